@@ -1,0 +1,89 @@
+"""What a function's annotations say, one by one: an annotation that can't be resolved spoils no other."""
+
+from __future__ import annotations
+
+import builtins
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.values import strip_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STAND_IN_NAME = "__dbxdec_stand_in__"
+"""The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved."""
+
+    text: str
+    value: Any = None
+    optional: bool = False
+    error: str | None = None
+
+    @property
+    def type_names(self) -> tuple[str, ...]:
+        """The types it allows as "root_module.Name", unions taken apart; empty for Any."""
+        members = typing.get_args(self.value) if is_union(self.value) else (self.value,)
+        return () if Any in members else tuple(map(type_name, members))
+
+
+def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
+    """The annotation of the parameter `name` ("return" for the result), or None where there is none."""
+    raw = getattr(function, "__annotations__", {}).get(name, _MISSING)
+    if raw is _MISSING:
+        return None
+    if not isinstance(raw, str):
+        bare, optional = strip_optional(_without_metadata(raw))
+        return Annotation(_text(raw), bare, optional or raw is None)
+    try:
+        value = eval(raw, _namespace(function))  # noqa: S307 - an annotation of the author's own code
+    except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
+        return Annotation(raw, error=f"{type(error).__name__}: {error}")
+    bare, optional = strip_optional(_without_metadata(value))
+    return Annotation(raw, bare, optional or value is None)
+
+
+def is_union(value: Any) -> bool:
+    import types
+
+    return typing.get_origin(value) in (typing.Union, types.UnionType)
+
+
+def type_name(value: Any) -> str:
+    """ "polars.LazyFrame" for a class wherever inside polars it is defined, "int" for a builtin."""
+    stand_in = getattr(value, STAND_IN_NAME, None)
+    if isinstance(stand_in, str):
+        root, _, rest = stand_in.partition(".")
+        return f"{root}.{rest.rpartition('.')[2]}" if rest else root
+    origin = typing.get_origin(value) or value
+    name = getattr(origin, "__qualname__", None) or str(origin)
+    module: str = getattr(origin, "__module__", "builtins")
+    return name if module == "builtins" else f"{module.partition('.')[0]}.{name}"
+
+
+_MISSING = object()
+
+
+def _without_metadata(value: Any) -> Any:
+    return typing.get_args(value)[0] if typing.get_origin(value) is typing.Annotated else value
+
+
+def _text(value: Any) -> str:
+    return value.__name__ if isinstance(value, type) and not typing.get_args(value) else str(value)
+
+
+def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names visible where the function was defined: globals, and what it closes over."""
+    code, cells = function.__code__, function.__closure__ or ()
+    namespace = {**vars(builtins), **function.__globals__}
+    for name, cell in zip(code.co_freevars, cells, strict=True):
+        try:
+            namespace[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return namespace

@@ -1,0 +1,107 @@
+"""What can go wrong, in one shape: what, where, and what to write instead.
+
+The core raises `DbxdecError`; only the build hook turns one into an abort, and only the command line and
+`dbxdec-run` into an exit code. A user's own exception is never wrapped at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import CodeType, FrameType
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceLocation:
+    """A line of a source file; `path` is relative to the project's root once discovery has mapped it."""
+
+    path: str
+    line: int
+
+    @classmethod
+    def of_code(cls, code: CodeType) -> SourceLocation:
+        return cls(code.co_filename, code.co_firstlineno)
+
+    @classmethod
+    def of_frame(cls, frame: FrameType) -> SourceLocation:
+        return cls(frame.f_code.co_filename, frame.f_lineno)
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: `message` says what, `where` is a source location or a TOML path, `hint` what to write instead."""
+
+    message: str
+    where: SourceLocation | str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where is not None else ""
+        advice = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{place}{self.message}{advice}"
+
+
+class DbxdecError(Exception):
+    """Something a user can mend, said in one or more `problems`; never a defect of dbxdec itself."""
+
+    def __init__(self, problems: str | Problem | Iterable[Problem], *, hint: str | None = None) -> None:
+        if isinstance(problems, str):
+            problems = Problem(problems, hint=hint)
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class AuthoringError(DbxdecError):
+    """The pipeline code is wrong: found when a job's DAG is built."""
+
+
+class ConfigError(DbxdecError):
+    """`[tool.dbxdec]` or the project's build configuration is wrong."""
+
+
+class DiscoveryError(DbxdecError):
+    """The project's modules could not be imported at build time."""
+
+
+class StandInError(DbxdecError):
+    """Code at import needs a third-party module that the build environment lacks."""
+
+
+class ManifestError(DbxdecError):
+    """A manifest is missing, of another major version, or does not fit the code beside it."""
+
+
+class CodegenError(DbxdecError):
+    """A job definition that the platform would not take."""
+
+
+class RunError(DbxdecError):
+    """A task can't run: its arguments, its inputs or its target are not what they should be."""
+
+
+class TargetExistsError(RunError):
+    """A write in mode "error" found its target already there."""
+
+
+class NotWrittenError(RunError):
+    """The producer of an input wrote nothing in this run."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The nearest of `known` as a hint, or None where nothing is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else None
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `b` and `c`: for messages."""
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -1,0 +1,237 @@
+"""What every IoManager is: how results are stored and read back, and what it is told while doing so."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from dbxdec.errors import DbxdecError, RunError, did_you_mean
+from dbxdec.variables import BundleVariable, names_in, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+log = logging.getLogger("dbxdec")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteId:
+    """Who writes: stable over retries and repairs of one task of one run, and never reused by another.
+
+    A stable application id with the run as version would not do: run ids are not ordered in time, so an older run
+    repaired later would be dropped.
+    """
+
+    workspace: str
+    job: str
+    run: str
+    task: str
+    item: str = ""
+
+    @property
+    def transaction(self) -> str:
+        """The Delta application id of this write (Delta protocol, "Transaction identifiers")."""
+        return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof of a write, kept in the same commit as the data. `parameters` is a digest of the job parameters."""
+
+    id: WriteId
+    attempt: int
+    build: str
+    parameters: str
+
+    def to_metadata(self, **facts: Any) -> str:
+        """The text for a commit's `userMetadata`, the one field that delta-rs and Spark both write and read."""
+        body = {**asdict(self.id), "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
+        return json.dumps({"dbxdec": body}, sort_keys=True)
+
+    @classmethod
+    def from_metadata(cls, text: str | None) -> tuple[Receipt, dict[str, Any]] | None:
+        """The receipt in a commit's `userMetadata` and the facts beside it, or None for anybody else's commit."""
+        if not text or '"dbxdec"' not in text:
+            return None
+        try:
+            body = dict(json.loads(text)["dbxdec"])
+            identity = WriteId(*(body.pop(name) for name in ("workspace", "job", "run", "task", "item")))
+            receipt = cls(identity, body.pop("attempt"), body.pop("build"), body.pop("parameters"))
+        except (ValueError, KeyError, TypeError):
+            return None
+        return receipt, body
+
+
+@dataclass(frozen=True, slots=True)
+class InputContext:
+    """What a read is asked for.
+
+    `producer` is the write whose version is wanted; None asks for the newest. `started` is the run's start in
+    milliseconds since the epoch: no write of this run is older. `annotation` is the parameter's, without `| None`.
+    """
+
+    uri: str
+    parameter: str = "value"
+    annotation: Any = None
+    producer: WriteId | None = None
+    started: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContext:
+    """What a write is told: where to, and the receipt that belongs into it."""
+
+    uri: str
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a write, for the log: `version` and `rows` where the storage knows them."""
+
+    version: int | None = None
+    rows: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    job: str
+    task: str
+    receipt: Receipt
+
+
+_running: _Running | None = None
+
+
+@contextmanager
+def running(job: str, task: str, receipt: Receipt) -> Iterator[None]:
+    """Let IoManagers that the task's own code uses know whose task it is."""
+    global _running
+    before, _running = _running, _Running(job, task, receipt)
+    try:
+        yield
+    finally:
+        _running = before
+
+
+def current_receipt() -> Receipt | None:
+    """The receipt of the task that is running, None outside a run."""
+    return _running.receipt if _running else None
+
+
+class IoManager(ABC):
+    """Stores what tasks return and reads it back.
+
+    A subclass implements `read` and `write`; its constructor does no I/O, since it also runs at build time, where
+    the libraries it uses may be absent. Arguments may hold bundle variables: `resolve` gives their values at run time.
+    """
+
+    base_path: str | BundleVariable | None = None
+    shared: bool = False
+    reads: ClassVar[frozenset[str] | None] = None
+    """Annotations that `read` can satisfy, as "polars.LazyFrame"; None for any."""
+    writes: ClassVar[frozenset[str] | None] = None
+    """Types that `write` takes; None for any."""
+    table_options: ClassVar[tuple[str, ...]] = ("shared",)
+    """The attributes that `table(name, ...)` may set."""
+    _table: str | None = None
+
+    @abstractmethod
+    def read(self, context: InputContext) -> Any:
+        """The value stored at `context.uri`. Raises NotWrittenError where this run's producer wrote nothing."""
+
+    @abstractmethod
+    def write(self, context: OutputContext, value: Any) -> WriteResult | None:
+        """Store `value` at `context.uri`."""
+
+    def setup(self) -> None:
+        """Called once in each task's process before anything else; for credentials, sessions and the like."""
+
+    def preflight(self, context: OutputContext) -> None:
+        """Called before the task's function runs: the place to refuse a write that can only fail."""
+
+    def settings(self) -> dict[str, Any]:
+        """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
+        return {}
+
+    def table(self, name: str, **options: Any) -> Self:
+        """This manager bound to the table `name`, with other options where given.
+
+        Use it as `io_manager=`, or pass it to a task as an input: such a read takes the newest version. Raises
+        DbxdecError for an option that this manager does not have.
+        """
+        for option in options:
+            if option not in self.table_options:
+                raise DbxdecError(
+                    f"{type(self).__name__}.table() has no option `{option}`",
+                    hint=did_you_mean(option, self.table_options) or f"options are {', '.join(self.table_options)}",
+                )
+        bound = copy.copy(self)
+        bound._table = name
+        for option, value in options.items():
+            setattr(bound, option, value)
+        bound.check_options()
+        return bound
+
+    def check_options(self) -> None:
+        """Raise DbxdecError where the options contradict each other; called whenever they are set."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether this manager is bound to one table."""
+        return self._table is not None
+
+    def template(self, job: str, task: str) -> str | None:
+        """Where the task's result goes, with bundle variables unresolved; None for a manager without paths."""
+        if self.base_path is None:
+            return None
+        path = str(self.base_path).replace("{job}", job).replace("{task}", task)
+        return f"{path.rstrip('/')}/{(self._table or task).strip('/')}"
+
+    def uri(self, name: str | None = None) -> str:
+        """The place of the table `name` (by default the one this manager is bound to), for use inside a task.
+
+        Raises RunError where a bundle variable has no value, or where the place needs a running task.
+        """
+        job, task = (_running.job, _running.task) if _running else ("{job}", "{task}")
+        bound = self if name is None else self.table(name)
+        if bound._table is None and not _running:
+            raise RunError("the place of a task's result is known only while the task runs", hint="`io.uri('name')`")
+        template = bound.template(job, task)
+        if template is None or "{job}" in template or "{task}" in template:
+            raise RunError(f"{type(self).__name__} can't tell the place of {name!r} outside a task: {template}")
+        return resolve(template)
+
+    _uri = uri
+
+    def variables(self) -> set[str]:
+        """The bundle variables that its arguments refer to."""
+        return names_in({key: value for key, value in vars(self).items() if value is not self})
+
+    @staticmethod
+    def resolve(value: Any) -> Any:
+        """`value` with bundle variables replaced, inside lists, tuples and dicts too; the original is left alone."""
+        if isinstance(value, str | BundleVariable):
+            return resolve(value)
+        if isinstance(value, list | tuple):
+            return type(value)(map(IoManager.resolve, value))
+        if isinstance(value, dict):
+            return {key: IoManager.resolve(item) for key, item in value.items()}
+        return value
+
+
+def io_reference(manager: IoManager) -> str:
+    """How a manager's class is named in the manifest."""
+    kind = type(manager)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def options_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` without what says nothing."""
+    return {key: value for key, value in settings.items() if value not in (None, [], {}, ())}

@@ -1,0 +1,154 @@
+"""Literals as tagged JSON: what an author writes as an argument, equal after a round trip.
+
+JSON's own types stand for themselves; everything else is `{"$": tag, "v": ...}`. A dict is plain only where plain
+JSON keeps it whole, that is when its keys are sorted (the manifest sorts keys) and none of them is the tag key.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import importlib
+import math
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dbxdec.variables import BundleVariable, has_token, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+TAG = "$"
+
+
+class UnsupportedLiteralError(TypeError):
+    """The value has no form in the manifest; the text names its type and where in the literal it stands."""
+
+
+def encode(value: object) -> Json:
+    """Tagged JSON of `value`. Raises UnsupportedLiteralError for any type without a form, and for NaN and infinity."""
+    return _encode(value, "")
+
+
+def _encode(value: object, path: str) -> Json:
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value  # type: ignore[return-value]
+    if kind is str:
+        return _tagged("template", value) if has_token(value) else value  # type: ignore[arg-type,return-value]
+    if kind is float:
+        if not math.isfinite(value):  # type: ignore[arg-type]
+            raise UnsupportedLiteralError(f"{value!r}{_at(path)} is a float that JSON can't hold")
+        return value  # type: ignore[return-value]
+    if isinstance(value, Enum):
+        return _tagged("enum", [f"{kind.__module__}:{kind.__qualname__}", value.name])
+    if kind is list:
+        return [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]
+    if kind is tuple:
+        return _tagged("tuple", [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)])  # type: ignore[arg-type,var-annotated]
+    if kind is dict:
+        return _encode_dict(value, path)  # type: ignore[arg-type]
+    if isinstance(value, BundleVariable):
+        return _tagged("template", value.template)
+    encoder = _SCALARS.get(kind)
+    if encoder is None:
+        raise UnsupportedLiteralError(f"{_type_name(kind)}{_at(path)} can't be carried to a task")
+    return encoder(value)
+
+
+def _encode_dict(value: dict[object, object], path: str) -> Json:
+    for key in value:
+        if type(key) is not str:
+            raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: keys of literals are str")
+    items: dict[str, Json] = {str(key): _encode(item, f"{path}[{key!r}]") for key, item in value.items()}
+    if TAG in items or list(items) != sorted(items):
+        return _tagged("dict", [[key, item] for key, item in items.items()])
+    return items
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _type_name(kind: type) -> str:
+    name = kind.__qualname__
+    return f"`{name}`" if kind.__module__ == "builtins" else f"`{kind.__module__}.{name}`"
+
+
+def _tagged(tag: str, value: Json) -> dict[str, Json]:
+    return {TAG: tag, "v": value}
+
+
+def _encode_datetime(value: Any) -> Json:
+    # A named zone is kept by its name: an offset alone would lose daylight saving.
+    zone = getattr(value.tzinfo, "key", None)
+    if zone is None:
+        return _tagged("datetime", value.isoformat())
+    naive = value.replace(tzinfo=None, fold=0).isoformat()
+    return {**_tagged("datetime", naive), "tz": zone, "fold": value.fold}
+
+
+_SCALARS: dict[type, Any] = {
+    Decimal: lambda v: _tagged("decimal", str(v)),
+    dt.date: lambda v: _tagged("date", v.isoformat()),
+    dt.datetime: _encode_datetime,
+    dt.timedelta: lambda v: _tagged("timedelta", [v.days, v.seconds, v.microseconds]),
+    bytes: lambda v: _tagged("bytes", base64.b64encode(v).decode("ascii")),
+}
+
+
+def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
+    """The value that `encode` took; tokens of bundle variables are resolved with `variables`."""
+    if isinstance(value, list):
+        return [decode(item, variables) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if TAG not in value:
+        return {key: decode(item, variables) for key, item in value.items()}
+    return _decode_tagged(value, variables)
+
+
+def _decode_tagged(value: dict[str, Json], variables: Mapping[str, str] | None) -> Any:
+    body: Any = value["v"]
+    match value[TAG]:
+        case "tuple":
+            return tuple(decode(item, variables) for item in body)
+        case "dict":
+            return {key: decode(item, variables) for key, item in body}
+        case "template":
+            return resolve(body, variables)
+        case "decimal":
+            return Decimal(body)
+        case "date":
+            return dt.date.fromisoformat(body)
+        case "datetime":
+            return _decode_datetime(value)
+        case "timedelta":
+            return dt.timedelta(days=body[0], seconds=body[1], microseconds=body[2])
+        case "bytes":
+            return base64.b64decode(body)
+        case "enum":
+            return load_enum(body[0])[body[1]]
+        case unknown:
+            raise ValueError(f"a literal has the unknown tag {unknown!r}")
+
+
+def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(value["v"])
+    if "tz" not in value:
+        return moment
+    from zoneinfo import ZoneInfo
+
+    return moment.replace(tzinfo=ZoneInfo(value["tz"]), fold=value["fold"])
+
+
+def load_enum(reference: str) -> type[Enum]:
+    """The enum class named by "module:Qualified.Name"."""
+    module, _, qualname = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,239 @@
+"""Types of the values that travel as text or JSON: job parameters, and small results between tasks.
+
+One description of a type serves both ways of travelling: a job parameter is text on the platform, a small result is
+a JSON task value. The mapping is written down once, here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any
+
+from dbxdec import literals
+
+NONE_TEXT = "<dbxdec:none>"
+"""How a job parameter that is None travels: the platform's parameters are never null."""
+REQUIRED_TEXT = "<dbxdec:required>"
+"""The default emitted for a parameter without one: the platform demands a default, `dbxdec-run` refuses this."""
+
+_PLAIN: dict[Any, str] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    dt.date: "date",
+    dt.datetime: "datetime",
+    Decimal: "decimal",
+    list: "list",
+    dict: "dict",
+}
+_BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """A type that has a text and a JSON form. `enum` is "module:Qualified.Name"; `choices` are a Literal's values."""
+
+    kind: str
+    optional: bool = False
+    enum: str | None = None
+    choices: tuple[str | int | bool, ...] = ()
+
+    @classmethod
+    def of(cls, annotation: Any) -> ValueType | None:
+        """The type that `annotation` asks for, or None where it is not one of these."""
+        bare, optional = strip_optional(annotation)
+        origin = typing.get_origin(bare)
+        if origin is typing.Literal:
+            choices = typing.get_args(bare)
+            return cls("literal", optional, choices=choices) if _can_be_choices(choices) else None
+        if isinstance(bare, type) and origin is None and issubclass(bare, Enum):
+            return cls("enum", optional, enum=f"{bare.__module__}:{bare.__qualname__}")
+        kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
+        return cls(kind, optional) if kind else None
+
+    @classmethod
+    def from_json_form(cls, form: dict[str, Any]) -> ValueType:
+        """From the manifest's form of a type."""
+        return cls(form["type"], form.get("optional", False), form.get("enum"), tuple(form.get("choices", ())))
+
+    def json_form(self) -> dict[str, Any]:
+        """The manifest's form: `type`, and only where they say something `optional`, `enum` and `choices`."""
+        form: dict[str, Any] = {"type": self.kind}
+        if self.optional:
+            form["optional"] = True
+        if self.enum is not None:
+            form["enum"] = self.enum
+        if self.choices:
+            form["choices"] = list(self.choices)
+        return form
+
+    def __str__(self) -> str:
+        name = {"decimal": "Decimal"}.get(self.kind, self.kind)
+        if self.enum is not None:
+            name = self.enum.partition(":")[2]
+        if self.choices:
+            name = f"Literal[{', '.join(map(repr, self.choices))}]"
+        return f"{name} | None" if self.optional else name
+
+    def accepts(self, other: ValueType) -> bool:
+        """Whether a value of type `other` may be given where this type is asked for (int widens to float)."""
+        if other.optional and not self.optional:
+            return False
+        if self.kind == "literal" and other.kind == "literal":
+            return set(other.choices) <= set(self.choices)
+        if other.kind == "literal":
+            return all(self.kind == _PLAIN[type(choice)] for choice in other.choices)
+        return (self.kind, self.enum) == (other.kind, other.enum) or (self.kind, other.kind) == ("float", "int")
+
+    def to_text(self, value: object) -> str:
+        """The text that carries `value` as a job parameter. Raises TypeError where it is not of this type."""
+        if value is None and self.optional:
+            return NONE_TEXT
+        form = self.to_json(value)
+        if isinstance(form, str):
+            return form
+        return json.dumps(form, ensure_ascii=False, allow_nan=False)
+
+    def from_text(self, text: str) -> Any:
+        """The value that `text` carries. Raises ValueError with what was expected."""
+        if text == NONE_TEXT:
+            return self.from_json(None)
+        if self.kind == "literal":
+            return self._choice({_as_text(choice): choice for choice in self.choices}, text)
+        if self.kind == "bool":
+            form: Any = _BOOLEANS.get(text.strip().lower(), text)
+        elif self.kind in ("int", "float"):
+            form = _number(self.kind, text)
+        elif self.kind in ("list", "dict"):
+            try:
+                form = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"is not JSON ({error.msg} at character {error.pos})") from None
+        else:
+            form = text
+        return self.from_json(form)
+
+    def to_json(self, value: object) -> literals.Json:
+        """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        if value is None and self.optional:
+            return None
+        if not self._holds(value):
+            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({value!r:.80})")
+        if isinstance(value, Enum):
+            return value.name
+        if isinstance(value, dt.date):
+            return value.isoformat()
+        if isinstance(value, Decimal):
+            return str(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError(f"{value!r} is a float that JSON can't hold")
+        if self.kind == "float":
+            return float(value)  # type: ignore[arg-type]
+        if isinstance(value, list | dict):
+            _require_json(value)
+        return value  # type: ignore[return-value]
+
+    def from_json(self, form: Any) -> Any:
+        """The value behind a JSON form. Raises ValueError with what was expected."""
+        if form is None:
+            if self.optional:
+                return None
+            raise ValueError("is null, and its type is not optional")
+        try:
+            match self.kind:
+                case "date":
+                    value: Any = dt.date.fromisoformat(form)
+                case "datetime":
+                    value = dt.datetime.fromisoformat(form)
+                case "decimal":
+                    value = Decimal(form)
+                case "enum":
+                    members = literals.load_enum(self.enum or "").__members__
+                    value = self._choice(dict(members), form)
+                case "literal":
+                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form))
+                case "float":
+                    value = float(form) if isinstance(form, int) and not isinstance(form, bool) else form
+                case _:
+                    value = form
+        except (TypeError, InvalidOperation):
+            value = None
+        except ValueError as error:
+            if self.kind in ("enum", "literal"):
+                raise
+            raise ValueError(f"is not a {self}: {error}") from None
+        if not self._holds(value):
+            raise ValueError(f"is {form!r:.80}, not a {self}")
+        return value
+
+    def _holds(self, value: object) -> bool:
+        match self.kind:
+            case "enum":
+                kind = type(value)
+                return isinstance(value, Enum) and f"{kind.__module__}:{kind.__qualname__}" == self.enum
+            case "literal":
+                return any(value == choice and type(value) is type(choice) for choice in self.choices)
+            case "date":
+                return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+            case "int":
+                return isinstance(value, int) and not isinstance(value, bool | Enum)
+            case "float":
+                return isinstance(value, float | int) and not isinstance(value, bool)
+            case kind:
+                return isinstance(value, _BY_KIND[kind])
+
+    def _choice(self, known: dict[str, Any], text: Any) -> Any:
+        if text not in known:
+            raise ValueError(f"is {text!r}; allowed are {', '.join(known)}")
+        return known[text]
+
+
+_BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
+
+
+def strip_optional(annotation: Any) -> tuple[Any, bool]:
+    """`annotation` without `| None`, and whether it had it. A union of several other types stays a union."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation, False
+    args = typing.get_args(annotation)
+    rest = tuple(arg for arg in args if arg is not types.NoneType)
+    if len(rest) == len(args):
+        return annotation, False
+    return (rest[0] if len(rest) == 1 else typing.Union[rest]), True  # noqa: UP007 - built at run time
+
+
+def _can_be_choices(choices: tuple[object, ...]) -> bool:
+    return all(type(choice) in (str, int, bool) for choice in choices)
+
+
+def _is_hashable(value: object) -> bool:
+    return type(value).__hash__ is not None
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(kind: str, text: str) -> int | float | str:
+    try:
+        number = int(text) if kind == "int" else float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _require_json(value: object) -> None:
+    try:
+        same = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"holds what JSON can't: {error}") from None
+    if not same:
+        raise TypeError("holds what JSON changes on the way: tuples, or keys that are not str")
