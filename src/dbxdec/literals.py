@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 
 TAG = "$"
+STAND_IN_NAME = "__dbxdec_stand_in__"
+"""The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
 
 
 class UnsupportedLiteralError(TypeError):
@@ -54,6 +56,8 @@ def _encode(value: object, path: str) -> Json:
     if isinstance(value, BundleVariable):
         return _tagged("template", value.template)
     encoder = _SCALARS.get(kind)
+    if encoder is None and isinstance(name := getattr(value, STAND_IN_NAME, None), str):
+        raise UnsupportedLiteralError(f"`{name}`{_at(path)} comes from a module that is not installed at build time")
     if encoder is None:
         raise UnsupportedLiteralError(f"{_type_name(kind)}{_at(path)} can't be carried to a task")
     return encoder(value)

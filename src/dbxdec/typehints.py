@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import builtins
+import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.values import strip_optional
+from dbxdec.literals import STAND_IN_NAME
+from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-STAND_IN_NAME = "__dbxdec_stand_in__"
-"""The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,26 @@ class Annotation:
     def type_names(self) -> tuple[str, ...]:
         """The types it allows as "root_module.Name", unions taken apart; empty for Any."""
         members = typing.get_args(self.value) if is_union(self.value) else (self.value,)
-        return () if Any in members else tuple(map(type_name, members))
+        return () if any(member is Any or member is object for member in members) else tuple(map(type_name, members))
+
+    @property
+    def value_type(self) -> ValueType | None:
+        """The type as one that travels as text or JSON, or None where it is not one of those."""
+        found = None if self.error else ValueType.of(self.value)
+        return replace(found, optional=self.optional) if found else None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it says that there is no value."""
+        return self.error is None and (self.value is None or self.value is types.NoneType)
+
+    def element(self) -> Annotation:
+        """What it says about the elements of a list or tuple, or about the values of a dict; Any where it doesn't."""
+        origin, args = typing.get_origin(self.value), [a for a in typing.get_args(self.value) if a is not Ellipsis]
+        if self.error or not isinstance(origin, type) or not args:
+            return replace(self, value=Any, optional=False)
+        bare, optional = strip_optional(args[-1])
+        return Annotation(self.text, bare, optional)
 
 
 def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
@@ -49,8 +67,6 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
 
 
 def is_union(value: Any) -> bool:
-    import types
-
     return typing.get_origin(value) in (typing.Union, types.UnionType)
 
 

@@ -1,0 +1,75 @@
+"""Ordinary Python functions as Databricks pipelines.
+
+The public names are loaded when they are first used: importing dbxdec imports no third-party module and nothing of
+the build side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
+    from dbxdec.authoring.jobs import Job, job
+    from dbxdec.authoring.tasks import Task, TaskProxy, task
+    from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
+    from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.runtime.context import context, params
+    from dbxdec.runtime.task_values import get_task_value, set_task_value, task_values
+    from dbxdec.variables import bundle_target, bundle_variable
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
+    "dbxdec.authoring.jobs": ("Job", "job"),
+    "dbxdec.authoring.tasks": ("Task", "TaskProxy", "task"),
+    "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
+    "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
+    "dbxdec.runtime.context": ("context", "params"),
+    "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),
+    "dbxdec.variables": ("bundle_target", "bundle_variable"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604
+    "DbxdecError",
+    "Environment",
+    "InputContext",
+    "IoManager",
+    "Job",
+    "JobCluster",
+    "NotWrittenError",
+    "OutputContext",
+    "RunError",
+    "TargetExistsError",
+    "Task",
+    "TaskProxy",
+    "WriteResult",
+    "bundle_target",
+    "bundle_variable",
+    "context",
+    "environment",
+    "get_task_value",
+    "job",
+    "job_cluster",
+    "params",
+    "set_task_value",
+    "task",
+    "task_values",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'dbxdec' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

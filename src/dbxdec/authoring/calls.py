@@ -1,0 +1,201 @@
+"""One call of a task in a job's body: its arguments become bindings, checked against the function's signature."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag, literals
+from dbxdec.authoring import edges
+from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.outputs import outputs_of
+from dbxdec.authoring.recording import Call, Recorder, caller
+from dbxdec.authoring.references import ParameterProxy, Reference
+from dbxdec.authoring.tasks import Task, TaskProxy, depend
+from dbxdec.errors import did_you_mean
+from dbxdec.io_managers.base import IoManager, io_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """Add a node to the job being built, and note every mistake in the call."""
+    recorder.called(task)
+    key = task.options.key or task.__name__
+    stored = outputs_of(task, recorder.job, key, recorder.default_manager)
+    call = Call(recorder, task, key, caller(), outputs=stored.outputs, manager=stored.manager)
+    before = recorder.calls.get(key)
+    if before is not None:
+        recorder.problem(
+            f"the job `{recorder.job}` already has a task `{key}`, called at {before.where}",
+            f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`',
+        )
+    else:
+        recorder.calls[key] = call
+    if stored.problem:
+        recorder.problem(stored.problem, stored.hint)
+
+    inputs: dict[str, dag.Binding] = {}
+    for name, value in _arguments(recorder, task, args, kwargs).items():
+        binding = _Binder(recorder, task, key, name).bind(value)
+        if binding is not None:
+            inputs[name] = binding
+            edges.check(call, name, binding)
+    call.inputs = inputs
+    for name in inputs:
+        for leaf in dag.flatten(inputs[name]):
+            if isinstance(leaf, dag.TaskOutput):
+                call.wait_for(leaf.task)
+    for other in task.options.depends_on:
+        depend(call, other)
+    call.settings = _compute(recorder, task)
+    return call
+
+
+def _arguments(
+    recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments by parameter name; a variadic parameter gets a list or dict. All mistakes are noted."""
+    parameters = inspect.signature(task.fn).parameters
+    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_keyword = {p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    rest = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
+    extra = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
+    name = task.__name__
+    signature = f"{name}({', '.join(parameters)})"
+
+    found: dict[str, Any] = {p.name: value for p, value in zip(positional, args, strict=False)}
+    surplus = list(args[len(positional) :])
+    if rest is not None:
+        found[rest] = surplus
+    elif surplus:
+        recorder.problem(
+            f"the task `{name}` takes {len(positional)} positional arguments and was given {len(args)}",
+            f"its signature is `{signature}`",
+        )
+    others: dict[str, Any] = {}
+    meant: set[str] = set()  # a misspelt argument is one mistake, not a missing one beside it
+    for key, value in kwargs.items():
+        if key in by_keyword and key not in found:
+            found[key] = value
+        elif key in by_keyword:
+            recorder.problem(f"the task `{name}` is given its argument `{key}` twice", f"its signature is `{signature}`")
+        elif extra is not None:
+            others[key] = value
+        else:
+            near = did_you_mean(key, by_keyword)
+            meant |= {p for p in by_keyword if near and f"`{p}`" in near}
+            recorder.problem(f"the task `{name}` has no parameter `{key}`", near or f"its signature is `{signature}`")
+    if extra is not None and others:
+        found[extra] = others
+    for p in parameters.values():
+        if p.kind not in VARIADIC and p.default is p.empty and p.name not in found and p.name not in meant:
+            recorder.problem(f"the task `{name}` needs a value for `{p.name}`", f"its signature is `{signature}`")
+    return found
+
+
+class _Binder:
+    """Turns one argument into a binding."""
+
+    def __init__(self, recorder: Recorder, task: Task[..., Any], key: str, parameter: str) -> None:
+        self._recorder = recorder
+        self._where = f"the argument `{parameter}` of the task `{key}`"
+        self._task = task
+
+    def bind(self, value: Any) -> dag.Binding | None:
+        """The binding of `value`, or None with a problem noted."""
+        recorder = self._recorder
+        if isinstance(value, TaskProxy):
+            return self._bind_proxy(value)
+        if isinstance(value, ParameterProxy):
+            if value._recorder is not recorder:
+                recorder.problem(f"{self._where} is {value.describe()} of the job `{value._recorder.job}`")
+                return None
+            return dag.Parameter(value._name)
+        if isinstance(value, Task):
+            recorder.problem(
+                f"{self._where} is the task `{value.__name__}` itself, not its result",
+                f"call it: `{value.__name__}(...)`",
+            )
+            return None
+        if isinstance(value, IoManager):
+            return self._bind_table(value)
+        if isinstance(value, list | tuple | dict) and _holds_references(value):
+            return self._bind_container(value)
+        try:
+            return dag.Literal(literals.encode(value))
+        except literals.UnsupportedLiteralError as error:
+            recorder.problem(
+                f"{self._where}: {error}",
+                "literals are None, bool, int, float, str, Decimal, dates, Enum members, bytes, and lists, tuples and "
+                "dicts of them; make anything else inside the task",
+            )
+            return None
+
+    def _bind_proxy(self, proxy: TaskProxy[Any]) -> dag.Binding | None:
+        call = proxy._call
+        if call.recorder is not self._recorder:
+            self._recorder.problem(
+                f"{self._where} is {proxy.describe()} of the job `{call.recorder.job}`",
+                "call the task in this job's body, or pass the table it writes: `io.table(...)`",
+            )
+            return None
+        return dag.TaskOutput(call.key)
+
+    def _bind_table(self, manager: IoManager) -> dag.Binding | None:
+        if not manager.is_table:
+            self._recorder.problem(
+                f"{self._where} is an IoManager, which does not say what to read", 'name a table: `io.table("...")`'
+            )
+            return None
+        target = manager.template(self._recorder.job, self._task.__name__) or ""
+        self._recorder.tables[target] = manager
+        return dag.Table(io_reference(manager), target)
+
+    def _bind_container(self, value: Any) -> dag.Binding | None:
+        if isinstance(value, dict):
+            wrong = [key for key in value if not isinstance(key, str)]
+            if wrong:
+                self._recorder.problem(f"{self._where} is a dict with the key {wrong[0]!r}", "keys are str")
+                return None
+            return dag.Mapped(tuple((key, b) for key, item in value.items() if (b := self.bind(item)) is not None))
+        items = tuple(b for item in value if (b := self.bind(item)) is not None)
+        return dag.Sequence(items, "list" if isinstance(value, list) else "tuple")
+
+
+def _holds_references(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_references, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_references, value))
+    return isinstance(value, Reference | Task | IoManager)
+
+
+def _compute(recorder: Recorder, task: Task[..., Any]) -> dict[str, Any]:
+    """The platform's fields of the task, with its own cluster or environment where it has one."""
+    options = task.options
+    settings = dict(options.settings)
+    if options.cluster is not None and options.environment is not None:
+        recorder.problem(
+            f"the task `{task.__name__}` has both a cluster and an environment",
+            "a task runs on a cluster or serverless, never both: remove one",
+        )
+    for value, kind, field in (
+        (options.cluster, JobCluster, "job_cluster_key"),
+        (options.environment, Environment, "environment_key"),
+    ):
+        if value is None:
+            continue
+        if isinstance(value, kind):
+            settings[field] = value.key
+        else:
+            recorder.problem(
+                f"the task `{task.__name__}` has {value!r:.60} as its {field.partition('_key')[0]}",
+                "use `job_cluster(key, ...)` or `environment(key, ...)`",
+            )
+    return settings
+
+

@@ -1,0 +1,51 @@
+"""Job parameters: a job function's own signature, typed, each default as the text the platform carries."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import typehints
+from dbxdec.dag import JobParameter
+from dbxdec.errors import Problem, SourceLocation
+from dbxdec.variables import BundleVariable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TYPES = "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], list or dict, each with `| None`"
+
+
+def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], list[Problem]]:
+    """The parameters of a job's function and what is wrong with them."""
+    where = SourceLocation.of_code(function.__code__)
+    found, problems = [], []
+    for parameter in inspect.signature(function).parameters.values():
+        result = _parameter(function, parameter)
+        if isinstance(result, JobParameter):
+            found.append(result)
+        else:
+            message, hint = result
+            problems.append(Problem(f"the job parameter `{parameter.name}` {message}", where, hint))
+    return found, problems
+
+
+def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> JobParameter | tuple[str, str]:
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        return "is positional-only, `*args` or `**kwargs`", "name each parameter: the platform passes them by name"
+    note = typehints.of_parameter(function, parameter.name)
+    if note is None:
+        return "has no type", f"annotate it: {_TYPES}"
+    if note.error:
+        return f"has the annotation `{note.text}`, which can't be resolved: {note.error}", f"use {_TYPES}"
+    kind = note.value_type
+    if kind is None:
+        return f"has the type `{note.text}`, which a job parameter can't have", f"use {_TYPES}"
+    if parameter.default is parameter.empty:
+        return JobParameter(parameter.name, kind)
+    if isinstance(parameter.default, BundleVariable):
+        return JobParameter(parameter.name, kind, parameter.default.template)
+    try:
+        return JobParameter(parameter.name, kind, kind.to_text(parameter.default))
+    except TypeError as error:
+        return f"has a default that does not fit its type `{note.text}`: {error}", "change the default or the type"

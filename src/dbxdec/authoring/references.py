@@ -1,0 +1,115 @@
+"""Stand-ins for values that exist only when the job runs, and every way of using one too early.
+
+Each misuse is noted at the author's line, and gives something harmless back, so that the rest of the body is checked
+in the same build.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from dbxdec.authoring import recording
+from dbxdec.errors import AuthoringError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LATER = "it has a value only when the job runs"
+
+
+class Reference:
+    """A value of a later moment; subclasses say which by `describe`."""
+
+    def describe(self) -> str:
+        """What this stands for, for messages: "the result of `extract`"."""
+        raise NotImplementedError
+
+    def _misused(self, how: str, hint: str) -> None:
+        message = f"{self.describe()} is used {how}; {_LATER}"
+        recorder = recording.current()
+        if recorder is None:
+            raise AuthoringError(Problem(message, recording.caller(), hint))
+        recorder.problem(message, hint)
+
+    def __bool__(self) -> bool:
+        self._misused(
+            "as a truth value (`if`, `while`, `and`, `or`, `not`)", "decide inside a task: give it this value as input"
+        )
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        self._misused("in a loop or unpacked", "loop inside a task, over the value it receives")
+        return iter(())
+
+    def __len__(self) -> int:
+        self._misused("for its length", "take the length inside a task")
+        return 0
+
+    def __contains__(self, item: object) -> bool:
+        self._misused("with `in`", "look inside it in a task")
+        return False
+
+    def _compare(self, other: object) -> bool:
+        self._misused("in a comparison", "compare inside a task")
+        return False
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __hash__ = object.__hash__
+
+    def _arithmetic(self, *_: object) -> Self:
+        self._misused("in arithmetic", "compute inside a task: give it this value as input")
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _arithmetic
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __and__ = __rand__ = _arithmetic
+    __or__ = __ror__ = __xor__ = __neg__ = __pos__ = __abs__ = __invert__ = _arithmetic
+
+    def _converted(self) -> str:
+        self._misused("as text (f-string, `str()`, `format`)", "build the text inside a task")
+        return "?"
+
+    __str__ = _converted
+
+    def __format__(self, spec: str) -> str:
+        return self._converted()
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
+    def __int__(self) -> int:
+        self._misused("as a number", "compute inside a task")
+        return 0
+
+    def __float__(self) -> float:
+        return float(self.__int__())
+
+    __index__ = __int__
+
+    def __getitem__(self, key: object) -> Self:
+        self._misused("with `[...]`", "take the element inside a task")
+        return self
+
+    def __call__(self, *_: object, **__: object) -> Self:
+        self._misused("as a function", "call it inside a task")
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        # Protocol look-ups (copy, pickle, numpy, ...) must simply not find anything.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._misused(f"with `.{name}`", f"use `.{name}` inside a task that receives this value")
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self.describe()} can't be pickled")
+
+
+class ParameterProxy(Reference):
+    """A job parameter while the body of the job runs."""
+
+    def __init__(self, recorder: recording.Recorder, name: str) -> None:
+        self._recorder = recorder
+        self._name = name
+
+    def describe(self) -> str:
+        return f"the job parameter `{self._name}`"

@@ -1,0 +1,230 @@
+"""`@task`: an ordinary function that is also a node of a DAG; called in a job's body it records itself."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from dbxdec.authoring import recording
+from dbxdec.authoring.references import Reference
+from dbxdec.authoring.settings import plain
+from dbxdec.errors import AuthoringError, Problem, SourceLocation
+from dbxdec.io_managers.base import IoManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Unpack
+
+    from databricks.bundles.jobs import TaskDict
+
+    from dbxdec.authoring.compute import Environment, JobCluster
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+# Fields that dbxdec fills itself, and what the author writes instead.
+_OWN_FIELDS = {
+    "task_key": "`key=`",
+    "job_cluster_key": "`cluster=job_cluster(...)`",
+    "environment_key": "`environment=environment(...)`",
+    "depends_on": "`.after(...)` or `.override(depends_on=[...])` in the job's body",
+    "python_wheel_task": "nothing: dbxdec makes it",
+}
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How a task runs; `settings` are the platform's own fields as plain data."""
+
+    key: str | None = None
+    io_manager: IoManager | None = None
+    cluster: JobCluster | None = None
+    environment: Environment | None = None
+    run_if: str | None = None
+    depends_on: tuple[Any, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Task(Generic[P, R]):
+    """A function decorated with `@task`. `.fn` is the function itself, exactly typed.
+
+    Inside a job's body a call records a node of the DAG and gives a TaskProxy; anywhere else it calls the function.
+    """
+
+    def __init__(self, fn: Callable[P, R], options: TaskOptions) -> None:
+        self.fn = fn
+        self.options = options
+        functools.update_wrapper(self, fn)
+
+    if TYPE_CHECKING:
+        __name__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskProxy[R]:
+        recorder = recording.current()
+        if recorder is None:
+            return self.fn(*args, **kwargs)  # type: ignore[return-value]
+        from dbxdec.authoring.calls import record_call
+
+        return TaskProxy(record_call(recorder, self, args, kwargs))
+
+    def override(
+        self,
+        *,
+        key: str | None = None,
+        io_manager: IoManager | None = None,
+        cluster: JobCluster | None = None,
+        environment: Environment | None = None,
+        depends_on: Iterable[TaskProxy[Any]] = (),
+        run_if: str | None = None,
+        **fields: Any,
+    ) -> Task[P, R]:
+        """The same task with other settings; what is not given stays, and `depends_on` adds."""
+        return Task(
+            self.fn,
+            replace(
+                self.options,
+                key=key or self.options.key,
+                io_manager=io_manager or self.options.io_manager,
+                cluster=cluster or self.options.cluster,
+                environment=environment or self.options.environment,
+                run_if=run_if or self.options.run_if,
+                depends_on=(*self.options.depends_on, *depends_on),
+                settings={**self.options.settings, **_settings(fields)},
+            ),
+        )
+
+    def __repr__(self) -> str:
+        return f"<task {self.fn.__module__}.{self.fn.__qualname__}>"
+
+
+if TYPE_CHECKING:
+    # For a type checker a proxy fits wherever its value would: the build checks the types of edges.
+    class _ProxyBase(Any, Generic[R_co]):  # type: ignore[misc]
+        pass
+
+else:
+
+    class _ProxyBase(Reference, Generic[R_co]):
+        pass
+
+
+class TaskProxy(_ProxyBase[R_co]):
+    """The result that a task will have: pass it on to other tasks, or order tasks with `>>` and `.after`."""
+
+    def __init__(self, call: recording.Call) -> None:
+        self._call = call
+
+    def describe(self) -> str:
+        return f"the result of the task `{self._call.key}`"
+
+    def after(self, *others: TaskProxy[Any]) -> TaskProxy[R_co]:
+        """Run this task after `others`, without reading their results; gives this proxy back."""
+        for other in others:
+            depend(self._call, other)
+        return self
+
+    def __rshift__(self, other: Any) -> Any:
+        followers = other if isinstance(other, list | tuple) else (other,)
+        for follower in followers:
+            if isinstance(follower, TaskProxy):
+                follower.after(self)
+            else:
+                self._call.recorder.problem(
+                    f"`>>` orders results of tasks; {follower!r:.60} is none", "write `a(...) >> b(...)`"
+                )
+        return other
+
+    def __rrshift__(self, other: Any) -> TaskProxy[R_co]:
+        return self.after(*(other if isinstance(other, list | tuple) else (other,)))
+
+
+def depend(call: recording.Call, other: object) -> None:
+    """Order `call` behind the task whose proxy `other` is; anything else is noted as a mistake."""
+    recorder = call.recorder
+    if isinstance(other, Task):
+        recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
+    elif not isinstance(other, TaskProxy):
+        recorder.problem(f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them")
+    elif other._call.recorder is not recording.current():
+        recorder.problem(
+            f"{other.describe()} belongs to the job `{other._call.recorder.job}`",
+            "tasks of different jobs can't be ordered: call the task in this job, or read its table",
+        )
+    else:
+        call.wait_for(other._call.key)
+
+
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    key: str | None = None,
+    io_manager: IoManager | None = None,
+    cluster: JobCluster | None = None,
+    environment: Environment | None = None,
+    **fields: Unpack[TaskDict],
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    key: str | None = None,
+    io_manager: IoManager | None = None,
+    cluster: JobCluster | None = None,
+    environment: Environment | None = None,
+    **fields: Any,
+) -> Any:
+    """Make a task of a function. Keywords are dbxdec's own and every field of a Databricks task.
+
+    Raises AuthoringError, with the line, for anything but a plain function and for fields that dbxdec fills itself.
+    """
+    run_if = fields.pop("run_if", None)
+    options = TaskOptions(
+        key=key,
+        io_manager=io_manager,
+        cluster=cluster,
+        environment=environment,
+        run_if=str(plain(run_if)) if run_if is not None else None,
+        settings=_settings(fields),
+    )
+
+    def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
+        _check_function(fn)
+        made = Task(fn, options)
+        if (recorder := recording.current()) is not None:
+            recorder.define(made)
+        return made
+
+    return decorate if fn is None else decorate(fn)
+
+
+def _check_function(fn: object) -> None:
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        raise AuthoringError(
+            Problem(f"@task is for functions; this is {fn!r:.60}", recording.caller(), "put `@task` on top of a `def`")
+        )
+    # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR (inspect's constants, without its import).
+    if code.co_flags & (0x20 | 0x80 | 0x200):
+        raise AuthoringError(
+            Problem(
+                f"the task `{code.co_name}` is a generator or `async def`, whose call returns no result",
+                SourceLocation.of_code(code),
+                "return the result; run async code inside with `asyncio.run(...)`",
+            )
+        )
+
+
+def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:
+    problems = [
+        Problem(f"the field `{name}` of a task is filled by dbxdec", recording.caller(), f"use {instead}")
+        for name, instead in _OWN_FIELDS.items()
+        if name in fields
+    ]
+    if problems:
+        raise AuthoringError(problems)
+    settings: dict[str, Any] = plain(dict(fields))
+    return settings

@@ -1,0 +1,1 @@
+"""Imports a project in a child process and brings back its DAGs."""

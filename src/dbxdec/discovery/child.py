@@ -1,0 +1,153 @@
+"""The discovery process: imports the project's pipelines, builds every job, writes what it found to a file.
+
+Started as `python -P -B -m dbxdec.discovery.child SPEC`; nothing that a project does at import reaches the build but
+through the result file.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import json
+import os
+import re
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dbxdec import dag
+from dbxdec.authoring import jobs
+from dbxdec.authoring.recording import is_own
+from dbxdec.discovery.modules import module_name
+from dbxdec.discovery.spec import Spec
+from dbxdec.discovery.standins import StandInFinder
+from dbxdec.errors import DbxdecError, Problem, SourceLocation
+from dbxdec.manifest import encode_jobs
+
+
+def main(argv: list[str]) -> None:
+    """Discover as the JSON file `argv[0]` says."""
+    spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
+    faulthandler.enable()
+    # Where an endless loop hangs: written shortly before the parent gives up.
+    faulthandler.dump_traceback_later(max(spec.timeout * 0.9, spec.timeout - 1), exit=False)
+    sys.path.insert(0, spec.root)
+    importlib.invalidate_caches()
+    finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)))
+    if spec.stand_ins:
+        sys.meta_path.append(finder)
+    discovery = _Discovery(spec)
+    discovery.run()
+    found = {
+        "jobs": encode_jobs(discovery.dags),
+        "problems": [[p.message, str(p.where) if p.where else None, p.hint] for p in discovery.problems],
+        "stand_ins": finder.listed(),
+    }
+    partial = Path(f"{spec.result}.partial")
+    partial.write_text(json.dumps(found), encoding="utf-8")
+    partial.replace(spec.result)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that the project left running must not hold the build up.
+    os._exit(0)
+
+
+class _Discovery:
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+)")
+        self.problems: list[Problem] = []
+        self.dags: list[dag.Job] = []
+
+    def run(self) -> None:
+        """Import every module, then build every job: one broken module hides no other's mistakes."""
+        defined_by: dict[int, str] = {}
+        for module in self._spec.modules:
+            Path(self._spec.progress).write_text(module, encoding="utf-8")
+            self._import(module)
+            for job in jobs.registered():
+                own = job.fn.__module__
+                defined_by.setdefault(id(job), own if own in self._spec.modules else module)
+        Path(self._spec.progress).write_text("", encoding="utf-8")
+        for job in jobs.registered():
+            built = job.build(defined_by[id(job)])
+            self._add(built.problems)
+            self.dags.append(self._located(built.dag))
+        self._add(dag.check(self.dags))
+
+    def _import(self, module: str) -> None:
+        try:
+            importlib.import_module(module)
+        except DbxdecError as error:
+            where = self._innermost(error)
+            self._add(Problem(p.message, p.where or where, p.hint) for p in error.problems)
+        except SyntaxError as error:
+            where = SourceLocation(error.filename or module, error.lineno or 1)
+            self._add([Problem(f"{type(error).__name__}: {error.msg}", where, "correct the syntax")])
+        except SystemExit as error:
+            message = f"importing `{module}` ended the interpreter: sys.exit({'' if error.code is None else repr(error.code)})"
+            hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
+            self._add([Problem(message, self._innermost(error), hint)])
+        except ModuleNotFoundError as error:
+            self._add([Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))])
+        except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
+            text = "".join(traceback.format_exception_only(error)).strip()
+            self._add([Problem(f"importing `{module}` failed: {text}", self._innermost(error))])
+
+    def _not_found(self, error: ModuleNotFoundError) -> str:
+        missing = error.name or ""
+        root = missing.partition(".")[0]
+        if any(name.partition(".")[0] == root for name in _module_names(self._spec.sources)):
+            return (
+                f"`{missing}` is not among the files of the wheel: check .gitignore and the build's include and exclude"
+            )
+        return (
+            f"install `{root}` where the wheel is built (`requires` of [build-system], or require-runtime-dependencies of "
+            "the hook)"
+        )
+
+    def _innermost(self, error: BaseException) -> SourceLocation | None:
+        """The last line of the project's own code that the error passed."""
+        own = [
+            SourceLocation(frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(error.__traceback__)
+            if frame.f_code.co_filename.startswith(self._spec.root) and not is_own(frame.f_globals)
+        ]
+        return own[-1] if own else None
+
+    def _add(self, problems: Any) -> None:
+        """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
+        for problem in problems:
+            mapped = Problem(
+                self._map(problem.message), self._map(str(problem.where)) if problem.where else None, problem.hint
+            )
+            if mapped not in self.problems:
+                self.problems.append(mapped)
+
+    def _map(self, text: str) -> str:
+        return self._ours.sub(lambda match: self._source(match[1]), text)
+
+    def _source(self, path: str) -> str:
+        path = path.replace(os.sep, "/")
+        return self._spec.sources.get(path, path)
+
+    def _located(self, job: dag.Job) -> dag.Job:
+        tasks = tuple(
+            replace(t, source=self._location(t.source), called_at=t.called_at and self._location(t.called_at))
+            for t in job.tasks
+        )
+        return replace(job, source=self._location(job.source), tasks=tasks)
+
+    def _location(self, where: SourceLocation) -> SourceLocation:
+        return SourceLocation(self._map(where.path), where.line)
+
+
+def _module_names(paths: Any) -> list[str]:
+    """The dotted names of the modules and packages among `paths` in the wheel."""
+    return [name for path in paths if (name := module_name(path))]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,62 @@
+"""Which modules of a wheel are pipelines: names from paths, packages taken recursively."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import DiscoveryError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_DEFAULT = "pipelines"
+
+
+def module_name(path: str) -> str | None:
+    """The dotted name of the module at `path` in the wheel; None for what can't be imported by a name."""
+    if not path.endswith(".py"):
+        return None
+    parts = path.removesuffix(".py").split("/")
+    if parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
+
+
+def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[str]:
+    """The modules to import, sorted: those `named`, or every `<package>.pipelines`, with all that is below them.
+
+    Raises DiscoveryError for a name that is not in the wheel, and where there is nothing to import.
+    """
+    modules = {name for path in paths if (name := module_name(path))}
+    packages = {name.rpartition(".")[0] for name in modules} - {""}
+    known = modules | packages | {part for name in packages for part in _parents(name)}
+    if named is None:
+        roots = [name for name in known if name.count(".") >= 1 and name.rpartition(".")[2] == _DEFAULT]
+        if not roots:
+            raise DiscoveryError(
+                "the wheel has no package `<package>.pipelines`, where pipelines are looked for",
+                hint='name the modules that define jobs: `pipelines = ["my_package.my_module"]` under [tool.dbxdec]',
+            )
+    else:
+        missing = [
+            Problem(
+                f"{name!r} is not among the modules of the wheel",
+                f"tool.dbxdec.pipelines[{i}]",
+                did_you_mean(name, sorted(known)) or "check .gitignore and the build's include and exclude settings",
+            )
+            for i, name in enumerate(named)
+            if name not in known
+        ]
+        if missing:
+            raise DiscoveryError(missing)
+        roots = list(named)
+    return sorted(
+        name
+        for name in modules
+        if any(name == root or name.startswith(f"{root}.") for root in roots) and not name.endswith(".__main__")
+    )
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]

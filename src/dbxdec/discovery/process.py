@@ -1,0 +1,138 @@
+"""The build's side of discovery: a copy of what will be shipped, a child process over it, and what came back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.discovery.modules import pipeline_modules
+from dbxdec.discovery.spec import Spec
+from dbxdec.errors import DiscoveryError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedFile:
+    """A file of the wheel: its `path` there, where it lies now, and its path in the project for messages."""
+
+    path: str
+    origin: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """The jobs as the manifest has them, the absent modules that were stood in for, and what the imports printed."""
+
+    jobs: Mapping[str, Any]
+    stand_ins: tuple[str, ...]
+    output: str
+
+
+def discover(
+    files: Sequence[ShippedFile],
+    *,
+    project: str,
+    version: str,
+    pipelines: Sequence[str] | None = None,
+    stand_ins: bool = True,
+    timeout: float = 60,
+    environment: Mapping[str, str] | None = None,
+) -> Discovered:
+    """Import the pipelines among `files` in a child process and build their jobs. `timeout` is in seconds.
+
+    Raises DiscoveryError with every mistake found, each at the author's file and line.
+    """
+    modules = pipeline_modules([file.path for file in files], pipelines)
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+        folder = Path(scratch).resolve()
+        root = folder / "wheel"
+        _copy(files, root)
+        _write_dist_info(root, project, version)
+        spec = Spec(
+            root=str(root),
+            modules=modules,
+            sources={file.path: file.source for file in files},
+            stand_ins=stand_ins,
+            timeout=timeout,
+            progress=str(folder / "progress"),
+            result=str(folder / "result.json"),
+        )
+        (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
+        (folder / "cwd").mkdir()
+        code, output = _run(folder, {**os.environ, **(environment or {})}, timeout)
+        result = folder / "result.json"
+        if not result.exists():
+            raise DiscoveryError(_died(spec, code, output, timeout))
+        found = json.loads(result.read_text(encoding="utf-8"))
+    if found["problems"]:
+        raise DiscoveryError([Problem(message, where, hint) for message, where, hint in found["problems"]])
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), output)
+
+
+def _copy(files: Sequence[ShippedFile], root: Path) -> None:
+    for file in files:
+        target = root / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.origin, target)
+
+
+def _write_dist_info(root: Path, project: str, version: str) -> None:
+    """So that `importlib.metadata.version` of the project itself answers, and not for some older install."""
+    folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
+
+
+def _run(folder: Path, environment: Mapping[str, str], timeout: float) -> tuple[int | None, str]:
+    """The child's exit code, None where it ran out of time, and all that it printed."""
+    log = folder / "output"
+    command = [sys.executable, "-P", "-B", "-m", "dbxdec.discovery.child", str(folder / "spec.json")]
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder / "cwd",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            code: int | None = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            # What the project's imports have started must not outlive the build.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    return code, log.read_text(encoding="utf-8", errors="replace")
+
+
+def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
+    """Why the child left no result, and where it was."""
+    progress = Path(spec.progress)
+    module = progress.read_text(encoding="utf-8") if progress.exists() else ""
+    doing = f"importing `{module}`" if module else "discovery"
+    frames = re.findall(r'File "' + re.escape(spec.root + os.sep) + r'([^"]+)", line (\d+)', output)
+    where = f"{spec.sources.get(frames[0][0], frames[0][0])}:{frames[0][1]}" if frames else None
+    if code is None:
+        hint = "look for an endless loop or a wait at import; `timeout` under [tool.dbxdec] is the limit in seconds"
+        return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
+    ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    tail = "\n".join(output.strip().splitlines()[-15:])
+    said = f"\n{tail}" if tail else ""
+    return Problem(f"the interpreter ended {ending} while {doing}{said}", where, "a module must be importable")

@@ -1,0 +1,236 @@
+"""One task of one run, in its phases: start, read, call, store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import importlib
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag, protocol, variables
+from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
+from dbxdec.io_managers import base
+from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
+from dbxdec.manifest import Manifest, encode_binding, encode_output
+from dbxdec.runtime import context
+from dbxdec.runtime.binding import Reader
+from dbxdec.runtime.installed import find_manifest
+from dbxdec.runtime.task_values import RETURN_VALUE, task_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dbxdec.authoring.jobs import BuiltJob
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A task that is ready to run. Use it inside `environment()`."""
+
+    task: dag.Task
+    function: Callable[..., Any]
+    reader: Reader
+    receipt: Receipt
+    manager: base.IoManager | None
+    run: context.RunContext
+    variables: Mapping[str, str]
+
+    def environment(self) -> ExitStack:
+        """What the task's own code may rely on: its context, its variables, its receipt."""
+        stack = ExitStack()
+        stack.enter_context(context.entered(self.run))
+        stack.enter_context(variables.using(self.variables))
+        stack.enter_context(base.running(self.run.job, self.task.key, self.receipt))
+        return stack
+
+    def read(self) -> tuple[list[Any], dict[str, Any]]:
+        """Preflight of the target, then the function's arguments. Raises RunError before anything has been changed."""
+        managers = [*self.reader.managers.values(), *self.reader.tables.values()]
+        for manager in {id(manager): manager for manager in managers}.values():
+            manager.setup()
+        if self.manager is not None:
+            self.manager.preflight(self._output())
+        return self.reader.arguments(self.task, self.function)
+
+    def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
+        """What the function returns; its exceptions pass as they are."""
+        began = time.perf_counter()
+        try:
+            result = self.function(*positional, **keyword)
+        except SystemExit as error:
+            # Taken literally it would end the process as if all were well, with nothing stored.
+            raise RunError(
+                f"the task `{self.task.key}` called sys.exit({error.code!r})", hint="return, or raise an exception"
+            ) from error
+        log.info("call %s: %.2f s", self.task.key, time.perf_counter() - began)
+        return result
+
+    def store(self, result: Any) -> None:
+        """Keep `result` through the task's IoManager, or as a task value."""
+        output = self.task.outputs.get(dag.RESULT)
+        if output is None:
+            if result is not None:
+                log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
+        elif self.manager is not None:
+            self._write(self.manager, result)
+        elif output.type is not None:
+            try:
+                form = output.type.to_json(result)
+            except TypeError as error:
+                raise RunError(
+                    f"the task `{self.task.key}` returned what its annotation does not say: {error}",
+                    hint="correct the annotation or the result",
+                ) from None
+            task_values.set(RETURN_VALUE, form)
+            log.info("write %s: task value %s", self.task.key, json.dumps(form, ensure_ascii=False)[:200])
+
+    def _write(self, manager: base.IoManager, result: Any) -> None:
+        began = time.perf_counter()
+        context = self._output()
+        written = manager.write(context, result)
+        facts = [context.uri]
+        if written is not None:
+            facts += [f"version {written.version}"] if written.version is not None else []
+            facts += [f"{written.rows:,} rows"] if written.rows is not None else []
+            facts += [written.note] if written.note else []
+        log.info("write %s: %s (%.2f s)", self.task.key, ", ".join(facts), time.perf_counter() - began)
+
+    def _output(self) -> OutputContext:
+        target = self.task.outputs[dag.RESULT].target
+        return OutputContext(variables.resolve(target, self.variables) if target else "", self.receipt)
+
+
+def prepare(argv: Sequence[str]) -> Execution:
+    """Everything before the first byte is read: arguments, build id, the one module, the function.
+
+    Raises RunError or ManifestError, with all that is wrong; exceptions of the imported module pass as they are.
+    """
+    arguments = protocol.parse(argv)
+    manifest = find_manifest(arguments.package)
+    _check_build(manifest, arguments)
+    job = manifest.job(arguments.job)
+    task = _find_task(job, arguments.task)
+    values = _typed_parameters(job, arguments.parameters)
+    identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key)
+    receipt = Receipt(identity, arguments.attempt, manifest.build_id, _digest(arguments))
+    with variables.using(arguments.variables):
+        built = _build(job)
+    _check_same(task, built)
+    producers = {leaf.task for b in task.inputs.values() for leaf in dag.flatten(b) if isinstance(leaf, dag.TaskOutput)}
+    tables = {leaf.target for b in task.inputs.values() for leaf in dag.flatten(b) if isinstance(leaf, dag.Table)}
+    reader = Reader(
+        job=job,
+        parameters=values,
+        managers={key: manager for key, manager in built.managers.items() if key in producers | {task.key}},
+        tables={target: manager for target, manager in built.tables.items() if target in tables},
+        writer=identity,
+        started=arguments.started,
+    )
+    run = context.RunContext(
+        package=manifest.project,
+        build_id=manifest.build_id,
+        workspace=arguments.workspace,
+        job=job.key,
+        task=task.key,
+        run_id=arguments.run_id,
+        attempt=arguments.attempt,
+        started=dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC),
+        parameters=values,
+    )
+    return Execution(
+        task, built.tasks[task.key].fn, reader, receipt, built.managers.get(task.key), run, arguments.variables
+    )
+
+
+def _check_build(manifest: Manifest, arguments: protocol.RunArguments) -> None:
+    if arguments.build != manifest.build_id:
+        raise ManifestError(
+            f"the job was deployed from build {arguments.build[:12]}, and installed is {manifest.project} "
+            f"{manifest.version} of build {manifest.build_id[:12]}",
+            hint="the cluster still has another wheel: restart it, or build and deploy again",
+        )
+
+
+def _find_task(job: dag.Job, key: str) -> dag.Task:
+    try:
+        return job.task(key)
+    except KeyError:
+        known = [task.key for task in job.tasks]
+        raise ManifestError(
+            f"the job `{job.key}` has no task `{key}`", hint=did_you_mean(key, known) or f"its tasks are {listed(known)}"
+        ) from None
+
+
+def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
+    from dbxdec.values import REQUIRED_TEXT
+
+    problems = []
+    values: dict[str, Any] = {}
+    known = [parameter.name for parameter in job.parameters]
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"its parameters are {listed(known) if known else 'none'}"
+            problems.append(Problem(f"the job `{job.key}` has no parameter `{name}`", hint=hint))
+    for parameter in job.parameters:
+        text = given.get(parameter.name, parameter.default)
+        if text is None or text == REQUIRED_TEXT:
+            problems.append(
+                Problem(
+                    f"the job parameter `{parameter.name}` has no value and no default",
+                    hint=f"give one when the job is started (type {parameter.type})",
+                )
+            )
+            continue
+        try:
+            values[parameter.name] = parameter.type.from_text(variables.resolve(text))
+        except ValueError as error:
+            problems.append(Problem(f"the job parameter `{parameter.name}` {error}", hint=f"its type is {parameter.type}"))
+    if problems:
+        raise RunError(problems)
+    return values
+
+
+def _digest(arguments: protocol.RunArguments) -> str:
+    content = json.dumps([dict(arguments.parameters), dict(arguments.variables)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _build(job: dag.Job) -> BuiltJob:
+    """Import the module that defines the job, and no other of the project's, and run the job's body."""
+    importlib.import_module(job.module)
+    from dbxdec.authoring.jobs import registered
+
+    found = next((entry for entry in registered() if entry.key == job.key), None)
+    if found is None:
+        raise RunError(
+            f"importing {job.module} did not define the job `{job.key}`",
+            hint="a job must be defined whenever its module is imported, not only at build time",
+        )
+    built = found.build(job.module)
+    if built.problems:
+        raise RunError(built.problems)
+    return built
+
+
+def _check_same(task: dag.Task, built: BuiltJob) -> None:
+    """The body runs again here: what it gives must be what was built, or the wrong data would be read."""
+    try:
+        here = built.dag.task(task.key)
+    except KeyError:
+        here = None
+    if here is None or _form(here) != _form(task):
+        raise RunError(
+            f"the body of the job `{built.dag.key}` gives another task `{task.key}` here than at build time",
+            hint="the body must not depend on the time, the environment or files: use job parameters and bundle variables",
+        )
+
+
+def _form(task: dag.Task) -> Any:
+    return (
+        {name: encode_binding(binding) for name, binding in task.inputs.items()},
+        {name: encode_output(output) for name, output in task.outputs.items()},
+    )

@@ -1,0 +1,91 @@
+"""Finds the manifests of installed pipelines.
+
+`importlib.metadata` costs a third of a task's whole start-up (it imports the email parser), so the ordinary case, a
+`.dist-info` folder on `sys.path`, is read directly; anything else is left to it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import ManifestError, did_you_mean, listed
+from dbxdec.manifest import PATH, Manifest, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FILE = f"extra_metadata/{PATH}"
+_DIST_INFO = re.compile(r"(?P<name>.+?)-[^-]+\.dist-info", re.IGNORECASE)
+
+
+def find_manifest(package: str) -> Manifest:
+    """The manifest of the installed distribution `package`.
+
+    Raises ManifestError where it is not installed, or was built without dbxdec's build hook.
+    """
+    wanted = _normalised(package)
+    for name, folder in _dist_infos():
+        if name == wanted:
+            return _read(package, folder)
+    return _find_elsewhere(package)
+
+
+def installed_manifests() -> list[Manifest]:
+    """The manifests of all installed pipelines, by name."""
+    found: dict[str, str] = {}
+    for name, folder in _dist_infos():
+        found.setdefault(name, folder)
+    return [
+        _read(name, folder) for name, folder in sorted(found.items()) if os.path.isfile(os.path.join(folder, _FILE))
+    ]
+
+
+def _dist_infos() -> Iterator[tuple[str, str]]:
+    """(normalised name, folder) of each distribution, the one that wins first."""
+    for entry in sys.path:
+        try:
+            names = sorted(os.listdir(entry or "."))
+        except OSError:
+            continue
+        for name in names:
+            if match := _DIST_INFO.fullmatch(name):
+                yield _normalised(match["name"]), os.path.join(entry or ".", name)
+
+
+def _read(package: str, folder: str) -> Manifest:
+    path = os.path.join(folder, _FILE)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return decode(file.read(), path)
+    except FileNotFoundError:
+        raise _without_manifest(package) from None
+
+
+def _find_elsewhere(package: str) -> Manifest:
+    from importlib import metadata
+
+    try:
+        text = metadata.distribution(package).read_text(_FILE)
+    except metadata.PackageNotFoundError:
+        known = [manifest.project for manifest in installed_manifests()]
+        raise ManifestError(
+            f"the package `{package}` is not installed in {sys.prefix}",
+            hint=did_you_mean(package, known) or (f"installed pipelines: {listed(known)}" if known else None),
+        ) from None
+    if text is None:
+        raise _without_manifest(package)
+    return decode(text, f"the manifest of {package}")
+
+
+def _without_manifest(package: str) -> ManifestError:
+    return ManifestError(
+        f"the package `{package}` is installed, but carries no manifest of dbxdec",
+        hint="its wheel was built without the hook: put `[tool.hatch.build.hooks.dbxdec]` into its pyproject.toml",
+    )
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

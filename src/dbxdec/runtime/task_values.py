@@ -1,0 +1,171 @@
+"""Task values: small JSON that tasks of one run leave for each other.
+
+On the platform they live in `dbutils.jobs.taskValues`; under `dbxdec run` in a folder of the run; outside a run in
+memory. The rules (JSON only, 48 KiB, a missing key is an error unless a default is given) are the same in all three.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dbxdec.errors import RunError
+from dbxdec.runtime import context
+
+if TYPE_CHECKING:
+    from dbxdec.literals import Json
+
+FOLDER = "DBXDEC_TASK_VALUES"
+"""The environment variable by which the local runner names the run's folder."""
+MAX_BYTES = 48 * 1024
+"""The platform's limit for one value as JSON (docs.databricks.com, "Use task values")."""
+RETURN_VALUE = "return_value"
+"""The key under which a small result travels."""
+
+_MISSING: Any = object()
+
+
+class Store(Protocol):
+    """Where task values are kept. `get` raises KeyError for what nobody has set."""
+
+    def set(self, task: str, key: str, value: Json) -> None: ...
+    def get(self, task: str, key: str) -> Any: ...
+
+
+class MemoryStore:
+    """Task values of this process, for code that runs outside a run: a test, a notebook."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], str] = {}
+
+    def set(self, task: str, key: str, value: Json) -> None:
+        self._values[task, key] = json.dumps(value)
+
+    def get(self, task: str, key: str) -> Any:
+        return json.loads(self._values[task, key])
+
+
+class FolderStore:
+    """Task values as one JSON file for each task; a file is replaced whole, so a kill leaves the old or the new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def set(self, task: str, key: str, value: Json) -> None:
+        values = {**self._read(task), key: value}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self._folder / f".{task}.{os.getpid()}"
+        partial.write_text(json.dumps(values), encoding="utf-8")
+        partial.replace(self._path(task))
+
+    def get(self, task: str, key: str) -> Any:
+        return self._read(task)[key]
+
+    def _read(self, task: str) -> dict[str, Any]:
+        try:
+            values: dict[str, Any] = json.loads(self._path(task).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return values
+
+    def _path(self, task: str) -> Path:
+        return self._folder / f"{task}.json"
+
+
+class DbutilsStore:
+    """The platform's own task values; a task can set only its own."""
+
+    def __init__(self, dbutils: Any) -> None:
+        self._values = dbutils.jobs.taskValues
+
+    def set(self, task: str, key: str, value: Json) -> None:  # noqa: ARG002 - dbutils knows the task
+        self._values.set(key=key, value=value)
+
+    def get(self, task: str, key: str) -> Any:
+        # dbutils raises one of several types for a missing key, and takes a default of None for "no default":
+        # a default that no task can have set tells a missing value from any other.
+        nothing = "<dbxdec:no task value>"
+        found = self._values.get(taskKey=task, key=key, default=nothing)
+        if found == nothing:
+            raise KeyError(key)
+        return found
+
+
+class TaskValues:
+    """Set values for the tasks behind this one, and read those of the tasks before it."""
+
+    def __init__(self) -> None:
+        self._memory = MemoryStore()
+
+    def set(self, key: str, value: Json) -> None:
+        """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
+        try:
+            text = json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise RunError(
+                f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
+            ) from None
+        size = len(text.encode())
+        if size > MAX_BYTES:
+            raise RunError(
+                f"the task value `{key}` is {size:,} bytes as JSON; the platform takes {MAX_BYTES:,}",
+                hint="store it as a table through an IoManager, and pass on only what is small",
+            )
+        self._store().set(_this_task(), key, value)
+
+    def get(self, task: str, key: str, default: Any = _MISSING) -> Any:
+        """What `task` has set under `key`, else `default`. Raises RunError where there is neither."""
+        try:
+            return self._store().get(task, key)
+        except KeyError:
+            if default is not _MISSING:
+                return default
+            raise RunError(
+                f"the task `{task}` has set no value `{key}` in this run",
+                hint="check the task's key and that it ran before this one, or give a default",
+            ) from None
+
+    def _store(self) -> Store:
+        if not context.in_run():
+            return self._memory
+        if folder := os.environ.get(FOLDER):
+            return FolderStore(Path(folder))
+        return DbutilsStore(_find_dbutils())
+
+
+task_values = TaskValues()
+
+
+def set_task_value(key: str, value: Json) -> None:
+    """`task_values.set`."""
+    task_values.set(key, value)
+
+
+def get_task_value(task: str, key: str, default: Any = _MISSING) -> Any:
+    """`task_values.get`."""
+    return task_values.get(task, key, default)
+
+
+def _this_task() -> str:
+    return context.context().task if context.in_run() else ""
+
+
+def _find_dbutils() -> Any:
+    """dbutils as wheel tasks have it: no notebook globals, so it is made from the session, else from the SDK."""
+    try:
+        from pyspark.dbutils import DBUtils
+        from pyspark.sql import SparkSession
+
+        return DBUtils(SparkSession.builder.getOrCreate())
+    except ImportError:
+        pass
+    try:
+        from databricks.sdk.runtime import dbutils
+    except ImportError:
+        raise RunError(
+            "there is no place for task values here: neither `dbutils` nor a folder of a local run",
+            hint=f"on a laptop start the job with `dbxdec run`, or set {FOLDER} to a folder",
+        ) from None
+    return dbutils
