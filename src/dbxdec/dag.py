@@ -234,7 +234,9 @@ def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
             path.append(key)
             key = next((d.task for d in left[key].depends_on if d.task in left), None)
         if key is not None:
-            return path[path.index(key) :][::-1]
+            circle = path[path.index(key) :][::-1]
+            first = circle.index(next(task for task in left if task in circle))  # the author's order
+            return circle[first:] + circle[:first]
     return []
 
 

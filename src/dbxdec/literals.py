@@ -60,7 +60,8 @@ def _encode(value: object, path: str) -> Json:
         raise UnsupportedLiteralError(f"`{name}`{_at(path)} comes from a module that is not installed at build time")
     if encoder is None:
         raise UnsupportedLiteralError(f"{_type_name(kind)}{_at(path)} can't be carried to a task")
-    return encoder(value)
+    encoded: Json = encoder(value)
+    return encoded
 
 
 def _encode_dict(value: dict[object, object], path: str) -> Json:

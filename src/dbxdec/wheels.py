@@ -40,7 +40,7 @@ def read_wheel(path: Path) -> Wheel:
             content = archive.read(manifest)
             folder = manifest.partition("/")[0]
             points = ConfigParser(delimiters=("=",), interpolation=None)
-            points.optionxform = str  # type: ignore[assignment,method-assign] - names keep their case
+            points.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
             if f"{folder}/entry_points.txt" in names:
                 points.read_string(archive.read(f"{folder}/entry_points.txt").decode())
             payload = [

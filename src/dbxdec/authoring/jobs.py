@@ -100,7 +100,7 @@ class Job(Generic[P]):
         names = self.fn.__code__.co_varnames[: self.fn.__code__.co_argcount + self.fn.__code__.co_kwonlyargcount]
         with recording.active(recorder):
             try:
-                self.fn(**{name: ParameterProxy(recorder, name) for name in names})  # type: ignore[call-arg]
+                self.fn(**{name: ParameterProxy(recorder, name) for name in names})  # type: ignore[arg-type, call-arg]
             except Exception as error:  # noqa: BLE001 - the body is the author's code
                 recorder.problems += _body_failed(self.key, error)
             else:

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     faulthandler.dump_traceback_later(max(spec.timeout * 0.9, spec.timeout - 1), exit=False)
     sys.path.insert(0, spec.root)
     importlib.invalidate_caches()
-    finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)))
+    finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))
     if spec.stand_ins:
         sys.meta_path.append(finder)
     discovery = _Discovery(spec)

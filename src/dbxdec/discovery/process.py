@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.discovery.modules import pipeline_modules
@@ -21,6 +21,8 @@ from dbxdec.errors import DiscoveryError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_FAULTHANDLER = re.compile(r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def discover(
             root=str(root),
             modules=modules,
             sources={file.path: file.source for file in files},
+            unshipped=sorted(_unshipped(files)),
             stand_ins=stand_ins,
             timeout=timeout,
             progress=str(folder / "progress"),
@@ -80,6 +83,26 @@ def discover(
     if found["problems"]:
         raise DiscoveryError([Problem(message, where, hint) for message, where, hint in found["problems"]])
     return Discovered(found["jobs"], tuple(found["stand_ins"]), output)
+
+
+def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
+    """Modules of the tree that the wheel leaves out: an import of one must fail here, and not be stood in for."""
+    folders: dict[str, Path] = {}
+    for file in files:
+        folder, name = Path(file.origin).parent, PurePosixPath(file.path).parent
+        while name.name and folder.name == name.name and str(name) not in folders:
+            folders[str(name)] = folder
+            folder, name = folder.parent, name.parent
+    shipped = {file.path for file in files}
+    found = set()
+    for name, folder in folders.items():
+        for entry in folder.iterdir():
+            path = f"{name}/{entry.name}"
+            if entry.is_dir() and path not in folders and entry.name.isidentifier() and entry.name != "__pycache__":
+                found.add(path.replace("/", "."))
+            elif entry.suffix == ".py" and path not in shipped and entry.stem.isidentifier():
+                found.add(path.removesuffix(".py").replace("/", "."))
+    return found
 
 
 def _copy(files: Sequence[ShippedFile], root: Path) -> None:
@@ -99,6 +122,9 @@ def _write_dist_info(root: Path, project: str, version: str) -> None:
 def _run(folder: Path, environment: Mapping[str, str], timeout: float) -> tuple[int | None, str]:
     """The child's exit code, None where it ran out of time, and all that it printed."""
     log = folder / "output"
+    if "PYTHONPATH" in environment:  # the child starts in another folder
+        absolute = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
+        environment = {**environment, "PYTHONPATH": absolute}
     command = [sys.executable, "-P", "-B", "-m", "dbxdec.discovery.child", str(folder / "spec.json")]
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -133,6 +159,6 @@ def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
         hint = "look for an endless loop or a wait at import; `timeout` under [tool.dbxdec] is the limit in seconds"
         return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
     ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    tail = "\n".join(output.strip().splitlines()[-15:])
-    said = f"\n{tail}" if tail else ""
+    printed = [line for line in output.splitlines() if line.strip() and not _FAULTHANDLER.match(line)]
+    said = "".join(f"\n    {line}" for line in printed[-15:])
     return Problem(f"the interpreter ended {ending} while {doing}{said}", where, "a module must be importable")

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spec:
-    """`root` holds a copy of the wheel's files; `sources` maps paths in the wheel to paths in the project."""
+    """`root` holds a copy of the wheel's files; `sources` maps paths in the wheel to paths in the project.
+
+    `unshipped` names modules that lie beside the shipped ones in the tree and are not in the wheel.
+    """
 
     root: str
     modules: list[str]
     sources: dict[str, str]
+    unshipped: list[str]
     stand_ins: bool
     timeout: float
     progress: str

@@ -129,7 +129,7 @@ def _base_class(name: str) -> type:
     def refuse(cls: type, *_: object, **__: object) -> NoReturn:
         _refuse(name, f"the base of `{cls.__qualname__}`, of which an instance is made")
 
-    def accept(cls: type, **_: object) -> None:
+    def accept(cls: type, /, **_: object) -> None:
         """Class keywords are the absent base's business."""
 
     body = {"__new__": refuse, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None}
@@ -150,16 +150,17 @@ class StandInModule(ModuleType):
 class StandInFinder(MetaPathFinder, Loader):
     """Answers, last of all finders, for modules that nothing else has and that the project's own files import."""
 
-    def __init__(self, root: Path, own: frozenset[str]) -> None:
+    def __init__(self, root: Path, own: frozenset[str], unshipped: frozenset[str]) -> None:
         self._root = str(root)
         self._own = own
+        self._unshipped = unshipped
         self.used: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         root = fullname.partition(".")[0]
-        if root in sys.stdlib_module_names or fullname in self._own:
+        if root in sys.stdlib_module_names or fullname in self._own or fullname in self._unshipped:
             return None
         parent = sys.modules.get(fullname.rpartition(".")[0])
         if parent is None and root in self._own:
