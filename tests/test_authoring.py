@@ -418,7 +418,9 @@ class TestMistakes:
             extract(dt.date(2013, 1, 2))
 
         problems = dag.check([left.build().dag, right.build().dag])
-        assert [p.message for p in problems] == ["`left.extract` and `right.extract` write the same target /lake/extract"]
+        assert [p.message for p in problems] == [
+            "`left.extract` and `right.extract` write the same target /lake/extract"
+        ]
 
         shared = extract.override(io_manager=shelf.table("common", shared=True))
 

@@ -44,7 +44,9 @@ def imports_of(path: Path) -> set[str]:
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in (SRC / "dbxdec").rglob("*.py") if path.parent != SRC / "dbxdec" or path.stem != "__init__")
+    return sorted(
+        path for path in (SRC / "dbxdec").rglob("*.py") if path.parent != SRC / "dbxdec" or path.stem != "__init__"
+    )
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))

@@ -75,7 +75,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             summary = f"dbxdec: {jobs} jobs, {tasks} tasks, build {made.manifest.build_id[:12]}"
             if config.resources is not None and self._writes_resources(version, wheel):
                 content = building.resources_content(
-                    made.manifest, Path(config.resources), wheel.resolve().relative_to(root.resolve()), config.extra_libraries
+                    made.manifest,
+                    Path(config.resources),
+                    wheel.resolve().relative_to(root.resolve()),
+                    config.extra_libraries,
                 )
                 codegen.write_if_changed(root / config.resources, content)
                 summary += f" -> {config.resources}"

@@ -82,7 +82,9 @@ def _arguments(
         if key in by_keyword and key not in found:
             found[key] = value
         elif key in by_keyword:
-            recorder.problem(f"the task `{name}` is given its argument `{key}` twice", f"its signature is `{signature}`")
+            recorder.problem(
+                f"the task `{name}` is given its argument `{key}` twice", f"its signature is `{signature}`"
+            )
         elif extra is not None:
             others[key] = value
         else:
@@ -197,5 +199,3 @@ def _compute(recorder: Recorder, task: Task[..., Any]) -> dict[str, Any]:
                 "use `job_cluster(key, ...)` or `environment(key, ...)`",
             )
     return settings
-
-

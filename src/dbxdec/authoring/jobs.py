@@ -242,7 +242,9 @@ def job(
             problems.append(Problem(f"{value!r:.60} is not a {name}", where, f"use `{name}(key, ...)`"))
     if cluster is not None and environment is not None:
         problems.append(
-            Problem("a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one")
+            Problem(
+                "a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one"
+            )
         )
     if problems:
         raise AuthoringError(problems)
@@ -250,7 +252,9 @@ def job(
 
     def decorate(fn: Callable[..., Any]) -> Job[...]:
         if getattr(fn, "__code__", None) is None:
-            raise AuthoringError(Problem(f"@job is for functions; this is {fn!r:.60}", where, "put it on top of a `def`"))
+            raise AuthoringError(
+                Problem(f"@job is for functions; this is {fn!r:.60}", where, "put it on top of a `def`")
+            )
         return Job(fn, options)
 
     return decorate if fn is None else decorate(fn)

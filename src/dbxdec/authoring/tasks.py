@@ -146,7 +146,9 @@ def depend(call: recording.Call, other: object) -> None:
     if isinstance(other, Task):
         recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
     elif not isinstance(other, TaskProxy):
-        recorder.problem(f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them")
+        recorder.problem(
+            f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them"
+        )
     elif other._call.recorder is not recording.current():
         recorder.problem(
             f"{other.describe()} belongs to the job `{other._call.recorder.job}`",

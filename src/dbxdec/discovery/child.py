@@ -91,7 +91,9 @@ class _Discovery:
             hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
             self._add([Problem(message, self._innermost(error), hint)])
         except ModuleNotFoundError as error:
-            self._add([Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))])
+            self._add(
+                [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
+            )
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
             text = "".join(traceback.format_exception_only(error)).strip()
             self._add([Problem(f"importing `{module}` failed: {text}", self._innermost(error))])

@@ -22,7 +22,9 @@ from dbxdec.errors import DiscoveryError, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_FAULTHANDLER = re.compile(r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)')
+_FAULTHANDLER = re.compile(
+    r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)'
+)
 
 
 @dataclass(frozen=True, slots=True)

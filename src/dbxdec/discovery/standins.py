@@ -206,5 +206,6 @@ def _is_namespace(module: ModuleType) -> bool:
         return True
     source = Path(origin)
     return source.name == "__init__.py" and any(
-        marker in source.read_text(encoding="utf-8", errors="replace") for marker in ("extend_path", "declare_namespace")
+        marker in source.read_text(encoding="utf-8", errors="replace")
+        for marker in ("extend_path", "declare_namespace")
     )

@@ -14,7 +14,7 @@ from dbxdec.errors import DbxdecError, RunError, did_you_mean
 from dbxdec.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 log = logging.getLogger("dbxdec")
 
@@ -84,10 +84,15 @@ class InputContext:
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What a write is told: where to, and the receipt that belongs into it."""
+    """What a write is told: where to, and the receipt that belongs into it.
+
+    `returns` names the types that the task's function says it returns, as "polars.DataFrame"; None where it says
+    nothing.
+    """
 
     uri: str
     receipt: Receipt
+    returns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +235,3 @@ def io_reference(manager: IoManager) -> str:
     """How a manager's class is named in the manifest."""
     kind = type(manager)
     return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def options_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` without what says nothing."""
-    return {key: value for key, value in settings.items() if value not in (None, [], {}, ())}

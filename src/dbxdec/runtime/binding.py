@@ -96,9 +96,7 @@ class Reader:
         except ValueError as error:
             raise RunError(f"the result of the task `{task}` {error}") from None
 
-    def _read(
-        self, manager: IoManager, target: str, note: Annotation, parameter: str, producer: WriteId | None
-    ) -> Any:
+    def _read(self, manager: IoManager, target: str, note: Annotation, parameter: str, producer: WriteId | None) -> Any:
         began = time.perf_counter()
         uri = resolve(target)
         context = InputContext(uri, parameter, None if note.error else note.value, producer, self.started)

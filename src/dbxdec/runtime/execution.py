@@ -20,6 +20,7 @@ from dbxdec.runtime import context
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.task_values import RETURN_VALUE, task_values
+from dbxdec.typehints import of_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,12 @@ class Execution:
     def _write(self, manager: base.IoManager, result: Any) -> None:
         began = time.perf_counter()
         context = self._output()
+        note = of_parameter(self.function, "return")
+        if result is None and note and not note.error and not note.optional and note.type_names:
+            raise RunError(
+                f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
+                hint="return the result, or annotate `| None` if there may be nothing to write",
+            )
         written = manager.write(context, result)
         facts = [context.uri]
         if written is not None:
@@ -101,7 +108,12 @@ class Execution:
 
     def _output(self) -> OutputContext:
         target = self.task.outputs[dag.RESULT].target
-        return OutputContext(variables.resolve(target, self.variables) if target else "", self.receipt)
+        note = of_parameter(self.function, "return")
+        return OutputContext(
+            variables.resolve(target, self.variables) if target else "",
+            self.receipt,
+            note.type_names or None if note and not note.error else None,
+        )
 
 
 def prepare(argv: Sequence[str]) -> Execution:
@@ -161,7 +173,8 @@ def _find_task(job: dag.Job, key: str) -> dag.Task:
     except KeyError:
         known = [task.key for task in job.tasks]
         raise ManifestError(
-            f"the job `{job.key}` has no task `{key}`", hint=did_you_mean(key, known) or f"its tasks are {listed(known)}"
+            f"the job `{job.key}` has no task `{key}`",
+            hint=did_you_mean(key, known) or f"its tasks are {listed(known)}",
         ) from None
 
 
@@ -188,7 +201,9 @@ def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[parameter.name] = parameter.type.from_text(variables.resolve(text))
         except ValueError as error:
-            problems.append(Problem(f"the job parameter `{parameter.name}` {error}", hint=f"its type is {parameter.type}"))
+            problems.append(
+                Problem(f"the job parameter `{parameter.name}` {error}", hint=f"its type is {parameter.type}")
+            )
     if problems:
         raise RunError(problems)
     return values

@@ -1,0 +1,32 @@
+"""IoManagers: how tasks' results are stored and read back.
+
+Importing this package imports no third-party library; a manager's own are imported when it first reads or writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.io_managers.polars_delta import PolarsDeltaIoManager
+
+_HOME_OF = {
+    "InputContext": "base",
+    "IoManager": "base",
+    "OutputContext": "base",
+    "PolarsDeltaIoManager": "polars_delta",
+    "WriteResult": "base",
+}
+
+__all__ = ["InputContext", "IoManager", "OutputContext", "PolarsDeltaIoManager", "WriteResult"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

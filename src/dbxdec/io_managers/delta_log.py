@@ -1,0 +1,118 @@
+"""What dbxdec reads from and writes into a Delta table's log through delta-rs: receipts and transaction identifiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.base import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from deltalake import CommitProperties, DeltaTable
+
+    from dbxdec.io_managers.base import WriteId
+
+# A run that starts where clocks differ must still find its own commits.
+_CLOCK_SKEW_MS = 3_600_000
+_FIRST_CHUNK = 10
+_CHUNK_GROWTH = 8
+_MAX_READS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A commit with a receipt: its version, and what stands beside the receipt and in the commit's metrics."""
+
+    version: int
+    receipt: Receipt
+    facts: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    @property
+    def wrote(self) -> bool:
+        """False for a commit that only says that the task had nothing to write."""
+        return bool(self.facts.get("wrote", True))
+
+
+def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+    """The newest version of the table at `uri`, None where there is no table."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(uri, storage_options=storage_options)
+    except TableNotFoundError:
+        return None
+
+
+def commit_properties(receipt: Receipt, *, once: bool, **facts: Any) -> CommitProperties:
+    """Properties that put `receipt` and `facts` into the commit.
+
+    With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"), so
+    that a second commit of the same write is a conflict.
+    """
+    from deltalake import CommitProperties, Transaction
+
+    return CommitProperties(
+        custom_metadata={"userMetadata": receipt.to_metadata(**facts)},
+        app_transactions=[Transaction(receipt.id.transaction, 1)] if once else None,
+    )
+
+
+def add_receipt(table: DeltaTable, receipt: Receipt, *, once: bool, **facts: Any) -> None:
+    """Commit `receipt` without any data."""
+    table.create_write_transaction(
+        [], "append", table.schema(), commit_properties=commit_properties(receipt, once=once, **facts)
+    )
+
+
+def committed(table: DeltaTable, write: WriteId) -> bool:
+    """Whether a commit with the transaction identifier of `write` is in the table, as this handle knows it."""
+    return table.transaction_version(write.transaction) is not None
+
+
+def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found | None:
+    """The newest commit of `write`, looking no further back than `since` (milliseconds since the epoch).
+
+    The handle is moved to the newest version. Raises RunError where the table changes too fast to be read.
+    """
+    for commit in _commits(table, since - _CLOCK_SKEW_MS):
+        proof = Receipt.from_metadata(commit.get("userMetadata"))
+        if proof is not None and proof[0].id == write:
+            return Found(commit["version"], *proof, commit.get("operationMetrics") or {})
+    return None
+
+
+def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:
+    """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest."""
+    limit, seen = _FIRST_CHUNK, 0
+    while True:
+        chunk = _history(table, limit)
+        for commit in chunk[seen:]:
+            if commit["timestamp"] < since:
+                return
+            yield commit
+        if len(chunk) < limit:
+            return
+        # A commit that landed in between moves the rest down: those are looked at twice, and none is missed.
+        seen, limit = len(chunk), limit * _CHUNK_GROWTH
+
+
+def _history(table: DeltaTable, limit: int) -> list[dict[str, Any]]:
+    """The table's newest commits, each with its right version.
+
+    delta-rs lists the newest commits, and numbers them down from the version that the handle has loaded: where
+    somebody commits in between, every number is wrong. So the list counts only if the handle was at the end of the
+    log before and after it was read.
+    """
+    for _ in range(_MAX_READS):
+        table.update_incremental()
+        before = table.version()
+        commits = table.history(limit)
+        table.update_incremental()
+        if table.version() == before:
+            return commits
+    raise RunError(f"the log of {table.table_uri} changes faster than it can be read")
