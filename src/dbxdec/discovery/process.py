@@ -97,9 +97,9 @@ def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
             folder, name = folder.parent, name.parent
     shipped = {file.path for file in files}
     found = set()
-    for name, folder in folders.items():
-        for entry in folder.iterdir():
-            path = f"{name}/{entry.name}"
+    for parent, tree in folders.items():
+        for entry in tree.iterdir():
+            path = f"{parent}/{entry.name}"
             if entry.is_dir() and path not in folders and entry.name.isidentifier() and entry.name != "__pycache__":
                 found.add(path.replace("/", "."))
             elif entry.suffix == ".py" and path not in shipped and entry.stem.isidentifier():

@@ -1,0 +1,65 @@
+"""The `dbxdec` command: its subcommands, each imported when it is used, and the error boundary around them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+import dbxdec
+from dbxdec.errors import DbxdecError, did_you_mean
+
+# Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
+_COMMANDS = {"run": "Run a job of an installed pipeline on this machine."}
+
+FAILED = 1
+"""Exit code: the user's pipeline failed."""
+WRONG_USAGE = 2
+"""Exit code: wrong arguments or configuration."""
+
+
+class UsageFailure(click.ClickException):
+    """What dbxdec refuses, as click shows it."""
+
+    exit_code = WRONG_USAGE
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"dbxdec: {self.format_message()}", file=file, err=file is None)
+
+
+class Commands(click.Group):
+    """Subcommands by name, loaded only when one is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"dbxdec.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], _COMMANDS) or f"commands are {', '.join(_COMMANDS)}"
+            ctx.fail(f"there is no command `{args[0]}`: {hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DbxdecError as error:
+            raise UsageFailure(str(error)) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(dbxdec.__version__, prog_name="dbxdec")
+def cli() -> None:
+    """Ordinary Python functions as Databricks pipelines."""

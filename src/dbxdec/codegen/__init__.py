@@ -1,0 +1,35 @@
+"""From the manifest to the platform's job definitions, and to the resources file that deploys them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.codegen.jobs import job_definition
+from dbxdec.codegen.render import render, write_if_changed
+from dbxdec.errors import CodegenError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.manifest import Manifest
+
+__all__ = ["build_jobs", "render", "write_if_changed"]
+
+
+def build_jobs(manifest: Manifest, *, wheel: str, extra_libraries: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """The definition of each job, as the Jobs API has it, by job key.
+
+    `wheel` is the path that the definitions name. Raises CodegenError, with everything that the platform would not
+    take, at the author's file and line.
+    """
+    from dbxdec.codegen.check import check_job, require_databricks_bundles
+
+    require_databricks_bundles()
+    jobs = manifest.jobs
+    definitions = {
+        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, extra_libraries) for job in jobs
+    }
+    problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
+    if problems:
+        raise CodegenError(problems)
+    return definitions

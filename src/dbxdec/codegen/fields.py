@@ -1,0 +1,117 @@
+"""Strict check of plain data against databricks-bundles' dataclasses.
+
+Their own `from_dict` converts in silence (True becomes "True", a dict its repr), so it can't find a wrong type.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WHOLE_REFERENCE = re.compile(r"\$\{[^}]+\}")
+_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "True or False"}
+
+Finding = tuple[str, str | None]
+
+
+def field_problems(model: str, value: Any) -> Iterator[Finding]:
+    """What does not fit the class `model` of `databricks.bundles.jobs`, as (message, hint)."""
+    from databricks.bundles import jobs
+
+    yield from _check(getattr(jobs, model), value, "")
+
+
+def _check(kind: Any, value: Any, path: str) -> Iterator[Finding]:
+    if kind is Any or (isinstance(value, str) and _WHOLE_REFERENCE.fullmatch(value)):
+        return  # the bundle resolves it at deploy, to whatever type the field has
+    members = _members(kind)
+    if value is None:
+        if types.NoneType not in members:
+            yield f"`{path}` is None", "leave it out"
+        return
+    kind = next((member for member in members if member is not types.NoneType), None)
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is None or kind is Any:
+        return
+    if is_dataclass(kind):
+        yield from _check_fields(kind, value, path)
+    elif origin is list:
+        if not isinstance(value, list):
+            yield _wrong(path, value, "a list")
+            return
+        for i, item in enumerate(value):
+            yield from _check(args[0], item, f"{path}[{i}]")
+    elif origin is dict:
+        if not isinstance(value, dict):
+            yield _wrong(path, value, "a dict")
+            return
+        for key, item in value.items():
+            yield from _check(args[1], item, f"{path}[{key!r}]")
+    elif isinstance(kind, type) and issubclass(kind, Enum):
+        allowed = [str(member.value) for member in kind]
+        if value not in allowed:
+            hint = did_you_mean(str(value), allowed) or f"allowed are {', '.join(allowed)}"
+            yield f"`{path}` is {value!r}", hint
+    elif kind in _NAMES and not _is(kind, value):
+        yield _wrong(path, value, _NAMES[kind])
+
+
+def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
+    if not isinstance(value, dict):
+        yield _wrong(path, value, f"a dict with the fields of {kind.__name__}")
+        return
+    hints = _hints(kind)
+    required = _required(kind)
+    for name, item in value.items():
+        if name not in hints:
+            owner = f"`{path}` has" if path else "there is"
+            near = did_you_mean(name, hints) or f"fields are {', '.join(sorted(hints))}"
+            yield f"{owner} no field `{name}`", near
+        else:
+            yield from _check(hints[name], item, f"{path}.{name}".lstrip("."))
+    for name in required:
+        if name not in value:
+            yield f"`{path}.{name}` is missing".replace("`.", "`"), None
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+@functools.cache
+def _required(kind: Any) -> tuple[str, ...]:
+    from dataclasses import MISSING
+
+    return tuple(f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
+
+
+@functools.cache
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, without databricks-bundles' `Variable`, flattened."""
+    from databricks.bundles.core import Variable
+
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return (kind,)
+    alternatives = [m for arg in typing.get_args(kind) for m in _members(arg)]
+    return tuple(m for m in alternatives if (typing.get_origin(m) or m) is not Variable)
+
+
+def _is(kind: type, value: object) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _wrong(path: str, value: object, wanted: str) -> Finding:
+    return f"`{path}` is {value!r:.80} ({type(value).__name__}), not {wanted}", None

@@ -1,0 +1,86 @@
+"""One job of the manifest as the platform's job definition: plain data, nothing that the job does not need.
+
+What the author did not set is left out: an explicit default would defeat the presets of a bundle's development mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import protocol
+from dbxdec.values import REQUIRED_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.dag import Job, Task
+
+# Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
+ENVIRONMENT_VERSION = "4"
+CLASSIC_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
+
+
+def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
+    """`job` as the Jobs API has it. `wheel` and `extra_libraries` are installed for every task of it."""
+    serverless = _default_environment(job)
+    tasks = [_task(job, task, package, build_id, [wheel, *extra_libraries], serverless) for task in job.tasks]
+    used = {task.get("environment_key") for task in tasks}
+    specs = {**job.environments, serverless: {}} if serverless in used else job.environments
+    definition: dict[str, Any] = {
+        "name": job.key,
+        **job.settings,
+        "job_clusters": [{"job_cluster_key": key, "new_cluster": spec} for key, spec in job.clusters.items()],
+        "environments": [
+            {"environment_key": key, "spec": _environment(spec, [wheel, *extra_libraries])}
+            for key, spec in specs.items()
+            if key in used
+        ],
+        "parameters": [
+            {"name": parameter.name, "default": REQUIRED_TEXT if parameter.default is None else parameter.default}
+            for parameter in job.parameters
+        ],
+        "tasks": tasks,
+    }
+    return {name: value for name, value in definition.items() if value != []}
+
+
+def is_classic(settings: Any) -> bool:
+    """Whether a task with these fields runs on a cluster; without one it is serverless."""
+    return not CLASSIC_FIELDS.isdisjoint(settings)
+
+
+def _default_environment(job: Job) -> str:
+    return "default" if "default" not in job.environments else "dbxdec-default"
+
+
+def _task(
+    job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
+) -> dict[str, Any]:
+    form: dict[str, Any] = {"task_key": task.key}
+    if task.depends_on:
+        form["depends_on"] = [
+            {"task_key": d.task} if d.outcome is None else {"task_key": d.task, "outcome": d.outcome}
+            for d in task.depends_on
+        ]
+    if task.run_if is not None:
+        form["run_if"] = task.run_if
+    form["python_wheel_task"] = {
+        "package_name": package,
+        "entry_point": protocol.ENTRY_POINT,
+        "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
+    }
+    form |= task.settings
+    if is_classic(form):
+        form["libraries"] = [*map(_library, libraries), *form.get("libraries", [])]
+    else:
+        form.setdefault("environment_key", serverless)
+    return form
+
+
+def _library(text: str) -> dict[str, Any]:
+    return {"whl": text} if text.endswith(".whl") else {"pypi": {"package": text}}
+
+
+def _environment(spec: Any, libraries: Sequence[str]) -> dict[str, Any]:
+    version = {} if {"environment_version", "client"} & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
+    return {**version, **spec, "dependencies": [*libraries, *spec.get("dependencies", [])]}

@@ -1,0 +1,47 @@
+"""When a task runs, from the states of the tasks before it (docs.databricks.com, "Configure task dependencies")."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class State(StrEnum):
+    """How a task ended. `EXCLUDED`: its `run_if` did not hold, which the platform treats as success."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    UPSTREAM_FAILED = "upstream failed"
+    EXCLUDED = "excluded"
+    CANCELLED = "cancelled"
+
+
+_FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED})
+
+
+def failed(state: State) -> bool:
+    """Whether the tasks behind one in this state see a failure."""
+    return state in _FAILURES
+
+
+def instead_of_running(run_if: str | None, before: Sequence[State]) -> State | None:
+    """The state of a task that must not run, None for one that may."""
+    failures = sum(map(failed, before))
+    ran = sum(state is State.SUCCESS for state in before)
+    match run_if or "ALL_SUCCESS":
+        case "ALL_SUCCESS":
+            return State.UPSTREAM_FAILED if failures else None
+        case "AT_LEAST_ONE_SUCCESS":
+            return None if ran or not before else State.UPSTREAM_FAILED if failures else State.EXCLUDED
+        case "NONE_FAILED":
+            return State.UPSTREAM_FAILED if failures else None if ran or not before else State.EXCLUDED
+        case "ALL_FAILED":
+            return None if before and failures == len(before) else State.EXCLUDED
+        case "AT_LEAST_ONE_FAILED":
+            return None if failures else State.EXCLUDED
+        case _:  # ALL_DONE
+            return None

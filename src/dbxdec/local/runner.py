@@ -1,0 +1,263 @@
+"""Runs a job's tasks on this machine, one process for each, in the order of the DAG.
+
+A task gets the very parameters that the resources give it, with references and bundle variables resolved; the rest is
+`dbxdec-run`, as on the platform.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import protocol
+from dbxdec.dag import run_order
+from dbxdec.errors import Problem, RunError, did_you_mean
+from dbxdec.local.references import resolve as resolve_references
+from dbxdec.local.run_if import State, failed, instead_of_running
+from dbxdec.runtime import task_values
+from dbxdec.values import REQUIRED_TEXT
+from dbxdec.variables import resolve as resolve_variables
+
+if TYPE_CHECKING:
+    from dbxdec.dag import Job, Task
+    from dbxdec.manifest import Manifest
+
+STATE_FOLDER = ".dbxdec"
+_GRACE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """How one task ended: `seconds` over all `attempts`, and the file with all that it printed."""
+
+    key: str
+    state: State
+    seconds: float = 0.0
+    attempts: int = 0
+    log: str | None = None
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """How a run ended; `folder` keeps its record, its logs and its task values."""
+
+    id: str
+    job: str
+    tasks: tuple[TaskRun, ...]
+    folder: Path
+
+    @property
+    def succeeded(self) -> bool:
+        return not any(failed(task.state) for task in self.tasks)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a run tells while it goes on: a task starts, has printed a line, has ended."""
+
+    started: Callable[[str], object]
+    printed: Callable[[str, str], object]
+    ended: Callable[[TaskRun], object]
+
+
+def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
+    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`."""
+    known = {parameter.name: parameter for parameter in job.parameters}
+    problems = [
+        Problem(
+            f"the job `{job.key}` has no parameter `{name}`",
+            hint=did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}",
+        )
+        for name in given
+        if name not in known
+    ]
+    texts = {}
+    for name, parameter in known.items():
+        text = given.get(name, parameter.default)
+        if text is None:
+            hint = f"`--param {name}=VALUE` (type {parameter.type})"
+            problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
+            continue
+        texts[name] = text
+        # An enum is checked by the task: its class lives in the project's code.
+        if name in given and parameter.type.kind != "enum":
+            try:
+                parameter.type.from_text(text)
+            except ValueError as error:
+                problems.append(Problem(f"the job parameter `{name}` {error}", hint=f"its type is {parameter.type}"))
+    if problems:
+        raise RunError(problems)
+    return texts
+
+
+def run_job(
+    manifest: Manifest,
+    job: Job,
+    *,
+    parameters: Mapping[str, str],
+    variables: Mapping[str, str],
+    folder: Path,
+    listener: Listener,
+) -> JobRun:
+    """Run `job` of an installed pipeline; `folder` is where `.dbxdec/` keeps the records of runs."""
+    run = JobRun(*_new_run(folder, job.key))
+    started = time.time_ns() // 1_000_000
+    references = {
+        "workspace.id": "local",
+        "job.id": job.key,
+        "job.name": job.key,
+        "job.run_id": run.id,
+        "job.repair_count": "0",
+        "job.start_time.timestamp_ms": str(started),
+        **{f"job.parameters.{name}": text for name, text in parameters.items()},
+    }
+    states: dict[str, State] = {}
+    for task in run_order(job):
+        if any(ended is State.CANCELLED for ended in states.values()):
+            ended = TaskRun(task.key, State.CANCELLED)
+        elif (skipped := instead_of_running(task.run_if, [states[d.task] for d in task.depends_on])) is not None:
+            ended = TaskRun(task.key, skipped)
+        else:
+            arguments = _arguments(manifest, job, task, parameters, variables)
+            ended = _run_task(run, task, arguments, references, listener)
+        states[task.key] = ended.state
+        listener.ended(ended)
+        run = replace(run, tasks=(*run.tasks, ended))
+        _record(run, started, parameters, variables, manifest.build_id)
+    return run
+
+
+def _new_run(folder: Path, job: str) -> tuple[str, str, tuple[TaskRun, ...], Path]:
+    """A run with an id and a folder of its own; two runs at once never share one."""
+    state = folder / STATE_FOLDER
+    state.mkdir(parents=True, exist_ok=True)
+    if not (state / ".gitignore").exists():
+        (state / ".gitignore").write_text("*\n", encoding="utf-8")
+    while True:
+        # A number, as the platform's run ids are.
+        run_id = str(time.time_ns() // 1_000)
+        try:
+            (state / "runs" / run_id).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return run_id, job, (), state / "runs" / run_id
+
+
+def _arguments(
+    manifest: Manifest, job: Job, task: Task, parameters: Mapping[str, str], variables: Mapping[str, str]
+) -> dict[str, str]:
+    """What the platform would hand to the task: its own parameters, and the job's pushed down over them."""
+    own = protocol.task_parameters(manifest.project, manifest.build_id, job.key, task)
+    pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in parameters.items()}
+    return {name: resolve_variables(text, variables) for name, text in {**own, **pushed_down}.items()}
+
+
+def _run_task(
+    run: JobRun, task: Task, arguments: Mapping[str, str], references: Mapping[str, str], listener: Listener
+) -> TaskRun:
+    """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
+    log = run.folder / "logs" / f"{task.key}.log"
+    log.parent.mkdir(exist_ok=True)
+    retries = _number(task.settings, "max_retries", 0)
+    began = time.monotonic()
+    attempt = 0
+    while True:
+        attempt += 1
+        values = {**references, "task.name": task.key, "task.execution_count": str(attempt)}
+        command = [sys.executable, "-P", "-m", "dbxdec.runtime"]
+        command += [f"--{name}={resolve_references(text, values)}" for name, text in arguments.items()]
+        listener.started(task.key)
+        state = _start(run, task, command, log, listener)
+        again = state is State.FAILED or (state is State.TIMED_OUT and bool(task.settings.get("retry_on_timeout")))
+        if not again or (retries >= 0 and attempt > retries):
+            return TaskRun(task.key, state, time.monotonic() - began, attempt, str(log.relative_to(run.folder)))
+        listener.printed(task.key, f"attempt {attempt} failed, trying again")
+        time.sleep(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
+
+
+def _start(run: JobRun, task: Task, command: list[str], log: Path, listener: Listener) -> State:
+    """One attempt as a process of its own."""
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+        task_values.FOLDER: str((run.folder / "task_values").absolute()),
+    }
+    timeout = _number(task.settings, "timeout_seconds", 0)
+    timed_out = threading.Event()
+    with (
+        log.open("a", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as process,
+    ):
+
+        def stop() -> None:
+            timed_out.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, stop) if timeout else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - it was asked for
+            for line in process.stdout:
+                file.write(line)
+                listener.printed(task.key, line.rstrip("\n"))
+            code = process.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent the same signal to the task.
+            _end(process)
+            return State.CANCELLED
+        finally:
+            if timer is not None:
+                timer.cancel()
+    if timed_out.is_set():
+        listener.printed(task.key, f"stopped after timeout_seconds={timeout:g}")
+        return State.TIMED_OUT
+    return State.SUCCESS if code == 0 else State.FAILED
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(_GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+
+
+def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
+    value = settings.get(name, default)
+    return value if isinstance(value, int | float) else default
+
+
+def _record(
+    run: JobRun, started: int, parameters: Mapping[str, str], variables: Mapping[str, str], build_id: str
+) -> None:
+    """Keep what is known of the run, whole at every moment."""
+    document = {
+        "id": run.id,
+        "job": run.job,
+        "build_id": build_id,
+        "started_ms": started,
+        "parameters": dict(parameters),
+        "variables": dict(variables),
+        "tasks": [asdict(task) for task in run.tasks],
+    }
+    partial = run.folder / "run.json.partial"
+    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    partial.replace(run.folder / "run.json")
