@@ -1,0 +1,89 @@
+"""Fixtures that cost something, made once for all worker processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from projects import Project, Result
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment that has dbxdec from its wheel, and what a pipeline needs to run, but nothing of the build side."""
+
+    prefix: Path
+
+    @property
+    def python(self) -> str:
+        return str(self.prefix / "bin" / "python")
+
+    def install(self, project: Project) -> Project:
+        """The project, with its wheel on the path of whatever `run` starts."""
+        site = project.root.parent / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        subprocess.run(
+            [*uv(), "pip", "install", "-q", "--python", self.python, "--no-deps", "--target", site, project.wheel],
+            check=True,
+        )
+        from projects import Project as Repository
+
+        return Repository(project.root, {**project.environment, "PYTHONPATH": str(site)})
+
+    def dbxdec(self, project: Project, *arguments: str) -> Result:
+        """`dbxdec ...` in the project's folder."""
+        return project.run(str(self.prefix / "bin" / "dbxdec"), *arguments)
+
+
+def uv() -> list[str]:
+    return [sys.executable, "-m", "uv"]
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all worker processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def dbxdec_wheel(shared: Path) -> Path:
+    """The wheel of dbxdec itself, built from this tree."""
+    with FileLock(shared / "wheel.lock"):
+        if not (shared / "wheels").exists():
+            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(shared / "wheels")]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = (shared / "wheels").glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="session")
+def installation(shared: Path, dbxdec_wheel: Path) -> Installation:
+    """dbxdec[polars,cli] installed from its wheel, without hatchling and databricks-bundles."""
+    prefix = shared / "installation"
+    with FileLock(shared / "installation.lock"):
+        if not (prefix / "ready.json").exists():
+            subprocess.run([*uv(), "venv", "-q", "--python", sys.executable, prefix], check=True)
+            requirement = f"dbxdec[polars,cli] @ {dbxdec_wheel.as_uri()}"
+            constraints = ["-c", ROOT / "constraints.txt"]
+            python = str(prefix / "bin" / "python")
+            subprocess.run([*uv(), "pip", "install", "-q", "--python", python, *constraints, requirement], check=True)
+            listed = subprocess.run(
+                [*uv(), "pip", "list", "--python", python, "--format", "json"], check=True, capture_output=True
+            )
+            names = {entry["name"] for entry in json.loads(listed.stdout)}
+            assert not names & {"hatchling", "databricks-bundles"}
+            (prefix / "ready.json").write_bytes(listed.stdout)
+    return Installation(prefix)

@@ -1,0 +1,299 @@
+"""A built wheel, installed without the build side, run task by task as the platform does and by `dbxdec run`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from projects import Project, shop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Installation
+    from projects import Result
+
+SALES = "src/shop/pipelines/sales.py"
+
+MODES = """
+import polars as pl
+
+from dbxdec import bundle_variable, job, task
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"))
+
+
+@job
+def modes(mode: str, value: int) -> None:
+    @task(io_manager=lake.table("overwritten", mode="overwrite"))
+    def overwritten(value: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": [value]})
+
+    @task(io_manager=lake.table("appended", mode="append"))
+    def appended(value: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": [value]})
+
+    @task(io_manager=lake.table("ignored", mode="ignore"))
+    def ignored(value: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": [value]})
+
+    overwritten(value)
+    appended(value)
+    ignored(value)
+
+
+@job
+def once(value: int) -> None:
+    @task(io_manager=lake.table("once"))
+    def first(value: int) -> pl.DataFrame:
+        print("CALLED")
+        return pl.DataFrame({"x": [value]})
+
+    @task
+    def behind(first: pl.DataFrame) -> None:
+        print("BEHIND", first["x"].to_list())
+
+    behind(first(value))
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, installation: Installation) -> Project:
+    """The shop and the modes pipelines, built once and installed."""
+    project = shop(tmp_path_factory.mktemp("built") / "repository")
+    project.write("src/shop/pipelines/modes.py", MODES)
+    result = project.build()
+    assert result.code == 0, result.output
+    return installation.install(project)
+
+
+@pytest.fixture
+def project(built: Project, tmp_path: Path) -> Project:
+    """The installed pipelines, with a working directory of this test's own."""
+    shutil.copy(built.root / "pyproject.toml", tmp_path)
+    return Project(tmp_path, built.environment)
+
+
+def arguments(built: Project, job: str, task: str, **given: str) -> list[str]:
+    """A task's parameters as its resources have them, with the references of a first run resolved."""
+    definition = built.jobs()[job]
+    (form,) = [entry for entry in definition["tasks"] if entry["task_key"] == task]
+    values = {
+        "{{workspace.id}}": "1",
+        "{{job.run_id}}": "77",
+        "{{task.execution_count}}": "1",
+        "{{job.start_time.timestamp_ms}}": "0",
+        "${var.lake}": "lake",
+    }
+    named: dict[str, Any] = form["python_wheel_task"]["named_parameters"]
+    pushed_down = {entry["name"]: entry["default"] for entry in definition.get("parameters", [])}
+    merged = {**named, **pushed_down, **given}
+    return [f"--{name}={values.get(value, value)}" for name, value in merged.items()]
+
+
+def start(installation: Installation, project: Project, *argv: str) -> Result:
+    """One task, as the platform starts it."""
+    folder = {"DBXDEC_TASK_VALUES": str(project.root / "values")}
+    return Project(project.root, {**project.environment, **folder}).run(
+        installation.python, "-P", "-m", "dbxdec.runtime", *argv
+    )
+
+
+class TestAsThePlatformStartsIt:
+    def test_every_task_runs_from_the_parameters_of_the_resources(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """Each task of a job runs as a process of its own with what the resources file gives it."""
+        for task in ("orders", "total", "report"):
+            result = start(installation, project, *arguments(built, "sales", task, n="4"))
+            assert result.code == 0, result.output
+        assert "REPORT 4 ['a', 'b']" in result.output
+        assert pl.read_delta(str(project.root / "lake" / "orders")).height == 4
+
+    def test_the_entry_point_is_found_by_name_in_the_distribution(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """The lookup that the platform makes finds `main`, and both spellings of arguments reach it."""
+        code = (
+            "import sys, importlib.metadata as m\n"
+            "points = m.distribution('shop-pipelines').entry_points\n"
+            "main = next(p for p in points if p.name == 'dbxdec-run').load()\n"
+            "print('RETURNED', main())\n"
+        )
+        argv = [argument.removeprefix("--") for argument in arguments(built, "sales", "orders")]
+        result = project.run(installation.python, "-P", "-c", code, *argv)
+        assert result.code == 0, result.output
+        assert "RETURNED None" in result.output
+
+    def test_another_build_than_the_deployed_one_is_refused(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A task whose job was deployed from another build fails before its module is imported."""
+        result = start(installation, project, *arguments(built, "sales", "orders", **{"dbxdec-build": "f" * 64}))
+        assert result.code == 1
+        assert "deployed from build ffffffffffff" in result.output
+        assert "Traceback" not in result.output
+
+    def test_a_parameter_without_value_is_refused_by_its_name(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """The emitted default of a parameter without one is refused, naming every such parameter."""
+        result = start(installation, project, *arguments(built, "modes", "appended"))
+        assert result.code == 1
+        assert "`mode`" in result.output
+        assert "`value`" in result.output
+
+    def test_a_wrong_value_is_refused_by_its_parameter(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A value that is not of the parameter's type is named with the type."""
+        result = start(installation, project, *arguments(built, "sales", "orders", n="many"))
+        assert result.code == 1
+        assert "`n`" in result.output
+        assert "'many'" in result.output
+
+    def test_a_result_of_another_run_is_not_read(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A consumer whose producer did not run in this run fails instead of reading an older run's table."""
+        assert start(installation, project, *arguments(built, "sales", "orders")).code == 0
+        result = start(installation, project, *arguments(built, "sales", "total", **{"dbxdec-run-id": "78"}))
+        assert result.code == 1
+        assert "the task `orders` wrote nothing" in result.output
+
+    def test_the_authors_exception_passes_with_its_traceback(self, tmp_path: Path, installation: Installation) -> None:
+        """What the function raises reaches the log whole."""
+        project = shop(tmp_path / "repository")
+        project.edit(
+            SALES,
+            '    return pl.DataFrame({"id": range(n)})',
+            "    return helper(n)\n\n\ndef helper(n):\n    raise KeyError('nothing here')",
+        )
+        assert project.build().code == 0
+        installed = installation.install(project)
+        result = start(installation, installed, *arguments(project, "sales", "orders"))
+        assert result.code == 1
+        assert "KeyError: 'nothing here'" in result.output
+        assert "in helper" in result.output
+
+    def test_a_broken_sibling_module_is_harmless(self, tmp_path: Path, installation: Installation) -> None:
+        """Only the module that defines the job is imported."""
+        project = shop(tmp_path / "repository")
+        project.write("src/shop/pipelines/other.py", "import acme_only_here\n")
+        assert project.build().code == 0
+        installed = installation.install(project)
+        assert start(installation, installed, *arguments(project, "sales", "orders")).code == 0
+
+
+class TestSecondRun:
+    def test_overwrite_replaces_append_adds_ignore_keeps(self, project: Project, installation: Installation) -> None:
+        """On the second run each mode does to its table what its name says."""
+        for value in ("1", "2"):
+            result = installation.dbxdec(project, "run", "modes", "--param", "mode=x", "--param", f"value={value}")
+            assert result.code == 0, result.output
+        lake = project.root / "lake"
+        tables = {name: sorted(pl.read_delta(str(lake / name))["x"]) for name in ("overwritten", "appended", "ignored")}
+        assert tables == {"overwritten": [2], "appended": [1, 2], "ignored": [1]}
+
+    def test_error_refuses_before_the_function_runs(self, project: Project, installation: Installation) -> None:
+        """The second write in mode "error" fails, names the table, and does not call the function."""
+        assert installation.dbxdec(project, "run", "once", "--param", "value=1").code == 0
+        result = installation.dbxdec(project, "run", "once", "--param", "value=2")
+        assert result.code == 1
+        assert "lake/once" in result.output
+        assert "exists already" in result.output
+        assert "CALLED" not in result.output
+        assert pl.read_delta(str(project.root / "lake" / "once"))["x"].to_list() == [1]
+
+    def test_a_retry_of_the_same_run_does_not_append_twice(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A second attempt of a task that had written already adds nothing."""
+        for attempt in ("1", "2"):
+            argv = arguments(built, "modes", "appended", mode="x", value="5", **{"dbxdec-attempt": attempt})
+            result = start(installation, project, *argv)
+            assert result.code == 0, result.output
+        assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
+
+
+class TestDbxdecRun:
+    def test_it_shows_the_dag_first_then_states_and_times(self, project: Project, installation: Installation) -> None:
+        """The DAG with targets comes first, then each task's lines, then the table of states; exit code 0."""
+        result = installation.dbxdec(project, "run", "sales", "--param", "n=2")
+        assert result.code == 0, result.output
+        places = [result.output.index(text) for text in ("lake/orders", "REPORT 2", "success", "succeeded; logs")]
+        assert places[0] < places[1] < places[3]
+        (run,) = (project.root / ".dbxdec" / "runs").iterdir()
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        assert [(task["key"], task["state"]) for task in record["tasks"]] == [
+            ("orders", "success"),
+            ("total", "success"),
+            ("report", "success"),
+        ]
+        assert "REPORT 2" in (run / "logs" / "report.log").read_text(encoding="utf-8")
+        assert (project.root / ".dbxdec" / ".gitignore").read_text(encoding="utf-8") == "*\n"
+
+    def test_tasks_behind_a_failed_one_do_not_run(self, project: Project, installation: Installation) -> None:
+        """A failed task stops those behind it, which is shown, with exit code 1."""
+        assert installation.dbxdec(project, "run", "once", "--param", "value=1").code == 0
+        result = installation.dbxdec(project, "run", "once", "--param", "value=2")
+        assert result.code == 1
+        assert "upstream failed" in result.output
+        assert "BEHIND" not in result.output
+
+    def test_wrong_usage_is_refused_before_anything_runs(self, project: Project, installation: Installation) -> None:
+        """Unknown jobs, unknown and missing parameters and wrong values have exit code 2 and say what to write."""
+        cases = {
+            ("run", "salez"): "did you mean `sales`?",
+            ("run", "sales", "--param", "m=1"): "has no parameter `m`",
+            ("run", "sales", "--param", "n=x"): "'x'",
+            ("run", "sales", "--param", "n"): "NAME=VALUE",
+            ("run", "once"): "--param value=VALUE",
+            ("run", "sales", "--package", "shop-pipeline"): "did you mean `shop-pipelines`?",
+            ("rum",): "did you mean `run`?",
+        }
+        for argv, said in cases.items():
+            result = installation.dbxdec(project, *argv)
+            assert result.code == 2, (argv, result.output)
+            assert said in result.output
+            assert "Traceback" not in result.output
+        assert not (project.root / ".dbxdec").exists()
+
+    def test_a_variable_without_value_is_refused(self, project: Project, installation: Installation) -> None:
+        """A bundle variable that nothing gives a value for is named, with where to give it."""
+        (project.root / "pyproject.toml").unlink()
+        result = installation.dbxdec(project, "run", "sales")
+        assert result.code == 2
+        assert "--var lake=VALUE" in result.output
+
+    def test_variables_come_from_the_command_line_then_the_project_then_the_bundle(
+        self, project: Project, installation: Installation
+    ) -> None:
+        """`--var` beats [tool.dbxdec.variables], which beats the bundle file's default."""
+        (project.root / "databricks.yml").write_text("variables: {lake: {default: from_bundle}}\n", encoding="utf-8")
+        assert installation.dbxdec(project, "run", "sales", "--var", "lake=from_option").code == 0
+        assert installation.dbxdec(project, "run", "sales").code == 0
+        (project.root / "pyproject.toml").unlink()
+        assert installation.dbxdec(project, "run", "sales").code == 0
+        for lake in ("from_option", "lake", "from_bundle"):
+            assert (project.root / lake / "orders" / "_delta_log").is_dir()
+
+    def test_declared_retries_are_made(self, tmp_path: Path, installation: Installation) -> None:
+        """A task with max_retries=2 that fails once runs twice, and only then what is behind it."""
+        project = shop(tmp_path / "repository")
+        project.edit(
+            SALES,
+            "    @task\n    def total(orders: pl.LazyFrame) -> int:\n",
+            "    @task(max_retries=2)\n    def total(orders: pl.LazyFrame) -> int:\n        if context().attempt == 1:\n            raise OSError('try again')\n",
+        )
+        project.edit(SALES, "from dbxdec import ", "from dbxdec import context, ")
+        assert project.build().code == 0
+        installed = installation.install(project)
+        result = installation.dbxdec(installed, "run", "sales")
+        assert result.code == 0, result.output
+        assert "attempt 1 failed, trying again" in result.output
+        assert "REPORT 3" in result.output
