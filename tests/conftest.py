@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Installation:
-    """An environment that has dbxdec from its wheel, and what a pipeline needs to run, but nothing of the build side."""
+    """An environment with dbxdec from its wheel, and what a pipeline needs to run, but nothing of the build side."""
 
     prefix: Path
 
@@ -77,7 +77,7 @@ def installation(shared: Path, dbxdec_wheel: Path) -> Installation:
         if not (prefix / "ready.json").exists():
             subprocess.run([*uv(), "venv", "-q", "--python", sys.executable, prefix], check=True)
             requirement = f"dbxdec[polars,cli] @ {dbxdec_wheel.as_uri()}"
-            constraints = ["-c", ROOT / "constraints.txt"]
+            constraints = ["-c", str(ROOT / "constraints.txt")]
             python = str(prefix / "bin" / "python")
             subprocess.run([*uv(), "pip", "install", "-q", "--python", python, *constraints, requirement], check=True)
             listed = subprocess.run(

@@ -180,7 +180,7 @@ class TestBuilding:
             level: Literal["low", 3] = 3,
             names: list[str] = ["a"],  # noqa: B006 - a default of a job parameter is never shared
             maybe: int | None = None,
-            needed: str = ...,  # type: ignore[assignment]
+            needed: str = ...,
         ) -> None: ...
 
         built = typed.build()
@@ -274,7 +274,7 @@ class TestBuilding:
 
         @job
         def with_tables() -> None:
-            made(shelf.table("reference/airports"))
+            made(shelf.table("reference/airports"))  # type: ignore[arg-type]
 
         built = with_tables.build()
         assert built.problems == ()
@@ -515,7 +515,7 @@ class TestMistakes:
         @job
         def typed(top: int = 1) -> None:
             text(count())
-            text.override(key="t2")(top)
+            text.override(key="t2")(top)  # type: ignore[arg-type]
             number(count.override(key="c2")())
 
         built = typed.build()
@@ -570,7 +570,7 @@ class TestMistakes:
         @job
         def failing() -> None:
             consume()  # type: ignore[call-arg]
-            {}["x"]
+            dict[str, int]()["x"]
 
         built = failing.build()
         assert "raised KeyError: 'x'" in messages(built)[1]
@@ -608,6 +608,6 @@ class TestMistakes:
 
         @job
         def uncalled() -> None:
-            consume(extract)
+            consume(extract)  # type: ignore[arg-type]
 
         assert "is the task `extract` itself, not its result" in messages(uncalled.build())[0]

@@ -8,9 +8,9 @@ from configparser import ConfigParser
 from typing import TYPE_CHECKING
 
 import pytest
-from projects import Project, shop
 
 from dbxdec.manifest import decode, encode
+from projects import Project, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -315,7 +315,8 @@ class TestWrongProjects:
         )
         project.write(
             "hatch_build.py",
-            "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n\nclass Mine(BuildHookInterface): ...\n",
+            "from hatchling.builders.hooks.plugin.interface import BuildHookInterface\n\n\n"
+            "class Mine(BuildHookInterface): ...\n",
         )
         assert_fails(project, "`custom` runs after `dbxdec`")
 

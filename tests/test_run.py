@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+
 from projects import Project, shop
 
 if TYPE_CHECKING:
@@ -288,7 +289,8 @@ class TestDbxdecRun:
         project.edit(
             SALES,
             "    @task\n    def total(orders: pl.LazyFrame) -> int:\n",
-            "    @task(max_retries=2)\n    def total(orders: pl.LazyFrame) -> int:\n        if context().attempt == 1:\n            raise OSError('try again')\n",
+            "    @task(max_retries=2)\n    def total(orders: pl.LazyFrame) -> int:\n"
+            "        if context().attempt == 1:\n            raise OSError('try again')\n",
         )
         project.edit(SALES, "from dbxdec import ", "from dbxdec import context, ")
         assert project.build().code == 0

@@ -19,7 +19,7 @@ from dbxdec.variables import BundleVariable, has_token, resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 TAG = "$"
 STAND_IN_NAME = "__dbxdec_stand_in__"

@@ -94,7 +94,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     problems += [
         Problem(
             f"the parameter `{name}` is missing",
-            hint="`dbxdec-run` is started by a job that a build of dbxdec has written; on a laptop use `dbxdec run JOB`",
+            hint="`dbxdec-run` is started by a job that dbxdec has built; on a laptop use `dbxdec run JOB`",
         )
         for name in needed
         if name not in reserved

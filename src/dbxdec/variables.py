@@ -100,7 +100,7 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
         if value is None:
             raise RunError(
                 f"the bundle variable `{name}` has no value here",
-                hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set the environment variable DBXDEC_VAR_{name}",
+                hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
             )
         return value
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel says of itself. `payload` is (path, sha256 in hex) of every file outside `.dist-info` and `.data`."""
+    """What a wheel says of itself. `payload` is (path, sha256 in hex) of each file outside `.dist-info` and `.data`."""
 
     manifest: Manifest
     manifest_bytes: bytes

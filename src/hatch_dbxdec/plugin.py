@@ -6,6 +6,7 @@ name it. A failure leaves neither wheel nor resources.
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from pathlib import Path
@@ -48,6 +49,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         except DbxdecError as error:
             self._fail(error, config)
         scratch = tempfile.mkdtemp(prefix="dbxdec-")
+        atexit.register(shutil.rmtree, scratch, ignore_errors=True)  # where hatchling fails before `finalize`
         manifest = Path(scratch, "manifest.json")
         manifest.write_bytes(made.content)
         manifest.chmod(0o644)
@@ -57,7 +59,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Verify the finished wheel, and write the resources that deploy it."""
         if self.target_name != "wheel":
             return

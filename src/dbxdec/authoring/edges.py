@@ -103,6 +103,7 @@ def _check_read(call: Call, parameter: str, note: Annotation, manager: IoManager
         )
     elif manager.reads is not None and any(kind not in manager.reads for kind in note.type_names):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't give; it reads {what}",
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't give; "
+            f"it reads {what}",
             f"annotate it as {' or '.join(sorted(manager.reads))}",
         )

@@ -12,8 +12,8 @@ from dbxdec.io_managers.base import IoManager, io_reference
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbxdec.typehints import Annotation
     from dbxdec.authoring.tasks import Task
+    from dbxdec.typehints import Annotation
 
 _RETURNS_NOTHING = ("typing.NoReturn", "typing.Never")
 

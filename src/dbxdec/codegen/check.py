@@ -41,7 +41,7 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocation, str, tuple[str, Any]]]:
     """The job without its tasks, and each task, with the author's line and what messages call it."""
     yield job.source, f"the job `{job.key}`", ("Job", {k: v for k, v in definition.items() if k != "tasks"})
-    for task, form in zip(job.tasks, definition["tasks"] if "tasks" in definition else [], strict=False):
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
         yield task.source, f"the task `{job.key}.{task.key}`", ("Task", form)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Read as text by YAML 1.1 (PyYAML) and 1.2 (the bundle's CLI) alike; all else is quoted, also what only one of them
 # takes for a number (1e3, 0o7, 1_000), a boolean (yes, on) or a time (12:30).
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./@+-]?[A-Za-z0-9_]+)*")
-_NOT_TEXT = frozenset("y n yes no on off true false null nan inf".split())
+_NOT_TEXT = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 
 
 def render(jobs: Mapping[str, Mapping[str, Any]], *, package: str, build_id: str, path: PurePath, wheel: str) -> bytes:
@@ -59,10 +59,10 @@ def _to_yaml(document: Any) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - equal parts are written out, never as `*id001`
+        def ignore_aliases(self, data: Any) -> bool:
             return True
 
-        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:

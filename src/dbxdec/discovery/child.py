@@ -87,7 +87,8 @@ class _Discovery:
             where = SourceLocation(error.filename or module, error.lineno or 1)
             self._add([Problem(f"{type(error).__name__}: {error.msg}", where, "correct the syntax")])
         except SystemExit as error:
-            message = f"importing `{module}` ended the interpreter: sys.exit({'' if error.code is None else repr(error.code)})"
+            given = "" if error.code is None else repr(error.code)
+            message = f"importing `{module}` ended the interpreter: sys.exit({given})"
             hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
             self._add([Problem(message, self._innermost(error), hint)])
         except ModuleNotFoundError as error:
@@ -106,8 +107,8 @@ class _Discovery:
                 f"`{missing}` is not among the files of the wheel: check .gitignore and the build's include and exclude"
             )
         return (
-            f"install `{root}` where the wheel is built (`requires` of [build-system], or require-runtime-dependencies of "
-            "the hook)"
+            f"install `{root}` where the wheel is built (`requires` of [build-system], or "
+            "require-runtime-dependencies of the hook)"
         )
 
     def _innermost(self, error: BaseException) -> SourceLocation | None:

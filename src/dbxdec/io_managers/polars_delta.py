@@ -164,7 +164,7 @@ class PolarsDeltaIoManager(IoManager):
             self._check_partitions(table, context)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
-        """Store a DataFrame or LazyFrame by the mode, execute a TableMerger, or note that there was nothing to write."""
+        """Store a DataFrame or LazyFrame by the mode, execute a TableMerger, note that there was nothing to write."""
         import polars as pl
         from deltalake.table import TableMerger
 
@@ -204,8 +204,9 @@ class PolarsDeltaIoManager(IoManager):
                 # Only rows that are merely added may be written again whatever another writer did in between.
                 if self.mode != "append" or attempt == _ATTEMPTS - 1:
                     raise RunError(
-                        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: {error}",
-                        hint="nothing was written; a retry of the task (`max_retries=`) starts from the table as it is now",
+                        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: "
+                        f"{error}",
+                        hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
                     ) from error
             except DeltaError:
                 # Somebody else made the table in between.
@@ -372,7 +373,7 @@ def _hint(value: object, allowed: Sequence[str]) -> str:
 def _exists(context: OutputContext) -> TargetExistsError:
     return TargetExistsError(
         f"the target of the task `{context.receipt.id.task}`, {context.uri}, exists already",
-        hint='mode="error" never touches what is there: use mode="overwrite", "append" or "ignore", or remove the table',
+        hint='mode="error" never touches what is there: use "overwrite", "append" or "ignore", or remove the table',
     )
 
 

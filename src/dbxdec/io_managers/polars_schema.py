@@ -23,7 +23,7 @@ def stored_schema(frame: pl.DataFrame | pl.LazyFrame) -> dict[str, pl.DataType]:
         columns = "".join(f"\n    {name}: {dtype}" for name, dtype in homeless.items())
         raise RunError(
             f"a Delta table can't hold these columns:{columns}",
-            hint="cast them in the task (a Null column: to the type it is meant to have; Time, Duration: to Int64 or String)",
+            hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
         )
     return {name: _stored(dtype) for name, dtype in schema.items()}
 

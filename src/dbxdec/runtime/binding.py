@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
-from dbxdec.typehints import Annotation, of_parameter
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
 from dbxdec.runtime.task_values import RETURN_VALUE, task_values
+from dbxdec.typehints import Annotation, of_parameter
 from dbxdec.variables import resolve
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def context() -> RunContext:
     if _current is None:
         raise RunError(
             "context() was asked outside a run",
-            hint="call it inside a task; in a test run the task through `dbxdec run`, or pass what it needs as an argument",
+            hint="call it inside a task; a test passes what the function needs as an argument",
         )
     return _current
 

@@ -240,7 +240,7 @@ def _check_same(task: dag.Task, built: BuiltJob) -> None:
     if here is None or _form(here) != _form(task):
         raise RunError(
             f"the body of the job `{built.dag.key}` gives another task `{task.key}` here than at build time",
-            hint="the body must not depend on the time, the environment or files: use job parameters and bundle variables",
+            hint="it must not depend on the time, the environment or files: use job parameters and bundle variables",
         )
 
 

@@ -80,7 +80,7 @@ class DbutilsStore:
     def __init__(self, dbutils: Any) -> None:
         self._values = dbutils.jobs.taskValues
 
-    def set(self, task: str, key: str, value: Json) -> None:  # noqa: ARG002 - dbutils knows the task
+    def set(self, task: str, key: str, value: Json) -> None:
         self._values.set(key=key, value=value)
 
     def get(self, task: str, key: str) -> Any:

@@ -1,0 +1,65 @@
+# make demo   builds and runs the flights example
+# make test   lints, checks types, runs all tests
+# Both set up what they need in .venv/ and build/; nothing else is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+DEMO := $(CURDIR)/build/demo
+FLIGHTS := examples/flights
+WORKERS ?= auto
+
+# Every installer that the tests and the demo start, isolated builds included, takes the pinned versions.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export UV_CONSTRAINT := $(CURDIR)/constraints.txt
+export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+
+.PHONY: setup test lint types format demo constraints clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dbxdec needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[all]"
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test: lint types
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
+demo: setup
+	rm -rf $(DEMO) $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake
+	$(BIN)/uv build --quiet --wheel --out-dir $(DEMO)/wheels .
+	@echo "== hatch build: one build makes the wheel and the job definitions"
+	cd $(FLIGHTS) && HATCH_DATA_DIR=$(DEMO)/hatch \
+	  PIP_FIND_LINKS="$(DEMO)/wheels $$PIP_FIND_LINKS" UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/hatch build -t wheel
+	@echo "== the wheel in an environment without hatchling and databricks-bundles"
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(DEMO)/env
+	UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/uv pip install --quiet --python $(DEMO)/env/bin/python \
+	  "dbxdec[cli]" $(FLIGHTS)/dist/*.whl
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
+	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
+
+clean:
+	rm -rf $(VENV) build dist $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
+
+constraints: setup
+	@mkdir -p build
+	@{ head -n 1 constraints.txt; env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --all-extras \
+	  --group dev --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt

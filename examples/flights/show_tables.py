@@ -1,0 +1,31 @@
+"""Prints the tables that the two jobs have written below a folder: `python show_tables.py lake`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import polars as pl
+
+
+def show(path: Path, rows: int = 5) -> None:
+    """The table's place and size, and its first rows: the largest carriers first where it counts flights."""
+    table = pl.read_delta(str(path))
+    print(f"\n{path.absolute()}: {table.height:,} rows")
+    if "flights" in table.columns:
+        table = table.sort("flights", descending=True)
+    with pl.Config(
+        tbl_rows=rows, tbl_cols=8, tbl_width_chars=120, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True
+    ):
+        print(table.head(rows))
+
+
+def main(lake: Path) -> None:
+    """Every Delta table below the two jobs' folders."""
+    for job in ("daily_delays", "yearly_summary"):
+        for log in sorted((lake / job).glob("*/_delta_log")):
+            show(log.parent)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "lake"))

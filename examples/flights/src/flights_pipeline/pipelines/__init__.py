@@ -1,0 +1,1 @@
+"""The jobs of this repository; dbxdec imports every module of this package."""
