@@ -48,17 +48,20 @@ def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable |
         return None
 
 
-def commit_properties(receipt: Receipt, *, once: bool, **facts: Any) -> CommitProperties:
+def commit_properties(receipt: Receipt, *, once: bool, creates: bool = False, **facts: Any) -> CommitProperties:
     """Properties that put `receipt` and `facts` into the commit.
 
     With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"), so
-    that a second commit of the same write is a conflict.
+    that a second commit of the same write is a conflict. With `creates` the commit fails where somebody else makes the
+    table at the same moment: delta-rs would otherwise commit it again as the next version, with its rows, since a
+    writer without a snapshot conflicts with nothing.
     """
     from deltalake import CommitProperties, Transaction
 
     return CommitProperties(
         custom_metadata={"userMetadata": receipt.to_metadata(**facts)},
         app_transactions=[Transaction(receipt.id.transaction, 1)] if once else None,
+        max_commit_retries=0 if creates else None,
     )
 
 

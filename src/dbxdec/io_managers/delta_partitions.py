@@ -60,9 +60,7 @@ def _literal(value: Any) -> str:
         case float():
             return f"CAST('{value}' AS DOUBLE)"
         case Decimal():
-            digits = value.as_tuple()
-            scale = max(0, -int(digits.exponent))
-            return f"CAST('{value:f}' AS DECIMAL({max(len(digits.digits), scale, 1)}, {scale}))"
+            return f"'{value:f}'"  # takes the column's own precision and scale
         case dt.datetime():
             # delta-rs compares timestamps of the table's own unit only.
             zone = "None" if value.tzinfo is None else 'Some("UTC")'

@@ -195,14 +195,17 @@ class PolarsDeltaIoManager(IoManager):
     def _write_frame(self, context: OutputContext, frame: pl.DataFrame | pl.LazyFrame) -> WriteResult:
         from deltalake.exceptions import CommitFailedError, DeltaError
 
-        schema = polars_schema.stored_schema(frame)
+        frame, schema = polars_schema.storable(frame)
+        self._check_partition_columns(schema, context)
+        frame = polars_schema.refuse_negative_decimals(frame, self._partitions)
         for attempt in range(_ATTEMPTS):
             table = delta_log.open_table(context.uri, self._storage_options())
             try:
                 return self._write_once(context, frame, schema, table)
             except CommitFailedError as error:
-                # Only rows that are merely added may be written again whatever another writer did in between.
-                if self.mode != "append" or attempt == _ATTEMPTS - 1:
+                # Rows that are merely added may be written again whatever another writer did in between; so may those
+                # of a table that somebody else has made first, by what the mode says of existing tables.
+                if (table is not None and self.mode != "append") or attempt == _ATTEMPTS - 1:
                     raise RunError(
                         f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: "
                         f"{error}",
@@ -281,7 +284,9 @@ class PolarsDeltaIoManager(IoManager):
             **self.resolve(dict(self.delta_write_options or {})),
             "partition_by": list(self._partitions) or None,
             "schema_mode": None if new else _SCHEMA_MODES[self.schema],
-            "commit_properties": delta_log.commit_properties(context.receipt, once=self.mode != "overwrite"),
+            "commit_properties": delta_log.commit_properties(
+                context.receipt, once=self.mode != "overwrite", creates=new
+            ),
             "predicate": predicate,
         }
         given = {name: value for name, value in options.items() if value is not None}
@@ -350,6 +355,20 @@ class PolarsDeltaIoManager(IoManager):
             raise RunError(
                 f"the table {context.uri} {is_}, and its task says partition_by={list(self._partitions)}",
                 hint="write it with the partitions it has, or write another table",
+            )
+
+    def _check_partition_columns(self, schema: Mapping[str, pl.DataType], context: OutputContext) -> None:
+        missing = [name for name in self._partitions if name not in schema]
+        if missing:
+            raise RunError(
+                f"the result of the task `{context.receipt.id.task}` has no column {listed(missing)}, by which its "
+                "table is partitioned",
+                hint=f"its columns are {listed(list(schema)) or 'none'}",
+            )
+        if len(self._partitions) == len(schema):
+            raise RunError(
+                f"the result of the task `{context.receipt.id.task}` has no column besides those of `partition_by`",
+                hint="partition values are kept in the log: a data file needs at least one other column",
             )
 
     @property

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
 
-def stored_schema(frame: pl.DataFrame | pl.LazyFrame) -> dict[str, pl.DataType]:
-    """The columns of `frame` with the types that a Delta table gives back for them.
+def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.LazyFrame, dict[str, pl.DataType]]:
+    """`frame` in a form that delta-rs can write, and its columns with the types that the table gives back for them.
 
-    Raises RunError, naming every such column, for types that Delta has no form for.
+    Categories and enums become texts, since delta-rs panics on them, and arrays lists, since files that hold arrays
+    can't be read together. Raises RunError, naming every such column, for types that Delta has no form for.
     """
     schema = frame.collect_schema()
     homeless = {name: str(dtype) for name, dtype in schema.items() if not _has_form(dtype)}
@@ -25,7 +26,9 @@ def stored_schema(frame: pl.DataFrame | pl.LazyFrame) -> dict[str, pl.DataType]:
             f"a Delta table can't hold these columns:{columns}",
             hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
         )
-    return {name: _stored(dtype) for name, dtype in schema.items()}
+    stored = {name: _stored(dtype) for name, dtype in schema.items()}
+    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if _needs_cast(dtype)}
+    return (frame.cast(casts) if casts else frame), stored
 
 
 def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *, policy: str, uri: str) -> None:
@@ -52,15 +55,52 @@ def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *,
     )
 
 
+def refuse_negative_decimals(
+    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check of its decimal partition columns; of a LazyFrame's while it runs.
+
+    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log, after which nobody can open the table.
+    The check raises RunError.
+    """
+    import polars as pl
+
+    schema = frame.collect_schema()
+    decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name in decimals:
+            if data.select((pl.col(name) < 0).any()).item():
+                raise RunError(
+                    f"the partition column `{name}` has negative decimals, which delta-rs writes wrongly",
+                    hint="partition by another column, or cast it to Int64 or String in the task",
+                )
+        return data
+
+    if not decimals:
+        return frame
+    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
+
+
 def _has_form(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    inner = getattr(dtype, "inner", None)
-    if inner is not None:
-        return _has_form(inner)
-    if isinstance(dtype, pl.Struct):
-        return all(_has_form(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
-    return not isinstance(dtype, pl.Null | pl.Time | pl.Duration | pl.Int128 | pl.Object | pl.Unknown)
+    return not any(isinstance(node, pl.Null | pl.Time | pl.Duration | pl.Int128 | pl.Object) for node in _nodes(dtype))
+
+
+def _needs_cast(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    return any(isinstance(node, pl.Categorical | pl.Enum | pl.Array) for node in _nodes(dtype))
+
+
+def _nodes(dtype: Any) -> Iterator[pl.DataType]:
+    """The type and those inside it."""
+    yield dtype
+    if (inner := getattr(dtype, "inner", None)) is not None:
+        yield from _nodes(inner)
+    for field in getattr(dtype, "fields", ()):
+        yield from _nodes(field.dtype)
 
 
 def _stored(dtype: pl.DataType) -> pl.DataType:

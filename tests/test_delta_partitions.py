@@ -1,0 +1,87 @@
+"""Partitioned overwrite against a plain model, over every type that a partition column can have."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dbxdec.io_managers import PolarsDeltaIoManager, delta_partitions
+from delta_tools import output, receipt
+
+TEXTS = st.sampled_from(["", "a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A"])
+KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
+    "text": (pl.String(), TEXTS),
+    "whole": (pl.Int64(), st.sampled_from([-1, 0, 1, 2**40])),
+    "small": (pl.Int8(), st.integers(-2, 2)),
+    "flag": (pl.Boolean(), st.booleans()),
+    "day": (pl.Date(), st.sampled_from([dt.date(1969, 12, 31), dt.date(2024, 2, 29)])),
+    "price": (pl.Decimal(10, 2), st.sampled_from([Decimal("1.50"), Decimal("0.01"), Decimal("99999999.99")])),
+    "moment": (pl.Datetime("us"), st.sampled_from([dt.datetime(2024, 1, 1, 2, 3, 4, 5), dt.datetime(1999, 1, 1)])),
+    "zoned": (pl.Datetime("us", "UTC"), st.sampled_from([dt.datetime(2024, 1, 1, 2, 3, 4, 5, tzinfo=dt.UTC)])),
+}
+NAMES = st.sampled_from(["k", "K space", 'quo"te', "tick`", "dot.ted", "däy", "select"])
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[str], list[str], list[list[tuple[Any, ...]]]]:
+    """Names and kinds of one or two partition columns, and the partition tuples of two or three writes."""
+    kinds = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=2))
+    names = draw(st.lists(NAMES, min_size=len(kinds), max_size=len(kinds), unique_by=str.lower))
+    row = st.tuples(*(st.none() | KINDS[kind][1] for kind in kinds))
+    return names, kinds, draw(st.lists(st.lists(row, max_size=5), min_size=2, max_size=3))
+
+
+def stored_form(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """An empty text and null are one partition value (Delta protocol, "Partition Value Serialization")."""
+    return tuple(None if value == "" else value for value in row)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(case=cases(), lazy=st.booleans())
+def test_a_partitioned_overwrite_is_what_the_model_says(
+    case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]], lazy: bool
+) -> None:
+    """Each write replaces exactly the partitions whose value tuples are in its data."""
+    names, kinds, writes = case
+    schema = {**{name: KINDS[kind][0] for name, kind in zip(names, kinds, strict=True)}, "write": pl.Int64()}
+    model: dict[tuple[Any, ...], list[int]] = {}
+    io = PolarsDeltaIoManager("unused", mode="overwrite", partition_by=names)
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "table")
+        for number, rows in enumerate(writes):
+            data = pl.DataFrame([(*row, number) for row in rows], schema=schema, orient="row")
+            io.write(output(table, receipt(str(number))), data.lazy() if lazy else data)
+            for key in {stored_form(row) for row in rows}:
+                model[key] = []
+            for row in rows:
+                model[stored_form(row)].append(number)
+        found: dict[tuple[Any, ...], list[int]] = {}
+        for row in pl.read_delta(str(table)).select(*names, "write").rows():
+            found.setdefault(stored_form(row[:-1]), []).append(row[-1])
+    assert {key: sorted(rows) for key, rows in found.items()} == {key: rows for key, rows in model.items() if rows}
+
+
+@pytest.mark.parametrize(
+    ("columns", "tuples", "sql"),
+    [
+        (["n"], [(1,)], '"n" = 1'),
+        (["n"], [(2,), (1,), (1,)], '"n" IN (1, 2)'),
+        (["n"], [(None,)], '"n" IS NULL'),
+        (["n"], [(1,), (None,)], '("n" = 1 OR "n" IS NULL)'),
+        (["n", "r"], [(1, "us"), (2, "eu")], '("n" = 1 AND "r" = \'us\') OR ("n" = 2 AND "r" = \'eu\')'),
+        (["it's"], [("o'clock",)], "\"it's\" = 'o''clock'"),
+    ],
+)
+def test_the_predicate_names_tuples_and_quotes_everything(
+    columns: list[str], tuples: list[tuple[Any, ...]], sql: str
+) -> None:
+    """Values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
+    assert delta_partitions.predicate(columns, tuples) == sql
