@@ -228,6 +228,7 @@ class TestDbxdecRun:
         assert result.code == 0, result.output
         places = [result.output.index(text) for text in ("lake/orders", "REPORT 2", "success", "succeeded; logs")]
         assert places[0] < places[1] < places[3]
+        assert result.output.splitlines()[1].split() == ["task", "after", "result"]
         (run,) = (project.root / ".dbxdec" / "runs").iterdir()
         record = json.loads((run / "run.json").read_text(encoding="utf-8"))
         assert [(task["key"], task["state"]) for task in record["tasks"]] == [

@@ -48,11 +48,17 @@ def test_delays_are_by_carrier_and_hour(new_year: pl.LazyFrame) -> None:
 
 
 def test_the_worst_hours_come_first() -> None:
-    """The report takes the hours with the longest mean delay, and skips those without any departure."""
-    delays = pl.DataFrame(
-        {"carrier": ["AA", "UA", "DL"], "hour": [5, 17, 9], "mean_delay": [1.0, 30.0, None], "flights": [2, 3, 4]}
+    """The report takes the day's hours with the longest mean delay, and skips those without any departure."""
+    delays = pl.LazyFrame(
+        {
+            "date": [NEW_YEAR, NEW_YEAR, NEW_YEAR, dt.date(2013, 1, 2)],
+            "carrier": ["AA", "UA", "DL", "AA"],
+            "hour": [5, 17, 9, 5],
+            "mean_delay": [1.0, 30.0, None, 99.0],
+            "flights": [2, 3, 4, 5],
+        }
     )
-    worst = daily_delays.tasks["worst"].fn(delays, 1)
+    worst = daily_delays.tasks["worst"].fn(delays, NEW_YEAR, 1)
     assert worst == {"flights": 9, "hours": ["UA at 17h: 30 min"]}
 
 

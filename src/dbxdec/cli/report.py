@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from dbxdec.local.runner import JobRun, TaskRun
     from dbxdec.manifest import Manifest
 
+_UNBROKEN = 10_000
 _COLOURS = {"success": "green", "failed": "red", "timed out": "red", "upstream failed": "yellow", "cancelled": "yellow"}
 
 
 def console() -> Console:
-    """Plain lines where there is no terminal; never a line broken to fit one."""
-    return Console(highlight=False, soft_wrap=True)
+    """Plain lines where there is no terminal, as long as they are: no text is cut off to fit a width."""
+    found = Console(highlight=False, soft_wrap=True)
+    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=_UNBROKEN)
 
 
 def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str, str]) -> None:
@@ -33,7 +35,7 @@ def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
     for title in ("task", "after", "result"):
-        table.add_column(title, header_style="dim", no_wrap=True)
+        table.add_column(title, header_style="dim", overflow="fold")
     for task in run_order(job):
         after = ", ".join(dependency.task for dependency in task.depends_on)
         table.add_row(escape(task.key), escape(after), escape(_result(task, variables)))

@@ -66,11 +66,12 @@ def daily_delays(day: dt.date = dt.date(2013, 1, 1), top: int = 3) -> None:
         return merge.when_matched_update_all(predicate="new.last_day >= old.last_day").when_not_matched_insert_all()
 
     @task
-    def worst(delays: pl.DataFrame, top: int) -> dict[str, Any]:
-        """The hours with the longest delays, small enough to travel as a task value."""
-        hours = delays.drop_nulls("mean_delay").sort("mean_delay", descending=True).head(top)
+    def worst(delays: pl.LazyFrame, day: dt.date, top: int) -> dict[str, Any]:
+        """The day's hours with the longest delays, small enough to travel as a task value."""
+        of_day = delays.filter(pl.col("date") == day).collect()
+        hours = of_day.drop_nulls("mean_delay").sort("mean_delay", descending=True).head(top)
         return {
-            "flights": int(delays["flights"].sum()),
+            "flights": int(of_day["flights"].sum()),
             "hours": [
                 f"{carrier} at {hour:02}h: {delay:.0f} min"
                 for carrier, hour, delay in hours.select("carrier", "hour", "mean_delay").rows()
@@ -84,4 +85,4 @@ def daily_delays(day: dt.date = dt.date(2013, 1, 1), top: int = 3) -> None:
     flights = extract(day)
     enriched = enrich(flights)
     by_hour = delays(enriched, quantiles={"median_delay": 0.5, "p90_delay": 0.9})
-    report(worst(by_hour, top), day).after(carriers(flights, day))
+    report(worst(by_hour, day, top), day).after(carriers(flights, day))

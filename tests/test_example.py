@@ -1,0 +1,158 @@
+"""The flights example as its users have it: a real `hatch build`, a fresh environment, every task as a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from conftest import ROOT, uv
+from projects import Project
+
+from dbxdec.local.references import resolve
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory, dbxdec_wheel: Path) -> Project:
+    """A copy of the example, built by `hatch build` in an isolated environment that has no polars."""
+    folder = tmp_path_factory.mktemp("flights")
+    ignore = shutil.ignore_patterns("dist", "lake", "resources", ".dbxdec", "__pycache__")
+    shutil.copytree(ROOT / "examples" / "flights", folder / "flights", ignore=ignore)
+    wheels = str(dbxdec_wheel.parent)
+    environment = {
+        "HATCH_DATA_DIR": str(folder / "hatch"),
+        "PIP_FIND_LINKS": f"{wheels} {os.environ.get('PIP_FIND_LINKS', '')}",
+        "UV_FIND_LINKS": wheels,
+    }
+    project = Project(folder / "flights", environment)
+    result = project.run(sys.executable, "-m", "hatch", "build", "-t", "wheel")
+    assert result.code == 0, result.output
+    assert "stood in for: deltalake, polars" in result.output
+    return project
+
+
+@pytest.fixture(scope="module")
+def prefix(flights: Project, tmp_path_factory: pytest.TempPathFactory, dbxdec_wheel: Path) -> Path:
+    """A fresh environment with the example's wheel, installed as pip would."""
+    prefix = tmp_path_factory.mktemp("environment") / "env"
+    subprocess.run([*uv(), "venv", "-q", "--python", sys.executable, prefix], check=True)
+    command = [*uv(), "pip", "install", "-q", "--python", prefix / "bin" / "python", "-c", ROOT / "constraints.txt"]
+    command += ["--find-links", dbxdec_wheel.parent, "dbxdec[cli]", flights.wheel]
+    subprocess.run(command, check=True)
+    return prefix
+
+
+def tasks_in_order(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tasks of a job definition, each behind those it depends on."""
+    waiting = list(definition["tasks"])
+    order: list[dict[str, Any]] = []
+    while waiting:
+        done = {task["task_key"] for task in order}
+        ready = next(t for t in waiting if {d["task_key"] for d in t.get("depends_on", [])} <= done)
+        waiting.remove(ready)
+        order.append(ready)
+    return order
+
+
+def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
+    """Manifest and entry point are in the wheel; databricks-bundles loads the jobs, which name that wheel."""
+    from databricks.bundles.jobs import Job
+
+    jobs = flights.jobs()
+    assert set(jobs) == {"daily_delays", "yearly_summary"}
+    for definition in jobs.values():
+        assert len(Job.from_dict(definition).tasks) == len(definition["tasks"])
+    daily, yearly = jobs["daily_delays"], jobs["yearly_summary"]
+    assert {task["job_cluster_key"] for task in daily["tasks"]} == {"small"}
+    assert all(Path(library["whl"]).name == flights.wheel.name for t in daily["tasks"] for library in t["libraries"])
+    assert "job_clusters" not in yearly
+    assert [Path(d).name for d in yearly["environments"][0]["spec"]["dependencies"]] == [flights.wheel.name]
+    assert {task["task_key"] for task in yearly["tasks"]} == {"extract_year", "carriers", "total", "report"}
+    assert set(flights.manifest()["jobs"]) == set(jobs)
+
+
+def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefix: Path, tmp_path: Path) -> None:
+    """Each task of both jobs, started with the parameters of the resources file, leaves the tables that it should."""
+    python = str(prefix / "bin" / "python")
+    probe = "import importlib.util as u; print([m for m in ('hatchling', 'databricks') if u.find_spec(m)])"
+    assert Project(tmp_path).run(python, "-P", "-c", probe).output.strip() == "[]"
+    for run, (job, definition) in enumerate(flights.jobs().items()):
+        values = {
+            "workspace.id": "1",
+            "job.run_id": str(run),
+            "task.execution_count": "1",
+            "job.start_time.timestamp_ms": "0",
+        }
+        for task in tasks_in_order(definition):
+            wheel_task = task["python_wheel_task"]
+            assert wheel_task["entry_point"] == "dbxdec-run"
+            pushed_down = {entry["name"]: entry["default"] for entry in definition.get("parameters", [])}
+            named = {**wheel_task["named_parameters"], **pushed_down}
+            texts = {
+                k: resolve(v, values).replace("${var.lake_root}", str(tmp_path / "lake")) for k, v in named.items()
+            }
+            started = Project(tmp_path, {"DBXDEC_TASK_VALUES": str(tmp_path / job)})
+            result = started.run(python, "-P", "-m", "dbxdec.runtime", *(f"--{k}={v}" for k, v in texts.items()))
+            assert result.code == 0, result.output
+    lake = tmp_path / "lake"
+    daily, yearly = lake / "daily_delays", lake / "yearly_summary"
+    assert pl.read_delta(str(daily / "extract")).height == 842
+    assert pl.read_delta(str(daily / "enrich")).height == 842
+    assert pl.read_delta(str(daily / "delays"))["flights"].sum() == 842
+    assert pl.read_delta(str(daily / "carriers"))["flights"].sum() == 842
+    assert pl.read_delta(str(yearly / "extract_year")).height == 336_776
+    carriers = dict(pl.read_delta(str(yearly / "carriers")).select("carrier", "flights").rows())
+    assert carriers["UA"] == 58_665
+    assert sum(carriers.values()) == 336_776
+
+
+def test_dbxdec_run_gives_the_day_that_it_is_asked_for(flights: Project, prefix: Path, tmp_path: Path) -> None:
+    """A second day adds its partition, replaces nothing of the first, and updates the carriers' rows."""
+    project = Project(flights.root)
+    dbxdec = str(prefix / "bin" / "dbxdec")
+    lake = f"lake_root={tmp_path}"
+    for day in ("2013-01-01", "2013-01-02", "2013-01-01"):
+        result = project.run(dbxdec, "run", "daily_delays", "--param", f"day={day}", "--var", lake)
+        assert result.code == 0, result.output
+    assert f"{day}: 842 flights" in result.output
+    delays = pl.read_delta(str(tmp_path / "daily_delays" / "delays"))
+    assert dict(delays.group_by(pl.col("date").cast(str)).agg(pl.col("flights").sum()).rows()) == {
+        "2013-01-01": 842,
+        "2013-01-02": 943,
+    }
+    carriers = pl.read_delta(str(tmp_path / "daily_delays" / "carriers"))
+    assert carriers["carrier"].is_unique().all()
+    assert carriers["last_day"].cast(str).unique().to_list() == ["2013-01-02"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("worst(by_hour, day, top)", "worst(by_hour, day, tops=top)", "did you mean `top`?"),
+        ("    @task(io_manager=lake)\n    def enrich", "    @task\n    def enrich", "has no IoManager"),
+        ("    flights = extract(day)\n", "    flights = extract(day)\n    if flights:\n        pass\n", "`extract`"),
+        ("    flights = extract(day)\n", "    flights = extract(day\n", "SyntaxError"),
+        ("from flights_pipeline import sources\n", "from flights_pipeline import source\n", "ImportError"),
+        ("small = job_cluster(", "raise SystemExit\nsmall = job_cluster(", "ended the interpreter"),
+    ],
+    ids=["misspelt argument", "missing IoManager", "proxy in an if", "syntax error", "failing import", "sys.exit"],
+)
+def test_wrong_code_fails_the_build_and_leaves_nothing(tmp_path: Path, before: str, after: str, said: str) -> None:
+    """The example changed by hand into wrong code: a message with file and line, no wheel, no resources."""
+    shutil.copytree(ROOT / "examples" / "flights" / "src", tmp_path / "src")
+    shutil.copy(ROOT / "examples" / "flights" / "pyproject.toml", tmp_path)
+    project = Project(tmp_path)
+    path = "src/flights_pipeline/pipelines/daily.py"
+    project.edit(path, before, after)
+    result = project.build()
+    assert result.code == 1
+    assert said in result.output
+    assert f"{path}:" in result.output
+    assert "Traceback" not in result.output
+    assert project.wheels == []
+    assert not project.resources.exists()
