@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import ROOT, uv
-from projects import Project
 
+from conftest import ROOT, uv
 from dbxdec.local.references import resolve
+from projects import Project
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,9 @@ def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
     jobs = flights.jobs()
     assert set(jobs) == {"daily_delays", "yearly_summary"}
     for definition in jobs.values():
-        assert len(Job.from_dict(definition).tasks) == len(definition["tasks"])
+        loaded = Job.from_dict(definition).tasks
+        assert isinstance(loaded, list)
+        assert len(loaded) == len(definition["tasks"])
     daily, yearly = jobs["daily_delays"], jobs["yearly_summary"]
     assert {task["job_cluster_key"] for task in daily["tasks"]} == {"small"}
     assert all(Path(library["whl"]).name == flights.wheel.name for t in daily["tasks"] for library in t["libraries"])

@@ -429,7 +429,7 @@ class TestPartitions:
         io = manager("append", partition_by="p")
 
         def prices(*values: str) -> pl.DataFrame:
-            schema = {"p": pl.Decimal(10, 2), "x": pl.Int64}
+            schema: dict[str, pl.DataType] = {"p": pl.Decimal(10, 2), "x": pl.Int64()}
             return pl.DataFrame({"p": [Decimal(value) for value in values], "x": 1}, schema=schema)
 
         if exists:

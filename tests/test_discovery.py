@@ -1,0 +1,174 @@
+"""Discovery in its child process: stand-ins for absent modules, and code at import that misbehaves."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbxdec.discovery.process import ShippedFile, discover
+from dbxdec.errors import DiscoveryError
+
+PREAMBLE = "from __future__ import annotations\nfrom dbxdec import job, task\n"
+JOB = "\n\n@job\ndef nightly() -> None:\n    @task\n    def step() -> int:\n        return 1\n\n    step()\n"
+
+
+def files_of(root: Path, modules: dict[str, str]) -> list[ShippedFile]:
+    """The modules of a package `p`, written to `root`, as files of a wheel."""
+    found = []
+    for path, text in {"p/__init__.py": "", "p/pipelines/__init__.py": "", **modules}.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        found.append(ShippedFile(path, str(target), f"src/{path}"))
+    return found
+
+
+def run(root: Path, code: str, **options: Any) -> Any:
+    """Discover one module of pipelines: `code` between the imports and a job."""
+    text = PREAMBLE + textwrap.dedent(code) + JOB
+    return discover(
+        files_of(root, {"p/pipelines/m.py": text}), project="p", version="1", pipelines=["p.pipelines"], **options
+    )
+
+
+def refused(root: Path, code: str, **options: Any) -> str:
+    with pytest.raises(DiscoveryError) as error:
+        run(root, code, **options)
+    return str(error.value)
+
+
+ACCEPTED = {
+    "attributes": "import acme\nreader = acme.io.Reader",
+    "submodules": "import acme.io.fast as fast\nfrom acme.io import Reader",
+    "plain calls": "from acme import connect\nclient = connect('eu', retries=3).session()",
+    "subscripts": "from acme import Table\nrows = Table['id']",
+    "unions and optionals": "import typing as t\nfrom acme import A, B\nx = A | None\ny = t.Optional[B]\nz = t.Union[A, B, int]",
+    "annotations that are evaluated": "import typing as t, acme\ndef f(x: acme.Frame) -> acme.Frame: ...\nt.get_type_hints(f)",
+    "two base classes": "from acme import A, B\nclass Both(A, B):\n    pass",
+    "the same base twice removed": "from acme import A\nclass One(A):\n    pass\nclass Two(One, A):\n    pass",
+    "class keywords": "from acme import Model\nclass Row(Model, frozen=True):\n    x: int = 1",
+    "generic bases": "import typing\nfrom acme import Box\nclass Mine(Box[int]):\n    pass",
+    "version of itself": "import importlib.metadata\nassert importlib.metadata.version('p') == '1'",
+    "type checking imports": "import typing\nif typing.TYPE_CHECKING:\n    import acme",
+    "prints": "print('hello' * 10_000)",
+    "a thread left running": "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()",
+    "another working directory": "import os\nos.chdir('/')",
+    "a written file": "open('left_behind.txt', 'w').close()",
+}
+
+REFUSED = {
+    "truth": ("import acme\nif acme.FLAG:\n    pass", "`acme.FLAG` is used as a truth value"),
+    "iteration": ("from acme import rows\nfor row in rows:\n    pass", "`acme.rows` is iterated"),
+    "comparison": ("import acme\nnew = acme.__version__ >= '2'", "is compared"),
+    "text": ("import acme\nname = f'{acme.name}'", "is turned into text"),
+    "star import": ("from acme import *", "imported with `*`"),
+    "a decorator": (
+        "from acme import retry\n@retry\ndef helper(): ...",
+        "called with `helper`, which it would replace",
+    ),
+    "an instance": ("from acme import Model\nclass Row(Model):\n    pass\nrow = Row()", "the base of `Row`"),
+    "a call in a job's body": (
+        "import acme\n@job\ndef other() -> None:\n    acme.settings()",
+        "called in the body of the job `other`",
+    ),
+    "a literal": (
+        "import acme\n@task\ndef first(x: object) -> int: ...\n@job\ndef other() -> None:\n    first(acme.DEFAULT)",
+        "comes from a module that is not installed",
+    ),
+    "a standard library module that does not exist": ("import collections.nothing", "collections.nothing"),
+    "a missing module below an installed one": ("import json.nothing", "json.nothing"),
+    "a missing name of an installed module": ("from json import nothing", "cannot import name 'nothing'"),
+    "a module of its own that does not exist": ("import p.nothing", "p.nothing"),
+}
+
+
+@pytest.mark.parametrize("code", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_what_a_module_may_do_with_what_is_absent(tmp_path: Path, code: str) -> None:
+    """Names, annotations, base classes, plain calls, and noise of any kind do not stop the build."""
+    found = run(tmp_path / "tree", code)
+    assert set(found.jobs) == {"nightly"}
+    assert found.stand_ins == (("acme",) if "acme" in code and "TYPE_CHECKING" not in code else ())
+    assert not list(tmp_path.rglob("left_behind.txt"))
+
+
+@pytest.mark.parametrize(("code", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_would_depend_on_the_absent_module_is_refused(tmp_path: Path, code: str, said: str) -> None:
+    """Whatever would make the DAG depend on the real module is an error at its line, with the ways out."""
+    text = refused(tmp_path, code)
+    assert said in text
+    assert "src/p/pipelines/m.py:" in text
+
+
+def test_stand_ins_answer_only_imports_of_the_project_itself(tmp_path: Path) -> None:
+    """An installed library that probes for an absent module still finds it absent."""
+    code = """
+        import json.decoder
+        try:
+            exec(compile("import acme_optional", json.decoder.__file__, "exec"), {"__name__": "json.decoder"})
+        except ModuleNotFoundError:
+            found = False
+        else:
+            found = True
+        assert not found
+    """
+    assert run(tmp_path, code).stand_ins == ()
+
+
+def test_all_modules_and_all_jobs_are_reported_in_one_run(tmp_path: Path) -> None:
+    """Broken imports and broken bodies of several modules come together, each at its own line."""
+    files = files_of(
+        tmp_path,
+        {
+            "p/pipelines/a.py": PREAMBLE + "1 / 0\n",
+            "p/pipelines/deep/__init__.py": "",
+            "p/pipelines/deep/b.py": PREAMBLE + "@job\ndef b() -> None:\n    b.nothing()\n",
+            "p/pipelines/c.py": PREAMBLE + JOB.replace("step()", "step(1)"),
+        },
+    )
+    with pytest.raises(DiscoveryError) as error:
+        discover(files, project="p", version="1", pipelines=["p.pipelines"])
+    text = str(error.value)
+    assert "src/p/pipelines/a.py:3: importing `p.pipelines.a` failed: ZeroDivisionError" in text
+    assert "src/p/pipelines/deep/b.py:5:" in text
+    assert "src/p/pipelines/c.py:" in text
+    assert len(error.value.problems) >= 3
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import sys\nsys.exit(3)", "ended the interpreter: sys.exit(3)"),
+        ("import os\nos._exit(0)", "exit code 0"),
+        ("import os\nos.abort()", "SIGABRT"),
+        ("while True:\n    pass", "did not end within 1 seconds"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+    ids=["sys.exit", "os._exit", "abort", "endless loop", "KeyboardInterrupt"],
+)
+def test_a_module_that_ends_or_blocks_the_interpreter_is_named(tmp_path: Path, code: str, said: str) -> None:
+    """However the child process ends, the message says which module it was importing."""
+    text = refused(tmp_path, code, timeout=1 if "while" in code else 60)
+    assert said in text
+    assert "p/pipelines/m.py" in text or "p.pipelines.m" in text
+
+
+def test_environment_variables_of_the_setting_reach_discovery(tmp_path: Path) -> None:
+    """`discovery-env` is what the modules see, and nothing of it is left behind."""
+    found = run(tmp_path, "import os\nassert os.environ['STAGE'] == 'build'", environment={"STAGE": "build"})
+    assert set(found.jobs) == {"nightly"}
+
+
+def test_without_stand_ins_an_absent_module_is_an_error(tmp_path: Path) -> None:
+    """With stand-ins off the import itself fails, with what to install."""
+    text = refused(tmp_path, "import acme", stand_ins=False)
+    assert "No module named 'acme'" in text
+    assert "require-runtime-dependencies" in text
+
+
+def test_a_package_of_pipelines_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A name in `pipelines` that no file of the wheel has is an error that lists what there is."""
+    with pytest.raises(DiscoveryError, match=r"p\.pipeline\b"):
+        discover(files_of(tmp_path, {}), project="p", version="1", pipelines=["p.pipeline"])

@@ -1,0 +1,169 @@
+"""Runs on this machine: when tasks run, references, interruptions, time limits."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import Installation
+from dbxdec.local.references import resolve
+from dbxdec.local.run_if import State, instead_of_running
+from projects import Project, shop
+
+OK, BAD, OUT, UP = State.SUCCESS, State.FAILED, State.EXCLUDED, State.UPSTREAM_FAILED
+
+
+@pytest.mark.parametrize(
+    ("run_if", "before", "state"),
+    [
+        (None, [], None),
+        (None, [OK, OUT], None),
+        (None, [OK, BAD], UP),
+        ("ALL_SUCCESS", [UP], UP),
+        ("ALL_DONE", [BAD, OK, OUT], None),
+        ("NONE_FAILED", [OK, OUT], None),
+        ("NONE_FAILED", [OUT], OUT),
+        ("NONE_FAILED", [OK, BAD], UP),
+        ("AT_LEAST_ONE_SUCCESS", [BAD, OK], None),
+        ("AT_LEAST_ONE_SUCCESS", [BAD, OUT], UP),
+        ("AT_LEAST_ONE_FAILED", [BAD, OK], None),
+        ("AT_LEAST_ONE_FAILED", [OK, OUT], OUT),
+        ("ALL_FAILED", [BAD, UP], None),
+        ("ALL_FAILED", [BAD, OK], OUT),
+    ],
+)
+def test_run_if_decides_as_on_the_platform(run_if: str | None, before: list[State], state: State | None) -> None:
+    """Each `run_if` lets a task run, or gives it the state that the platform shows, in any order of those before."""
+    for order in itertools.permutations(before):
+        assert instead_of_running(run_if, order) == state
+
+
+@pytest.mark.parametrize(
+    ("text", "resolved"),
+    [
+        ("{{job.run_id}}", "77"),
+        ("{{ job.run_id }}/x", "77/x"),
+        ("{{job.run_id}}{{task.name}}", "77t"),
+        ("{{job.nothing}}", "{{job.nothing}}"),
+        ("{job.run_id}", "{job.run_id}"),
+    ],
+)
+def test_references_resolve_or_stay(text: str, resolved: str) -> None:
+    """Known references are replaced, wherever they stand; unknown ones stay literal, as on the platform."""
+    assert resolve(text, {"job.run_id": "77", "task.name": "t"}) == resolved
+
+
+SLOW = """
+import time
+
+from dbxdec import job, task
+
+
+@job
+def slow() -> None:
+    @task(timeout_seconds=1)
+    def limited() -> None:
+        time.sleep(600)
+
+    @task(run_if="AT_LEAST_ONE_FAILED")
+    def cleanup() -> None:
+        print("CLEANED UP")
+
+    @task(run_if="AT_LEAST_ONE_FAILED")
+    def unneeded() -> None:
+        print("NEVER")
+
+    stuck = limited()
+    cleaned = cleanup().after(stuck)
+    unneeded().after(cleaned)
+
+
+@job
+def patient() -> None:
+    @task
+    def wait() -> None:
+        print("WAITING", flush=True)
+        time.sleep(600)
+
+    @task
+    def behind() -> None:
+        print("BEHIND")
+
+    behind().after(wait())
+"""
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory, installation: Installation) -> Project:
+    project = shop(tmp_path_factory.mktemp("slow") / "repository")
+    project.write("src/shop/pipelines/slow.py", SLOW)
+    result = project.build()
+    assert result.code == 0, result.output
+    return installation.install(project)
+
+
+def test_time_limits_and_run_if_hold(slow: Project, installation: Installation) -> None:
+    """A task over its timeout_seconds is stopped; what waits for a failure then runs, the rest is excluded."""
+    result = installation.dbxdec(slow, "run", "slow")
+    assert result.code == 1
+    assert "CLEANED UP" in result.output, result.output
+    assert "NEVER" not in result.output
+    states = {
+        line.split()[0]: line
+        for line in result.output.splitlines()
+        if line.startswith(("limited", "cleanup", "unneeded"))
+    }
+    assert "timed out" in states["limited"]
+    assert "success" in states["cleanup"]
+    assert "excluded" in states["unneeded"]
+
+
+def test_an_interrupt_ends_the_task_and_the_run(slow: Project, installation: Installation) -> None:
+    """Ctrl-C stops the running task, runs nothing behind it, records that, and exits with 130."""
+    command = [str(installation.prefix / "bin" / "dbxdec"), "run", "patient"]
+    with subprocess.Popen(
+        command,
+        cwd=slow.root,
+        env={**os.environ, **slow.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal sends the signal to the whole group
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "WAITING" in line:
+                os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+    output = "".join(lines)
+    assert "cancelled" in output
+    assert "BEHIND" not in output
+    runs = sorted((slow.root / ".dbxdec" / "runs").iterdir(), key=lambda run: int(run.name))
+    record = json.loads((runs[-1] / "run.json").read_text(encoding="utf-8"))
+    assert [task["state"] for task in record["tasks"]] == ["cancelled", "cancelled"]
+
+
+def test_two_runs_at_once_do_not_mix(slow: Project, installation: Installation, tmp_path: Path) -> None:
+    """Runs that start at the same moment have ids, folders and task values of their own."""
+    command = [str(installation.prefix / "bin" / "dbxdec"), "run", "sales"]
+    started = [
+        subprocess.Popen(
+            [*command, "--param", f"n={n}", "--var", f"lake={tmp_path / str(n)}"],
+            cwd=slow.root,
+            env={**os.environ, **slow.environment},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in (2, 5)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert "REPORT 2 " in outputs[0]
+    assert "REPORT 5 " in outputs[1]

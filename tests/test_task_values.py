@@ -1,0 +1,140 @@
+"""Task values: one behaviour over memory, the local folder, and the platform's dbutils."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from dbxdec import context, get_task_value, params, set_task_value
+from dbxdec.errors import RunError
+from dbxdec.runtime import context as runtime_context
+from dbxdec.runtime import task_values
+
+RUN = runtime_context.RunContext(
+    package="p",
+    build_id="b",
+    workspace="1",
+    job="j",
+    task="t",
+    run_id="77",
+    attempt=1,
+    started=dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+    parameters={"day": dt.date(2024, 1, 1)},
+)
+
+
+class TaskValuesOfDbutils:
+    """The documented contract: set is for the running task, get fails with TypeError or ValueError on a missing key
+    unless a default other than None is given, and values are JSON."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], Any] = {}
+
+    def set(self, key: str, value: Any) -> None:
+        self.values["t", key] = value
+
+    def get(self, taskKey: str, key: str, default: Any = None, debugValue: Any = None) -> Any:  # noqa: N803
+        if (taskKey, key) in self.values:
+            return self.values[taskKey, key]
+        if default is None:
+            raise ValueError(f"No task value for {key}")
+        return default
+
+
+@pytest.fixture(params=["memory", "folder", "dbutils"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where values are kept: outside a run, in a local run, on the platform."""
+    monkeypatch.delenv(task_values.FOLDER, raising=False)
+    monkeypatch.setattr(task_values.task_values, "_memory", task_values.MemoryStore())
+    if request.param == "memory":
+        yield ""
+        return
+    if request.param == "folder":
+        monkeypatch.setenv(task_values.FOLDER, str(tmp_path / "values"))
+    else:
+        runtime = ModuleType("databricks.sdk.runtime")
+        runtime.dbutils = type("Dbutils", (), {"jobs": type("J", (), {"taskValues": TaskValuesOfDbutils()})})()  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "pyspark.dbutils", None)
+        monkeypatch.setitem(sys.modules, "databricks.sdk", ModuleType("databricks.sdk"))
+        monkeypatch.setitem(sys.modules, "databricks.sdk.runtime", runtime)
+    with runtime_context.entered(RUN):
+        yield "t"
+
+
+@pytest.mark.parametrize("value", [None, True, 0, 1.5, "text", [], [1, [2]], {"a": {"b": None}}], ids=repr)
+def test_json_comes_back_equal(store: str, value: Any) -> None:
+    """What is set is what is got, None included."""
+    set_task_value("key", value)
+    assert get_task_value(store, "key", "default") == value
+
+
+def test_a_missing_key_is_an_error_unless_there_is_a_default(store: str) -> None:
+    """A key that nobody set raises, naming task and key; any default, None too, is given back instead."""
+    with pytest.raises(RunError, match=r"the task `other` has set no value `key`"):
+        get_task_value("other", "key")
+    assert get_task_value("other", "key", 5) == 5
+    assert get_task_value("other", "key", None) is None
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), dt.date(2024, 1, 1), b"x"], ids=repr)
+def test_what_is_not_json_is_refused(store: str, value: Any) -> None:
+    """A value without JSON form is named with its key before anything is sent."""
+    with pytest.raises(RunError, match="`key` is not JSON"):
+        set_task_value("key", value)
+    assert get_task_value(store, "key", "nothing") == "nothing"
+
+
+def test_48_kib_is_the_limit_in_bytes_of_json(store: str) -> None:
+    """A value of 48 KiB as JSON passes, one byte more is refused with its size, counted in UTF-8."""
+    limit = task_values.MAX_BYTES - 2  # the quotes
+    set_task_value("key", "x" * limit)
+    for text in ("x" * (limit + 1), "ü" * limit):
+        with pytest.raises(RunError, match=r"49,153 bytes|bytes as JSON"):
+            set_task_value("key", text)
+    assert get_task_value(store, "key") == "x" * limit
+
+
+def test_a_later_value_replaces_an_earlier_one_and_keys_stay_apart(store: str) -> None:
+    """Keys are independent, and the last value of each counts."""
+    set_task_value("a", 1)
+    set_task_value("b", 2)
+    set_task_value("a", 3)
+    assert (get_task_value(store, "a"), get_task_value(store, "b")) == (3, 2)
+
+
+def test_outside_a_run_nothing_is_written_into_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Task values of a notebook or test keep to memory."""
+    monkeypatch.chdir(tmp_path)
+    set_task_value("key", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_any_store_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside a run without dbutils and without a folder the error names both ways."""
+    monkeypatch.delenv(task_values.FOLDER, raising=False)
+    monkeypatch.setitem(sys.modules, "pyspark.dbutils", None)
+    monkeypatch.setitem(sys.modules, "databricks.sdk.runtime", None)
+    with runtime_context.entered(RUN), pytest.raises(RunError, match="dbxdec run"):
+        set_task_value("key", 1)
+
+
+def test_context_and_params_answer_inside_a_run_only() -> None:
+    """Inside a run they give its facts and typed parameters; outside they raise with what to do instead."""
+    with runtime_context.entered(RUN):
+        assert context().run_id == "77"
+        assert params.day == params["day"] == dt.date(2024, 1, 1)
+        with pytest.raises(RunError, match="did you mean `day`"):
+            _ = params.dya
+        assert context().logger.name.endswith(".t")
+    with pytest.raises(RunError, match="outside a run"):
+        context()
+    with pytest.raises(RunError, match="outside a run"):
+        _ = params.day
