@@ -41,8 +41,17 @@ def prefix(flights: Project, tmp_path_factory: pytest.TempPathFactory, dbxdec_wh
     """A fresh environment with the example's wheel, installed as pip would."""
     prefix = tmp_path_factory.mktemp("environment") / "env"
     subprocess.run([*uv(), "venv", "-q", "--python", sys.executable, prefix], check=True)
-    command = [*uv(), "pip", "install", "-q", "--python", prefix / "bin" / "python", "-c", ROOT / "constraints.txt"]
-    command += ["--find-links", dbxdec_wheel.parent, "dbxdec[cli]", flights.wheel]
+    command = [
+        *uv(),
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        str(prefix / "bin" / "python"),
+        "-c",
+        str(ROOT / "constraints.txt"),
+    ]
+    command += ["--find-links", str(dbxdec_wheel.parent), "dbxdec[cli]", str(flights.wheel)]
     subprocess.run(command, check=True)
     return prefix
 

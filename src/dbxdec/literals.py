@@ -40,13 +40,13 @@ def _encode(value: object, path: str) -> Json:
     if value is None or kind is bool or kind is int:
         return value  # type: ignore[return-value]
     if kind is str:
-        return _tagged("template", value) if has_token(value) else value  # type: ignore[arg-type,return-value]
+        return _encode_text(value, path)  # type: ignore[arg-type]
     if kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]
             raise UnsupportedLiteralError(f"{value!r}{_at(path)} is a float that JSON can't hold")
         return value  # type: ignore[return-value]
     if isinstance(value, Enum):
-        return _tagged("enum", [f"{kind.__module__}:{kind.__qualname__}", value.name])
+        return _encode_enum(value, path)
     if kind is list:
         return [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]
     if kind is tuple:
@@ -64,10 +64,36 @@ def _encode(value: object, path: str) -> Json:
     return encoded
 
 
+def _encode_text(value: str, path: str) -> Json:
+    _require_utf8(value, path)
+    return _tagged("template", value) if has_token(value) else value
+
+
+def _require_utf8(value: str, path: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UnsupportedLiteralError(f"{value!r:.60}{_at(path)} is a text that UTF-8 can't hold") from None
+
+
+def _encode_enum(value: Enum, path: str) -> Json:
+    kind = type(value)
+    if not is_importable(kind):
+        raise UnsupportedLiteralError(
+            f"{_type_name(kind)}{_at(path)} is an Enum defined inside a function, where a task can't find it"
+        )
+    if value.name not in kind.__members__:
+        raise UnsupportedLiteralError(f"{value!r}{_at(path)} is no member of its Enum: members travel by name")
+    return _tagged("enum", [enum_reference(kind), value.name])
+
+
 def _encode_dict(value: dict[object, object], path: str) -> Json:
     for key in value:
         if type(key) is not str:
             raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: keys of literals are str")
+        if has_token(key):
+            raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: only values can be bundle variables")
+        _require_utf8(key, path)
     items: dict[str, Json] = {str(key): _encode(item, f"{path}[{key!r}]") for key, item in value.items()}
     if TAG in items or list(items) != sorted(items):
         return _tagged("dict", [[key, item] for key, item in items.items()])
@@ -148,6 +174,16 @@ def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
     from zoneinfo import ZoneInfo
 
     return moment.replace(tzinfo=ZoneInfo(value["tz"]), fold=value["fold"])
+
+
+def is_importable(kind: type) -> bool:
+    """Whether another process finds `kind` by its name: not where it is defined inside a function."""
+    return "<locals>" not in kind.__qualname__
+
+
+def enum_reference(kind: type) -> str:
+    """ "module:Qualified.Name", which `load_enum` takes."""
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def load_enum(reference: str) -> type[Enum]:

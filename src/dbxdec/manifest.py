@@ -39,13 +39,19 @@ class Manifest:
     raw_jobs: Mapping[str, Any]
 
     def job(self, key: str) -> dag.Job:
-        """The job `key`. Raises ManifestError, naming the jobs there are, for an unknown one."""
+        """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
         if key not in self.raw_jobs:
             raise ManifestError(
                 f"{self.project} {self.version} has no job `{key}`",
                 hint=did_you_mean(key, self.raw_jobs) or f"its jobs are {listed(list(self.raw_jobs)) or 'none'}",
             )
-        return _decode_job(key, self.raw_jobs[key])
+        try:
+            return _decode_job(key, self.raw_jobs[key])
+        except (ManifestError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ManifestError(
+                f"the job `{key}` of {self.project} {self.version} can't be read: {type(error).__name__}: {error}",
+                hint=f"the manifest was written by {self.generator}: install that version where it is read",
+            ) from None
 
     @property
     def jobs(self) -> list[dag.Job]:
@@ -90,6 +96,8 @@ def decode(content: bytes | str, origin: str) -> Manifest:
                 f"{origin} has manifest schema {schema}; this dbxdec reads {SCHEMA.partition('.')[0]}.x",
                 hint="install the dbxdec that built the wheel, or build the wheel again with this one",
             )
+        if not isinstance(document["jobs"], dict):
+            raise TypeError("`jobs` is not an object")
         return Manifest(
             project=document["project"]["name"],
             version=document["project"]["version"],

@@ -34,7 +34,8 @@ _REFERENCES = {
     "dbxdec-attempt": "{{task.execution_count}}",
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
 }
-_UNRESOLVED = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
+# One reference and nothing else: text that only holds some, a template for instance, is the author's.
+_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,12 @@ def parse(argv: Sequence[str]) -> RunArguments:
     """
     given: dict[str, str] = {}
     problems = []
+    refused = set()
     for argument in argv:
         name, equals, value = argument.removeprefix("--").partition("=")
         if not equals or not name:
             problems.append(Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`"))
+            refused.add(name)
         elif _UNRESOLVED.fullmatch(value):
             problems.append(
                 Problem(
@@ -88,6 +91,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
                     hint="the platform did not know this reference: check its spelling and where it is used",
                 )
             )
+            refused.add(name)
         given[name] = value
     reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
     needed = ["dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES]
@@ -102,7 +106,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     problems += [
         Problem(f"`{name}` is {reserved[name]!r}, not a whole number")
         for name in ("dbxdec-attempt", "dbxdec-started")
-        if name in reserved and not _UNRESOLVED.fullmatch(reserved[name]) and not reserved[name].isdecimal()
+        if name in reserved and name not in refused and not reserved[name].isdecimal()
     ]
     problems += [
         Problem(

@@ -35,6 +35,16 @@ _PLAIN: dict[Any, str] = {
     dict: "dict",
 }
 _BOOLEANS = {"true": True, "false": False}
+_SPELLINGS = {
+    "int": "a whole number such as 42",
+    "float": "a number such as 1.5",
+    "bool": "true or false",
+    "date": "a date such as 2013-01-31",
+    "datetime": "a date and time such as 2013-01-31T06:00:00+01:00",
+    "decimal": "a number such as 1.50",
+    "list": "JSON such as [1, 2]",
+    "dict": 'JSON such as {"a": 1}',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,8 @@ class ValueType:
             choices = typing.get_args(bare)
             return cls("literal", optional, choices=choices) if _can_be_choices(choices) else None
         if isinstance(bare, type) and origin is None and issubclass(bare, Enum):
-            return cls("enum", optional, enum=f"{bare.__module__}:{bare.__qualname__}")
+            importable = literals.is_importable(bare)
+            return cls("enum", optional, enum=literals.enum_reference(bare)) if importable else None
         kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
         return cls(kind, optional) if kind else None
 
@@ -88,19 +99,32 @@ class ValueType:
         if other.optional and not self.optional:
             return False
         if self.kind == "literal" and other.kind == "literal":
-            return set(other.choices) <= set(self.choices)
+            return _typed(other.choices) <= _typed(self.choices)
         if other.kind == "literal":
-            return all(self.kind == _PLAIN[type(choice)] for choice in other.choices)
+            return all(self.accepts(ValueType(_PLAIN[type(choice)])) for choice in other.choices)
         return (self.kind, self.enum) == (other.kind, other.enum) or (self.kind, other.kind) == ("float", "int")
 
+    @property
+    def hint(self) -> str | None:
+        """What to write for such a value; None where messages list the choices, and for str, which any text is."""
+        return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
+
     def to_text(self, value: object) -> str:
-        """The text that carries `value` as a job parameter. Raises TypeError where it is not of this type."""
+        """The text that carries `value` as a job parameter.
+
+        Raises TypeError where it is not of this type, or where its text is reserved or not UTF-8.
+        """
         if value is None and self.optional:
             return NONE_TEXT
         form = self.to_json(value)
-        if isinstance(form, str):
-            return form
-        return json.dumps(form, ensure_ascii=False, allow_nan=False)
+        text = form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, allow_nan=False)
+        if text in (NONE_TEXT, REQUIRED_TEXT):
+            raise TypeError(f"{text!r} is reserved: it stands for a parameter without a value")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise TypeError(f"{text!r:.80} is a text that UTF-8 can't hold") from None
+        return text
 
     def from_text(self, text: str) -> Any:
         """The value that `text` carries. Raises ValueError with what was expected."""
@@ -108,17 +132,20 @@ class ValueType:
             return self.from_json(None)
         if self.kind == "literal":
             return self._choice({_as_text(choice): choice for choice in self.choices}, text)
+        form: Any = text
         if self.kind == "bool":
-            form: Any = _BOOLEANS.get(text.strip().lower(), text)
+            form = _BOOLEANS.get(text.strip().lower(), text)
         elif self.kind in ("int", "float"):
             form = _number(self.kind, text)
         elif self.kind in ("list", "dict"):
             try:
                 form = json.loads(text)
+                _require_json(form)
             except json.JSONDecodeError as error:
-                raise ValueError(f"is not JSON ({error.msg} at character {error.pos})") from None
-        else:
-            form = text
+                what = f"{error.msg} at character {error.pos}"
+                raise ValueError(f"is not JSON ({what}), which the type {self} needs") from None
+            except TypeError as error:
+                raise ValueError(str(error)) from None
         return self.from_json(form)
 
     def to_json(self, value: object) -> literals.Json:
@@ -133,10 +160,8 @@ class ValueType:
             return value.isoformat()
         if isinstance(value, Decimal):
             return str(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise TypeError(f"{value!r} is a float that JSON can't hold")
         if self.kind == "float":
-            return float(value)  # type: ignore[arg-type]
+            return _finite(value)
         if isinstance(value, list | dict):
             _require_json(value)
         return value  # type: ignore[return-value]
@@ -146,7 +171,7 @@ class ValueType:
         if form is None:
             if self.optional:
                 return None
-            raise ValueError("is null, and its type is not optional")
+            raise ValueError(f"is null, and its type {self} is not optional")
         try:
             match self.kind:
                 case "date":
@@ -154,45 +179,49 @@ class ValueType:
                 case "datetime":
                     value = dt.datetime.fromisoformat(form)
                 case "decimal":
-                    value = Decimal(form)
+                    # A float has lost the digits that a Decimal is for.
+                    value = Decimal(form) if type(form) in (str, int) else None
                 case "enum":
                     members = literals.load_enum(self.enum or "").__members__
                     value = self._choice(dict(members), form)
                 case "literal":
                     value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form))
                 case "float":
-                    value = float(form) if isinstance(form, int) and not isinstance(form, bool) else form
+                    value = float(form) if type(form) is int else form
                 case _:
                     value = form
-        except (TypeError, InvalidOperation):
+        except (TypeError, InvalidOperation, OverflowError):
             value = None
-        except ValueError as error:
+        except ValueError:
             if self.kind in ("enum", "literal"):
                 raise
-            raise ValueError(f"is not a {self}: {error}") from None
+            value = None
         if not self._holds(value):
-            raise ValueError(f"is {form!r:.80}, not a {self}")
+            raise ValueError(f"is {form!r:.80}, which is not of the type {self}")
         return value
 
     def _holds(self, value: object) -> bool:
+        if isinstance(value, Enum):
+            # Members travel by name, which a combination of flags may lack; as a plain value they would lose it.
+            kind = type(value)
+            return literals.enum_reference(kind) == self.enum and value.name in kind.__members__
         match self.kind:
             case "enum":
-                kind = type(value)
-                return isinstance(value, Enum) and f"{kind.__module__}:{kind.__qualname__}" == self.enum
+                return False
             case "literal":
                 return any(value == choice and type(value) is type(choice) for choice in self.choices)
             case "date":
                 return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
             case "int":
-                return isinstance(value, int) and not isinstance(value, bool | Enum)
+                return isinstance(value, int) and not isinstance(value, bool)
             case "float":
                 return isinstance(value, float | int) and not isinstance(value, bool)
-            case kind:
-                return isinstance(value, _BY_KIND[kind])
+            case _:
+                return isinstance(value, _BY_KIND[self.kind])
 
     def _choice(self, known: dict[str, Any], text: Any) -> Any:
         if text not in known:
-            raise ValueError(f"is {text!r}; allowed are {', '.join(known)}")
+            raise ValueError(f"is {text!r:.80}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -211,7 +240,14 @@ def strip_optional(annotation: Any) -> tuple[Any, bool]:
 
 
 def _can_be_choices(choices: tuple[object, ...]) -> bool:
-    return all(type(choice) in (str, int, bool) for choice in choices)
+    """Whether each has a text of its own: `Literal[1, "1"]` could not be read back."""
+    plain = all(type(choice) in (str, int, bool) for choice in choices)
+    return plain and len(set(map(_as_text, choices))) == len(choices)
+
+
+def _typed(choices: tuple[object, ...]) -> set[tuple[type, object]]:
+    """Choices that are equal only if their types are: 1 == True."""
+    return {(type(choice), choice) for choice in choices}
 
 
 def _is_hashable(value: object) -> bool:
@@ -227,7 +263,17 @@ def _number(kind: str, text: str) -> int | float | str:
         number = int(text) if kind == "int" else float(text)
     except ValueError:
         return text
-    return number if math.isfinite(number) else text
+    return text if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def _finite(value: Any) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        raise TypeError(f"{value!r:.40} is too large for a float") from None
+    if not math.isfinite(number):
+        raise TypeError(f"{number!r} is a float that JSON can't hold")
+    return number
 
 
 def _require_json(value: object) -> None:

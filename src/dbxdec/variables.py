@@ -60,7 +60,10 @@ def bundle_variable(name: str) -> BundleVariable:
     bundle could not declare.
     """
     if not _TOKEN.fullmatch(f"${{var.{name}}}"):
-        raise ValueError(f"{name!r} can't be the name of a bundle variable: letters, digits, `_` and `-` only")
+        raise ValueError(
+            f"{name!r} can't be the name of a bundle variable: "
+            "names have letters, digits, `_` and `-`, and a letter or `_` first"
+        )
     return BundleVariable(f"${{var.{name}}}")
 
 

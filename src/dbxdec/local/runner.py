@@ -92,7 +92,7 @@ def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
             try:
                 parameter.type.from_text(text)
             except ValueError as error:
-                problems.append(Problem(f"the job parameter `{name}` {error}", hint=f"its type is {parameter.type}"))
+                problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
     if problems:
         raise RunError(problems)
     return texts

@@ -201,9 +201,7 @@ def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[parameter.name] = parameter.type.from_text(variables.resolve(text))
         except ValueError as error:
-            problems.append(
-                Problem(f"the job parameter `{parameter.name}` {error}", hint=f"its type is {parameter.type}")
-            )
+            problems.append(Problem(f"the job parameter `{parameter.name}` {error}", hint=parameter.type.hint))
     if problems:
         raise RunError(problems)
     return values
