@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from configparser import ConfigParser
 from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ class TestResources:
         )
         assert project.build().code == 0
         first = project.manifest()
-        result = project.run("python", "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel")
+        result = project.run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel")
         assert result.code == 0, result.output
         import tarfile
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
     from dbxdec.authoring.jobs import Job, job
-    from dbxdec.authoring.tasks import Task, TaskProxy, task
+    from dbxdec.authoring.proxies import TaskProxy
+    from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
     from dbxdec.runtime.context import context, params
@@ -23,7 +24,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
     "dbxdec.authoring.jobs": ("Job", "job"),
-    "dbxdec.authoring.tasks": ("Task", "TaskProxy", "task"),
+    "dbxdec.authoring.proxies": ("TaskProxy",),
+    "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
     "dbxdec.runtime.context": ("context", "params"),

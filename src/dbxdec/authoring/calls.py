@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, literals
 from dbxdec.authoring import edges
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import outputs_of
-from dbxdec.authoring.recording import Call, Recorder, caller
+from dbxdec.authoring.proxies import TaskProxy
+from dbxdec.authoring.recording import caller
 from dbxdec.authoring.references import ParameterProxy, Reference
-from dbxdec.authoring.tasks import Task, TaskProxy, depend
+from dbxdec.authoring.tasks import Task
 from dbxdec.errors import did_you_mean
 from dbxdec.io_managers.base import IoManager, io_reference
 
@@ -50,7 +52,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
             if isinstance(leaf, dag.TaskOutput):
                 call.wait_for(leaf.task)
     for other in task.options.depends_on:
-        depend(call, other)
+        call.depend(other)
     call.settings = _compute(recorder, task)
     return call
 

@@ -9,7 +9,7 @@ from dbxdec import dag, typehints
 from dbxdec.typehints import Annotation
 
 if TYPE_CHECKING:
-    from dbxdec.authoring.recording import Call
+    from dbxdec.authoring.nodes import Call
     from dbxdec.io_managers.base import IoManager
     from dbxdec.values import ValueType
 

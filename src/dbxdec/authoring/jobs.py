@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, overload
 
 from dbxdec import dag
 from dbxdec.authoring import recording
+from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy
 from dbxdec.authoring.settings import plain
@@ -95,7 +97,7 @@ class Job(Generic[P]):
         """Run the job's body once and give its DAG. `module` is the one whose import defines the job."""
         parameters, problems = parameters_of(self.fn)
         known = {parameter.name: parameter for parameter in parameters}
-        recorder = recording.Recorder(self.key, known, self.options.io_manager)
+        recorder = Recorder(self.key, known, record_call, self.options.io_manager)
         recorder.problems += problems
         names = self.fn.__code__.co_varnames[: self.fn.__code__.co_argcount + self.fn.__code__.co_kwonlyargcount]
         with recording.active(recorder):
@@ -114,7 +116,7 @@ class Job(Generic[P]):
             problems=tuple(recorder.problems),
         )
 
-    def _dag(self, module: str, recorder: recording.Recorder, parameters: list[dag.JobParameter]) -> dag.Job:
+    def _dag(self, module: str, recorder: Recorder, parameters: list[dag.JobParameter]) -> dag.Job:
         calls = recorder.calls.values()
         return dag.Job(
             key=self.key,
@@ -130,7 +132,7 @@ class Job(Generic[P]):
             settings=self.options.settings,
         )
 
-    def _task(self, call: recording.Call) -> dag.Task:
+    def _task(self, call: Call) -> dag.Task:
         fn = call.task.fn
         managers = [call.manager] if call.manager is not None else []
         for binding in call.inputs.values():
@@ -176,7 +178,7 @@ def _literal_variables(bindings: Iterable[dag.Binding]) -> set[str]:
     return names_in([leaf.value for leaf in leaves if isinstance(leaf, dag.Literal)])
 
 
-def _by_key(recorder: recording.Recorder, kind: str, values: Iterable[Any]) -> dict[str, Any]:
+def _by_key(recorder: Recorder, kind: str, values: Iterable[Any]) -> dict[str, Any]:
     """The clusters or environments in use, by key; two different ones under one key are noted."""
     found: dict[str, Any] = {}
     for value in values:

@@ -107,7 +107,7 @@ class Reference:
 class ParameterProxy(Reference):
     """A job parameter while the body of the job runs."""
 
-    def __init__(self, recorder: recording.Recorder, name: str) -> None:
+    def __init__(self, recorder: recording.Recording, name: str) -> None:
         self._recorder = recorder
         self._name = name
 

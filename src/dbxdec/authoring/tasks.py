@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from dbxdec.authoring import recording
-from dbxdec.authoring.references import Reference
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from databricks.bundles.jobs import TaskDict
 
     from dbxdec.authoring.compute import Environment, JobCluster
+    from dbxdec.authoring.proxies import TaskProxy
 
 P = ParamSpec("P")
 R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
 
 # Fields that dbxdec fills itself, and what the author writes instead.
 _OWN_FIELDS = {
@@ -65,9 +64,8 @@ class Task(Generic[P, R]):
         recorder = recording.current()
         if recorder is None:
             return self.fn(*args, **kwargs)  # type: ignore[return-value]
-        from dbxdec.authoring.calls import record_call
-
-        return TaskProxy(record_call(recorder, self, args, kwargs))
+        proxy: TaskProxy[R] = recorder.record(self, args, kwargs)
+        return proxy
 
     def override(
         self,
@@ -97,65 +95,6 @@ class Task(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<task {self.fn.__module__}.{self.fn.__qualname__}>"
-
-
-if TYPE_CHECKING:
-    # For a type checker a proxy fits wherever its value would: the build checks the types of edges.
-    class _ProxyBase(Any, Generic[R_co]):  # type: ignore[misc]
-        pass
-
-else:
-
-    class _ProxyBase(Reference, Generic[R_co]):
-        pass
-
-
-class TaskProxy(_ProxyBase[R_co]):
-    """The result that a task will have: pass it on to other tasks, or order tasks with `>>` and `.after`."""
-
-    def __init__(self, call: recording.Call) -> None:
-        self._call = call
-
-    def describe(self) -> str:
-        return f"the result of the task `{self._call.key}`"
-
-    def after(self, *others: TaskProxy[Any]) -> TaskProxy[R_co]:
-        """Run this task after `others`, without reading their results; gives this proxy back."""
-        for other in others:
-            depend(self._call, other)
-        return self
-
-    def __rshift__(self, other: Any) -> Any:
-        followers = other if isinstance(other, list | tuple) else (other,)
-        for follower in followers:
-            if isinstance(follower, TaskProxy):
-                follower.after(self)
-            else:
-                self._call.recorder.problem(
-                    f"`>>` orders results of tasks; {follower!r:.60} is none", "write `a(...) >> b(...)`"
-                )
-        return other
-
-    def __rrshift__(self, other: Any) -> TaskProxy[R_co]:
-        return self.after(*(other if isinstance(other, list | tuple) else (other,)))
-
-
-def depend(call: recording.Call, other: object) -> None:
-    """Order `call` behind the task whose proxy `other` is; anything else is noted as a mistake."""
-    recorder = call.recorder
-    if isinstance(other, Task):
-        recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
-    elif not isinstance(other, TaskProxy):
-        recorder.problem(
-            f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them"
-        )
-    elif other._call.recorder is not recording.current():
-        recorder.problem(
-            f"{other.describe()} belongs to the job `{other._call.recorder.job}`",
-            "tasks of different jobs can't be ordered: call the task in this job, or read its table",
-        )
-    else:
-        call.wait_for(other._call.key)
 
 
 @overload

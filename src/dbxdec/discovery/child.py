@@ -21,7 +21,7 @@ from dbxdec import dag
 from dbxdec.authoring import jobs
 from dbxdec.authoring.recording import is_own
 from dbxdec.discovery.modules import module_name
-from dbxdec.discovery.spec import Spec
+from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation
 from dbxdec.manifest import encode_jobs
@@ -31,8 +31,8 @@ def main(argv: list[str]) -> None:
     """Discover as the JSON file `argv[0]` says."""
     spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     faulthandler.enable()
-    # Where an endless loop hangs: written shortly before the parent gives up.
-    faulthandler.dump_traceback_later(max(spec.timeout * 0.9, spec.timeout - 1), exit=False)
+    if WHERE_SIGNAL is not None:
+        faulthandler.register(WHERE_SIGNAL, all_threads=False)
     sys.path.insert(0, spec.root)
     importlib.invalidate_caches()
     finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))

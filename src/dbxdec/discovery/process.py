@@ -16,12 +16,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.discovery.modules import pipeline_modules
-from dbxdec.discovery.spec import Spec
+from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
     r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)'
 )
@@ -71,7 +72,6 @@ def discover(
             sources={file.path: file.source for file in files},
             unshipped=sorted(_unshipped(files)),
             stand_ins=stand_ins,
-            timeout=timeout,
             progress=str(folder / "progress"),
             result=str(folder / "result.json"),
         )
@@ -142,12 +142,21 @@ def _run(folder: Path, environment: Mapping[str, str], timeout: float) -> tuple[
             code: int | None = child.wait(timeout)
         except subprocess.TimeoutExpired:
             code = None
+            _ask_where(child)
         finally:
             # What the project's imports have started must not outlive the build.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
+                os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
             child.wait()
     return code, log.read_text(encoding="utf-8", errors="replace")
+
+
+def _ask_where(child: subprocess.Popen[bytes]) -> None:
+    """Have a child that hangs write where it is."""
+    if WHERE_SIGNAL is not None:
+        child.send_signal(WHERE_SIGNAL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_ANSWER_SECONDS)
 
 
 def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:

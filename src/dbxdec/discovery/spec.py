@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
+
+WHERE_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Asks a child that hangs for its traceback; None where there are no such signals."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,5 @@ class Spec:
     sources: dict[str, str]
     unshipped: list[str]
     stand_ins: bool
-    timeout: float
     progress: str
     result: str

@@ -1,0 +1,121 @@
+"""The nodes of the DAG that a job's body makes, as they are collected, and the mistakes found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag
+from dbxdec.authoring import recording
+from dbxdec.authoring.proxies import TaskProxy
+from dbxdec.authoring.references import Reference
+from dbxdec.authoring.tasks import Task
+from dbxdec.errors import Problem, SourceLocation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.io_managers.base import IoManager
+
+
+@dataclass
+class Call(recording.Node):
+    """One task of the job being built: a task function, called with these inputs under this key."""
+
+    recorder: Recorder
+    task: Task[..., Any]
+    key: str
+    where: SourceLocation
+    inputs: Mapping[str, dag.Binding] = field(default_factory=dict)
+    outputs: Mapping[str, dag.Output] = field(default_factory=dict)
+    manager: IoManager | None = None
+    depends_on: list[dag.Dependency] = field(default_factory=list)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def wait_for(self, task: str) -> None:
+        """Order this call behind `task`; said twice is said once."""
+        dependency = dag.Dependency(task)
+        if dependency not in self.depends_on:
+            self.depends_on.append(dependency)
+
+    def depend(self, other: object) -> None:
+        recorder = self.recorder
+        if isinstance(other, Task):
+            recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
+        elif not isinstance(other, TaskProxy):
+            recorder.problem(
+                f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them"
+            )
+        elif other._call.recorder is not recording.current():
+            recorder.problem(
+                f"{other.describe()} belongs to the job `{other._call.recorder.job}`",
+                "tasks of different jobs can't be ordered: call the task in this job, or read its table",
+            )
+        else:
+            self.wait_for(other._call.key)
+
+
+@dataclass
+class Recorder(recording.Recording):
+    """Collects calls and problems while one job body runs; a wrong call is noted and the body goes on."""
+
+    job: str
+    parameters: Mapping[str, dag.JobParameter]
+    on_call: Callable[[Recorder, Task[..., Any], tuple[Any, ...], dict[str, Any]], Call]
+    default_manager: IoManager | None = None
+    calls: dict[str, Call] = field(default_factory=dict)
+    tables: dict[str, IoManager] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
+    _called: set[int] = field(default_factory=set)
+
+    def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
+        self.problems.append(Problem(message, where or recording.caller(), hint))
+
+    def define(self, task: Task[..., Any]) -> None:
+        # What it closes over may be something else when the body has ended.
+        self._defined.append((task, closure_of(task.fn)))
+
+    def record(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskProxy[Any]:
+        return TaskProxy(self.on_call(self, task, args, kwargs))
+
+    def called(self, task: Task[..., Any]) -> None:
+        """Note that `task`, or an override of it, is used."""
+        self._called.add(id(task.fn))
+
+    def check_definitions(self) -> None:
+        """Nested tasks that nobody calls, and closures that would see something else when the job runs."""
+        for task, at_definition in self._defined:
+            where = SourceLocation.of_code(task.fn.__code__)
+            if id(task.fn) not in self._called:
+                self.problem(
+                    f"the task `{task.__name__}` is defined in the job `{self.job}` but never called",
+                    "call it in the job's body, or remove it",
+                    where,
+                )
+            for name, value in closure_of(task.fn).items():
+                if isinstance(value, Reference):
+                    self.problem(
+                        f"the task `{task.__name__}` closes over `{name}`, {value.describe()}, which has no value when "
+                        "the task is defined",
+                        f"make `{name}` a parameter of the task and pass it in the call",
+                        where,
+                    )
+                elif name in at_definition and at_definition[name] is not value:
+                    self.problem(
+                        f"the task `{task.__name__}` closes over `{name}`, which the job's body changes later",
+                        f"make `{name}` a parameter of the task and pass it in the call",
+                        where,
+                    )
+
+
+def closure_of(function: Any) -> dict[str, object]:
+    """What `function` closes over, by name; names not assigned yet are left out."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
