@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dbxdec.io_managers import PolarsDeltaIoManager, delta_partitions
@@ -46,6 +46,8 @@ def stored_form(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases(), lazy=st.booleans())
+@example(case=(["n", "t"], ["day", "text"], [[(None, "")], [(None, None)]]), lazy=False)
+@example(case=(["t"], ["text"], [[(None,)], [("",)]]), lazy=True)
 def test_a_partitioned_overwrite_is_what_the_model_says(
     case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]], lazy: bool
 ) -> None:
@@ -83,5 +85,5 @@ def test_a_partitioned_overwrite_is_what_the_model_says(
 def test_the_predicate_names_tuples_and_quotes_everything(
     columns: list[str], tuples: list[tuple[Any, ...]], sql: str
 ) -> None:
-    """Values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
+    """Without texts, values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
     assert delta_partitions.predicate(columns, tuples) == sql

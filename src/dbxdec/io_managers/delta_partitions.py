@@ -8,46 +8,37 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 
-def predicate(columns: Sequence[str], tuples: Iterable[tuple[Any, ...]]) -> str:
+def predicate(columns: Sequence[str], tuples: Iterable[tuple[Any, ...]], texts: Collection[str] = ()) -> str:
     """SQL that holds exactly for rows whose `columns` are one of `tuples`; `tuples` must not be empty.
 
-    One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last
-    column's values are listed for each combination of the others.
+    `texts` are the columns of texts, whose empty and null values are one partition. One list of values for each column
+    would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last column's values are listed for each
+    combination of the others.
     """
-    rows = sorted(set(tuples), key=repr)
-    if len(columns) == 1:
-        return _one_of(columns[0], [row[0] for row in rows])
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
-    for row in rows:
-        groups[row[:-1]].append(row[-1])
-    return " OR ".join(
-        "("
-        + " AND ".join(
-            [
-                *(_one_of(column, [value]) for column, value in zip(columns, head, strict=False)),
-                _one_of(columns[-1], last),
-            ]
-        )
-        + ")"
-        for head, last in groups.items()
-    )
+    for *head, last in sorted(set(tuples), key=repr):
+        groups[tuple(head)].append(last)
+    alternatives = []
+    for values, lasts in groups.items():
+        terms = [_one_of(column, [value], column in texts) for column, value in zip(columns, values, strict=False)]
+        terms.append(_one_of(columns[-1], lasts, columns[-1] in texts))
+        alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
+    return " OR ".join(alternatives)
 
 
-def _one_of(column: str, values: Sequence[Any]) -> str:
+def _one_of(column: str, values: Sequence[Any], text: bool) -> str:
     name = '"' + column.replace('"', '""') + '"'
-    # The protocol stores an empty string and a null partition value alike ("Partition Value Serialization").
+    # Delta protocol, "Partition Value Serialization": an empty string is null.
     present = [value for value in values if value is not None and value != ""]
     terms = []
     if present:
         literals = [_literal(value) for value in present]
         terms.append(f"{name} = {literals[0]}" if len(literals) == 1 else f"{name} IN ({', '.join(literals)})")
     if len(present) < len(values):
-        terms.append(f"{name} IS NULL")
-        if "" in values:
-            terms.append(f"{name} = ''")
+        terms += [f"{name} IS NULL", f"{name} = ''"] if text else [f"{name} IS NULL"]
     return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
 
 

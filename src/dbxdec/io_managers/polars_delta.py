@@ -262,11 +262,14 @@ class PolarsDeltaIoManager(IoManager):
                 frame.sink_ipc(spill, compression="lz4")
                 frame = pl.scan_ipc(spill)
             columns = list(self._partitions)
+            texts = [name for name in columns if frame.collect_schema()[name] == pl.String]
             tuples = frame.lazy().select(columns).unique().collect(engine="streaming").rows()
             if not tuples:
                 delta_log.add_receipt(table, context.receipt, once=False)
                 return
-            self._sink(context, frame, table, mode="overwrite", predicate=delta_partitions.predicate(columns, tuples))
+            self._sink(
+                context, frame, table, mode="overwrite", predicate=delta_partitions.predicate(columns, tuples, texts)
+            )
 
     def _sink(
         self,
