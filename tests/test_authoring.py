@@ -281,6 +281,23 @@ class TestBuilding:
         assert built.dag.task("made").outputs["result"].target == "/lake/gold/x"
         assert built.dag.task("made").inputs["source"] == dag.Table("test_authoring:Shelf", "/lake/reference/airports")
 
+    def test_each_element_of_a_tuple_is_checked_by_its_own_annotation(self) -> None:
+        """`tuple[Frame, int]` takes a Frame and an int in this order, and refuses them in the other."""
+
+        @task
+        def pair(both: tuple[Frame, int]) -> None: ...
+
+        @job
+        def right(day: dt.date, top: int) -> None:
+            pair((extract(day), top))
+
+        @job
+        def wrong(day: dt.date, top: int) -> None:
+            pair((top, extract(day)))  # type: ignore[arg-type]
+
+        assert right.build().problems == ()
+        assert len(wrong.build().problems) == 2
+
 
 class TestOutsideABody:
     def test_a_task_is_its_function(self) -> None:

@@ -85,5 +85,5 @@ def test_a_partitioned_overwrite_is_what_the_model_says(
 def test_the_predicate_names_tuples_and_quotes_everything(
     columns: list[str], tuples: list[tuple[Any, ...]], sql: str
 ) -> None:
-    """Without texts, values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
+    """Values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
     assert delta_partitions.predicate(columns, tuples) == sql

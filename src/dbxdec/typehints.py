@@ -41,12 +41,16 @@ class Annotation:
         """Whether it says that there is no value."""
         return self.error is None and (self.value is None or self.value is types.NoneType)
 
-    def element(self) -> Annotation:
-        """What it says about the elements of a list or tuple, or about the values of a dict; Any where it doesn't."""
-        origin, args = typing.get_origin(self.value), [a for a in typing.get_args(self.value) if a is not Ellipsis]
+    def element(self, index: int = 0) -> Annotation:
+        """What it says about the element `index` of a list or tuple, or the values of a dict; Any where it doesn't."""
+        origin, args = typing.get_origin(self.value), typing.get_args(self.value)
         if self.error or not isinstance(origin, type) or not args:
             return replace(self, value=Any, optional=False)
-        bare, optional = strip_optional(args[-1])
+        if origin is tuple and Ellipsis not in args:
+            chosen = args[index] if index < len(args) else Any
+        else:
+            chosen = args[0] if origin is tuple else args[-1]
+        bare, optional = strip_optional(chosen)
         return Annotation(self.text, bare, optional)
 
 

@@ -39,8 +39,8 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -
     recorder = call.recorder
     match binding:
         case dag.Sequence() | dag.Mapped():
-            for item in _items(binding):
-                _check(call, parameter, note.element(), item)
+            for i, item in enumerate(_items(binding)):
+                _check(call, parameter, note.element(i), item)
         case dag.Parameter(name):
             # A parameter whose own declaration is wrong is noted there.
             if (declared := recorder.parameters.get(name)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any
 
@@ -15,6 +16,8 @@ def plain(value: Any, path: str = "") -> Any:
     Bundle variables become their tokens, which the bundle resolves at deploy. Raises AuthoringError, with the path
     of the field, for what has no JSON form.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise AuthoringError(f"the setting `{path}` is {value!r}, which JSON can't hold")
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Enum):

@@ -65,7 +65,7 @@ class Reader:
             case dag.Parameter(name):
                 return self.parameters[name]
             case dag.Sequence(items, kind):
-                values = [self._value(item, note.element(), parameter) for item in items]
+                values = [self._value(item, note.element(i), parameter) for i, item in enumerate(items)]
                 return tuple(values) if kind == "tuple" else values
             case dag.Mapped(items):
                 return {key: self._value(item, note.element(), parameter) for key, item in items}
