@@ -1,5 +1,6 @@
 # make demo   builds and runs the flights example
 # make test   lints, checks types, runs all tests
+# make bench  measures
 # Both set up what they need in .venv/ and build/; nothing else is touched.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup test lint types format demo constraints clean
+.PHONY: setup test lint types format demo bench constraints clean
 
 setup: $(VENV)/ready
 
@@ -23,7 +24,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  { echo "dbxdec needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[all]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[build,cli,polars]"
 	@touch $@
 
 lint: setup
@@ -57,6 +58,10 @@ demo: setup
 
 clean:
 	rm -rf $(VENV) build dist $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
+
+# Ratios of pairs measured in turn; see bench/run.py.
+bench: setup
+	$(BIN)/python bench/run.py
 
 constraints: setup
 	@mkdir -p build

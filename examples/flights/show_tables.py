@@ -15,7 +15,12 @@ def show(path: Path, rows: int = 5) -> None:
     if "flights" in table.columns:
         table = table.sort("flights", descending=True)
     with pl.Config(
-        tbl_rows=rows, tbl_cols=8, tbl_width_chars=120, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True
+        tbl_rows=rows,
+        tbl_cols=8,
+        tbl_width_chars=120,
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        thousands_separator=",",
     ):
         print(table.head(rows))
 
