@@ -20,7 +20,7 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from dbxdec import IoManager, codegen, job, task
+from dbxdec import IoManager, Job, codegen, job, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.manifest import Manifest
 from delta_tools import output, receipt, wanted
@@ -135,12 +135,12 @@ def many_tasks() -> str:
     @task(io_manager=shelf)
     def step(before: object = None) -> object: ...
 
-    def wide(i: int) -> object:
+    def wide(i: int) -> Job[[]]:
         @job(key=f"job_{i}")
         def one() -> None:
             last: object = None
             for k in range(100):
-                last = step.override(key=f"step_{k}")(last)  # type: ignore[arg-type]
+                last = step.override(key=f"step_{k}")(last)
 
         return one
 

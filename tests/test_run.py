@@ -48,6 +48,19 @@ def modes(mode: str, value: int) -> None:
 
 
 @job
+def lineage() -> None:
+    @task
+    def newest(appended: pl.LazyFrame, both: list[pl.DataFrame]) -> int:
+        return appended.collect().height + sum(frame.height for frame in both)
+
+    @task
+    def say(newest: int) -> None:
+        print("ROWS", newest)
+
+    say(newest(lake.table("appended"), [lake.table("appended"), lake.table("overwritten")]))
+
+
+@job
 def once(value: int) -> None:
     @task(io_manager=lake.table("once"))
     def first(value: int) -> pl.DataFrame:
@@ -199,6 +212,19 @@ class TestSecondRun:
         lake = project.root / "lake"
         tables = {name: sorted(pl.read_delta(str(lake / name))["x"]) for name in ("overwritten", "appended", "ignored")}
         assert tables == {"overwritten": [2], "appended": [1, 2], "ignored": [1]}
+
+    def test_tables_given_as_inputs_are_read_at_their_newest(
+        self, project: Project, installation: Installation
+    ) -> None:
+        """A table that another job writes is read whole, inside a list too; one that is missing is named."""
+        missing = installation.dbxdec(project, "run", "lineage")
+        assert missing.code == 1
+        assert "there is no Delta table at lake/appended" in missing.output
+        for value in ("1", "2"):
+            modes = installation.dbxdec(project, "run", "modes", "--param", "mode=x", "--param", f"value={value}")
+            assert modes.code == 0, modes.output
+        result = installation.dbxdec(project, "run", "lineage")
+        assert "ROWS 5" in result.output
 
     def test_error_refuses_before_the_function_runs(self, project: Project, installation: Installation) -> None:
         """The second write in mode "error" fails, names the table, and does not call the function."""

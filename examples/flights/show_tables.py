@@ -14,6 +14,7 @@ def show(path: Path, rows: int = 5) -> None:
     print(f"\n{path.absolute()}: {table.height:,} rows")
     if "flights" in table.columns:
         table = table.sort("flights", descending=True)
+    table = table.drop("year", strict=False)  # the date says it
     with pl.Config(
         tbl_rows=rows,
         tbl_cols=8,

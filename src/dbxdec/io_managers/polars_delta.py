@@ -211,6 +211,14 @@ class PolarsDeltaIoManager(IoManager):
                         f"{error}",
                         hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
                     ) from error
+            except OSError as error:
+                if type(error) is not OSError:  # a file of the task's own query
+                    raise
+                raise RunError(
+                    f"the storage of {context.uri} refused the write: {error}",
+                    hint="Delta needs an atomic rename or put-if-absent, which mounts such as /Volumes and /dbfs lack: "
+                    "use the cloud path (s3://, abfss://, gs://), or check permissions and credentials",
+                ) from error
             except DeltaError:
                 # Somebody else made the table in between.
                 if table is not None or not delta_log.open_table(context.uri, self._storage_options()):

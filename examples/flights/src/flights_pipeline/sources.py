@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import tempfile
 import zipfile
 from importlib import metadata
@@ -22,16 +23,21 @@ def data_file(name: str) -> Path:
 
 def flights() -> pl.LazyFrame:
     """All 336,776 flights, with the day each was scheduled for."""
-    folder = Path(tempfile.gettempdir(), "flights-pipeline")
-    csv = folder / "flights.csv"
-    if not csv.exists():
-        folder.mkdir(exist_ok=True)
-        with (
-            zipfile.ZipFile(data_file("flights.csv.zip")) as archive,
-            tempfile.TemporaryDirectory(dir=folder) as partial,
-        ):
-            Path(archive.extract("flights.csv", partial)).replace(csv)
-    return pl.scan_csv(csv, null_values="NA", try_parse_dates=True).with_columns(date=pl.date("year", "month", "day"))
+    return pl.scan_csv(
+        _unzipped(data_file("flights.csv.zip"), "flights.csv"), null_values="NA", try_parse_dates=True
+    ).with_columns(date=pl.date("year", "month", "day"))
+
+
+def _unzipped(archive: Path, name: str) -> Path:
+    """A file of an archive, unpacked once into the temporary folder: polars scans no zip files."""
+    folder = Path(tempfile.gettempdir(), f"flights-pipeline-{getpass.getuser()}")
+    target = folder / name
+    with zipfile.ZipFile(archive) as content:
+        if not target.exists() or target.stat().st_size != content.getinfo(name).file_size:
+            folder.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as partial:
+                Path(content.extract(name, partial)).replace(target)
+    return target
 
 
 def weather() -> pl.LazyFrame:
@@ -41,7 +47,7 @@ def weather() -> pl.LazyFrame:
 
 def planes() -> pl.LazyFrame:
     """The planes by tail number."""
-    return pl.scan_csv(data_file("planes.csv"), null_values="NA")
+    return pl.scan_csv(data_file("planes.csv"), null_values="NA", infer_schema_length=None)
 
 
 def airlines() -> pl.LazyFrame:
