@@ -13,7 +13,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 
 # Each layer may import itself, the foundation, and what is named here.
-FOUNDATION = {"errors", "variables", "literals", "values", "typehints", "dag"}
+FOUNDATION = {"errors", "variables", "dbutils", "secrets", "rundate", "literals", "values", "typehints", "dag"}
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},
     "manifest": set(),

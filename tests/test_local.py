@@ -26,6 +26,8 @@ OK, BAD, OUT, UP = State.SUCCESS, State.FAILED, State.EXCLUDED, State.UPSTREAM_F
         (None, [OK, OUT], None),
         (None, [OK, BAD], UP),
         ("ALL_SUCCESS", [UP], UP),
+        (None, [OUT, OUT], OUT),
+        ("ALL_DONE", [OUT], OUT),
         ("ALL_DONE", [BAD, OK, OUT], None),
         ("NONE_FAILED", [OK, OUT], None),
         ("NONE_FAILED", [OUT], OUT),

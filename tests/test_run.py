@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 SALES = "src/shop/pipelines/sales.py"
 
 MODES = """
+import datetime as dt
+
 import polars as pl
 
-from dbxdec import bundle_variable, job, task
+from dbxdec import bundle_variable, job, latest, run_date, secret, set_task_value, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"))
@@ -58,6 +61,21 @@ def lineage() -> None:
         print("ROWS", newest)
 
     say(newest(lake.table("appended"), [lake.table("appended"), lake.table("overwritten")]))
+
+
+@job
+def references(day: dt.date = run_date(offset_days=-1), day_by_hand: dt.date = run_date(offset_days=-1)) -> None:
+    @task(io_manager=lake.table("rows", mode="append"))
+    def rows(day: dt.date) -> pl.DataFrame:
+        set_task_value("noted", "2024-02-29")
+        return pl.DataFrame({"x": [1]})
+
+    @task
+    def show(day: dt.date, by_hand: dt.date, noted: dt.date, newest: pl.DataFrame, own: str, token: str) -> None:
+        print("SHOWN", day, by_hand, repr(noted), newest.height, own, len(token))
+
+    written = rows(day)
+    show(day, day_by_hand, written.value("noted"), latest(written), written.uri, secret("scope", "key"))
 
 
 @job
@@ -248,6 +266,20 @@ class TestSecondRun:
 
 
 class TestDbxdecRun:
+    def test_run_dates_task_values_newest_tables_places_and_secrets(
+        self, project: Project, installation: Installation
+    ) -> None:
+        """Each reference has its value in the run; a date by hand is not moved, and a secret is in no file."""
+        secret = Project(project.root, {**project.environment, "DBXDEC_SECRET_SCOPE_KEY": "hunter2"})
+        for rows in ("1", "2"):
+            result = installation.dbxdec(secret, "run", "references", "--param", "day_by_hand=2020-01-01")
+            assert result.code == 0, result.output
+            yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+            shown = f"2020-01-01 datetime.date(2024, 2, 29) {rows} lake/rows 7"
+            assert any(f"SHOWN {yesterday - dt.timedelta(days=back)} {shown}" in result.output for back in (0, 1))
+        kept = [path for path in (project.root / ".dbxdec").rglob("*") if path.is_file()]
+        assert not any("hunter2" in path.read_text(encoding="utf-8") for path in kept)
+
     def test_it_shows_the_dag_first_then_states_and_times(self, project: Project, installation: Installation) -> None:
         """The DAG with targets comes first, then each task's lines, then the table of states; exit code 0."""
         result = installation.dbxdec(project, "run", "sales", "--param", "n=2")

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
     from dbxdec.authoring.jobs import Job, job
-    from dbxdec.authoring.proxies import TaskProxy
+    from dbxdec.authoring.proxies import TaskProxy, latest
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.rundate import run_date
     from dbxdec.runtime.context import context, params
     from dbxdec.runtime.task_values import get_task_value, set_task_value, task_values
+    from dbxdec.secrets import Secret, secret
     from dbxdec.variables import bundle_target, bundle_variable
 
 __version__ = "0.1.0"
@@ -24,12 +26,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
     "dbxdec.authoring.jobs": ("Job", "job"),
-    "dbxdec.authoring.proxies": ("TaskProxy",),
+    "dbxdec.authoring.proxies": ("TaskProxy", "latest"),
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
+    "dbxdec.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
     "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),
+    "dbxdec.secrets": ("Secret", "secret"),
     "dbxdec.variables": ("bundle_target", "bundle_variable"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -44,6 +48,7 @@ __all__ = [
     "NotWrittenError",
     "OutputContext",
     "RunError",
+    "Secret",
     "TargetExistsError",
     "Task",
     "TaskProxy",
@@ -55,7 +60,10 @@ __all__ = [
     "get_task_value",
     "job",
     "job_cluster",
+    "latest",
     "params",
+    "run_date",
+    "secret",
     "set_task_value",
     "task",
     "task_values",

@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from dbxdec.literals import Json
+    from dbxdec.rundate import RunDate
     from dbxdec.values import ValueType
 
 RESULT = "result"
 """The name of a task's output when it has only one."""
+RETURN_VALUE = "return_value"
+"""The key of the task value as which a small result travels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,14 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskValue:
+    """A task value that another task of the job has set."""
+
+    task: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sequence:
     """A list or tuple that holds at least one binding other than a literal."""
 
@@ -63,7 +74,7 @@ class Mapped:
     items: tuple[tuple[str, Binding], ...]
 
 
-Binding: TypeAlias = TaskOutput | Table | Literal | Parameter | Sequence | Mapped
+Binding: TypeAlias = TaskOutput | TaskValue | Table | Literal | Parameter | Sequence | Mapped
 
 
 def flatten(binding: Binding) -> Iterator[Binding]:
@@ -117,11 +128,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class JobParameter:
-    """A typed parameter; `default` is its text on the platform, None where the author gave no default."""
+    """A typed parameter; `default` is its text on the platform, None where the author gave no default.
+
+    With `run_date` the default is the run's start, of which this makes the date.
+    """
 
     name: str
     type: ValueType
     default: str | None = None
+    run_date: RunDate | None = None
+
+    def value(self, text: str) -> Any:
+        """The value that `text` carries. Raises ValueError with what was expected."""
+        date = self.run_date.from_text(text) if self.run_date else None
+        return self.type.from_text(text) if date is None else date
 
 
 @dataclass(frozen=True, slots=True)

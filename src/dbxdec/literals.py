@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, has_token, resolve
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def _encode(value: object, path: str) -> Json:
         return _encode_dict(value, path)  # type: ignore[arg-type]
     if isinstance(value, BundleVariable):
         return _tagged("template", value.template)
+    if isinstance(value, Secret):
+        return _tagged("secret", [value.scope, value.key])
     encoder = _SCALARS.get(kind)
     if encoder is None and isinstance(name := getattr(value, STAND_IN_NAME, None), str):
         raise UnsupportedLiteralError(f"`{name}`{_at(path)} comes from a module that is not installed at build time")
@@ -151,6 +154,8 @@ def _decode_tagged(value: dict[str, Json], variables: Mapping[str, str] | None) 
             return {key: decode(item, variables) for key, item in body}
         case "template":
             return resolve(body, variables)
+        case "secret":
+            return Secret(*body).value()
         case "decimal":
             return Decimal(body)
         case "date":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
+from dbxdec.rundate import RunDate
 from dbxdec.values import ValueType
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ def encode_binding(binding: dag.Binding) -> Json:
     match binding:
         case dag.TaskOutput(task, output):
             return {"task": task, "output": output}
+        case dag.TaskValue(task, key):
+            return {"value": {"task": task, "key": key}}
         case dag.Table(io, target):
             return {"table": {"io": io, "target": target}}
         case dag.Literal(value):
@@ -134,6 +137,8 @@ def decode_binding(form: Any) -> dag.Binding:
     match form:
         case {"task": task, "output": output}:
             return dag.TaskOutput(task, output)
+        case {"value": {"task": task, "key": key}}:
+            return dag.TaskValue(task, key)
         case {"table": {"io": io, "target": target}}:
             return dag.Table(io, target)
         case {"literal": value}:
@@ -177,7 +182,12 @@ def _encode_job(job: dag.Job) -> dict[str, Any]:
         "source": str(job.source),
         "settings": dict(job.settings),
         "parameters": [
-            {"name": parameter.name, **parameter.type.json_form(), "default": parameter.default}
+            {
+                "name": parameter.name,
+                **parameter.type.json_form(),
+                "default": parameter.default,
+                **({"run_date": parameter.run_date.json_form()} if parameter.run_date else {}),
+            }
             for parameter in job.parameters
         ],
         "clusters": dict(job.clusters),
@@ -210,7 +220,13 @@ def _decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
         source=_location(form["source"]),
         settings=form["settings"],
         parameters=tuple(
-            dag.JobParameter(p["name"], ValueType.from_json_form(p), p["default"]) for p in form["parameters"]
+            dag.JobParameter(
+                p["name"],
+                ValueType.from_json_form(p),
+                p["default"],
+                RunDate(**p["run_date"]) if "run_date" in p else None,
+            )
+            for p in form["parameters"]
         ),
         clusters=form["clusters"],
         environments=form["environments"],

@@ -10,7 +10,14 @@ from dbxdec.authoring import edges
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import outputs_of
-from dbxdec.authoring.proxies import TaskProxy
+from dbxdec.authoring.proxies import (
+    Latest,
+    StateReference,
+    TaskProxy,
+    TaskReference,
+    TaskValueReference,
+    UriReference,
+)
 from dbxdec.authoring.recording import caller
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.tasks import Task
@@ -42,15 +49,11 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
 
     inputs: dict[str, dag.Binding] = {}
     for name, value in _arguments(recorder, task, args, kwargs).items():
-        binding = _Binder(recorder, task, key, name).bind(value)
+        binding = _Binder(call, name).bind(value)
         if binding is not None:
             inputs[name] = binding
             edges.check(call, name, binding)
     call.inputs = inputs
-    for name in inputs:
-        for leaf in dag.flatten(inputs[name]):
-            if isinstance(leaf, dag.TaskOutput):
-                call.wait_for(leaf.task)
     for other in task.options.depends_on:
         call.depend(other)
     call.settings = _compute(recorder, task)
@@ -104,16 +107,20 @@ def _arguments(
 class _Binder:
     """Turns one argument into a binding."""
 
-    def __init__(self, recorder: Recorder, task: Task[..., Any], key: str, parameter: str) -> None:
-        self._recorder = recorder
-        self._where = f"the argument `{parameter}` of the task `{key}`"
-        self._task = task
+    def __init__(self, call: Call, parameter: str) -> None:
+        self._call = call
+        self._recorder = call.recorder
+        self._where = f"the argument `{parameter}` of the task `{call.key}`"
 
     def bind(self, value: Any) -> dag.Binding | None:
         """The binding of `value`, or None with a problem noted."""
         recorder = self._recorder
         if isinstance(value, TaskProxy):
             return self._bind_proxy(value)
+        if isinstance(value, TaskReference):
+            return self._bind_reference(value)
+        if isinstance(value, Latest):
+            return self._bind_latest(value._what)
         if isinstance(value, ParameterProxy):
             if value._recorder is not recorder:
                 recorder.problem(f"{self._where} is {value.describe()} of the job `{value._recorder.job}`")
@@ -139,15 +146,57 @@ class _Binder:
             )
             return None
 
-    def _bind_proxy(self, proxy: TaskProxy[Any]) -> dag.Binding | None:
-        call = proxy._call
-        if call.recorder is not self._recorder:
+    def _belongs(self, given: TaskProxy[Any] | TaskReference) -> bool:
+        """Whether the task is one of this job; the call then waits for it."""
+        node = given._call
+        if node.recorder is not self._recorder:
             self._recorder.problem(
-                f"{self._where} is {proxy.describe()} of the job `{call.recorder.job}`",
+                f"{self._where} is {given.describe()} of the job `{node.recorder.job}`",
                 "call the task in this job's body, or pass the table it writes: `io.table(...)`",
             )
+            return False
+        self._call.wait_for(node.key)
+        return True
+
+    def _bind_proxy(self, proxy: TaskProxy[Any]) -> dag.Binding | None:
+        return dag.TaskOutput(proxy._call.key) if self._belongs(proxy) else None
+
+    def _bind_reference(self, reference: TaskReference) -> dag.Binding | None:
+        if not self._belongs(reference):
             return None
-        return dag.TaskOutput(call.key)
+        text = reference.text()
+        if isinstance(reference, TaskValueReference):
+            return dag.TaskValue(reference._call.key, reference._key)
+        if isinstance(reference, UriReference) and text is not None:
+            return dag.Literal(literals.encode(text))
+        what, hint = (
+            ("only native tasks and conditions can be given that", "use it in `native_task(...)` or `condition(...)`")
+            if isinstance(reference, StateReference)
+            else ("it stores nothing at a place", "give it an IoManager with a `base_path`")
+        )
+        self._recorder.problem(f"{self._where} is {reference.describe()}; {what}", hint)
+        return None
+
+    def _bind_latest(self, what: object) -> dag.Binding | None:
+        if isinstance(what, IoManager):
+            return self._bind_table(what)
+        if not isinstance(what, TaskProxy):
+            self._recorder.problem(
+                f"{self._where} is latest({what!r:.60})", "give `latest` a task's result or a table, `io.table(...)`"
+            )
+            return None
+        if not self._belongs(what):
+            return None
+        producer = self._recorder.calls[what._call.key]
+        output = producer.outputs.get(dag.RESULT)
+        if producer.manager is None or output is None or output.target is None or output.io is None:
+            self._recorder.problem(
+                f"{self._where} is the latest of the task `{producer.key}`, which stores no table",
+                f"give `{producer.key}` an IoManager, or pass its result itself",
+            )
+            return None
+        self._recorder.tables[output.target] = producer.manager
+        return dag.Table(output.io, output.target)
 
     def _bind_table(self, manager: IoManager) -> dag.Binding | None:
         if not manager.is_table:
@@ -155,7 +204,7 @@ class _Binder:
                 f"{self._where} is an IoManager, which does not say what to read", 'name a table: `io.table("...")`'
             )
             return None
-        target = manager.template(self._recorder.job, self._task.__name__) or ""
+        target = manager.template(self._recorder.job, self._call.task.__name__) or ""
         self._recorder.tables[target] = manager
         return dag.Table(io_reference(manager), target)
 

@@ -49,8 +49,8 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -
             _check_output(call, parameter, note, task, output)
         case dag.Table(_, target):
             _check_read(call, parameter, note, recorder.tables[target], f"the table {target}")
-        case dag.Literal():
-            pass
+        case dag.Literal() | dag.TaskValue():
+            pass  # a literal is what the author wrote, and the type of a task value shows only when it is set
 
 
 def _check_output(call: Call, parameter: str, note: Annotation, task: str, output: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import typehints
 from dbxdec.dag import JobParameter
 from dbxdec.errors import Problem, SourceLocation
+from dbxdec.rundate import REFERENCE, RunDate
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> Jo
         return f"has the type `{note.text}`, which a job parameter can't have", f"use {_TYPES}"
     if parameter.default is parameter.empty:
         return JobParameter(parameter.name, kind)
+    if isinstance(parameter.default, RunDate):
+        if kind.kind != "date":
+            return f"has the default run_date(...), and its type is `{note.text}`", "annotate it as `dt.date`"
+        return JobParameter(parameter.name, kind, REFERENCE, parameter.default)
     if isinstance(parameter.default, BundleVariable):
         return JobParameter(parameter.name, kind, parameter.default.template)
     try:

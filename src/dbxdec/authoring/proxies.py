@@ -1,12 +1,14 @@
-"""`TaskProxy`: the result that a task will have, while the body of a job wires it to others."""
+"""`TaskProxy`: the result that a task will have, while the body of a job wires it to others, and what hangs on it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
 
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 if TYPE_CHECKING:
@@ -20,6 +22,48 @@ else:
         pass
 
 
+class TaskReference(Reference):
+    """Something of a task of the job; using it orders the user behind that task."""
+
+    def __init__(self, call: recording.Node) -> None:
+        self._call = call
+
+
+class TaskValueReference(TaskReference):
+    """A task value that the task sets."""
+
+    def __init__(self, call: recording.Node, key: str) -> None:
+        super().__init__(call)
+        self._key = key
+
+    def describe(self) -> str:
+        return f"the task value `{self._key}` of the task `{self._call.key}`"
+
+    def text(self) -> str:
+        return f"{{{{tasks.{self._call.key}.values.{self._key}}}}}"
+
+
+class StateReference(TaskReference):
+    """How the task ended: "success", "failed", "excluded" and so on, for native tasks and conditions."""
+
+    def describe(self) -> str:
+        return f"the state of the task `{self._call.key}`"
+
+    def text(self) -> str:
+        return f"{{{{tasks.{self._call.key}.result_state}}}}"
+
+
+class UriReference(TaskReference):
+    """Where the task's result is stored."""
+
+    def describe(self) -> str:
+        return f"the place of the result of the task `{self._call.key}`"
+
+    def text(self) -> str | None:
+        output = self._call.outputs.get(dag.RESULT)
+        return output.target if output else None
+
+
 class TaskProxy(_ProxyBase[R_co]):
     """The result that a task will have: pass it on to other tasks, or order tasks with `>>` and `.after`."""
 
@@ -28,6 +72,25 @@ class TaskProxy(_ProxyBase[R_co]):
 
     def describe(self) -> str:
         return f"the result of the task `{self._call.key}`"
+
+    def text(self) -> str | None:
+        output = self._call.outputs.get(dag.RESULT)
+        small = output is not None and output.type is not None
+        return TaskValueReference(self._call, dag.RETURN_VALUE).text() if small else None
+
+    def value(self, key: str) -> Any:
+        """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
+        return TaskValueReference(self._call, key)
+
+    @property
+    def state(self) -> Any:
+        """How the task ended, for the fields of a native task and for a condition."""
+        return StateReference(self._call)
+
+    @property
+    def uri(self) -> Any:
+        """Where the task's result is stored, for code and native tasks that open it themselves."""
+        return UriReference(self._call)
 
     def after(self, *others: TaskProxy[Any]) -> TaskProxy[R_co]:
         """Run this task after `others`, without reading their results; gives this proxy back."""
@@ -48,3 +111,21 @@ class TaskProxy(_ProxyBase[R_co]):
 
     def __rrshift__(self, other: Any) -> TaskProxy[R_co]:
         return self.after(*(other if isinstance(other, list | tuple) else (other,)))
+
+
+class Latest(Reference):
+    """The newest version of what a task or somebody else stores."""
+
+    def __init__(self, what: object) -> None:
+        self._what = what
+
+    def describe(self) -> str:
+        return f"latest({self._what!r:.60})"
+
+
+def latest(what: T) -> T:
+    """Read the newest version of a task's result, whoever wrote it, instead of what this run wrote.
+
+    The reader still runs after the task. A table given as an argument is read at its newest without this.
+    """
+    return Latest(what)  # type: ignore[return-value]

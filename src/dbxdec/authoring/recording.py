@@ -12,6 +12,8 @@ from dbxdec.errors import SourceLocation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dbxdec import dag
+
 
 class Recording(ABC):
     """A job body while it runs; a mistake is noted and the body goes on."""
@@ -36,6 +38,7 @@ class Node(ABC):
 
     key: str
     recorder: Recording
+    outputs: Mapping[str, dag.Output]
 
     @abstractmethod
     def depend(self, other: object) -> None:

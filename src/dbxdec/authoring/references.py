@@ -24,6 +24,10 @@ class Reference:
         """What this stands for, for messages: "the result of `extract`"."""
         raise NotImplementedError
 
+    def text(self) -> str | None:
+        """How the platform's own fields refer to it, None where they can't."""
+        return None
+
     def _misused(self, how: str, hint: str) -> None:
         message = f"{self.describe()} is used {how}; {_LATER}"
         recorder = recording.current()
@@ -113,3 +117,6 @@ class ParameterProxy(Reference):
 
     def describe(self) -> str:
         return f"the job parameter `{self._name}`"
+
+    def text(self) -> str:
+        return f"{{{{job.parameters.{self._name}}}}}"

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from dbxdec.errors import AuthoringError
+from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable
 
 
@@ -26,6 +27,8 @@ def plain(value: Any, path: str = "") -> Any:
         return str(value)
     if isinstance(value, BundleVariable):
         return value.template
+    if isinstance(value, Secret):
+        return value.reference
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
     if isinstance(value, dict):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from dbxdec.errors import DbxdecError, RunError, did_you_mean
+from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
@@ -217,11 +218,14 @@ class IoManager(ABC):
 
     def variables(self) -> set[str]:
         """The bundle variables that its arguments refer to."""
-        return names_in({key: value for key, value in vars(self).items() if value is not self})
+        # `base_path` may be the class's own.
+        return names_in(list(vars(self).values())) | names_in(self.base_path)
 
     @staticmethod
     def resolve(value: Any) -> Any:
-        """`value` with bundle variables replaced, inside lists, tuples and dicts too; the original is left alone."""
+        """`value` with bundle variables and secrets replaced, inside lists, tuples and dicts too; a copy."""
+        if isinstance(value, Secret):
+            return value.value()
         if isinstance(value, str | BundleVariable):
             return resolve(value)
         if isinstance(value, list | tuple):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deltalake.table import TableMerger
 
     from dbxdec.io_managers.base import Receipt
+    from dbxdec.secrets import Secret
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
 SchemaPolicy = Literal["strict", "add-columns", "replace"]
@@ -66,7 +67,7 @@ class PolarsDeltaIoManager(IoManager):
         partition_by: str | Sequence[str] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
-        storage_options: Mapping[str, str | BundleVariable] | None = None,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)

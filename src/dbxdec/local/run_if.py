@@ -30,6 +30,9 @@ def failed(state: State) -> bool:
 
 def instead_of_running(run_if: str | None, before: Sequence[State]) -> State | None:
     """The state of a task that must not run, None for one that may."""
+    # docs.databricks.com, "Configure task dependencies": where all before are excluded, so is this one.
+    if before and all(state is State.EXCLUDED for state in before):
+        return State.EXCLUDED
     failures = sum(map(failed, before))
     ran = sum(state is State.SUCCESS for state in before)
     match run_if or "ALL_SUCCESS":

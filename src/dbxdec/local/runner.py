@@ -6,6 +6,7 @@ A task gets the very parameters that the resources give it, with references and 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -90,7 +91,7 @@ def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
         # An enum is checked by the task: its class lives in the project's code.
         if name in given and parameter.type.kind != "enum":
             try:
-                parameter.type.from_text(text)
+                parameter.value(text)
             except ValueError as error:
                 problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
     if problems:
@@ -110,6 +111,7 @@ def run_job(
     """Run `job` of an installed pipeline; `folder` is where `.dbxdec/` keeps the records of runs."""
     run = JobRun(*_new_run(folder, job.key))
     started = time.time_ns() // 1_000_000
+    moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
     references = {
         "workspace.id": "local",
         "job.id": job.key,
@@ -117,6 +119,8 @@ def run_job(
         "job.run_id": run.id,
         "job.repair_count": "0",
         "job.start_time.timestamp_ms": str(started),
+        "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
+        "job.start_time.iso_date": moment.date().isoformat(),
         **{f"job.parameters.{name}": text for name, text in parameters.items()},
     }
     states: dict[str, State] = {}

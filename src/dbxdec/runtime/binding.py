@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, literals
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
-from dbxdec.runtime.task_values import RETURN_VALUE, task_values
+from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter
 from dbxdec.variables import resolve
 
@@ -64,6 +64,8 @@ class Reader:
                 return literals.decode(value)
             case dag.Parameter(name):
                 return self.parameters[name]
+            case dag.TaskValue(task, key):
+                return self._task_value(task, key, note)
             case dag.Sequence(items, kind):
                 values = [self._value(item, note.element(i), parameter) for i, item in enumerate(items)]
                 return tuple(values) if kind == "tuple" else values
@@ -81,7 +83,7 @@ class Reader:
                 producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, task)
                 return self._read(self.managers[task], stored.target or "", note, parameter, producer)
             missing = object()
-            form = task_values.get(task, RETURN_VALUE, missing)
+            form = task_values.get(task, dag.RETURN_VALUE, missing)
             if form is missing:
                 raise NotWrittenError(
                     f"the task `{task}` has left no result in this run, and `{parameter}` needs it",
@@ -95,6 +97,15 @@ class Reader:
             raise
         except ValueError as error:
             raise RunError(f"the result of the task `{task}` {error}") from None
+
+    def _task_value(self, task: str, key: str, note: Annotation) -> Any:
+        form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
+        if form is None or note.value_type is None:
+            return form
+        try:
+            return note.value_type.from_json(form)
+        except ValueError as error:
+            raise RunError(f"the task value `{key}` of the task `{task}` {error}") from None
 
     def _read(self, manager: IoManager, target: str, note: Annotation, parameter: str, producer: WriteId | None) -> Any:
         began = time.perf_counter()

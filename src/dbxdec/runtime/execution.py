@@ -19,7 +19,7 @@ from dbxdec.manifest import Manifest, encode_binding, encode_output
 from dbxdec.runtime import context
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.runtime.task_values import RETURN_VALUE, task_values
+from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import of_parameter
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Execution:
                     f"the task `{self.task.key}` returned what its annotation does not say: {error}",
                     hint="correct the annotation or the result",
                 ) from None
-            task_values.set(RETURN_VALUE, form)
+            task_values.set(dag.RETURN_VALUE, form)
             log.info("write %s: task value %s", self.task.key, json.dumps(form, ensure_ascii=False)[:200])
 
     def _write(self, manager: base.IoManager, result: Any) -> None:
@@ -126,7 +126,8 @@ def prepare(argv: Sequence[str]) -> Execution:
     _check_build(manifest, arguments)
     job = manifest.job(arguments.job)
     task = _find_task(job, arguments.task)
-    values = _typed_parameters(job, arguments.parameters)
+    started = dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC)
+    values = _typed_parameters(job, arguments.parameters, started)
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key)
     receipt = Receipt(identity, arguments.attempt, manifest.build_id, _digest(arguments))
     with variables.using(arguments.variables):
@@ -150,7 +151,7 @@ def prepare(argv: Sequence[str]) -> Execution:
         task=task.key,
         run_id=arguments.run_id,
         attempt=arguments.attempt,
-        started=dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC),
+        started=started,
         parameters=values,
     )
     return Execution(
@@ -178,7 +179,7 @@ def _find_task(job: dag.Job, key: str) -> dag.Task:
         ) from None
 
 
-def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
+def _typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetime) -> dict[str, Any]:
     from dbxdec.values import REQUIRED_TEXT
 
     problems = []
@@ -189,7 +190,8 @@ def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
             hint = did_you_mean(name, known) or f"its parameters are {listed(known) if known else 'none'}"
             problems.append(Problem(f"the job `{job.key}` has no parameter `{name}`", hint=hint))
     for parameter in job.parameters:
-        text = given.get(parameter.name, parameter.default)
+        default = started.isoformat() if parameter.run_date else parameter.default
+        text = given.get(parameter.name, default)
         if text is None or text == REQUIRED_TEXT:
             problems.append(
                 Problem(
@@ -199,7 +201,7 @@ def _typed_parameters(job: dag.Job, given: Mapping[str, str]) -> dict[str, Any]:
             )
             continue
         try:
-            values[parameter.name] = parameter.type.from_text(variables.resolve(text))
+            values[parameter.name] = parameter.value(variables.resolve(text))
         except ValueError as error:
             problems.append(Problem(f"the job parameter `{parameter.name}` {error}", hint=parameter.type.hint))
     if problems:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dbxdec.dbutils import find_dbutils
 from dbxdec.errors import RunError
 from dbxdec.runtime import context
 
@@ -21,9 +22,6 @@ FOLDER = "DBXDEC_TASK_VALUES"
 """The environment variable by which the local runner names the run's folder."""
 MAX_BYTES = 48 * 1024
 """The platform's limit for one value as JSON (docs.databricks.com, "Use task values")."""
-RETURN_VALUE = "return_value"
-"""The key under which a small result travels."""
-
 _MISSING: Any = object()
 
 
@@ -132,7 +130,13 @@ class TaskValues:
             return self._memory
         if folder := os.environ.get(FOLDER):
             return FolderStore(Path(folder))
-        return DbutilsStore(_find_dbutils())
+        dbutils = find_dbutils()
+        if dbutils is None:
+            raise RunError(
+                "there is no place for task values here: neither `dbutils` nor a folder of a local run",
+                hint=f"on a laptop start the job with `dbxdec run`, or set {FOLDER} to a folder",
+            )
+        return DbutilsStore(dbutils)
 
 
 task_values = TaskValues()
@@ -150,22 +154,3 @@ def get_task_value(task: str, key: str, default: Any = _MISSING) -> Any:
 
 def _this_task() -> str:
     return context.context().task if context.in_run() else ""
-
-
-def _find_dbutils() -> Any:
-    """dbutils as wheel tasks have it: no notebook globals, so it is made from the session, else from the SDK."""
-    try:
-        from pyspark.dbutils import DBUtils
-        from pyspark.sql import SparkSession
-
-        return DBUtils(SparkSession.builder.getOrCreate())
-    except ImportError:
-        pass
-    try:
-        from databricks.sdk.runtime import dbutils
-    except ImportError:
-        raise RunError(
-            "there is no place for task values here: neither `dbutils` nor a folder of a local run",
-            hint=f"on a laptop start the job with `dbxdec run`, or set {FOLDER} to a folder",
-        ) from None
-    return dbutils

@@ -1,0 +1,63 @@
+"""`secret(scope, key)`: a value that exists only while a task runs, and is in no manifest, resource, log or repr."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from dbxdec.dbutils import find_dbutils
+from dbxdec.errors import RunError
+
+_PREFIX = "DBXDEC_SECRET_"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is kept. It never holds the value, so no text of it can show that."""
+
+    scope: str
+    key: str
+
+    def __str__(self) -> str:
+        raise TypeError(f"{self!r} has no text while the pipeline is defined: pass it whole, not inside an f-string")
+
+    @property
+    def reference(self) -> str:
+        """How the platform's own fields spell it (docs.databricks.com, "Use a secret in a Spark configuration")."""
+        return f"{{{{secrets/{self.scope}/{self.key}}}}}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands for it where there is no platform."""
+        return _PREFIX + re.sub(r"\W", "_", f"{self.scope}_{self.key}").upper()
+
+    def value(self) -> str:
+        """The secret itself, from the environment or from the platform. Raises RunError where neither has it."""
+        if (found := os.environ.get(self.variable)) is not None:
+            return found
+        dbutils = find_dbutils()
+        if dbutils is None:
+            raise RunError(
+                f"the secret `{self.key}` of the scope `{self.scope}` has no value on this machine",
+                hint=f"set {self.variable} in the environment",
+            )
+        try:
+            return str(dbutils.secrets.get(scope=self.scope, key=self.key))
+        except Exception as error:  # noqa: BLE001 - dbutils raises what its transport raises
+            raise RunError(
+                f"the secret `{self.key}` of the scope `{self.scope}` can't be read: {type(error).__name__}",
+                hint="check that scope and key exist and that the job's identity may read them",
+            ) from None
+
+
+def secret(scope: str, key: str) -> Secret:
+    """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
+
+    On a laptop its value comes from the environment variable DBXDEC_SECRET_<SCOPE>_<KEY>. Raises ValueError for an
+    empty scope or key, or one with characters that the platform does not take.
+    """
+    for name, text in (("scope", scope), ("key", key)):
+        if not re.fullmatch(r"[\w.@/-]+", text) or "/" in text:
+            raise ValueError(f"{text!r} can't be the {name} of a secret: letters, digits, `_`, `-`, `.` and `@` only")
+    return Secret(scope, key)
