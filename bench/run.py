@@ -129,7 +129,7 @@ def many_tasks() -> str:
             raise NotImplementedError
 
     shelf = Shelf()
-    from dbxdec import dag
+    from dbxdec import checks
     from dbxdec.manifest import decode, encode, encode_jobs
 
     @task(io_manager=shelf)
@@ -146,7 +146,7 @@ def many_tasks() -> str:
 
     began = time.perf_counter()
     built = [wide(i).build().dag for i in range(100)]
-    assert dag.check(built) == []
+    assert checks.check(built) == []
     bodies = time.perf_counter()
     manifest = decode(encode(Manifest("p", "1", "b" * 64, "bench", encode_jobs(built))), "bench")
     made = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 import dbxdec
-from dbxdec import IoManager, Task, bundle_variable, dag, environment, job, job_cluster, task
+from dbxdec import IoManager, Task, bundle_variable, checks, dag, environment, job, job_cluster, task
 from dbxdec.authoring.jobs import BuiltJob, registered
 from dbxdec.errors import AuthoringError, SourceLocation
 from dbxdec.io_managers.base import InputContext, OutputContext
@@ -419,7 +419,7 @@ class TestMistakes:
             a, b, c = (step.override(key=k)() for k in "abc")
             a >> b >> c >> a
 
-        problems = dag.check([circle.build().dag])
+        problems = checks.check([circle.build().dag])
         assert len(problems) == 1
         assert "a -> b -> c -> a" in problems[0].message
 
@@ -434,7 +434,7 @@ class TestMistakes:
         def right() -> None:
             extract(dt.date(2013, 1, 2))
 
-        problems = dag.check([left.build().dag, right.build().dag])
+        problems = checks.check([left.build().dag, right.build().dag])
         assert [p.message for p in problems] == [
             "`left.extract` and `right.extract` write the same target /lake/extract"
         ]
@@ -446,7 +446,7 @@ class TestMistakes:
             shared.override(key="a")(dt.date(2013, 1, 1))
             shared.override(key="b")(dt.date(2013, 1, 1))
 
-        assert dag.check([both.build().dag]) == []
+        assert checks.check([both.build().dag]) == []
 
     def test_the_same_job_key_twice_names_both_places(self) -> None:
         """Two jobs with one key are refused, with the place of the other."""
@@ -457,7 +457,7 @@ class TestMistakes:
         @job(key="twin")
         def two() -> None: ...
 
-        problems = dag.check([one.build().dag, two.build().dag])
+        problems = checks.check([one.build().dag, two.build().dag])
         assert len(problems) == 1
         assert str(one.build().dag.source) in problems[0].message
 

@@ -13,7 +13,18 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 
 # Each layer may import itself, the foundation, and what is named here.
-FOUNDATION = {"errors", "variables", "dbutils", "secrets", "rundate", "literals", "values", "typehints", "dag"}
+FOUNDATION = {
+    "errors",
+    "variables",
+    "dbutils",
+    "secrets",
+    "rundate",
+    "literals",
+    "values",
+    "typehints",
+    "dag",
+    "checks",
+}
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},
     "manifest": set(),
@@ -27,7 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
     "runtime": {"authoring", "io_managers", "manifest", "protocol"},
     "local": {"config", "manifest", "protocol", "runtime"},
-    "cli": {"config", "local", "manifest", "runtime", "wheels"},
+    "freshness": set(),
+    "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
+    "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
+    "cli": {"bundle", "codegen", "config", "freshness", "local", "manifest", "rebuild", "runtime", "wheels"},
 }
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
     from dbxdec.authoring.jobs import Job, job
     from dbxdec.authoring.proxies import TaskProxy, latest
+    from dbxdec.authoring.steps import condition, native_task
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
@@ -27,6 +28,7 @@ _HOMES = {
     "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
     "dbxdec.authoring.jobs": ("Job", "job"),
     "dbxdec.authoring.proxies": ("TaskProxy", "latest"),
+    "dbxdec.authoring.steps": ("condition", "native_task"),
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
@@ -55,12 +57,14 @@ __all__ = [
     "WriteResult",
     "bundle_target",
     "bundle_variable",
+    "condition",
     "context",
     "environment",
     "get_task_value",
     "job",
     "job_cluster",
     "latest",
+    "native_task",
     "params",
     "run_date",
     "secret",

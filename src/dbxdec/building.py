@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import dbxdec
 from dbxdec import codegen, manifest, protocol
+from dbxdec.codegen.paths import relocate
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
 from dbxdec.errors import DbxdecError, ManifestError, Problem
 from dbxdec.wheels import read_wheel
@@ -73,19 +74,11 @@ def resources_content(made: Manifest, resources: Path, wheel: Path, extra_librar
 
     Raises CodegenError where the platform would not take a job.
     """
-    relative = _beside(resources, str(wheel))
-    libraries = [_beside(resources, text) if _is_local_wheel(text) else text for text in extra_libraries]
-    jobs = codegen.build_jobs(made, wheel=relative, extra_libraries=libraries)
-    return codegen.render(jobs, package=made.project, build_id=made.build_id, path=resources, wheel=relative)
-
-
-def _beside(resources: Path, path: str) -> str:
-    """`path`, relative to the project's root, as the resources file has to name it."""
-    return Path(os.path.relpath(path, resources.parent)).as_posix()
-
-
-def _is_local_wheel(text: str) -> bool:
-    return text.endswith(".whl") and not text.startswith(("/", "$")) and ":" not in text
+    root = Path(os.path.relpath(".", resources.parent)).as_posix()
+    jobs = codegen.build_jobs(made, wheel=wheel.as_posix(), extra_libraries=extra_libraries)
+    moved = {key: relocate(job, root) for key, job in jobs.items()}
+    beside = Path(os.path.relpath(wheel, resources.parent)).as_posix()
+    return codegen.render(moved, package=made.project, build_id=made.build_id, path=resources, wheel=beside)
 
 
 def verify(made: Build, wheel: Path, *, standard: bool) -> None:

@@ -6,10 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dbxdec.errors import Problem, SourceLocation, listed
+from dbxdec.errors import SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from dbxdec.literals import Json
     from dbxdec.rundate import RunDate
@@ -113,8 +113,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Task:
+    """A task: of the kind "python" it is a function, else a task of the platform's own with its fields in `settings`.
+
+    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first.
+    """
+
     key: str
-    function: str
+    function: str | None
     source: SourceLocation
     inputs: Mapping[str, Binding]
     outputs: Mapping[str, Output]
@@ -123,7 +128,9 @@ class Task:
     variables: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "python"
-    called_at: SourceLocation | None = None
+    # What only the build knows and needs: where the task was called, and which inputs may be None.
+    called_at: SourceLocation | None = field(default=None, compare=False)
+    optional: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,91 +201,3 @@ def run_order(job: Job) -> list[Task]:
             if not waiting[key]:
                 heapq.heappush(ready, position[by_key[key].key])
     return order
-
-
-def check(jobs: Iterable[Job]) -> list[Problem]:
-    """What is wrong with the jobs of one project: duplicate keys, cycles, two writers of one target."""
-    jobs = list(jobs)
-    problems = _duplicate_jobs(jobs)
-    for job in jobs:
-        problems += _cycles(job)
-    return problems + _two_writers(jobs)
-
-
-def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
-    first: dict[str, Job] = {}
-    problems = []
-    for job in jobs:
-        before = first.setdefault(job.key, job)
-        if before is not job:
-            problems.append(
-                Problem(
-                    f"the job `{job.key}` is already defined at {before.source}",
-                    job.source,
-                    "give one of them another name, or `@job(key=...)`",
-                )
-            )
-    return problems
-
-
-def _cycles(job: Job) -> list[Problem]:
-    """One problem for each group of tasks that wait for each other, with the way round."""
-    left = {task.key: task for task in job.tasks}
-    for task in run_order(job):
-        del left[task.key]
-    problems = []
-    while left:
-        path = _walk_cycle(left)
-        if not path:
-            break
-        first = left[path[0]]
-        way = " -> ".join([*path, path[0]])
-        problems.append(
-            Problem(
-                f"tasks of the job `{job.key}` wait for each other: {way}",
-                first.called_at or first.source,
-                "remove one of these dependencies: a task can't run before and after another",
-            )
-        )
-        for key in path:
-            del left[key]
-    return problems
-
-
-def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
-    """Follow dependencies inside `left` until a task comes up again; the way round, in running order."""
-    for start in left:
-        path: list[str] = []
-        key: str | None = start
-        while key is not None and key not in path:
-            path.append(key)
-            key = next((d.task for d in left[key].depends_on if d.task in left), None)
-        if key is not None:
-            circle = path[path.index(key) :][::-1]
-            first = circle.index(next(task for task in left if task in circle))  # the author's order
-            return circle[first:] + circle[:first]
-    return []
-
-
-def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
-    writers: dict[str, list[tuple[Job, Task, Output]]] = defaultdict(list)
-    for job in jobs:
-        for task in job.tasks:
-            for output in task.outputs.values():
-                if output.target is not None:
-                    writers[output.target.rstrip("/")].append((job, task, output))
-    problems = []
-    for target, entries in writers.items():
-        if len(entries) < 2 or all(output.shared for _, _, output in entries):
-            continue
-        names = listed([f"{job.key}.{task.key}" for job, task, _ in entries])
-        _, task, _ = entries[-1]
-        problems.append(
-            Problem(
-                f"{names} write the same target {target}",
-                task.called_at or task.source,
-                "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
-                "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
-            )
-        )
-    return problems

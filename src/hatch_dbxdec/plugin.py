@@ -56,6 +56,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         build_data["extra_metadata"][str(manifest)] = PATH
         self._entry_points()[protocol.ENTRY_POINT] = protocol.ENTRY_POINT_OBJECT
         self._builds[version] = (config, made, scratch)
+        for warning in made.discovered.warnings:
+            self.app.display_warning(f"dbxdec: {warning}")
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 

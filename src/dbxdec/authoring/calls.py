@@ -35,15 +35,8 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     recorder.called(task)
     key = task.options.key or task.__name__
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
-    call = Call(recorder, task, key, caller(), outputs=stored.outputs, manager=stored.manager)
-    before = recorder.calls.get(key)
-    if before is not None:
-        recorder.problem(
-            f"the job `{recorder.job}` already has a task `{key}`, called at {before.where}",
-            f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`',
-        )
-    else:
-        recorder.calls[key] = call
+    call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, manager=stored.manager)
+    recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
     if stored.problem:
         recorder.problem(stored.problem, stored.hint)
 
@@ -56,7 +49,9 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     call.inputs = inputs
     for other in task.options.depends_on:
         call.depend(other)
-    call.settings = _compute(recorder, task)
+    options = task.options
+    compute = compute_settings(recorder, task.__name__, options.cluster, options.environment)
+    call.settings = {**options.settings, **compute}
     return call
 
 
@@ -227,18 +222,17 @@ def _holds_references(value: Any) -> bool:
     return isinstance(value, Reference | Task | IoManager)
 
 
-def _compute(recorder: Recorder, task: Task[..., Any]) -> dict[str, Any]:
-    """The platform's fields of the task, with its own cluster or environment where it has one."""
-    options = task.options
-    settings = dict(options.settings)
-    if options.cluster is not None and options.environment is not None:
+def compute_settings(recorder: Recorder, key: str, cluster: object, environment: object) -> dict[str, Any]:
+    """The platform's fields for the cluster or environment of the task `key`; wrong ones are noted."""
+    if cluster is not None and environment is not None:
         recorder.problem(
-            f"the task `{task.__name__}` has both a cluster and an environment",
+            f"the task `{key}` has both a cluster and an environment",
             "a task runs on a cluster or serverless, never both: remove one",
         )
+    settings = {}
     for value, kind, field in (
-        (options.cluster, JobCluster, "job_cluster_key"),
-        (options.environment, Environment, "environment_key"),
+        (cluster, JobCluster, "job_cluster_key"),
+        (environment, Environment, "environment_key"),
     ):
         if value is None:
             continue
@@ -246,7 +240,7 @@ def _compute(recorder: Recorder, task: Task[..., Any]) -> dict[str, Any]:
             settings[field] = value.key
         else:
             recorder.problem(
-                f"the task `{task.__name__}` has {value!r:.60} as its {field.partition('_key')[0]}",
+                f"the task `{key}` has {value!r:.60} as its {field.partition('_key')[0]}",
                 "use `job_cluster(key, ...)` or `environment(key, ...)`",
             )
     return settings

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, typehints
+from dbxdec.authoring.nodes import Step
 from dbxdec.typehints import Annotation
 
 if TYPE_CHECKING:
@@ -58,17 +59,28 @@ def _check_output(call: Call, parameter: str, note: Annotation, task: str, outpu
     producer = recorder.calls[task]
     stored = producer.outputs.get(output)
     if stored is None:
-        returns = typehints.of_parameter(producer.task.fn, "return")
-        why = "returns None" if returns is not None and returns.is_none else "has no IoManager"
-        recorder.problem(
-            f"the task `{task}` {why}, so `{call.key}` can't read its result as `{parameter}`",
-            f"give `{task}` an IoManager (`@task(io_manager=...)`) or annotate a small result such as `-> int`; "
-            "to order the tasks without data use `.after(...)`",
-        )
+        _refuse_without_output(call, parameter, producer)
     elif stored.type is not None:
         _check_value(call, parameter, note, stored.type, f"the result of `{task}`")
     elif producer.manager is not None:
         _check_read(call, parameter, note, producer.manager, f"the result of `{task}`")
+
+
+def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:
+    if isinstance(producer, Step):
+        call.recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is given the {producer.kind} task `{producer.key}`, which has no "
+            "result",
+            "read a task value of it, `x.value(key)`, or order the tasks with `.after(...)`",
+        )
+        return
+    returns = typehints.of_parameter(producer.task.fn, "return")
+    why = "returns None" if returns is not None and returns.is_none else "has no IoManager"
+    call.recorder.problem(
+        f"the task `{producer.key}` {why}, so `{call.key}` can't read its result as `{parameter}`",
+        f"give `{producer.key}` an IoManager (`@task(io_manager=...)`) or annotate a small result such as `-> int`; "
+        "to order the tasks without data use `.after(...)`",
+    )
 
 
 def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType, what: str) -> None:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import functools
 import traceback
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, overload
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from dbxdec import dag
 from dbxdec.authoring import recording
+from dbxdec.authoring.assembly import JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy
 from dbxdec.authoring.settings import plain
+from dbxdec.authoring.steps import run_job
+from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Unpack
 
     from databricks.bundles.jobs import JobDict
 
-    from dbxdec.authoring.tasks import Task
+    from dbxdec.authoring.proxies import TaskProxy
     from dbxdec.io_managers.base import IoManager
 
 P = ParamSpec("P")
@@ -52,17 +55,6 @@ class BuiltJob:
     problems: tuple[Problem, ...] = ()
 
 
-@dataclass(frozen=True)
-class JobOptions:
-    """How a job runs; `settings` are the platform's own fields as plain data."""
-
-    key: str | None = None
-    cluster: JobCluster | None = None
-    environment: Environment | None = None
-    io_manager: IoManager | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
 class Job(Generic[P]):
     """A function decorated with `@job`. Its parameters are the job's parameters; its body wires tasks."""
 
@@ -73,7 +65,11 @@ class Job(Generic[P]):
         functools.update_wrapper(self, fn)
         _registry.append(self)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskProxy[None]:
+        """In the body of another job: a task that runs this one, with these parameters."""
+        recorder = recording.current()
+        if isinstance(recorder, Recorder):
+            return run_job(recorder, self.key, parameters_of(self.fn)[0], args, dict(kwargs))
         raise AuthoringError(
             Problem(
                 f"the job `{self.key}` is called, and a job is not a function to call",
@@ -107,91 +103,32 @@ class Job(Generic[P]):
                 recorder.problems += _body_failed(self.key, error)
             else:
                 recorder.check_definitions()
+                self._record_failure_handler(recorder)
         calls = recorder.calls
         return BuiltJob(
-            dag=self._dag(module or self.fn.__module__, recorder, parameters),
-            tasks={key: call.task for key, call in calls.items()},
+            dag=assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__),
+            tasks={key: call.task for key, call in calls.items() if isinstance(call, Call)},
             managers={key: call.manager for key, call in calls.items() if call.manager is not None},
             tables=recorder.tables,
             problems=tuple(recorder.problems),
         )
 
-    def _dag(self, module: str, recorder: Recorder, parameters: list[dag.JobParameter]) -> dag.Job:
-        calls = recorder.calls.values()
-        return dag.Job(
-            key=self.key,
-            module=module,
-            function=_reference(self.fn),
-            source=SourceLocation.of_code(self.fn.__code__),
-            tasks=tuple(self._task(call) for call in calls),
-            parameters=tuple(parameters),
-            clusters=_by_key(recorder, "cluster", (self.options.cluster, *(c.task.options.cluster for c in calls))),
-            environments=_by_key(
-                recorder, "environment", (self.options.environment, *(c.task.options.environment for c in calls))
-            ),
-            settings=self.options.settings,
-        )
-
-    def _task(self, call: Call) -> dag.Task:
-        fn = call.task.fn
-        managers = [call.manager] if call.manager is not None else []
-        for binding in call.inputs.values():
-            for leaf in dag.flatten(binding):
-                if isinstance(leaf, dag.TaskOutput) and (manager := call.recorder.calls[leaf.task].manager):
-                    managers.append(manager)
-                elif isinstance(leaf, dag.Table):
-                    managers.append(call.recorder.tables[leaf.target])
-        names = {name for manager in managers for name in manager.variables()}
-        return dag.Task(
-            key=call.key,
-            function=_reference(fn),
-            source=SourceLocation.of_code(fn.__code__),
-            inputs=call.inputs,
-            outputs=call.outputs,
-            depends_on=tuple(call.depends_on),
-            run_if=call.task.options.run_if,
-            variables=tuple(sorted(names | _literal_variables(call.inputs.values()))),
-            settings=self._with_compute(call.settings),
-            called_at=call.where,
-        )
-
-    def _with_compute(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """`settings`, with the job's cluster or environment where the task has no compute of its own."""
-        chosen = {"job_cluster_key", "environment_key", "existing_cluster_id", "new_cluster"} & settings.keys()
-        own = dict(settings)
-        if not chosen and self.options.cluster is not None:
-            own["job_cluster_key"] = self.options.cluster.key
-        elif not chosen and self.options.environment is not None:
-            own["environment_key"] = self.options.environment.key
-        return own
+    def _record_failure_handler(self, recorder: Recorder) -> None:
+        """`on_failure` runs behind all other tasks, where at least one of them has failed."""
+        handler = self.options.on_failure
+        if handler is None:
+            return
+        where, known, before = SourceLocation.of_code(self.fn.__code__), len(recorder.problems), list(recorder.calls)
+        proxy: Any = handler.override(run_if="AT_LEAST_ONE_FAILED")()
+        proxy._call.where = where
+        for key in before:
+            proxy._call.wait_for(key)
+        recorder.problems[known:] = [Problem(p.message, where, p.hint) for p in recorder.problems[known:]]
 
 
 def registered() -> list[Job[...]]:
     """The jobs defined so far in this process, in order of their definition."""
     return list(_registry)
-
-
-def _literal_variables(bindings: Iterable[dag.Binding]) -> set[str]:
-    from dbxdec.variables import names_in
-
-    leaves = [leaf for binding in bindings for leaf in dag.flatten(binding)]
-    return names_in([leaf.value for leaf in leaves if isinstance(leaf, dag.Literal)])
-
-
-def _by_key(recorder: Recorder, kind: str, values: Iterable[Any]) -> dict[str, Any]:
-    """The clusters or environments in use, by key; two different ones under one key are noted."""
-    found: dict[str, Any] = {}
-    for value in values:
-        if not isinstance(value, JobCluster | Environment):
-            continue
-        fields = value.new_cluster if isinstance(value, JobCluster) else value.spec
-        if found.setdefault(value.key, dict(fields)) != fields:
-            recorder.problem(f"two different {kind}s of the job `{recorder.job}` have the key `{value.key}`")
-    return found
-
-
-def _reference(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}:{function.__qualname__}"
 
 
 def _body_failed(job: str, error: Exception) -> list[Problem]:
@@ -217,6 +154,7 @@ def job(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     io_manager: IoManager | None = None,
+    on_failure: Task[[], Any] | None = None,
     **fields: Unpack[JobDict],
 ) -> Callable[[Callable[P, Any]], Job[P]]: ...
 def job(
@@ -227,6 +165,7 @@ def job(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     io_manager: IoManager | None = None,
+    on_failure: Any = None,
     **fields: Any,
 ) -> Any:
     """Make a job of a function. Keywords are dbxdec's own and every field of a Databricks job as the API spells it.
@@ -248,9 +187,13 @@ def job(
                 "a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one"
             )
         )
+    if on_failure is not None and not isinstance(on_failure, Task):
+        problems.append(
+            Problem(f"{on_failure!r:.60} is not a task", where, "give a function with `@task` that takes no arguments")
+        )
     if problems:
         raise AuthoringError(problems)
-    options = JobOptions(key, cluster, environment, io_manager, plain(dict(fields)))
+    options = JobOptions(key, cluster, environment, io_manager, on_failure, plain(dict(fields)))
 
     def decorate(fn: Callable[..., Any]) -> Job[...]:
         if getattr(fn, "__code__", None) is None:

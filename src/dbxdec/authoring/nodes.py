@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
 from dbxdec.authoring import recording
-from dbxdec.authoring.proxies import TaskProxy
+from dbxdec.authoring.proxies import BranchReference, TaskProxy
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation
@@ -16,26 +16,25 @@ from dbxdec.errors import Problem, SourceLocation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.io_managers.base import IoManager
 
 
-@dataclass
-class Call(recording.Node):
-    """One task of the job being built: a task function, called with these inputs under this key."""
+@dataclass(kw_only=True)
+class _Ordered(recording.Node):
+    """A node of the DAG that is being made."""
 
     recorder: Recorder
-    task: Task[..., Any]
     key: str
     where: SourceLocation
-    inputs: Mapping[str, dag.Binding] = field(default_factory=dict)
     outputs: Mapping[str, dag.Output] = field(default_factory=dict)
     manager: IoManager | None = None
     depends_on: list[dag.Dependency] = field(default_factory=list)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def wait_for(self, task: str) -> None:
-        """Order this call behind `task`; said twice is said once."""
-        dependency = dag.Dependency(task)
+    def wait_for(self, task: str, outcome: str | None = None) -> None:
+        """Order this node behind `task`, or behind one branch of it; said twice is said once."""
+        dependency = dag.Dependency(task, outcome)
         if dependency not in self.depends_on:
             self.depends_on.append(dependency)
 
@@ -43,7 +42,7 @@ class Call(recording.Node):
         recorder = self.recorder
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
-        elif not isinstance(other, TaskProxy):
+        elif not isinstance(other, TaskProxy | BranchReference):
             recorder.problem(
                 f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them"
             )
@@ -53,7 +52,25 @@ class Call(recording.Node):
                 "tasks of different jobs can't be ordered: call the task in this job, or read its table",
             )
         else:
-            self.wait_for(other._call.key)
+            self.wait_for(other._call.key, other.outcome if isinstance(other, BranchReference) else None)
+
+
+@dataclass(kw_only=True)
+class Call(_Ordered):
+    """A task function, called with these inputs under this key."""
+
+    task: Task[..., Any]
+    inputs: Mapping[str, dag.Binding] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Step(_Ordered):
+    """A task of the platform's own kinds: it has no function and reads nothing."""
+
+    kind: str
+    run_if: str | None = None
+    cluster: JobCluster | None = None
+    environment: Environment | None = None
 
 
 @dataclass
@@ -64,7 +81,7 @@ class Recorder(recording.Recording):
     parameters: Mapping[str, dag.JobParameter]
     on_call: Callable[[Recorder, Task[..., Any], tuple[Any, ...], dict[str, Any]], Call]
     default_manager: IoManager | None = None
-    calls: dict[str, Call] = field(default_factory=dict)
+    calls: dict[str, Call | Step] = field(default_factory=dict)
     tables: dict[str, IoManager] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
@@ -72,6 +89,12 @@ class Recorder(recording.Recording):
 
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         self.problems.append(Problem(message, where or recording.caller(), hint))
+
+    def add(self, node: Call | Step, hint: str) -> None:
+        """Take `node` into the DAG; a second one of its key is noted with `hint`."""
+        before = self.calls.setdefault(node.key, node)
+        if before is not node:
+            self.problem(f"the job `{self.job}` already has a task `{node.key}`, called at {before.where}", hint)
 
     def define(self, task: Task[..., Any]) -> None:
         # What it closes over may be something else when the body has ended.

@@ -64,6 +64,17 @@ class UriReference(TaskReference):
         return output.target if output else None
 
 
+class BranchReference(TaskReference):
+    """One branch of a condition, for `depends_on`."""
+
+    def __init__(self, call: recording.Node, outcome: str) -> None:
+        super().__init__(call)
+        self.outcome = outcome
+
+    def describe(self) -> str:
+        return f"the branch {self.outcome} of the condition `{self._call.key}`"
+
+
 class TaskProxy(_ProxyBase[R_co]):
     """The result that a task will have: pass it on to other tasks, or order tasks with `>>` and `.after`."""
 

@@ -19,8 +19,8 @@ __all__ = ["build_jobs", "render", "write_if_changed"]
 def build_jobs(manifest: Manifest, *, wheel: str, extra_libraries: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """The definition of each job, as the Jobs API has it, by job key.
 
-    `wheel` is the path that the definitions name. Raises CodegenError, with everything that the platform would not
-    take, at the author's file and line.
+    All paths are relative to the project's root; `codegen.paths.relocate` moves them to where the definitions will
+    lie. Raises CodegenError, with everything that the platform would not take, at the author's file and line.
     """
     from dbxdec.codegen.check import check_job, require_databricks_bundles
 

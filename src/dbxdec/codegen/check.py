@@ -83,7 +83,8 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                     "up to 100 letters, digits, `_` and `-`: `@task(key=...)` or `.override(key=...)`",
                 )
             )
-        size = len(json.dumps({**form["python_wheel_task"]["named_parameters"], **pushed_down}).encode())
+        named = form["python_wheel_task"]["named_parameters"] if task.kind == "python" else {}
+        size = len(json.dumps({**named, **pushed_down}).encode())
         if size > _MAX_PARAMETER_BYTES:
             problems.append(
                 Problem(

@@ -21,9 +21,15 @@ CLASSIC_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_
 
 
 def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
-    """`job` as the Jobs API has it. `wheel` and `extra_libraries` are installed for every task of it."""
+    """`job` as the Jobs API has it. `wheel` and `extra_libraries` are installed for every Python task of it."""
     serverless = _default_environment(job)
-    tasks = [_task(job, task, package, build_id, [wheel, *extra_libraries], serverless) for task in job.tasks]
+    libraries = [wheel, *extra_libraries]
+    tasks = [
+        _python_task(job, task, package, build_id, libraries, serverless)
+        if task.kind == "python"
+        else {**_head(task), **task.settings}
+        for task in job.tasks
+    ]
     used = {task.get("environment_key") for task in tasks}
     specs = {**job.environments, serverless: {}} if serverless in used else job.environments
     definition: dict[str, Any] = {
@@ -53,9 +59,8 @@ def _default_environment(job: Job) -> str:
     return "default" if "default" not in job.environments else "dbxdec-default"
 
 
-def _task(
-    job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
-) -> dict[str, Any]:
+def _head(task: Task) -> dict[str, Any]:
+    """What tasks of all kinds have."""
     form: dict[str, Any] = {"task_key": task.key}
     if task.depends_on:
         form["depends_on"] = [
@@ -64,6 +69,13 @@ def _task(
         ]
     if task.run_if is not None:
         form["run_if"] = task.run_if
+    return form
+
+
+def _python_task(
+    job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
+) -> dict[str, Any]:
+    form = _head(task)
     form["python_wheel_task"] = {
         "package_name": package,
         "entry_point": protocol.ENTRY_POINT,

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dbxdec import dag
+from dbxdec import checks, dag
 from dbxdec.authoring import jobs
 from dbxdec.authoring.recording import is_own
 from dbxdec.discovery.modules import module_name
@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
     discovery.run()
     found = {
         "jobs": encode_jobs(discovery.dags),
-        "problems": [[p.message, str(p.where) if p.where else None, p.hint] for p in discovery.problems],
+        "problems": list(map(_form, discovery.problems)),
+        "warnings": list(map(_form, discovery.warnings)),
         "stand_ins": finder.listed(),
     }
     partial = Path(f"{spec.result}.partial")
@@ -59,6 +60,7 @@ class _Discovery:
         self._spec = spec
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+)")
         self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
         self.dags: list[dag.Job] = []
 
     def run(self) -> None:
@@ -75,7 +77,8 @@ class _Discovery:
             built = job.build(defined_by[id(job)])
             self._add(built.problems)
             self.dags.append(self._located(built.dag))
-        self._add(dag.check(self.dags))
+        self._add(checks.check(self.dags))
+        self.warnings = checks.warn(self.dags)
 
     def _import(self, module: str) -> None:
         try:
@@ -145,6 +148,10 @@ class _Discovery:
 
     def _location(self, where: SourceLocation) -> SourceLocation:
         return SourceLocation(self._map(where.path), where.line)
+
+
+def _form(problem: Problem) -> list[str | None]:
+    return [problem.message, str(problem.where) if problem.where else None, problem.hint]
 
 
 def _module_names(paths: Any) -> list[str]:

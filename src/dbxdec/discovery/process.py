@@ -39,10 +39,11 @@ class ShippedFile:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The jobs as the manifest has them, the absent modules that were stood in for, and what the imports printed."""
+    """The jobs as the manifest has them, absent modules that were stood in for, warnings, and what imports printed."""
 
     jobs: Mapping[str, Any]
     stand_ins: tuple[str, ...]
+    warnings: tuple[Problem, ...]
     output: str
 
 
@@ -83,8 +84,9 @@ def discover(
             raise DiscoveryError(_died(spec, code, output, timeout))
         found = json.loads(result.read_text(encoding="utf-8"))
     if found["problems"]:
-        raise DiscoveryError([Problem(message, where, hint) for message, where, hint in found["problems"]])
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), output)
+        raise DiscoveryError([Problem(*form) for form in found["problems"]])
+    warnings = tuple(Problem(*form) for form in found["warnings"])
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output)
 
 
 def _unshipped(files: Sequence[ShippedFile]) -> set[str]:

@@ -1,0 +1,154 @@
+"""From what a job's body has recorded to the frozen DAG of the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag, typehints
+from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.nodes import Call, Recorder, Step
+from dbxdec.errors import SourceLocation
+from dbxdec.typehints import Annotation
+from dbxdec.variables import names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from dbxdec.authoring.tasks import Task
+    from dbxdec.io_managers.base import IoManager
+
+_COMPUTE = {"job_cluster_key", "environment_key", "existing_cluster_id", "new_cluster"}
+# Kinds of native tasks that run on a cluster, and those of them that need an environment where they are serverless
+# (docs.databricks.com, "Configure compute for jobs").
+_ON_CLUSTERS = {"notebook_task", "spark_python_task", "python_wheel_task", "spark_jar_task", "dbt_task"}
+_IN_ENVIRONMENTS = {"spark_python_task", "python_wheel_task", "dbt_task"}
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a job runs; `settings` are the platform's own fields as plain data."""
+
+    key: str | None = None
+    cluster: JobCluster | None = None
+    environment: Environment | None = None
+    io_manager: IoManager | None = None
+    on_failure: Task[[], Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assemble(
+    function: Callable[..., Any],
+    options: JobOptions,
+    recorder: Recorder,
+    parameters: Sequence[dag.JobParameter],
+    module: str,
+) -> dag.Job:
+    """The DAG; two clusters or environments of one key are noted on the recorder."""
+    nodes = list(recorder.calls.values())
+    own = [node.task.options if isinstance(node, Call) else node for node in nodes]
+    return dag.Job(
+        key=recorder.job,
+        module=module,
+        function=reference(function),
+        source=SourceLocation.of_code(function.__code__),
+        tasks=tuple(_task(node, options) if isinstance(node, Call) else _step(node, options) for node in nodes),
+        parameters=tuple(parameters),
+        clusters=_by_key(recorder, "cluster", (options.cluster, *(each.cluster for each in own))),
+        environments=_by_key(recorder, "environment", (options.environment, *(each.environment for each in own))),
+        settings=options.settings,
+    )
+
+
+def reference(function: Callable[..., Any]) -> str:
+    """ "module:Qualified.Name" of a function."""
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def _task(call: Call, options: JobOptions) -> dag.Task:
+    fn = call.task.fn
+    managers = [call.manager] if call.manager is not None else []
+    for binding in call.inputs.values():
+        for leaf in dag.flatten(binding):
+            if isinstance(leaf, dag.TaskOutput) and (manager := call.recorder.calls[leaf.task].manager):
+                managers.append(manager)
+            elif isinstance(leaf, dag.Table):
+                managers.append(call.recorder.tables[leaf.target])
+    names = {name for manager in managers for name in manager.variables()}
+    return dag.Task(
+        key=call.key,
+        function=reference(fn),
+        source=SourceLocation.of_code(fn.__code__),
+        inputs=call.inputs,
+        outputs=call.outputs,
+        depends_on=tuple(call.depends_on),
+        run_if=call.task.options.run_if,
+        variables=tuple(sorted(names | _literal_variables(call.inputs.values()))),
+        settings=_with_compute(call.settings, options, True, True),
+        called_at=call.where,
+        optional=frozenset(
+            name
+            for name, binding in call.inputs.items()
+            if _takes_none(typehints.of_parameter(fn, name) or Annotation("", Any), binding)
+        ),
+    )
+
+
+def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
+    """Whether the annotation lets every task's result in `binding` be None."""
+    match binding:
+        case dag.Sequence(items):
+            return all(_takes_none(note.element(i), item) for i, item in enumerate(items))
+        case dag.Mapped(items):
+            return all(_takes_none(note.element(), item) for _, item in items)
+        case dag.TaskOutput() | dag.TaskValue():
+            return note.optional
+        case _:
+            return True
+
+
+def _step(step: Step, options: JobOptions) -> dag.Task:
+    clusters = not _ON_CLUSTERS.isdisjoint(step.settings)
+    environments = not _IN_ENVIRONMENTS.isdisjoint(step.settings)
+    return dag.Task(
+        key=step.key,
+        kind=step.kind,
+        function=None,
+        source=step.where,
+        inputs={},
+        outputs={},
+        depends_on=tuple(step.depends_on),
+        run_if=step.run_if,
+        settings=_with_compute(step.settings, options, clusters, environments),
+        called_at=step.where,
+    )
+
+
+def _with_compute(
+    settings: Mapping[str, Any], options: JobOptions, on_clusters: bool, in_environments: bool
+) -> dict[str, Any]:
+    """`settings`, with the job's cluster or environment where the task has no compute of its own and takes it."""
+    own = dict(settings)
+    if _COMPUTE.isdisjoint(own):
+        if options.cluster is not None and on_clusters:
+            own["job_cluster_key"] = options.cluster.key
+        elif options.environment is not None and in_environments:
+            own["environment_key"] = options.environment.key
+    return own
+
+
+def _literal_variables(bindings: Iterable[dag.Binding]) -> set[str]:
+    leaves = [leaf for binding in bindings for leaf in dag.flatten(binding)]
+    return names_in([leaf.value for leaf in leaves if isinstance(leaf, dag.Literal)])
+
+
+def _by_key(recorder: Recorder, kind: str, values: Iterable[Any]) -> dict[str, Any]:
+    """The clusters or environments in use, by key; two different ones under one key are noted."""
+    found: dict[str, Any] = {}
+    for value in values:
+        if not isinstance(value, JobCluster | Environment):
+            continue
+        fields = value.new_cluster if isinstance(value, JobCluster) else value.spec
+        if found.setdefault(value.key, dict(fields)) != fields:
+            recorder.problem(f"two different {kind}s of the job `{recorder.job}` have the key `{value.key}`")
+    return found

@@ -1,0 +1,227 @@
+"""What can be wrong with the jobs of one project that only their DAGs together show."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dbxdec import dag
+from dbxdec.dag import Job, Output, Task, run_order
+from dbxdec.errors import Problem, listed
+from dbxdec.values import NONE_TEXT
+from dbxdec.variables import has_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# With these a task may run although a producer behind it has failed (docs.databricks.com, "Run if").
+_RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"}
+
+
+def check(jobs: Iterable[Job]) -> list[Problem]:
+    """Duplicate keys, cycles, two writers of one target, inputs that may never be written, runs of unknown jobs."""
+    jobs = list(jobs)
+    problems = _duplicate_jobs(jobs)
+    for job in jobs:
+        cycles = _cycles(job)
+        problems += cycles or _maybe_unwritten(job)
+    return problems + _two_writers(jobs) + _unknown_jobs(jobs)
+
+
+def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
+    first: dict[str, Job] = {}
+    problems = []
+    for job in jobs:
+        before = first.setdefault(job.key, job)
+        if before is not job:
+            problems.append(
+                Problem(
+                    f"the job `{job.key}` is already defined at {before.source}",
+                    job.source,
+                    "give one of them another name, or `@job(key=...)`",
+                )
+            )
+    return problems
+
+
+def _cycles(job: Job) -> list[Problem]:
+    """One problem for each group of tasks that wait for each other, with the way round."""
+    left = {task.key: task for task in job.tasks}
+    for task in run_order(job):
+        del left[task.key]
+    problems = []
+    while left:
+        path = _walk_cycle(left)
+        if not path:
+            break
+        first = left[path[0]]
+        way = " -> ".join([*path, path[0]])
+        problems.append(
+            Problem(
+                f"tasks of the job `{job.key}` wait for each other: {way}",
+                first.called_at or first.source,
+                "remove one of these dependencies: a task can't run before and after another",
+            )
+        )
+        for key in path:
+            del left[key]
+    return problems
+
+
+def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
+    """Follow dependencies inside `left` until a task comes up again; the way round, in running order."""
+    for start in left:
+        path: list[str] = []
+        key: str | None = start
+        while key is not None and key not in path:
+            path.append(key)
+            key = next((d.task for d in left[key].depends_on if d.task in left), None)
+        if key is not None:
+            circle = path[path.index(key) :][::-1]
+            first = circle.index(next(task for task in left if task in circle))  # the author's order
+            return circle[first:] + circle[:first]
+    return []
+
+
+def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
+    writers: dict[str, list[tuple[Job, Task, Output]]] = defaultdict(list)
+    for job in jobs:
+        for task in job.tasks:
+            for output in task.outputs.values():
+                if output.target is not None:
+                    writers[output.target.rstrip("/")].append((job, task, output))
+    problems = []
+    for target, entries in writers.items():
+        if len(entries) < 2 or all(output.shared for _, _, output in entries):
+            continue
+        names = listed([f"{job.key}.{task.key}" for job, task, _ in entries])
+        _, task, _ = entries[-1]
+        problems.append(
+            Problem(
+                f"{names} write the same target {target}",
+                task.called_at or task.source,
+                "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
+                "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
+            )
+        )
+    return problems
+
+
+def _maybe_unwritten(job: Job) -> list[Problem]:
+    """Inputs whose producer may be left out, or may fail, while their reader runs."""
+    guards: dict[str, frozenset[str]] = {}
+    problems = []
+    for task in run_order(job):
+        ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
+        # A task is left out where all before it are: only what guards each of them guards it too.
+        own = frozenset.intersection(*ways) if ways else frozenset()
+        late = task.run_if in _RUNS_AFTER_FAILURE
+        for name, binding in task.inputs.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput | dag.TaskValue) or name in task.optional:
+                    continue
+                missing = sorted(guards[leaf.task] - own)
+                if missing or late:
+                    why = f"runs only where {missing[0]}" if missing else "may have failed"
+                    problems.append(
+                        Problem(
+                            f"`{name}` of the task `{task.key}` reads `{leaf.task}`, which {why}"
+                            + (f", and `{task.key}` runs also then (run_if={task.run_if})" if not missing else ""),
+                            task.called_at or task.source,
+                            f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
+                        )
+                    )
+        guards[task.key] = own | ({f"the run_if of {task.key} holds"} if _may_be_excluded(task) else frozenset())
+    return problems
+
+
+def _may_be_excluded(task: Task) -> bool:
+    return task.run_if in ("AT_LEAST_ONE_FAILED", "ALL_FAILED")
+
+
+def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
+    """Runs of jobs that the wheel does not hold, and jobs that run each other in a circle."""
+    known = {job.key: job for job in jobs}
+    runs = {
+        job.key: [
+            (task, task.settings["run_job_task"]["job_id"].removeprefix("${resources.jobs.").removesuffix(".id}"))
+            for task in job.tasks
+            if task.kind == "run_job"
+        ]
+        for job in jobs
+    }
+    problems = [
+        Problem(
+            f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",
+            task.called_at or task.source,
+            "define it in a module that `pipelines` in [tool.dbxdec] names",
+        )
+        for tasks in runs.values()
+        for task, target in tasks
+        if target not in known
+    ]
+    for job in jobs:
+        way, current = [job.key], job.key
+        while (target := next((t for _, t in runs.get(current, [])), None)) is not None and target not in way:
+            way.append(target)
+            current = target
+        if target == job.key and job.key == min(way):
+            problems.append(
+                Problem(f"jobs run each other in a circle: {' -> '.join([*way, job.key])}", job.source, "break it")
+            )
+    return problems
+
+
+def warn(jobs: Iterable[Job]) -> list[Problem]:
+    """What is allowed, and probably not meant: a schedule that repeats one date, paths that targets share."""
+    warnings = []
+    for job in jobs:
+        if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
+            warnings += _of_schedule(job)
+        for task in job.tasks:
+            for output in task.outputs.values():
+                if output.target is not None and _is_place(output) and not has_token(output.target):
+                    warnings.append(
+                        Problem(
+                            f"the task `{job.key}.{task.key}` writes {output.target} whatever the bundle's target is",
+                            task.called_at or task.source,
+                            "dev and prod share it: begin `base_path` with a bundle_variable(...)",
+                        )
+                    )
+    return warnings
+
+
+_STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
+
+
+def _of_schedule(job: Job) -> list[Problem]:
+    warnings = [
+        Problem(
+            f"the job `{job.key}` starts by itself, and its parameter `{parameter.name}` is {parameter.default} each "
+            "time",
+            job.source,
+            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`",
+        )
+        for parameter in job.parameters
+        if parameter.type.kind in ("date", "datetime")
+        and parameter.run_date is None
+        and parameter.default is not None
+        and parameter.default != NONE_TEXT
+    ]
+    return warnings + [
+        Problem(
+            f'the task `{job.key}.{task.key}` writes in mode="error", and the job starts by itself: every run but the '
+            "first will fail",
+            task.called_at or task.source,
+            'use mode="overwrite" or mode="append"',
+        )
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.settings.get("mode") == "error"
+    ]
+
+
+def _is_place(output: Output) -> bool:
+    """Whether the target is a path that stays the same wherever the task runs; a relative one is a local matter."""
+    target = output.target or ""
+    return output.io is not None and ("://" in target or target.startswith(("/", "dbfs:")))
