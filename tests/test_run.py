@@ -25,10 +25,15 @@ import datetime as dt
 
 import polars as pl
 
-from dbxdec import bundle_variable, job, latest, run_date, secret, set_task_value, task
+from dbxdec import bundle_variable, condition, job, latest, native_task, run_date, secret, set_task_value, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"))
+
+
+@task
+def alarm() -> None:
+    print("ALARM")
 
 
 @job
@@ -76,6 +81,39 @@ def references(day: dt.date = run_date(offset_days=-1), day_by_hand: dt.date = r
 
     written = rows(day)
     show(day, day_by_hand, written.value("noted"), latest(written), written.uri, secret("scope", "key"))
+
+
+@job
+def branching(limit: int = 3) -> None:
+    @task
+    def count() -> int:
+        return 5
+
+    @task(io_manager=lake.table("many", mode="overwrite"))
+    def many() -> pl.DataFrame:
+        return pl.DataFrame({"x": [1]})
+
+    @task(io_manager=lake.table("few", mode="overwrite"))
+    def few() -> pl.DataFrame:
+        return pl.DataFrame({"x": [2]})
+
+    @task
+    def join(many: pl.DataFrame | None, few: pl.DataFrame | None) -> None:
+        print("JOINED", many is not None, few is not None)
+
+    left, right = many(), few()
+    condition(count(), ">", limit).then(left).otherwise(right)
+    join(left, right)
+    native_task("show", notebook_task={"notebook_path": "/x"}).after(left)
+
+
+@job(on_failure=alarm)
+def calling() -> None:
+    @task
+    def fail() -> None:
+        raise OSError("out of luck")
+
+    branching(limit=9) >> fail()
 
 
 @job
@@ -266,6 +304,29 @@ class TestSecondRun:
 
 
 class TestDbxdecRun:
+    def test_conditions_choose_a_branch_and_the_join_gets_none_for_the_other(
+        self, project: Project, installation: Installation
+    ) -> None:
+        """Only the branch that holds runs, also after a run that took the other one; native tasks are skipped."""
+        for limit, joined, excluded in (("3", "True False", "few"), ("9", "False True", "many")):
+            result = installation.dbxdec(project, "run", "branching", "--param", f"limit={limit}")
+            assert result.code == 0, result.output
+            assert f"JOINED {joined}" in result.output
+            states = [line.split()[:2] for line in result.output.splitlines()]
+            assert [excluded, "excluded"] in states
+            assert "notebook_task runs only on the platform" in result.output or ["show", "excluded"] in states
+
+    def test_a_job_runs_another_and_on_failure_runs_when_a_task_has_failed(
+        self, project: Project, installation: Installation
+    ) -> None:
+        """The other job is a run of its own with its parameters; a failure starts the handler and is exit code 1."""
+        result = installation.dbxdec(project, "run", "calling")
+        assert result.code == 1
+        assert "branching/join | JOINED False True" in result.output
+        assert "out of luck" in result.output
+        assert "alarm | ALARM" in result.output
+        assert len(list((project.root / ".dbxdec" / "runs").iterdir())) == 2
+
     def test_run_dates_task_values_newest_tables_places_and_secrets(
         self, project: Project, installation: Installation
     ) -> None:

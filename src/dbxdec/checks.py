@@ -142,14 +142,7 @@ def _may_be_excluded(task: Task) -> bool:
 def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
     """Runs of jobs that the wheel does not hold, and jobs that run each other in a circle."""
     known = {job.key: job for job in jobs}
-    runs = {
-        job.key: [
-            (task, task.settings["run_job_task"]["job_id"].removeprefix("${resources.jobs.").removesuffix(".id}"))
-            for task in job.tasks
-            if task.kind == "run_job"
-        ]
-        for job in jobs
-    }
+    runs = {job.key: [(task, task.runs_job) for task in job.tasks if task.kind == "run_job"] for job in jobs}
     problems = [
         Problem(
             f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",

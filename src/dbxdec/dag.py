@@ -132,6 +132,12 @@ class Task:
     called_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
 
+    @property
+    def runs_job(self) -> str:
+        """The key of the job that a task of the kind "run_job" runs."""
+        text: str = self.settings["run_job_task"]["job_id"]
+        return text.removeprefix("${resources.jobs.").removesuffix(".id}")
+
 
 @dataclass(frozen=True, slots=True)
 class JobParameter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from dbxdec.dbutils import find_dbutils
 from dbxdec.errors import RunError
@@ -51,7 +52,7 @@ class Secret:
             ) from None
 
 
-def secret(scope: str, key: str) -> Secret:
+def secret(scope: str, key: str) -> Any:
     """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
 
     On a laptop its value comes from the environment variable DBXDEC_SECRET_<SCOPE>_<KEY>. Raises ValueError for an

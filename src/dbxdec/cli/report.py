@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from dbxdec.manifest import Manifest
 
 _UNBROKEN = 10_000
-_COLOURS = {"success": "green", "failed": "red", "timed out": "red", "upstream failed": "yellow", "cancelled": "yellow"}
+_COLOURS = {
+    "success": "green",
+    "failed": "red",
+    "timed out": "red",
+    "upstream failed": "yellow",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+}
 
 
 def console() -> Console:
@@ -37,14 +44,14 @@ def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str,
     for title in ("task", "after", "result"):
         table.add_column(title, header_style="dim", overflow="fold")
     for task in run_order(job):
-        after = ", ".join(dependency.task for dependency in task.depends_on)
+        after = ", ".join(d.task if d.outcome is None else f"{d.task} is {d.outcome}" for d in task.depends_on)
         table.add_row(escape(task.key), escape(after), escape(_result(task, variables)))
     out.print(table)
     out.print()
 
 
 def _result(task: Task, variables: Mapping[str, str]) -> str:
-    texts = []
+    texts = [] if task.kind == "python" else [next((n for n in task.settings if n.endswith("_task")), "")]
     for output in task.outputs.values():
         if output.target is not None:
             texts.append(resolve(output.target, variables))

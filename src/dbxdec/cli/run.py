@@ -10,7 +10,7 @@ import click
 from dbxdec.cli import report
 from dbxdec.cli.app import FAILED
 from dbxdec.errors import ManifestError, did_you_mean, listed
-from dbxdec.local.runner import Listener, check_parameters, run_job
+from dbxdec.local.runner import Listener, check_parameters, run_job, variables_of
 from dbxdec.local.variables import local_values
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
@@ -65,7 +65,7 @@ def command(job: str, parameters: dict[str, str], variables: dict[str, str], pac
     manifest = _find(job, package)
     found = manifest.job(job)
     texts = check_parameters(found, parameters)
-    values = local_values(found.variables, variables, Path.cwd())
+    values = local_values(variables_of(manifest, found), variables, Path.cwd())
     console = report.console()
     report.show_dag(console, manifest, found, values)
     listener = Listener(

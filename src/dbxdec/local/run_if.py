@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """How a task ended. `EXCLUDED`: its `run_if` did not hold, which the platform treats as success."""
+    """How a task ended.
+
+    `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
+    only the platform can run it, and here it counts as done.
+    """
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -18,6 +22,7 @@ class State(StrEnum):
     UPSTREAM_FAILED = "upstream failed"
     EXCLUDED = "excluded"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
 
 _FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED})
@@ -34,7 +39,7 @@ def instead_of_running(run_if: str | None, before: Sequence[State]) -> State | N
     if before and all(state is State.EXCLUDED for state in before):
         return State.EXCLUDED
     failures = sum(map(failed, before))
-    ran = sum(state is State.SUCCESS for state in before)
+    ran = sum(state in (State.SUCCESS, State.SKIPPED) for state in before)
     match run_if or "ALL_SUCCESS":
         case "ALL_SUCCESS":
             return State.UPSTREAM_FAILED if failures else None

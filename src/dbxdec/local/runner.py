@@ -23,15 +23,18 @@ from dbxdec.dag import run_order
 from dbxdec.errors import Problem, RunError, did_you_mean
 from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.run_if import State, failed, instead_of_running
+from dbxdec.local.steps import holds, references_to
 from dbxdec.runtime import task_values
 from dbxdec.values import REQUIRED_TEXT
+from dbxdec.variables import names_in
 from dbxdec.variables import resolve as resolve_variables
 
 if TYPE_CHECKING:
-    from dbxdec.dag import Job, Task
+    from dbxdec.dag import Dependency, Job, Task
     from dbxdec.manifest import Manifest
 
 STATE_FOLDER = ".dbxdec"
+_VALUES = "task_values"
 _GRACE_SECONDS = 10
 
 
@@ -124,19 +127,104 @@ def run_job(
         **{f"job.parameters.{name}": text for name, text in parameters.items()},
     }
     states: dict[str, State] = {}
+    outcomes: dict[str, str] = {}
     for task in run_order(job):
+        before = [_as_seen(dependency, states, outcomes) for dependency in task.depends_on]
         if any(ended is State.CANCELLED for ended in states.values()):
             ended = TaskRun(task.key, State.CANCELLED)
-        elif (skipped := instead_of_running(task.run_if, [states[d.task] for d in task.depends_on])) is not None:
-            ended = TaskRun(task.key, skipped)
+        elif (instead := instead_of_running(task.run_if, before)) is not None:
+            ended = TaskRun(task.key, instead)
         else:
-            arguments = _arguments(manifest, job, task, parameters, variables)
-            ended = _run_task(run, task, arguments, references, listener)
+            known = {**references, **references_to(states, run.folder / _VALUES)}
+            if task.kind == "python":
+                ended = _run_task(run, task, _arguments(manifest, job, task, parameters, variables), known, listener)
+            elif task.kind == "condition":
+                ended = _decide(task, known, variables, outcomes, listener)
+            elif task.kind == "run_job":
+                ended = _run_other(manifest, task, known, variables, folder, listener)
+            else:
+                listener.printed(task.key, f"{_kind(task)} runs only on the platform: skipped")
+                ended = TaskRun(task.key, State.SKIPPED)
         states[task.key] = ended.state
         listener.ended(ended)
         run = replace(run, tasks=(*run.tasks, ended))
         _record(run, started, parameters, variables, manifest.build_id)
     return run
+
+
+def _as_seen(dependency: Dependency, states: Mapping[str, State], outcomes: Mapping[str, str]) -> State:
+    """The state of what a task waits for; a branch that was not taken is excluded."""
+    taken = outcomes.get(dependency.task)
+    left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
+    return State.EXCLUDED if left_out else states[dependency.task]
+
+
+def _decide(
+    task: Task,
+    references: Mapping[str, str],
+    variables: Mapping[str, str],
+    outcomes: dict[str, str],
+    listener: Listener,
+) -> TaskRun:
+    """Evaluate a condition; its outcome is noted in `outcomes`."""
+    condition = task.settings["condition_task"]
+    sides = [
+        resolve_references(resolve_variables(condition[side], variables), references) for side in ("left", "right")
+    ]
+    try:
+        outcome = holds(condition["op"], *sides)
+    except RunError as error:
+        listener.printed(task.key, str(error))
+        return TaskRun(task.key, State.FAILED)
+    outcomes[task.key] = "true" if outcome else "false"
+    listener.printed(task.key, f"{sides[0]} {condition['op']} {sides[1]}: {outcomes[task.key]}")
+    return TaskRun(task.key, State.SUCCESS)
+
+
+def _run_other(
+    manifest: Manifest,
+    task: Task,
+    references: Mapping[str, str],
+    variables: Mapping[str, str],
+    folder: Path,
+    listener: Listener,
+) -> TaskRun:
+    """Run another job of the wheel as a run of its own."""
+    other = manifest.job(task.runs_job)
+    given = task.settings["run_job_task"].get("job_parameters", {})
+    texts = {name: resolve_references(resolve_variables(text, variables), references) for name, text in given.items()}
+    inside = Listener(
+        started=lambda key: listener.started(f"{task.key}/{key}"),
+        printed=lambda key, line: listener.printed(f"{task.key}/{key}", line),
+        ended=lambda ended: listener.ended(replace(ended, key=f"{task.key}/{ended.key}")),
+    )
+    began = time.monotonic()
+    try:
+        parameters = check_parameters(other, texts)
+    except RunError as error:
+        listener.printed(task.key, str(error))
+        return TaskRun(task.key, State.FAILED)
+    run = run_job(manifest, other, parameters=parameters, variables=variables, folder=folder, listener=inside)
+    cancelled = any(ended.state is State.CANCELLED for ended in run.tasks)
+    state = State.SUCCESS if run.succeeded else State.CANCELLED if cancelled else State.FAILED
+    return TaskRun(task.key, state, time.monotonic() - began, 1)
+
+
+def variables_of(manifest: Manifest, job: Job) -> set[str]:
+    """The bundle variables that a run of `job` needs, those of the jobs that it runs included."""
+    names, waiting, seen = set(job.variables), [job], {job.key}
+    while waiting:
+        for task in waiting.pop().tasks:
+            if task.kind == "run_job" and task.runs_job not in seen:
+                seen.add(task.runs_job)
+                waiting.append(manifest.job(task.runs_job))
+                names |= set(waiting[-1].variables)
+            names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
+    return names
+
+
+def _kind(task: Task) -> str:
+    return next((name for name in task.settings if name.endswith("_task")), "a native task")
 
 
 def _new_run(folder: Path, job: str) -> tuple[str, str, tuple[TaskRun, ...], Path]:
@@ -193,7 +281,7 @@ def _start(run: JobRun, task: Task, command: list[str], log: Path, listener: Lis
         **os.environ,
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",
-        task_values.FOLDER: str((run.folder / "task_values").absolute()),
+        task_values.FOLDER: str((run.folder / _VALUES).absolute()),
     }
     timeout = _number(task.settings, "timeout_seconds", 0)
     timed_out = threading.Event()
