@@ -16,10 +16,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dbxdec import bundle_target, bundle_variable, dag, environment, job, job_cluster, literals, manifest, task
+from dbxdec import (
+    bundle_target,
+    bundle_variable,
+    condition,
+    dag,
+    environment,
+    job,
+    job_cluster,
+    literals,
+    manifest,
+    native_task,
+    run_date,
+    secret,
+    task,
+)
 from dbxdec.errors import ManifestError, SourceLocation
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext
 from dbxdec.manifest import Manifest
+from dbxdec.rundate import RunDate
 from dbxdec.values import ValueType
 from test_literals import values as literal_values
 
@@ -97,7 +112,28 @@ def choice() -> Literal["a", 1, True]:
     return "a"
 
 
-@job(cluster=small, schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"}, tags={"team": "ops"})
+@task
+def listen(rows: int, token: str) -> None:
+    """A task that is given a task value and a secret."""
+
+
+@task
+def alarm() -> None:
+    """The task of a failed run."""
+
+
+@job
+def bare() -> None:
+    """A job with nothing that could be left out."""
+    consume()
+
+
+@job(
+    cluster=small,
+    on_failure=alarm,
+    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
+    tags={"team": "ops"},
+)
 def everything(
     day: dt.date,
     top: int = 10,
@@ -110,10 +146,13 @@ def everything(
     names: list[str] = ["b", "a"],  # noqa: B006 - a job's default is data
     options: dict[str, int] = {"b": 1},  # noqa: B006 - a job's default is data
     root: str = f"{bundle_variable('root')}/x",
+    since: dt.date = run_date(offset_days=-1, tz="Europe/Berlin"),
 ) -> None:
     """A job with every kind of parameter, binding, output and literal."""
     frame = extract(day)
     fresh = extract.override(key="fresh", io_manager=shelf.table("gold/fresh", shared=True), run_if="ALL_DONE")(day)
+    listen(frame.value("rows"), secret("scope", "key")).after(bare())
+    condition(top, ">", 3).then(native_task("show", notebook_task={"notebook_path": "notebooks/show"}))
     consume(
         frame,
         top,
@@ -146,12 +185,6 @@ def everything(
 def serverless() -> None:
     """A job on an environment."""
     extract(dt.date(2013, 1, 1)) >> consume()
-
-
-@job
-def bare() -> None:
-    """A job with nothing that could be left out."""
-    consume()
 
 
 def real() -> list[dag.Job]:
@@ -219,6 +252,7 @@ BINDINGS: st.SearchStrategy[dag.Binding] = st.recursive(
         st.builds(dag.Table, REFERENCES, st.text(max_size=6)),
         st.builds(dag.Literal, literal_values().map(literals.encode)),
         st.builds(dag.Parameter, KEYS),
+        st.builds(dag.TaskValue, KEYS, KEYS),
     ),
     lambda inner: st.one_of(
         st.builds(dag.Sequence, st.lists(inner, max_size=3).map(tuple), st.sampled_from(["list", "tuple"])),
@@ -231,7 +265,17 @@ OUTPUTS = st.one_of(
     st.builds(dag.Output, REFERENCES, st.none() | KEYS, st.none() | TYPES, SETTINGS, st.booleans()),
 )
 DEPENDENCIES = st.builds(dag.Dependency, KEYS, st.sampled_from([None, "true", "false"]))
-TASKS = st.builds(
+STEPS = st.builds(
+    dag.Task,
+    key=KEYS,
+    kind=st.sampled_from(["native", "condition", "run_job"]),
+    function=st.none(),
+    source=SOURCES,
+    inputs=st.just({}),
+    outputs=st.just({}),
+    settings=SETTINGS,
+)
+FUNCTIONS = st.builds(
     dag.Task,
     key=KEYS,
     function=REFERENCES,
@@ -243,7 +287,10 @@ TASKS = st.builds(
     variables=VARIABLES,
     settings=SETTINGS,
 )
+TASKS = st.one_of(FUNCTIONS, STEPS)
 COMPUTE = st.dictionaries(KEYS, SETTINGS, max_size=2)
+RUN_DATES = st.builds(RunDate, st.integers(-9, 9), st.integers(-9, 9), st.just("UTC"))
+PARAMETERS = st.builds(dag.JobParameter, KEYS, TYPES, st.none() | st.text(max_size=5), st.none() | RUN_DATES)
 JOBS = st.lists(
     st.builds(
         dag.Job,
@@ -252,9 +299,7 @@ JOBS = st.lists(
         function=REFERENCES,
         source=SOURCES,
         tasks=st.lists(TASKS, max_size=2, unique_by=lambda t: t.key).map(tuple),
-        parameters=st.lists(st.builds(dag.JobParameter, KEYS, TYPES, st.none() | st.text(max_size=5)), max_size=2).map(
-            tuple
-        ),
+        parameters=st.lists(PARAMETERS, max_size=2).map(tuple),
         clusters=COMPUTE,
         environments=COMPUTE,
         settings=SETTINGS,
@@ -489,7 +534,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""
