@@ -117,6 +117,21 @@ def calling() -> None:
 
 
 @job
+def splitting(spoil: bool = False) -> None:
+    @task(outputs={"even": lake.table("even", mode="append"), "odd": lake.table("odd", mode="append")})
+    def split(spoil: bool) -> dict[str, pl.DataFrame]:
+        found = {"even": pl.DataFrame({"x": [0, 2]}), "odd": pl.DataFrame({"x": [1]})}
+        return {**found, "strange": pl.DataFrame()} if spoil else found
+
+    @task
+    def show(even: pl.DataFrame, odd: pl.LazyFrame) -> None:
+        print("SPLIT", even["x"].to_list(), odd.collect()["x"].to_list())
+
+    parts = split(spoil)
+    show(parts["even"], parts["odd"])
+
+
+@job
 def once(value: int) -> None:
     @task(io_manager=lake.table("once"))
     def first(value: int) -> pl.DataFrame:
@@ -326,6 +341,16 @@ class TestDbxdecRun:
         assert "out of luck" in result.output
         assert "alarm | ALARM" in result.output
         assert len(list((project.root / ".dbxdec" / "runs").iterdir())) == 2
+
+    def test_named_outputs_are_stored_and_read_apart(self, project: Project, installation: Installation) -> None:
+        """Each element of the returned dict goes to its table; other keys are refused before anything is written."""
+        spoilt = installation.dbxdec(project, "run", "splitting", "--param", "spoil=true")
+        assert spoilt.code == 1
+        assert "its outputs are `even` and `odd`" in spoilt.output
+        assert not (project.root / "lake").exists()
+        result = installation.dbxdec(project, "run", "splitting")
+        assert result.code == 0, result.output
+        assert "SPLIT [0, 2] [1]" in result.output
 
     def test_run_dates_task_values_newest_tables_places_and_secrets(
         self, project: Project, installation: Installation

@@ -67,11 +67,11 @@ def reference(function: Callable[..., Any]) -> str:
 
 def _task(call: Call, options: JobOptions) -> dag.Task:
     fn = call.task.fn
-    managers = [call.manager] if call.manager is not None else []
+    managers = list(call.managers.values())
     for binding in call.inputs.values():
         for leaf in dag.flatten(binding):
-            if isinstance(leaf, dag.TaskOutput) and (manager := call.recorder.calls[leaf.task].manager):
-                managers.append(manager)
+            if isinstance(leaf, dag.TaskOutput) and leaf.output in call.recorder.calls[leaf.task].managers:
+                managers.append(call.recorder.calls[leaf.task].managers[leaf.output])
             elif isinstance(leaf, dag.Table):
                 managers.append(call.recorder.tables[leaf.target])
     names = {name for manager in managers for name in manager.variables()}

@@ -12,6 +12,7 @@ from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import outputs_of
 from dbxdec.authoring.proxies import (
     Latest,
+    OutputReference,
     StateReference,
     TaskProxy,
     TaskReference,
@@ -21,7 +22,7 @@ from dbxdec.authoring.proxies import (
 from dbxdec.authoring.recording import caller
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import did_you_mean
+from dbxdec.errors import did_you_mean, listed
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     recorder.called(task)
     key = task.options.key or task.__name__
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
-    call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, manager=stored.manager)
+    call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
     if stored.problem:
         recorder.problem(stored.problem, stored.hint)
@@ -154,12 +155,23 @@ class _Binder:
         return True
 
     def _bind_proxy(self, proxy: TaskProxy[Any]) -> dag.Binding | None:
-        return dag.TaskOutput(proxy._call.key) if self._belongs(proxy) else None
+        if not self._belongs(proxy):
+            return None
+        outputs = proxy._call.outputs
+        if outputs and dag.RESULT not in outputs:
+            self._recorder.problem(
+                f"{self._where} is the task `{proxy._call.key}`, which has the outputs {listed(list(outputs))}",
+                f'name one: `x["{next(iter(outputs))}"]`',
+            )
+            return None
+        return dag.TaskOutput(proxy._call.key)
 
     def _bind_reference(self, reference: TaskReference) -> dag.Binding | None:
         if not self._belongs(reference):
             return None
         text = reference.text()
+        if isinstance(reference, OutputReference):
+            return dag.TaskOutput(reference._call.key, reference._output)
         if isinstance(reference, TaskValueReference):
             return dag.TaskValue(reference._call.key, reference._key)
         if isinstance(reference, UriReference) and text is not None:
@@ -175,22 +187,23 @@ class _Binder:
     def _bind_latest(self, what: object) -> dag.Binding | None:
         if isinstance(what, IoManager):
             return self._bind_table(what)
-        if not isinstance(what, TaskProxy):
+        if not isinstance(what, TaskProxy | OutputReference):
             self._recorder.problem(
                 f"{self._where} is latest({what!r:.60})", "give `latest` a task's result or a table, `io.table(...)`"
             )
             return None
-        if not self._belongs(what):
+        bound = self.bind(what)
+        if not isinstance(bound, dag.TaskOutput):
             return None
-        producer = self._recorder.calls[what._call.key]
-        output = producer.outputs.get(dag.RESULT)
-        if producer.manager is None or output is None or output.target is None or output.io is None:
+        producer = self._recorder.calls[bound.task]
+        output, manager = producer.outputs.get(bound.output), producer.managers.get(bound.output)
+        if manager is None or output is None or output.target is None or output.io is None:
             self._recorder.problem(
                 f"{self._where} is the latest of the task `{producer.key}`, which stores no table",
                 f"give `{producer.key}` an IoManager, or pass its result itself",
             )
             return None
-        self._recorder.tables[output.target] = producer.manager
+        self._recorder.tables[output.target] = manager
         return dag.Table(output.io, output.target)
 
     def _bind_table(self, manager: IoManager) -> dag.Binding | None:

@@ -62,8 +62,8 @@ def _check_output(call: Call, parameter: str, note: Annotation, task: str, outpu
         _refuse_without_output(call, parameter, producer)
     elif stored.type is not None:
         _check_value(call, parameter, note, stored.type, f"the result of `{task}`")
-    elif producer.manager is not None:
-        _check_read(call, parameter, note, producer.manager, f"the result of `{task}`")
+    elif (manager := producer.managers.get(output)) is not None:
+        _check_read(call, parameter, note, manager, f"the result of `{task}`")
 
 
 def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:

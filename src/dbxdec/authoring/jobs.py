@@ -48,8 +48,8 @@ class BuiltJob:
 
     dag: dag.Job
     tasks: Mapping[str, Task[..., Any]]
-    managers: Mapping[str, IoManager]
-    """The IoManager of each task that has one, by task key."""
+    managers: Mapping[tuple[str, str], IoManager]
+    """The IoManager of each output that has one, by the task's key and the output's name."""
     tables: Mapping[str, IoManager]
     """The tables given as inputs, by target."""
     problems: tuple[Problem, ...] = ()
@@ -108,7 +108,9 @@ class Job(Generic[P]):
         return BuiltJob(
             dag=assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__),
             tasks={key: call.task for key, call in calls.items() if isinstance(call, Call)},
-            managers={key: call.manager for key, call in calls.items() if call.manager is not None},
+            managers={
+                (key, output): manager for key, call in calls.items() for output, manager in call.managers.items()
+            },
             tables=recorder.tables,
             problems=tuple(recorder.problems),
         )

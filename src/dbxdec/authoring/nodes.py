@@ -28,7 +28,7 @@ class _Ordered(recording.Node):
     key: str
     where: SourceLocation
     outputs: Mapping[str, dag.Output] = field(default_factory=dict)
-    manager: IoManager | None = None
+    managers: Mapping[str, IoManager] = field(default_factory=dict)
     depends_on: list[dag.Dependency] = field(default_factory=list)
     settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, typehints
 from dbxdec.authoring.settings import plain
+from dbxdec.errors import listed
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Stored:
     """The outputs of one call. `problem` and `hint` say what is wrong; `nothing` why there are no outputs."""
 
     outputs: Mapping[str, dag.Output] = field(default_factory=dict)
-    manager: IoManager | None = None
+    managers: Mapping[str, IoManager] = field(default_factory=dict)
     problem: str | None = None
     hint: str | None = None
     nothing: str = ""
@@ -35,6 +36,8 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
     The job's `default` manager serves tasks whose result is neither None nor a small result.
     """
     note = typehints.of_parameter(task.fn, "return")
+    if task.options.outputs:
+        return _named(task.options.outputs, note, job, key)
     small = note.value_type if note else None
     returns_none = note is not None and note.is_none
     manager = task.options.io_manager or (None if small or returns_none else default)
@@ -53,27 +56,55 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
     )
 
 
-def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
-    name = type(manager).__name__
-    output = dag.Output(
+def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str, key: str) -> Stored:
+    outputs = {}
+    for name, manager in managers.items():
+        if not manager.is_table and manager.base_path is not None:
+            return Stored(
+                problem=f"the output `{name}` of the task `{key}` has an IoManager that is bound to no table",
+                hint='name one for each output: `outputs={"good": io.table("good"), "bad": io.table("bad")}`',
+            )
+        outputs[name] = _output(manager, job, key)
+    stored = Stored(outputs, managers)
+    if note is None or note.error or not note.type_names:
+        return stored
+    if note.type_names != ("dict",):
+        return replace(
+            stored,
+            problem=f"the task `{key}` has named outputs and returns `{note.text}`",
+            hint=f"return a dict with the keys {listed(list(managers))}",
+        )
+    problems = [_refusal(manager, note.element(), key) for manager in managers.values()]
+    problem, hint = next((found for found in problems if found), (None, None))
+    return replace(stored, problem=problem, hint=hint)
+
+
+def _output(manager: IoManager, job: str, key: str) -> dag.Output:
+    return dag.Output(
         io=io_reference(manager),
         target=manager.template(job, key),
         settings=plain(manager.settings()),
         shared=manager.shared,
     )
-    stored = Stored({dag.RESULT: output}, manager)
+
+
+def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
+    stored = Stored({dag.RESULT: _output(manager, job, key)}, {dag.RESULT: manager})
     if note is None or note.error:
         return stored
     if note.is_none:
         return replace(
             stored,
-            problem=f"the task `{key}` returns None, so its {name} has nothing to store",
+            problem=f"the task `{key}` returns None, so its {type(manager).__name__} has nothing to store",
             hint="annotate and return the result, or remove `io_manager=`",
         )
-    if manager.writes is not None and any(kind not in manager.writes for kind in note.type_names):
-        return replace(
-            stored,
-            problem=f"the task `{key}` returns `{note.text}`, which {name} can't store",
-            hint=f"it stores {', '.join(sorted(manager.writes))}",
-        )
-    return stored
+    problem, hint = _refusal(manager, note, key) or (None, None)
+    return replace(stored, problem=problem, hint=hint)
+
+
+def _refusal(manager: IoManager, note: Annotation, key: str) -> tuple[str, str] | None:
+    """What is wrong where the manager can't store what the annotation says, and what it stores."""
+    if manager.writes is None or all(kind in manager.writes for kind in note.type_names):
+        return None
+    problem = f"the task `{key}` returns `{note.text}`, which {type(manager).__name__} can't store"
+    return problem, f"it stores {', '.join(sorted(manager.writes))}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
+from dbxdec.errors import did_you_mean
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -53,14 +54,34 @@ class StateReference(TaskReference):
         return f"{{{{tasks.{self._call.key}.result_state}}}}"
 
 
+class OutputReference(TaskReference):
+    """One of a task's named outputs."""
+
+    def __init__(self, call: recording.Node, output: str) -> None:
+        super().__init__(call)
+        self._output = output
+
+    def describe(self) -> str:
+        return f"the output `{self._output}` of the task `{self._call.key}`"
+
+    @property
+    def uri(self) -> Any:
+        """Where the output is stored."""
+        return UriReference(self._call, self._output)
+
+
 class UriReference(TaskReference):
     """Where the task's result is stored."""
+
+    def __init__(self, call: recording.Node, output: str = dag.RESULT) -> None:
+        super().__init__(call)
+        self._output = output
 
     def describe(self) -> str:
         return f"the place of the result of the task `{self._call.key}`"
 
     def text(self) -> str | None:
-        output = self._call.outputs.get(dag.RESULT)
+        output = self._call.outputs.get(self._output)
         return output.target if output else None
 
 
@@ -88,6 +109,17 @@ class TaskProxy(_ProxyBase[R_co]):
         output = self._call.outputs.get(dag.RESULT)
         small = output is not None and output.type is not None
         return TaskValueReference(self._call, dag.RETURN_VALUE).text() if small else None
+
+    def __getitem__(self, name: object) -> Any:
+        """The output `name` of a task with `outputs=`."""
+        outputs = self._call.outputs
+        if not outputs or dag.RESULT in outputs:
+            return super().__getitem__(name)
+        if not isinstance(name, str) or name not in outputs:
+            hint = did_you_mean(str(name), outputs) or f"its outputs are {', '.join(outputs)}"
+            self._call.recorder.problem(f"the task `{self._call.key}` has no output {name!r}", hint)
+            name = next(iter(outputs))
+        return OutputReference(self._call, name)
 
     def value(self, key: str) -> Any:
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""

@@ -39,6 +39,7 @@ class TaskOptions:
 
     key: str | None = None
     io_manager: IoManager | None = None
+    outputs: Mapping[str, IoManager] = field(default_factory=dict)
     cluster: JobCluster | None = None
     environment: Environment | None = None
     run_if: str | None = None
@@ -72,21 +73,30 @@ class Task(Generic[P, R]):
         *,
         key: str | None = None,
         io_manager: IoManager | None = None,
+        outputs: Mapping[str, IoManager] | None = None,
         cluster: JobCluster | None = None,
         environment: Environment | None = None,
         depends_on: Iterable[TaskProxy[Any]] = (),
         run_if: str | None = None,
         **fields: Any,
     ) -> Task[P, R]:
-        """The same task with other settings; what is not given stays, and `depends_on` adds."""
+        """The same task with other settings; what is not given stays, and `depends_on` adds.
+
+        Another place of the result, or another kind of compute, takes the place of what there was.
+        """
+        _check_stores(io_manager, outputs)
+        before = self.options
+        places = (io_manager, outputs or {}) if io_manager or outputs else (before.io_manager, before.outputs)
+        compute = (cluster, environment) if cluster or environment else (before.cluster, before.environment)
         return Task(
             self.fn,
             replace(
                 self.options,
                 key=key or self.options.key,
-                io_manager=io_manager or self.options.io_manager,
-                cluster=cluster or self.options.cluster,
-                environment=environment or self.options.environment,
+                io_manager=places[0],
+                outputs=places[1],
+                cluster=compute[0],
+                environment=compute[1],
                 run_if=run_if or self.options.run_if,
                 depends_on=(*self.options.depends_on, *depends_on),
                 settings={**self.options.settings, **_settings(fields)},
@@ -104,6 +114,7 @@ def task(
     *,
     key: str | None = None,
     io_manager: IoManager | None = None,
+    outputs: Mapping[str, IoManager] | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     **fields: Unpack[TaskDict],
@@ -114,18 +125,23 @@ def task(
     *,
     key: str | None = None,
     io_manager: IoManager | None = None,
+    outputs: Mapping[str, IoManager] | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     **fields: Any,
 ) -> Any:
     """Make a task of a function. Keywords are dbxdec's own and every field of a Databricks task.
 
-    Raises AuthoringError, with the line, for anything but a plain function and for fields that dbxdec fills itself.
+    With `outputs={"good": io.table(...), "bad": io.table(...)}` the function returns a dict of the same keys, and the
+    task's result has an element for each: `x["good"]`. Raises AuthoringError, with the line, for anything but a plain
+    function and for fields that dbxdec fills itself.
     """
     run_if = fields.pop("run_if", None)
+    _check_stores(io_manager, outputs)
     options = TaskOptions(
         key=key,
         io_manager=io_manager,
+        outputs=dict(outputs or {}),
         cluster=cluster,
         environment=environment,
         run_if=str(plain(run_if)) if run_if is not None else None,
@@ -157,6 +173,24 @@ def _check_function(fn: object) -> None:
                 "return the result; run async code inside with `asyncio.run(...)`",
             )
         )
+
+
+def _check_stores(io_manager: object, outputs: Any) -> None:
+    where = recording.caller()
+    hint = "give an IoManager, such as PolarsDeltaIoManager(...)"
+    given = {"io_manager": io_manager} if io_manager is not None else {}
+    if outputs is not None and not isinstance(outputs, dict):
+        raise AuthoringError(Problem(f"`outputs` is {outputs!r:.60}", where, "give a dict of IoManagers by name"))
+    given |= {f"outputs[{name!r}]": manager for name, manager in (outputs or {}).items()}
+    problems = [
+        Problem(f"`{name}` is {value!r:.60}, not an IoManager", where, hint)
+        for name, value in given.items()
+        if not isinstance(value, IoManager)
+    ]
+    if io_manager is not None and outputs:
+        problems.append(Problem("a task has `io_manager` and `outputs`", where, "name all its outputs in `outputs`"))
+    if problems:
+        raise AuthoringError(problems)
 
 
 def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:

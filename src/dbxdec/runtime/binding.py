@@ -26,7 +26,7 @@ class Reader:
 
     job: dag.Job
     parameters: Mapping[str, Any]
-    managers: Mapping[str, IoManager]
+    managers: Mapping[tuple[str, str], IoManager]
     tables: Mapping[str, IoManager]
     writer: WriteId
     started: int
@@ -81,7 +81,7 @@ class Reader:
         try:
             if stored.type is None:
                 producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, task)
-                return self._read(self.managers[task], stored.target or "", note, parameter, producer)
+                return self._read(self.managers[task, output], stored.target or "", note, parameter, producer)
             missing = object()
             form = task_values.get(task, dag.RETURN_VALUE, missing)
             if form is missing:

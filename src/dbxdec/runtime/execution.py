@@ -20,7 +20,7 @@ from dbxdec.runtime import context
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.task_values import task_values
-from dbxdec.typehints import of_parameter
+from dbxdec.typehints import Annotation, of_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Execution:
     function: Callable[..., Any]
     reader: Reader
     receipt: Receipt
-    manager: base.IoManager | None
+    managers: Mapping[str, base.IoManager]
     run: context.RunContext
     variables: Mapping[str, str]
 
@@ -50,11 +50,11 @@ class Execution:
 
     def read(self) -> tuple[list[Any], dict[str, Any]]:
         """Preflight of the target, then the function's arguments. Raises RunError before anything has been changed."""
-        managers = [*self.reader.managers.values(), *self.reader.tables.values()]
+        managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
             manager.setup()
-        if self.manager is not None:
-            self.manager.preflight(self._output())
+        for name, manager in self.managers.items():
+            manager.preflight(self._output(name))
         return self.reader.arguments(self.task, self.function)
 
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
@@ -72,43 +72,67 @@ class Execution:
 
     def store(self, result: Any) -> None:
         """Keep `result` through the task's IoManager, or as a task value."""
-        output = self.task.outputs.get(dag.RESULT)
-        if output is None:
+        outputs = self.task.outputs
+        if not outputs:
             if result is not None:
                 log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
-        elif self.manager is not None:
-            self._write(self.manager, result)
-        elif output.type is not None:
-            try:
-                form = output.type.to_json(result)
-            except TypeError as error:
-                raise RunError(
-                    f"the task `{self.task.key}` returned what its annotation does not say: {error}",
-                    hint="correct the annotation or the result",
-                ) from None
-            task_values.set(dag.RETURN_VALUE, form)
-            log.info("write %s: task value %s", self.task.key, json.dumps(form, ensure_ascii=False)[:200])
+        elif dag.RESULT not in outputs:
+            self._write_named(result)
+        elif dag.RESULT in self.managers:
+            self._write(dag.RESULT, result, of_parameter(self.function, "return"))
+        else:
+            self._set_task_value(result)
 
-    def _write(self, manager: base.IoManager, result: Any) -> None:
-        began = time.perf_counter()
-        context = self._output()
+    def _set_task_value(self, result: Any) -> None:
+        kind = self.task.outputs[dag.RESULT].type
+        if kind is None:
+            raise ManifestError(f"the result of the task `{self.task.key}` has neither an IoManager nor a type")
+        try:
+            form = kind.to_json(result)
+        except TypeError as error:
+            raise RunError(
+                f"the task `{self.task.key}` returned what its annotation does not say: {error}",
+                hint="correct the annotation or the result",
+            ) from None
+        task_values.set(dag.RETURN_VALUE, form)
+        log.info("write %s: task value %s", self.task.key, json.dumps(form, ensure_ascii=False)[:200])
+
+    def _write_named(self, result: Any) -> None:
+        """Store a dict with exactly the keys of the task's outputs; nothing is written where it has others."""
+        names = set(self.managers)
+        given = set(result) if isinstance(result, dict) else None
+        if given != names:
+            got = f"a {type(result).__name__}" if given is None else f"a dict with the keys {sorted(map(str, given))}"
+            raise RunError(
+                f"the task `{self.task.key}` returned {got}, and its outputs are {listed(sorted(names))}",
+                hint="return a dict with exactly these keys; a value may be None where its annotation says so",
+            )
         note = of_parameter(self.function, "return")
+        for name in self.managers:
+            self._write(name, result[name], note.element() if note else None)
+
+    def _write(self, name: str, result: Any, note: Annotation | None) -> None:
+        began = time.perf_counter()
+        context = self._output(name)
         if result is None and note and not note.error and not note.optional and note.type_names:
             raise RunError(
                 f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
-        written = manager.write(context, result)
+        written = self.managers[name].write(context, result)
         facts = [context.uri]
         if written is not None:
             facts += [f"version {written.version}"] if written.version is not None else []
             facts += [f"{written.rows:,} rows"] if written.rows is not None else []
             facts += [written.note] if written.note else []
-        log.info("write %s: %s (%.2f s)", self.task.key, ", ".join(facts), time.perf_counter() - began)
+        title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
+        log.info("write %s: %s (%.2f s)", title, ", ".join(facts), time.perf_counter() - began)
 
-    def _output(self) -> OutputContext:
-        target = self.task.outputs[dag.RESULT].target
+    def _output(self, name: str) -> OutputContext:
+        target = self.task.outputs[name].target
         note = of_parameter(self.function, "return")
+        if note and name != dag.RESULT:
+            note = note.element()
         return OutputContext(
             variables.resolve(target, self.variables) if target else "",
             self.receipt,
@@ -133,12 +157,14 @@ def prepare(argv: Sequence[str]) -> Execution:
     with variables.using(arguments.variables):
         built = _build(job)
     _check_same(task, built)
-    producers = {leaf.task for b in task.inputs.values() for leaf in dag.flatten(b) if isinstance(leaf, dag.TaskOutput)}
-    tables = {leaf.target for b in task.inputs.values() for leaf in dag.flatten(b) if isinstance(leaf, dag.Table)}
+    own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
+    leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
+    producers = {(leaf.task, leaf.output) for leaf in leaves if isinstance(leaf, dag.TaskOutput)}
+    tables = {leaf.target for leaf in leaves if isinstance(leaf, dag.Table)}
     reader = Reader(
         job=job,
         parameters=values,
-        managers={key: manager for key, manager in built.managers.items() if key in producers | {task.key}},
+        managers={key: manager for key, manager in built.managers.items() if key in producers},
         tables={target: manager for target, manager in built.tables.items() if target in tables},
         writer=identity,
         started=arguments.started,
@@ -154,9 +180,7 @@ def prepare(argv: Sequence[str]) -> Execution:
         started=started,
         parameters=values,
     )
-    return Execution(
-        task, built.tasks[task.key].fn, reader, receipt, built.managers.get(task.key), run, arguments.variables
-    )
+    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
 
 
 def _check_build(manifest: Manifest, arguments: protocol.RunArguments) -> None:
