@@ -1,0 +1,111 @@
+"""The resources file: the same document to every parser, written at once, left alone when equal."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbxdec.codegen import render, write_if_changed
+
+NASTY = [
+    *"on No y true null ~ 012 0o7 0x1f 1e3 1_000 12:30 1.5 .5 -1 +1 = << 2024-01-02 2024-01-02T03:04:05Z .inf .NaN".split(),
+    *"nan inf #a ? [a] {a} {{job.run_id}} ${var.x} @a `a` %a &a *a !a | > 0b1 1__0 ._1 e3 _ N 1e+3 0.1.2 ü=ß".split(),
+    *["", " ", "a: b", "a #b", "- a", "'", '"', "a\nb", "a\tb", "\u2028", "\x85", "a ", " a", "<dbxdec:none>"],
+]
+# Whatever YAML 1.1 or the core schema of YAML 1.2 reads as anything but text where it stands without quotes.
+NOT_TEXT = re.compile(
+    r"(~|null|Null|NULL|y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
+    r"|[-+]?[0-9][0-9_:.eE+-]*|[-+]?\.[0-9_]+([eE][-+]?[0-9]+)?|0[obx][0-9a-fA-F_]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    r"|=|<<)?"
+)
+DOCUMENTS = st.recursive(
+    st.one_of(st.sampled_from(NASTY), st.text(max_size=8), st.integers(), st.booleans(), st.none()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.sampled_from(NASTY), st.text(max_size=6)), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+RESOURCES = PurePosixPath("resources/dbxdec.yml")
+
+
+def rendered(jobs: Any, path: PurePosixPath = RESOURCES) -> str:
+    return render(jobs, package="my.shop", build_id="b" * 64, path=path, wheel="../dist/x.whl").decode()
+
+
+@given(jobs=st.dictionaries(st.sampled_from(["b", "a", "on"]), st.dictionaries(st.sampled_from(NASTY), DOCUMENTS)))
+def test_yaml_reads_back_as_what_was_written(jobs: Any) -> None:
+    """Any document comes back equal from a YAML 1.1 parser, whatever its texts look like."""
+    assert yaml.safe_load(rendered(jobs))["resources"]["jobs"] == jobs
+
+
+@given(texts=st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=8)), max_size=20))
+def test_no_text_stands_without_quotes_where_a_parser_could_read_something_else(texts: list[str]) -> None:
+    """A text that any YAML version takes for a number, a boolean, a time or null is quoted."""
+    for event in yaml.parse(rendered({"job": {"texts": texts}})):
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value != "true":
+            assert not NOT_TEXT.fullmatch(event.value), event.value
+
+
+def test_the_file_names_the_wheel_as_an_artifact_and_the_build(tmp_path: Path) -> None:
+    """The wheel is an artifact with dynamic_version; the header names package and build; jobs are sorted."""
+    text = rendered({"b": {"name": "b"}, "a": {"name": "a"}})
+    assert "b" * 64 in text.splitlines()[0]
+    document = yaml.safe_load(text)
+    assert document["artifacts"] == {
+        "my_shop": {"type": "whl", "files": [{"source": "../dist/x.whl"}], "dynamic_version": True}
+    }
+    assert list(document["resources"]["jobs"]) == ["a", "b"]
+
+
+def test_equal_parts_are_written_out(tmp_path: Path) -> None:
+    """No anchors and aliases: each job can be read by itself."""
+    shared = {"team": "ops"}
+    assert not re.search(r"[&*]id\d", rendered({"a": {"tags": shared}, "b": {"tags": shared}}))
+
+
+def test_json_when_the_path_says_so() -> None:
+    """A path that ends in .json gives JSON of the same document."""
+    jobs = {"a": {"name": "ü", "n": 1}}
+    found = json.loads(rendered(jobs, PurePosixPath("x/jobs.json")))
+    assert found["resources"] == {"jobs": jobs}
+
+
+class TestWriting:
+    def test_it_makes_folders_and_a_plain_file(self, tmp_path: Path) -> None:
+        """The file is made with its folders, readable by all, and nothing else is left beside it."""
+        path = tmp_path / "a" / "b" / "x.yml"
+        assert write_if_changed(path, b"1")
+        assert path.read_bytes() == b"1"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_an_equal_file_is_left_alone(self, tmp_path: Path) -> None:
+        """Writing what is there already touches nothing; writing something else replaces it."""
+        path = tmp_path / "x.yml"
+        write_if_changed(path, b"1")
+        before = path.stat()
+        assert not write_if_changed(path, b"1")
+        assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert write_if_changed(path, b"2")
+
+    def test_a_failure_leaves_what_was_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the file can't be replaced, the old one stays and no partial one."""
+        path = tmp_path / "x.yml"
+        write_if_changed(path, b"1")
+
+        def fail(*_: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr("os.replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            write_if_changed(path, b"2")
+        assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"1"]
