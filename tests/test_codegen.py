@@ -276,7 +276,9 @@ class TestRefused:
     def test_all_mistakes_of_all_jobs_come_at_once(self) -> None:
         """Each mistake is one problem."""
 
-        @job(key="a", descripton="x", tags={"a": 1, "b": 2})
+        wrong: dict[str, Any] = {"descripton": "x", "tags": {"a": 1, "b": 2}}
+
+        @job(key="a", **wrong)
         def one() -> None:
             first.override(max_retris=1, timeout_seconds="x")()
 
