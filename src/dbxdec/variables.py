@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import RunError
 
@@ -23,7 +23,16 @@ _TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}"
 _current: Mapping[str, str] = {}
 
 
-class BundleVariable:
+if TYPE_CHECKING:
+    # For a type checker a variable fits wherever its value would: as any argument of a task, and in settings.
+    class _Anything(Any):  # type: ignore[misc]
+        pass
+
+else:
+    _Anything = object
+
+
+class BundleVariable(_Anything):
     """Text that holds at least one bundle reference; `/` and f-strings make longer ones."""
 
     __slots__ = ("template",)
