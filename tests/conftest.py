@@ -51,6 +51,15 @@ def uv() -> list[str]:
     return [sys.executable, "-m", "uv"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip by name what can't run here; the summary shows it."""
+    if shutil.which("databricks") is None:
+        skip = pytest.mark.skip(reason="databricks_cli: the command `databricks` is not on PATH")
+        for item in items:
+            if item.get_closest_marker("databricks_cli"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all worker processes of this run share."""

@@ -5,8 +5,18 @@ from __future__ import annotations
 import sys
 
 
+def _is_fresh() -> bool:
+    """Whether `dbxdec bundle` has nothing to do; asked before anything of third parties is imported."""
+    from dbxdec import freshness
+
+    root = freshness.project_root(".")
+    return root is not None and freshness.stale(root)[1] is None
+
+
 def main() -> None:
     """The console script `dbxdec`."""
+    if sys.argv[1:] == ["bundle"] and _is_fresh():
+        return  # the bundle's CLI asks this at every command, shell completion included
     try:
         import click  # noqa: F401
         import rich  # noqa: F401

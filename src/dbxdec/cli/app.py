@@ -11,7 +11,10 @@ import dbxdec
 from dbxdec.errors import DbxdecError, did_you_mean
 
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
-_COMMANDS = {"run": "Run a job of an installed pipeline on this machine."}
+_COMMANDS = {
+    "bundle": "Bring the wheel and the resources that a bundle deploys up to date.",
+    "run": "Run a job of an installed pipeline on this machine.",
+}
 
 FAILED = 1
 """Exit code: the user's pipeline failed."""

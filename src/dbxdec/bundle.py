@@ -1,0 +1,124 @@
+"""The jobs of a project for a bundle: through a wheel that is built when anything it depends on has changed.
+
+In `databricks.yml`, with `resources = false` under [tool.dbxdec]:
+
+    python:
+      resources: ["dbxdec.bundle:load_resources"]
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, cast
+
+from dbxdec import config, freshness
+from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
+
+if TYPE_CHECKING:
+    from databricks.bundles.core import Bundle, Location, Resources
+    from databricks.bundles.jobs import JobDict
+
+    from dbxdec.manifest import Manifest
+
+
+def load_resources(
+    bundle: Bundle | None = None,  # noqa: ARG001  # what the protocol gives: nothing here depends on the target
+    project: str | os.PathLike[str] = ".",
+) -> Resources:
+    """The jobs of `project`, a folder of the bundle, with paths relative to the bundle's root.
+
+    Builds the wheel first where it is not up to date. Whatever is wrong becomes a diagnostic of the bundle. A bundle
+    whose project is in a folder calls it in its `resources/__init__.py`: `load_resources(bundle, "my_project")`.
+    """
+    from databricks.bundles.core import Resources
+
+    found = Resources()  # type: ignore[no-untyped-call]
+    try:
+        _add_jobs(found, Path.cwd().resolve(), project)
+    except DbxdecError as error:
+        for problem in error.problems:
+            found.add_diagnostic_error(problem.message, detail=problem.hint, location=_location(problem.where, Path()))
+    return found
+
+
+def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str]) -> None:
+    from databricks.bundles.jobs import Job
+
+    from dbxdec.codegen import build_jobs
+    from dbxdec.codegen.paths import relocate
+    from dbxdec.rebuild import find_project, up_to_date
+    from dbxdec.wheels import read_wheel
+
+    root = find_project(top / project)
+    if not root.is_relative_to(top):
+        raise ConfigError(
+            f"the project's root, {root}, is not inside the bundle's, {top}",
+            hint="Python resources can't name files outside of their bundle: put databricks.yml beside pyproject.toml",
+        )
+    record = up_to_date(root, say=_to_stderr)
+    settings = config.load(root / "pyproject.toml")
+    manifest = read_wheel(root / record.wheel).manifest
+    definitions = build_jobs(manifest, wheel=record.wheel, extra_libraries=settings.extra_libraries)
+    for job in manifest.jobs:
+        definition = relocate(definitions[job.key], root.relative_to(top).as_posix())
+        found.add_job(
+            job.key, Job.from_dict(cast("JobDict", definition)), location=_location(job.source, root.relative_to(top))
+        )
+    if settings.resources is not None:
+        found.add_diagnostic_warning(
+            f"dbxdec writes the jobs to {settings.resources} too: a bundle that includes it has each job twice",
+            detail=f"write `resources = false` under [{config.TABLE}] in pyproject.toml",
+        )
+
+
+def _location(where: SourceLocation | str | None, folder: Path) -> Location | None:
+    from databricks.bundles.core import Location
+
+    if isinstance(where, SourceLocation):
+        return Location(file=str(folder / where.path), line=max(where.line, 1))
+    return None
+
+
+def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
+    """The content of the resources file `target` for a finished wheel, from the manifest inside it.
+
+    Paths in the jobs start at the project that `folder` is in, and `folder` itself where there is none. Raises
+    ManifestError for a wheel without manifest, and CodegenError for jobs that the platform would not take.
+    """
+    from dbxdec.codegen import build_jobs, render
+    from dbxdec.codegen.paths import relocate
+    from dbxdec.wheels import read_wheel
+
+    manifest = read_wheel(wheel).manifest
+    project = freshness.project_root(str(folder))
+    root = Path(project) if project else folder.resolve()
+    definitions = build_jobs(manifest, wheel=_relative(wheel, root), extra_libraries=_extra_libraries(manifest, root))
+    prefix = _relative(root, target.parent)
+    return render(
+        {key: relocate(definition, prefix) for key, definition in definitions.items()},
+        package=manifest.project,
+        build_id=manifest.build_id,
+        path=target,
+        wheel=_relative(wheel, target.parent),
+    )
+
+
+def _extra_libraries(manifest: Manifest, root: Path) -> tuple[str, ...]:
+    """`extra-libraries` of the project that the wheel is of, where `root` is that project."""
+    path = root / "pyproject.toml"
+    if not path.is_file():
+        return ()
+    settings = config.load(path)
+    named = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {}).get("name")
+    return settings.extra_libraries if named == manifest.project else ()
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return PurePath(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def _to_stderr(text: str) -> None:
+    print(f"dbxdec: {text.removeprefix('dbxdec: ')}", file=sys.stderr)

@@ -1,0 +1,79 @@
+"""`dbxdec bundle`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dbxdec import freshness
+from dbxdec.cli.app import FAILED
+
+
+@click.command("bundle")
+@click.option("--force", is_flag=True, help="Build even when nothing has changed.")
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Make the resources for this finished wheel, and build nothing.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --wheel: the resources file; .json for JSON. Without it, YAML is printed.",
+)
+def command(force: bool, wheel: Path | None, output: Path | None) -> None:
+    """Bring the wheel and the resources of the project in this folder up to date.
+
+    Builds the wheel when anything that it depends on has changed, and is silent otherwise. Meant for databricks.yml,
+    where the bundle's CLI runs it before it reads the resources:
+
+    \b
+      experimental:
+        scripts:
+          preinit: dbxdec bundle
+
+    The exit code is 1 when the build fails, which leaves neither wheel nor resources, and 2 for a project or an
+    option that is wrong.
+    """
+    if wheel is not None:
+        if force:
+            raise click.UsageError("--force builds, and --wheel builds nothing: choose one")
+        _from_wheel(wheel, output)
+        return
+    if output is not None:
+        raise click.UsageError(
+            "--output goes with --wheel; where a build writes the resources says `resources` under [tool.dbxdec]"
+        )
+    root = freshness.project_root(".")
+    if not force and root is not None and freshness.stale(root)[1] is None:
+        return
+    _build(force)
+
+
+def _build(force: bool) -> None:
+    from dbxdec.rebuild import BuildError, find_project, up_to_date
+
+    try:
+        up_to_date(find_project(Path.cwd()), say=_say, force=force)
+    except BuildError as error:
+        _say(str(error))
+        raise SystemExit(FAILED) from None
+
+
+def _from_wheel(wheel: Path, output: Path | None) -> None:
+    from dbxdec.bundle import resources_of_wheel
+    from dbxdec.codegen import write_if_changed
+
+    if output is None:
+        sys.stdout.buffer.write(resources_of_wheel(wheel, Path.cwd() / "resources.yml", Path.cwd()))
+        return
+    if output.suffix not in (".yml", ".yaml", ".json"):
+        raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")
+    write_if_changed(output, resources_of_wheel(wheel, output, Path.cwd()))
+
+
+def _say(text: str) -> None:
+    click.echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)

@@ -1,0 +1,111 @@
+"""Builds the wheel of the tree in the working directory by hatchling, and says what the wheel was made from.
+
+A program of its own, `python -m hatch_dbxdec.tree REPORT`: whoever waits for it imports no hatchling, and what the
+plugins of a project do to an interpreter ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import hatchling
+from hatchling.builders.wheel import WheelBuilder
+
+
+def main() -> None:
+    """Build, and write the report to the path in the first argument."""
+    report = Path(sys.argv[1])
+    try:
+        found = _build(os.getcwd())
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not Path(last).is_relative_to(Path(hatchling.__file__).parent):
+            raise  # of a plugin or hook of the project: its author needs the whole of it
+        print(f"hatchling: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    report.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _build(root: str) -> dict[str, Any]:
+    builder = WheelBuilder(root)
+    if "dbxdec" not in builder.config.hook_config:
+        return {"has_hook": False}
+    (wheel,) = builder.build(versions=["standard"])
+    read = _read(builder)
+    return {
+        "has_hook": True,
+        "wheel": wheel,
+        **(_scope(builder, read) if _is_plain(builder) else {"only": None, "unwatched": []}),
+        "outside": sorted(_outside(builder, read)),
+    }
+
+
+def _is_plain(builder: WheelBuilder) -> bool:
+    """Whether nothing but hatchling and dbxdec have a say: plugins may read anything in the tree."""
+    metadata = builder.metadata
+    return (
+        set(builder.config.hook_config) == {"dbxdec"}
+        and not metadata.hatch.metadata.hook_config
+        and ("version" not in metadata.dynamic or metadata.hatch.version.source_name == "regex")
+    )
+
+
+def _read(builder: WheelBuilder) -> list[str]:
+    """All files and folders that the project's settings name, or that are in the wheel."""
+    config, core = builder.config, builder.metadata.core
+    named = [*config.only_include, *config.force_include, *config.shared_data, *config.shared_scripts]
+    named += [*config.extra_metadata, *getattr(config, "sbom_files", ())]  # sbom_files is of hatchling 1.28
+    patterns = core.config.get("license-files")
+    named += [pattern for pattern in (patterns if isinstance(patterns, list) else ()) if "/" in pattern]
+    named += [core.readme_path, _version_file(builder)]
+    shipped = [file.path for file in builder.recurse_included_files()]
+    return [*shipped, *(os.path.normpath(os.path.join(builder.root, path)) for path in named if path)]
+
+
+def _scope(builder: WheelBuilder, read: list[str]) -> dict[str, Any]:
+    """Folders at the root that hatchling looks into, where it is told so; else those that git's rules leave out."""
+    config = builder.config
+    needed = {os.path.relpath(path, builder.root).partition(os.sep)[0] for path in read}
+    if any({"packages", "only-include"} & set(table) for table in (config.target_config, config.build_config)):
+        # `*/LICENSE`, or the root itself: anything could be meant.
+        return {"only": None if any("*" in name or name == "." for name in needed) else sorted(needed), "unwatched": []}
+    folders = {entry.name for entry in os.scandir(builder.root) if entry.is_dir()} - needed
+    if config.artifact_spec is not None:  # takes in what is ignored
+        return {"only": None, "unwatched": []}
+    return {"only": None, "unwatched": sorted(name for name in folders if config.path_is_excluded(f"{name}/"))}
+
+
+def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
+    """Files and folders beyond the root that this wheel depends on."""
+    root = builder.root
+    rules = [path for paths in builder.config.vcs_exclusion_files.values() for path in paths]
+    git = _git_state(root) if "version" in builder.metadata.dynamic else []
+    return {path for path in map(os.path.normpath, [*read, *rules]) if not Path(path).is_relative_to(root)} | set(git)
+
+
+def _version_file(builder: WheelBuilder) -> str:
+    metadata = builder.metadata
+    path = metadata.hatch.version.config.get("path") if "version" in metadata.dynamic else None
+    return path if isinstance(path, str) else ""
+
+
+def _git_state(root: str) -> list[str]:
+    """What changes when a commit, a tag or another branch does: a version may be taken from them."""
+    for folder in (Path(root), *Path(root).parents):
+        git = folder / ".git"
+        if git.is_file():  # a worktree or a submodule
+            git = folder / git.read_text(encoding="utf-8").partition(":")[2].strip()
+        if git.is_dir():
+            common = git / "commondir"
+            shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
+            return [str(git / "HEAD"), str(git / "logs" / "HEAD"), str(shared / "packed-refs"), str(shared / "refs")]
+    return []
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Stand-ins against the packages that pipelines really import, absent and present."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, uv
+from projects import Project, shop
+
+SALES = "src/shop/pipelines/sales.py"
+
+# As pipelines use them at import; none of these packages is in the tests' environment.
+USES = {
+    "pydantic": """
+        from pydantic import BaseModel, Field
+
+        class Row(BaseModel):
+            id: int = Field(ge=0)
+            names: list[str] = Field(default_factory=list)
+    """,
+    "pandera": """
+        import pandera.polars as pa
+        from pandera.typing.polars import DataFrame, Series
+
+        class Rows(pa.DataFrameModel):
+            id: Series[int] = pa.Field(ge=0, coerce=True)
+
+        Checked = DataFrame[Rows]
+    """,
+    "google": """
+        from google.auth import credentials
+        from google.cloud import bigquery, storage
+
+        client = storage.Client(project="p")
+        schema = [bigquery.SchemaField("id", "INT64")]
+
+        class Mine(credentials.Credentials):
+            pass
+    """,
+    "pyspark": """
+        from pyspark.sql import Column, DataFrame, SparkSession, functions as F, types as T
+        from pyspark.sql.window import Window
+
+        SCHEMA = T.StructType([T.StructField("id", T.LongType()), T.StructField("day", T.DateType())])
+        LATEST = F.row_number().over(Window.partitionBy("id").orderBy(F.col("day").desc()))
+        TOTAL = F.col("a") + F.lit(1)
+
+        def clean(frame: DataFrame, column: "Column | str") -> DataFrame:
+            return frame.where(F.col("id") > 3)
+    """,
+    "databricks": """
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.service.jobs import Task as PlatformTask
+
+        def owner(client: WorkspaceClient) -> PlatformTask | None: ...
+    """,
+    "an in-house package": """
+        from acme_lake import ops, readers
+        from acme_lake.readers import Reader as Base
+
+        ops.configure(region="eu")
+        DEFAULT = readers.REGISTRY["eu"].open(path="x", retries=3)
+
+        class Reader(Base, strict=True):
+            kind = readers.Kind.FAST
+    """,
+}
+
+REFUSED = {
+    "tenacity": (
+        "from tenacity import retry, stop_after_attempt\n\n\n@retry(stop=stop_after_attempt(3))\ndef helper(): ...\n",
+        "`helper`",
+    ),
+    "pydantic": (
+        "from pydantic import BaseModel\n\n\nclass Row(BaseModel):\n    x: int = 1\n\n\nrow = Row(x=3)\n",
+        "`Row`",
+    ),
+    "pyspark": ("from pyspark.sql import functions as F\n\nBIG = F.col('x') > 3\n", "is compared"),
+    "packaging of its own version": ("import pandera\n\nNEW = pandera.__version__ > '0.20'\n", "is compared"),
+}
+
+
+def indented(code: str) -> str:
+    import textwrap
+
+    return textwrap.dedent(code).strip() + "\n"
+
+
+def with_code(root: Path, code: str) -> Project:
+    project = shop(root)
+    project.edit(SALES, "import polars as pl\n", "import polars as pl\n" + indented(code))
+    return project
+
+
+@pytest.mark.parametrize("code", USES.values(), ids=USES.keys())
+def test_common_uses_of_absent_packages_build(tmp_path: Path, code: str) -> None:
+    """Models, schemas, annotations, clients and expressions of absent packages do not stop the build."""
+    result = with_code(tmp_path / "repository", code).build()
+    assert result.code == 0, result.output
+    assert "stood in for" in result.output
+
+
+@pytest.mark.parametrize(("code", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_uses_that_need_the_real_thing_are_refused(tmp_path: Path, code: str, said: str) -> None:
+    """Decorators, instances and comparisons of absent packages fail at their line, and name the ways out."""
+    project = with_code(tmp_path / "repository", code)
+    result = project.build()
+    assert result.code == 1
+    assert said in result.output
+    assert f"{SALES}:" in result.output
+    assert "require-runtime-dependencies" in result.output
+    assert project.wheels == []
+
+
+def test_the_manifest_is_the_same_with_the_real_packages(tmp_path: Path) -> None:
+    """Building with pydantic and google-auth installed gives the very bytes that building without them gives."""
+    code = (
+        indented(USES["pydantic"])
+        + "from google.auth import credentials\n\n\nclass Mine(credentials.Credentials): ...\n"
+    )
+    project = with_code(tmp_path / "repository", code)
+    assert project.build().code == 0
+    absent = project.wheel.read_bytes()
+    site = tmp_path / "site"
+    command = [
+        *uv(),
+        "pip",
+        "install",
+        "-q",
+        "--target",
+        site,
+        "-c",
+        ROOT / "constraints.txt",
+        "pydantic",
+        "google-auth",
+    ]
+    subprocess.run(list(map(str, command)), check=True)
+    result = Project(project.root, {"PYTHONPATH": str(site)}).build()
+    assert result.code == 0, result.output
+    assert "stood in for" not in result.output
+    assert project.wheel.read_bytes() == absent
