@@ -8,7 +8,7 @@ import math
 from collections import namedtuple
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, StrEnum
-from pathlib import PurePosixPath
+from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -220,7 +220,7 @@ def local_enum() -> Enum:
         (1j, "`complex`"),
         (bytearray(b"x"), "`bytearray`"),
         (dt.time(1), "`datetime.time`"),
-        (PurePosixPath("a"), "`pathlib.PurePosixPath`"),
+        (Fraction(1, 2), "`fractions.Fraction`"),
         (Point(1, 2), "`test_literals.Point`"),
         (Odd("x"), "`test_literals.Odd`"),
         (int, "`type`"),
