@@ -28,7 +28,8 @@ def files_of(root: Path, modules: dict[str, str]) -> list[ShippedFile]:
 
 def run(root: Path, code: str, **options: Any) -> Any:
     """Discover one module of pipelines: `code` between the imports and a job."""
-    text = PREAMBLE + textwrap.dedent(code) + JOB
+    preamble = options.pop("preamble", PREAMBLE)
+    text = preamble + textwrap.dedent(code) + JOB
     return discover(
         files_of(root, {"p/pipelines/m.py": text}), project="p", version="1", pipelines=["p.pipelines"], **options
     )
@@ -47,6 +48,10 @@ ACCEPTED = {
     "subscripts": "from acme import Table\nrows = Table['id']",
     "unions": "import typing as t\nfrom acme import A, B\nx = A | None\ny = t.Optional[B]\nz = t.Union[A, B, int]",
     "evaluated annotations": "import typing as t, acme\ndef f(x: acme.Frame) -> acme.Frame: ...\nt.get_type_hints(f)",
+    "annotations of tasks": (
+        "from acme import Frame\n@task\ndef first(x: Frame | None, y: list[Frame]) -> Frame: ...\n"
+        "@task\ndef second(x: 'Frame', y: int | Frame = 3) -> 'dict[str, Frame]': ...\n"
+    ),
     "two base classes": "from acme import A, B\nclass Both(A, B):\n    pass",
     "the same base twice removed": "from acme import A\nclass One(A):\n    pass\nclass Two(One, A):\n    pass",
     "class keywords": "from acme import Model\nclass Row(Model, frozen=True):\n    x: int = 1",
@@ -92,6 +97,50 @@ def test_what_a_module_may_do_with_what_is_absent(tmp_path: Path, code: str) -> 
     assert set(found.jobs) == {"nightly"}
     assert found.stand_ins == (("acme",) if "acme" in code and "TYPE_CHECKING" not in code else ())
     assert not list(tmp_path.rglob("left_behind.txt"))
+
+
+@pytest.mark.parametrize("future", [True, False], ids=["as text", "evaluated"])
+def test_annotations_of_absent_types_decide_as_those_of_present_ones(tmp_path: Path, future: bool) -> None:
+    """Frames of an absent library are stored, read and checked by their annotations, evaluated at import or not."""
+    code = """
+        from acme import Frame, Lazy
+        from dbxdec import IoManager
+
+        class Shelf(IoManager):
+            base_path = "lake"
+            reads = writes = frozenset({"acme.Frame", "acme.Lazy"})
+
+            def read(self, context): ...
+
+            def write(self, context, value): ...
+
+        shelf = Shelf()
+
+        @task(io_manager=shelf)
+        def extract() -> Frame: ...
+
+        @task(outputs={"a": shelf.table("a")})
+        def split(frame: Lazy, both: list[Frame], maybe: Frame | None, other: Frame | Lazy) -> dict[str, Frame]: ...
+
+        @task
+        def wrong(frame: int) -> None: ...
+
+        @job
+        def frames() -> None:
+            found = extract()
+            split(found, [found], found, other=found)
+    """
+    preamble = PREAMBLE if future else PREAMBLE.replace("from __future__ import annotations\n", "")
+    found = run(
+        tmp_path, code.replace("        @task\n        def wrong(frame: int) -> None: ...\n", ""), preamble=preamble
+    )
+    assert set(found.jobs) == {"frames", "nightly"}
+    text = refused(
+        tmp_path / "wrong",
+        code.replace("split(found, [found]", "wrong(found)\n            split(found, [found]"),
+        preamble=preamble,
+    )
+    assert "`frame` of the task `wrong` is annotated `int`, which Shelf can't give" in text
 
 
 @pytest.mark.parametrize(("code", "said"), REFUSED.values(), ids=REFUSED.keys())

@@ -6,6 +6,7 @@ The build hook is a thin caller of this; whatever can fail does so in `build`, b
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ import dbxdec
 from dbxdec import codegen, manifest, protocol
 from dbxdec.codegen.paths import relocate
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
-from dbxdec.errors import DbxdecError, ManifestError, Problem
-from dbxdec.wheels import read_wheel
+from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
+from dbxdec.wheels import DATA, data_digest, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from dbxdec.config import Config
     from dbxdec.manifest import Manifest
 
-__all__ = ["Build", "ShippedFile", "build", "discard", "resources_content", "verify"]
+__all__ = ["Build", "ShippedFile", "build", "discard", "drop_orphan", "resources_content", "verify", "write_resources"]
 
 # Only finalize knows the wheel's real name; rendering before shows every other mistake while nothing exists yet.
 _PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
-_WHEEL_IN_RESOURCES = re.compile(rb"[\w./+-]+\.whl")
+# The first thing in a resources file: the artifact, which is the wheel of the project (`codegen.render`).
+_ARTIFACT = re.compile(r'\s*(?:# Made by dbxdec|\{\s*"artifacts")')
+_SOURCE = re.compile(r'"?\bsource"?: *(?P<path>"(?:[^"\\]|\\.)*"|[^"\s]+)')
+_DBXDEC = re.compile(r"(?:.*/)?dbxdec(?=$|[-\[ <>=!~;@(])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,19 @@ class Build:
     discovered: Discovered
 
 
-def build(files: Sequence[ShippedFile], *, project: str, version: str, config: Config) -> Build:
-    """Discover the pipelines among `files`, the wheel's content, and make the manifest.
+def build(
+    files: Sequence[ShippedFile], *, project: str, version: str, config: Config, data: Sequence[ShippedFile] = ()
+) -> Build:
+    """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
 
-    Raises DbxdecError with every mistake, of the pipelines or of the job definitions they make.
+    `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
+    with every mistake, of the pipelines or of the job definitions they make.
     """
+    if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
+        raise ConfigError(
+            f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
+            hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
+        )
     discovered = discover(
         files,
         project=project,
@@ -56,7 +68,12 @@ def build(files: Sequence[ShippedFile], *, project: str, version: str, config: C
         timeout=config.timeout,
         environment=config.discovery_env,
     )
-    payload = tuple(sorted((file.path, _sha256(file.origin)) for file in files))
+    payload = tuple(
+        sorted(
+            [*((file.path, _sha256(file.origin)) for file in files)]
+            + [(f"{DATA}/{file.path}", data_digest(file.path, Path(file.origin).read_bytes())) for file in data]
+        )
+    )
     made = manifest.Manifest(
         project=project,
         version=version,
@@ -64,9 +81,12 @@ def build(files: Sequence[ShippedFile], *, project: str, version: str, config: C
         generator=f"dbxdec {dbxdec.__version__}",
         raw_jobs=discovered.jobs,
     )
+    content = manifest.encode(made)
+    # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
+    made = manifest.decode(content, manifest.PATH)
     if config.resources is not None:
         resources_content(made, Path(config.resources), Path(_PLACEHOLDER), config.extra_libraries)
-    return Build(made, manifest.encode(made), payload, discovered)
+    return Build(made, content, payload, discovered)
 
 
 def resources_content(made: Manifest, resources: Path, wheel: Path, extra_libraries: Sequence[str] = ()) -> bytes:
@@ -107,19 +127,84 @@ def verify(made: Build, wheel: Path, *, standard: bool) -> None:
         raise ManifestError(problems)
 
 
+def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> bool:
+    """Write the resources that deploy `wheel`, which is below `root`; whether they have changed.
+
+    Raises OSError where they can't be written.
+    """
+    path = Path(str(config.resources))
+    name = wheel.resolve().relative_to(root.resolve())
+    content = resources_content(made.manifest, path, name, config.extra_libraries)
+    return codegen.write_if_changed(root / path, content)
+
+
+def check_replaceable(root: Path, resources: str | None) -> None:
+    """Raise ConfigError where the resources would replace a file that no build has made."""
+    path = root / resources if resources is not None else None
+    if path is not None and path.is_file() and path.stat().st_size and not _is_ours(path):
+        raise ConfigError(
+            Problem(
+                f"{resources} is there already, and was not made by dbxdec",
+                "tool.dbxdec.resources",
+                "name another file, or remove this one: every build would replace it",
+            )
+        )
+
+
+def named_wheel(root: Path, resources: str | None) -> Path | None:
+    """The wheel of the project that its resources name, whether it is there or not; None without resources."""
+    path = root / resources if resources is not None else None
+    if path is None or not path.is_file() or not _is_ours(path):
+        return None
+    found = _SOURCE.search(path.read_text(encoding="utf-8", errors="replace"))
+    if found is None:
+        return None
+    name = found["path"]
+    return (path.parent / (json.loads(name) if name.startswith('"') else name)).resolve()
+
+
 def discard(root: Path, resources: str | None, *wheels: Path) -> None:
     """Remove what a failed build must not leave: the resources, the wheel they name, and `wheels`.
 
     A deploy after a failed build then fails too, instead of deploying an older build in silence.
     """
-    doomed = list(wheels)
-    if resources is not None and (root / resources).is_file():
-        path = root / resources
-        names = _WHEEL_IN_RESOURCES.findall(path.read_bytes())
-        doomed += [path, *((path.parent / name.decode()).resolve() for name in names)]
-    for path in doomed:
-        if path.is_file() and path.resolve().is_relative_to(root.resolve()):
-            path.unlink()
+    named = named_wheel(root, resources)
+    for wheel in (*wheels, *([named] if named else [])):
+        if wheel.is_file() and wheel.resolve().is_relative_to(root.resolve()):
+            wheel.unlink()
+    drop(root, resources)
+
+
+def drop(root: Path, resources: str | None) -> None:
+    """Remove the resources, if a build has made them."""
+    if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
+        (root / resources).unlink()
+
+
+def drop_orphan(root: Path, resources: str | None) -> None:
+    """Remove resources whose wheel is not there, or is of another build."""
+    wheel = named_wheel(root, resources)
+    if resources is None or wheel is None:
+        return
+    try:
+        build_id = read_wheel(wheel).manifest.build_id
+    except ManifestError:
+        build_id = ""
+    if not build_id or build_id not in (root / resources).read_text(encoding="utf-8", errors="replace"):
+        drop(root, resources)
+
+
+def _is_ours(resources: Path) -> bool:
+    with resources.open("rb") as file:
+        return _ARTIFACT.match(file.read(200).decode("utf-8", "replace")) is not None
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
@@ -135,14 +220,17 @@ def _sha256(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def admits_running_version(requirements: Sequence[str], project: str) -> None:
+def admits_running_version(requirements: Sequence[str], project: str, extra_libraries: Sequence[str] = ()) -> None:
     """Check that `project`, once installed, has a dbxdec that can read its manifest.
 
-    Raises DbxdecError where its dependencies leave dbxdec out, or do not admit the version that builds.
+    Raises DbxdecError where its dependencies leave dbxdec out, or do not admit the version that builds. Whoever has
+    dbxdec among the extra libraries is trusted.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
+    if any(map(_DBXDEC.match, extra_libraries)):
+        return
     own = [r for r in map(Requirement, requirements) if canonicalize_name(r.name) == "dbxdec"]
     version = dbxdec.__version__
     if not own:

@@ -81,7 +81,7 @@ def type_name(value: Any) -> str:
         root, _, rest = stand_in.partition(".")
         return f"{root}.{rest.rpartition('.')[2]}" if rest else root
     origin = typing.get_origin(value) or value
-    name = getattr(origin, "__qualname__", None) or str(origin)
+    name = getattr(origin, "__qualname__", None) or repr(origin)
     module: str = getattr(origin, "__module__", "builtins")
     return name if module == "builtins" else f"{module.partition('.')[0]}.{name}"
 
@@ -94,7 +94,7 @@ def _without_metadata(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value.__name__ if isinstance(value, type) and not typing.get_args(value) else str(value)
+    return value.__name__ if isinstance(value, type) and not typing.get_args(value) else repr(value)
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zipfile
 from configparser import ConfigParser
 from dataclasses import dataclass
@@ -16,9 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+DATA = "*.data"
+"""What the folder of scripts and data files is called in a payload: its real name holds the wheel's version."""
+
+# Build backends make any shebang of Python this one, and installers that one theirs.
+_SHEBANG = re.compile(rb"#![^\n]*(?:pythonw?|pypyw?)[0-9.]*")
+
+
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel says of itself. `payload` is (path, sha256 in hex) of each file outside `.dist-info` and `.data`."""
+    """What a wheel says of itself. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`."""
 
     manifest: Manifest
     manifest_bytes: bytes
@@ -44,9 +52,9 @@ def read_wheel(path: Path) -> Wheel:
             if f"{folder}/entry_points.txt" in names:
                 points.read_string(archive.read(f"{folder}/entry_points.txt").decode())
             payload = [
-                (name, hashlib.sha256(archive.read(name)).hexdigest())
+                _digest(name, archive.read(name))
                 for name in names
-                if not name.endswith("/") and not name.partition("/")[0].endswith((".dist-info", ".data"))
+                if not name.endswith("/") and not name.partition("/")[0].endswith(".dist-info")
             ]
     except (OSError, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path} can't be read as a wheel: {error}") from None
@@ -56,3 +64,17 @@ def read_wheel(path: Path) -> Wheel:
         entry_points={section: dict(points[section]) for section in points.sections()},
         payload=tuple(sorted(payload)),
     )
+
+
+def data_digest(path: str, content: bytes) -> str:
+    """The digest of a script or data file, the same before and after a backend has rewritten its shebang."""
+    if path.startswith("scripts/") and (shebang := _SHEBANG.match(content)):
+        content = b"#!python" + content[shebang.end() :]
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest(name: str, content: bytes) -> tuple[str, str]:
+    folder, _, path = name.partition("/")
+    if folder.endswith(".data"):
+        return f"{DATA}/{path}", data_digest(path, content)
+    return name, hashlib.sha256(content).hexdigest()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
@@ -62,7 +63,8 @@ def discover(
     Raises DiscoveryError with every mistake found, each at the author's file and line.
     """
     modules = pipeline_modules([file.path for file in files], pipelines)
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+    # What the project's imports have started may still write there: then leftovers, rather than a failed build.
+    with _orderly_end(), tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch).resolve()
         root = folder / "wheel"
         _copy(files, root)
@@ -87,6 +89,24 @@ def discover(
         raise DiscoveryError([Problem(*form) for form in found["problems"]])
     warnings = tuple(Problem(*form) for form in found["warnings"])
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output)
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Have SIGTERM, by which CI ends a build, end the child and remove the copy too, as Ctrl-C does."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
