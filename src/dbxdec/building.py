@@ -59,6 +59,8 @@ def build(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
             hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
         )
+    if config.resources is not None:
+        codegen.preload()
     discovered = discover(
         files,
         project=project,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.codegen.jobs import job_definition
@@ -13,7 +15,21 @@ if TYPE_CHECKING:
 
     from dbxdec.manifest import Manifest
 
-__all__ = ["build_jobs", "render", "write_if_changed"]
+__all__ = ["build_jobs", "preload", "render", "write_if_changed"]
+
+
+def preload() -> None:
+    """Begin to import what checks and renders definitions, while the caller waits for something else.
+
+    It takes longer than everything else of a small build together.
+    """
+
+    def load() -> None:
+        with suppress(ImportError):  # said where it is needed
+            import databricks.bundles.jobs  # noqa: F401
+            import yaml  # noqa: F401
+
+    Thread(target=load, daemon=True).start()
 
 
 def build_jobs(manifest: Manifest, *, wheel: str, extra_libraries: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
