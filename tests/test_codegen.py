@@ -32,8 +32,8 @@ def made(*jobs: Job[...], extra: tuple[str, ...] = ()) -> dict[str, Any]:
     """The definitions of jobs; each is taken whole by databricks-bundles."""
     built = [each.build() for each in jobs]
     assert [problem for each in built for problem in each.problems] == []
-    manifest = Manifest("p", "1", BUILD, "dbxdec 0", encode_jobs([each.dag for each in built]))
-    definitions = build_jobs(manifest, wheel=WHEEL, extra_libraries=extra)
+    manifest = Manifest("p", "1", BUILD, "dbxdec 0", encode_jobs([each.dag for each in built]), extra)
+    definitions = build_jobs(manifest, wheel=WHEEL)
     for definition in definitions.values():
         loaded: Any = BundleJob.from_dict(definition).as_dict()  # type: ignore[arg-type]
         assert loaded == definition

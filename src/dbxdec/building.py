@@ -82,22 +82,23 @@ def build(
         build_id=manifest.digest(project, discovered.jobs, payload),
         generator=f"dbxdec {dbxdec.__version__}",
         raw_jobs=discovered.jobs,
+        libraries=config.extra_libraries,
     )
     content = manifest.encode(made)
     # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
     made = manifest.decode(content, manifest.PATH)
     if config.resources is not None:
-        resources_content(made, Path(config.resources), Path(_PLACEHOLDER), config.extra_libraries)
+        resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
     return Build(made, content, payload, discovered)
 
 
-def resources_content(made: Manifest, resources: Path, wheel: Path, extra_libraries: Sequence[str] = ()) -> bytes:
+def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
     """The resources file for `wheel`; both paths are relative to the project's root.
 
     Raises CodegenError where the platform would not take a job.
     """
     root = Path(os.path.relpath(".", resources.parent)).as_posix()
-    jobs = codegen.build_jobs(made, wheel=wheel.as_posix(), extra_libraries=extra_libraries)
+    jobs = codegen.build_jobs(made, wheel=wheel.as_posix())
     moved = {key: relocate(job, root) for key, job in jobs.items()}
     beside = Path(os.path.relpath(wheel, resources.parent)).as_posix()
     return codegen.render(moved, package=made.project, build_id=made.build_id, path=resources, wheel=beside)
@@ -136,7 +137,7 @@ def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> boo
     """
     path = Path(str(config.resources))
     name = wheel.resolve().relative_to(root.resolve())
-    content = resources_content(made.manifest, path, name, config.extra_libraries)
+    content = resources_content(made.manifest, path, name)
     return codegen.write_if_changed(root / path, content)
 
 

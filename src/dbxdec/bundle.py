@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
@@ -20,8 +19,6 @@ from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
 if TYPE_CHECKING:
     from databricks.bundles.core import Bundle, Location, Resources
     from databricks.bundles.jobs import JobDict
-
-    from dbxdec.manifest import Manifest
 
 
 def load_resources(
@@ -61,7 +58,7 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str]) -> N
     record = up_to_date(root, say=_to_stderr)
     settings = config.load(root / "pyproject.toml")
     manifest = read_wheel(root / record.wheel).manifest
-    definitions = build_jobs(manifest, wheel=record.wheel, extra_libraries=settings.extra_libraries)
+    definitions = build_jobs(manifest, wheel=record.wheel)
     for job in manifest.jobs:
         definition = relocate(definitions[job.key], root.relative_to(top).as_posix())
         found.add_job(
@@ -95,7 +92,7 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
     manifest = read_wheel(wheel).manifest
     project = freshness.project_root(str(folder))
     root = Path(project) if project else folder.resolve()
-    definitions = build_jobs(manifest, wheel=_relative(wheel, root), extra_libraries=_extra_libraries(manifest, root))
+    definitions = build_jobs(manifest, wheel=_relative(wheel, root))
     prefix = _relative(root, target.parent)
     return render(
         {key: relocate(definition, prefix) for key, definition in definitions.items()},
@@ -104,16 +101,6 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
         path=target,
         wheel=_relative(wheel, target.parent),
     )
-
-
-def _extra_libraries(manifest: Manifest, root: Path) -> tuple[str, ...]:
-    """`extra-libraries` of the project that the wheel is of, where `root` is that project."""
-    path = root / "pyproject.toml"
-    if not path.is_file():
-        return ()
-    settings = config.load(path)
-    named = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {}).get("name")
-    return settings.extra_libraries if named == manifest.project else ()
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -38,6 +38,8 @@ class Manifest:
     build_id: str
     generator: str
     raw_jobs: Mapping[str, Any]
+    libraries: tuple[str, ...] = ()
+    """More wheels and PyPI requirements for each task; no part of the build id, since they are none of the wheel."""
 
     def job(self, key: str) -> dag.Job:
         """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
@@ -83,6 +85,7 @@ def encode(manifest: Manifest) -> bytes:
         "generator": manifest.generator,
         "project": {"name": manifest.project, "version": manifest.version},
         "jobs": manifest.raw_jobs,
+        **({"libraries": list(manifest.libraries)} if manifest.libraries else {}),
     }
     return (json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
 
@@ -105,6 +108,7 @@ def decode(content: bytes | str, origin: str) -> Manifest:
             build_id=document["build_id"],
             generator=document["generator"],
             raw_jobs=document["jobs"],
+            libraries=tuple(document.get("libraries", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{origin} is not a manifest of dbxdec: {type(error).__name__}: {error}") from None

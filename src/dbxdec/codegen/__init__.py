@@ -11,8 +11,6 @@ from dbxdec.codegen.render import render, write_if_changed
 from dbxdec.errors import CodegenError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dbxdec.manifest import Manifest
 
 __all__ = ["build_jobs", "preload", "render", "write_if_changed"]
@@ -32,7 +30,7 @@ def preload() -> None:
     Thread(target=load, daemon=True).start()
 
 
-def build_jobs(manifest: Manifest, *, wheel: str, extra_libraries: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
     """The definition of each job, as the Jobs API has it, by job key.
 
     All paths are relative to the project's root; `codegen.paths.relocate` moves them to where the definitions will
@@ -43,7 +41,7 @@ def build_jobs(manifest: Manifest, *, wheel: str, extra_libraries: Sequence[str]
     require_databricks_bundles()
     jobs = manifest.jobs
     definitions = {
-        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, extra_libraries) for job in jobs
+        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
     }
     problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
     if problems:
