@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 import tempfile
+import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 from dbxdec.io_managers import PolarsDeltaIoManager, delta_partitions
 from delta_tools import output, receipt
 
-TEXTS = st.sampled_from(["", "a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A"])
+TEXTS = st.sampled_from(["", "a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "..", "{}", "\0"])
 KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "text": (pl.String(), TEXTS),
     "whole": (pl.Int64(), st.sampled_from([-1, 0, 1, 2**40])),
@@ -24,7 +27,12 @@ KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "flag": (pl.Boolean(), st.booleans()),
     "day": (pl.Date(), st.sampled_from([dt.date(1969, 12, 31), dt.date(2024, 2, 29)])),
     "price": (pl.Decimal(10, 2), st.sampled_from([Decimal("1.50"), Decimal("0.01"), Decimal("99999999.99")])),
+    "unsigned": (pl.UInt16(), st.integers(0, 2)),
+    "category": (pl.Categorical(), st.sampled_from(["", "a", "b c"])),
+    "double": (pl.Float64(), st.sampled_from([0.1, -2.5, 0.0, -0.0, 1e20, float("inf"), float("nan")])),
+    "single": (pl.Float32(), st.sampled_from([0.5, -2.5, 0.0, -0.0, float("nan")])),
     "moment": (pl.Datetime("us"), st.sampled_from([dt.datetime(2024, 1, 1, 2, 3, 4, 5), dt.datetime(1999, 1, 1)])),
+    "nanos": (pl.Datetime("ns"), st.sampled_from([dt.datetime(1960, 1, 1, 2, 3, 4, 5), dt.datetime(1999, 1, 1)])),
     "zoned": (pl.Datetime("us", "UTC"), st.sampled_from([dt.datetime(2024, 1, 1, 2, 3, 4, 5, tzinfo=dt.UTC)])),
 }
 NAMES = st.sampled_from(["k", "K space", 'quo"te', "tick`", "dot.ted", "däy", "select"])
@@ -40,14 +48,16 @@ def cases(draw: st.DrawFn) -> tuple[list[str], list[str], list[list[tuple[Any, .
 
 
 def stored_form(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """An empty text and null are one partition value (Delta protocol, "Partition Value Serialization")."""
-    return tuple(None if value == "" else value for value in row)
+    """Values that are one partition: an empty text and null (Delta protocol, "Partition Value Serialization"), NaNs."""
+    return tuple(None if value == "" else "NaN" if value != value else value for value in row)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases(), lazy=st.booleans())
 @example(case=(["n", "t"], ["day", "text"], [[(None, "")], [(None, None)]]), lazy=False)
 @example(case=(["t"], ["text"], [[(None,)], [("",)]]), lazy=True)
+@example(case=(["z"], ["double"], [[(0.0,)], [(-0.0,), (0.0,)]]), lazy=False)
+@example(case=(["s", "t"], ["single", "text"], [[(0.5, "a")], [(0.5, "b")], [(0.5, "a")]]), lazy=True)
 def test_a_partitioned_overwrite_is_what_the_model_says(
     case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]], lazy: bool
 ) -> None:
@@ -80,6 +90,7 @@ def test_a_partitioned_overwrite_is_what_the_model_says(
         (["n"], [(1,), (None,)], '("n" = 1 OR "n" IS NULL)'),
         (["n", "r"], [(1, "us"), (2, "eu")], '("n" = 1 AND "r" = \'us\') OR ("n" = 2 AND "r" = \'eu\')'),
         (["it's"], [("o'clock",)], "\"it's\" = 'o''clock'"),
+        (["f"], [(-0.0,)], "\"f\" IN (CAST('-0.0' AS DOUBLE), CAST('0.0' AS DOUBLE))"),
     ],
 )
 def test_the_predicate_names_tuples_and_quotes_everything(
@@ -87,3 +98,31 @@ def test_the_predicate_names_tuples_and_quotes_everything(
 ) -> None:
     """Values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
     assert delta_partitions.predicate(columns, tuples) == sql
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(pl.Float32(), 0.1), (pl.Float32(), 3.3), (pl.Datetime("ns"), -1)])
+def test_values_that_are_rounded_name_their_own_partition(tmp_path: Path, dtype: Any, value: Any) -> None:
+    """Floats in single precision, and nanoseconds before 1970, replace what the same value has written."""
+    io = PolarsDeltaIoManager("unused", mode="overwrite", partition_by="k")
+    for run in range(2):
+        data = pl.DataFrame({"k": pl.Series([value]).cast(dtype), "run": [run]})
+        io.write(output(tmp_path / "table", receipt(str(run))), data)
+    assert pl.read_delta(str(tmp_path / "table"))["run"].to_list() == [1]
+
+
+def test_thousands_of_partitions_do_not_end_the_stack(tmp_path: Path) -> None:
+    """A predicate over 10,000 value tuples is evaluated; as a flat chain it would crash the process."""
+    program = textwrap.dedent(
+        """
+        import sys
+        import polars as pl
+        from dbxdec.io_managers import delta_partitions
+        data = pl.DataFrame({"a": [0], "b": ["x"], "v": [1]})
+        data.write_delta(sys.argv[1], delta_write_options={"partition_by": ["a", "b"]})
+        predicate = delta_partitions.predicate(["a", "b"], [(number, "x") for number in range(10_000)], ["b"])
+        options = {"partition_by": ["a", "b"], "predicate": predicate}
+        data.write_delta(sys.argv[1], mode="overwrite", delta_write_options=options)
+        """
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "table")], check=True)
+    assert pl.read_delta(str(tmp_path / "table")).height == 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from deltalake.table import TableMerger
 
 from dbxdec import bundle_variable, variables
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
@@ -75,11 +79,12 @@ class TestModes:
         assert "already written by attempt 1" in io.write(output(table, receipt(attempt=2)), frame(1)).note
         assert stored(table) == [1]
 
-    def test_ignore_keeps_what_is_there(self, table: Path) -> None:
+    @LAZY
+    def test_ignore_keeps_what_is_there(self, table: Path, lazy: bool) -> None:
         """Mode "ignore" makes a missing table and keeps an existing one, which readers of the run then get."""
         io = manager("ignore")
-        io.write(output(table, receipt("1")), frame(1))
-        assert "kept" in io.write(output(table, receipt("2")), frame(2)).note
+        io.write(output(table, receipt("1")), as_given(frame(1), lazy))
+        assert "kept" in io.write(output(table, receipt("2")), as_given(frame(2), lazy)).note
         assert io.read(wanted(table, receipt("2"))).lazy().collect()["x"].to_list() == [1]
 
     def test_a_value_that_is_no_frame_is_refused_by_its_type(self, table: Path) -> None:
@@ -122,73 +127,162 @@ class TestExactlyOnce:
             io.write(output(table, receipt(attempt=2, **changed)), frame(2))
         assert stored(table) == [1]
 
+    @LAZY
     @pytest.mark.parametrize("exists", [True, False], ids=["existing table", "new table"])
-    def test_a_zombie_beside_its_retry_adds_once(self, table: Path, exists: bool) -> None:
+    def test_a_zombie_beside_its_retry_adds_once(self, table: Path, exists: bool, lazy: bool) -> None:
         """Attempts of one append that commit at the same time add its rows once."""
         if exists:
             manager("append").write(output(table, receipt("0")), frame(0))
 
         def attempt(number: int) -> None:
-            manager("append").write(output(table, receipt(attempt=number)), frame(1))
+            manager("append").write(output(table, receipt(attempt=number)), as_given(frame(1), lazy))
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(attempt, range(1, 7)))
         assert stored(table) == ([0, 1] if exists else [1])
 
-    def test_appends_of_many_runs_at_once_all_land(self, table: Path) -> None:
+    @LAZY
+    def test_appends_of_many_runs_at_once_all_land(self, table: Path, lazy: bool) -> None:
         """Concurrent appends of different runs conflict with nobody, on a table that none of them finds."""
 
         def append(run: int) -> None:
-            manager("append").write(output(table, receipt(str(run))), frame(run))
+            manager("append").write(output(table, receipt(str(run))), as_given(frame(run), lazy))
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(append, range(16)))
         assert stored(table) == list(range(16))
 
+    def test_attempts_in_two_processes_at_once_append_each_run_once(self, table: Path) -> None:
+        """A zombie process that goes through the same runs as its retry doubles none of them, nor loses one."""
+        writers = [Writer(table, attempt, "for run in range(8): write(run)") for attempt in (1, 2)]
+        for writer in writers:
+            writer.start()
+        assert [writer.wait() for writer in writers] == [0, 0]
+        assert stored(table) == sorted([*range(8)] * 1000)
+
     def test_a_process_killed_at_any_moment_and_retried_appends_once(self, table: Path) -> None:
-        """Writers killed with SIGKILL at different moments, each retried until it ends, leave each row once."""
-        program = textwrap.dedent(
-            """
-            import sys
-            from pathlib import Path
-            sys.path.insert(0, sys.argv[1])
-            from delta_tools import frame, output, receipt
-            from dbxdec.io_managers import PolarsDeltaIoManager
-            import polars, deltalake
-            print("ready", flush=True)
-            run = sys.argv[3]
-            context = output(Path(sys.argv[2]), receipt(run, attempt=int(sys.argv[4])))
-            PolarsDeltaIoManager("unused", mode="append").write(context, frame(*[int(run)] * 1000))
-            """
-        )
-        killed = 0
-        for run in range(6):
-            attempt = 0
-            while True:
-                attempt += 1
-                command = [
-                    sys.executable,
-                    "-c",
-                    program,
-                    str(Path(__file__).parent),
-                    str(table),
-                    str(run),
-                    str(attempt),
-                ]
-                process = subprocess.Popen(command, stdout=subprocess.PIPE)
-                assert process.stdout is not None
-                process.stdout.readline()
-                try:
-                    # The moments lie around the commit, which comes some milliseconds after "ready".
-                    process.wait(0.004 * (run + 1) * attempt)
-                except subprocess.TimeoutExpired:
-                    process.send_signal(signal.SIGKILL)
-                process.stdout.close()
-                if process.wait() == 0:
-                    break
-                killed += 1
-        assert killed > 0
-        assert stored(table) == sorted([*range(6)] * 1000)
+        """Writers killed amid their appends, and retried from the last one that they reported, leave each row once."""
+        first = 0
+        for attempt, seconds in enumerate((0.002, 0.015, 0.05, 0.1), start=1):
+            writer = Writer(table, attempt, f"for run in itertools.count({first}): write(run)")
+            writer.start()
+            time.sleep(seconds)  # any moment will do: the writer never stops by itself
+            first += len(writer.kill())
+        for run in (first, first + 1):
+            manager("append").write(output(table, receipt(str(run), attempt=9)), frame(*[run] * 1000))
+        assert stored(table) == sorted([*range(first + 2)] * 1000)
+
+    @pytest.mark.parametrize(("moment", "attempt_that_wrote"), [("before", 2), ("after", 1)])
+    def test_a_kill_just_before_or_after_the_commit_is_retried_right(
+        self, table: Path, moment: str, attempt_that_wrote: int
+    ) -> None:
+        """Rows of a process that died in its query come from the retry; those of one that had committed stay."""
+        manager("append").write(output(table, receipt("0")), frame(0))
+        body = {
+            "before": "io.write(context(1), frame(1).lazy().map_batches(lambda data: die()))",
+            "after": "io._written = lambda context: die(); io.write(context(1), frame(1))",
+        }
+        writer = Writer(table, 1, body[moment])
+        writer.start()
+        assert writer.wait() == -signal.SIGKILL
+        note = manager("append").write(output(table, receipt("1", attempt=2)), frame(1)).note
+        assert note == ("already written by attempt 1" if attempt_that_wrote == 1 else "")
+        assert stored(table) == [0, 1]
+
+    def test_a_retry_after_a_checkpoint_and_a_cleaned_log_adds_nothing(self, table: Path) -> None:
+        """The transaction identifier outlives the commit that it came with."""
+        for run in ("1", "2", "3"):
+            manager("append").write(output(table, receipt(run)), frame(int(run)))
+        DeltaTable(str(table)).create_checkpoint()
+        for version in (0, 1):
+            (table / "_delta_log" / f"{version:020}.json").unlink()
+        note = manager("append").write(output(table, receipt("1", attempt=2)), frame(1)).note
+        assert note == "written by an earlier attempt"
+        assert stored(table) == [1, 2, 3]
+
+    def test_a_retry_that_finds_nothing_left_to_do_keeps_what_was_written(self, table: Path) -> None:
+        """None from a second attempt does not hide the rows that the first one appended from the run's readers."""
+        io = manager("append")
+        io.write(output(table), frame(1))
+        assert io.write(output(table, receipt(attempt=2)), None).note == "already written by attempt 1"
+        assert io.read(wanted(table, receipt())).lazy().collect()["x"].to_list() == [1]
+
+    def test_a_reader_behind_a_retry_gets_the_first_attempts_version(self, table: Path) -> None:
+        """What other runs append between an attempt and its retry is not seen by the run's readers."""
+        io = manager("append")
+        io.write(output(table), frame(1))
+        io.write(output(table, receipt("2")), frame(2))
+        io.write(output(table, receipt(attempt=2)), frame(1))
+        assert io.read(wanted(table, receipt())).lazy().collect()["x"].to_list() == [1]
+
+    def test_a_concurrent_overwrite_is_an_error_that_a_retry_mends(self, table: Path) -> None:
+        """An overwrite that another writer beats says so and writes nothing; the same task may try again."""
+        io = manager()
+        io.write(output(table, receipt("1")), frame(1))
+
+        def beaten(data: pl.DataFrame) -> pl.DataFrame:
+            io.write(output(table, receipt("3")), frame(3))
+            return data
+
+        with pytest.raises(RunError, match=r"(?s)another writer changed .*a retry"):
+            io.write(output(table, receipt("2")), frame(2).lazy().map_batches(beaten))
+        assert stored(table) == [3]
+        io.write(output(table, receipt("2", attempt=2)), frame(2))
+        assert stored(table) == [2]
+
+
+class Writer:
+    """A process of its own that waits for `start` and then runs a line of Python, which may call `write(run)`."""
+
+    PROGRAM = textwrap.dedent(
+        """
+        import itertools, os, signal, sys
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[1])
+        import deltalake, polars
+        from delta_tools import frame, output, receipt
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        io = PolarsDeltaIoManager("unused", mode="append")
+
+        def context(run):
+            return output(Path(sys.argv[2]), receipt(str(run), attempt=int(sys.argv[3])))
+
+        def die():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def write(run):
+            rows = frame(*[run] * 1000)
+            io.write(context(run), rows.lazy() if run % 2 else rows)
+            print(run, flush=True)
+
+        print("ready", flush=True)
+        sys.stdin.readline()
+        """
+    )
+
+    def __init__(self, table: Path, attempt: int, body: str) -> None:
+        command = [sys.executable, "-c", self.PROGRAM + body, str(Path(__file__).parent), str(table), str(attempt)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> list[str]:
+        """Kill the process; the runs that it has reported."""
+        self.process.send_signal(signal.SIGKILL)
+        reported, _ = self.process.communicate()
+        assert self.process.returncode == -signal.SIGKILL
+        # A line without its end is a report that the kill cut short.
+        return [line for line in reported.splitlines(keepends=True) if line.endswith("\n")]
+
+    def wait(self) -> int:
+        self.process.communicate()
+        return self.process.returncode
 
 
 class TestReading:
@@ -245,6 +339,48 @@ class TestReading:
 
         monkeypatch.setattr(DeltaTable, "history", history)
         assert manager().read(wanted(table, receipt("1"))).lazy().collect()["x"].to_list() == [1]
+
+    def test_commits_without_commit_info_shift_no_version(self, table: Path) -> None:
+        """delta-rs' history leaves such commits out and misnumbers the rest; every run still reads its own version."""
+        runs = [run for run in range(33) if run not in (5, 25, 26)]
+        for run in range(33):
+            if run in runs:
+                manager("append").write(output(table, receipt(str(run))), frame(run))
+            else:
+                action = {"txn": {"appId": "another", "version": run}}
+                (table / "_delta_log" / f"{run:020}.json").write_text(json.dumps(action) + "\n")
+        for run in (0, 4, 6, 24, 27, 32):
+            got = manager("append").read(wanted(table, receipt(str(run)))).lazy().collect()["x"]
+            assert sorted(got) == [other for other in runs if other <= run]
+
+    def test_a_merge_among_such_commits_is_read_at_its_own_version(self, table: Path) -> None:
+        """A commit made with `io.commit_properties()`, which can't know what it comes after, is found as surely."""
+        io = manager("append")
+        io.write(output(table, receipt("0")), frame(0))
+        with running("job", "task", receipt("1")):
+            frame(1).write_delta(
+                str(table), mode="append", delta_write_options={"commit_properties": io.commit_properties()}
+            )
+        io.write(output(table, receipt("2")), frame(2))
+        (table / "_delta_log" / f"{3:020}.json").write_text('{"txn": {"appId": "another", "version": 1}}\n')
+        assert sorted(io.read(wanted(table, receipt("1"))).lazy().collect()["x"]) == [0, 1]
+
+    def test_the_log_is_read_from_paths_with_odd_names(self, tmp_path: Path) -> None:
+        """Quotes, dots and signs in a path hinder neither writes nor pinned reads."""
+        table = tmp_path / "my.lake" / "o'clock+1=2"
+        io = manager("append")
+        io.write(output(table, receipt("1")), frame(1))
+        io.write(output(table, receipt("2")), frame(2))
+        (table / "_delta_log" / f"{2:020}.json").write_text('{"txn": {"appId": "another", "version": 1}}\n')
+        assert io.read(wanted(table, receipt("1"))).lazy().collect()["x"].to_list() == [1]
+
+    def test_no_commit_from_long_before_the_run_is_taken(self, table: Path) -> None:
+        """The log is searched no further back than the run's start, give or take an hour of clocks that differ."""
+        manager().write(output(table), frame(1))
+        now = time.time_ns() // 1_000_000
+        manager().read(replace(wanted(table, receipt()), started=now + 1_800_000))
+        with pytest.raises(NotWrittenError):
+            manager().read(replace(wanted(table, receipt()), started=now + 7_200_000))
 
     def test_a_table_can_be_read_by_hand(self, tmp_path: Path) -> None:
         """`.read()` of a bound table gives its newest version in a notebook or test."""
@@ -372,6 +508,48 @@ class TestMerges:
         io.write(output(target), merger.when_not_matched_insert_all())
         assert io.read(wanted(target, receipt())).lazy().collect()["x"].to_list() == [10]
 
+    def test_an_attempt_that_merges_meanwhile_is_seen(self, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two attempts that both look before either commits merge once; the slower one learns of the other."""
+        io = manager()
+        mergers = []
+        for attempt in (1, 2):
+            with running("job", "task", receipt(attempt=attempt)):
+                mergers.append(self.merge(target, io, 1))
+        genuine = TableMerger.execute
+        late = iter([mergers[0]])
+
+        def execute(merger: TableMerger) -> dict[str, Any]:
+            if (quicker := next(late, None)) is not None:
+                io.write(output(target, receipt(attempt=1)), quicker)
+            return genuine(merger)
+
+        monkeypatch.setattr(TableMerger, "execute", execute)
+        result = io.write(output(target, receipt(attempt=2)), mergers[1])
+        assert result.note == "already written by attempt 1"
+        assert stored(target) == [11]
+
+    def test_a_merge_that_another_writer_beats_says_so(self, target: Path) -> None:
+        """A conflict with somebody else's commit is one clear error, and nothing is merged."""
+        merger = self.merge(target, None, 1)
+        pl.DataFrame({"k": [1], "x": [20]}).write_delta(str(target), mode="overwrite")
+        with pytest.raises(RunError, match="another writer changed"):
+            manager().write(output(target), merger)
+        assert stored(target) == [20]
+
+    def test_a_reader_behind_a_merge_does_not_see_later_writes(self, target: Path) -> None:
+        """The version that the merge made is read, whoever writes behind it."""
+        io = manager()
+        context = output(target)
+        with running("job", "task", context.receipt):
+            io.write(context, self.merge(target, io, 1))
+        io.write(output(target, receipt("78")), pl.DataFrame({"k": [5], "x": [5]}))
+        assert io.read(wanted(target, context.receipt)).lazy().collect()["x"].to_list() == [11]
+
+    def test_a_merge_into_another_table_is_named(self, target: Path) -> None:
+        """A merge whose target is not the task's own table says where the rows went, however alike the names are."""
+        result = manager().write(output(target.with_name("tab")), self.merge(target, None, 1))
+        assert f"merged into {target.as_uri()}" in result.note
+
     def test_commit_properties_outside_a_run_are_empty(self) -> None:
         """A test or a notebook can make the same merge without a run."""
         assert current_receipt() is None
@@ -439,6 +617,51 @@ class TestPartitions:
         assert DeltaTable.is_deltatable(str(table)) == exists
         assert not exists or stored(table) == [1]
 
+    def test_the_tables_own_decimal_partitions_are_checked_too(self, table: Path) -> None:
+        """A write that leaves `partition_by` out can't break a partitioned table with a negative decimal either."""
+        schema: dict[str, pl.DataType] = {"p": pl.Decimal(10, 2), "x": pl.Int64()}
+        io = manager("append", partition_by="p")
+        io.write(output(table, receipt("1")), pl.DataFrame({"p": [Decimal("1.5")], "x": [1]}, schema=schema))
+        with pytest.raises(RunError, match="negative decimals"):
+            manager("append").write(
+                output(table, receipt("2")), pl.DataFrame({"p": [Decimal("-1.5")], "x": [2]}, schema=schema)
+            )
+        assert stored(table) == [1]
+
+    @LAZY
+    def test_partition_by_may_be_left_out_for_a_table_that_is_there(self, table: Path, lazy: bool) -> None:
+        """Such writes keep the table's partitions; an overwrite then replaces the whole table."""
+        rows = [pl.DataFrame({"p": [number], "x": [number]}) for number in range(3)]
+        manager("append", partition_by="p").write(output(table, receipt("0")), rows[0])
+        manager("append").write(output(table, receipt("1")), as_given(rows[1], lazy))
+        assert stored(table) == [0, 1]
+        manager().write(output(table, receipt("2")), as_given(rows[2], lazy))
+        assert stored(table) == [2]
+        assert DeltaTable(str(table)).metadata().partition_columns == ["p"]
+
+    @LAZY
+    def test_partitions_are_replaced_while_the_table_grows(self, table: Path, lazy: bool) -> None:
+        """`schema="add-columns"` adds a column and leaves the other partitions' rows, with nulls in it."""
+        io = manager(partition_by="p", schema="add-columns")
+        io.write(output(table, receipt("1")), pl.DataFrame({"p": [1, 2], "x": [1, 1]}))
+        io.write(output(table, receipt("2")), as_given(pl.DataFrame({"p": [2], "y": [5]}), lazy))
+        assert sorted(pl.read_delta(str(table)).select("p", "x", "y").rows()) == [(1, 1, None), (2, None, 5)]
+
+    def test_a_new_schema_keeps_the_partition_columns(self, table: Path) -> None:
+        """`schema="replace"` without a column that the table is partitioned by is refused."""
+        manager(partition_by="p").write(output(table), pl.DataFrame({"p": [1], "x": [1]}))
+        with pytest.raises(RunError, match="no column `p`"):
+            manager(schema="replace").write(output(table, receipt("2")), frame(2))
+        assert stored(table) == [1]
+
+    @pytest.mark.parametrize("value", [b"a", [1], {"a": 1}], ids=["Binary", "List", "Struct"])
+    def test_types_that_are_no_partitions_are_named(self, table: Path, value: Any) -> None:
+        """Columns that delta-rs can't write or Polars can't read back as partitions are refused with their type."""
+        data = pl.DataFrame({"p": [value], "x": [1]})
+        with pytest.raises(RunError, match=rf"p: {data.schema['p'].__class__.__name__}"):
+            manager(partition_by="p").write(output(table), data)
+        assert not table.exists()
+
     def test_partitions_that_are_not_the_tables_are_refused(self, table: Path) -> None:
         """`partition_by` that differs from the table's is an error before the function runs."""
         manager().write(output(table), frame(1))
@@ -457,6 +680,12 @@ class TestOptions:
         assert "`base_path` is empty" in text
         assert "'lax'" in text
         assert "use `mode=`" in text
+
+    @pytest.mark.parametrize("columns", [["a", "a"], ["a", ""], ""])
+    def test_partition_columns_are_named_once(self, columns: Any) -> None:
+        """A name that is repeated or empty is refused when the manager is made."""
+        with pytest.raises(DbxdecError, match="name each column once"):
+            PolarsDeltaIoManager("x", partition_by=columns)
 
     def test_replace_demands_a_whole_overwrite(self) -> None:
         """`schema="replace"` with an append or with partitions is refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,8 @@ def commit_properties(receipt: Receipt, *, once: bool, creates: bool = False, **
     With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"), so
     that a second commit of the same write is a conflict. With `creates` the commit fails where somebody else makes the
     table at the same moment: delta-rs would otherwise commit it again as the next version, with its rows, since a
-    writer without a snapshot conflicts with nothing.
+    writer without a snapshot conflicts with nothing. The fact `after`, where given, is the version that the writer has
+    loaded, -1 where there was no table: a reader knows the commit's own version by it.
     """
     from deltalake import CommitProperties, Transaction
 
@@ -67,9 +69,8 @@ def commit_properties(receipt: Receipt, *, once: bool, creates: bool = False, **
 
 def add_receipt(table: DeltaTable, receipt: Receipt, *, once: bool, **facts: Any) -> None:
     """Commit `receipt` without any data."""
-    table.create_write_transaction(
-        [], "append", table.schema(), commit_properties=commit_properties(receipt, once=once, **facts)
-    )
+    properties = commit_properties(receipt, once=once, after=table.version(), **facts)
+    table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
 def committed(table: DeltaTable, write: WriteId) -> bool:
@@ -85,8 +86,39 @@ def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found 
     for commit in _commits(table, since - _CLOCK_SKEW_MS):
         proof = Receipt.from_metadata(commit.get("userMetadata"))
         if proof is not None and proof[0].id == write:
-            return Found(commit["version"], *proof, commit.get("operationMetrics") or {})
+            return Found(_version(table, commit, proof[1].get("after")), *proof, commit.get("operationMetrics") or {})
     return None
+
+
+def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
+    """The version of `commit`, which came later than the version `after`.
+
+    `commitInfo` is optional (Delta protocol, "Commit Provenance Information"). delta-rs' history leaves out the commits
+    that have none, without a gap in its numbers, so those of all older commits are too high. The log itself is looked
+    at only where the number may be wrong.
+    """
+    numbered = int(commit["version"])
+    for version in range(numbered, after if isinstance(after, int) else -1, -1):
+        if version - 1 == after or _is_version(table, version, commit["userMetadata"]):
+            return version
+    return numbered
+
+
+def _is_version(table: DeltaTable, version: int, metadata: str) -> bool:
+    """Whether the log's file of `version` has a commit with `metadata`. A file that has been cleaned away has not."""
+    import polars as pl
+
+    try:
+        # delta-rs has no way to read a single commit; Polars reads it with the access it has to the data.
+        lines = pl.read_lines(
+            f"{table.table_uri.rstrip('/')}/_delta_log/{version:020}.json",
+            glob=False,
+            storage_options=table._storage_options,
+        )
+    except FileNotFoundError:
+        return False
+    actions = (json.loads(line) for line in lines.to_series() if '"commitInfo"' in line)
+    return any((action.get("commitInfo") or {}).get("userMetadata") == metadata for action in actions)
 
 
 def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:
@@ -95,17 +127,18 @@ def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:
     while True:
         chunk = _history(table, limit)
         for commit in chunk[seen:]:
-            if commit["timestamp"] < since:
+            if commit.get("timestamp", since) < since:
                 return
             yield commit
-        if len(chunk) < limit:
+        # Not the length of the chunk, in which commits without `commitInfo` are missing.
+        if limit > table.version():
             return
         # A commit that landed in between moves the rest down: those are looked at twice, and none is missed.
         seen, limit = len(chunk), limit * _CHUNK_GROWTH
 
 
 def _history(table: DeltaTable, limit: int) -> list[dict[str, Any]]:
-    """The table's newest commits, each with its right version.
+    """The table's newest commits, numbered down from its newest version.
 
     delta-rs lists the newest commits, and numbers them down from the version that the handle has loaded: where
     somebody commits in between, every number is wrong. So the list counts only if the handle was at the end of the

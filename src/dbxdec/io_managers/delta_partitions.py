@@ -11,45 +11,62 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 
-def predicate(columns: Sequence[str], tuples: Iterable[tuple[Any, ...]], texts: Collection[str] = ()) -> str:
+def predicate(
+    columns: Sequence[str],
+    tuples: Iterable[tuple[Any, ...]],
+    texts: Collection[str] = (),
+    singles: Collection[str] = (),
+) -> str:
     """SQL that holds exactly for rows whose `columns` are one of `tuples`; `tuples` must not be empty.
 
-    `texts` are the columns of texts, whose empty and null values are one partition. One list of values for each column
-    would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last column's values are listed for each
-    combination of the others.
+    `texts` are the columns of texts, whose empty and null values are one partition, and `singles` those of floats in
+    single precision. One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu").
+    So the last column's values are listed for each combination of the others.
     """
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for *head, last in sorted(set(tuples), key=repr):
         groups[tuple(head)].append(last)
     alternatives = []
     for values, lasts in groups.items():
-        terms = [_one_of(column, [value], column in texts) for column, value in zip(columns, values, strict=False)]
-        terms.append(_one_of(columns[-1], lasts, columns[-1] in texts))
+        terms = [
+            _one_of(column, wanted, column in texts, column in singles)
+            for column, wanted in zip(columns, [*([value] for value in values), lasts], strict=True)
+        ]
         alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
-    return " OR ".join(alternatives)
+    return _any_of(alternatives)
 
 
-def _one_of(column: str, values: Sequence[Any], text: bool) -> str:
+def _any_of(terms: Sequence[str]) -> str:
+    """`terms` joined with OR as a tree of pairs: DataFusion recurses into a flat chain, and thousands end its stack."""
+    if len(terms) <= 2:
+        return " OR ".join(terms)
+    middle = len(terms) // 2
+    return f"({_any_of(terms[:middle])}) OR ({_any_of(terms[middle:])})"
+
+
+def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str:
     name = '"' + column.replace('"', '""') + '"'
     # Delta protocol, "Partition Value Serialization": an empty string is null.
     present = [value for value in values if value is not None and value != ""]
     terms = []
     if present:
-        literals = [_literal(value) for value in present]
+        # Polars has one zero, the log two.
+        present += [-value for value in present if isinstance(value, float) and value == 0]
+        literals = [_literal(value, single) for value in present]
         terms.append(f"{name} = {literals[0]}" if len(literals) == 1 else f"{name} IN ({', '.join(literals)})")
-    if len(present) < len(values):
+    if None in values or "" in values:
         terms += [f"{name} IS NULL", f"{name} = ''"] if text else [f"{name} IS NULL"]
     return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
 
 
-def _literal(value: Any) -> str:
+def _literal(value: Any, single: bool) -> str:
     match value:
         case bool():
             return "true" if value else "false"
         case int():
             return str(value)
         case float():
-            return f"CAST('{value}' AS DOUBLE)"
+            return f"CAST('{value}' AS {'REAL' if single else 'DOUBLE'})"
         case Decimal():
             return f"'{value:f}'"  # takes the column's own precision and scale
         case dt.datetime():
@@ -59,8 +76,6 @@ def _literal(value: Any) -> str:
             return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, {zone})')"
         case dt.date():
             return f"CAST('{value.isoformat()}' AS DATE)"
-        case bytes():
-            return f"X'{value.hex()}'"
         case _:
             text = str(value).replace("'", "''")
             return f"'{text}'"

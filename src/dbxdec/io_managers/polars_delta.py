@@ -92,6 +92,9 @@ class PolarsDeltaIoManager(IoManager):
         ]
         if not str(self.base_path):
             problems.append(Problem("`base_path` is empty", hint="give the folder or the URI that holds the tables"))
+        partitions = list(self._partitions)
+        if "" in partitions or len(set(partitions)) < len(partitions):
+            problems.append(Problem(f"`partition_by` is {partitions}", hint="name each column once"))
         if self.schema == "replace" and (self.mode != "overwrite" or self.partition_by):
             problems.append(
                 Problem(
@@ -197,8 +200,7 @@ class PolarsDeltaIoManager(IoManager):
         from deltalake.exceptions import CommitFailedError, DeltaError
 
         frame, schema = polars_schema.storable(frame)
-        self._check_partition_columns(schema, context)
-        frame = polars_schema.refuse_negative_decimals(frame, self._partitions)
+        polars_schema.check_partitions(schema, self._partitions, task=context.receipt.id.task)
         for attempt in range(_ATTEMPTS):
             table = delta_log.open_table(context.uri, self._storage_options())
             try:
@@ -207,11 +209,7 @@ class PolarsDeltaIoManager(IoManager):
                 # Rows that are merely added may be written again whatever another writer did in between; so may those
                 # of a table that somebody else has made first, by what the mode says of existing tables.
                 if (table is not None and self.mode != "append") or attempt == _ATTEMPTS - 1:
-                    raise RunError(
-                        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: "
-                        f"{error}",
-                        hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
-                    ) from error
+                    raise _conflict(context, error) from error
             except OSError as error:
                 if type(error) is not OSError:  # a file of the task's own query
                     raise
@@ -238,6 +236,7 @@ class PolarsDeltaIoManager(IoManager):
         import polars as pl
 
         if table is None:
+            frame = polars_schema.refuse_negative_decimals(frame, self._partitions)
             self._sink(context, frame, context.uri, mode="error")
             return self._written(context)
         if self.mode == "ignore":
@@ -249,6 +248,10 @@ class PolarsDeltaIoManager(IoManager):
                 raise _exists(context)
         self._check_partitions(table, context)
         polars_schema.check(schema, pl.scan_delta(table).collect_schema(), policy=self.schema, uri=context.uri)
+        # The table's own partitions: `partition_by` may be left out for a table that is there.
+        partitions = table.metadata().partition_columns
+        polars_schema.check_partitions(schema, partitions, task=context.receipt.id.task)
+        frame = polars_schema.refuse_negative_decimals(frame, partitions)
         if self.mode == "overwrite" and self._partitions:
             self._replace_partitions(context, frame, table)
         else:
@@ -271,14 +274,15 @@ class PolarsDeltaIoManager(IoManager):
                 frame.sink_ipc(spill, compression="lz4")
                 frame = pl.scan_ipc(spill)
             columns = list(self._partitions)
-            texts = [name for name in columns if frame.collect_schema()[name] == pl.String]
+            schema = frame.collect_schema()
+            texts = [name for name in columns if schema[name] == pl.String]
+            singles = [name for name in columns if schema[name] == pl.Float32]
             tuples = frame.lazy().select(columns).unique().collect(engine="streaming").rows()
             if not tuples:
                 delta_log.add_receipt(table, context.receipt, once=False)
                 return
-            self._sink(
-                context, frame, table, mode="overwrite", predicate=delta_partitions.predicate(columns, tuples, texts)
-            )
+            predicate = delta_partitions.predicate(columns, tuples, texts, singles)
+            self._sink(context, frame, table, mode="overwrite", predicate=predicate)
 
     def _sink(
         self,
@@ -292,12 +296,13 @@ class PolarsDeltaIoManager(IoManager):
         import polars as pl
 
         new = isinstance(target, str)
+        after = -1 if isinstance(target, str) else target.version()
         options = {
             **self.resolve(dict(self.delta_write_options or {})),
             "partition_by": list(self._partitions) or None,
             "schema_mode": None if new else _SCHEMA_MODES[self.schema],
             "commit_properties": delta_log.commit_properties(
-                context.receipt, once=self.mode != "overwrite", creates=new
+                context.receipt, once=self.mode != "overwrite", creates=new, after=after
             ),
             "predicate": predicate,
         }
@@ -311,22 +316,34 @@ class PolarsDeltaIoManager(IoManager):
     def _write_nothing(self, context: OutputContext) -> WriteResult:
         table = delta_log.open_table(context.uri, self._storage_options())
         if table is not None:
+            # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+            if (done := self._done(table, context.receipt)) is not None:
+                return done
             delta_log.add_receipt(table, context.receipt, once=False, wrote=False)
         return WriteResult(note="nothing to write")
 
     def _merge(self, context: OutputContext, merger: TableMerger) -> WriteResult:
         """Execute a merge that the author has made, unless an earlier attempt of this write has done so."""
+        from deltalake.exceptions import CommitFailedError
+
         target = _uri_of(merger) or context.uri
         options = self._storage_options()
         before = delta_log.open_table(target, options)
         if before is not None and (done := self._done(before, context.receipt)) is not None:
             return done
-        metrics = merger.execute()
+        started = time.time_ns() // 1_000_000
+        try:
+            metrics = merger.execute()
+        except CommitFailedError as error:
+            now = delta_log.open_table(target, options)
+            if now is None or (done := self._done(now, context.receipt)) is None:
+                raise _conflict(context, error) from error
+            return done  # another attempt of this write was quicker
         table = delta_log.open_table(target, options)
         assert table is not None  # noqa: S101 - a merge has just been committed to it
         rows = sum(metrics.get(f"num_target_rows_{kind}", 0) for kind in ("inserted", "updated", "deleted"))
-        found = delta_log.find_receipt(table, context.receipt.id)
-        note = "merged" if context.uri.rstrip("/") in target.rstrip("/") else f"merged into {target}"
+        found = delta_log.find_receipt(table, context.receipt.id, since=started)
+        note = "merged" if target.rstrip("/").endswith(context.uri.rstrip("/")) else f"merged into {target}"
         if found is None or found.receipt != context.receipt:
             # The receipt comes behind the data; a kill in between makes the retry merge again.
             delta_log.add_receipt(table, context.receipt, once=True, merge=metrics)
@@ -369,20 +386,6 @@ class PolarsDeltaIoManager(IoManager):
                 hint="write it with the partitions it has, or write another table",
             )
 
-    def _check_partition_columns(self, schema: Mapping[str, pl.DataType], context: OutputContext) -> None:
-        missing = [name for name in self._partitions if name not in schema]
-        if missing:
-            raise RunError(
-                f"the result of the task `{context.receipt.id.task}` has no column {listed(missing)}, by which its "
-                "table is partitioned",
-                hint=f"its columns are {listed(list(schema)) or 'none'}",
-            )
-        if len(self._partitions) == len(schema):
-            raise RunError(
-                f"the result of the task `{context.receipt.id.task}` has no column besides those of `partition_by`",
-                hint="partition values are kept in the log: a data file needs at least one other column",
-            )
-
     @property
     def _partitions(self) -> tuple[str, ...]:
         return _columns(self.partition_by) or ()
@@ -405,6 +408,13 @@ def _exists(context: OutputContext) -> TargetExistsError:
     return TargetExistsError(
         f"the target of the task `{context.receipt.id.task}`, {context.uri}, exists already",
         hint='mode="error" never touches what is there: use "overwrite", "append" or "ignore", or remove the table',
+    )
+
+
+def _conflict(context: OutputContext, error: Exception) -> RunError:
+    return RunError(
+        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: {error}",
+        hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
     )
 
 

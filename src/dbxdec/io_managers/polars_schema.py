@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.LazyFrame, dict[str, pl.DataType]]:
     """`frame` in a form that delta-rs can write, and its columns with the types that the table gives back for them.
 
-    Categories and enums become texts, since delta-rs panics on them, and arrays lists, since files that hold arrays
-    can't be read together. Raises RunError, naming every such column, for types that Delta has no form for.
+    Categories and enums become texts, since delta-rs panics on them, arrays lists, since files that hold arrays can't
+    be read together, and timestamps count microseconds, since delta-rs rounds them another way than Polars. Raises
+    RunError, naming every such column, for types that Delta has no form for, and for names that differ only in case.
     """
     schema = frame.collect_schema()
+    problems = _names_alike(schema)
     homeless = {name: str(dtype) for name, dtype in schema.items() if not _has_form(dtype)}
     if homeless:
         columns = "".join(f"\n    {name}: {dtype}" for name, dtype in homeless.items())
-        raise RunError(
-            f"a Delta table can't hold these columns:{columns}",
-            hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
+        problems.append(
+            Problem(
+                f"a Delta table can't hold these columns:{columns}",
+                hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
+            )
         )
+    if problems:
+        raise RunError(problems)
     stored = {name: _stored(dtype) for name, dtype in schema.items()}
     casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if _needs_cast(dtype)}
     return (frame.cast(casts) if casts else frame), stored
@@ -82,16 +88,76 @@ def refuse_negative_decimals(
     return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
 
 
+def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
+    """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
+    problems = []
+    if missing := [name for name in partitions if name not in schema]:
+        problems.append(
+            Problem(
+                f"the result of the task `{task}` has no column {listed(missing)}, by which its table is partitioned",
+                hint=f"its columns are {listed(list(schema)) or 'none'}",
+            )
+        )
+    if unfit := {name: schema[name] for name in partitions if name in schema and not _can_part(schema[name])}:
+        columns = "".join(f"\n    {name}: {dtype}" for name, dtype in unfit.items())
+        problems.append(
+            Problem(
+                f"the table of the task `{task}` can't be partitioned by these columns:{columns}",
+                hint="partition by texts, numbers, booleans, dates or timestamps",
+            )
+        )
+    if not set(schema) - set(partitions):
+        problems.append(
+            Problem(
+                f"the result of the task `{task}` has no column" + (" besides those of `partition_by`" * bool(schema)),
+                hint="partition values are kept in the log: a data file needs at least one other column",
+            )
+        )
+    if problems:
+        raise RunError(problems)
+
+
+def _can_part(dtype: pl.DataType) -> bool:
+    """Whether delta-rs writes partitions by this type that Polars can read back."""
+    import polars as pl
+
+    return not (dtype.is_nested() or isinstance(dtype, pl.Binary))
+
+
+def _names_alike(names: Iterable[str]) -> list[Problem]:
+    """Delta's column names are the same if they differ only in case (Delta protocol, "Schema Serialization")."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.lower(), []).append(name)
+    return [
+        Problem(f"the columns {listed(group)} are one name to a Delta table", hint="rename all but one in the task")
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
 def _has_form(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    return not any(isinstance(node, pl.Null | pl.Time | pl.Duration | pl.Int128 | pl.Object) for node in _nodes(dtype))
+    whole = pl.Int8 | pl.Int16 | pl.Int32 | pl.Int64 | pl.UInt8 | pl.UInt16 | pl.UInt32 | pl.UInt64
+    plain = whole | pl.Float32 | pl.Float64 | pl.Decimal | pl.Boolean | pl.Date | pl.Datetime
+    texts = pl.String | pl.Categorical | pl.Enum | pl.Binary
+    lists = pl.List | pl.Array
+    # A file of Parquet can't hold a Struct without fields.
+    return all(
+        bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists)
+        for node in _nodes(dtype)
+    )
 
 
 def _needs_cast(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    return any(isinstance(node, pl.Categorical | pl.Enum | pl.Array) for node in _nodes(dtype))
+    return any(
+        isinstance(node, pl.Categorical | pl.Enum | pl.Array)
+        or (isinstance(node, pl.Datetime) and node.time_unit != "us")
+        for node in _nodes(dtype)
+    )
 
 
 def _nodes(dtype: Any) -> Iterator[pl.DataType]:

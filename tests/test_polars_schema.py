@@ -1,0 +1,178 @@
+"""What becomes of a frame's columns in a Delta table, and how differences are told."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager, polars_schema
+from delta_tools import output, receipt
+
+MOMENT = dt.datetime(2024, 7, 1, 12, 0, 0, 5)
+KEPT: dict[str, tuple[Any, Any]] = {
+    "Boolean": (pl.Boolean(), True),
+    "Int8": (pl.Int8(), -1),
+    "Int64": (pl.Int64(), 2**62),
+    "UInt8": (pl.UInt8(), 127),
+    "UInt16": (pl.UInt16(), 1),
+    "UInt32": (pl.UInt32(), 1),
+    "UInt64": (pl.UInt64(), 2**62),
+    "Float32": (pl.Float32(), 0.5),
+    "Float64": (pl.Float64(), 0.1),
+    "Decimal": (pl.Decimal(38, 10), Decimal("-1.5000000000")),
+    "String": (pl.String(), "a"),
+    "Binary": (pl.Binary(), b"\xff"),
+    "Date": (pl.Date(), dt.date(1, 1, 1)),
+    "ms": (pl.Datetime("ms"), MOMENT.replace(microsecond=1000)),
+    "ns": (pl.Datetime("ns"), MOMENT),
+    "zone": (pl.Datetime("ns", "Europe/Berlin"), MOMENT.replace(tzinfo=dt.UTC)),
+    "Categorical": (pl.Categorical(), "a"),
+    "Enum": (pl.Enum(["a", "b"]), "b"),
+    "List": (pl.List(pl.Categorical()), ["a", None]),
+    "Array": (pl.Array(pl.UInt8(), 2), [1, 2]),
+    "Struct": (
+        pl.Struct({"a": pl.UInt16(), "b": pl.List(pl.Datetime("ms"))}),
+        {"a": 1, "b": [dt.datetime(2024, 1, 1)]},
+    ),
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["DataFrame", "LazyFrame"])
+@pytest.mark.parametrize("kind", KEPT)
+def test_a_frame_can_be_appended_to_its_own_table(tmp_path: Path, kind: str, lazy: bool) -> None:
+    """Every type that is taken comes back with the type that was foretold and the same value, null included."""
+    dtype, value = KEPT[kind]
+    data = pl.DataFrame({"c": pl.Series([value, None], dtype=dtype)})
+    table = tmp_path / "table"
+    for run in ("1", "2"):
+        PolarsDeltaIoManager("unused", mode="append").write(output(table, receipt(run)), data.lazy() if lazy else data)
+    got = pl.read_delta(str(table))
+    assert got.schema == polars_schema.storable(data)[1]
+    assert got["c"].drop_nulls().to_list() == [value, value]
+    assert got["c"].null_count() == 2
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pl.Null(),
+        pl.Time(),
+        pl.Duration("us"),
+        pl.Int128(),
+        pl.UInt128(),
+        pl.Float16(),
+        pl.Object(),
+        pl.Struct([]),
+        pl.List(pl.Time()),
+        pl.Struct({"inner": pl.Array(pl.Duration("us"), 1)}),
+    ],
+    ids=str,
+)
+def test_a_type_without_a_form_is_refused(dtype: pl.DataType) -> None:
+    """The column is named with its type, wherever in it the type stands; the others are not."""
+    data = pl.DataFrame(schema={"fine": pl.Int64(), "bad": dtype})
+    with pytest.raises(RunError) as error:
+        polars_schema.storable(data)
+    assert f"bad: {dtype}" in str(error.value)
+    assert "fine" not in str(error.value)
+
+
+def test_all_that_can_not_be_stored_is_told_at_once() -> None:
+    """Names that Delta takes for one, and types without a form, are in one error."""
+    data = pl.DataFrame(schema={"id": pl.Int64(), "ID": pl.Int64(), "t": pl.Time(), "n": pl.Null()})
+    with pytest.raises(RunError) as error:
+        polars_schema.storable(data)
+    assert len(error.value.problems) == 2
+    assert "`id` and `ID` are one name" in str(error.value)
+    assert "t: Time" in str(error.value)
+    assert "n: Null" in str(error.value)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(pl.UInt8(), 200), (pl.UInt32(), 2**31), (pl.UInt64(), 2**63)], ids=str)
+def test_unsigned_values_that_do_not_fit_are_never_wrapped(tmp_path: Path, dtype: pl.DataType, value: int) -> None:
+    """A value beyond the signed type of the table is an error, not a negative number."""
+    with pytest.raises(Exception, match=r"(?i)cast"):
+        PolarsDeltaIoManager("unused").write(
+            output(tmp_path / "table"), pl.DataFrame({"c": [value]}, schema={"c": dtype})
+        )
+    assert not (tmp_path / "table" / "_delta_log").exists()
+
+
+def test_a_frame_without_columns_is_refused(tmp_path: Path) -> None:
+    """An empty result has no table to be; the message does not speak of partitions."""
+    with pytest.raises(RunError, match="the result of the task `task` has no column\n"):
+        PolarsDeltaIoManager("unused").write(output(tmp_path / "table"), pl.DataFrame())
+
+
+def test_columns_in_another_order_go_where_they_belong(tmp_path: Path) -> None:
+    """A frame's columns are matched by name, of DataFrames and LazyFrames."""
+    io = PolarsDeltaIoManager("unused", mode="append")
+    io.write(output(tmp_path, receipt("1")), pl.DataFrame({"a": [1], "b": [2]}))
+    io.write(output(tmp_path, receipt("2")), pl.DataFrame({"b": [20], "a": [10]}))
+    io.write(output(tmp_path, receipt("3")), pl.LazyFrame({"b": [200], "a": [100]}))
+    assert sorted(pl.read_delta(str(tmp_path)).select("a", "b").rows()) == [(1, 2), (10, 20), (100, 200)]
+
+
+HERE: dict[str, pl.DataType] = {"a": pl.Int64(), "b": pl.String()}
+
+
+@pytest.mark.parametrize(
+    ("result", "policy", "lines"),
+    [
+        ({"b": pl.String(), "a": pl.Int64()}, "strict", []),
+        ({"a": pl.Int32(), "b": pl.String()}, "strict", ["a Int64 Int32"]),
+        ({"a": pl.Int64()}, "strict", ["b String -"]),
+        ({**HERE, "c": pl.Date()}, "strict", ["c - Date"]),
+        ({"a": pl.String(), "c": pl.Date()}, "strict", ["a Int64 String", "b String -", "c - Date"]),
+        ({"a": pl.Int64(), "c": pl.Date()}, "add-columns", []),
+        ({"a": pl.Int32(), "c": pl.Date()}, "add-columns", ["a Int64 Int32"]),
+        ({"z": pl.Int64()}, "replace", []),
+    ],
+)
+def test_every_difference_that_the_policy_forbids_has_its_line(
+    result: dict[str, pl.DataType], policy: str, lines: list[str]
+) -> None:
+    """Column, type in the table and type in the result; a dash for a column that one of them lacks."""
+    if not lines:
+        polars_schema.check(result, HERE, policy=policy, uri="lake/t")
+        return
+    with pytest.raises(RunError, match="lake/t") as error:
+        polars_schema.check(result, HERE, policy=policy, uri="lake/t")
+    text = error.value.problems[0].message.splitlines()
+    assert [" ".join(line.split()) for line in text[2:]] == lines
+
+
+def test_only_a_table_that_could_grow_is_advised_to() -> None:
+    """`schema="add-columns"` is a hint where it helps: not for a type that differs."""
+    with pytest.raises(RunError, match="add-columns"):
+        polars_schema.check({**HERE, "c": pl.Date()}, HERE, policy="strict", uri="t")
+    with pytest.raises(RunError) as error:
+        polars_schema.check({**HERE, "a": pl.Int8()}, HERE, policy="strict", uri="t")
+    assert "add-columns" not in str(error.value)
+
+
+def test_everything_wrong_with_the_partitions_is_told_at_once() -> None:
+    """A missing column and one of a type that is no partition are in one error."""
+    schema: dict[str, pl.DataType] = {"raw": pl.Binary(), "x": pl.Int64()}
+    with pytest.raises(RunError) as error:
+        polars_schema.check_partitions(schema, ["raw", "day"], task="load")
+    assert len(error.value.problems) == 2
+    assert "no column `day`" in str(error.value)
+    assert "raw: Binary" in str(error.value)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["DataFrame", "LazyFrame"])
+def test_decimals_that_are_not_negative_pass(lazy: bool) -> None:
+    """Zero, positive and null decimals are partitions like others, and other columns may be negative."""
+    data = pl.DataFrame(
+        {"p": [Decimal("0.00"), Decimal("1.50"), None], "x": [Decimal(-1), None, None]},
+        schema={"p": pl.Decimal(10, 2), "x": pl.Decimal(10, 2)},
+    )
+    checked = polars_schema.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
+    assert checked.lazy().collect().equals(data)
