@@ -307,6 +307,13 @@ class TestReading:
         with pytest.raises(NotWrittenError):
             manager().read(wanted(table, receipt()))
 
+    def test_a_local_path_that_polars_can_not_read_is_said_before_the_query_runs(self, tmp_path: Path) -> None:
+        """A folder with spaces or umlauts is named in the error, instead of a missing file in the task's query."""
+        for name in ("my lake", "größe"):
+            manager().write(output(tmp_path / name), frame(1))
+            with pytest.raises(RunError, match="spaces, or letters other than ASCII"):
+                manager().read(wanted(tmp_path / name))
+
     def test_the_annotation_chooses_the_type(self, table: Path) -> None:
         """`pl.DataFrame` gives a DataFrame, anything else a LazyFrame."""
         manager().write(output(table), frame(1))
@@ -353,7 +360,7 @@ class TestReading:
             got = manager("append").read(wanted(table, receipt(str(run)))).lazy().collect()["x"]
             assert sorted(got) == [other for other in runs if other <= run]
 
-    def test_a_merge_among_such_commits_is_read_at_its_own_version(self, table: Path) -> None:
+    def test_a_commit_of_the_tasks_own_among_them_is_read_at_its_version(self, table: Path) -> None:
         """A commit made with `io.commit_properties()`, which can't know what it comes after, is found as surely."""
         io = manager("append")
         io.write(output(table, receipt("0")), frame(0))

@@ -128,6 +128,13 @@ class PolarsDeltaIoManager(IoManager):
         table = delta_log.open_table(context.uri, self._storage_options())
         if table is None:
             raise self._missing(context)
+        if table.table_uri.startswith("file:") and "%" in table.table_uri:
+            # Polars 2.1 looks for the percent-encoded path, and would fail inside the task's own query.
+            raise RunError(
+                f"Polars can't read a Delta table at {context.uri}: the local path {table.table_uri} has spaces, or "
+                "letters other than ASCII",
+                hint="work in another folder, or give `base_path` one without them",
+            )
         if context.producer is not None:
             self._pin(table, context)
         frame = pl.scan_delta(table)
