@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from projects import Project, Result
 
 ROOT = Path(__file__).parents[1]
+
+# No test depends on how quick the machine is: neither an example's deadline nor the pace at which examples are made.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)
