@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from typing import Any
 
 import pytest
 from databricks.bundles.jobs import Job as BundleJob
 
-from dbxdec import bundle_target, bundle_variable, environment, job, job_cluster, task
+from dbxdec import bundle_target, bundle_variable, environment, job, job_cluster, native_task, task
 from dbxdec.authoring.jobs import Job
 from dbxdec.codegen import build_jobs
+from dbxdec.codegen.environments import normalised, refusals
 from dbxdec.errors import CodegenError, SourceLocation
 from dbxdec.manifest import Manifest, encode_jobs
 
@@ -40,9 +42,9 @@ def made(*jobs: Job[...], extra: tuple[str, ...] = ()) -> dict[str, Any]:
     return definitions
 
 
-def refused(*jobs: Job[...]) -> list[Any]:
+def refused(*jobs: Job[...], extra: tuple[str, ...] = ()) -> list[Any]:
     with pytest.raises(CodegenError) as error:
-        made(*jobs)
+        made(*jobs, extra=extra)
     return list(error.value.problems)
 
 
@@ -149,6 +151,102 @@ class TestDefinition:
         assert classic["libraries"] == [{"whl": WHEEL}]
         assert "environment_key" not in classic
 
+    def test_a_base_environment_takes_the_place_of_the_version(self) -> None:
+        """Either of them says what an environment starts from; the platform takes one."""
+        based = environment("based", base_environment="/Workspace/env.yaml")
+
+        @job(environment=based)
+        def one() -> None:
+            first()
+
+        assert made(one)["one"]["environments"] == [
+            {
+                "environment_key": "based",
+                "spec": {"base_environment": "/Workspace/env.yaml", "dependencies": [WHEEL]},
+            }
+        ]
+
+    def test_the_default_environment_does_not_take_the_authors_key(self) -> None:
+        """An author's environment called `default` is used by its own tasks only."""
+        own = environment("default", dependencies=["polars"])
+
+        @job
+        def one() -> None:
+            first()
+            second.override(environment=own)()
+
+        definition = made(one)["one"]
+        keys = [form["environment_key"] for form in definition["tasks"]]
+        assert keys == ["dbxdec-default", "default"]
+        specs = {entry["environment_key"]: entry["spec"] for entry in definition["environments"]}
+        assert specs["dbxdec-default"]["dependencies"] == [WHEEL]
+        assert specs["default"]["dependencies"] == [WHEEL, "polars"]
+
+    @pytest.mark.parametrize(
+        "fields", [{"existing_cluster_id": "0101-x"}, {"new_cluster": {"spark_version": "16.4.x", "num_workers": 0}}]
+    )
+    def test_every_cluster_has_libraries(self, fields: Any) -> None:
+        """A task on an existing or a new cluster of its own is classic, in a job without compute too."""
+        definition = made(task_with(**fields))["one"]
+        (form,) = definition["tasks"]
+        assert form["libraries"] == [{"whl": WHEEL}]
+        assert "environment_key" not in form
+        assert "environments" not in definition
+
+    def test_extra_libraries_reach_the_authors_environment(self) -> None:
+        """Wheel, extra libraries and the author's dependencies stand in this order."""
+        lean = environment("lean", dependencies=["polars"])
+
+        @job(environment=lean)
+        def one() -> None:
+            first()
+
+        (found,) = made(one, extra=("wheels/x.whl", "humanize >= 4"))["one"]["environments"]
+        assert found["spec"]["dependencies"] == [WHEEL, "wheels/x.whl", "humanize>=4", "polars"]
+
+    def test_none_is_not_set(self) -> None:
+        """A field that is None is left out, as if it was never given."""
+        unset: Any = None
+        lean = environment("lean", dependencies=unset)
+
+        @job(environment=lean, name=None, schedule=None, tags=unset)
+        def one() -> None:
+            first.override(max_retries=None)()
+            second.override(cluster=small, libraries=unset)()
+
+        definition = made(one)["one"]
+        assert set(definition) == {"name", "job_clusters", "environments", "tasks"}
+        assert definition["name"] == "one"
+        assert "max_retries" not in definition["tasks"][0]
+        assert definition["tasks"][1]["libraries"] == [{"whl": WHEEL}]
+
+    def test_an_environment_of_a_task_inside_a_for_each_task_is_emitted(self) -> None:
+        """A key that only the repeated task names is in use."""
+        lean = environment("lean")
+        inner: Any = {"task_key": "i", "spark_python_task": {"python_file": "a.py"}, "environment_key": "lean"}
+
+        @job
+        def one() -> None:
+            second.override(environment=lean)()
+            native_task("n", for_each_task={"inputs": "[]", "task": inner})
+
+        assert [entry["environment_key"] for entry in made(one)["one"]["environments"]] == ["lean"]
+
+    def test_settings_given_are_not_changed(self) -> None:
+        """The author's dicts and lists stay as they are."""
+        libraries: Any = [{"pypi": {"package": "x"}}]
+        dependencies: Any = ["polars >= 1"]
+        lean = environment("lean", dependencies=dependencies)
+
+        @job(environment=lean)
+        def one() -> None:
+            first()
+            second.override(cluster=small, libraries=libraries)()
+
+        assert made(one) == made(one)
+        assert libraries == [{"pypi": {"package": "x"}}]
+        assert dependencies == ["polars >= 1"]
+
     def test_nothing_is_emitted_that_nobody_set(self) -> None:
         """An explicit default would defeat the bundle's development presets."""
 
@@ -197,6 +295,47 @@ def task_with(**fields: Any) -> Job[[]]:
     return one
 
 
+def native(**fields: Any) -> Job[[]]:
+    """A job whose one task is a native one with these fields."""
+
+    @job
+    def one() -> None:
+        native_task("n", **fields)
+
+    return one
+
+
+def repeated(**fields: Any) -> Job[[]]:
+    """A job whose one task repeats a task with these fields."""
+    inner = {"task_key": "i", "spark_python_task": {"python_file": "a.py"}, **fields}
+    return native(for_each_task={"inputs": "[]", "task": inner})
+
+
+def in_environment(**spec: Any) -> Job[[]]:
+    """A job in an environment with these fields."""
+
+    @job(environment=environment("e", **spec))
+    def one() -> None:
+        first()
+
+    return one
+
+
+def on_cluster(new: dict[str, Any], /, **fields: Any) -> Job[[]]:
+    """A job on a cluster with these fields, whose one task has the others."""
+
+    @job(cluster=job_cluster("c", **new))
+    def one() -> None:
+        first.override(**fields)()
+
+    return one
+
+
+NOTEBOOK: Any = {"notebook_path": "a"}
+BASIC: Any = {"spark_version": "16.4.x", "num_workers": 1}
+NEW: Any = {"spark_version": "16.4.x"}
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("wrong", "said"),
@@ -220,6 +359,65 @@ class TestRefused:
             (task_with(libraries=[{"pypi": {"package": "x"}}]), "serverless and has `libraries`"),
             (task_with(key="not a key"), "'not a key' can't be the key of a task"),
             (task_with(key="x" * 101), "can't be the key of a task"),
+            (task_with(key="\u00e9"), "can't be the key of a task"),
+            (jobs_with(name=True), "`name` is True (bool), not a text"),
+            (jobs_with(tags=["a"]), "`tags` is ['a'] (list), not a dict"),
+            (jobs_with(schedule=True), "`schedule` is True (bool), not a dict with the fields of CronSchedule"),
+            (jobs_with(timeout_seconds=1.0), "`timeout_seconds` is 1.0 (float), not a whole number"),
+            (jobs_with(performance_target=["STANDARD"]), "`performance_target` is ['STANDARD']"),
+            (
+                jobs_with(health={"rules": [{"metric": "RUN_DURATION_SECOND", "op": "GREATER_THAN", "value": 1}]}),
+                "`health.rules[0].metric` is 'RUN_DURATION_SECOND'\n    hint: did you mean `RUN_DURATION_SECONDS`?",
+            ),
+            (
+                jobs_with(email_notifications={"on_failure": ["a", 1]}),
+                "`email_notifications.on_failure[1]` is 1 (int), not a text",
+            ),
+            (
+                jobs_with(schedule={"quartz_cron_expression": "x", "timezone": "UTC", "timezone_id": "UTC"}),
+                "`schedule` has no field `timezone`\n    hint: did you mean `timezone_id`?",
+            ),
+            (jobs_with(description="${var.x"), "holds ${var.x, which"),
+            (jobs_with(description="a ${HOME} b"), "`description` holds ${HOME}"),
+            (jobs_with(tags={"a": "${vars.x}"}), "`tags.a` holds ${vars.x}"),
+            (jobs_with(max_concurrent_runs="${foo}"), "`max_concurrent_runs` holds ${foo}"),
+            (on_cluster({**BASIC, "num_worker": 1}), "`job_clusters[0].new_cluster` has no field `num_worker`"),
+            (on_cluster({**BASIC, "num_workers": "5"}), "`job_clusters[0].new_cluster.num_workers` is '5' (str)"),
+            (
+                on_cluster({**BASIC, "autoscale": {"min_workers": 1, "max_workers": True}}),
+                "`job_clusters[0].new_cluster.autoscale.max_workers` is True (bool), not a whole number",
+            ),
+            (on_cluster(BASIC, libraries="x"), "`libraries` is 'x' (str), not a list"),
+            (on_cluster(BASIC, libraries=[{"pipy": {}}]), "`libraries[1]` has no field `pipy`"),
+            (on_cluster(BASIC, libraries="${var.l}"), "to which the wheel can't be added"),
+            (
+                task_with(existing_cluster_id="x", environment=environment("e")),
+                "several places: `environment_key` and `existing_cluster_id`",
+            ),
+            (on_cluster(BASIC, cluster=small, new_cluster=NEW), "several places: `job_cluster_key` and `new_cluster`"),
+            (on_cluster(BASIC, notebook_task=NOTEBOOK), "several kinds: `python_wheel_task` and `notebook_task`"),
+            (in_environment(dependencies="polars"), "spec.dependencies` is 'polars' (str), not a list"),
+            (in_environment(dependencies=[1]), "spec.dependencies[1]` is 1 (int), not a text"),
+            (in_environment(dependencies="${var.deps}"), "to which the wheel can't be added"),
+            (in_environment(dependencis=[]), "did you mean `dependencies`?"),
+            (in_environment(environment_version=4), "spec.environment_version` is 4 (int), not a text"),
+            (in_environment(dependencies=["ruamel.yaml"]), "hint: write `ruamel-yaml`"),
+            (native(), "says nothing to run"),
+            (
+                native(notebook_task=NOTEBOOK, dbt_task={"commands": []}),
+                "several kinds: `notebook_task` and `dbt_task`",
+            ),
+            (native(notebook_task=NOTEBOOK, task_key="x"), "has the field `task_key`"),
+            (native(notebook_task=NOTEBOOK, environment_key="zz"), "environment_key 'zz', which nothing defines"),
+            (native(notebook_task=NOTEBOOK, environment_key={}), "`environment_key` is {} (dict), not a text"),
+            (native(notebook_task=NOTEBOOK, job_cluster_key="zz"), "job_cluster_key 'zz', which nothing defines"),
+            (native(for_each_task=[]), "`for_each_task` is [] (list), not a dict with the fields of ForEachTask"),
+            (native(for_each_task={"inputs": "[]", "task": 3}), "`for_each_task.task` is 3 (int)"),
+            (repeated(environment_key="zz"), "environment_key 'zz', which nothing defines"),
+            (repeated(libraries=[{"whl": "x.whl"}]), "serverless and has `libraries`"),
+            (repeated(task_key="i i"), "repeats a task with the key 'i i'"),
+            (native(for_each_task={"inputs": "[]", "task": {"task_key": "i"}}), "says nothing to run"),
+            (repeated(max_retris=1), "`for_each_task.task` has no field `max_retris`"),
         ],
     )
     def test_what_the_platform_would_not_take_is_an_error_at_its_line(self, wrong: Job[[]], said: str) -> None:
@@ -229,9 +427,51 @@ class TestRefused:
         assert isinstance(problem.where, SourceLocation)
         assert problem.where.path.endswith("test_codegen.py")
 
+    @pytest.mark.parametrize("concurrency", [0, 101])
+    def test_the_platform_repeats_up_to_a_hundred_at_once(self, concurrency: int) -> None:
+        """A for-each task has a concurrency of 1 to 100."""
+        inner: Any = {"task_key": "i", "spark_python_task": {"python_file": "a.py"}}
+        (problem,) = refused(native(for_each_task={"inputs": "[]", "task": inner, "concurrency": concurrency}))
+        assert f"has the concurrency {concurrency}" in problem.message
+
+    def test_a_for_each_task_holds_no_other(self) -> None:
+        """The platform takes one level."""
+        deep: Any = {"task_key": "d", "spark_python_task": {"python_file": "a.py"}}
+        assert any(
+            "inside a for-each task" in problem.message
+            for problem in refused(
+                native(
+                    for_each_task={
+                        "inputs": "[]",
+                        "task": {"task_key": "i", "for_each_task": {"inputs": "[]", "task": deep}},
+                    }
+                )
+            )
+        )
+
+    def test_a_task_is_refused_at_the_line_of_its_function(self) -> None:
+        """The problem of a task is at the task's line, that of the job at the job's."""
+        of_job: dict[str, Any] = {"max_concurent_runs": 1}
+        of_task: dict[str, Any] = {"max_retris": 1}
+        frame = inspect.currentframe()
+        assert frame is not None
+        start = frame.f_lineno
+
+        @job(**of_job)
+        def one() -> None:
+            @task(**of_task)
+            def inner() -> None: ...
+
+            inner()
+
+        found = {(problem.where.path, problem.where.line - start) for problem in refused(one)}
+        assert found == {(__file__, 2), (__file__, 4)}
+
     def test_references_that_the_bundle_knows_are_fine(self) -> None:
         """A whole reference may stand for any type, also for a number."""
         made(jobs_with(description="${workspace.current_user.userName}", max_concurrent_runs="${var.runs}"))
+        made(jobs_with(name="${bundle.target}-${var.a-b}", tags={"job": "${resources.jobs.x.id}", "money": "$5 {x}"}))
+        made(jobs_with(description=f"{bundle_variable('x')} at {bundle_target()}", tags="${var.tags}"))
 
     def test_a_key_that_a_bundle_can_not_have_is_refused(self) -> None:
         """A job's key is a resource's key."""
@@ -252,6 +492,22 @@ class TestRefused:
 
         (problem,) = refused(one)
         assert "bytes as JSON" in problem.message
+
+    def test_what_fits_is_taken(self) -> None:
+        """A thousand tasks, 25 tags, keys of 100 characters and a name of 4,096 bytes are within the limits."""
+
+        @job(name="\u00fc" * 2048, tags={f"t{i}": "" for i in range(25)})
+        def one(text: str = "\u00fc" * 4_500) -> None:
+            first.override(key="x" * 100)()
+            for i in range(999):
+                first.override(key=f"t{i}")()
+
+        assert len(made(one)["one"]["tasks"]) == 1000
+
+    def test_a_name_is_measured_in_bytes(self) -> None:
+        """4,097 bytes of UTF-8 are over the limit, however few the characters."""
+        (problem,) = refused(jobs_with(name="\u00fc" * 2048 + "x"))
+        assert "over 4096 bytes" in problem.message
 
     def test_a_job_without_tasks_is_refused(self) -> None:
         """A job must call at least one task."""
@@ -287,3 +543,108 @@ class TestRefused:
             first()
 
         assert len(refused(one, two)) == 6
+
+    def test_ten_mistakes_in_one_job_are_ten_problems(self) -> None:
+        """Mistakes of the job, its compute and its tasks hide none of each other."""
+        lean = environment("lean", dependencies=["ruamel.yaml", "numpy; python_version < '3.12'"])
+        wrong: dict[str, Any] = {
+            "descripton": "x",
+            "max_concurrent_runs": "1",
+            "tags": {"a": 1},
+            "description": "${foo}",
+            "git_source": {"git_url": "x", "git_provider": "gitHub"},
+        }
+
+        @job(environment=lean, **wrong)
+        def one() -> None:
+            first.override(max_retris=1)()
+            second.override(key="a b", run_if="ALL_DNE")()
+
+        assert len(refused(one)) == 10
+
+
+class TestDependencies:
+    @pytest.mark.parametrize(
+        ("given", "emitted"),
+        [
+            ("polars", "polars"),
+            ("polars>=1,<2", "polars>=1,<2"),
+            ("polars >= 1", "polars>=1"),
+            ("  polars  ", "polars"),
+            ("polars>=1, <2", "polars<2,>=1"),
+            ("polars (>=1)", "polars>=1"),
+            ("polars==1.*", "polars>=1,<2"),
+            ("polars==1.2.*", "polars>=1.2,<1.3"),
+            ("polars==1!2.*", "polars>=1!2,<1!3"),
+            ("polars==1.*,>=1.2a1", "polars>=1.2a1,>=1.dev0,<2.dev0"),
+            ("polars==1.0.RC1", "polars==1.0rc1"),
+            ("polars==1.0-1", "polars==1.0.post1"),
+            ("polars[b, a] ~= 1.4", "polars[a,b]~=1.4"),
+            ("x@https://h/x.whl", "x @ https://h/x.whl"),
+            ("x @ git+https://h/x.git@v1", "x @ git+https://h/x.git@v1"),
+            ("https://h/x.whl", "https://h/x.whl"),
+            ("/Volumes/a/x.whl", "/Volumes/a/x.whl"),
+            ("dbfs:/x.whl", "dbfs:/x.whl"),
+            ("libs/*.whl", "libs/*.whl"),
+            ("libs/x.whl[a]", "libs/x.whl[a]"),
+            ("./x", "./x"),
+            ("-r r.txt", "-r r.txt"),
+            ("-rr.txt", "-r r.txt"),
+            ("--requirement=r.txt", "-r r.txt"),
+            ("--editable ./x", "-e ./x"),
+            ("--index-url https://h/simple", "--index-url https://h/simple"),
+            ("polars==${var.polars}", "polars==${var.polars}"),
+        ],
+    )
+    def test_a_package_is_written_so_that_a_bundle_takes_it_for_one(self, given: str, emitted: str) -> None:
+        """What the CLI would take for a file is put otherwise, with the same meaning; all else stays."""
+        assert (refusals(given), normalised(given)) == ([], emitted)
+        assert normalised(emitted) == emitted
+        (found,) = made(in_environment(dependencies=[given]))["one"]["environments"]
+        assert found["spec"]["dependencies"] == [WHEEL, emitted]
+
+    @pytest.mark.parametrize(
+        ("given", "said", "hint"),
+        [
+            ("ruamel.yaml>=1", "has a name with `.`", "write `ruamel-yaml`"),
+            ("requirements.txt", "has a name with `.`", "write `-r requirements.txt`"),
+            ("numpy; python_version < '3.12'", "has a marker", "leave it out"),
+            ("numpy!=1.2.*", "has `!=1.2.*`", "one by one"),
+            ("numpy===1.2", "has `===1.2`", "use `==`"),
+            ("x @ file:///x.whl", "has a URL", "https://"),
+            ("x @ /Volumes/x.whl", "has a URL", "by itself"),
+            ("file:///x.whl", "is a URL of a file", "by itself"),
+            ("libs/own", "neither a requirement nor a file", "ends in .whl"),
+            ("polars pandas", "neither a requirement nor a file", "name>=1,<2"),
+            ("polars>=x", "neither a requirement nor a file", "name>=1,<2"),
+            (" ", "is empty", "leave it out"),
+        ],
+    )
+    def test_what_can_not_be_put_otherwise_is_refused(self, given: str, said: str, hint: str) -> None:
+        """Such a dependency would pass the bundle's validation and fail in its deploy."""
+        (problem,) = refused(in_environment(dependencies=[given]))
+        assert said in problem.message
+        assert hint in problem.hint
+        assert isinstance(problem.where, SourceLocation)
+
+    def test_every_part_that_is_wrong_is_said(self) -> None:
+        """A name and a marker in one dependency are two problems."""
+        assert len(refused(in_environment(dependencies=["ruamel.yaml; os_name == 'nt'"]))) == 2
+
+    def test_an_extra_library_is_refused_once_and_where_it_is_set(self) -> None:
+        """Extra libraries are the project's: the problem is in its configuration, and no job's."""
+        (problem,) = refused(task_with(key="a"), in_other_job(), extra=("ruamel.yaml",))
+        assert problem.where == "tool.dbxdec.extra-libraries"
+
+    def test_a_cluster_takes_any_requirement(self) -> None:
+        """Libraries of a cluster are said to be packages: nothing about them is unclear."""
+        (form,) = made(on_cluster(BASIC), extra=("ruamel.yaml >= 1",))["one"]["tasks"]
+        assert form["libraries"] == [{"whl": WHEEL}, {"pypi": {"package": "ruamel.yaml >= 1"}}]
+
+
+def in_other_job() -> Job[[]]:
+    @job(key="other")
+    def other() -> None:
+        second()
+
+    return other

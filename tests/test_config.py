@@ -61,15 +61,37 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("resources = 'jobs.txt'", "tool.dbxdec.resources"),
         ("resources = '/etc/jobs.yml'", "tool.dbxdec.resources"),
         ("resources = '../jobs.yml'", "tool.dbxdec.resources"),
+        ("resources = 'a/../../jobs.yml'", "tool.dbxdec.resources"),
+        ("resources = 'C:/jobs.yml'", "tool.dbxdec.resources"),
+        ("resources = '..\\jobs.yml'", "tool.dbxdec.resources"),
+        ("resources = ''", "tool.dbxdec.resources"),
+        ("resources = 'resources/.yml'", "tool.dbxdec.resources"),
+        ('resources = "jobs\\u0000.yml"', "tool.dbxdec.resources"),
+        ("resources = ['jobs.yml']", "tool.dbxdec.resources"),
+        ("pipelines = ['.a']", "tool.dbxdec.pipelines[0]"),
+        ("pipelines = [1]", "tool.dbxdec.pipelines[0]"),
+        ("missing-imports = []", "tool.dbxdec.missing-imports"),
+        ("missing-imports = true", "tool.dbxdec.missing-imports"),
+        ("extra-libraries = 'polars'", "tool.dbxdec.extra-libraries"),
         ("missing-imports = 'stand_in'", "tool.dbxdec.missing-imports"),
         ("extra-libraries = [3]", "tool.dbxdec.extra-libraries[0]"),
         ("extra-libraries = ['']", "tool.dbxdec.extra-libraries[0]"),
         ("timeout = 0", "tool.dbxdec.timeout"),
         ("timeout = true", "tool.dbxdec.timeout"),
+        ("timeout = -1", "tool.dbxdec.timeout"),
+        ("timeout = '60'", "tool.dbxdec.timeout"),
         ("timeout = inf", "tool.dbxdec.timeout"),
+        ("timeout = nan", "tool.dbxdec.timeout"),
+        (f"timeout = 1{'0' * 400}", "tool.dbxdec.timeout"),
+        ("timeout = 1e300", "tool.dbxdec.timeout"),
         ("variables = 3", "tool.dbxdec.variables"),
         ("variables = {a = []}", "tool.dbxdec.variables.a"),
         ("discovery-env = {A = 1979-05-27}", "tool.dbxdec.discovery-env.A"),
+        ("discovery-env = ['A']", "tool.dbxdec.discovery-env"),
+        ("discovery-env = {'' = 'x'}", 'tool.dbxdec.discovery-env.""'),
+        ("discovery-env = {'A=B' = 'x'}", 'tool.dbxdec.discovery-env."A=B"'),
+        ('discovery-env = {A = "\\u0000"}', "tool.dbxdec.discovery-env.A"),
+        ("'a b' = 1", 'tool.dbxdec."a b"'),
     ],
 )
 def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path: str) -> None:
@@ -77,6 +99,34 @@ def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path
     with pytest.raises(ConfigError) as error:
         load(write(tmp_path, f"[tool.dbxdec]\n{setting}\n"))
     assert [problem.where for problem in error.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("pipelines = 'a.pipelines'", 'is a text, not a list\n    hint: write `["a.pipelines"]`'),
+        ("extra-libraries = ['  ']", "is empty"),
+        ("extra-libraries = [1.5]", "is a float, not a text"),
+        ("resources = true", "is a boolean\n    hint: a path below the project's root"),
+        ("missing-imports = 'standin'", "is 'standin'\n    hint: did you mean `stand-in`?"),
+        ("missing-imports = 7", 'is 7\n    hint: write "stand-in" or "error"'),
+        ("timeout = 0", "is 0\n    hint: a number of seconds above 0"),
+        ("missing_imports = 'error'", "unknown setting\n    hint: did you mean `missing-imports`?"),
+        ("resource = 'x.yml'", "unknown setting\n    hint: did you mean `resources`?"),
+        ("variables = []", "is a list, not a table\n    hint: write `[tool.dbxdec.variables]`"),
+    ],
+)
+def test_a_mistake_says_what_was_found_and_what_to_write(tmp_path: Path, setting: str, said: str) -> None:
+    """Each problem names what is there, and its hint what to write instead."""
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path, f"[tool.dbxdec]\n{setting}\n"))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["resources/./jobs.yml", "./resources/jobs.yml", "resources\\jobs.yml"])
+def test_a_path_has_one_form(tmp_path: Path, value: str) -> None:
+    """However a path below the root is spelt, it is kept with `/` and no `.` parts."""
+    assert load(write(tmp_path, f"[tool.dbxdec]\nresources = '{value}'\n")).resources == "resources/jobs.yml"
 
 
 def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
@@ -94,6 +144,7 @@ def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
     [
         ("[tool\n", "is not TOML"),
         ("[tool]\ndbxdec = 3\n", "is an integer, not a table"),
+        ("[[tool.dbxdec]]\ntimeout = 3\n", "is a list, not a table"),
         ("tool = 3\n", ""),
     ],
 )
@@ -109,6 +160,13 @@ def test_what_is_no_table_is_said(tmp_path: Path, text: str, said: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A pyproject.toml that is not there is named with its path."""
     with pytest.raises(ConfigError, match=r"pyproject\.toml can't be read"):
+        load(tmp_path / "pyproject.toml")
+
+
+def test_bytes_that_are_no_utf8_are_no_toml(tmp_path: Path) -> None:
+    """A file in another encoding is an error that names it."""
+    (tmp_path / "pyproject.toml").write_bytes(b"name = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"pyproject\.toml is not TOML"):
         load(tmp_path / "pyproject.toml")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from pathlib import Path, PurePosixPath
@@ -27,7 +28,7 @@ NASTY = [
 NOT_TEXT = re.compile(
     r"(~|null|Null|NULL|y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
     r"|[-+]?[0-9][0-9_:.eE+-]*|[-+]?\.[0-9_]+([eE][-+]?[0-9]+)?|0[obx][0-9a-fA-F_]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
-    r"|=|<<)?"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?|=|<<)?"
 )
 DOCUMENTS = st.recursive(
     st.one_of(st.sampled_from(NASTY), st.text(max_size=8), st.integers(), st.booleans(), st.none()),
@@ -53,9 +54,31 @@ def test_yaml_reads_back_as_what_was_written(jobs: Any) -> None:
 @given(texts=st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=8)), max_size=20))
 def test_no_text_stands_without_quotes_where_a_parser_could_read_something_else(texts: list[str]) -> None:
     """A text that any YAML version takes for a number, a boolean, a time or null is quoted."""
-    for event in yaml.parse(rendered({"job": {"texts": texts}})):
-        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value != "true":
-            assert not NOT_TEXT.fullmatch(event.value), event.value
+    root: Any = yaml.compose(rendered({"job": {"texts": texts}}))
+    for name in ("resources", "jobs", "job", "texts"):
+        (root,) = [value for key, value in root.value if key.value == name]
+    assert [node.value for node in root.value] == texts
+    plain = [node.value for node in root.value if node.style is None]
+    assert [text for text in plain if NOT_TEXT.fullmatch(text)] == []
+
+
+@pytest.mark.parametrize("text", ["daily_flights", "dist/p.whl", "m5d.large", "ops@example.com", "ALL_DONE", "a-b"])
+def test_ordinary_text_stands_without_quotes(text: str) -> None:
+    """Keys, paths and names are readable in a review."""
+    assert f"    - {text}\n" in rendered({"job": {"texts": [text]}})
+
+
+def test_a_long_word_in_a_longer_text_is_rendered() -> None:
+    """The time to decide on quotes does not explode with the length of a word."""
+    texts = ["a" * 200 + " b", "a_b" * 100 + ":", "a.b" * 100 + ". "]
+    assert yaml.safe_load(rendered({"job": {"texts": texts}}))["resources"]["jobs"]["job"]["texts"] == texts
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_read_back_equal(number: float) -> None:
+    """A float is a float to the parser, exactly."""
+    found = yaml.safe_load(rendered({"job": {"n": number}}))["resources"]["jobs"]["job"]["n"]
+    assert (type(found), found) == (float, number)
 
 
 def test_the_file_names_the_wheel_as_an_artifact_and_the_build(tmp_path: Path) -> None:
@@ -69,6 +92,13 @@ def test_the_file_names_the_wheel_as_an_artifact_and_the_build(tmp_path: Path) -
     assert list(document["resources"]["jobs"]) == ["a", "b"]
 
 
+def test_the_order_of_jobs_changes_nothing() -> None:
+    """The same jobs give the same bytes, and the fields of a job stay in the order that codegen gave them."""
+    jobs = {"b": {"name": "b", "description": "x"}, "a": {"name": "a"}}
+    assert rendered(jobs) == rendered(dict(reversed(jobs.items())))
+    assert rendered(jobs).index("name: b") < rendered(jobs).index("description: x")
+
+
 def test_equal_parts_are_written_out(tmp_path: Path) -> None:
     """No anchors and aliases: each job can be read by itself."""
     shared = {"team": "ops"}
@@ -78,8 +108,10 @@ def test_equal_parts_are_written_out(tmp_path: Path) -> None:
 def test_json_when_the_path_says_so() -> None:
     """A path that ends in .json gives JSON of the same document."""
     jobs = {"a": {"name": "ü", "n": 1}}
-    found = json.loads(rendered(jobs, PurePosixPath("x/jobs.json")))
-    assert found["resources"] == {"jobs": jobs}
+    text = rendered(jobs, PurePosixPath("x/jobs.json"))
+    assert json.loads(text)["resources"] == {"jobs": jobs}
+    assert json.loads(text) == yaml.safe_load(rendered(jobs))
+    assert text.endswith("}\n")
 
 
 class TestWriting:
@@ -112,3 +144,33 @@ class TestWriting:
         with pytest.raises(OSError, match="disk full"):
             write_if_changed(path, b"2")
         assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"1"]
+
+    def test_a_full_disk_leaves_no_partial_file(self, tmp_path: Path) -> None:
+        """Where the bytes can't be written, the old file stays and no partial one."""
+        resource = pytest.importorskip("resource")
+        path = tmp_path / "x.yml"
+        write_if_changed(path, b"1")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                write_if_changed(path, b"2" * 5000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b"1"]
+
+    def test_a_folder_in_its_place_is_an_error(self, tmp_path: Path) -> None:
+        """A folder of the file's name is never replaced, and nothing is left beside it."""
+        (tmp_path / "x.yml").mkdir()
+        with pytest.raises(OSError, match="directory"):
+            write_if_changed(tmp_path / "x.yml", b"1")
+        assert [entry.name for entry in tmp_path.iterdir()] == ["x.yml"]
+
+    def test_the_umask_does_not_matter(self, tmp_path: Path) -> None:
+        """The file can be read by all, whatever the builder's umask."""
+        before = os.umask(0o077)
+        try:
+            write_if_changed(tmp_path / "x.yml", b"1")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((tmp_path / "x.yml").stat().st_mode) == 0o644

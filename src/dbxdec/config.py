@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ConfigError, Problem, did_you_mean
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLE = "tool.dbxdec"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _RESOURCE_SUFFIXES = (".yml", ".yaml", ".json")
+_LONGEST = 7 * 24 * 60 * 60
 _MISSING_IMPORTS = ("stand-in", "error")
 
 
@@ -57,7 +61,7 @@ def parse(table: Any) -> Config:
         reader = _READERS.get(key)
         if reader is None:
             hint = did_you_mean(key, _READERS) or f"known settings are {', '.join(_READERS)}"
-            problems.append(Problem("unknown setting", f"{TABLE}.{key}", hint))
+            problems.append(Problem("unknown setting", _path(TABLE, key), hint))
             continue
         try:
             values[key.replace("-", "_")] = reader(value, f"{TABLE}.{key}")
@@ -91,7 +95,8 @@ def _resources(value: Any, path: str) -> str | None:
     if not isinstance(value, str):
         raise ConfigError(Problem(f"is {_toml_type(value)}", path, hint))
     relative = PurePosixPath(value.replace("\\", "/"))
-    if relative.is_absolute() or ".." in relative.parts or relative.suffix not in _RESOURCE_SUFFIXES:
+    outside = relative.is_absolute() or PureWindowsPath(value).drive or ".." in relative.parts
+    if outside or relative.suffix not in _RESOURCE_SUFFIXES or not value.isprintable():
         raise ConfigError(Problem(f"is {value!r}", path, hint))
     return str(relative)
 
@@ -104,8 +109,8 @@ def _missing_imports(value: Any, path: str) -> str:
 
 
 def _timeout(value: Any, path: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ConfigError(Problem(f"is {value!r}", path, "a number of seconds above 0"))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
+        raise ConfigError(Problem(f"is {value!r:.40}", path, "a number of seconds above 0, at most a week's"))
     return float(value)
 
 
@@ -113,7 +118,7 @@ def _strings(value: Any, path: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ConfigError(Problem(f"is {_toml_type(value)}, not a list", path, f"write `[{_example(value)}]`"))
     wrong = [
-        Problem(f"is {_toml_type(item) if item != '' else 'empty'}, not a text", f"{path}[{i}]")
+        Problem("is empty" if isinstance(item, str) else f"is {_toml_type(item)}, not a text", f"{path}[{i}]")
         for i, item in enumerate(value)
         if not isinstance(item, str) or not item.strip()
     ]
@@ -127,13 +132,30 @@ def _texts(value: Any, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ConfigError(Problem(f"is {_toml_type(value)}, not a table", path, f"write `[{path}]`"))
     wrong = [
-        Problem(f"is {_toml_type(item)}", f"{path}.{name}", "a text, a number or a boolean")
+        Problem(f"is {_toml_type(item)}", _path(path, name), "a text, a number or a boolean")
         for name, item in value.items()
         if not isinstance(item, str | int | float)
     ]
     if wrong:
         raise ConfigError(wrong)
     return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
+
+
+def _environment(value: Any, path: str) -> dict[str, str]:
+    texts = _texts(value, path)
+    wrong = [
+        Problem("can't be an environment variable", _path(path, name), "no `=` in the name, no zero byte in either")
+        for name, text in texts.items()
+        if not name or "=" in name or "\0" in name + text
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return texts
+
+
+def _path(table: str, key: str) -> str:
+    """The TOML path of `key`, in quotes where TOML needs them."""
+    return f"{table}.{key}" if _BARE_KEY.fullmatch(key) else f"{table}.{json.dumps(key, ensure_ascii=False)}"
 
 
 def _example(value: Any) -> str:
@@ -152,5 +174,5 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "extra-libraries": _strings,
     "timeout": _timeout,
     "variables": _texts,
-    "discovery-env": _texts,
+    "discovery-env": _environment,
 }

@@ -36,7 +36,7 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
     All paths are relative to the project's root; `codegen.paths.relocate` moves them to where the definitions will
     lie. Raises CodegenError, with everything that the platform would not take, at the author's file and line.
     """
-    from dbxdec.codegen.check import check_job, require_databricks_bundles
+    from dbxdec.codegen.check import check_job, check_libraries, require_databricks_bundles
 
     require_databricks_bundles()
     jobs = manifest.jobs
@@ -44,6 +44,7 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
         job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
     }
     problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
+    problems += check_libraries(manifest.libraries, definitions.values())
     if problems:
         raise CodegenError(problems)
     return definitions

@@ -7,25 +7,29 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.codegen.fields import field_problems
-from dbxdec.codegen.jobs import is_classic
-from dbxdec.errors import CodegenError, Problem, SourceLocation
+from dbxdec.codegen.environments import refusals
+from dbxdec.codegen.fields import field_problems, is_reference
+from dbxdec.codegen.jobs import CLASSIC_FIELDS, is_classic, levels
+from dbxdec.errors import CodegenError, Problem, SourceLocation, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from dbxdec.dag import Job
+    from dbxdec.codegen.fields import Finding
+    from dbxdec.dag import Job, Task
 
 # docs.databricks.com, "Resource limits" and the Jobs API's reference.
 _MAX_TASKS = 1000
 _MAX_NAME_BYTES = 4096
 _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
+_MAX_CONCURRENCY = 100
 _TASK_KEY = re.compile(r"[\w-]{1,100}", re.ASCII)
+_KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 _RESOURCE_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
-_REFERENCE = re.compile(r"\$\{([^}]*)\}?")
-_KNOWN_REFERENCE = re.compile(r"(bundle|workspace|resources|var|artifacts)\.[\w.\-\[\]]+")
+_REFERENCE = re.compile(r"\$\{[^}]*\}?")
+_KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|artifacts)\.[\w.\-\[\]]+\}")
 
 
 def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
@@ -34,7 +38,13 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     for where, owner, part in _parts(job, definition):
         problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in field_problems(*part)]
         problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in _references(part[1])]
-    problems += _compute(job, definition)
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
+        owner = f"the task `{job.key}.{task.key}`"
+        problems += [Problem(f"{owner} {message}", task.source, hint) for message, hint in _shape(task, form)]
+        problems += [
+            Problem(f"{owner} {message}", task.source, hint) for message, hint in _compute(task, form, definition)
+        ]
+    problems += _environments(job)
     return problems or _from_dict(job, definition)
 
 
@@ -80,11 +90,11 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                 Problem(
                     f"{task.key!r} can't be the key of a task",
                     task.source,
-                    "up to 100 letters, digits, `_` and `-`: `@task(key=...)` or `.override(key=...)`",
+                    f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`",
                 )
             )
         named = form["python_wheel_task"]["named_parameters"] if task.kind == "python" else {}
-        size = len(json.dumps({**named, **pushed_down}).encode())
+        size = len(json.dumps({**named, **pushed_down}, ensure_ascii=False).encode(errors="replace"))
         if size > _MAX_PARAMETER_BYTES:
             problems.append(
                 Problem(
@@ -97,31 +107,86 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _compute(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    clusters = {entry["job_cluster_key"] for entry in definition.get("job_clusters", [])}
-    environments = {entry["environment_key"] for entry in definition.get("environments", [])}
+def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
+    """What fields of a task say together: of which kind it is, and what it repeats."""
+    if "task_key" in task.settings:
+        yield "has the field `task_key`", "its key is the first argument of native_task(...)"
+    for level in levels(form):
+        kinds = [name for name, value in level.items() if name.endswith("_task") and value is not None]
+        if len(kinds) != 1:
+            what = "says nothing to run" if not kinds else f"is of several kinds: {listed(kinds)}"
+            yield what, "a task has one field such as `notebook_task` or `sql_task`"
+    match form.get("for_each_task"):
+        case {"task": {"for_each_task": _}}:
+            yield "is a for-each task inside a for-each task", "the platform takes one level"
+        case {"task": {"task_key": str(key)}} if not _TASK_KEY.fullmatch(key):
+            yield f"repeats a task with the key {key!r}", _KEY_HINT
+    match form.get("for_each_task"):
+        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
+            yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
+
+
+def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> Iterator[Finding]:
+    defined = {
+        "job_cluster_key": [entry["job_cluster_key"] for entry in definition.get("job_clusters", [])],
+        "environment_key": [entry["environment_key"] for entry in definition.get("environments", [])],
+    }
+    for level in levels(form):
+        for field, keys in defined.items():
+            if isinstance(level.get(field), str) and level[field] not in keys:
+                hint = did_you_mean(level[field], keys)
+                yield f"has the {field} {level[field]!r}, which nothing defines", hint
+        places = sorted((CLASSIC_FIELDS | {"environment_key"}) & set(level))
+        if len(places) > 1:
+            yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
+        if "libraries" in level and not is_classic(level):
+            yield (
+                "is serverless and has `libraries`",
+                "use `environment(key, dependencies=[...])`, or give it a cluster",
+            )
+    if task.kind == "python" and is_reference(form.get("libraries")):
+        yield f"has the `libraries` {form['libraries']}, to which the wheel can't be added", "write them as a list"
+
+
+def _environments(job: Job) -> list[Problem]:
     problems = []
-    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
-        owner = f"the task `{job.key}.{task.key}`"
-        for field, defined in (("job_cluster_key", clusters), ("environment_key", environments)):
-            if field in form and form[field] not in defined:
-                problems.append(Problem(f"{owner} has the {field} {form[field]!r}, which nothing defines", task.source))
-        if "libraries" in form and not is_classic(form):
+    for key, spec in job.environments.items():
+        owner = f"the environment `{key}` of the job `{job.key}`"
+        dependencies = spec.get("dependencies")
+        if is_reference(dependencies):
             problems.append(
                 Problem(
-                    f"{owner} is serverless and has `libraries`",
-                    task.source,
-                    "use `environment(key, dependencies=[...])`, or give it a cluster",
+                    f"{owner} has the dependencies {dependencies}, to which the wheel can't be added",
+                    job.source,
+                    "write them as a list",
                 )
             )
+        given = dependencies if isinstance(dependencies, list) else []
+        problems += [
+            Problem(f"{owner}: {message}", job.source, hint)
+            for text in given
+            if isinstance(text, str)
+            for message, hint in refusals(text)
+        ]
     return problems
+
+
+def check_libraries(libraries: Iterable[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
+    """What is wrong with the extra libraries, where a job has them in an environment."""
+    if not any("environments" in definition for definition in definitions):
+        return []
+    return [
+        Problem(message, "tool.dbxdec.extra-libraries", hint)
+        for library in libraries
+        for message, hint in refusals(library)
+    ]
 
 
 def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """`${...}` that the bundle does not know: it would pass its validation and fail in the middle of a deploy."""
     if isinstance(value, str):
         for match in _REFERENCE.finditer(value):
-            if not _KNOWN_REFERENCE.fullmatch(match[1]):
+            if not _KNOWN_REFERENCE.fullmatch(match[0]):
                 yield (
                     f"`{path}` holds {match[0]}, which a bundle can't resolve",
                     "use bundle_variable(...), or ${var.*}, ${bundle.*}, ${workspace.*}, ${resources.*}",

@@ -31,8 +31,13 @@ def field_problems(model: str, value: Any) -> Iterator[Finding]:
     yield from _check(getattr(jobs, model), value, "")
 
 
+def is_reference(value: Any) -> bool:
+    """Whether `value` is one `${...}` and nothing else."""
+    return isinstance(value, str) and _WHOLE_REFERENCE.fullmatch(value) is not None
+
+
 def _check(kind: Any, value: Any, path: str) -> Iterator[Finding]:
-    if kind is Any or (isinstance(value, str) and _WHOLE_REFERENCE.fullmatch(value)):
+    if kind is Any or is_reference(value):
         return  # the bundle resolves it at deploy, to whatever type the field has
     members = _members(kind)
     if value is None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import protocol
+from dbxdec.codegen.environments import normalised
 from dbxdec.values import REQUIRED_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dbxdec.dag import Job, Task
 
 # Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
 ENVIRONMENT_VERSION = "4"
+# Any of these says it (the Jobs API's reference, "environments").
+_HAVE_VERSION = frozenset({"environment_version", "base_environment", "client"})
 CLASSIC_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
 
 
@@ -27,17 +30,17 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
     tasks = [
         _python_task(job, task, package, build_id, libraries, serverless)
         if task.kind == "python"
-        else {**_head(task), **task.settings}
+        else {**_head(task), **_given(task.settings)}
         for task in job.tasks
     ]
-    used = {task.get("environment_key") for task in tasks}
+    used = [level.get("environment_key") for task in tasks for level in levels(task)]
     specs = {**job.environments, serverless: {}} if serverless in used else job.environments
     definition: dict[str, Any] = {
         "name": job.key,
-        **job.settings,
-        "job_clusters": [{"job_cluster_key": key, "new_cluster": spec} for key, spec in job.clusters.items()],
+        **_given(job.settings),
+        "job_clusters": [{"job_cluster_key": key, "new_cluster": _given(spec)} for key, spec in job.clusters.items()],
         "environments": [
-            {"environment_key": key, "spec": _environment(spec, [wheel, *extra_libraries])}
+            {"environment_key": key, "spec": _environment(_given(spec), wheel, extra_libraries)}
             for key, spec in specs.items()
             if key in used
         ],
@@ -50,9 +53,22 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
     return {name: value for name, value in definition.items() if value != []}
 
 
+def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The task, and the one inside it where it is a for-each task."""
+    yield task
+    match task.get("for_each_task"):
+        case {"task": dict(inner)}:
+            yield inner
+
+
 def is_classic(settings: Any) -> bool:
     """Whether a task with these fields runs on a cluster; without one it is serverless."""
     return not CLASSIC_FIELDS.isdisjoint(settings)
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` without those that are None: the author left them to the platform."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _default_environment(job: Job) -> str:
@@ -81,9 +97,9 @@ def _python_task(
         "entry_point": protocol.ENTRY_POINT,
         "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
     }
-    form |= task.settings
+    form |= _given(task.settings)
     if is_classic(form):
-        form["libraries"] = [*map(_library, libraries), *form.get("libraries", [])]
+        form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
     return form
@@ -93,6 +109,14 @@ def _library(text: str) -> dict[str, Any]:
     return {"whl": text} if text.endswith(".whl") else {"pypi": {"package": text}}
 
 
-def _environment(spec: Any, libraries: Sequence[str]) -> dict[str, Any]:
-    version = {} if {"environment_version", "client"} & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
-    return {**version, **spec, "dependencies": [*libraries, *spec.get("dependencies", [])]}
+def _environment(spec: Mapping[str, Any], wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
+    version = {} if _HAVE_VERSION & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
+    dependencies = _behind([wheel, *extra_libraries], spec.get("dependencies", []))
+    if isinstance(dependencies, list):
+        dependencies = [normalised(text) if isinstance(text, str) else text for text in dependencies]
+    return {**version, **spec, "dependencies": dependencies}
+
+
+def _behind(ours: list[Any], authors: Any) -> Any:
+    """The author's list behind ours; what is no list stays, for the check to refuse."""
+    return [*ours, *authors] if isinstance(authors, list) else authors

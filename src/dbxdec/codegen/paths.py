@@ -10,6 +10,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.codegen.environments import local_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -23,8 +25,6 @@ _TASK_PATHS = (
 )
 _LIBRARY_PATHS = ("whl", "jar", "egg", "requirements")
 _ELSEWHERE = re.compile(r"[/~]|[\w+.-]+:|.*\$\{|.*\{\{", re.DOTALL)
-_FILE_DEPENDENCY = re.compile(r"(?P<option>(?:-r|--requirement)[ =]*)?(?P<path>.+)", re.DOTALL)
-_FILE_SUFFIXES = (".whl", ".tar.gz", ".zip")
 
 
 def relocate(definition: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -83,9 +83,5 @@ def _environment(environment: Mapping[str, Any], rewrite: Rewrite) -> dict[str, 
 
 def _dependency(text: str, rewrite: Rewrite) -> str:
     """A requirement stays; a file, or a file of requirements, is a path."""
-    found = _FILE_DEPENDENCY.fullmatch(text)
-    if found is None or " @ " in text:
-        return text
-    option, path = found["option"] or "", found["path"]
-    is_file = option or path.startswith(("./", "../")) or path.endswith(_FILE_SUFFIXES)
-    return option + rewrite(path) if is_file else text
+    file = local_file(text)
+    return text if file is None else file[0] + rewrite(file[1])

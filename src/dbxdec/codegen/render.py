@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Read as text by YAML 1.1 (PyYAML) and 1.2 (the bundle's CLI) alike; all else is quoted, also what only one of them
 # takes for a number (1e3, 0o7, 1_000), a boolean (yes, on) or a time (12:30).
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./@+-]?[A-Za-z0-9_]+)*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./@+-][A-Za-z0-9_]+)*")
 _NOT_TEXT = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 
 
