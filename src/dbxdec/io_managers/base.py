@@ -7,7 +7,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from dbxdec.errors import DbxdecError, RunError, did_you_mean
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = logging.getLogger("dbxdec")
+
+
+ANY_ITEM = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,16 @@ class WriteId:
     run: str
     task: str
     item: str = ""
+    """The number of the for-each iteration; empty outside one; ANY_ITEM where any iteration of the task is meant."""
 
     @property
     def transaction(self) -> str:
         """The Delta application id of this write (Delta protocol, "Transaction identifiers")."""
         return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item])
+
+    def covers(self, other: WriteId) -> bool:
+        """Whether `other` is this write, or one of those that this one stands for."""
+        return self == (replace(other, item=ANY_ITEM) if self.item == ANY_ITEM else other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class InputContext:
 
     `producer` is the write whose version is wanted; None asks for the newest. `started` is the run's start in
     milliseconds since the epoch: no write of this run is older. `annotation` is the parameter's, without `| None`.
+    With `written` only what that write itself has added is wanted, not what was there before.
     """
 
     uri: str
@@ -81,6 +90,7 @@ class InputContext:
     annotation: Any = None
     producer: WriteId | None = None
     started: int = 0
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,31 @@ class IoManager(ABC):
 
     def preflight(self, context: OutputContext) -> None:
         """Called before the task's function runs: the place to refuse a write that can only fail."""
+
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        """Whether the iterations of a for-each task may write one target, each its own part of it.
+
+        `returns` is as in OutputContext. Where they may not, each iteration has a target of its own, `item_target`.
+        """
+        return False
+
+    def item_target(self, target: str, item: int) -> str:
+        """The target of one iteration of a for-each task, where iterations have targets of their own.
+
+        The folder's name keeps it out of a table that lies at `target`: Delta's VACUUM and Spark's readers leave alone
+        what begins with an underscore.
+        """
+        return f"{target}/_items/{item}"
+
+    def combine(self, values: list[Any], context: InputContext) -> Any:
+        """One value of those of all iterations of a for-each task, in their order, for a reader that asks for one.
+
+        Raises RunError where the manager can't: it then reads `list[...]` or `dict[..., ...]`.
+        """
+        raise RunError(
+            f"{type(self).__name__} can't put the results of the iterations of {context.uri} together",
+            hint=f"annotate `{context.parameter}` as `list[...]` or `dict[..., ...]`, or implement `combine`",
+        )
 
     def settings(self) -> dict[str, Any]:
         """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""

@@ -85,7 +85,7 @@ def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found 
     """
     for commit in _commits(table, since - _CLOCK_SKEW_MS):
         proof = Receipt.from_metadata(commit.get("userMetadata"))
-        if proof is not None and proof[0].id == write:
+        if proof is not None and write.covers(proof[0].id):
             return Found(_version(table, commit, proof[1].get("after")), *proof, commit.get("operationMetrics") or {})
     return None
 
