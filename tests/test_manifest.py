@@ -248,7 +248,8 @@ TYPES = st.one_of(
 )
 BINDINGS: st.SearchStrategy[dag.Binding] = st.recursive(
     st.one_of(
-        st.builds(dag.TaskOutput, KEYS, KEYS),
+        st.builds(dag.TaskOutput, KEYS, KEYS, st.booleans()),
+        st.just(dag.Item()),
         st.builds(dag.Table, REFERENCES, st.text(max_size=6)),
         st.builds(dag.Literal, literal_values().map(literals.encode)),
         st.builds(dag.Parameter, KEYS),
@@ -262,7 +263,7 @@ BINDINGS: st.SearchStrategy[dag.Binding] = st.recursive(
 )
 OUTPUTS = st.one_of(
     st.builds(dag.Output, type=TYPES),
-    st.builds(dag.Output, REFERENCES, st.none() | KEYS, st.none() | TYPES, SETTINGS, st.booleans()),
+    st.builds(dag.Output, REFERENCES, st.none() | KEYS, st.none() | TYPES, SETTINGS, st.booleans(), st.booleans()),
 )
 DEPENDENCIES = st.builds(dag.Dependency, KEYS, st.sampled_from([None, "true", "false"]))
 STEPS = st.builds(
@@ -284,6 +285,7 @@ FUNCTIONS = st.builds(
     outputs=st.dictionaries(KEYS, OUTPUTS, max_size=2),
     depends_on=st.lists(DEPENDENCIES, max_size=2, unique=True).map(tuple),
     run_if=st.sampled_from([None, "ALL_DONE"]),
+    each=st.none() | st.builds(dag.Each, BINDINGS, st.sampled_from([None, 8, "${var.n}"])),
     variables=VARIABLES,
     settings=SETTINGS,
 )

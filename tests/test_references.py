@@ -113,7 +113,7 @@ class TestTaskReferences:
         built = one.build()
         assert len(messages(built)) == 4
         assert "only native tasks and conditions" in messages(built)[0]
-        assert "stores nothing at a place" in messages(built)[1]
+        assert "stores nothing at one place" in messages(built)[1]
         assert "latest(3)" in messages(built)[2]
         assert "stores no table" in messages(built)[3]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
+    from dbxdec.authoring.each import each
     from dbxdec.authoring.jobs import Job, job
     from dbxdec.authoring.proxies import TaskProxy, latest
     from dbxdec.authoring.steps import condition, native_task
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
+    "dbxdec.authoring.each": ("each",),
     "dbxdec.authoring.jobs": ("Job", "job"),
     "dbxdec.authoring.proxies": ("TaskProxy", "latest"),
     "dbxdec.authoring.steps": ("condition", "native_task"),
@@ -59,6 +61,7 @@ __all__ = [
     "bundle_variable",
     "condition",
     "context",
+    "each",
     "environment",
     "get_task_value",
     "job",

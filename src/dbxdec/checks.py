@@ -116,7 +116,8 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
         # A task is left out where all before it are: only what guards each of them guards it too.
         own = frozenset.intersection(*ways) if ways else frozenset()
         late = task.run_if in _RUNS_AFTER_FAILURE
-        for name, binding in task.inputs.items():
+        items = {} if task.each is None else {"each(...)": task.each.items}
+        for name, binding in {**task.inputs, **items}.items():
             for leaf in dag.flatten(binding):
                 if not isinstance(leaf, dag.TaskOutput | dag.TaskValue) or name in task.optional:
                     continue

@@ -23,10 +23,11 @@ RETURN_VALUE = "return_value"
 
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """What another task of the job stored."""
+    """What another task of the job stored; with `written` only what it added in this run."""
 
     task: str
     output: str = RESULT
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,12 @@ class Mapped:
     items: tuple[tuple[str, Binding], ...]
 
 
-Binding: TypeAlias = TaskOutput | TaskValue | Table | Literal | Parameter | Sequence | Mapped
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The item of the iteration, in a task that runs for each of many."""
+
+
+Binding: TypeAlias = TaskOutput | TaskValue | Table | Literal | Parameter | Sequence | Mapped | Item
 
 
 def flatten(binding: Binding) -> Iterator[Binding]:
@@ -90,10 +96,19 @@ def flatten(binding: Binding) -> Iterator[Binding]:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """A task that runs once for each of `items`: a Literal list, or the Parameter or task's result that is one."""
+
+    items: Binding
+    concurrency: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Where one result goes: to `target` through the IoManager class `io`, or, without one, to a task value.
 
-    `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest.
+    `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest. With
+    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`.
     """
 
     io: str | None = None
@@ -101,6 +116,7 @@ class Output:
     type: ValueType | None = None
     settings: Mapping[str, Json] = field(default_factory=dict)
     shared: bool = False
+    per_item: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,6 +144,7 @@ class Task:
     variables: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "python"
+    each: Each | None = None
     # What only the build knows and needs: where the task was called, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)

@@ -145,6 +145,37 @@ def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
     return _decode_tagged(value, variables)
 
 
+def is_hashable(value: Json) -> bool:
+    """Whether what `value` stands for can be the key of a dict."""
+    if isinstance(value, dict) and value.get(TAG) == "tuple":
+        items: Any = value["v"]
+        return all(map(is_hashable, items))
+    return not isinstance(value, list) and (not isinstance(value, dict) or value.get(TAG, "dict") != "dict")
+
+
+def shown(value: Json) -> Json:
+    """The value for people to read, as JSON without tags; None for what only the run resolves."""
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if TAG not in value:
+        return {key: shown(item) for key, item in value.items()}
+    body: Any = value["v"]
+    match value[TAG]:
+        case "tuple":
+            return [shown(item) for item in body]
+        case "dict":
+            return {key: shown(item) for key, item in body}
+        case "enum":
+            return str(body[1])
+        case "template" | "secret":
+            return None
+        case _:
+            form: Json = body
+            return form
+
+
 def _decode_tagged(value: dict[str, Json], variables: Mapping[str, str] | None) -> Any:
     body: Any = value["v"]
     match value[TAG]:

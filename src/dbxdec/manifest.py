@@ -117,8 +117,8 @@ def decode(content: bytes | str, origin: str) -> Manifest:
 def encode_binding(binding: dag.Binding) -> Json:
     """A binding as the manifest has it."""
     match binding:
-        case dag.TaskOutput(task, output):
-            return {"task": task, "output": output}
+        case dag.TaskOutput(task, output, written):
+            return {"task": task, "output": output, **({"written": True} if written else {})}
         case dag.TaskValue(task, key):
             return {"value": {"task": task, "key": key}}
         case dag.Table(io, target):
@@ -127,6 +127,8 @@ def encode_binding(binding: dag.Binding) -> Json:
             return {"literal": value}
         case dag.Parameter(name):
             return {"parameter": name}
+        case dag.Item():
+            return {"item": True}
         case dag.Sequence(items, kind):
             return {kind: [encode_binding(item) for item in items]}
         case dag.Mapped(items):
@@ -140,7 +142,7 @@ def decode_binding(form: Any) -> dag.Binding:
     """The binding that `encode_binding` took."""
     match form:
         case {"task": task, "output": output}:
-            return dag.TaskOutput(task, output)
+            return dag.TaskOutput(task, output, form.get("written", False))
         case {"value": {"task": task, "key": key}}:
             return dag.TaskValue(task, key)
         case {"table": {"io": io, "target": target}}:
@@ -149,6 +151,8 @@ def decode_binding(form: Any) -> dag.Binding:
             return dag.Literal(value)
         case {"parameter": name}:
             return dag.Parameter(name)
+        case {"item": True}:
+            return dag.Item()
         case {"list": items} | {"tuple": items}:
             return dag.Sequence(tuple(map(decode_binding, items)), "list" if "list" in form else "tuple")
         case {"dict": items}:
@@ -166,6 +170,8 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
         form["settings"] = dict(output.settings)
     if output.shared:
         form["shared"] = True
+    if output.per_item:
+        form["per_item"] = True
     return form
 
 
@@ -176,6 +182,7 @@ def _decode_output(form: Mapping[str, Any]) -> dag.Output:
         type=ValueType.from_json_form(dict(form)) if "type" in form else None,
         settings=form.get("settings", {}),
         shared=form.get("shared", False),
+        per_item=form.get("per_item", False),
     )
 
 
@@ -213,7 +220,14 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         "run_if": task.run_if,
         "variables": list(task.variables),
         "settings": dict(task.settings),
+        **({"each": encode_each(task.each)} if task.each is not None else {}),
     }
+
+
+def encode_each(each: dag.Each) -> dict[str, Any]:
+    """A for-each as the manifest has it."""
+    form: dict[str, Any] = {"items": encode_binding(each.items)}
+    return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
 
 
 def _decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
@@ -250,7 +264,12 @@ def _decode_task(form: Mapping[str, Any]) -> dag.Task:
         run_if=form["run_if"],
         variables=tuple(form["variables"]),
         settings=form["settings"],
+        each=_decode_each(form["each"]) if "each" in form else None,
     )
+
+
+def _decode_each(form: Mapping[str, Any]) -> dag.Each:
+    return dag.Each(decode_binding(form["items"]), form.get("concurrency"))
 
 
 def _location(text: str) -> SourceLocation:

@@ -6,17 +6,20 @@ ones. Both spellings, `--k=v` and `k=v`, reach the entry point, whatever the nam
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError
+from dbxdec import dag, literals
+from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.variables import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dbxdec.dag import Task
+    from dbxdec.literals import Json
 
 ENTRY_POINT = "dbxdec-run"
 ENTRY_POINT_GROUP = "packages"
@@ -25,6 +28,10 @@ ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
 
 RESERVED = "dbxdec-"
 _VARIABLE = "dbxdec-var-"
+_ITEM = "dbxdec-item"
+
+MAX_INPUTS = 5_000
+"""Characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
 
 # Reserved parameter -> the platform's reference that fills it
 # (docs.databricks.com, "Use dynamic value references in jobs").
@@ -40,7 +47,11 @@ _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 
 @dataclass(frozen=True, slots=True)
 class RunArguments:
-    """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch."""
+    """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch.
+
+    `item` is the iteration's, where the task runs for each of many: its number where the items are literals, else its
+    text.
+    """
 
     package: str
     job: str
@@ -52,6 +63,7 @@ class RunArguments:
     started: int
     variables: Mapping[str, str]
     parameters: Mapping[str, str]
+    item: str | None = None
 
 
 def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[str, str]:
@@ -66,9 +78,44 @@ def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[s
         "dbxdec-build": build_id,
         **_REFERENCES,
     }
+    if task.each is not None:
+        named[_ITEM] = "{{input.i}}" if isinstance(task.each.items, dag.Literal) else "{{input}}"
     for name in task.variables:
         named[_VARIABLE + name] = "${bundle.target}" if name == TARGET else f"${{var.{name}}}"
     return named
+
+
+def for_each_inputs(each: dag.Each) -> str:
+    """The `inputs` of a for-each task: a JSON text, or the platform's reference to one.
+
+    The platform gives an iteration no number, so literal items carry theirs. The item itself stands beside it for
+    people who read the run's page, unless the text would grow over the platform's limit, or the item is something that
+    only the run resolves.
+    """
+    match each.items:
+        case dag.Parameter(name):
+            return f"{{{{job.parameters.{name}}}}}"
+        case dag.TaskOutput(task):
+            return f"{{{{tasks.{task}.values.{dag.RETURN_VALUE}}}}}"
+        case dag.TaskValue(task, key):
+            return f"{{{{tasks.{task}.values.{key}}}}}"
+        case dag.Literal(list() as items):
+            numbered = [{"i": i, **_for_people(item)} for i, item in enumerate(items)]
+            texts = [_compact(form) for form in (numbered, [{"i": i} for i in range(len(items))])]
+            return next((text for text in texts if len(text) <= MAX_INPUTS), texts[-1])
+        case _:
+            raise ManifestError(f"items of an unknown kind: {each.items!r}")
+
+
+def _for_people(item: Json) -> dict[str, Json]:
+    """The item as `v`, unless it holds what the bundle or the platform would resolve."""
+    shown = literals.shown(item)
+    text = _compact(shown)
+    return {} if (shown is None) != (item is None) or "${" in text or "{{" in text else {"v": shown}
+
+
+def _compact(form: Any) -> str:
+    return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
 
 
 def parse(argv: Sequence[str]) -> RunArguments:
@@ -114,7 +161,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
             hint="the job was written by a newer dbxdec: install that version where the task runs",
         )
         for name in reserved
-        if name not in needed and not name.startswith(_VARIABLE)
+        if name not in needed and name != _ITEM and not name.startswith(_VARIABLE)
     ]
     if problems:
         raise RunError(problems)
@@ -131,4 +178,5 @@ def parse(argv: Sequence[str]) -> RunArguments:
             name.removeprefix(_VARIABLE): value for name, value in reserved.items() if name.startswith(_VARIABLE)
         },
         parameters={name: value for name, value in given.items() if name not in reserved},
+        item=reserved.get(_ITEM),
     )

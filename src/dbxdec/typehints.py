@@ -6,7 +6,7 @@ import builtins
 import types
 import typing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.literals import STAND_IN_NAME
 from dbxdec.values import ValueType, strip_optional
@@ -41,6 +41,18 @@ class Annotation:
         """Whether it says that there is no value."""
         return self.error is None and (self.value is None or self.value is types.NoneType)
 
+    @property
+    def collects(self) -> Literal["list", "dict"] | None:
+        """Whether it asks for a list or a dict of something."""
+        origin = None if self.error else typing.get_origin(self.value) or self.value
+        return "list" if origin is list else "dict" if origin is dict else None
+
+    @property
+    def keys(self) -> Annotation:
+        """What it says about the keys of a dict; Any where it doesn't."""
+        args = typing.get_args(self.value)
+        return Annotation(self.text, args[0]) if self.collects == "dict" and args else Annotation(self.text, Any)
+
     def element(self, index: int = 0) -> Annotation:
         """What it says about the element `index` of a list or tuple, or the values of a dict; Any where it doesn't."""
         origin, args = typing.get_origin(self.value), typing.get_args(self.value)
@@ -68,6 +80,14 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
         return Annotation(raw, error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(_without_metadata(value))
     return Annotation(raw, bare, optional or value is None)
+
+
+def returned_types(function: Callable[..., Any], *, named: bool = False) -> tuple[str, ...] | None:
+    """The types that `function` says it returns, or with `named` the values of its dict; None where it says nothing."""
+    note = of_parameter(function, "return")
+    if note is None or note.error:
+        return None
+    return (note.element() if named else note).type_names or None
 
 
 def is_union(value: Any) -> bool:

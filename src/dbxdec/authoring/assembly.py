@@ -68,10 +68,14 @@ def reference(function: Callable[..., Any]) -> str:
 def _task(call: Call, options: JobOptions) -> dag.Task:
     fn = call.task.fn
     managers = list(call.managers.values())
+    items = [] if call.each is None else [call.each.items]
     for binding in call.inputs.values():
         for leaf in dag.flatten(binding):
-            if isinstance(leaf, dag.TaskOutput) and leaf.output in call.recorder.calls[leaf.task].managers:
-                managers.append(call.recorder.calls[leaf.task].managers[leaf.output])
+            if isinstance(leaf, dag.TaskOutput):
+                producer = call.recorder.calls[leaf.task]
+                managers += [producer.managers[leaf.output]] if leaf.output in producer.managers else []
+                # A reader counts the iterations, and may ask for their results by item.
+                items += [producer.each.items] if producer.each is not None else []
             elif isinstance(leaf, dag.Table):
                 managers.append(call.recorder.tables[leaf.target])
     names = {name for manager in managers for name in manager.variables()}
@@ -83,9 +87,10 @@ def _task(call: Call, options: JobOptions) -> dag.Task:
         outputs=call.outputs,
         depends_on=tuple(call.depends_on),
         run_if=call.task.options.run_if,
-        variables=tuple(sorted(names | _literal_variables(call.inputs.values()))),
+        variables=tuple(sorted(names | _literal_variables([*call.inputs.values(), *items]))),
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
+        each=call.each,
         optional=frozenset(
             name
             for name, binding in call.inputs.items()

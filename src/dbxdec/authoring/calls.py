@@ -6,10 +6,11 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
-from dbxdec.authoring import edges
+from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.each import Items
 from dbxdec.authoring.nodes import Call, Recorder
-from dbxdec.authoring.outputs import outputs_of
+from dbxdec.authoring.outputs import of_iterations, outputs_of
 from dbxdec.authoring.proxies import (
     Latest,
     OutputReference,
@@ -43,11 +44,14 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
 
     inputs: dict[str, dag.Binding] = {}
     for name, value in _arguments(recorder, task, args, kwargs).items():
-        binding = _Binder(call, name).bind(value)
+        binder = _Binder(call, name)
+        binding = binder.bind_items(value) if isinstance(value, Items) else binder.bind(value)
         if binding is not None:
             inputs[name] = binding
             edges.check(call, name, binding)
     call.inputs = inputs
+    if call.each is not None:
+        call.outputs = of_iterations(call.outputs, call.managers, task)
     for other in task.options.depends_on:
         call.depend(other)
     options = task.options
@@ -106,11 +110,31 @@ class _Binder:
     def __init__(self, call: Call, parameter: str) -> None:
         self._call = call
         self._recorder = call.recorder
+        self._parameter = parameter
         self._where = f"the argument `{parameter}` of the task `{call.key}`"
+
+    def bind_items(self, given: Items) -> dag.Binding | None:
+        """The binding of `each(...)`, whose items the call then runs for; None with a problem noted."""
+        bound = self.bind(given._items) if isinstance(given._items, Reference) else None
+        found = each.bind(self._call, self._parameter, given, bound)
+        if self._call.each is not None:
+            self._recorder.problem(
+                f"the task `{self._call.key}` is given each(...) twice",
+                "the platform runs over one list: give one parameter dicts or tuples of what belongs together",
+            )
+            return None
+        self._call.each = found
+        return dag.Item() if found else None
 
     def bind(self, value: Any) -> dag.Binding | None:
         """The binding of `value`, or None with a problem noted."""
         recorder = self._recorder
+        if isinstance(value, Items):
+            recorder.problem(
+                f"{self._where} holds each(...) inside something else",
+                "give it as the argument itself: `task(each(items))`",
+            )
+            return None
         if isinstance(value, TaskProxy):
             return self._bind_proxy(value)
         if isinstance(value, TaskReference):
@@ -171,7 +195,7 @@ class _Binder:
             return None
         text = reference.text()
         if isinstance(reference, OutputReference):
-            return dag.TaskOutput(reference._call.key, reference._output)
+            return dag.TaskOutput(reference._call.key, reference._output, reference._written)
         if isinstance(reference, TaskValueReference):
             return dag.TaskValue(reference._call.key, reference._key)
         if isinstance(reference, UriReference) and text is not None:
@@ -179,7 +203,10 @@ class _Binder:
         what, hint = (
             ("only native tasks and conditions can be given that", "use it in `native_task(...)` or `condition(...)`")
             if isinstance(reference, StateReference)
-            else ("it stores nothing at a place", "give it an IoManager with a `base_path`")
+            else (
+                "it stores nothing at one place",
+                'give it an IoManager with a `base_path`; with each(...) also `mode="append"` or `partition_by=`',
+            )
         )
         self._recorder.problem(f"{self._where} is {reference.describe()}; {what}", hint)
         return None
@@ -197,6 +224,12 @@ class _Binder:
             return None
         producer = self._recorder.calls[bound.task]
         output, manager = producer.outputs.get(bound.output), producer.managers.get(bound.output)
+        if output is not None and output.per_item:
+            self._recorder.problem(
+                f"{self._where} is the latest of the task `{producer.key}`, whose iterations have tables of their own",
+                'let them write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
+            )
+            return None
         if manager is None or output is None or output.target is None or output.io is None:
             self._recorder.problem(
                 f"{self._where} is the latest of the task `{producer.key}`, which stores no table",

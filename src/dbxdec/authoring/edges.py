@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, typehints
+from dbxdec import dag, literals, typehints
 from dbxdec.authoring.nodes import Step
 from dbxdec.typehints import Annotation
 
@@ -46,24 +47,77 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -
             # A parameter whose own declaration is wrong is noted there.
             if (declared := recorder.parameters.get(name)) is not None:
                 _check_value(call, parameter, note, declared.type, f"the job parameter `{name}`")
-        case dag.TaskOutput(task, output):
-            _check_output(call, parameter, note, task, output)
+        case dag.TaskOutput():
+            _check_output(call, parameter, note, binding)
         case dag.Table(_, target):
             _check_read(call, parameter, note, recorder.tables[target], f"the table {target}")
-        case dag.Literal() | dag.TaskValue():
+        case dag.Literal() | dag.TaskValue() | dag.Item():
             pass  # a literal is what the author wrote, and the type of a task value shows only when it is set
 
 
-def _check_output(call: Call, parameter: str, note: Annotation, task: str, output: str) -> None:
+def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.TaskOutput) -> None:
     recorder = call.recorder
-    producer = recorder.calls[task]
-    stored = producer.outputs.get(output)
+    producer = recorder.calls[binding.task]
+    stored = producer.outputs.get(binding.output)
+    what = f"the result of `{binding.task}`"
     if stored is None:
         _refuse_without_output(call, parameter, producer)
-    elif stored.type is not None:
-        _check_value(call, parameter, note, stored.type, f"the result of `{task}`")
-    elif (manager := producer.managers.get(output)) is not None:
-        _check_read(call, parameter, note, manager, f"the result of `{task}`")
+        return
+    if stored.type is not None:
+        if binding.written:
+            recorder.problem(
+                f"`{parameter}` of the task `{call.key}` asks for what `{binding.task}` wrote, a task value",
+                "pass its result itself",
+            )
+        _check_value(call, parameter, note, stored.type, what)
+        return
+    manager = producer.managers.get(binding.output)
+    if manager is None:
+        return
+    if producer.each is None:
+        _check_read(call, parameter, note, manager, what)
+        by_commit = binding.written
+    else:
+        by_commit = _check_iterations(call, parameter, note, manager, producer, stored) or binding.written
+    if by_commit and not manager.reads_written:
+        recorder.problem(
+            f"`{parameter}` of the task `{call.key}` asks for what one write of `{binding.task}` has added, which "
+            f"{type(manager).__name__} can't tell from the rest",
+            "read the whole result, or use an IoManager with versions, such as PolarsDeltaIoManager",
+        )
+
+
+def _check_iterations(
+    call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step, stored: dag.Output
+) -> bool:
+    """Check a reader of all iterations; gives back whether it needs to tell them apart in one target."""
+    recorder, what = call.recorder, f"the results of the iterations of `{producer.key}`"
+    if note.collects is None:
+        _check_read(call, parameter, note, manager, what)
+        if stored.per_item and not manager.combines:
+            recorder.problem(
+                f"`{parameter}` of the task `{call.key}` reads {what} as one, which {type(manager).__name__} can't put "
+                "together",
+                "annotate it `list[...]` or `dict[..., ...]`, or implement `combine` in the IoManager",
+            )
+        return False
+    _check_read(call, parameter, note.element(), manager, what)
+    if note.collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
+        recorder.problem(
+            f"`{parameter}` of the task `{call.key}` reads {what} by item, and {why}",
+            "annotate it `list[...]`: the results come in the order of the items",
+        )
+    return not stored.per_item
+
+
+def _no_keys(each: dag.Each) -> str | None:
+    """Why the items can't be keys of a dict, as far as the build can tell."""
+    if not isinstance(each.items, dag.Literal) or not isinstance(each.items.value, list):
+        return None
+    if any(not literals.is_hashable(item) for item in each.items.value):
+        return "an item is a list or a dict, which can't be a key"
+    texts = {json.dumps(item, sort_keys=True) for item in each.items.value}
+    return None if len(texts) == len(each.items.value) else "two of the items are equal"
 
 
 def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:
@@ -72,6 +126,13 @@ def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) ->
             f"`{parameter}` of the task `{call.key}` is given the {producer.kind} task `{producer.key}`, which has no "
             "result",
             "read a task value of it, `x.value(key)`, or order the tasks with `.after(...)`",
+        )
+        return
+    if producer.each is not None and not producer.managers:
+        call.recorder.problem(
+            f"the task `{producer.key}` runs for each of many items, so `{call.key}` can't read its small result as "
+            f"`{parameter}`",
+            f"give `{producer.key}` an IoManager: the platform keeps no task values of iterations apart",
         )
         return
     returns = typehints.of_parameter(producer.task.fn, "return")

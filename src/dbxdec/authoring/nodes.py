@@ -61,6 +61,7 @@ class Call(_Ordered):
 
     task: Task[..., Any]
     inputs: Mapping[str, dag.Binding] = field(default_factory=dict)
+    each: dag.Each | None = None
 
 
 @dataclass(kw_only=True)

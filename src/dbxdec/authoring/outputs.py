@@ -56,6 +56,24 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
     )
 
 
+def of_iterations(
+    outputs: Mapping[str, dag.Output], managers: Mapping[str, IoManager], task: Task[..., Any]
+) -> dict[str, dag.Output]:
+    """`outputs` of a task that runs for each of many items: each iteration's apart, unless the manager joins them.
+
+    A small result is left out: the platform has no way to refer to a task value of one iteration.
+    """
+    named = dag.RESULT not in outputs
+    returns = typehints.returned_types(task.fn, named=named)
+    return {
+        name: output
+        if output.target is None or name not in managers or managers[name].joins(returns)
+        else replace(output, per_item=True)
+        for name, output in outputs.items()
+        if output.type is None
+    }
+
+
 def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str, key: str) -> Stored:
     outputs = {}
     for name, manager in managers.items():

@@ -57,12 +57,19 @@ class StateReference(TaskReference):
 class OutputReference(TaskReference):
     """One of a task's named outputs."""
 
-    def __init__(self, call: recording.Node, output: str) -> None:
+    def __init__(self, call: recording.Node, output: str, *, written: bool = False) -> None:
         super().__init__(call)
         self._output = output
+        self._written = written
 
     def describe(self) -> str:
-        return f"the output `{self._output}` of the task `{self._call.key}`"
+        what = "the result" if self._output == dag.RESULT else f"the output `{self._output}`"
+        return f"{f'what this run wrote as {what}' if self._written else what} of the task `{self._call.key}`"
+
+    @property
+    def written(self) -> Any:
+        """Only what this run wrote, without what was there before."""
+        return OutputReference(self._call, self._output, written=True)
 
     @property
     def uri(self) -> Any:
@@ -82,7 +89,7 @@ class UriReference(TaskReference):
 
     def text(self) -> str | None:
         output = self._call.outputs.get(self._output)
-        return output.target if output else None
+        return output.target if output and not output.per_item else None
 
 
 class BranchReference(TaskReference):
@@ -123,12 +130,22 @@ class TaskProxy(_ProxyBase[R_co]):
 
     def value(self, key: str) -> Any:
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
+        if self._call.each is not None:
+            self._call.recorder.problem(
+                f"a task value of `{self._call.key}` is asked for, which runs for each of many items",
+                "the platform keeps no task values of iterations apart: store a table through an IoManager",
+            )
         return TaskValueReference(self._call, key)
 
     @property
     def state(self) -> Any:
         """How the task ended, for the fields of a native task and for a condition."""
         return StateReference(self._call)
+
+    @property
+    def written(self) -> Any:
+        """Only what this run wrote, without what was there before: the new rows of an append."""
+        return OutputReference(self._call, dag.RESULT, written=True)
 
     @property
     def uri(self) -> Any:

@@ -39,6 +39,7 @@ class Node(ABC):
     key: str
     recorder: Recording
     outputs: Mapping[str, dag.Output]
+    each: dag.Each | None = None
 
     @abstractmethod
     def depend(self, other: object) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import protocol
 from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import CLASSIC_FIELDS, is_classic, levels
@@ -93,7 +94,8 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                     f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`",
                 )
             )
-        named = form["python_wheel_task"]["named_parameters"] if task.kind == "python" else {}
+        wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
+        named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
         size = len(json.dumps({**named, **pushed_down}, ensure_ascii=False).encode(errors="replace"))
         if size > _MAX_PARAMETER_BYTES:
             problems.append(
@@ -121,6 +123,12 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
             yield "is a for-each task inside a for-each task", "the platform takes one level"
         case {"task": {"task_key": str(key)}} if not _TASK_KEY.fullmatch(key):
             yield f"repeats a task with the key {key!r}", _KEY_HINT
+    match form.get("for_each_task"):
+        case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:
+            yield (
+                f"repeats over items of {len(text):,} characters; the platform takes {protocol.MAX_INPUTS:,}",
+                "give each iteration several items, or let a task return the list",
+            )
     match form.get("for_each_task"):
         case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
             yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"

@@ -14,12 +14,18 @@ from dbxdec.values import REQUIRED_TEXT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dbxdec.dag import Job, Task
+    from dbxdec.dag import Each, Job, Task
 
 # Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
 ENVIRONMENT_VERSION = "4"
 # Any of these says it (the Jobs API's reference, "environments").
 _HAVE_VERSION = frozenset({"environment_version", "base_environment", "client"})
+# Fields of a task that are said once, of all its iterations; the others, such as retries, timeouts and libraries,
+# belong to each iteration (docs.databricks.com, "Use a For each task to run another task in a loop").
+_OF_ALL_ITERATIONS = frozenset(
+    {"description", "disabled", "email_notifications", "health", "notification_settings", "webhook_notifications"}
+)
+_ITERATION = "_iteration"
 CLASSIC_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
 
 
@@ -91,18 +97,33 @@ def _head(task: Task) -> dict[str, Any]:
 def _python_task(
     job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
 ) -> dict[str, Any]:
-    form = _head(task)
-    form["python_wheel_task"] = {
-        "package_name": package,
-        "entry_point": protocol.ENTRY_POINT,
-        "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
+    form: dict[str, Any] = {
+        "python_wheel_task": {
+            "package_name": package,
+            "entry_point": protocol.ENTRY_POINT,
+            "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
+        },
+        **_given(task.settings),
     }
-    form |= _given(task.settings)
     if is_classic(form):
         form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
-    return form
+    return {**_head(task), **(form if task.each is None else _for_each(task, task.each, form))}
+
+
+def _for_each(task: Task, each: Each, form: Mapping[str, Any]) -> dict[str, Any]:
+    """`form` as what is repeated; what is said once of all iterations stays outside."""
+    outside = {name: value for name, value in form.items() if name in _OF_ALL_ITERATIONS}
+    inside = {name: value for name, value in form.items() if name not in outside}
+    return {
+        **outside,
+        "for_each_task": {
+            "inputs": protocol.for_each_inputs(each),
+            **({} if each.concurrency is None else {"concurrency": each.concurrency}),
+            "task": {"task_key": task.key + _ITERATION, **inside},
+        },
+    }
 
 
 def _library(text: str) -> dict[str, Any]:

@@ -154,6 +154,8 @@ class IoManager(ABC):
     """Annotations that `read` can satisfy, as "polars.LazyFrame"; None for any."""
     writes: ClassVar[frozenset[str] | None] = None
     """Types that `write` takes; None for any."""
+    reads_written: ClassVar[bool] = False
+    """Whether `read` honours `InputContext.written`."""
     table_options: ClassVar[tuple[str, ...]] = ("shared",)
     """The attributes that `table(name, ...)` may set."""
     _table: str | None = None
@@ -186,6 +188,11 @@ class IoManager(ABC):
         what begins with an underscore.
         """
         return f"{target}/_items/{item}"
+
+    @property
+    def combines(self) -> bool:
+        """Whether it implements `combine`."""
+        return type(self).combine is not IoManager.combine
 
     def combine(self, values: list[Any], context: InputContext) -> Any:
         """One value of those of all iterations of a for-each task, in their order, for a reader that asks for one.

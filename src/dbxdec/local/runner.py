@@ -23,7 +23,7 @@ from dbxdec.dag import run_order
 from dbxdec.errors import Problem, RunError, did_you_mean
 from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.run_if import State, failed, instead_of_running
-from dbxdec.local.steps import holds, references_to
+from dbxdec.local.steps import holds, iterations, references_to
 from dbxdec.runtime import task_values
 from dbxdec.values import REQUIRED_TEXT
 from dbxdec.variables import names_in
@@ -137,7 +137,9 @@ def run_job(
         else:
             known = {**references, **references_to(states, run.folder / _VALUES)}
             if task.kind == "python":
-                ended = _run_task(run, task, _arguments(manifest, job, task, parameters, variables), known, listener)
+                arguments = _arguments(manifest, job, task, parameters, variables)
+                start = _run_task if task.each is None else _run_each
+                ended = start(run, task, arguments, known, listener)
             elif task.kind == "condition":
                 ended = _decide(task, known, variables, outcomes, listener)
             elif task.kind == "run_job":
@@ -252,11 +254,42 @@ def _arguments(
     return {name: resolve_variables(text, variables) for name, text in {**own, **pushed_down}.items()}
 
 
-def _run_task(
+def _run_each(
     run: JobRun, task: Task, arguments: Mapping[str, str], references: Mapping[str, str], listener: Listener
 ) -> TaskRun:
+    """All iterations of the task, one after another; one that fails keeps the others from nothing."""
+    assert task.each is not None  # noqa: S101 - only such tasks come here
+    began = time.monotonic()
+    try:
+        inputs = iterations(resolve_references(protocol.for_each_inputs(task.each), references))
+    except RunError as error:
+        listener.printed(task.key, str(error))
+        return TaskRun(task.key, State.FAILED)
+    ended = []
+    for i, item in enumerate(inputs):
+        ended.append(_run_task(run, task, arguments, {**references, **item}, listener, iteration=i))
+        listener.ended(ended[-1])
+        if ended[-1].state is State.CANCELLED:
+            break
+    states = {one.state for one in ended}
+    worst = next(
+        (state for state in (State.CANCELLED, State.FAILED, State.TIMED_OUT) if state in states), State.SUCCESS
+    )
+    return TaskRun(task.key, worst, time.monotonic() - began, sum(one.attempts for one in ended))
+
+
+def _run_task(
+    run: JobRun,
+    task: Task,
+    arguments: Mapping[str, str],
+    references: Mapping[str, str],
+    listener: Listener,
+    *,
+    iteration: int | None = None,
+) -> TaskRun:
     """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
-    log = run.folder / "logs" / f"{task.key}.log"
+    title = task.key if iteration is None else f"{task.key}[{iteration}]"
+    log = run.folder / "logs" / f"{title}.log"
     log.parent.mkdir(exist_ok=True)
     retries = _number(task.settings, "max_retries", 0)
     began = time.monotonic()
@@ -266,16 +299,16 @@ def _run_task(
         values = {**references, "task.name": task.key, "task.execution_count": str(attempt)}
         command = [sys.executable, "-P", "-m", "dbxdec.runtime"]
         command += [f"--{name}={resolve_references(text, values)}" for name, text in arguments.items()]
-        listener.started(task.key)
-        state = _start(run, task, command, log, listener)
+        listener.started(title)
+        state = _start(run, task, title, command, log, listener)
         again = state is State.FAILED or (state is State.TIMED_OUT and bool(task.settings.get("retry_on_timeout")))
         if not again or (retries >= 0 and attempt > retries):
-            return TaskRun(task.key, state, time.monotonic() - began, attempt, str(log.relative_to(run.folder)))
-        listener.printed(task.key, f"attempt {attempt} failed, trying again")
+            return TaskRun(title, state, time.monotonic() - began, attempt, str(log.relative_to(run.folder)))
+        listener.printed(title, f"attempt {attempt} failed, trying again")
         time.sleep(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
 
 
-def _start(run: JobRun, task: Task, command: list[str], log: Path, listener: Listener) -> State:
+def _start(run: JobRun, task: Task, title: str, command: list[str], log: Path, listener: Listener) -> State:
     """One attempt as a process of its own."""
     environment = {
         **os.environ,
@@ -310,7 +343,7 @@ def _start(run: JobRun, task: Task, command: list[str], log: Path, listener: Lis
             assert process.stdout is not None  # noqa: S101 - it was asked for
             for line in process.stdout:
                 file.write(line)
-                listener.printed(task.key, line.rstrip("\n"))
+                listener.printed(title, line.rstrip("\n"))
             code = process.wait()
         except KeyboardInterrupt:
             # The terminal has sent the same signal to the task.
@@ -320,7 +353,7 @@ def _start(run: JobRun, task: Task, command: list[str], log: Path, listener: Lis
             if timer is not None:
                 timer.cancel()
     if timed_out.is_set():
-        listener.printed(task.key, f"stopped after timeout_seconds={timeout:g}")
+        listener.printed(title, f"stopped after timeout_seconds={timeout:g}")
         return State.TIMED_OUT
     return State.SUCCESS if code == 0 else State.FAILED
 

@@ -47,5 +47,25 @@ def references_to(tasks: Mapping[str, State], values: Path) -> dict[str, str]:
     return found
 
 
+def iterations(inputs: str) -> list[dict[str, str]]:
+    """The references `input` and `input.<key>` of each iteration of a for-each task with these inputs.
+
+    Raises RunError where they are no JSON list.
+    """
+    try:
+        items = json.loads(inputs)
+    except ValueError:
+        items = None
+    if not isinstance(items, list):
+        raise RunError(f"the items of each(...) are {inputs!r:.80}, not a JSON list")
+    return [
+        {
+            "input": _text(item),
+            **({f"input.{key}": _text(value) for key, value in item.items()} if type(item) is dict else {}),
+        }
+        for item in items
+    ]
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
+from dbxdec.io_managers.base import ANY_ITEM, InputContext, IoManager, WriteId, log
+from dbxdec.runtime.iterations import Iteration, all_items, by_item
 from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter
 from dbxdec.variables import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from dbxdec.values import ValueType
 
 _UNSAID = Annotation("", Any)
 
@@ -30,6 +33,7 @@ class Reader:
     tables: Mapping[str, IoManager]
     writer: WriteId
     started: int
+    iteration: Iteration | None = None
 
     def arguments(self, task: dag.Task, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments for `function`."""
@@ -64,6 +68,8 @@ class Reader:
                 return literals.decode(value)
             case dag.Parameter(name):
                 return self.parameters[name]
+            case dag.Item():
+                return self._item(note, parameter)
             case dag.TaskValue(task, key):
                 return self._task_value(task, key, note)
             case dag.Sequence(items, kind):
@@ -72,31 +78,87 @@ class Reader:
             case dag.Mapped(items):
                 return {key: self._value(item, note.element(), parameter) for key, item in items}
             case dag.Table(_, target):
-                return self._read(self.tables[target], target, note, parameter, None)
-            case dag.TaskOutput(task, output):
-                return self._output(task, output, note, parameter)
+                return self._read(self.tables[target], resolve(target), note, parameter, None)
+            case dag.TaskOutput():
+                return self._output(binding, note, parameter)
 
-    def _output(self, task: str, output: str, note: Annotation, parameter: str) -> Any:
-        stored = self.job.task(task).outputs[output]
+    def _item(self, note: Annotation, parameter: str) -> Any:
+        if self.iteration is None:
+            raise RunError(f"`{parameter}` is the item of an iteration, and the task was started without one")
+        return self.iteration.value(note, f"`{parameter}`")
+
+    def _output(self, binding: dag.TaskOutput, note: Annotation, parameter: str) -> Any:
+        producer = self.job.task(binding.task)
+        stored = producer.outputs[binding.output]
         try:
-            if stored.type is None:
-                producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, task)
-                return self._read(self.managers[task, output], stored.target or "", note, parameter, producer)
-            missing = object()
-            form = task_values.get(task, dag.RETURN_VALUE, missing)
-            if form is missing:
-                raise NotWrittenError(
-                    f"the task `{task}` has left no result in this run, and `{parameter}` needs it",
-                    hint=f"annotate `{parameter}` with `| None` if the task may be left out",
-                )
-            return stored.type.from_json(form)
+            if stored.type is not None:
+                return self._small_result(binding.task, stored.type, parameter)
+            if producer.each is not None:
+                return self._iterations(binding, producer.each, stored, note, parameter)
+            return self._stored(binding, stored, note, parameter)
         except NotWrittenError:
             if note.optional:
-                log.info("read %s: None, since the task `%s` wrote nothing in this run", parameter, task)
+                log.info("read %s: None, since the task `%s` wrote nothing in this run", parameter, binding.task)
                 return None
             raise
+
+    def _small_result(self, task: str, kind: ValueType, parameter: str) -> Any:
+        missing = object()
+        form = task_values.get(task, dag.RETURN_VALUE, missing)
+        if form is missing:
+            raise NotWrittenError(
+                f"the task `{task}` has left no result in this run, and `{parameter}` needs it",
+                hint=f"annotate `{parameter}` with `| None` if the task may be left out",
+            )
+        try:
+            return kind.from_json(form)
         except ValueError as error:
             raise RunError(f"the result of the task `{task}` {error}") from None
+
+    def _stored(
+        self,
+        binding: dag.TaskOutput,
+        stored: dag.Output,
+        note: Annotation,
+        parameter: str,
+        *,
+        item: str = "",
+        written: bool = False,
+    ) -> Any:
+        """What the producer wrote: all of it, or in the iteration `item`."""
+        producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, binding.task, item)
+        manager = self.managers[binding.task, binding.output]
+        target = resolve(stored.target or "")
+        if stored.per_item:
+            target = manager.item_target(target, int(item))
+        return self._read(manager, target, note, parameter, producer, written=written or binding.written)
+
+    def _iterations(
+        self, binding: dag.TaskOutput, each: dag.Each, stored: dag.Output, note: Annotation, parameter: str
+    ) -> Any:
+        """The results of all iterations of the producer: as one, as a list, or as a dict by item."""
+        if note.collects is None and not stored.per_item:
+            return self._stored(binding, stored, note, parameter, item=ANY_ITEM)
+        items = all_items(each, self.parameters)
+        element = note.element() if note.collects else note
+        found: list[Any] = []
+        missing: list[NotWrittenError] = []
+        for i in range(len(items)):
+            try:
+                one = self._stored(binding, stored, element, parameter, item=str(i), written=not stored.per_item)
+            except NotWrittenError as error:
+                missing.append(error)
+                one = None
+            found.append(one)
+        if missing and (len(missing) == len(items) or not element.optional):
+            raise missing[0]
+        if note.collects == "list":
+            return found
+        if note.collects == "dict":
+            return by_item(items, found, note.keys, f"`{parameter}`")
+        manager = self.managers[binding.task, binding.output]
+        context = InputContext(resolve(stored.target or ""), parameter, None if note.error else note.value)
+        return manager.combine([one for one in found if one is not None], context)
 
     def _task_value(self, task: str, key: str, note: Annotation) -> Any:
         form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
@@ -107,10 +169,18 @@ class Reader:
         except ValueError as error:
             raise RunError(f"the task value `{key}` of the task `{task}` {error}") from None
 
-    def _read(self, manager: IoManager, target: str, note: Annotation, parameter: str, producer: WriteId | None) -> Any:
+    def _read(
+        self,
+        manager: IoManager,
+        uri: str,
+        note: Annotation,
+        parameter: str,
+        producer: WriteId | None,
+        *,
+        written: bool = False,
+    ) -> Any:
         began = time.perf_counter()
-        uri = resolve(target)
-        context = InputContext(uri, parameter, None if note.error else note.value, producer, self.started)
+        context = InputContext(uri, parameter, None if note.error else note.value, producer, self.started, written)
         value = manager.read(context)
         log.info("read %s: %s (%.2f s)", parameter, uri, time.perf_counter() - began)
         return value

@@ -18,7 +18,10 @@ LOGGER = "dbxdec.task"
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """This start of this task. `attempt` counts from 1; `started` is the run's start, in UTC."""
+    """This start of this task. `attempt` counts from 1; `started` is the run's start, in UTC.
+
+    `iteration` is the number, from 0, of the item that a task with each(...) runs for; None in others.
+    """
 
     package: str
     build_id: str
@@ -29,6 +32,12 @@ class RunContext:
     attempt: int
     started: dt.datetime
     parameters: Mapping[str, Any]
+    iteration: int | None = None
+
+    @property
+    def run_date(self) -> dt.date:
+        """The date, in UTC, on which the run was started: the same in each retry and repair."""
+        return self.started.date()
 
     @property
     def logger(self) -> logging.Logger:

@@ -8,19 +8,20 @@ import importlib
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, protocol, variables
 from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
-from dbxdec.manifest import Manifest, encode_binding, encode_output
+from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.runtime import context
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
+from dbxdec.runtime.iterations import Iteration, find_iteration
 from dbxdec.runtime.task_values import task_values
-from dbxdec.typehints import Annotation, of_parameter
+from dbxdec.typehints import Annotation, of_parameter, returned_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,15 +130,11 @@ class Execution:
         log.info("write %s: %s (%.2f s)", title, ", ".join(facts), time.perf_counter() - began)
 
     def _output(self, name: str) -> OutputContext:
-        target = self.task.outputs[name].target
-        note = of_parameter(self.function, "return")
-        if note and name != dag.RESULT:
-            note = note.element()
-        return OutputContext(
-            variables.resolve(target, self.variables) if target else "",
-            self.receipt,
-            note.type_names or None if note and not note.error else None,
-        )
+        output = self.task.outputs[name]
+        uri = variables.resolve(output.target, self.variables) if output.target else ""
+        if output.per_item and self.reader.iteration is not None:
+            uri = self.managers[name].item_target(uri, self.reader.iteration.index)
+        return OutputContext(uri, self.receipt, returned_types(self.function, named=name != dag.RESULT))
 
 
 def prepare(argv: Sequence[str]) -> Execution:
@@ -152,8 +149,6 @@ def prepare(argv: Sequence[str]) -> Execution:
     task = _find_task(job, arguments.task)
     started = dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC)
     values = _typed_parameters(job, arguments.parameters, started)
-    identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key)
-    receipt = Receipt(identity, arguments.attempt, manifest.build_id, _digest(arguments))
     with variables.using(arguments.variables):
         built = _build(job)
     _check_same(task, built)
@@ -161,14 +156,6 @@ def prepare(argv: Sequence[str]) -> Execution:
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
     producers = {(leaf.task, leaf.output) for leaf in leaves if isinstance(leaf, dag.TaskOutput)}
     tables = {leaf.target for leaf in leaves if isinstance(leaf, dag.Table)}
-    reader = Reader(
-        job=job,
-        parameters=values,
-        managers={key: manager for key, manager in built.managers.items() if key in producers},
-        tables={target: manager for target, manager in built.tables.items() if target in tables},
-        writer=identity,
-        started=arguments.started,
-    )
     run = context.RunContext(
         package=manifest.project,
         build_id=manifest.build_id,
@@ -180,6 +167,21 @@ def prepare(argv: Sequence[str]) -> Execution:
         started=started,
         parameters=values,
     )
+    with context.entered(run):
+        iteration = find_iteration(task, arguments.item, values)
+    item = "" if iteration is None else str(iteration.index)
+    identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
+    receipt = Receipt(identity, arguments.attempt, manifest.build_id, _digest(arguments, iteration))
+    reader = Reader(
+        job=job,
+        parameters=values,
+        managers={key: manager for key, manager in built.managers.items() if key in producers},
+        tables={target: manager for target, manager in built.tables.items() if target in tables},
+        writer=identity,
+        started=arguments.started,
+        iteration=iteration,
+    )
+    run = replace(run, iteration=None if iteration is None else iteration.index)
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
 
 
@@ -233,8 +235,10 @@ def _typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.dateti
     return values
 
 
-def _digest(arguments: protocol.RunArguments) -> str:
-    content = json.dumps([dict(arguments.parameters), dict(arguments.variables)], sort_keys=True)
+def _digest(arguments: protocol.RunArguments, iteration: Iteration | None) -> str:
+    """Of all that a repair may change: an iteration's item too, which a task before it has computed."""
+    item = [] if iteration is None else [iteration.proof]
+    content = json.dumps([dict(arguments.parameters), dict(arguments.variables), *item], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -272,4 +276,5 @@ def _form(task: dag.Task) -> Any:
     return (
         {name: encode_binding(binding) for name, binding in task.inputs.items()},
         {name: encode_output(output) for name, output in task.outputs.items()},
+        encode_each(task.each) if task.each else None,
     )

@@ -153,4 +153,8 @@ def get_task_value(task: str, key: str, default: Any = _MISSING) -> Any:
 
 
 def _this_task() -> str:
-    return context.context().task if context.in_run() else ""
+    if not context.in_run():
+        return ""
+    run = context.context()
+    # Iterations would overwrite each other's, and nobody can refer to them: the platform keeps them apart too.
+    return run.task if run.iteration is None else f"{run.task}[{run.iteration}]"

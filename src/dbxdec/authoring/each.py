@@ -1,0 +1,92 @@
+"""`each(items)`: one task, run once for each of many items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dbxdec import dag, literals
+from dbxdec.authoring import recording
+from dbxdec.authoring.proxies import TaskProxy, TaskValueReference
+from dbxdec.authoring.references import ParameterProxy, Reference
+from dbxdec.authoring.settings import plain
+from dbxdec.errors import AuthoringError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dbxdec.authoring.nodes import Call
+
+T = TypeVar("T")
+
+_KINDS = "a list of literals, a job parameter of the type `list`, or the `list` that a task returns as a small result"
+
+
+class Items(Reference):
+    """The argument `each(...)` of a call."""
+
+    def __init__(self, items: object, concurrency: Any) -> None:
+        self._items = items
+        self._concurrency = plain(concurrency)
+
+    def describe(self) -> str:
+        return "each(...)"
+
+
+def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
+    """As an argument of a task's call: run the task once for each of `items`, at most `concurrency` at a time.
+
+    Items are a literal list, a job parameter or a task's small list result. They are numbered, so equal literals stay
+    apart; equal items in a list that only the platform sees are refused in the run. Without `concurrency` the platform
+    runs one after another; it takes 1 to 100. Outside a job's body it raises AuthoringError.
+    """
+    if recording.current() is None:
+        raise AuthoringError(
+            Problem(
+                "each(...) is used outside a job's body",
+                recording.caller(),
+                "give it to a task that is called in a function with `@job`; elsewhere write a loop",
+            )
+        )
+    return Items(items, concurrency)  # type: ignore[return-value]
+
+
+def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each | None:
+    """The for-each of `call`; `bound` is the binding of its items where they are a reference. Mistakes are noted."""
+    items, recorder = given._items, call.recorder
+    where = f"`each(...)` for the argument `{parameter}` of the task `{call.key}`"
+    if isinstance(items, ParameterProxy | TaskProxy | TaskValueReference):
+        if bound is None:
+            return None
+        if (refusal := _not_a_list(call, bound)) is not None:
+            recorder.problem(f"{where} is given {items.describe()}, {refusal}", f"items are {_KINDS}")
+            return None
+        return dag.Each(bound, given._concurrency)
+    if not isinstance(items, list | tuple):
+        recorder.problem(f"{where} is given {items!r:.60}", f"items are {_KINDS}; others: `each(list(...))`")
+        return None
+    if not items:
+        recorder.problem(f"{where} has no items", "leave the call out, or give it a job parameter")
+        return None
+    try:
+        return dag.Each(dag.Literal(literals.encode(list(items))), given._concurrency)
+    except literals.UnsupportedLiteralError as error:
+        recorder.problem(f"{where}: {error}", f"items are {_KINDS}")
+        return None
+
+
+def _not_a_list(call: Call, bound: dag.Binding) -> str | None:
+    """Why the platform can't iterate over what `bound` refers to; of a task value the type shows only in the run."""
+    match bound:
+        case dag.Parameter(name):
+            declared = call.recorder.parameters.get(name)
+            kind = declared.type if declared else None
+        case dag.TaskOutput(task, output):
+            stored = call.recorder.calls[task].outputs.get(output)
+            kind = stored.type if stored else None
+            if kind is None:
+                return "which is no small result"
+        case _:
+            kind = None
+    if kind is None or (kind.kind == "list" and not kind.optional):
+        return None
+    return f"which is `{kind}`"

@@ -1,0 +1,459 @@
+"""`each(items)`: tasks that run once for each of many items, from the job's body to the results that are read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from conftest import Installation
+from dbxdec import IoManager, bundle_variable, codegen, dag, each, job, latest, secret, task
+from dbxdec.authoring.jobs import BuiltJob
+from dbxdec.errors import AuthoringError, CodegenError, RunError
+from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.local.steps import iterations
+from dbxdec.manifest import Manifest, encode_jobs
+from dbxdec.protocol import MAX_INPUTS, for_each_inputs
+from dbxdec.runtime.iterations import Item, by_item, find_iteration
+from dbxdec.typehints import Annotation
+from projects import Project
+
+
+class Frame:
+    """What the managers of these tests store."""
+
+
+class Shelf(IoManager):
+    base_path = "/lake"
+    reads: ClassVar[frozenset[str] | None] = frozenset({"test_each.Frame"})
+    writes: ClassVar[frozenset[str] | None] = frozenset({"test_each.Frame"})
+
+    def read(self, context: InputContext) -> Frame:
+        return Frame()
+
+    def write(self, context: OutputContext, value: Any) -> None:
+        """Nothing is stored here."""
+
+
+class Joining(Shelf):
+    """Iterations write one target, and one write can be told from another."""
+
+    reads_written: ClassVar[bool] = True
+
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        return True
+
+    def combine(self, values: list[Any], context: InputContext) -> Any:
+        return values[0]
+
+
+shelf, joining = Shelf(), Joining()
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@task(io_manager=shelf)
+def ingest(country: str, day: str = "") -> Frame:
+    return Frame()
+
+
+@task(io_manager=shelf)
+def wide(countries: Any) -> Frame:
+    return Frame()
+
+
+@task(io_manager=joining)
+def append(country: str) -> Frame:
+    return Frame()
+
+
+@task
+def count(item: str) -> int:
+    return 1
+
+
+@task
+def names() -> list[str]:
+    return ["a"]
+
+
+@task
+def name() -> str:
+    return "a"
+
+
+@task
+def read_list(frames: list[Frame]) -> None: ...
+
+
+@task
+def read_dict(frames: dict[str, Frame]) -> None: ...
+
+
+@task
+def read_one(frame: Frame) -> None: ...
+
+
+@task
+def read_anything(x: Any) -> None: ...
+
+
+def built(body: Callable[[], object]) -> BuiltJob:
+    return job(key="one")(body).build()
+
+
+def definition(body: Callable[[], object], **fields: Any) -> dict[str, Any]:
+    made = job(key="one", **fields)(body).build()
+    assert made.problems == ()
+    manifest = Manifest("shop", "1", "b" * 64, "dbxdec 0", encode_jobs([made.dag]))
+    (task_form,) = [
+        form for form in codegen.build_jobs(manifest, wheel="x.whl")["one"]["tasks"] if form["task_key"] != "names"
+    ]
+    return dict(task_form)
+
+
+def test_the_call_becomes_a_for_each_task() -> None:
+    """Numbered items, the concurrency, and inside the wheel task that is given its number."""
+    form = definition(lambda: ingest(each(["de", "de"], concurrency=8), "x"))
+    assert form["task_key"] == "ingest"
+    repeated = form["for_each_task"]
+    assert json.loads(repeated["inputs"]) == [{"i": 0, "v": "de"}, {"i": 1, "v": "de"}]
+    assert repeated["concurrency"] == 8
+    assert repeated["task"]["task_key"] == "ingest_iteration"
+    assert repeated["task"]["python_wheel_task"]["named_parameters"]["dbxdec-item"] == "{{input.i}}"
+    assert repeated["task"]["python_wheel_task"]["named_parameters"]["dbxdec-task"] == "ingest"
+    assert "python_wheel_task" not in form
+
+
+def test_without_a_concurrency_none_is_emitted() -> None:
+    """What the author did not set is left to the platform."""
+    assert "concurrency" not in definition(lambda: ingest(each(["de"])))["for_each_task"]
+
+
+def test_each_field_is_on_its_level() -> None:
+    """Retries, timeouts, compute and libraries are the iteration's; order, run_if and notifications the task's."""
+
+    def body() -> None:
+        ingest.override(
+            run_if="ALL_DONE",
+            max_retries=2,
+            timeout_seconds=60,
+            retry_on_timeout=True,
+            description="d",
+            email_notifications={"on_failure": ["a@b.c"]},
+            existing_cluster_id="1-2-3",
+            depends_on=[names()],
+        )(each(["de"]))
+
+    form = definition(body)
+    inner = form["for_each_task"]["task"]
+    assert set(form) == {"task_key", "depends_on", "run_if", "description", "email_notifications", "for_each_task"}
+    assert {"max_retries", "timeout_seconds", "retry_on_timeout", "existing_cluster_id", "libraries"} <= set(inner)
+    assert not {"depends_on", "run_if", "description"} & set(inner)
+
+
+def test_a_serverless_iteration_has_its_environment_inside() -> None:
+    """The environment's key belongs to what is repeated."""
+    form = definition(lambda: ingest(each(["de"])))
+    assert form["for_each_task"]["task"]["environment_key"] == "default"
+    assert "environment_key" not in form
+
+
+def test_items_of_a_parameter_and_of_a_task_are_references() -> None:
+    """The platform hands over each element as it is; the task's list is waited for."""
+
+    @job
+    def one(countries: list[str] = ["de"]) -> None:  # noqa: B006
+        ingest(each(countries))
+        ingest.override(key="again")(each(names()))
+        ingest.override(key="third")(each(name().value("found")))
+
+    made = one.build()
+    assert made.problems == ()
+    texts = [for_each_inputs(t.each) for t in made.dag.tasks if t.each]
+    assert texts == [
+        "{{job.parameters.countries}}",
+        "{{tasks.names.values.return_value}}",
+        "{{tasks.name.values.found}}",
+    ]
+    assert [d.task for d in made.dag.task("again").depends_on] == ["names"]
+
+
+def test_what_the_run_resolves_is_not_shown_in_the_inputs() -> None:
+    """Secrets, bundle variables and texts like references stay out; the number alone finds the item."""
+    items = [secret("s", "k"), bundle_variable("v"), "{{input}}", "${x}", None, dt.date(2024, 1, 2), Colour.RED, (1, 2)]
+    made = built(lambda: ingest(each(items)))
+    assert made.problems == ()
+    (only,) = made.dag.tasks
+    assert only.each is not None
+    shown = [{"i": i} for i in range(4)] + [
+        {"i": 4, "v": None},
+        {"i": 5, "v": "2024-01-02"},
+        {"i": 6, "v": "RED"},
+        {"i": 7, "v": [1, 2]},
+    ]
+    assert json.loads(for_each_inputs(only.each)) == shown
+    assert "v" in only.variables
+
+
+def test_long_items_are_numbers_only() -> None:
+    """Items are left out of the inputs where they would not fit; numbers that don't fit are an error at build."""
+    made = built(lambda: ingest(each(["x" * 1000] * 10)))
+    (only,) = made.dag.tasks
+    assert only.each is not None
+    assert for_each_inputs(only.each) == json.dumps([{"i": i} for i in range(10)], separators=(",", ":"))
+    with pytest.raises(CodegenError, match=f"the platform takes {MAX_INPUTS:,}"):
+        definition(lambda: ingest(each([str(i) for i in range(1000)])))
+
+
+def test_the_manifest_holds_the_items_and_where_results_go() -> None:
+    """Each round trip gives the same DAG; a manager that does not join has a target for each item."""
+
+    def body() -> None:
+        read_list(ingest(each(["de", "fr"])))
+        read_one(append(each(["de"]))).after(read_anything(append.override(key="more")(each(["fr"])).written))
+
+    made = built(body)
+    assert made.problems == ()
+    form = encode_jobs([made.dag])["one"]
+    tasks = {entry["key"]: entry for entry in form["tasks"]}
+    assert tasks["ingest"]["inputs"] == {"country": {"item": True}}
+    assert tasks["ingest"]["each"] == {"items": {"literal": ["de", "fr"]}}
+    assert tasks["ingest"]["outputs"]["result"]["per_item"] is True
+    assert "per_item" not in tasks["append"]["outputs"]["result"]
+    assert tasks["read_anything"]["inputs"]["x"] == {"task": "more", "output": "result", "written": True}
+    again = Manifest("p", "1", "b", "dbxdec 0", {"one": json.loads(json.dumps(form))}).job("one")
+    assert encode_jobs([again])["one"] == form
+
+
+WRONG: list[tuple[Callable[[], object], str]] = [
+    (lambda: ingest(each([])), "`each(...)` for the argument `country` of the task `ingest` has no items"),
+    (
+        lambda: wide(each(range(3))),
+        "`each(...)` for the argument `countries` of the task `wide` is given range(0, 3)",
+    ),
+    (lambda: wide(each([object])), "`each(...)` for the argument `countries` of the task `wide`: "),
+    (lambda: ingest(each(["a"]), each(["b"])), "the task `ingest` is given each(...) twice"),
+    (
+        lambda: read_anything([each(["a"])]),
+        "the argument `x` of the task `read_anything` holds each(...) inside something else",
+    ),
+    (lambda: ingest(each(name())), "is given the result of the task `name`, which is `str`"),
+    (lambda: ingest(each(append("x"))), "is given the result of the task `append`, which is no small result"),
+    (lambda: read_anything(count(each(["a"]))), "can't read its small result as `x`"),
+    (lambda: read_anything(count(each(["a"])).value("n")), "a task value of `count` is asked for, which runs for each"),
+    (
+        lambda: read_one(ingest(each(["a"]))),
+        "reads the results of the iterations of `ingest` as one, which Shelf can't",
+    ),
+    (lambda: read_dict(ingest(each(["a", "a"]))), "reads the results of the iterations of `ingest` by item, and two"),
+    (lambda: read_dict(wide(each([["a"]]))), "reads the results of the iterations of `wide` by item, and an item"),
+    (lambda: read_one(ingest("a").written), "asks for what one write of `ingest` has added, which Shelf can't tell"),
+    (lambda: read_anything(name().written), "asks for what `name` wrote, a task value"),
+    (lambda: read_anything(latest(ingest(each(["a"])))), "whose iterations have tables of their own"),
+    (
+        lambda: read_anything(ingest(each(["a"])).uri),
+        "the place of the result of the task `ingest`; it stores nothing at",
+    ),
+    (lambda: [0 for _ in each(["a"])], "each(...) is used in a loop or unpacked"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), WRONG, ids=[message[-40:] for _, message in WRONG])
+def test_mistakes_are_found_at_build(body: Callable[[], object], message: str) -> None:
+    """Each misuse is one problem at the author's line, with what to write instead."""
+    (problem,) = built(body).problems
+    assert message in problem.message
+    assert problem.hint
+    assert str(problem.where).startswith(__file__)
+
+
+def test_a_parameter_that_is_no_list_is_refused() -> None:
+    """The platform can iterate over a list only, and never over none at all."""
+
+    @job
+    def one(n: int = 1, maybe: list[str] | None = None) -> None:
+        ingest(each(n))  # type: ignore[arg-type]
+        ingest.override(key="b")(each(maybe))  # type: ignore[arg-type]
+
+    first, second = one.build().problems
+    assert "which is `int`" in first.message
+    assert "which is `list | None`" in second.message
+
+
+def test_a_concurrency_that_the_platform_refuses_is_an_error() -> None:
+    """1 to 100, and a number."""
+    with pytest.raises(CodegenError, match="has the concurrency 101"):
+        definition(lambda: ingest(each(["a"], concurrency=101)))
+    with pytest.raises(CodegenError, match="concurrency"):
+        definition(lambda: ingest(each(["a"], concurrency="many")))  # type: ignore[arg-type]
+
+
+def test_outside_a_body_each_says_where_it_belongs() -> None:
+    """There is nothing to repeat where no DAG is made."""
+    with pytest.raises(AuthoringError, match="outside a job's body"):
+        each([1])
+
+
+def repeated(items: dag.Binding) -> dag.Task:
+    made = built(lambda: ingest(each(["de"])))
+    (only,) = made.dag.tasks
+    return dag.Task(**{**{n: getattr(only, n) for n in only.__slots__}, "each": dag.Each(items)})
+
+
+@pytest.mark.parametrize(
+    ("items", "text", "index"),
+    [
+        (["a", "b"], "b", 1),
+        ([1, 2], "2", 1),
+        ([1.5, True, None, 1], "true", 1),
+        ([{"a": 1, "b": [2]}, {"a": 2}], '{"b":[2], "a":1}', 0),
+        (["1", "x"], "1", 0),
+        (['"quoted"', "{"], "{", 1),
+    ],
+)
+def test_an_item_that_came_with_the_run_is_found_by_its_text(items: list[Any], text: str, index: int) -> None:
+    """A text as it is, all else as JSON, whatever its spaces and the order of its keys."""
+    found = find_iteration(repeated(dag.Parameter("p")), text, {"p": items})
+    assert found is not None
+    assert found.index == index
+
+
+@pytest.mark.parametrize(
+    ("items", "text", "message"),
+    [
+        (["a", "a"], "a", "is 2 times among the items"),
+        ([1, "1"], "1", "is 2 times among the items"),
+        (["a"], "b", "is not among the 1 items"),
+        ("a", "a", "holds the items of each"),
+    ],
+)
+def test_an_item_that_is_not_there_exactly_once_is_refused(items: Any, text: str, message: str) -> None:
+    """Two iterations of one item would take each other's writes for their own."""
+    with pytest.raises(RunError, match=message):
+        find_iteration(repeated(dag.Parameter("p")), text, {"p": items})
+
+
+def test_a_start_without_its_item_is_refused() -> None:
+    """A task that is repeated needs an item, and another takes none."""
+    with pytest.raises(RunError, match="was started without one"):
+        find_iteration(repeated(dag.Literal(["a"])), None, {})
+    with pytest.raises(RunError, match="was started for the item '7'"):
+        find_iteration(repeated(dag.Literal(["a"])), "7", {})
+
+
+def test_results_by_item_have_the_keys_that_the_annotation_says() -> None:
+    """A date of a job parameter is a date again; equal keys and lists are refused."""
+    note = Annotation("", dt.date)
+    assert by_item([Item("2024-01-02", literal=False)], ["x"], note, "`f`") == {dt.date(2024, 1, 2): "x"}
+    with pytest.raises(RunError, match="two items are equal"):
+        by_item([Item(1, literal=False), Item(True, literal=False)], ["x", "y"], Annotation("", Any), "`f`")
+    with pytest.raises(RunError, match="items are lists or dicts"):
+        by_item([Item([1], literal=False)], ["x"], Annotation("", Any), "`f`")
+
+
+def test_inputs_are_taken_apart_as_the_platform_does() -> None:
+    """`{{input}}` is a text as it is, and JSON for all else; `{{input.k}}` an entry of an object."""
+    assert iterations('["a", 1, {"k": "v", "n": 2}]') == [
+        {"input": "a"},
+        {"input": "1"},
+        {"input": '{"k": "v", "n": 2}', "input.k": "v", "input.n": "2"},
+    ]
+    with pytest.raises(RunError, match="not a JSON list"):
+        iterations("{{tasks.x.values.y}}")
+
+
+PIPELINE = """
+import datetime as dt
+
+import polars as pl
+
+from dbxdec import bundle_variable, context, each, job, task
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"), mode="overwrite")
+
+
+@task
+def days() -> list[str]:
+    return ["2024-01-01", "2024-01-02"]
+
+
+@task(io_manager=lake)
+def ingest(country: dict[str, int], n: int) -> pl.DataFrame:
+    print("ITERATION", context().iteration, country["id"])
+    return pl.DataFrame({"id": [country["id"]] * n})
+
+
+@task(io_manager=lake)
+def by_day(day: dt.date) -> pl.LazyFrame | None:
+    return None if day.day == 2 else pl.LazyFrame({"day": [day]})
+
+
+@job
+def world(codes: list[str] = ["a", "b"]) -> None:
+    @task(max_retries=1)
+    def flaky(code: str) -> None:
+        print("FLAKY", code, context().attempt)
+        if code == "b" and context().attempt == 1:
+            raise ValueError("once")
+
+    @task
+    def check(countries: list[pl.DataFrame], days: dict[dt.date, pl.LazyFrame | None]) -> None:
+        print("COUNTRIES", [frame["id"].to_list() for frame in countries])
+        print("DAYS", {str(day): None if frame is None else frame.collect().height for day, frame in days.items()})
+
+    found = by_day(each(days(), concurrency=2))
+    check(ingest(each([{"id": 7}, {"id": 7}, {"id": 9}]), 2), found).after(flaky(each(codes)))
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, installation: Installation) -> Project:
+    from projects import shop
+
+    project = shop(tmp_path / "repo")
+    project.write("src/shop/pipelines/sales.py", PIPELINE)
+    project.edit("pyproject.toml", 'lake = "lake"', f'lake = "{tmp_path / "lake"}"')
+    done = project.build()
+    assert done.code == 0, done.output
+    return installation.install(project)
+
+
+def test_a_run_repeats_tasks_and_reads_their_results(world: Project, installation: Installation) -> None:
+    """Literal items, a parameter's and a task's; equal items apart, nothing where nothing was written, retries."""
+    for _ in range(2):
+        done = installation.dbxdec(world, "run", "world")
+        assert done.code == 0, done.output
+        assert "COUNTRIES [[7, 7], [7, 7], [9, 9]]" in done.output
+        assert "DAYS {'2024-01-01': 1, '2024-01-02': None}" in done.output
+        assert "ITERATION 2 9" in done.output
+        assert "FLAKY b 2" in done.output
+        assert "ingest[1]" in done.output
+
+
+def test_an_iteration_that_fails_fails_the_task_and_no_other_iteration(
+    world: Project, installation: Installation
+) -> None:
+    """The others run; what waits for the task does not."""
+    world.edit("src/shop/pipelines/sales.py", "context().attempt == 1", "True")
+    assert world.build("--clean").code == 0
+    done = installation.dbxdec(installation.install(world), "run", "world", "--param", 'codes=["b", "c"]')
+    assert done.code == 1
+    assert "FLAKY c 1" in done.output
+    assert "COUNTRIES" not in done.output
+    assert "upstream failed" in done.output
+
+
+def test_equal_items_of_a_parameter_fail_loudly(world: Project, installation: Installation) -> None:
+    """The platform gives them no number, so they can't be kept apart."""
+    done = installation.dbxdec(world, "run", "world", "--param", 'codes=["b", "b"]')
+    assert done.code == 1
+    assert "is 2 times among the items" in done.output
