@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -54,6 +54,28 @@ class Installation:
 
 def uv() -> list[str]:
     return [sys.executable, "-m", "uv"]
+
+
+MATRIX_CELL = "front end, layout"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The front ends with the layouts that each has built, where such tests have run."""
+    ran: dict[tuple[str, str], str] = {}
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports:
+            for name, cell in getattr(report, "user_properties", ()):
+                if name == MATRIX_CELL and getattr(report, "when", "") == "call":
+                    ran[cell[0], cell[1]] = "ok" if outcome == "passed" else outcome
+    if not ran:
+        return
+    ends, layouts = sorted({end for end, _ in ran}), sorted({layout for _, layout in ran})
+    width = max(map(len, ends))
+    terminalreporter.section("front end x layout (-: hatchling makes no editable wheel of it)")
+    terminalreporter.line(" " * width + "  " + "  ".join(layouts))
+    for end in ends:
+        cells = (ran.get((end, layout), "-").center(len(layout)) for layout in layouts)
+        terminalreporter.line(f"{end:<{width}}  " + "  ".join(cells))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,8 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from layouts import LAYOUTS, Content, Layout, content_of, installed_in
+from conftest import MATRIX_CELL
+from layouts import LAYOUTS, Content, content_of, installed_in
 from projects import Project, Result
 
 POINT = {"dbxdec-run": "dbxdec.runtime:main"}
@@ -102,10 +103,11 @@ def reference(shared: Path) -> Callable[[str], bytes]:
     """The manifest of a layout, built by hatchling in the environment of the tests, where everything is installed."""
 
     def manifest(layout: str) -> bytes:
-        project = Project(shared / "reference" / layout)
+        folder = shared / "reference" / layout
+        project = Project(folder / LAYOUTS[layout].folder)
         with FileLock(shared / f"reference-{layout}.lock"):
             if not project.wheels:
-                succeeded(LAYOUTS[layout].write(project.root).build())
+                succeeded(LAYOUTS[layout].write(folder).build())
         return content_of(project.wheel).manifest
 
     return manifest
@@ -157,6 +159,7 @@ PIP = ("PIP", "-m", "pip")
 
 # Those that build the tree and leave the wheel there.
 LEAVING: dict[str, FrontEnd] = {
+    "hatchling build": _tree(*HATCHLING),
     "hatch build": _tree("hatch", "build"),
     "hatch build -t wheel": _tree("hatch", "build", "-t", "wheel"),
     "python -m build --wheel": _tree(sys.executable, "-m", "build", "--wheel"),
@@ -174,9 +177,14 @@ PASSING: dict[str, FrontEnd] = {
     "uv sync": _uv_project("sync", "-q"),
     "uv run": _uv_project("run", "-q", "python", "-c", "import dbxdec"),
 }
-# A layout whose files are all in the tree, by every front end; one whose hook makes some, by one of each kind.
-_SOME = ["hatch build -t wheel", "uv build --wheel", "uv build", "uv pip install -e"]
-MATRIX = [("scripts", end) for end in LEAVING | PASSING] + [("hook-before", end) for end in _SOME]
+# Those of them that make editable wheels, which hatchling refuses for some layouts.
+EDITABLE = {"pip install -e", "uv pip install -e", "uv sync", "uv run"}
+MATRIX = [
+    (name, end)
+    for name, layout in LAYOUTS.items()
+    for end in LEAVING | PASSING
+    if layout.editable or end not in EDITABLE
+]
 
 
 class TestIsolated:
@@ -189,8 +197,10 @@ class TestIsolated:
         reference: Callable[[str], bytes],
         tmp_path: Path,
         temporary: Path,
+        record_property: Callable[[str, object], None],
     ) -> None:
         """Any front end makes the same manifest, and leaves resources exactly where it leaves the wheel they name."""
+        record_property(MATRIX_CELL, [end, layout])
         project = LAYOUTS[layout].write(tmp_path / "repository")
         project = Project(project.root, {**tools.environment, "TMPDIR": str(temporary)})
         content = (LEAVING | PASSING)[end](project, tools, tmp_path)
@@ -206,32 +216,6 @@ class TestIsolated:
             assert_resources(project, project.wheel)
         else:
             assert not project.resources.exists()
-        assert_nothing_left(temporary)
-
-
-class TestLayouts:
-    @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-    def test_tree_sdist_and_editable(self, layout: Layout, tmp_path: Path, temporary: Path) -> None:
-        """In any layout the wheel holds its files, manifest and entry point; by way of an sdist or editable as well."""
-        project = layout.write(tmp_path / "repository")
-        project = Project(project.root, {"TMPDIR": str(temporary)})
-        succeeded(project.run(*HATCHLING, "-t", "sdist", "-t", "wheel"))
-        content = content_of(project.wheel)
-        assert content.names == layout.wheel_names
-        assert content.points["packages"].items() >= POINT.items()
-        assert_resources(project, project.wheel)
-
-        with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
-            archive.extractall(tmp_path / "unpacked", filter="data")
-        unpacked = Project(next((tmp_path / "unpacked").iterdir()), project.environment)
-        succeeded(unpacked.build())
-        assert content_of(unpacked.wheel).manifest == content.manifest
-        assert not unpacked.resources.exists()
-
-        if layout.editable:
-            succeeded(unpacked.build("-t", "wheel:editable", "-d", str(tmp_path / "editable")))
-            (wheel,) = (tmp_path / "editable").glob("*.whl")
-            assert content_of(wheel).manifest == content.manifest
         assert_nothing_left(temporary)
 
 

@@ -11,7 +11,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,21 +102,21 @@ def names_in(value: object) -> set[str]:
 def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = None) -> str:
     """`text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
 
-    Raises RunError for a variable without a value.
+    Raises RunError with all variables that have no value.
     """
     known = _current if variables is None else variables
-
-    def value_of(match: re.Match[str]) -> str:
-        name: str = match[1] or match[2]
-        value = known.get(name, os.environ.get(f"DBXDEC_VAR_{name}"))
-        if value is None:
-            raise RunError(
-                f"the bundle variable `{name}` has no value here",
-                hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
-            )
-        return value
-
-    return _TOKEN.sub(value_of, str(text))
+    names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
+    problems = [
+        Problem(
+            f"the bundle variable `{name}` has no value here",
+            hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
+        )
+        for name, value in names.items()
+        if value is None
+    ]
+    if problems:
+        raise RunError(problems)
+    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", str(text))
 
 
 @contextmanager
