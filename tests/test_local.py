@@ -46,6 +46,14 @@ def test_run_if_decides_as_on_the_platform(run_if: str | None, before: list[Stat
         assert instead_of_running(run_if, order) == state
 
 
+@pytest.mark.parametrize("run_if", [None, "ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED"])
+def test_a_branch_that_was_not_taken_leaves_a_task_out(run_if: str | None) -> None:
+    """Whatever else the task waits for, and whatever its `run_if` says, its branch has to be taken."""
+    assert instead_of_running(run_if, [OK, OUT], gates=[OUT]) is OUT
+    assert instead_of_running(run_if, [BAD, OUT, OK], gates=[OK, OUT]) is OUT
+    assert instead_of_running(None, [OK, OUT], gates=[OK]) is None
+
+
 @pytest.mark.parametrize(
     ("text", "resolved"),
     [

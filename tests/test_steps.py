@@ -211,6 +211,34 @@ class TestUnwrittenInputs:
         assert problem.hint is not None
         assert "| None" in problem.hint
 
+    def test_a_branch_guards_a_task_whatever_else_it_waits_for(self) -> None:
+        """A task on a branch that also reads something else is left out with its branch, and so is what it writes."""
+
+        @task
+        def read(a: Frame, b: Frame) -> None: ...
+
+        @job
+        def branching() -> None:
+            base, extra = extract.override(key="base")(), extract.override(key="extra")()
+            chosen = condition(count(), "==", 1)
+            chosen.then(extra.after(base))
+            chosen.then(read(base, extra))
+            read.override(key="late")(base, extra)
+
+        (problem,) = checks.check([branching.build().dag])
+        assert "`b` of the task `late` reads `extra`, which runs only where condition is true" in problem.message
+
+    def test_both_branches_at_once_never_run(self) -> None:
+        """Each outcome has to be met, so a task on both branches is a mistake."""
+
+        @job
+        def branching() -> None:
+            both = say()
+            condition(count(), "==", 1).then(both).otherwise(both)
+
+        (problem,) = checks.check([branching.build().dag])
+        assert "`say` hangs on both branches of the condition `condition`, so it never runs" in problem.message
+
     def test_a_reader_that_runs_after_failures_must_take_none(self) -> None:
         """With `run_if` that allows a failed producer, its result may be missing."""
 

@@ -19,12 +19,12 @@ _RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED"
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
-    """Duplicate keys, cycles, two writers of one target, inputs that may never be written, runs of unknown jobs."""
+    """What is wrong with jobs: keys, cycles, writers of one target, inputs that may be missing, runs of other jobs."""
     jobs = list(jobs)
     problems = _duplicate_jobs(jobs)
     for job in jobs:
         cycles = _cycles(job)
-        problems += cycles or _maybe_unwritten(job)
+        problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
     return problems + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
@@ -107,14 +107,30 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
     return problems
 
 
+def _never_run(job: Job) -> list[Problem]:
+    """Tasks that hang on both branches of one condition: each outcome has to be met."""
+    return [
+        Problem(
+            f"the task `{task.key}` hangs on both branches of the condition `{condition}`, so it never runs",
+            task.called_at or task.source,
+            "run it behind both branches by `.after(...)` the tasks on them, with `run_if=` where it must not wait for "
+            "success; or call it twice, with `.override(key=...)`",
+        )
+        for task in job.tasks
+        for condition in dict.fromkeys(d.task for d in task.depends_on if d.outcome is not None)
+        if len({d.outcome for d in task.depends_on if d.task == condition and d.outcome is not None}) > 1
+    ]
+
+
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Inputs whose producer may be left out, or may fail, while their reader runs."""
     guards: dict[str, frozenset[str]] = {}
     problems = []
     for task in run_order(job):
         ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
-        # A task is left out where all before it are: only what guards each of them guards it too.
-        own = frozenset.intersection(*ways) if ways else frozenset()
+        # A task is left out where all before it are, or where one branch that it hangs on is not taken.
+        gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
+        own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
         late = task.run_if in _RUNS_AFTER_FAILURE
         items = {} if task.each is None else {"each(...)": task.each.items}
         for name, binding in {**task.inputs, **items}.items():

@@ -33,8 +33,14 @@ def failed(state: State) -> bool:
     return state in _FAILURES
 
 
-def instead_of_running(run_if: str | None, before: Sequence[State]) -> State | None:
-    """The state of a task that must not run, None for one that may."""
+def instead_of_running(run_if: str | None, before: Sequence[State], *, gates: Sequence[State] = ()) -> State | None:
+    """The state of a task that must not run, None for one that may.
+
+    `gates` are those of `before` that stand for branches: each outcome has to be met for the task to run, whatever else
+    it waits for (the Jobs API's reference, `TaskDependency.outcome`).
+    """
+    if any(state is State.EXCLUDED for state in gates):
+        return State.EXCLUDED
     # docs.databricks.com, "Configure task dependencies": where all before are excluded, so is this one.
     if before and all(state is State.EXCLUDED for state in before):
         return State.EXCLUDED

@@ -129,10 +129,11 @@ def run_job(
     states: dict[str, State] = {}
     outcomes: dict[str, str] = {}
     for task in run_order(job):
-        before = [_as_seen(dependency, states, outcomes) for dependency in task.depends_on]
+        seen = {dependency: _as_seen(dependency, states, outcomes) for dependency in task.depends_on}
+        gates = [state for dependency, state in seen.items() if dependency.outcome is not None]
         if any(ended is State.CANCELLED for ended in states.values()):
             ended = TaskRun(task.key, State.CANCELLED)
-        elif (instead := instead_of_running(task.run_if, before)) is not None:
+        elif (instead := instead_of_running(task.run_if, [*seen.values()], gates=gates)) is not None:
             ended = TaskRun(task.key, instead)
         else:
             known = {**references, **references_to(states, run.folder / _VALUES)}
