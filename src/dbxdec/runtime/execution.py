@@ -17,6 +17,7 @@ from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
 from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.runtime import context
+from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import Iteration, find_iteration
@@ -148,6 +149,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     job = manifest.job(arguments.job)
     task = _find_task(job, arguments.task)
     started = dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC)
+    stand_in_for_bundles()
     values = _typed_parameters(job, arguments.parameters, started)
     with variables.using(arguments.variables):
         built = _build(job)
