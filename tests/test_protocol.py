@@ -165,6 +165,19 @@ class TestRefusing:
         (message,) = messages([*spelled(named), argument])
         assert message == f"the argument {argument!r} is not of the form `--name=value` or `name=value`"
 
+    def test_two_values_of_one_parameter_are_refused(self) -> None:
+        """Neither is taken in silence; the same value twice says nothing new."""
+        with pytest.raises(RunError, match="the parameter `day` is given twice: 'a' and 'b'"):
+            parse([*spelled(reserved()), "--day=a", "day=b"])
+        assert parse([*spelled(reserved()), "--day=a", "day=a"]).parameters == {"day": "a"}
+
+    def test_the_item_of_an_iteration_is_told_apart(self) -> None:
+        """Any text is an item, and no job parameter."""
+        arguments = parse([*spelled(reserved()), "dbxdec-item={}"])
+        assert arguments.item == "{}"
+        assert arguments.parameters == {}
+        assert parse(spelled(reserved())).item is None
+
     def test_all_mistakes_are_told_at_once(self) -> None:
         """One start tells every mistake in its arguments, each with advice where there is any to give."""
         named = {**reserved(job=None, started="now"), "day": "{{x}}", "dbxdec-new": "1"}

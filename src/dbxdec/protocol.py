@@ -139,6 +139,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
                 )
             )
             refused.add(name)
+        elif given.get(name, value) != value:
+            problems.append(Problem(f"the parameter `{name}` is given twice: {given[name]!r:.40} and {value!r:.40}"))
+            refused.add(name)
         given[name] = value
     reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
     needed = ["dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES]
