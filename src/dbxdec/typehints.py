@@ -41,17 +41,23 @@ class Annotation:
         """Whether it says that there is no value."""
         return self.error is None and (self.value is None or self.value is types.NoneType)
 
-    @property
-    def collects(self) -> Literal["list", "dict"] | None:
-        """Whether it asks for a list or a dict of something."""
-        origin = None if self.error else typing.get_origin(self.value) or self.value
-        return "list" if origin is list else "dict" if origin is dict else None
+    def collects(self, single: frozenset[str] | None) -> Literal["list", "dict"] | None:
+        """Whether it asks for a list or a dict of several results, rather than for one.
+
+        `single` names the types that one result can have, as "polars.DataFrame": where a list is one of them, only a
+        list of those is several.
+        """
+        origin = None if self.error or not typing.get_args(self.value) else typing.get_origin(self.value)
+        if origin not in (list, dict):
+            return None
+        kind: Literal["list", "dict"] = "list" if origin is list else "dict"
+        one = single is not None and kind in single and not set(self.element().type_names) <= single
+        return None if one else kind
 
     @property
     def keys(self) -> Annotation:
-        """What it says about the keys of a dict; Any where it doesn't."""
-        args = typing.get_args(self.value)
-        return Annotation(self.text, args[0]) if self.collects == "dict" and args else Annotation(self.text, Any)
+        """What a dict's annotation says about its keys."""
+        return Annotation(self.text, typing.get_args(self.value)[0])
 
     def element(self, index: int = 0) -> Annotation:
         """What it says about the element `index` of a list or tuple, or the values of a dict; Any where it doesn't."""

@@ -92,7 +92,8 @@ def _check_iterations(
 ) -> bool:
     """Check a reader of all iterations; gives back whether it needs to tell them apart in one target."""
     recorder, what = call.recorder, f"the results of the iterations of `{producer.key}`"
-    if note.collects is None:
+    collects = note.collects(manager.reads)
+    if collects is None:
         _check_read(call, parameter, note, manager, what)
         if stored.per_item and not manager.combines:
             recorder.problem(
@@ -102,7 +103,7 @@ def _check_iterations(
             )
         return False
     _check_read(call, parameter, note.element(), manager, what)
-    if note.collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
+    if collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
         recorder.problem(
             f"`{parameter}` of the task `{call.key}` reads {what} by item, and {why}",
             "annotate it `list[...]`: the results come in the order of the items",

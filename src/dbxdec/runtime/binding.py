@@ -137,10 +137,12 @@ class Reader:
         self, binding: dag.TaskOutput, each: dag.Each, stored: dag.Output, note: Annotation, parameter: str
     ) -> Any:
         """The results of all iterations of the producer: as one, as a list, or as a dict by item."""
-        if note.collects is None and not stored.per_item:
+        manager = self.managers[binding.task, binding.output]
+        collects = note.collects(manager.reads)
+        if collects is None and not stored.per_item:
             return self._stored(binding, stored, note, parameter, item=ANY_ITEM)
         items = all_items(each, self.parameters)
-        element = note.element() if note.collects else note
+        element = note.element() if collects else note
         found: list[Any] = []
         missing: list[NotWrittenError] = []
         for i in range(len(items)):
@@ -152,11 +154,10 @@ class Reader:
             found.append(one)
         if missing and (len(missing) == len(items) or not element.optional):
             raise missing[0]
-        if note.collects == "list":
+        if collects == "list":
             return found
-        if note.collects == "dict":
+        if collects == "dict":
             return by_item(items, found, note.keys, f"`{parameter}`")
-        manager = self.managers[binding.task, binding.output]
         context = InputContext(resolve(stored.target or ""), parameter, None if note.error else note.value)
         return manager.combine([one for one in found if one is not None], context)
 
