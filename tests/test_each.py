@@ -406,12 +406,13 @@ def world(codes: list[str] = ["a", "b"]) -> None:
             raise ValueError("once")
 
     @task
-    def check(countries: list[pl.DataFrame], days: dict[dt.date, pl.LazyFrame | None]) -> None:
+    def check(countries: list[pl.DataFrame], days: dict[dt.date, pl.LazyFrame | None], all_days: pl.DataFrame) -> None:
         print("COUNTRIES", [frame["id"].to_list() for frame in countries])
         print("DAYS", {str(day): None if frame is None else frame.collect().height for day, frame in days.items()})
+        print("ALL", all_days.height)
 
     found = by_day(each(days(), concurrency=2))
-    check(ingest(each([{"id": 7}, {"id": 7}, {"id": 9}]), 2), found).after(flaky(each(codes)))
+    check(ingest(each([{"id": 7}, {"id": 7}, {"id": 9}]), 2), found, found).after(flaky(each(codes)))
 """
 
 
@@ -434,6 +435,7 @@ def test_a_run_repeats_tasks_and_reads_their_results(world: Project, installatio
         assert done.code == 0, done.output
         assert "COUNTRIES [[7, 7], [7, 7], [9, 9]]" in done.output
         assert "DAYS {'2024-01-01': 1, '2024-01-02': None}" in done.output
+        assert "ALL 1" in done.output
         assert "ITERATION 2 9" in done.output
         assert "FLAKY b 2" in done.output
         assert "ingest[1]" in done.output

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.base import Receipt
+from dbxdec.io_managers.base import ANY_ITEM, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,13 +81,20 @@ def committed(table: DeltaTable, write: WriteId) -> bool:
 def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found | None:
     """The newest commit of `write`, looking no further back than `since` (milliseconds since the epoch).
 
-    The handle is moved to the newest version. Raises RunError where the table changes too fast to be read.
+    Of many iterations it is the newest that wrote something, where any did. The handle is moved to the newest version.
+    Raises RunError where the table changes too fast to be read.
     """
+    empty: Found | None = None
     for commit in _commits(table, since - _CLOCK_SKEW_MS):
         proof = Receipt.from_metadata(commit.get("userMetadata"))
-        if proof is not None and write.covers(proof[0].id):
-            return Found(_version(table, commit, proof[1].get("after")), *proof, commit.get("operationMetrics") or {})
-    return None
+        if proof is None or not write.covers(proof[0].id):
+            continue
+        version = _version(table, commit, proof[1].get("after"))
+        found = Found(version, *proof, commit.get("operationMetrics") or {})
+        if found.wrote or write.item != ANY_ITEM:
+            return found
+        empty = empty or found
+    return empty
 
 
 def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
@@ -105,7 +112,11 @@ def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
 
 
 def _is_version(table: DeltaTable, version: int, metadata: str) -> bool:
-    """Whether the log's file of `version` has a commit with `metadata`. A file that has been cleaned away has not."""
+    return any((a.get("commitInfo") or {}).get("userMetadata") == metadata for a in actions(table, version))
+
+
+def actions(table: DeltaTable, version: int) -> list[dict[str, Any]]:
+    """The actions of one commit (Delta protocol, "Delta Log Entries"); none where its file has been cleaned away."""
     import polars as pl
 
     try:
@@ -116,9 +127,8 @@ def _is_version(table: DeltaTable, version: int, metadata: str) -> bool:
             storage_options=table._storage_options,
         )
     except FileNotFoundError:
-        return False
-    actions = (json.loads(line) for line in lines.to_series() if '"commitInfo"' in line)
-    return any((action.get("commitInfo") or {}).get("userMetadata") == metadata for action in actions)
+        return []
+    return [json.loads(line) for line in lines.to_series() if line]
 
 
 def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:

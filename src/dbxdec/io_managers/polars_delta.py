@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, TargetExistsError, did_you_mean, listed
-from dbxdec.io_managers import delta_log, delta_partitions, polars_schema
+from dbxdec.io_managers import delta_log, delta_partitions, delta_written, polars_schema
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult, current_receipt, log
 from dbxdec.variables import BundleVariable
 
@@ -57,6 +57,7 @@ class PolarsDeltaIoManager(IoManager):
 
     reads: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"})
     writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame", _MERGER})
+    reads_written: ClassVar[bool] = True
     table_options: ClassVar[tuple[str, ...]] = ("mode", "partition_by", "schema", "shared", "delta_write_options")
 
     def __init__(
@@ -114,6 +115,19 @@ class PolarsDeltaIoManager(IoManager):
         settings: dict[str, Any] = {"mode": self.mode, "schema": self.schema}
         return {**settings, "partition_by": list(self._partitions)} if self._partitions else settings
 
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        """Appends, overwritten partitions and merges leave alone what others have written."""
+        merges = returns is not None and _MERGER in returns
+        return merges or self.mode == "append" or (self.mode == "overwrite" and bool(self._partitions))
+
+    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """All frames, one below the other; a column that some lack is null there."""
+        import polars as pl
+
+        frames: list[pl.LazyFrame] = [value.lazy() for value in values]
+        together = pl.concat(frames, how="diagonal_relaxed")
+        return together.collect() if context.annotation is pl.DataFrame else together
+
     # Reading
 
     def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
@@ -137,7 +151,9 @@ class PolarsDeltaIoManager(IoManager):
             )
         if context.producer is not None:
             self._pin(table, context)
-        frame = pl.scan_delta(table)
+        frame = (
+            delta_written.scan(table, table.version(), context.parameter) if context.written else pl.scan_delta(table)
+        )
         return frame.collect() if context.annotation is pl.DataFrame else frame
 
     def _missing(self, context: InputContext) -> RunError:
@@ -152,7 +168,7 @@ class PolarsDeltaIoManager(IoManager):
         """Move `table` to the version that the producer wrote in this run."""
         assert context.producer is not None  # noqa: S101 - the caller has looked
         found = delta_log.find_receipt(table, context.producer, since=context.started)
-        if found is None and self.mode == "ignore":
+        if found is None and self.mode == "ignore" and not context.written:
             log.info('read %s: mode="ignore" kept the table of an earlier run', context.parameter)
             return
         if found is None or not found.wrote:

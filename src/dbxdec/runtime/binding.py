@@ -152,7 +152,8 @@ class Reader:
                 missing.append(error)
                 one = None
             found.append(one)
-        if missing and (len(missing) == len(items) or not element.optional):
+        # One result of all is made of those there are; where they are told apart, each has to be there.
+        if missing and (len(missing) == len(items) or (collects and not element.optional)):
             raise missing[0]
         if collects == "list":
             return found

@@ -1,0 +1,1 @@
+"""The weather at New York's airports, day by day."""
