@@ -564,9 +564,12 @@ def moved(form: Any, before: str, after: str) -> Any:
 
 class TestPythonResources:
     SERVERLESS = (
-        "\n\n@job(tags={'team': 'ops'}, max_concurrent_runs=2)\ndef nightly(day: str = 'x') -> None:\n"
+        "\n\nfrom dbxdec import condition, each, native_task\n\n"
+        "@job(tags={'team': 'ops'}, max_concurrent_runs=2)\ndef nightly(day: str = 'x') -> None:\n"
         "    @task(max_retries=3, timeout_seconds=60)\n    def note(day: str) -> None:\n        print(day)\n\n"
-        "    note(day)\n"
+        "    show = native_task('show', notebook_task={'notebook_path': 'notebooks/show.py'})\n"
+        "    condition(day, '==', 'x').then(note(day)).otherwise(show)\n"
+        "    note.override(key='many', cluster=small)(each(['a', 'b'], concurrency=2))\n"
     )
 
     @pytest.fixture
@@ -602,7 +605,12 @@ class TestPythonResources:
         project.resources.unlink()
         assert project.build().code == 0
         assert project.jobs() == by_bundle
-        assert moved(moved(project.jobs(), "../dist/", "dist/"), "../libs/", "libs/") == jobs
+        found_jobs = project.jobs()
+        for folder in ("dist/", "libs/", "notebooks/"):
+            found_jobs = moved(found_jobs, f"../{folder}", folder)
+        assert found_jobs == jobs
+        many = next(task for task in jobs["nightly"]["tasks"] if task["task_key"] == "many")
+        assert many["for_each_task"]["task"]["libraries"] == json.loads(libraries)
 
     def test_the_wheel_is_built_when_something_changed_and_only_then(self, without_file: Project) -> None:
         """`load_resources` builds when `dbxdec bundle` would, and each finds what the other built fresh."""

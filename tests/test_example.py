@@ -141,6 +141,54 @@ def test_dbxdec_run_gives_the_day_that_it_is_asked_for(flights: Project, prefix:
     assert carriers["last_day"].cast(str).unique().to_list() == ["2013-01-02"]
 
 
+@pytest.fixture(scope="module")
+def weather(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the other example, built by hatchling, and installed beside the first."""
+    folder = tmp_path_factory.mktemp("weather") / "weather"
+    ignore = shutil.ignore_patterns("dist", "lake", "resources", ".dbxdec", "__pycache__")
+    shutil.copytree(ROOT / "examples" / "weather", folder, ignore=ignore)
+    project = Project(folder)
+    result = project.build()
+    assert result.code == 0, result.output
+    command = [*uv(), "pip", "install", "-q", "--python", str(prefix / "bin" / "python"), "--no-deps"]
+    subprocess.run([*command, str(project.wheel)], check=True)
+    return project
+
+
+def test_for_each_condition_and_notebook_are_in_the_resources(weather: Project) -> None:
+    """Each kind of task as the platform has it, with the schedule and a date that follows the run."""
+    from databricks.bundles.jobs import Job
+
+    definition = weather.jobs()["daily_weather"]
+    Job.from_dict(definition)
+    tasks = {task["task_key"]: task for task in definition["tasks"]}
+    assert tasks["fetch"]["for_each_task"]["inputs"] == "{{job.parameters.stations}}"
+    assert tasks["fetch"]["for_each_task"]["task"]["max_retries"] == 2
+    assert tasks["incomplete"]["condition_task"]["right"] == "${var.accepted_gaps}"
+    assert tasks["show"]["notebook_task"]["notebook_path"] == "../notebooks/show_day.py"
+    assert (weather.root / "resources" / tasks["show"]["notebook_task"]["notebook_path"]).resolve().exists()
+    assert {"task_key": "incomplete", "outcome": "false"} in tasks["show"]["depends_on"]
+    assert definition["schedule"]["timezone_id"] == "America/New_York"
+    assert definition["parameters"][0] == {"name": "day", "default": "{{job.start_time.iso_datetime}}"}
+
+
+def test_branches_and_iterations_run_on_a_laptop(weather: Project, prefix: Path, tmp_path: Path) -> None:
+    """A day with gaps tells, a whole one shows; a rerun replaces its day and stations, and no other's."""
+    dbxdec, lake = str(prefix / "bin" / "dbxdec"), f"lake_root={tmp_path}"
+    for day, said in (
+        ("2013-03-10", "lacks 3 observations"),
+        ("2013-05-01", "show skipped"),
+        ("2013-03-10", "lacks 3"),
+    ):
+        result = weather.run(dbxdec, "run", "daily_weather", "--param", f"day={day}", "--var", lake)
+        assert result.code == 0, result.output
+        assert said in result.output
+        assert ("show excluded" in result.output) == ("lacks" in said)
+    observations = pl.read_delta(str(tmp_path / "bronze" / "observations"))
+    assert dict(observations.group_by(pl.col("day").cast(str)).len().rows()) == {"2013-03-10": 69, "2013-05-01": 72}
+    assert pl.read_delta(str(tmp_path / "silver" / "days")).height == 6
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
