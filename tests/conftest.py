@@ -106,6 +106,21 @@ def dbxdec_wheel(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def build_only(shared: Path, dbxdec_wheel: Path) -> str:
+    """The Python of an environment with dbxdec[build] and nothing else: no polars, no pyspark."""
+    prefix = shared / "build-only"
+    python = str(prefix / "bin" / "python")
+    with FileLock(shared / "build-only.lock"):
+        if not (prefix / "ready").exists():
+            subprocess.run([*uv(), "venv", "-q", "--python", sys.executable, prefix], check=True)
+            constraints = ["-c", str(ROOT / "constraints.txt")]
+            requirement = f"dbxdec[build] @ {dbxdec_wheel.as_uri()}"
+            subprocess.run([*uv(), "pip", "install", "-q", "--python", python, *constraints, requirement], check=True)
+            (prefix / "ready").touch()
+    return python
+
+
+@pytest.fixture(scope="session")
 def installation(shared: Path, dbxdec_wheel: Path) -> Installation:
     """dbxdec[polars,cli] installed from its wheel, without hatchling and databricks-bundles."""
     prefix = shared / "installation"

@@ -106,9 +106,9 @@ class Project:
         )
         return Result(done.returncode, done.stdout)
 
-    def build(self, *arguments: str) -> Result:
-        """A build by hatchling itself, in the environment of the tests."""
-        return self.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", *arguments)
+    def build(self, *arguments: str, python: str = sys.executable) -> Result:
+        """A build by hatchling itself, in the environment of the tests or another one."""
+        return self.run(python, "-m", "hatchling", "build", "-t", "wheel", *arguments)
 
     @property
     def wheels(self) -> list[Path]:

@@ -262,7 +262,7 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         lambda: read_anything(ingest(each(["a"])).uri),
         "the place of the result of the task `ingest`; it stores nothing at",
     ),
-    (lambda: [0 for _ in each(["a"])], "each(...) is used in a loop or unpacked"),
+    (lambda: [0 for _ in each(["a"])], "each(...) is used in a loop"),
 ]
 
 

@@ -96,18 +96,18 @@ def with_code(root: Path, code: str) -> Project:
 
 
 @pytest.mark.parametrize("code", USES.values(), ids=USES.keys())
-def test_common_uses_of_absent_packages_build(tmp_path: Path, code: str) -> None:
+def test_common_uses_of_absent_packages_build(tmp_path: Path, code: str, build_only: str) -> None:
     """Models, schemas, annotations, clients and expressions of absent packages do not stop the build."""
-    result = with_code(tmp_path / "repository", code).build()
+    result = with_code(tmp_path / "repository", code).build(python=build_only)
     assert result.code == 0, result.output
     assert "stood in for" in result.output
 
 
 @pytest.mark.parametrize(("code", "said"), REFUSED.values(), ids=REFUSED.keys())
-def test_uses_that_need_the_real_thing_are_refused(tmp_path: Path, code: str, said: str) -> None:
+def test_uses_that_need_the_real_thing_are_refused(tmp_path: Path, code: str, said: str, build_only: str) -> None:
     """Decorators, instances and comparisons of absent packages fail at their line, and name the ways out."""
     project = with_code(tmp_path / "repository", code)
-    result = project.build()
+    result = project.build(python=build_only)
     assert result.code == 1
     assert said in result.output
     assert f"{SALES}:" in result.output
@@ -115,28 +115,30 @@ def test_uses_that_need_the_real_thing_are_refused(tmp_path: Path, code: str, sa
     assert project.wheels == []
 
 
-def test_the_manifest_is_the_same_with_the_real_packages(tmp_path: Path) -> None:
-    """Building with pydantic and google-auth installed gives the very bytes that building without them gives."""
-    code = (
-        indented(USES["pydantic"])
-        + "from google.auth import credentials\n\n\nclass Mine(credentials.Credentials): ...\n"
-    )
-    project = with_code(tmp_path / "repository", code)
-    assert project.build().code == 0
+# What does at import, too, where the packages are installed.
+BOTH = [
+    indented(USES["pydantic"]),
+    indented(USES["pandera"]),
+    indented(USES["databricks"]),
+    "from google.auth import credentials\n\n\nclass Mine(credentials.Credentials): ...\n",
+    "import tenacity\n\nWAIT = tenacity.wait_fixed(3)\n",
+    "from pyspark.sql import DataFrame as SparkFrame, types as T\n\nSCHEMA = T.StructType([])\n",
+    "\n\n@task(io_manager=lake)\ndef frames(a: SparkFrame | None, b: 'Series[int]') -> pl.LazyFrame: ...\n",
+]
+
+
+def test_the_manifest_is_the_same_with_the_real_packages(tmp_path: Path, build_only: str) -> None:
+    """Building with the packages installed gives the very bytes that building without any of them gives."""
+    project = with_code(tmp_path / "repository", "".join(BOTH[:-1]))
+    path = project.root / SALES
+    path.write_text(path.read_text(encoding="utf-8") + BOTH[-1], encoding="utf-8")
+    result = project.build(python=build_only)
+    assert result.code == 0, result.output
+    assert "stood in for: databricks.sdk, google, pandera, polars, pydantic, pyspark, tenacity" in result.output
     absent = project.wheel.read_bytes()
     site = tmp_path / "site"
-    command = [
-        *uv(),
-        "pip",
-        "install",
-        "-q",
-        "--target",
-        site,
-        "-c",
-        ROOT / "constraints.txt",
-        "pydantic",
-        "google-auth",
-    ]
+    wanted = ["pydantic", "pandera", "databricks-sdk", "google-auth", "tenacity"]
+    command = [*uv(), "pip", "install", "-q", "--target", site, "-c", ROOT / "constraints.txt", *wanted]
     subprocess.run(list(map(str, command)), check=True)
     result = Project(project.root, {"PYTHONPATH": str(site)}).build()
     assert result.code == 0, result.output

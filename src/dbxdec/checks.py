@@ -148,7 +148,7 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                             f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
                         )
                     )
-        guards[task.key] = own | ({f"the run_if of {task.key} holds"} if _may_be_excluded(task) else frozenset())
+        guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
 
 
@@ -171,15 +171,31 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
         if target not in known
     ]
     for job in jobs:
-        way, current = [job.key], job.key
-        while (target := next((t for _, t in runs.get(current, [])), None)) is not None and target not in way:
-            way.append(target)
-            current = target
-        if target == job.key and job.key == min(way):
+        way = _way_back(job.key, runs)
+        if way and job.key == min(way):
             problems.append(
-                Problem(f"jobs run each other in a circle: {' -> '.join([*way, job.key])}", job.source, "break it")
+                Problem(
+                    f"jobs run each other in a circle: {' -> '.join([*way, job.key])}",
+                    next(
+                        task.called_at or task.source for task, target in runs[job.key] if target == [*way, job.key][1]
+                    ),
+                    "remove one of these calls: each would start the next without end",
+                )
             )
     return problems
+
+
+def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[str]:
+    """The shortest way on which the job `start` runs itself again; empty where there is none."""
+    ways, seen = [[start]], {start}
+    for way in ways:
+        for _, target in runs.get(way[-1], []):
+            if target == start:
+                return way
+            if target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return []
 
 
 def warn(jobs: Iterable[Job]) -> list[Problem]:
@@ -210,7 +226,8 @@ def _of_schedule(job: Job) -> list[Problem]:
             f"the job `{job.key}` starts by itself, and its parameter `{parameter.name}` is {parameter.default} each "
             "time",
             job.source,
-            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`",
+            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
+            + (", which is a date" if parameter.type.kind == "datetime" else ""),
         )
         for parameter in job.parameters
         if parameter.type.kind in ("date", "datetime")

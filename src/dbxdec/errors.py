@@ -6,6 +6,7 @@ The core raises `DbxdecError`; only the build hook turns one into an abort, and 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,8 +98,22 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The nearest of `known` as a hint, or None where nothing is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.66)
     return f"did you mean `{near[0]}`?" if near else None
+
+
+def shown(value: object) -> str:
+    """`value` for a message: short, and without addresses, which differ in every build."""
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str) and callable(value):
+        return f"the {'class' if isinstance(value, type) else 'function'} `{name}`"
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def counted(number: int, what: str) -> str:
+    """1 task, 2 tasks: for messages."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:

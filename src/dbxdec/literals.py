@@ -27,8 +27,38 @@ STAND_IN_NAME = "__dbxdec_stand_in__"
 """The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
 
 
+_LITERALS = (
+    "literals are None, bool, int, float, str, Decimal, dates, Enum members, bytes, and lists, tuples and dicts of "
+    "them; make anything else inside the task"
+)
+# By the last part of a type's name: what to write for it.
+_INSTEAD = {
+    "set": "a set has no order that lasts: write a list",
+    "frozenset": "a set has no order that lasts: write a list",
+    "range": "write `list(range(...))`",
+    "generator": "write a list",
+    "time": "give its parts, or the text of `.isoformat()`",
+    "UUID": "give its text, `str(...)`",
+    "Path": "give its text, `str(...)`",
+    "PosixPath": "give its text, `str(...)`",
+    "PurePosixPath": "give its text, `str(...)`",
+    "DataFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
+    "LazyFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
+    "function": "import it in the task's module and call it there",
+    "module": "import it in the task's module",
+    "type": "import it in the task's module",
+}
+
+
 class UnsupportedLiteralError(TypeError):
-    """The value has no form in the manifest; the text names its type and where in the literal it stands."""
+    """The value has no form in the manifest; the text names its type and where in the literal it stands.
+
+    `hint` says what to write instead.
+    """
+
+    def __init__(self, message: str, hint: str = _LITERALS) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def encode(value: object) -> Json:
@@ -44,7 +74,9 @@ def _encode(value: object, path: str) -> Json:
         return _encode_text(value, path)  # type: ignore[arg-type]
     if kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]
-            raise UnsupportedLiteralError(f"{value!r}{_at(path)} is a float that JSON can't hold")
+            raise UnsupportedLiteralError(
+                f"{value!r}{_at(path)} is a float that JSON can't hold", "write None, or make it inside the task"
+            )
         return value  # type: ignore[return-value]
     if isinstance(value, Enum):
         return _encode_enum(value, path)
@@ -60,9 +92,16 @@ def _encode(value: object, path: str) -> Json:
         return _tagged("secret", [value.scope, value.key])
     encoder = _SCALARS.get(kind)
     if encoder is None and isinstance(name := getattr(value, STAND_IN_NAME, None), str):
-        raise UnsupportedLiteralError(f"`{name}`{_at(path)} comes from a module that is not installed at build time")
+        root = name.partition(".")[0]
+        raise UnsupportedLiteralError(
+            f"`{name}`{_at(path)} comes from a module that is not installed at build time",
+            f"use it inside the task, or add {root} to `requires` of [build-system]",
+        )
     if encoder is None:
-        raise UnsupportedLiteralError(f"{_type_name(kind)}{_at(path)} can't be carried to a task")
+        raise UnsupportedLiteralError(
+            f"{_type_name(kind)}{_at(path)} can't be carried to a task",
+            _INSTEAD.get(kind.__name__, _LITERALS),
+        )
     encoded: Json = encoder(value)
     return encoded
 
@@ -83,7 +122,8 @@ def _encode_enum(value: Enum, path: str) -> Json:
     kind = type(value)
     if not is_importable(kind):
         raise UnsupportedLiteralError(
-            f"{_type_name(kind)}{_at(path)} is an Enum defined inside a function, where a task can't find it"
+            f"{_type_name(kind)}{_at(path)} is an Enum defined inside a function, where a task can't find it",
+            "define it at the top of a module",
         )
     if value.name not in kind.__members__:
         raise UnsupportedLiteralError(f"{value!r}{_at(path)} is no member of its Enum: members travel by name")
@@ -93,7 +133,12 @@ def _encode_enum(value: Enum, path: str) -> Json:
 def _encode_dict(value: dict[object, object], path: str) -> Json:
     for key in value:
         if type(key) is not str:
-            raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: keys of literals are str")
+            raise UnsupportedLiteralError(
+                f"a dict{_at(path)} has the key {key!r}: keys of literals are str",
+                f"write `{str(key)!r}`, or a list of pairs"
+                if isinstance(key, int)
+                else "write texts as keys, or a list of pairs",
+            )
         if has_token(key):
             raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: only values can be bundle variables")
         _require_utf8(key, path)

@@ -19,7 +19,7 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from dbxdec import protocol
-from dbxdec.errors import ConfigError, DbxdecError, Problem
+from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 from dbxdec.manifest import PATH
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         points = self.metadata.core.entry_points.setdefault(protocol.ENTRY_POINT_GROUP, {})
         points[protocol.ENTRY_POINT] = protocol.ENTRY_POINT_OBJECT
         for warning in made.discovered.warnings:
-            self.app.display_warning(f"dbxdec: {warning}")
+            self.app.display_warning(f"dbxdec: warning: {warning}")
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 
@@ -113,7 +113,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         shutil.rmtree(attempt.scratch, ignore_errors=True)
         self._remove_entry_point()
         jobs, tasks = len(made.manifest.raw_jobs), sum(len(j["tasks"]) for j in made.manifest.raw_jobs.values())
-        summary = f"dbxdec: {jobs} jobs, {tasks} tasks, build {made.manifest.build_id[:12]}"
+        summary = f"dbxdec: {counted(jobs, 'job')}, {counted(tasks, 'task')}, build {made.manifest.build_id[:12]}"
         try:
             building.verify(made, wheel, standard=version == "standard")
             if config.resources is not None:
@@ -150,8 +150,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         try:
             if unknown:
                 raise ConfigError(
-                    f"tool.hatch.build.hooks.dbxdec has the unknown option `{unknown[0]}`",
-                    hint=f"settings of dbxdec stand in [tool.dbxdec]: write `{unknown[0]} = ...` there",
+                    Problem(
+                        "unknown option",
+                        f"tool.hatch.build.hooks.dbxdec.{name}",
+                        f"settings of dbxdec stand in [tool.dbxdec]: write `{name} = ...` there",
+                    )
+                    for name in unknown
                 )
             return config.load(Path(self.root, "pyproject.toml"))
         except DbxdecError as error:

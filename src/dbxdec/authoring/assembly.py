@@ -47,15 +47,18 @@ def assemble(
     """The DAG; two clusters or environments of one key are noted on the recorder."""
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
+    where = SourceLocation.of_code(function.__code__)
     return dag.Job(
         key=recorder.job,
         module=module,
         function=reference(function),
-        source=SourceLocation.of_code(function.__code__),
+        source=where,
         tasks=tuple(_task(node, options) if isinstance(node, Call) else _step(node, options) for node in nodes),
         parameters=tuple(parameters),
-        clusters=_by_key(recorder, "cluster", (options.cluster, *(each.cluster for each in own))),
-        environments=_by_key(recorder, "environment", (options.environment, *(each.environment for each in own))),
+        clusters=_by_key(recorder, "cluster", where, (options.cluster, *(each.cluster for each in own))),
+        environments=_by_key(
+            recorder, "environment", where, (options.environment, *(each.environment for each in own))
+        ),
         settings=options.settings,
     )
 
@@ -147,7 +150,7 @@ def _literal_variables(bindings: Iterable[dag.Binding]) -> set[str]:
     return names_in([leaf.value for leaf in leaves if isinstance(leaf, dag.Literal)])
 
 
-def _by_key(recorder: Recorder, kind: str, values: Iterable[Any]) -> dict[str, Any]:
+def _by_key(recorder: Recorder, kind: str, where: SourceLocation, values: Iterable[Any]) -> dict[str, Any]:
     """The clusters or environments in use, by key; two different ones under one key are noted."""
     found: dict[str, Any] = {}
     for value in values:
@@ -155,5 +158,9 @@ def _by_key(recorder: Recorder, kind: str, values: Iterable[Any]) -> dict[str, A
             continue
         fields = value.new_cluster if isinstance(value, JobCluster) else value.spec
         if found.setdefault(value.key, dict(fields)) != fields:
-            recorder.problem(f"two different {kind}s of the job `{recorder.job}` have the key `{value.key}`")
+            recorder.problem(
+                f"two different {kind}s of the job `{recorder.job}` have the key `{value.key}`",
+                f'give one of them another key: `{"job_" if kind == "cluster" else ""}{kind}("...", ...)`',
+                where,
+            )
     return found

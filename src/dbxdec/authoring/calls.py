@@ -21,13 +21,13 @@ from dbxdec.authoring.proxies import (
     UriReference,
 )
 from dbxdec.authoring.recording import caller
-from dbxdec.authoring.references import ParameterProxy, Reference
+from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import did_you_mean, listed
+from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -35,7 +35,7 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Add a node to the job being built, and note every mistake in the call."""
     recorder.called(task)
-    key = task.options.key or task.__name__
+    key = task.__name__ if task.options.key is None else task.options.key
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
@@ -52,8 +52,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     call.inputs = inputs
     if call.each is not None:
         call.outputs = of_iterations(call.outputs, call.managers, task)
-    for other in task.options.depends_on:
-        call.depend(other)
+    call.depend_on_all(task.options.depends_on)
     options = task.options
     compute = compute_settings(recorder, task.__name__, options.cluster, options.environment)
     call.settings = {**options.settings, **compute}
@@ -70,7 +69,7 @@ def _arguments(
     rest = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
     extra = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
     name = task.__name__
-    signature = f"{name}({', '.join(parameters)})"
+    signature = f"{name}{_signature(parameters.values())}"
 
     found: dict[str, Any] = {p.name: value for p, value in zip(positional, args, strict=False)}
     surplus = list(args[len(positional) :])
@@ -78,7 +77,7 @@ def _arguments(
         found[rest] = surplus
     elif surplus:
         recorder.problem(
-            f"the task `{name}` takes {len(positional)} positional arguments and was given {len(args)}",
+            f"the task `{name}` takes {counted(len(positional), 'positional argument')} and was given {len(args)}",
             f"its signature is `{signature}`",
         )
     others: dict[str, Any] = {}
@@ -93,7 +92,7 @@ def _arguments(
         elif extra is not None:
             others[key] = value
         else:
-            near = did_you_mean(key, by_keyword)
+            near = did_you_mean(key, by_keyword - set(found))
             meant |= {p for p in by_keyword if near and f"`{p}`" in near}
             recorder.problem(f"the task `{name}` has no parameter `{key}`", near or f"its signature is `{signature}`")
     if extra is not None and others:
@@ -102,6 +101,12 @@ def _arguments(
         if p.kind not in VARIADIC and p.default is p.empty and p.name not in found and p.name not in meant:
             recorder.problem(f"the task `{name}` needs a value for `{p.name}`", f"its signature is `{signature}`")
     return found
+
+
+def _signature(parameters: Iterable[inspect.Parameter]) -> str:
+    """Names and which need a value, without types, whose text depends on how a module imports them."""
+    plain = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in parameters]
+    return str(inspect.Signature(plain)).replace("Ellipsis", "...")
 
 
 class _Binder:
@@ -135,6 +140,8 @@ class _Binder:
                 "give it as the argument itself: `task(each(items))`",
             )
             return None
+        if isinstance(value, Spoiled):
+            return None
         if isinstance(value, TaskProxy):
             return self._bind_proxy(value)
         if isinstance(value, TaskReference):
@@ -143,7 +150,10 @@ class _Binder:
             return self._bind_latest(value._what)
         if isinstance(value, ParameterProxy):
             if value._recorder is not recorder:
-                recorder.problem(f"{self._where} is {value.describe()} of the job `{value._recorder.job}`")
+                recorder.problem(
+                    f"{self._where} is {value.describe()} of the job `{value._recorder.job}`, not of `{recorder.job}`",
+                    f"give the job `{recorder.job}` a parameter of its own",
+                )
                 return None
             return dag.Parameter(value._name)
         if isinstance(value, Task):
@@ -159,11 +169,7 @@ class _Binder:
         try:
             return dag.Literal(literals.encode(value))
         except literals.UnsupportedLiteralError as error:
-            recorder.problem(
-                f"{self._where}: {error}",
-                "literals are None, bool, int, float, str, Decimal, dates, Enum members, bytes, and lists, tuples and "
-                "dicts of them; make anything else inside the task",
-            )
+            recorder.problem(f"{self._where}: {error}", error.hint)
             return None
 
     def _belongs(self, given: TaskProxy[Any] | TaskReference) -> bool:
@@ -171,7 +177,7 @@ class _Binder:
         node = given._call
         if node.recorder is not self._recorder:
             self._recorder.problem(
-                f"{self._where} is {given.describe()} of the job `{node.recorder.job}`",
+                f"{self._where} is {given.describe()} of the job `{node.recorder.job}`, not of `{self._recorder.job}`",
                 "call the task in this job's body, or pass the table it writes: `io.table(...)`",
             )
             return False
@@ -268,6 +274,12 @@ def _holds_references(value: Any) -> bool:
     return isinstance(value, Reference | Task | IoManager)
 
 
+_WRITTEN = {
+    JobCluster: 'cluster=job_cluster("small", spark_version=..., ...)',
+    Environment: 'environment=environment("light", dependencies=[...])',
+}
+
+
 def compute_settings(recorder: Recorder, key: str, cluster: object, environment: object) -> dict[str, Any]:
     """The platform's fields for the cluster or environment of the task `key`; wrong ones are noted."""
     if cluster is not None and environment is not None:
@@ -286,7 +298,7 @@ def compute_settings(recorder: Recorder, key: str, cluster: object, environment:
             settings[field] = value.key
         else:
             recorder.problem(
-                f"the task `{key}` has {value!r:.60} as its {field.partition('_key')[0]}",
-                "use `job_cluster(key, ...)` or `environment(key, ...)`",
+                f"the task `{key}` has {shown(value)} as its {kind.__name__.removeprefix('Job').lower()}",
+                f"write `{_WRITTEN[kind]}`",
             )
     return settings

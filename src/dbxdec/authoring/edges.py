@@ -126,7 +126,9 @@ def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) ->
         call.recorder.problem(
             f"`{parameter}` of the task `{call.key}` is given the {producer.kind} task `{producer.key}`, which has no "
             "result",
-            "read a task value of it, `x.value(key)`, or order the tasks with `.after(...)`",
+            "hang the task on a branch, `.then(...)`, and give it another value"
+            if producer.kind == "condition"
+            else "read a task value of it, `x.value(key)`, or order the tasks with `.after(...)`",
         )
         return
     if producer.each is not None and not producer.managers:

@@ -18,7 +18,8 @@ from dbxdec.authoring.references import ParameterProxy
 from dbxdec.authoring.settings import plain
 from dbxdec.authoring.steps import run_job
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation
+from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
+from dbxdec.io_managers.base import IoManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from databricks.bundles.jobs import JobDict
 
     from dbxdec.authoring.proxies import TaskProxy
-    from dbxdec.io_managers.base import IoManager
 
 P = ParamSpec("P")
 
@@ -99,8 +99,8 @@ class Job(Generic[P]):
         with recording.active(recorder):
             try:
                 self.fn(**{name: ParameterProxy(recorder, name) for name in names})  # type: ignore[arg-type, call-arg]
-            except Exception as error:  # noqa: BLE001 - the body is the author's code
-                recorder.problems += _body_failed(self.key, error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the body is the author's code
+                recorder.problems += _body_failed(self.key, self.fn, error)
             else:
                 recorder.check_definitions()
                 self._record_failure_handler(recorder)
@@ -133,18 +133,30 @@ def registered() -> list[Job[...]]:
     return list(_registry)
 
 
-def _body_failed(job: str, error: Exception) -> list[Problem]:
+def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -> list[Problem]:
     """The author's exception as a problem at the author's line; ours keep what they say."""
+    package = function.__module__.partition(".")[0]
     frames = [
-        SourceLocation.of_frame(frame).__class__(frame.f_code.co_filename, line)
+        SourceLocation(frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not recording.is_own(frame.f_globals)
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package
     ]
     where = frames[-1] if frames else None
     if isinstance(error, DbxdecError):
-        return [Problem(p.message, p.where or where, p.hint) for p in error.problems]
+        # A place in a library that the body called is none of the author's.
+        return [Problem(p.message, where or p.where, p.hint) for p in error.problems]
+    if isinstance(error, SystemExit):
+        given = "" if error.code is None else repr(error.code)
+        message = f"the body of the job `{job}` ended the interpreter: sys.exit({given})"
+        return [Problem(message, where, "the body only wires tasks; it runs when the wheel is built")]
     text = "".join(traceback.format_exception_only(error)).strip()
-    return [Problem(f"the body of the job `{job}` raised {text}", where, "the body only wires tasks; it runs at build")]
+    return [
+        Problem(
+            f"the body of the job `{job}` raised {text}",
+            where,
+            "the body only wires tasks; it runs when the wheel is built",
+        )
+    ]
 
 
 @overload
@@ -166,7 +178,7 @@ def job(
     key: str | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
-    io_manager: IoManager | None = None,
+    io_manager: Any = None,
     on_failure: Any = None,
     **fields: Any,
 ) -> Any:
@@ -182,7 +194,10 @@ def job(
     ]
     for value, kind, name in ((cluster, JobCluster, "job_cluster"), (environment, Environment, "environment")):
         if value is not None and not isinstance(value, kind):
-            problems.append(Problem(f"{value!r:.60} is not a {name}", where, f"use `{name}(key, ...)`"))
+            field = name.removeprefix("job_")
+            problems.append(
+                Problem(f"`{field}` is {shown(value)}, not a {name}", where, f"write `{field}={name}(key, ...)`")
+            )
     if cluster is not None and environment is not None:
         problems.append(
             Problem(
@@ -191,7 +206,19 @@ def job(
         )
     if on_failure is not None and not isinstance(on_failure, Task):
         problems.append(
-            Problem(f"{on_failure!r:.60} is not a task", where, "give a function with `@task` that takes no arguments")
+            Problem(
+                f"`on_failure` is {shown(on_failure)}, which is not a task",
+                where,
+                "give a function with `@task` that takes no arguments",
+            )
+        )
+    if io_manager is not None and not isinstance(io_manager, IoManager):
+        problems.append(
+            Problem(
+                f"`io_manager` is {shown(io_manager)}, not an IoManager",
+                where,
+                "give an IoManager, such as PolarsDeltaIoManager(...)",
+            )
         )
     if problems:
         raise AuthoringError(problems)
@@ -200,7 +227,15 @@ def job(
     def decorate(fn: Callable[..., Any]) -> Job[...]:
         if getattr(fn, "__code__", None) is None:
             raise AuthoringError(
-                Problem(f"@job is for functions; this is {fn!r:.60}", where, "put it on top of a `def`")
+                Problem(f"@job is for functions; this is {shown(fn)}", where, "put it on top of a `def`")
+            )
+        if fn.__code__.co_flags & (0x20 | 0x80 | 0x200):  # as in `@task`
+            raise AuthoringError(
+                Problem(
+                    f"the job `{fn.__name__}` is a generator or `async def`, whose body a call does not run",
+                    SourceLocation.of_code(fn.__code__),
+                    "write a plain `def` without `yield`: the body only wires tasks",
+                )
             )
         return Job(fn, options)
 

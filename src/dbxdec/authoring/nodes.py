@@ -11,7 +11,7 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.proxies import BranchReference, TaskProxy
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
-from dbxdec.errors import Problem, SourceLocation
+from dbxdec.errors import Problem, SourceLocation, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +38,25 @@ class _Ordered(recording.Node):
         if dependency not in self.depends_on:
             self.depends_on.append(dependency)
 
+    def depend_on_all(self, others: object) -> None:
+        """Order this node behind each of `others`, the value of a `depends_on`."""
+        if isinstance(others, list | tuple | set | frozenset):
+            for other in others:
+                self.depend(other)
+        else:
+            what = others.describe() if isinstance(others, Reference) else shown(others)
+            self.recorder.problem(
+                f"`depends_on` is {what}, not a list",
+                "give a list of results of tasks, as a task's call returns them: `depends_on=[x]`",
+            )
+
     def depend(self, other: object) -> None:
         recorder = self.recorder
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
         elif not isinstance(other, TaskProxy | BranchReference):
             recorder.problem(
-                f"a task can't run after {other!r:.60}", "give results of tasks, as a task's call returns them"
+                f"a task can't run after {shown(other)}", "give results of tasks, as a task's call returns them"
             )
         elif other._call.recorder is not recording.current():
             recorder.problem(
@@ -93,6 +105,11 @@ class Recorder(recording.Recording):
 
     def add(self, node: Call | Step, hint: str) -> None:
         """Take `node` into the DAG; a second one of its key is noted with `hint`."""
+        if not isinstance(node.key, str) or not node.key:
+            self.problem(
+                f"{shown(node.key)} can't be the key of a task", "a text of 1 to 100 letters, digits, `_` and `-`"
+            )
+            node.key = f"{node.key!r:.60}"
         before = self.calls.setdefault(node.key, node)
         if before is not node:
             self.problem(f"the job `{self.job}` already has a task `{node.key}`, called at {before.where}", hint)
@@ -118,6 +135,14 @@ class Recorder(recording.Recording):
                     "call it in the job's body, or remove it",
                     where,
                 )
+            for name, value in _defaults_of(task.fn).items():
+                if isinstance(value, Reference):
+                    self.problem(
+                        f"the parameter `{name}` of the task `{task.__name__}` has as its default {value.describe()}, "
+                        "which has no value when the task is defined",
+                        f"pass it in the call: `{task.__name__}({name}=...)`",
+                        where,
+                    )
             for name, value in closure_of(task.fn).items():
                 if isinstance(value, Reference):
                     self.problem(
@@ -132,6 +157,17 @@ class Recorder(recording.Recording):
                         f"make `{name}` a parameter of the task and pass it in the call",
                         where,
                     )
+
+
+def _defaults_of(function: Any) -> dict[str, object]:
+    """The defaults of the parameters of `function`, by name."""
+    code = function.__code__
+    positional = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    return {
+        **dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True)),
+        **(function.__kwdefaults__ or {}),
+    }
 
 
 def closure_of(function: Any) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
-from dbxdec.errors import did_you_mean
+from dbxdec.errors import did_you_mean, listed
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -127,6 +127,10 @@ class TaskProxy(_ProxyBase[R_co]):
             self._call.recorder.problem(f"the task `{self._call.key}` has no output {name!r}", hint)
             name = next(iter(outputs))
         return OutputReference(self._call, name)
+
+    def _unpack_hint(self) -> str:
+        named = [f'x["{name}"]' for name in self._call.outputs if name != dag.RESULT]
+        return f"its outputs are {listed(named)}" if named else super()._unpack_hint()
 
     def value(self, key: str) -> Any:
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""

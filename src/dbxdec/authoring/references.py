@@ -6,15 +6,27 @@ in the same build.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+import dis
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
 from dbxdec.errors import AuthoringError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _LATER = "it has a value only when the job runs"
+
+
+_UNPACK = dis.opmap["UNPACK_SEQUENCE"]
+
+
+def _unpacked_into(frame: FrameType) -> int | None:
+    """Into how many names the statement that runs in `frame` unpacks, None where it does something else."""
+    code = frame.f_code.co_code
+    return code[frame.f_lasti + 1] if code[frame.f_lasti] == _UNPACK else None
 
 
 class Reference:
@@ -37,13 +49,20 @@ class Reference:
 
     def __bool__(self) -> bool:
         self._misused(
-            "as a truth value (`if`, `while`, `and`, `or`, `not`)", "decide inside a task: give it this value as input"
+            "as a truth value (`if`, `while`, `and`, `or`, `not`)",
+            "decide inside a task that receives it, or branch with `condition(...)`",
         )
         return True
 
     def __iter__(self) -> Iterator[Any]:
-        self._misused("in a loop or unpacked", "loop inside a task, over the value it receives")
+        if (count := _unpacked_into(sys._getframe(1))) is not None:
+            self._misused("by unpacking it", self._unpack_hint())
+            return iter((self,) * count)
+        self._misused("in a loop", "loop inside a task, over the value it receives, or give a task `each(...)` of it")
         return iter(())
+
+    def _unpack_hint(self) -> str:
+        return "unpack it inside a task that receives it"
 
     def __len__(self) -> int:
         self._misused("for its length", "take the length inside a task")
@@ -54,15 +73,15 @@ class Reference:
         return False
 
     def _compare(self, other: object) -> bool:
-        self._misused("in a comparison", "compare inside a task")
+        self._misused("in a comparison", "compare inside a task that receives it, or with `condition(left, op, right)`")
         return False
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
     __hash__ = object.__hash__
 
-    def _arithmetic(self, *_: object) -> Self:
+    def _arithmetic(self, *_: object) -> Any:
         self._misused("in arithmetic", "compute inside a task: give it this value as input")
-        return self
+        return Spoiled(self)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _arithmetic
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __and__ = __rand__ = _arithmetic
@@ -89,27 +108,42 @@ class Reference:
 
     __index__ = __int__
 
-    def __getitem__(self, key: object) -> Self:
+    def __getitem__(self, key: object) -> Any:
         self._misused("with `[...]`", "take the element inside a task")
-        return self
+        return Spoiled(self)
 
-    def __call__(self, *_: object, **__: object) -> Self:
+    def __call__(self, *_: object, **__: object) -> Any:
         self._misused("as a function", "call it inside a task")
-        return self
+        return Spoiled(self)
 
     def __getattr__(self, name: str) -> Any:
         # Protocol look-ups (copy, pickle, numpy, ...) must simply not find anything.
         if name.startswith("_"):
             raise AttributeError(name)
         self._misused(f"with `.{name}`", f"use `.{name}` inside a task that receives this value")
-        return self
+        return Spoiled(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{self.describe()} can't be pickled")
 
 
+class Spoiled(Reference):
+    """What a misuse gives back: the mistake is noted, and whatever is done with this is part of it."""
+
+    def __init__(self, of: Reference) -> None:
+        self._of = of
+
+    def describe(self) -> str:
+        return self._of.describe()
+
+    def _misused(self, how: str, hint: str) -> None:
+        """It has been noted."""
+
+
 class ParameterProxy(Reference):
     """A job parameter while the body of the job runs."""
+
+    is_job_parameter = True  # by which IoManagers know it among their options
 
     def __init__(self, recorder: recording.Recording, name: str) -> None:
         self._recorder = recorder

@@ -1,48 +1,112 @@
-"""Settings of the platform as plain data: dicts, databricks-bundles' dataclasses and enums alike."""
+"""Settings of the platform as plain data: dicts, databricks-bundles' dataclasses, enums and variables alike."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from dbxdec.authoring.references import Reference
 from dbxdec.errors import AuthoringError
+from dbxdec.literals import STAND_IN_NAME
 from dbxdec.secrets import Secret
+from dbxdec.typehints import type_name
 from dbxdec.variables import BundleVariable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def plain(value: Any, path: str = "") -> Any:
+    Refer = Callable[[Reference], str]
+
+
+def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
     """`value` as JSON data: copies, so that what the author holds is never shared or changed.
 
-    Bundle variables become their tokens, which the bundle resolves at deploy. Raises AuthoringError, with the path
-    of the field, for what has no JSON form.
+    Variables of the bundle, ours and those of databricks-bundles, become the tokens that it resolves at deploy. Values
+    of the run become what `refer` makes of them. Raises AuthoringError, with the path of the field, for what has no
+    JSON form, and for values of the run where there is no `refer`.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        raise AuthoringError(f"the setting `{path}` is {value!r}, which JSON can't hold")
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, Reference):
+        return refer(value) if refer is not None else _refuse_reference(value, path)
     if isinstance(value, Enum):
-        return plain(value.value, path)
+        return plain(value.value, path, refer)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise AuthoringError(
+            f"the setting `{path}` is {value!r}, which JSON can't hold", hint="write a finite number, or leave it out"
+        )
+    if isinstance(value, int | float):
+        return value
     if isinstance(value, str):
-        return str(value)
+        return _text(value, path)
+    if isinstance(name := getattr(value, STAND_IN_NAME, None), str):
+        root = name.partition(".")[0]
+        raise AuthoringError(
+            f"`{name}` is the setting `{path}`, and `{root}` is not installed where the wheel is built",
+            hint=f"write the value itself, or let the build have {root}: add it to `requires` of [build-system], or "
+            "set `require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]",
+        )
     if isinstance(value, BundleVariable):
         return value.template
     if isinstance(value, Secret):
         return value.reference
     if isinstance(value, list | tuple):
-        return [plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [plain(item, f"{path}[{i}]", refer) for i, item in enumerate(value)]
     if isinstance(value, dict):
-        return {_name(key, path): plain(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()}
-    as_dict = getattr(value, "as_dict", None)
-    if callable(as_dict) and not isinstance(value, type):
-        return plain(as_dict(), path)
+        return {_name(key, path): plain(item, f"{path}.{key}".lstrip("."), refer) for key, item in value.items()}
+    if _is_variable(value):
+        return value.value
+    if callable(getattr(value, "as_dict", None)) and not isinstance(value, type):
+        return plain(_given(value), path, refer)
     raise AuthoringError(
-        f"the setting `{path}` is a {type(value).__module__}.{type(value).__qualname__}",
+        f"the setting `{path}` is of the type `{type_name(type(value))}`",
         hint="settings are str, int, float, bool, None, lists and dicts of them, or databricks-bundles' classes",
     )
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """The fields of one of databricks-bundles' dataclasses that are not at their defaults.
+
+    Its own `as_dict` takes no values but its own, and drops empty ones that say something (`Continuous()`).
+    """
+    if not dataclasses.is_dataclass(value):
+        return value.as_dict()  # type: ignore[no-any-return]
+    given = {}
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if item is not None and (isinstance(item, Reference) or item != default):
+            given[field.name] = item
+    return given
+
+
+def _is_variable(value: object) -> bool:
+    """Whether `value` is databricks-bundles' `Variable`, which only what has imported it can hold."""
+    kind = getattr(sys.modules.get("databricks.bundles.core"), "Variable", None)
+    return isinstance(kind, type) and isinstance(value, kind)
+
+
+def _refuse_reference(value: Reference, path: str) -> Any:
+    raise AuthoringError(
+        f"the setting `{path}` is {value.describe()}, which has a value only when the job runs",
+        hint="only fields of native_task(...) can refer to it: write a value, or bundle_variable(...)",
+    )
+
+
+def _text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise AuthoringError(
+            f"the setting `{path}` is {value!r:.60}, which UTF-8 can't hold", hint="write it without surrogates"
+        ) from None
+    return str(value)
 
 
 def _name(key: object, path: str) -> str:
     if not isinstance(key, str):
         raise AuthoringError(f"the setting `{path}` has the key {key!r}", hint="keys of settings are str")
-    return key
+    return _text(key, path)

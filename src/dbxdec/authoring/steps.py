@@ -11,7 +11,7 @@ from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.calls import compute_settings
 from dbxdec.authoring.nodes import Recorder, Step
-from dbxdec.authoring.proxies import BranchReference, TaskProxy, TaskReference
+from dbxdec.authoring.proxies import BranchReference, TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, did_you_mean
@@ -119,8 +119,7 @@ def native_task(  # type: ignore[misc]  # these three fields are said in dbxdec'
     settings = plain(_resolved(step, fields))
     step.settings = settings | compute_settings(recorder, key, cluster, environment)
     recorder.add(step, "give each task a key of its own")
-    for other in depends_on:
-        step.depend(other)
+    step.depend_on_all(depends_on)
     return TaskProxy(step)
 
 
@@ -132,7 +131,10 @@ def run_job(
     known = {parameter.name: parameter for parameter in parameters}
     given = dict(zip(known, args, strict=False)) | kwargs
     if len(args) > len(known):
-        recorder.problem(f"the job `{job}` has {len(known)} parameters and was given {len(args)} values")
+        recorder.problem(
+            f"the job `{job}` has {len(known)} parameters and was given {len(args)} values",
+            f"its parameters are {', '.join(known) or 'none'}",
+        )
     for name in kwargs:
         if name not in known:
             hint = did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}"
@@ -169,8 +171,9 @@ def _text(step: Step, value: Reference) -> str:
         recorder.problem(f"the task `{step.key}` is given {value.describe()} of the job `{owner.job}`")
     elif text is None:
         recorder.problem(
-            f"the task `{step.key}` is given {value.describe()}, which the platform can't refer to",
-            "use a job parameter, a small result, `x.value(key)`, `x.state` or `x.uri`",
+            f"the task `{step.key}` is given {value.describe()}, which "
+            + ("stores nothing at one place" if isinstance(value, UriReference) else "the platform can't refer to"),
+            "use a job parameter, a small result, `x.value(key)`, `x.state`, or `x.uri` of a task with an IoManager",
         )
     elif isinstance(value, TaskProxy | TaskReference):
         step.wait_for(value._call.key)
@@ -235,7 +238,10 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
     if isinstance(value, Reference):
         kind = _value_type(recorder, value)
         if kind is not None and not parameter.type.accepts(kind):
-            recorder.problem(f"{what} is `{parameter.type}`, and {value.describe()} is `{kind}`")
+            recorder.problem(
+                f"{what} is `{parameter.type}`, and {value.describe()} is `{kind}`",
+                f"give it a value of the type `{parameter.type}`",
+            )
         return _text(step, value)
     if isinstance(value, BundleVariable):
         return value.template
@@ -245,5 +251,7 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
     try:
         return parameter.type.to_text(value)
     except (TypeError, UnsupportedLiteralError) as error:
-        recorder.problem(f"{what} does not take {value!r:.60}: {error}", parameter.type.hint)
+        recorder.problem(
+            f"{what} does not take {value!r:.60}: {error}", f"give it a value of the type `{parameter.type}`"
+        )
         return ""

@@ -43,7 +43,7 @@ class TaskOptions:
     cluster: JobCluster | None = None
     environment: Environment | None = None
     run_if: str | None = None
-    depends_on: tuple[Any, ...] = ()
+    depends_on: Any = ()  # a tuple, unless the author gave something else
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,13 +92,13 @@ class Task(Generic[P, R]):
             self.fn,
             replace(
                 self.options,
-                key=key or self.options.key,
+                key=self.options.key if key is None else key,
                 io_manager=places[0],
                 outputs=places[1],
                 cluster=compute[0],
                 environment=compute[1],
                 run_if=run_if or self.options.run_if,
-                depends_on=(*self.options.depends_on, *depends_on),
+                depends_on=_added(self.options.depends_on, depends_on),
                 settings={**self.options.settings, **_settings(fields)},
             ),
         )
@@ -156,6 +156,11 @@ def task(
         return made
 
     return decorate if fn is None else decorate(fn)
+
+
+def _added(before: Any, more: Any) -> Any:
+    """Both together; what is no list stays as it is, for the call to refuse."""
+    return (*before, *more) if isinstance(more, list | tuple) and isinstance(before, tuple) else more
 
 
 def _check_function(fn: object) -> None:

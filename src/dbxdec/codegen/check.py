@@ -51,7 +51,14 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
 
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocation, str, tuple[str, Any]]]:
     """The job without its tasks, and each task, with the author's line and what messages call it."""
-    yield job.source, f"the job `{job.key}`", ("Job", {k: v for k, v in definition.items() if k != "tasks"})
+    own = {k: v for k, v in definition.items() if k not in ("tasks", "job_clusters", "environments")}
+    yield job.source, f"the job `{job.key}`", ("Job", own)
+    for entry in definition.get("job_clusters", []):
+        owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
+        yield job.source, owner, ("ClusterSpec", entry["new_cluster"])
+    for entry in definition.get("environments", []):
+        owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
+        yield job.source, owner, ("Environment", entry["spec"])
     for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
         yield task.source, f"the task `{job.key}.{task.key}`", ("Task", form)
 
@@ -143,7 +150,8 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
         for field, keys in defined.items():
             if isinstance(level.get(field), str) and level[field] not in keys:
                 hint = did_you_mean(level[field], keys)
-                yield f"has the {field} {level[field]!r}, which nothing defines", hint
+                known = f"defined are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
+                yield f"has the {field} {level[field]!r}, which nothing defines", hint or known
         places = sorted((CLASSIC_FIELDS | {"environment_key"}) & set(level))
         if len(places) > 1:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"

@@ -77,15 +77,17 @@ def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
         return
     hints = _hints(kind)
     required = _required(kind)
+    meant: set[str] = set()  # a misspelt field is one mistake, not a missing one beside it
     for name, item in value.items():
         if name not in hints:
             owner = f"`{path}` has" if path else "there is"
-            near = did_you_mean(name, hints) or f"fields are {', '.join(sorted(hints))}"
-            yield f"{owner} no field `{name}`", near
+            near = did_you_mean(name, hints)
+            meant |= {field for field in required if near and f"`{field}`" in near}
+            yield f"{owner} no field `{name}`", near or f"fields are {', '.join(sorted(hints))}"
         else:
             yield from _check(hints[name], item, f"{path}.{name}".lstrip("."))
     for name in required:
-        if name not in value:
+        if name not in value and name not in meant:
             yield f"`{path}.{name}` is missing".replace("`.", "`"), None
 
 

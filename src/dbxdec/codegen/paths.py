@@ -13,17 +13,40 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.codegen.environments import local_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     Rewrite = Callable[[str], str]
+    Pattern = tuple[str, ...]
 
-# As in the bundle's CLI: bundle/config/mutator/paths.
-_TASK_PATHS = (
+_EACH = "[]"
+# As in the bundle's CLI: databricks/cli, bundle/config/mutator/paths/job_paths_visitor.go and
+# job_libraries_paths_visitor.go.
+_TASK_PATHS: tuple[Pattern, ...] = (
     ("notebook_task", "notebook_path"),
     ("spark_python_task", "python_file"),
     ("dbt_task", "project_directory"),
+    ("sql_task", "file", "path"),
+    ("alert_task", "workspace_path"),
+    ("ai_runtime_task", "deployments", _EACH, "command_path"),
+    ("libraries", _EACH, "whl"),
+    ("libraries", _EACH, "jar"),
+    ("libraries", _EACH, "requirements"),
 )
-_LIBRARY_PATHS = ("whl", "jar", "egg", "requirements")
+_DEPENDENCY: Pattern = ("environments", _EACH, "spec", "dependencies", _EACH)
+# The CLI reads it from the bundle's root, wherever it is written (bundle/config/mutator/aicode).
+_CODE_SOURCE: Pattern = ("ai_runtime_task", "code_source_path")
+# Fields for paths too, but of the workspace: the CLI neither uploads such a file nor rewrites its path.
+_NOT_UPLOADED: tuple[Pattern, ...] = (
+    ("libraries", _EACH, "egg"),
+    ("spark_jar_task", "jar_uri"),
+    ("gen_ai_compute_task", "training_script_path"),
+    ("gen_ai_compute_task", "yaml_parameters_file_path"),
+)
+_NOT_UPLOADED_OF_JOB: tuple[Pattern, ...] = (
+    ("environments", _EACH, "spec", "java_dependencies", _EACH),
+    ("environments", _EACH, "spec", "project_environment"),
+    ("environment_variables", _EACH, "spec", "files", _EACH),
+)
 _ELSEWHERE = re.compile(r"[/~]|[\w+.-]+:|.*\$\{|.*\{\{", re.DOTALL)
 
 
@@ -35,53 +58,61 @@ def relocate(definition: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """
 
     def rewrite(path: str) -> str:
-        return path if _ELSEWHERE.match(path) else posixpath.normpath(posixpath.join(prefix, path))
+        return posixpath.normpath(posixpath.join(prefix, path)) if is_local(path) else path
 
+    def dependency(text: str) -> str:
+        """A requirement stays; a file, or a file of requirements, is a path."""
+        file = local_file(text)
+        return text if file is None else file[0] + rewrite(file[1])
+
+    # A place from which the way to the project leads up is no bundle's root.
+    patterns = _TASK_PATHS if prefix.startswith("..") else (*_TASK_PATHS, _CODE_SOURCE)
     form = dict(definition)
-    if "tasks" in form:
-        form["tasks"] = [_task(task, rewrite) for task in form["tasks"]]
-    if "environments" in form:
-        form["environments"] = [_environment(environment, rewrite) for environment in form["environments"]]
-    return form
+    if isinstance(form.get("tasks"), list):
+        form["tasks"] = [_task(task, patterns, rewrite) for task in form["tasks"]]
+    return _at(form, _DEPENDENCY, dependency)  # type: ignore[no-any-return]
 
 
-def _task(task: Mapping[str, Any], rewrite: Rewrite) -> dict[str, Any]:
-    form = dict(task)
-    for kind, name in _TASK_PATHS:
-        if kind in form:
-            form[kind] = _field(form[kind], name, rewrite)
-    match form.get("sql_task"):
-        case {"file": file, **others}:
-            form["sql_task"] = {**form["sql_task"], **others, "file": _field(file, "path", rewrite)}
-    if "libraries" in form:
-        form["libraries"] = [_library(library, rewrite) for library in form["libraries"]]
-    match form.get("for_each_task"):
-        case {"task": inner}:
-            form["for_each_task"] = {**form["for_each_task"], "task": _task(inner, rewrite)}
-    return form
+def is_local(path: str) -> bool:
+    """Whether `path` is a file or folder of the project: not absolute, of another storage, or with a reference."""
+    return _ELSEWHERE.match(path) is None
 
 
-def _field(form: Mapping[str, Any], name: str, rewrite: Rewrite) -> dict[str, Any]:
-    """`form` with its path `name` rewritten."""
-    if isinstance(form.get(name), str) and form.get("source") != "GIT":
-        return {**form, name: rewrite(form[name])}
-    return dict(form)
+def not_uploaded(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(field, path) of each local path in `definition`, a job's or a task's, that no deploy would upload."""
+    for pattern in (*_NOT_UPLOADED, *_NOT_UPLOADED_OF_JOB, *(("for_each_task", "task", *p) for p in _NOT_UPLOADED)):
+        field = ".".join(pattern).replace(f".{_EACH}", _EACH)
+        yield from ((field, path) for path in _found(definition, pattern) if is_local(path))
 
 
-def _library(library: Mapping[str, Any], rewrite: Rewrite) -> dict[str, Any]:
-    return {name: rewrite(value) if name in _LIBRARY_PATHS else value for name, value in library.items()}
+def _found(value: Any, pattern: Pattern) -> list[str]:
+    """The texts at `pattern`."""
+    found: list[str] = []
+
+    def keep(text: str) -> str:
+        found.append(text)
+        return text
+
+    _at(value, pattern, keep)
+    return found
 
 
-def _environment(environment: Mapping[str, Any], rewrite: Rewrite) -> dict[str, Any]:
-    spec = dict(environment.get("spec", {}))
-    if "dependencies" in spec:
-        spec["dependencies"] = [_dependency(text, rewrite) for text in spec["dependencies"]]
-    if "java_dependencies" in spec:
-        spec["java_dependencies"] = [rewrite(text) for text in spec["java_dependencies"]]
-    return {**environment, "spec": spec}
+def _task(task: Any, patterns: tuple[Pattern, ...], rewrite: Rewrite) -> Any:
+    for pattern in patterns:
+        task = _at(task, pattern, rewrite)
+    match task:
+        case {"for_each_task": {"task": inner} as repeated}:
+            return {**task, "for_each_task": {**repeated, "task": _task(inner, patterns, rewrite)}}
+    return task
 
 
-def _dependency(text: str, rewrite: Rewrite) -> str:
-    """A requirement stays; a file, or a file of requirements, is a path."""
-    file = local_file(text)
-    return text if file is None else file[0] + rewrite(file[1])
+def _at(value: Any, pattern: Pattern, rewrite: Rewrite) -> Any:
+    """`value` with the texts at `pattern` rewritten; what has another shape, such as one reference, stays."""
+    if not pattern:
+        return rewrite(value) if isinstance(value, str) else value
+    name, rest = pattern[0], pattern[1:]
+    if name == _EACH:
+        return [_at(item, rest, rewrite) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, dict) or name not in value or value.get("source") == "GIT":
+        return value
+    return {**value, name: _at(value[name], rest, rewrite)}

@@ -15,7 +15,7 @@ import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbxdec import checks, dag
 from dbxdec.authoring import jobs
@@ -23,8 +23,11 @@ from dbxdec.authoring.recording import is_own
 from dbxdec.discovery.modules import module_name
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandInFinder
-from dbxdec.errors import DbxdecError, Problem, SourceLocation
+from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, listed
 from dbxdec.manifest import encode_jobs
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main(argv: list[str]) -> None:
@@ -58,7 +61,7 @@ def main(argv: list[str]) -> None:
 class _Discovery:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+)")
+        self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.dags: list[dag.Job] = []
@@ -67,18 +70,23 @@ class _Discovery:
         """Import every module, then build every job: one broken module hides no other's mistakes."""
         defined_by: dict[int, str] = {}
         for module in self._spec.modules:
-            Path(self._spec.progress).write_text(module, encoding="utf-8")
+            Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
             for job in jobs.registered():
                 own = job.fn.__module__
                 defined_by.setdefault(id(job), own if own in self._spec.modules else module)
-        Path(self._spec.progress).write_text("", encoding="utf-8")
         for job in jobs.registered():
+            Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
             built = job.build(defined_by[id(job)])
             self._add(built.problems)
             self.dags.append(self._located(built.dag))
+        Path(self._spec.progress).write_text("", encoding="utf-8")
         self._add(checks.check(self.dags))
         self.warnings = checks.warn(self.dags)
+        if not self.dags and not self.problems:
+            hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"
+            modules = listed(self._spec.modules) or "no module"
+            self.warnings = [Problem(f"no job is defined in {modules}: the wheel deploys nothing", None, hint)]
 
     def _import(self, module: str) -> None:
         try:
@@ -100,13 +108,14 @@ class _Discovery:
             )
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
             text = "".join(traceback.format_exception_only(error)).strip()
-            self._add([Problem(f"importing `{module}` failed: {text}", self._innermost(error))])
+            self._add([Problem(f"importing `{self._broken(error) or module}` failed: {text}", self._innermost(error))])
 
     def _not_found(self, error: ModuleNotFoundError) -> str:
         missing = error.name or ""
         root = missing.partition(".")[0]
         if any(name.partition(".")[0] == root for name in _module_names(self._spec.sources)):
-            return (
+            beside = [n for n in _module_names(self._spec.sources) if n.count(".") == missing.count(".")]
+            return did_you_mean(missing, beside) or (
                 f"`{missing}` is not among the files of the wheel: check .gitignore and the build's include and exclude"
             )
         return (
@@ -116,12 +125,20 @@ class _Discovery:
 
     def _innermost(self, error: BaseException) -> SourceLocation | None:
         """The last line of the project's own code that the error passed."""
-        own = [
-            SourceLocation(frame.f_code.co_filename, line)
+        own = self._own_frames(error)
+        return SourceLocation(own[-1][0].f_code.co_filename, own[-1][1]) if own else None
+
+    def _broken(self, error: BaseException) -> str | None:
+        """The module whose import failed: where several import a broken one, it is one mistake."""
+        bodies = [frame for frame, _ in self._own_frames(error) if frame.f_code.co_name == "<module>"]
+        return str(bodies[-1].f_globals.get("__name__")) if bodies else None
+
+    def _own_frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
+        return [
+            (frame, line)
             for frame, line in traceback.walk_tb(error.__traceback__)
             if frame.f_code.co_filename.startswith(self._spec.root) and not is_own(frame.f_globals)
         ]
-        return own[-1] if own else None
 
     def _add(self, problems: Any) -> None:
         """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""

@@ -184,14 +184,14 @@ def _ask_where(child: subprocess.Popen[bytes]) -> None:
 def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
     """Why the child left no result, and where it was."""
     progress = Path(spec.progress)
-    module = progress.read_text(encoding="utf-8") if progress.exists() else ""
-    doing = f"importing `{module}`" if module else "discovery"
+    doing = (progress.read_text(encoding="utf-8") if progress.exists() else "") or "checking the jobs"
     frames = re.findall(r'File "' + re.escape(spec.root + os.sep) + r'([^"]+)", line (\d+)', output)
     where = f"{spec.sources.get(frames[0][0], frames[0][0])}:{frames[0][1]}" if frames else None
     if code is None:
-        hint = "look for an endless loop or a wait at import; `timeout` under [tool.dbxdec] is the limit in seconds"
+        hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
         return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
     ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     printed = [line for line in output.splitlines() if line.strip() and not _FAULTHANDLER.match(line)]
     said = "".join(f"\n    {line}" for line in printed[-15:])
-    return Problem(f"the interpreter ended {ending} while {doing}{said}", where, "a module must be importable")
+    hint = "keep what ends the process inside of tasks, or under `if __name__ == '__main__':`"
+    return Problem(f"the interpreter ended {ending} while {doing}{said}", where, hint)

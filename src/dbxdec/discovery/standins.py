@@ -37,13 +37,13 @@ def stand_in(name: str) -> StandIn:
     return _interned[name]
 
 
-def _refuse(name: str, how: str, where: Any = None) -> NoReturn:
+def _refuse(name: str, how: str, where: Any = None, *, instead: str = "do it inside a task") -> NoReturn:
     root = name.partition(".")[0]
     raise StandInError(
         Problem(
             f"`{name}` is {how}, and `{root}` is not installed where the wheel is built",
             where,
-            f"do it inside a task, or let the build have {root}: add it to `requires` of [build-system], or set "
+            f"{instead}, or let the build have {root}: add it to `requires` of [build-system], or set "
             "`require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]",
         )
     )
@@ -141,7 +141,9 @@ class StandInModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
-            _refuse(self.__name__, "imported with `*`, which needs its real names")
+            _refuse(
+                self.__name__, "imported with `*`, which needs its real names", instead="import each name by itself"
+            )
         if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         return stand_in(f"{self.__name__}.{name}")

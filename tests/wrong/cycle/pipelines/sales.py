@@ -1,0 +1,22 @@
+from dbxdec import job, task
+
+
+@task
+def orders() -> int:
+    return 3
+
+
+@task
+def total(orders: int) -> int:
+    return orders
+
+
+@task
+def report(total: int) -> None: ...
+
+
+@job
+def sales() -> None:
+    found = orders()
+    shown = report(total(found))
+    found.after(shown)

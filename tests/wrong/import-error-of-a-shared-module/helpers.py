@@ -1,0 +1,2 @@
+RATES = {"EUR": 1.0}
+DOLLAR = RATES["USD"]

@@ -1,0 +1,12 @@
+from dbxdec import job, task
+from shop.helpers import DOLLAR
+
+
+@task
+def orders() -> float:
+    return DOLLAR
+
+
+@job
+def sales() -> None:
+    orders()

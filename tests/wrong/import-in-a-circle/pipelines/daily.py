@@ -1,0 +1,7 @@
+from dbxdec import job
+from shop.pipelines.monthly import orders
+
+
+@job
+def daily() -> None:
+    orders()

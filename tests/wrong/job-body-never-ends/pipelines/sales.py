@@ -1,0 +1,15 @@
+import time
+
+from dbxdec import job, task
+
+
+@task
+def orders() -> int:
+    return 3
+
+
+@job
+def sales() -> None:
+    orders()
+    while True:
+        time.sleep(60)

@@ -1,0 +1,14 @@
+from dbxdec import job, task
+
+
+@task
+def orders() -> int:
+    return 3
+
+
+@job
+def sales() -> None:
+    orders()
+
+
+sales()

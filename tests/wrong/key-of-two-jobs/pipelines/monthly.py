@@ -1,0 +1,11 @@
+from dbxdec import job, task
+
+
+@task
+def orders() -> int:
+    return 90
+
+
+@job
+def sales() -> None:
+    orders()

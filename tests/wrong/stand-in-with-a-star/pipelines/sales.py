@@ -1,0 +1,12 @@
+from acme_lake import *  # noqa: F403
+from dbxdec import job, task
+
+
+@task
+def orders() -> int:
+    return 3
+
+
+@job
+def sales() -> None:
+    orders()

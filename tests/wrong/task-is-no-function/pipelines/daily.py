@@ -1,0 +1,11 @@
+from dbxdec import job, task
+
+
+@task
+class Orders:
+    pass
+
+
+@job
+def daily() -> None:
+    Orders()

@@ -1,0 +1,6 @@
+from dbxdec import task
+
+
+@task
+def orders() -> int:
+    return 3
