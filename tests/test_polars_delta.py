@@ -180,7 +180,7 @@ class TestExactlyOnce:
         manager("append").write(output(table, receipt("0")), frame(0))
         body = {
             "before": "io.write(context(1), frame(1).lazy().map_batches(lambda data: die()))",
-            "after": "io._written = lambda context: die(); io.write(context(1), frame(1))",
+            "after": "delta_once.result_of = lambda *_: die(); io.write(context(1), frame(1))",
         }
         writer = Writer(table, 1, body[moment])
         writer.start()
@@ -241,7 +241,7 @@ class Writer:
         sys.path.insert(0, sys.argv[1])
         import deltalake, polars
         from delta_tools import frame, output, receipt
-        from dbxdec.io_managers import PolarsDeltaIoManager
+        from dbxdec.io_managers import PolarsDeltaIoManager, delta_once
 
         io = PolarsDeltaIoManager("unused", mode="append")
 
@@ -619,7 +619,7 @@ class TestPartitions:
 
         if exists:
             io.write(output(table, receipt("1")), prices("1.50"))
-        with pytest.raises(Exception, match="negative decimals"):
+        with pytest.raises(RunError, match="negative decimals"):
             io.write(output(table, receipt("2")), as_given(prices("2.00", "-1.50"), lazy))
         assert DeltaTable.is_deltatable(str(table)) == exists
         assert not exists or stored(table) == [1]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.io_managers.delta_merge import DeltaMerge
     from dbxdec.io_managers.polars_delta import PolarsDeltaIoManager
 
 _HOME_OF = {
+    "DeltaMerge": "delta_merge",
     "InputContext": "base",
     "IoManager": "base",
     "OutputContext": "base",
@@ -19,7 +21,7 @@ _HOME_OF = {
     "WriteResult": "base",
 }
 
-__all__ = ["InputContext", "IoManager", "OutputContext", "PolarsDeltaIoManager", "WriteResult"]
+__all__ = ["DeltaMerge", "InputContext", "IoManager", "OutputContext", "PolarsDeltaIoManager", "WriteResult"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,15 +7,16 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from dbxdec import literals
 from dbxdec.errors import DbxdecError, RunError, did_you_mean
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 log = logging.getLogger("dbxdec")
 
@@ -98,12 +99,13 @@ class OutputContext:
     """What a write is told: where to, and the receipt that belongs into it.
 
     `returns` names the types that the task's function says it returns, as "polars.DataFrame"; None where it says
-    nothing.
+    nothing. `parameters` are the run's, which options of a manager may refer to.
     """
 
     uri: str
     receipt: Receipt
     returns: tuple[str, ...] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,24 @@ class IoManager(ABC):
         if isinstance(value, dict):
             return {key: IoManager.resolve(item) for key, item in value.items()}
         return value
+
+
+def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """What an option means in a run: the value of the job parameter that it is, else the option itself.
+
+    Raises RunError for a parameter of another job.
+    """
+    if not getattr(type(value), "is_job_parameter", False):
+        return value
+    if value._name not in parameters:
+        raise RunError(f"an option of an IoManager is {value.describe()}, which this job does not have")
+    return parameters[value._name]
+
+
+def described(value: Any) -> literals.Json:
+    """An option for the manifest. Raises UnsupportedLiteralError for what no run could be given."""
+    is_parameter = getattr(type(value), "is_job_parameter", False)
+    return {"parameter": value._name} if is_parameter else literals.encode(value)
 
 
 def io_reference(manager: IoManager) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def predicate(
@@ -36,6 +36,22 @@ def predicate(
     return _any_of(alternatives)
 
 
+def slice_predicate(
+    values: Mapping[str, Any], partitions: Collection[str], texts: Collection[str], singles: Collection[str]
+) -> str:
+    """SQL that holds exactly for rows with these values, null included.
+
+    Only in partition columns are an empty text and null the same.
+    """
+    terms = []
+    for column, value in values.items():
+        if value == "" and column not in partitions:
+            terms.append(f"{_quoted(column)} = ''")
+        else:
+            terms.append(_one_of(column, [value], column in texts and column in partitions, column in singles))
+    return " AND ".join(terms)
+
+
 def _any_of(terms: Sequence[str]) -> str:
     """`terms` joined with OR as a tree of pairs: DataFusion recurses into a flat chain, and thousands end its stack."""
     if len(terms) <= 2:
@@ -45,7 +61,7 @@ def _any_of(terms: Sequence[str]) -> str:
 
 
 def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str:
-    name = '"' + column.replace('"', '""') + '"'
+    name = _quoted(column)
     # Delta protocol, "Partition Value Serialization": an empty string is null.
     present = [value for value in values if value is not None and value != ""]
     terms = []
@@ -57,6 +73,10 @@ def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str
     if None in values or "" in values:
         terms += [f"{name} IS NULL", f"{name} = ''"] if text else [f"{name} IS NULL"]
     return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
 
 
 def _literal(value: Any, single: bool) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, RunError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -61,8 +61,33 @@ def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *,
     )
 
 
+class Watch:
+    """Checks that a LazyFrame passes while it runs; `refusal` is what one of them has raised.
+
+    The engine wraps it into an error of its own, with another type and more text around it.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: RunError | None = None
+
+    def over(
+        self, frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> pl.DataFrame | pl.LazyFrame:
+        """`frame` with `check` over each of its batches."""
+        import polars as pl
+
+        def kept(data: pl.DataFrame) -> pl.DataFrame:
+            try:
+                return check(data)
+            except RunError as error:
+                self.refusal = error
+                raise
+
+        return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(kept, streamable=True)
+
+
 def refuse_negative_decimals(
-    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
+    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str], watch: Watch
 ) -> pl.DataFrame | pl.LazyFrame:
     """`frame`, with a check of its decimal partition columns; of a LazyFrame's while it runs.
 
@@ -83,9 +108,47 @@ def refuse_negative_decimals(
                 )
         return data
 
-    if not decimals:
-        return frame
-    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
+    return watch.over(frame, check) if decimals else frame
+
+
+def refuse_rows_outside(
+    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], watch: Watch, *, task: str
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
+
+    Raises RunError where the frame lacks a column of the slice, or where a value is of another type than its column.
+    """
+    import polars as pl
+
+    schema = frame.collect_schema()
+    if missing := [name for name in slice_ if name not in schema]:
+        raise RunError(
+            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
+            hint=f"its columns are {listed(list(schema)) or 'none'}",
+        )
+    problems, inside = [], pl.lit(True)
+    for name, value in slice_.items():
+        try:
+            wanted = pl.Series([value], dtype=schema[name], strict=True)
+        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+            message = f"`replace` says {name}={value!r}, and the column `{name}` is {schema[name]}"
+            problems.append(Problem(message, hint="give a value of the column's type, or cast the column in the task"))
+            continue
+        inside &= pl.col(name).eq_missing(pl.lit(wanted).first())
+    if problems:
+        raise RunError(problems)
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        if (others := data.filter(~inside).head(1)).height:
+            row = ", ".join(f"{name}={others[name][0]!r}" for name in slice_)
+            said = ", ".join(f"{name}={value!r}" for name, value in slice_.items())
+            raise RunError(
+                f"the task `{task}` replaces {said}, and its result has a row with {row}",
+                hint="filter the result, or use `partition_by=` to replace whatever is in the data",
+            )
+        return data
+
+    return watch.over(frame, check)
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:

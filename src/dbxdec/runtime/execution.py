@@ -135,7 +135,8 @@ class Execution:
         uri = variables.resolve(output.target, self.variables) if output.target else ""
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.index)
-        return OutputContext(uri, self.receipt, returned_types(self.function, named=name != dag.RESULT))
+        returns = returned_types(self.function, named=name != dag.RESULT)
+        return OutputContext(uri, self.receipt, returns, self.run.parameters)
 
 
 def prepare(argv: Sequence[str]) -> Execution:

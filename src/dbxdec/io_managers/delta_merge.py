@@ -1,0 +1,131 @@
+"""`DeltaMerge`: an upsert as data, the same for every engine, which the IoManager executes exactly once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from dbxdec.errors import DbxdecError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+SOURCE, TARGET = "source", "target"
+"""What predicates and expressions call the new rows and the table."""
+
+Kind = Literal["matched", "not matched", "not matched by source"]
+Action = Literal["update", "delete", "insert"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause: to which rows it applies, under which condition, and what it does.
+
+    `values` maps columns to SQL expressions; None means all columns of the source but `except_cols`.
+    """
+
+    kind: Kind
+    action: Action
+    values: Mapping[str, str] | None = None
+    except_cols: tuple[str, ...] = ()
+    predicate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeltaMerge:
+    """Merges `source` into the table of the task: return it from a task whose IoManager stores Delta tables.
+
+    `on` names the key columns, or is a condition in SQL over `source` and `target`. Without clauses it updates the rows
+    that match and inserts the others. With clauses the first one that applies to a row decides, as in Delta's MERGE;
+    their methods and arguments are called as in delta-rs, and each gives a new DeltaMerge:
+
+        DeltaMerge(frame, on="id")
+        DeltaMerge(frame, on=["id", "day"]).when_matched_update_all(predicate="source.version > target.version")
+        DeltaMerge(frame, on="id").when_matched_delete(predicate="source.deleted").when_not_matched_insert_all()
+
+    Where the table does not exist yet it is made with the columns of the source, and the clauses apply to an empty
+    table. A retry of a merge that was committed does nothing. Raises DbxdecError, with every mistake, for arguments
+    that can't be merged by.
+    """
+
+    source: Any
+    on: str | Sequence[str]
+    clauses: tuple[Clause, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.source is None:
+            problems.append(Problem("the source of a DeltaMerge is None", hint="give it the frame with the new rows"))
+        if isinstance(self.on, str):
+            if not self.on.strip():
+                problems.append(Problem("`on` of a DeltaMerge is empty", hint=_ON))
+        elif not self.on or not all(isinstance(name, str) and name for name in self.on):
+            problems.append(Problem(f"`on` of a DeltaMerge is {self.on!r:.60}", hint=_ON))
+        else:
+            object.__setattr__(self, "on", tuple(self.on))
+        if problems:
+            raise DbxdecError(problems)
+
+    def when_matched_update_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
+        """Give a row that matches the source's columns, but `except_cols`."""
+        return self._with(Clause("matched", "update", None, tuple(except_cols), predicate))
+
+    def when_matched_update(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
+        """Give columns of a row that matches the values of SQL expressions."""
+        return self._with(Clause("matched", "update", _values(updates), (), predicate))
+
+    def when_matched_delete(self, predicate: str | None = None) -> DeltaMerge:
+        """Delete a row that matches."""
+        return self._with(Clause("matched", "delete", predicate=predicate))
+
+    def when_not_matched_insert_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
+        """Insert a row of the source that matches nothing; `except_cols` are null in it."""
+        return self._with(Clause("not matched", "insert", None, tuple(except_cols), predicate))
+
+    def when_not_matched_insert(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
+        """Insert the values of SQL expressions for a row of the source that matches nothing; other columns are null."""
+        return self._with(Clause("not matched", "insert", _values(updates), (), predicate))
+
+    def when_not_matched_by_source_update(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
+        """Give columns of a row of the table that no source row matches the values of SQL expressions."""
+        return self._with(Clause("not matched by source", "update", _values(updates), (), predicate))
+
+    def when_not_matched_by_source_delete(self, predicate: str | None = None) -> DeltaMerge:
+        """Delete a row of the table that no source row matches."""
+        return self._with(Clause("not matched by source", "delete", predicate=predicate))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns; none where `on` is a condition."""
+        if not isinstance(self.on, str):
+            return tuple(self.on)
+        return (self.on,) if _NAME.fullmatch(self.on) else ()
+
+    @property
+    def steps(self) -> tuple[Clause, ...]:
+        """The clauses, or those of an upsert where there are none."""
+        return self.clauses or (Clause("matched", "update"), Clause("not matched", "insert"))
+
+    def condition(self, quote: str) -> str:
+        """`on` as SQL; `quote` is the engine's quote around names. Nulls match nothing, as `=` has it."""
+        if not self.keys:
+            return str(self.on)
+        names = [quote + name.replace(quote, quote * 2) + quote for name in self.keys]
+        return " AND ".join(f"{TARGET}.{name} = {SOURCE}.{name}" for name in names)
+
+    def _with(self, clause: Clause) -> DeltaMerge:
+        return replace(self, clauses=(*self.clauses, clause))
+
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_ON = 'name the key columns, `on="id"` or `on=["id", "day"]`, or give a condition such as "target.id = source.id"'
+
+
+def _values(given: Mapping[str, str]) -> Mapping[str, str]:
+    if not given or not all(isinstance(part, str) and part for item in given.items() for part in item):
+        raise DbxdecError(
+            f"the values of a clause of a DeltaMerge are {given!r:.80}",
+            hint='give SQL expressions by column: {"n": "target.n + source.n"}',
+        )
+    return dict(given)

@@ -1,0 +1,277 @@
+"""`DeltaMerge` through Polars and delta-rs: what its clauses say, exactly once, on tables that may not be there yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
+from delta_tools import output, receipt
+
+MERGE = ("dbxdec.DeltaMerge",)
+
+
+def rows(table: Path) -> list[tuple[Any, ...]]:
+    return sorted(pl.read_delta(str(table)).rows(), key=repr)
+
+
+def merge(table: Path, what: DeltaMerge, run: str = "1", attempt: int = 1, **options: Any) -> str:
+    given = receipt(run, attempt=attempt)
+    return PolarsDeltaIoManager(table.parent, **options).write(output(table, given, MERGE), what).note
+
+
+def people(*values: tuple[Any, ...]) -> pl.DataFrame:
+    return pl.DataFrame(values, schema={"id": pl.Int64, "name": pl.String, "n": pl.Int64}, orient="row")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    people((1, "a", 1), (2, "b", 2), (3, "c", 3)).write_delta(tmp_path / "people")
+    return tmp_path / "people"
+
+
+def test_without_clauses_it_is_an_upsert(table: Path) -> None:
+    """Rows that match are updated, others inserted; its counts are in the log's line."""
+    note = merge(table, DeltaMerge(people((2, "B", 20), (9, "z", 9)), on="id"))
+    assert rows(table) == [(1, "a", 1), (2, "B", 20), (3, "c", 3), (9, "z", 9)]
+    assert note == "merged: 1 inserted, 1 updated, 0 deleted"
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_on_a_missing_table_the_clauses_say_what_there_is(tmp_path: Path, lazy: bool) -> None:
+    """Only what an insert clause takes is inserted, with its columns; updates and deletes find nothing."""
+    frame = people((1, "a", 1), (2, "b", -2), (3, "c", 3))
+    wanted = (
+        DeltaMerge(frame.lazy() if lazy else frame, on=["id"])
+        .when_matched_delete()
+        .when_not_matched_insert({"id": "source.id", "n": "source.n * 10"}, predicate="source.id = 3")
+        .when_not_matched_insert_all(predicate="source.n > 0", except_cols=["name"])
+        .when_not_matched_by_source_delete()
+    )
+    merge(tmp_path / "t", wanted, partition_by="id")
+    assert rows(tmp_path / "t") == [(1, None, 1), (3, None, 30)]
+    assert DeltaTable(tmp_path / "t").metadata().partition_columns == ["id"]
+    merge(tmp_path / "u", DeltaMerge(frame, on="id").when_matched_update_all())
+    assert rows(tmp_path / "u") == []
+    assert pl.read_delta(str(tmp_path / "u")).schema == frame.schema
+
+
+def test_every_clause_does_what_it_says(table: Path) -> None:
+    """The first clause that applies to a row decides, in the author's order, with conditions and chosen columns."""
+    new = people((1, "A", 100), (2, "B", -1), (4, "D", 4), (5, "E", -5))
+    merge(
+        table,
+        DeltaMerge(new, on="target.id = source.id")
+        .when_matched_delete(predicate="source.n < 0")
+        .when_matched_update_all(predicate="source.n > 50", except_cols=["name"])
+        .when_not_matched_insert_all(predicate="source.n > 0")
+        .when_not_matched_by_source_update({"name": "'gone'"}, predicate="target.n < 10"),
+    )
+    assert rows(table) == [(1, "a", 100), (3, "gone", 3), (4, "D", 4)]
+    merge(table, DeltaMerge(people((1, "x", 1)), on="id").when_matched_update({"n": "target.n + source.n"}), run="2")
+    merge(table, DeltaMerge(people((1, "x", 1)), on="id").when_not_matched_by_source_delete(), run="3")
+    assert rows(table) == [(1, "a", 101)]
+
+
+def test_a_retry_or_repair_does_nothing_and_another_run_merges(table: Path) -> None:
+    """The merge's own commit carries the write's transaction identifier; other code or parameters fail loudly."""
+    adding = DeltaMerge(people((1, "x", 5)), on="id").when_matched_update({"n": "target.n + source.n"})
+    assert merge(table, adding).startswith("merged")
+    assert merge(table, adding, attempt=2) == "already written by attempt 1"
+    assert rows(table)[0] == (1, "a", 6)
+    merge(table, adding, run="2")
+    assert rows(table)[0] == (1, "a", 11)
+    io = PolarsDeltaIoManager(table.parent)
+    with pytest.raises(RunError, match="with another build"):
+        io.write(output(table, receipt("2", build="other"), MERGE), adding)
+
+
+def test_writers_at_once_all_merge(table: Path) -> None:
+    """A conflict merges again into what is there then: no increment is lost, none counted twice."""
+
+    def add(run: int) -> None:
+        increment = DeltaMerge(people((1, "x", 1), (run, "new", run)), on="id")
+        counted = increment.when_matched_update({"n": "target.n + source.n"}).when_not_matched_insert_all()
+        for attempt in (1, 2):
+            merge(table, counted, run=str(run), attempt=attempt)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(add, range(100, 106)))
+    assert rows(table) == sorted(
+        [(1, "a", 7), (2, "b", 2), (3, "c", 3), *((run, "new", run) for run in range(100, 106))], key=repr
+    )
+
+
+def test_two_that_make_the_table_at_once_both_merge(tmp_path: Path) -> None:
+    """Whoever is second finds the table of the first."""
+    with ThreadPoolExecutor(4) as pool:
+        frames = [people((i, "x", i)) for i in range(8)]
+        list(pool.map(lambda i: merge(tmp_path / "t", DeltaMerge(frames[i], on="id"), run=str(i)), range(8)))
+    assert [row[0] for row in rows(tmp_path / "t")] == list(range(8))
+
+
+def test_equal_keys_of_the_source_are_refused(table: Path) -> None:
+    """Which of two rows counts is for the author to say; nothing is merged."""
+    before = rows(table)
+    for frame in (people((2, "x", 1), (2, "y", 2)), people((7, "x", 1), (7, "y", 2)).lazy()):
+        with pytest.raises(RunError, match="has 2 rows with id="):
+            merge(table, DeltaMerge(frame, on="id"))
+    merge(table, DeltaMerge(people((None, "x", 1), (None, "y", 2)), on="id"), run="2")
+    assert len(rows(table)) == len(before) + 2
+
+
+def test_columns_that_differ_are_shown(table: Path) -> None:
+    """Types and new columns by the schema's policy; columns that the source lacks are null, or stay."""
+    with pytest.raises(RunError, match=r"n +Int64 +String"):
+        merge(table, DeltaMerge(people((1, "a", 1)).cast({"n": pl.String}), on="id"))
+    wider = people((1, "A", 1), (7, "Z", 7)).with_columns(more=pl.lit(True))
+    with pytest.raises(RunError, match=r"more +- +Boolean"):
+        merge(table, DeltaMerge(wider, on="id"))
+    merge(table, DeltaMerge(wider, on="id"), run="2", schema="add-columns")
+    assert rows(table)[0] == (1, "A", 1, True)
+    merge(table, DeltaMerge(people((8, "y", 8)).drop("n"), on="id").when_not_matched_insert_all(), run="3")
+    assert (8, "y", None, None) in rows(table)
+
+
+@pytest.mark.parametrize(
+    ("source", "on", "said"),
+    [
+        (None, "id", "source of a DeltaMerge is None"),
+        (people(), "", "`on` of a DeltaMerge is empty"),
+        (people(), [], "`on` of a DeltaMerge is []"),
+        (people(), [3], "`on` of a DeltaMerge is [3]"),
+    ],
+)
+def test_wrong_arguments_are_refused_where_they_stand(source: Any, on: Any, said: str) -> None:
+    """A merge that can't be is an error when it is described."""
+    with pytest.raises(DbxdecError) as error:
+        DeltaMerge(source, on=on)
+    assert said in str(error.value)
+    with pytest.raises(DbxdecError, match="values of a clause"):
+        DeltaMerge(people(), on="id").when_matched_update({})
+
+
+def test_wrong_sources_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    """Another kind of source, and keys that it lacks."""
+    with pytest.raises(RunError, match=r"is a builtins\.list"):
+        merge(tmp_path / "t", DeltaMerge([1], on="id"))
+    with pytest.raises(RunError, match="has no column `day`, by which it merges"):
+        merge(tmp_path / "t", DeltaMerge(people((1, "a", 1)), on=["id", "day"]))
+    assert not (tmp_path / "t").exists()
+
+
+ODD = ["order by", 'a "quoted" one', "größe", "UPPER"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_key_columns_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """Names are quoted, also those that SQL has another use for."""
+    for run, value in enumerate((1, 2)):
+        merge(
+            tmp_path / "t",
+            DeltaMerge(pl.DataFrame({name: [1, value], "v": [run, 5]}).unique(name), on=[name]),
+            str(run),
+        )
+    assert {row[0] for row in rows(tmp_path / "t")} == {1, 2}
+
+
+KEYS = st.one_of(st.none(), st.integers(0, 4))
+FRAMES = st.dictionaries(st.integers(0, 5), st.integers(-9, 9), max_size=5)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(FRAMES, min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_merges_follow_a_plain_model(
+    tmp_path: Path, frames: list[dict[int, int]], deletes: bool, by_source: bool
+) -> None:
+    """Any sequence of merges leaves what dicts, merged by the same rules, hold."""
+    table = tmp_path / str(len(list(tmp_path.iterdir())))
+    model: dict[int, int] = {}
+    for run, new in enumerate(frames):
+        frame = pl.DataFrame({"id": list(new), "v": list(new.values())}, schema={"id": pl.Int64, "v": pl.Int64})
+        what = DeltaMerge(frame.lazy(), on="id")
+        if deletes:
+            what = what.when_matched_delete("source.v < 0")
+        what = what.when_matched_update_all().when_not_matched_insert_all("source.v <> 0")
+        if by_source:
+            what = what.when_not_matched_by_source_update({"v": "target.v + 1"})
+        merge(table, what, run=str(run))
+        after = {key: value + 1 if by_source and key not in new else value for key, value in model.items()}
+        for key, value in new.items():
+            if key in model and deletes and value < 0:
+                del after[key]
+            elif key in model or value != 0:
+                after[key] = value
+        model = after
+    assert dict(rows(table)) == model
+
+
+DAY = dt.date(2024, 1, 1)
+
+
+class TestReplace:
+    """`replace={"day": day}`: the rows with these values are replaced, whatever the result holds."""
+
+    @pytest.fixture
+    def days(self, tmp_path: Path) -> Path:
+        frame = pl.DataFrame({"day": [DAY, DAY, None, dt.date(2024, 1, 2)], "v": [1, 2, 3, 4]})
+        frame.write_delta(tmp_path / "days")
+        return tmp_path / "days"
+
+    def write(self, table: Path, frame: pl.DataFrame | pl.LazyFrame, value: Any, **options: Any) -> None:
+        io = PolarsDeltaIoManager(table.parent, mode="overwrite", replace={"day": value}, **options)
+        io.write(output(table), frame)
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_the_slice_is_replaced_and_no_other_row(self, days: Path, lazy: bool) -> None:
+        """Rows of the day, of null, and of a day that is not there yet; in one pass of a LazyFrame."""
+        for value, left in ((DAY, [3, 4, 9]), (None, [4, 9, 9]), (dt.date(2024, 5, 5), [4, 9, 9, 9])):
+            frame = pl.DataFrame({"day": [value], "v": [9]}, schema={"day": pl.Date, "v": pl.Int64})
+            self.write(days, frame.lazy() if lazy else frame, value)
+            assert sorted(pl.read_delta(str(days))["v"].to_list()) == left
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_an_empty_result_empties_the_slice(self, days: Path, lazy: bool) -> None:
+        """The day has no rows any more, the others all of theirs."""
+        frame = pl.DataFrame(schema={"day": pl.Date, "v": pl.Int64})
+        self.write(days, frame.lazy() if lazy else frame, DAY)
+        assert sorted(pl.read_delta(str(days))["v"].to_list()) == [3, 4]
+
+    def test_a_partitioned_table_and_a_new_one(self, tmp_path: Path) -> None:
+        """Partition columns are a slice like others; on a missing table the rows are simply written."""
+        table = tmp_path / "t"
+        for value, v in (("a'b", 1), ("", 2), ("a'b", 3)):
+            frame = pl.DataFrame({"day": [value], "v": [v]})
+            self.write(table, frame, value, partition_by="day")
+        assert sorted(pl.read_delta(str(table))["v"].to_list()) == [2, 3]
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    @pytest.mark.parametrize("there", [False, True])
+    def test_rows_outside_the_slice_are_refused(self, days: Path, lazy: bool, there: bool) -> None:
+        """Nothing is written, and the message shows one of them."""
+        table = days if there else days.parent / "new"
+        frame = pl.DataFrame({"day": [DAY, dt.date(2024, 1, 2)], "v": [8, 9]})
+        with pytest.raises(RunError, match=r"replaces day=datetime.date\(2024, 1, 1\), and its result has a row with"):
+            self.write(table, frame.lazy() if lazy else frame, DAY)
+        assert not there or sorted(pl.read_delta(str(table))["v"].to_list()) == [1, 2, 3, 4]
+
+    def test_wrong_slices_are_refused(self, days: Path) -> None:
+        """A value of another type, a column that is not there, a mode that replaces nothing."""
+        frame = pl.DataFrame({"day": [DAY], "v": [1]})
+        with pytest.raises(RunError, match="`replace` says day='x', and the column `day` is Date"):
+            self.write(days, frame, "x")
+        with pytest.raises(RunError, match="has no column `day`, which `replace` names"):
+            self.write(days, frame.drop("day"), DAY)
+        with pytest.raises(DbxdecError, match='`replace` is given with mode="append"'):
+            PolarsDeltaIoManager(days, mode="append", replace={"day": 1})
+        with pytest.raises(DbxdecError, match="no run could be given"):
+            PolarsDeltaIoManager(days, mode="overwrite", replace={"day": object})
