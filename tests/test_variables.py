@@ -38,11 +38,19 @@ class TestMaking:
         with pytest.raises(ValueError, match="letters, digits, `_` and `-`, and a letter or `_` first"):
             bundle_variable(name)
 
-    def test_equal_ones_are_equal_and_unequal_to_their_text(self) -> None:
-        """Two variables with one text are one as dict keys; a variable is not its text."""
+    def test_equal_ones_are_equal(self) -> None:
+        """Two variables with one text are one as dict keys."""
         assert bundle_variable("a") == bundle_variable("a")
         assert len({bundle_variable("a"), bundle_variable("a"), bundle_variable("b")}) == 2
-        assert bundle_variable("a") != "${var.a}"
+
+    def test_comparing_with_a_text_or_asking_for_the_truth_is_refused(self) -> None:
+        """The value is known at deploy only: a branch on it would always go one way."""
+        with pytest.raises(RunError, match="is compared, and has no value"):
+            assert bundle_variable("a") == "prod"
+        with pytest.raises(RunError, match="is compared, and has no value"):
+            assert bundle_variable("a") in ("dev", "prod")
+        with pytest.raises(RunError, match="is used as a truth value"):
+            assert bundle_variable("a")
 
     def test_repr_shows_the_reference(self) -> None:
         """The repr is the call that makes the same object."""

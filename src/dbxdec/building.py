@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import dbxdec
 from dbxdec import codegen, manifest, protocol
 from dbxdec.codegen.paths import relocate
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
-from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
+from dbxdec.errors import ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 from dbxdec.wheels import DATA, data_digest, read_wheel
 
 if TYPE_CHECKING:
@@ -61,15 +62,23 @@ def build(
         )
     if config.resources is not None:
         codegen.preload()
-    discovered = discover(
-        files,
-        project=project,
-        version=version,
-        pipelines=config.pipelines,
-        stand_ins=config.missing_imports == "stand-in",
-        timeout=config.timeout,
-        environment=config.discovery_env,
-    )
+    try:
+        discovered = discover(
+            files,
+            project=project,
+            version=version,
+            pipelines=config.pipelines,
+            stand_ins=config.missing_imports == "stand-in",
+            timeout=config.timeout,
+            environment=config.discovery_env,
+        )
+    except DiscoveryError as error:
+        problems = list(error.problems)
+        if config.resources is not None:
+            found = manifest.Manifest(project, version, "", "", error.jobs)
+            with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
+                problems += codegen.setting_problems(found)
+        raise DiscoveryError(in_order(problems)) from None
     payload = tuple(
         sorted(
             [*((file.path, _sha256(file.origin)) for file in files)]

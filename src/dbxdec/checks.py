@@ -9,13 +9,17 @@ from dbxdec import dag
 from dbxdec.dag import Job, Output, Task, run_order
 from dbxdec.errors import Problem, listed
 from dbxdec.values import NONE_TEXT
-from dbxdec.variables import has_token
+from dbxdec.variables import has_token, unknown_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # With these a task may run although a producer behind it has failed (docs.databricks.com, "Run if").
 _RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"}
+
+
+# docs.databricks.com, "Use task values to pass information between tasks".
+_MAX_TASK_VALUES = 250
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
@@ -25,7 +29,7 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         cycles = _cycles(job)
         problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
-    return problems + _two_writers(jobs) + _unknown_jobs(jobs)
+    return problems + _unknown_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
 def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
@@ -81,6 +85,33 @@ def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
             first = circle.index(next(task for task in left if task in circle))  # the author's order
             return circle[first:] + circle[:first]
     return []
+
+
+def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
+    """Targets with a reference or a placeholder that would become the name of a folder."""
+    problems = []
+    for job in jobs:
+        for task in job.tasks:
+            places = dict.fromkeys(
+                (output.target, name)
+                for output in task.outputs.values()
+                if output.target
+                for name in unknown_in(output.target)
+            )
+            for target, name in places:
+                bundle = name.startswith("$")
+                is_ = "has no value in a run" if bundle else "is no placeholder"
+                problems.append(
+                    Problem(
+                        f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
+                        task.called_at or task.source,
+                        "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
+                        "default of a variable"
+                        if bundle
+                        else "`base_path` takes `{job}` and `{task}`",
+                    )
+                )
+    return problems
 
 
 def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
@@ -199,9 +230,19 @@ def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[st
 
 
 def warn(jobs: Iterable[Job]) -> list[Problem]:
-    """What is allowed, and probably not meant: a schedule that repeats one date, paths that targets share."""
+    """What is allowed, and probably not meant: a schedule that repeats one date, paths that targets share, limits."""
     warnings = []
     for job in jobs:
+        values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
+        if values > _MAX_TASK_VALUES:
+            warnings.append(
+                Problem(
+                    f"the job `{job.key}` has {values} tasks whose small results travel as task values; the platform "
+                    f"takes {_MAX_TASK_VALUES} a run, repairs included",
+                    job.source,
+                    "give some of them an IoManager, or annotate those that nobody reads `-> None`",
+                )
+            )
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             warnings += _of_schedule(job)
         for task in job.tasks:

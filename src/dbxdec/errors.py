@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import CodeType, FrameType
 
 
@@ -67,7 +67,17 @@ class ConfigError(DbxdecError):
 
 
 class DiscoveryError(DbxdecError):
-    """The project's modules could not be imported at build time."""
+    """What is wrong with the project's modules and jobs; `jobs` are those that could be built nevertheless."""
+
+    def __init__(
+        self,
+        problems: str | Problem | Iterable[Problem],
+        *,
+        hint: str | None = None,
+        jobs: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(problems, hint=hint)
+        self.jobs = jobs or {}
 
 
 class StandInError(DbxdecError):
@@ -92,6 +102,16 @@ class TargetExistsError(RunError):
 
 class NotWrittenError(RunError):
     """The producer of an input wrote nothing in this run."""
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """`problems` by file and line, those without a place last, otherwise as they were found."""
+
+    def place(problem: Problem) -> tuple[bool, str, int]:
+        path, _, line = str(problem.where or "").rpartition(":")
+        return (not path, path, int(line) if line.isdecimal() else 0)
+
+    return sorted(problems, key=place)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

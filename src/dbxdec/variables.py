@@ -50,15 +50,23 @@ class BundleVariable(_Anything):
         return f"BundleVariable({self.template!r})"
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
         return isinstance(other, BundleVariable) and other.template == self.template
 
     def __hash__(self) -> int:
         return hash(self.template)
 
+    def __bool__(self) -> bool:
+        self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+
     def __fspath__(self) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
         raise RunError(
-            f"{self.template} has no value while the pipeline is defined",
-            hint="give it to an IoManager, a task argument or a setting; they resolve it at run time",
+            f"{self.template} {how}has no value while the pipeline is defined",
+            hint=f"give it to an IoManager, a task argument or a setting; they resolve it at run time{instead}",
         )
 
 
@@ -84,6 +92,11 @@ def bundle_target() -> BundleVariable:
 def has_token(text: str) -> bool:
     """Whether `text` holds a reference to a bundle variable or to the target."""
     return "${" in text and _TOKEN.search(text) is not None
+
+
+def unknown_in(text: str) -> list[str]:
+    """What looks like a reference or a placeholder in `text`, and has no value in a run."""
+    return re.findall(r"\$?\{[^{}]*\}?", _TOKEN.sub("", text))
 
 
 def names_in(value: object) -> set[str]:

@@ -87,7 +87,7 @@ def condition(left: Any, op: Operator, right: Any, *, key: str = "condition") ->
         recorder.problem(f"the condition `{key}` has the operator {op!r}", f"operators are {', '.join(_OPERATORS)}")
     step = Step(recorder=recorder, key=key, where=recording.caller(), kind="condition")
     sides = [_side(step, side, numeric=op not in ("==", "!=")) for side in (left, right)]
-    step.settings = {"condition_task": {"op": _OPERATORS.get(op, op), "left": sides[0], "right": sides[1]}}
+    step.settings = {"condition_task": {"op": _OPERATORS.get(op, "EQUAL_TO"), "left": sides[0], "right": sides[1]}}
     recorder.add(step, 'give it a key of its own: `condition(..., key="...")`')
     return ConditionProxy(step)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from dbxdec.authoring import recording
 from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem, SourceLocation
+from dbxdec.errors import AuthoringError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Task(Generic[P, R]):
 
         Another place of the result, or another kind of compute, takes the place of what there was.
         """
-        _check_stores(io_manager, outputs)
+        io_manager, outputs = _checked_stores(io_manager, outputs)
         before = self.options
         places = (io_manager, outputs or {}) if io_manager or outputs else (before.io_manager, before.outputs)
         compute = (cluster, environment) if cluster or environment else (before.cluster, before.environment)
@@ -137,11 +137,11 @@ def task(
     function and for fields that dbxdec fills itself.
     """
     run_if = fields.pop("run_if", None)
-    _check_stores(io_manager, outputs)
+    io_manager, outputs = _checked_stores(io_manager, outputs)
     options = TaskOptions(
         key=key,
         io_manager=io_manager,
-        outputs=dict(outputs or {}),
+        outputs=dict(outputs),
         cluster=cluster,
         environment=environment,
         run_if=str(plain(run_if)) if run_if is not None else None,
@@ -180,31 +180,51 @@ def _check_function(fn: object) -> None:
         )
 
 
-def _check_stores(io_manager: object, outputs: Any) -> None:
-    where = recording.caller()
-    hint = "give an IoManager, such as PolarsDeltaIoManager(...)"
-    given = {"io_manager": io_manager} if io_manager is not None else {}
+def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
+    """`io_manager` and `outputs`, without what is none; mistakes are noted in a job's body, elsewhere raised."""
+    where, problems = recording.caller(), []
     if outputs is not None and not isinstance(outputs, dict):
-        raise AuthoringError(Problem(f"`outputs` is {outputs!r:.60}", where, "give a dict of IoManagers by name"))
+        problems.append(Problem(f"`outputs` is {shown(outputs)}", where, "give a dict of IoManagers by name"))
+        outputs = {}
+    given = {"io_manager": io_manager} if io_manager is not None else {}
     given |= {f"outputs[{name!r}]": manager for name, manager in (outputs or {}).items()}
-    problems = [
-        Problem(f"`{name}` is {value!r:.60}, not an IoManager", where, hint)
+    problems += [
+        Problem(
+            f"`{name}` is {shown(value)}, not an IoManager",
+            where,
+            "give an IoManager, such as PolarsDeltaIoManager(...)",
+        )
         for name, value in given.items()
         if not isinstance(value, IoManager)
     ]
     if io_manager is not None and outputs:
         problems.append(Problem("a task has `io_manager` and `outputs`", where, "name all its outputs in `outputs`"))
-    if problems:
-        raise AuthoringError(problems)
+    _note(problems)
+    kept = {name: manager for name, manager in (outputs or {}).items() if isinstance(manager, IoManager)}
+    return (io_manager if isinstance(io_manager, IoManager) else None), kept
 
 
 def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:
-    problems = [
-        Problem(f"the field `{name}` of a task is filled by dbxdec", recording.caller(), f"use {instead}")
-        for name, instead in _OWN_FIELDS.items()
-        if name in fields
-    ]
-    if problems:
-        raise AuthoringError(problems)
-    settings: dict[str, Any] = plain(dict(fields))
+    """`fields` as plain data, without wrong ones; mistakes are noted in a job's body, elsewhere raised."""
+    where, problems, settings = recording.caller(), [], {}
+    for name, value in fields.items():
+        if name in _OWN_FIELDS:
+            problems.append(
+                Problem(f"the field `{name}` of a task is filled by dbxdec", where, f"use {_OWN_FIELDS[name]}")
+            )
+            continue
+        try:
+            settings[name] = plain(value, name)
+        except AuthoringError as error:
+            problems += [Problem(p.message, p.where or where, p.hint) for p in error.problems]
+    _note(problems)
     return settings
+
+
+def _note(problems: list[Problem]) -> None:
+    recorder = recording.current()
+    if problems and recorder is None:
+        raise AuthoringError(problems)
+    for problem in problems:
+        assert recorder is not None  # noqa: S101 - narrowed above
+        recorder.problem(problem.message, problem.hint, problem.where if not isinstance(problem.where, str) else None)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.codegen.jobs import job_definition
 from dbxdec.codegen.render import render, write_if_changed
-from dbxdec.errors import CodegenError
+from dbxdec.errors import CodegenError, in_order
 
 if TYPE_CHECKING:
+    from dbxdec.dag import Job
+    from dbxdec.errors import Problem
     from dbxdec.manifest import Manifest
 
-__all__ = ["build_jobs", "preload", "render", "write_if_changed"]
+__all__ = ["build_jobs", "preload", "render", "setting_problems", "write_if_changed"]
 
 
 def preload() -> None:
@@ -40,11 +42,25 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
 
     require_databricks_bundles()
     jobs = manifest.jobs
-    definitions = {
-        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
-    }
+    definitions = _definitions(manifest, jobs, wheel)
     problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
     problems += check_libraries(manifest.libraries, definitions.values())
     if problems:
-        raise CodegenError(problems)
+        raise CodegenError(in_order(problems))
     return definitions
+
+
+def setting_problems(manifest: Manifest) -> list[Problem]:
+    """What is wrong with the settings of jobs that have other mistakes as well, which keep them from being built."""
+    from dbxdec.codegen.check import check_fields, require_databricks_bundles
+
+    require_databricks_bundles()
+    jobs = manifest.jobs
+    definitions = _definitions(manifest, jobs, "a.whl")
+    return [problem for job in jobs for problem in check_fields(job, definitions[job.key])]
+
+
+def _definitions(manifest: Manifest, jobs: list[Job], wheel: str) -> dict[str, dict[str, Any]]:
+    return {
+        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
+    }

@@ -35,10 +35,7 @@ _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|ar
 
 def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with `definition`, each problem at the author's line."""
-    problems = _limits(job, definition)
-    for where, owner, part in _parts(job, definition):
-        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in field_problems(*part)]
-        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in _references(part[1])]
+    problems = _limits(job, definition) + check_fields(job, definition)
     for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
         owner = f"the task `{job.key}.{task.key}`"
         problems += [Problem(f"{owner} {message}", task.source, hint) for message, hint in _shape(task, form)]
@@ -47,6 +44,15 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
         ]
     problems += _environments(job)
     return problems or _from_dict(job, definition)
+
+
+def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    """What is wrong with the author's settings, one by one, whatever else is wrong with the job."""
+    problems = []
+    for where, owner, part in _parts(job, definition):
+        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in field_problems(*part)]
+        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in _references(part[1])]
+    return problems
 
 
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocation, str, tuple[str, Any]]]:

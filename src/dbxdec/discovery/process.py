@@ -86,7 +86,7 @@ def discover(
             raise DiscoveryError(_died(spec, code, output, timeout))
         found = json.loads(result.read_text(encoding="utf-8"))
     if found["problems"]:
-        raise DiscoveryError([Problem(*form) for form in found["problems"]])
+        raise DiscoveryError([Problem(*form) for form in found["problems"]], jobs=found["jobs"])
     warnings = tuple(Problem(*form) for form in found["warnings"])
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output)
 
