@@ -59,12 +59,13 @@ demo: setup
 clean:
 	rm -rf $(VENV) build dist $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
 
-# Ratios of pairs measured in turn; see bench/run.py.
+# Ratios of pairs measured in turn; `make bench ONLY=hook` measures one thing. See bench/run.py.
 bench: setup
-	$(BIN)/python bench/run.py
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
+	$(BIN)/python bench/run.py $(ONLY)
 
 constraints: setup
 	@mkdir -p build
 	@{ head -n 1 constraints.txt; env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --all-extras \
-	  --group dev --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
+	  --group dev --group bench --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
