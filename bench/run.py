@@ -1,6 +1,6 @@
 """`make bench`: ratios of pairs measured in turn, each with its spread and the budget that the project has set.
 
-`make bench ONLY=hook` (or start, bundle, tasks, times, memory, growth) measures only that.
+`make bench ONLY=hook` (or start, bundle, tasks, times, memory, growth, crash with KILLS=1000) measures only that.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "times": storage.times,
     "memory": storage.memory,
     "growth": storage.growth,
+    "crash": storage.kills,
 }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from measure import Pair, in_child, paired
 
+import crash
 from dbxdec.io_managers import PolarsDeltaIoManager
 from delta_tools import output, receipt, wanted
 
@@ -107,4 +110,18 @@ def growth(folder: Path) -> Iterator[str]:
         yield (
             f"LazyFrame in and out, {layout}: peak +{small:.0f} MB with {_ROWS[0]} rows, +{large:.0f} MB with "
             f"{_ROWS[1]}: {large / small:.2f}x; flat is 1x, the data 10x"
+        )
+
+
+def kills(folder: Path) -> Iterator[str]:
+    """KILLS writers (200 unless said), killed at any instant and retried: rows are counted."""
+    wanted_kills = int(os.environ.get("KILLS", "200"))
+    for kind in crash.KINDS:
+        began = time.perf_counter()
+        table = folder / kind
+        ordeal = crash.endure(kind, table, wanted_kills // len(crash.KINDS), seed=int(began))
+        rows = sorted(pl.read_delta(str(table)).rows())
+        verdict = "each run once" if rows == crash.expected(kind, ordeal.runs) else "WRONG ROWS"
+        yield (
+            f"{kind}: {ordeal.kills} kills over {ordeal.runs} runs in {time.perf_counter() - began:.0f} s: {verdict}"
         )
