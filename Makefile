@@ -24,7 +24,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  { echo "dbxdec needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[build,cli,polars]"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[build,cli,polars,spark]"
 	@touch $@
 
 lint: setup
@@ -39,7 +39,7 @@ format: setup
 	$(BIN)/ruff format
 
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
 demo: setup

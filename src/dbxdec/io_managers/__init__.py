@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
     from dbxdec.io_managers.delta_merge import DeltaMerge
     from dbxdec.io_managers.polars_delta import PolarsDeltaIoManager
+    from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
+    from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
+    from dbxdec.io_managers.spark_table import SparkTableIoManager
 
 _HOME_OF = {
     "DeltaMerge": "delta_merge",
@@ -18,10 +21,23 @@ _HOME_OF = {
     "IoManager": "base",
     "OutputContext": "base",
     "PolarsDeltaIoManager": "polars_delta",
+    "SparkDeltaIoManager": "spark_delta",
+    "SparkParquetIoManager": "spark_parquet",
+    "SparkTableIoManager": "spark_table",
     "WriteResult": "base",
 }
 
-__all__ = ["DeltaMerge", "InputContext", "IoManager", "OutputContext", "PolarsDeltaIoManager", "WriteResult"]
+__all__ = [
+    "DeltaMerge",
+    "InputContext",
+    "IoManager",
+    "OutputContext",
+    "PolarsDeltaIoManager",
+    "SparkDeltaIoManager",
+    "SparkParquetIoManager",
+    "SparkTableIoManager",
+    "WriteResult",
+]
 
 
 def __getattr__(name: str) -> Any:

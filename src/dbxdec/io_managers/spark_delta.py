@@ -1,0 +1,287 @@
+"""Delta tables through Spark: DataFrames in, DataFrames out, classic and Connect alike."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
+from dbxdec.io_managers import delta_once, spark_merge, spark_messages, spark_store, spark_write, spark_written
+from dbxdec.io_managers.base import (
+    InputContext,
+    IoManager,
+    OutputContext,
+    WriteResult,
+    current_receipt,
+    described,
+    log,
+    of_run,
+)
+from dbxdec.io_managers.delta_merge import DeltaMerge
+from dbxdec.io_managers.spark_log import SparkTable
+from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
+from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.variables import BundleVariable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dbxdec.io_managers.polars_delta_write import Mode, SchemaPolicy
+    from dbxdec.secrets import Secret
+
+FRAME = "pyspark.DataFrame"
+MERGE = "delta.DeltaMergeBuilder"
+DELTA_MERGE = "dbxdec.DeltaMerge"
+_MODES = ("error", "overwrite", "append", "ignore")
+_SCHEMAS = ("strict", "add-columns", "replace")
+_MERGES = frozenset({MERGE, DELTA_MERGE})
+# Those that any Delta writes that has them at all (Delta protocol, "Valid Feature Names in Table Features").
+_KNOWN_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"})
+# Options of Spark's writer that dbxdec sets itself, and what the author writes instead.
+_OWN_OPTIONS = {
+    "mergeSchema": '`schema="add-columns"`',
+    "overwriteSchema": '`schema="replace"`',
+    "partitionOverwriteMode": '`mode="overwrite"` with `partition_by=`',
+    "replaceWhere": '`mode="overwrite"` with `replace=` or `partition_by=`',
+    "txnAppId": "nothing: the commit carries the transaction of the task",
+    "txnVersion": "nothing: the commit carries the transaction of the task",
+    "userMetadata": "nothing: the commit carries the receipt of the task",
+    "versionAsOf": "nothing: a reader gets the version that its run wrote",
+}
+
+
+class SparkDelta(IoManager):
+    """What managers of Delta tables through Spark have in common, wherever a table lies."""
+
+    reads: ClassVar[frozenset[str] | None] = frozenset({FRAME})
+    writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
+    table_options: ClassVar[tuple[str, ...]] = (
+        "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
+    )  # fmt: skip
+    reads_written: ClassVar[bool] = True
+    _named: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        partition_by: str | Sequence[str] | None = None,
+        replace: Mapping[str, Any] | None = None,
+        schema: SchemaPolicy = "strict",
+        shared: bool = False,
+        read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+        write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)
+        self.mode = mode
+        self.partition_by = partition_by
+        self.replace = replace
+        self.schema = schema
+        self.shared = shared
+        self.read_options = read_options
+        self.write_options = write_options
+        self.check_options()
+
+    def __repr__(self) -> str:
+        table = f", table={self._table!r}" if self._table is not None else ""
+        return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
+
+    def check_options(self) -> None:
+        partitions = (self.partition_by,) if isinstance(self.partition_by, str) else tuple(self.partition_by or ())
+        self.partition_by = partitions or None
+        problems = [
+            Problem(f"`{name}` of {type(self).__name__} is {value!r}", hint=_hint(value, allowed))
+            for name, value, allowed in (("mode", self.mode, _MODES), ("schema", self.schema, _SCHEMAS))
+            if value not in allowed
+        ]
+        if not str(self.base_path):
+            problems.append(Problem("`base_path` is empty", hint="say where the tables are"))
+        if "" in partitions or len({name.lower() for name in partitions}) < len(partitions):
+            problems.append(Problem(f"`partition_by` is {list(partitions)}", hint="name each column once"))
+        if self.replace is not None and (
+            not isinstance(self.replace, dict) or not self.replace or not all(type(n) is str for n in self.replace)
+        ):
+            problems.append(Problem(f"`replace` is {self.replace!r:.60}", hint='name columns: replace={"day": day}'))
+        else:
+            problems += _undescribed(self.replace or {})
+        if self.replace is not None and self.mode != "overwrite":
+            problems.append(Problem(f'`replace` is given with mode="{self.mode}"', hint='use it with mode="overwrite"'))
+        if self.schema == "replace" and (self.mode != "overwrite" or partitions or self.replace):
+            problems.append(
+                Problem(
+                    'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
+                    hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it '
+                    "grow",
+                )
+            )
+        given = {name.lower() for name in [*(self.read_options or {}), *(self.write_options or {})]}
+        problems += [
+            Problem(f"the options have `{name}`, which dbxdec sets", hint=f"use {instead}")
+            for name, instead in _OWN_OPTIONS.items()
+            if name.lower() in given
+        ]
+        if problems:
+            raise DbxdecError(problems)
+
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"mode": self.mode, "schema": self.schema}
+        if self._partitions:
+            settings["partition_by"] = list(self._partitions)
+        if self.replace is not None:
+            settings["replace"] = {name: described(value) for name, value in self.replace.items()}
+        return settings
+
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        """Appends, overwritten partitions and merges leave alone what others have written."""
+        merges = bool(_MERGES & set(returns or ()))
+        parts = self.mode == "overwrite" and bool(self._partitions) and self.replace is None
+        return merges or self.mode == "append" or parts
+
+    # Reading
+
+    def read(self, context: InputContext | None = None) -> Any:
+        """The table as a DataFrame of Spark's.
+
+        With a producer it is exactly the version that this write made; without, the newest. Called by hand it reads
+        the table that this manager is bound to.
+        """
+        context = context or InputContext(self.uri())
+        table = self._at(context.uri)
+        try:
+            commit = None if context.producer is None else table.find(context.producer, since=context.started)
+            if context.producer is None or (commit is None and self.mode == "ignore" and not context.written):
+                if context.producer is not None:
+                    log.info('read %s: mode="ignore" kept the table of an earlier run', context.parameter)
+                return table.frame()
+        except Exception as error:
+            if not is_missing(error):
+                fail(error, context.uri, "read")
+            newest = context.producer is None
+            raise (spark_messages.no_table if newest else delta_once.not_written)(context) from error
+        if context.producer is None or commit is None or not commit.wrote:
+            raise delta_once.not_written(context)
+        if context.written:
+            commits = table.commits_of(context.producer, since=context.started)
+            return spark_written.added(table, commits, context.parameter)
+        return spark_written.pinned(table, commit)
+
+    def combine(self, values: list[Any], context: InputContext) -> Any:
+        """All frames, one below the other; a column that some lack is null there."""
+        return functools.reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), values)
+
+    # Writing
+
+    def preflight(self, context: OutputContext) -> None:
+        table = self._at(context.uri)
+        detail = table.detail()
+        if detail is None:
+            return
+        if not detail.features <= _KNOWN_FEATURES:
+            spark_write.check_writable(table)
+        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        if context.returns is None or set(context.returns) & _MERGES:
+            return
+        if self.mode in ("error", "append"):
+            done = spark_store.already_done(table, context.receipt)
+            if done is None and self.mode == "error":
+                raise delta_once.exists(context)
+        if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
+            raise RunError(
+                f"the table {context.uri} only takes appends (`delta.appendOnly`), and its task overwrites",
+                hint='use mode="append", or unset the property',
+            )
+        if self.mode in ("append", "overwrite"):
+            spark_store.check_partitions(detail, self._partitions, context.uri)
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        """Store a DataFrame by the mode, execute a DeltaMergeBuilder, note that there was nothing to write."""
+        if value is None:
+            return self._write_nothing(context)
+        if is_merge(value):
+            table = self._at(context.uri, getattr(value, "_spark", None))
+            return spark_merge.execute_builder(table, context, value)
+        if isinstance(value, DeltaMerge):
+            if not is_frame(value.source):
+                raise RunError(
+                    f"the source of the DeltaMerge of the task `{context.receipt.id.task}` is a {_kind(value.source)}",
+                    hint="give it a pyspark.sql.DataFrame",
+                )
+            return spark_merge.execute(self._write_to(context, value.source), value)
+        if not is_frame(value):
+            raise RunError(
+                f"the task `{context.receipt.id.task}` returned a {_kind(value)}, which {type(self).__name__} can't "
+                "store",
+                hint="return a pyspark.sql.DataFrame, a DeltaMerge or a DeltaMergeBuilder",
+            )
+        return self._write_to(context, value).store(value)
+
+    def commit_properties(self) -> dict[str, str]:
+        """Writer options for a write that the task does itself, so that a retry never repeats it.
+
+        Use them once in a task: `frame.write.format("delta").options(**io.commit_properties())`. Outside a run they are
+        empty. A merge needs none: return it unexecuted.
+        """
+        receipt = current_receipt()
+        return {} if receipt is None else spark_write.write_options(receipt, once=True)
+
+    def _write_nothing(self, context: OutputContext) -> WriteResult:
+        table = self._at(context.uri)
+        if table.detail() is not None:
+            # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+            if (done := spark_store.already_done(table, context.receipt)) is not None:
+                return done
+            spark_write.add_receipt(table, context.receipt, wrote=False)
+        return WriteResult(note="nothing to write")
+
+    def _write_to(self, context: OutputContext, frame: Any) -> spark_store.FrameWrite:
+        part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
+        return spark_store.FrameWrite(
+            table=self._at(context.uri, frame.sparkSession),
+            context=context,
+            mode=self.mode,
+            partitions=self._partitions,
+            replace=self.resolve(part) if part is not None else None,
+            schema=self.schema,
+            options=self.resolve(dict(self.write_options or {})),
+        )
+
+    def _at(self, uri: str, spark: Any = None) -> SparkTable:
+        return SparkTable(spark or session(), uri, self._named, self.resolve(dict(self.read_options or {})))
+
+    @property
+    def _partitions(self) -> tuple[str, ...]:
+        return tuple(self.partition_by or ())
+
+
+class SparkDeltaIoManager(SparkDelta):
+    """Stores Spark DataFrames as Delta tables below `base_path`; the default table of a task is named by its key.
+
+    `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
+    or with `partition_by` the partitions that are in the data, or with `replace={"column": value}` that part, also
+    where the data is empty; "append" adds the rows exactly once, "ignore" keeps what is there. `schema` says what
+    becomes of columns that differ: "strict" refuses, "add-columns" lets the table grow, "replace" gives it the new
+    schema. `read_options` and `write_options` go to Spark's reader and writer and never into the manifest. A returned
+    `DeltaMerge` or `DeltaMergeBuilder` is executed, whatever the mode, exactly once.
+
+    The active session is used, or one is made; frames of Spark Connect are taken too. `base_path` may hold bundle
+    variables, `{job}` and `{task}`. Raises DbxdecError, with every mistake, for options that are wrong.
+    """
+
+
+def _hint(value: object, allowed: Sequence[str]) -> str:
+    return did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _undescribed(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What no run could be given."""
+    for name, value in values.items():
+        try:
+            described(value)
+        except UnsupportedLiteralError as error:
+            yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)

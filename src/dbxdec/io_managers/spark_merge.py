@@ -1,0 +1,202 @@
+"""Merges into Delta tables through Spark: those that a task has built itself, and those that it describes."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError, RunError, listed
+from dbxdec.io_managers import spark_messages, spark_schema, spark_write
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta_merge import SOURCE, TARGET
+from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
+from dbxdec.io_managers.spark_log import quoted
+from dbxdec.io_managers.spark_session import fail, is_conflict, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dbxdec.io_managers.base import OutputContext
+    from dbxdec.io_managers.delta_merge import Clause, DeltaMerge
+    from dbxdec.io_managers.spark_log import SparkTable
+    from dbxdec.io_managers.spark_store import FrameWrite
+
+_KINDS = ("matched", "not matched", "not matched by source")
+
+
+def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> WriteResult:
+    """Execute a DeltaMergeBuilder exactly once, whatever table it merges into.
+
+    Raises RunError where another writer was in its way.
+    """
+    into = _target_of(builder, table)
+
+    def run() -> list[Any] | None:
+        outcome = builder.execute()
+        return outcome.collect() if outcome is not None else None  # older versions return nothing
+
+    try:
+        return _once(into, context, run)
+    except Exception as error:
+        if isinstance(error, DbxdecError) or not is_conflict(error):
+            fail(error, into.uri, "write")
+        if (found := into.find(context.receipt.id)) is None:
+            raise spark_messages.conflict(context, error) from error
+        return spark_messages.already(found, context.receipt, into.uri)  # another attempt was quicker
+
+
+def _target_of(builder: Any, own: SparkTable) -> SparkTable:
+    """The table that a builder merges into: `own` where that is it, or where Spark gives no way to ask (Connect)."""
+    try:
+        row = builder._jbuilder.targetTable().detail().first()
+        name, location = row.getAs("name"), row.getAs("location")
+    except Exception:  # noqa: BLE001 - a builder of another Delta, or of Connect
+        return own
+    detail = own.detail()
+    if detail is not None and detail.location == location:
+        return own
+    return replace(own, uri=name, named=True) if name else replace(own, uri=location, named=False)
+
+
+def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
+    """Merge as `merge` says, exactly once; a conflict with another writer merges again into what is there then.
+
+    Raises RunError, with nothing merged, where the source does not fit.
+    """
+    source, table = merge.source, target.table
+    spark_schema.check_storable(source.schema, (), task=target.task)
+    columns = {name.lower() for name in source.columns}
+    if missing := [name for name in merge.keys if name.lower() not in columns]:
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.task}` has no column {listed(missing)}, by which it "
+            "merges",
+            hint=f"its columns are {listed(source.columns) or 'none'}",
+        )
+    with spark_write.kept(source):
+        _refuse_equal_keys(target, source, merge.keys)
+        for attempt in range(ATTEMPTS):
+            if table.detail() is None:
+                target.create_empty(source)
+            _fit(target, merge)
+            try:
+                with _view(table.spark, source) as view:
+                    statement = _statement(table, merge, view)
+                    return _once(table, target.context, lambda: list(table.spark.sql(statement).collect()))  # noqa: B023
+            except Exception as error:
+                if isinstance(error, DbxdecError) or not is_conflict(error):
+                    fail(error, table.uri, "write")
+                if attempt == ATTEMPTS - 1:
+                    raise spark_messages.conflict(target.context, error) from error
+            pause(attempt)
+    raise AssertionError("unreachable")
+
+
+def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
+    """What `run` merges, unless an earlier attempt has: the session carries the write's transaction meanwhile."""
+    receipt = context.receipt
+    mark = uuid.uuid4().hex
+    began = time.time_ns() // 1_000_000
+    with settings(table.spark, spark_write.transaction_settings(receipt, write=mark)) as taken:
+        # Without the transaction Spark would merge again what an earlier attempt has merged.
+        if not taken and (found := table.find(receipt.id)) is not None and found.wrote:
+            return spark_messages.already(found, receipt, table.uri)
+        outcome = run()
+    if not taken:
+        spark_write.add_receipt(table, receipt)
+        count = outcome[0]["num_affected_rows"] if outcome else None
+        return WriteResult(None, count, "merged; at least once: this compute takes no transaction settings")
+    found = table.find(receipt.id, since=began)
+    if found is not None and found.facts.get("write") == mark:
+        counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
+        where = "" if table.uri == context.uri else f" into {table.uri}"
+        note = f"merged{where}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+        return WriteResult(found.version, sum(count for count, _ in counts), note)
+    if outcome:
+        return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
+    found = found or table.find(receipt.id)
+    if found is not None:
+        return spark_messages.already(found, receipt, table.uri)
+    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+
+_COUNTED = ("inserted", "updated", "deleted")
+
+
+def _fit(target: FrameWrite, merge: DeltaMerge) -> None:
+    """Compare the columns that clauses copy with the table's, and add to it those that it lacks, where it may grow."""
+    table, source = target.table, merge.source
+    schema = table.frame().schema
+    there = {field.name.lower() for field in schema}
+    copied = [field for field in source.schema if _is_copied(merge, field.name)]
+    # The table may have columns that the source lacks: they keep their values, or are null.
+    given = {field.name.lower() for field in copied}
+    whole = [*copied, *(field for field in schema if field.name.lower() not in given)]
+    spark_schema.check(whole, schema, policy=target.schema, uri=table.uri)
+    if new := [field.name for field in copied if field.name.lower() not in there]:
+        spark_write.append(table, source.select(*map(quoted, new)).limit(0), {"mergeSchema": "true"})
+
+
+def _is_copied(merge: DeltaMerge, column: str) -> bool:
+    """Whether a clause gives the table this column of the source by its name."""
+    return any(
+        clause.action != "delete" and clause.values is None and column not in clause.except_cols
+        for clause in merge.steps
+    )
+
+
+def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -> None:
+    """Spark would insert a row for each of two equal keys."""
+    if not keys:
+        return
+    names = [quoted(name) for name in keys]
+    some = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    twice = source.where(some).groupBy(*names).count().where("count > 1").limit(1).collect()
+    if twice:
+        values = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice[0], strict=False))
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.task}` has {twice[0]['count']} rows with {values}: "
+            "which of them counts?",
+            hint="leave one row for each key, or merge by more columns",
+        )
+
+
+@contextmanager
+def _view(spark: Any, frame: Any) -> Iterator[str]:
+    """A name under which SQL finds `frame`."""
+    name = f"dbxdec_{uuid.uuid4().hex}"
+    frame.createOrReplaceTempView(name)
+    try:
+        yield name
+    finally:
+        spark.catalog.dropTempView(name)
+
+
+def _statement(table: SparkTable, merge: DeltaMerge, view: str) -> str:
+    """The merge as SQL, which classic sessions and Connect both take."""
+    lines = [f"MERGE INTO {table.sql} AS {TARGET}", f"USING {view} AS {SOURCE}", f"ON {merge.condition('`')}"]
+    for kind in _KINDS:
+        for clause in (step for step in merge.steps if step.kind == kind):
+            lines.append(_clause(clause, merge.source.columns))
+            if clause.predicate is None:
+                break  # it takes all rows that are left, and Spark refuses clauses behind it
+    return "\n".join(lines)
+
+
+def _clause(clause: Clause, columns: list[str]) -> str:
+    condition = f" AND ({clause.predicate})" if clause.predicate is not None else ""
+    but = {name.lower() for name in clause.except_cols}
+    values = clause.values
+    if values is None:
+        values = {name: f"{SOURCE}.{quoted(name)}" for name in columns if name.lower() not in but}
+    match clause.action:
+        case "delete":
+            action = "DELETE"
+        case "update":
+            action = "UPDATE SET " + ", ".join(f"{TARGET}.{quoted(name)} = {value}" for name, value in values.items())
+        case _:
+            names = ", ".join(map(quoted, values))
+            action = f"INSERT ({names}) VALUES ({', '.join(values.values())})"  # noqa: S608 - SQL of the author's
+    return f"WHEN {clause.kind.upper()}{condition} THEN {action}"

@@ -1,0 +1,122 @@
+"""Which rows of a Delta table a write replaces, as a predicate of Spark's SQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers.spark_log import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
+    """The distinct values of `columns` in `frame`, each as a literal of Spark's SQL; None for null.
+
+    Spark writes the literals: a Python value would lose the zone of a timestamp, or a NaN's equality.
+    """
+    kinds = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
+    picked = frame.selectExpr(
+        *(f"{_as_text(quoted(name), kinds[name.lower()])} AS c{i}" for i, name in enumerate(columns))
+    )
+    rows = picked.distinct().collect()
+    return [
+        tuple(None if text is None else _from_text(text, kinds[name.lower()]) for text, name in zip(row, columns))  # noqa: B905
+        for row in rows
+    ]
+
+
+def _as_text(column: str, kind: str) -> str:
+    if kind == "timestamp":
+        return f"CAST(unix_micros({column}) AS STRING)"
+    if kind == "string" or kind.startswith(("char", "varchar")):
+        # Delta protocol, "Partition Value Serialization": an empty string is null.
+        return f"nullif(CAST({column} AS STRING), '')"
+    return f"CAST({column} AS STRING)"
+
+
+def _from_text(text: str, kind: str) -> str:
+    if kind == "timestamp":
+        return f"timestamp_micros({text})"
+    if kind == "string" or kind.startswith(("char", "varchar")):
+        return _text(text)
+    return f"CAST('{text}' AS {kind})"
+
+
+def _text(text: str) -> str:
+    # What a backslash or a doubled quote means in a literal depends on Spark's version and the session's settings.
+    if "\\" in text or "'" in text or not text.isprintable():
+        return f"CAST(X'{text.encode().hex()}' AS STRING)"
+    return f"'{text}'"
+
+
+def literal(value: Any, kind: str) -> str | None:
+    """A Python `value` as a literal of the type `kind` (Spark's simple string); None for null."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return f"CAST('{str(value).lower()}' AS {kind})"
+        case dt.datetime() if value.tzinfo is not None:
+            micros = (value - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+            return f"timestamp_micros({micros})"
+        case dt.datetime() | dt.date():
+            return f"CAST('{value}' AS {kind})"
+        case int() | float() | Decimal():
+            return f"CAST('{value}' AS {kind})"
+        case _:
+            text = str(value)
+            return _text(text) if text else None
+
+
+def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
+    """SQL that holds exactly for the rows whose columns have `values`; `kinds` are the columns' types."""
+    return predicate(list(values), [tuple(literal(value, kinds[name]) for name, value in values.items())], kinds)
+
+
+def predicate(columns: Sequence[str], tuples: Iterable[tuple[str | None, ...]], kinds: Mapping[str, str]) -> str:
+    """SQL that holds exactly for rows whose `columns` are one of `tuples` of literals; `tuples` must not be empty.
+
+    One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last
+    column's values are listed for each combination of the others. Raises RunError for a name with a backtick: Delta 4.4
+    takes such a partition column for null in every filter, so rows would be doubled.
+    """
+    if odd := [name for name in columns if "`" in name]:
+        raise RunError(
+            f"rows can't be replaced by the column {listed(odd)}: Delta misreads names with a backtick in filters",
+            hint="rename it in the task",
+        )
+    groups: dict[tuple[str | None, ...], list[str | None]] = defaultdict(list)
+    for *head, last in sorted(set(tuples), key=repr):
+        groups[tuple(head)].append(last)
+    alternatives = []
+    for values, lasts in groups.items():
+        wanted = [*([value] for value in values), lasts]
+        terms = [_one_of(name, some, kinds[name]) for name, some in zip(columns, wanted, strict=True)]
+        alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
+    return _any_of(alternatives)
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    """`terms` joined with OR as a tree of pairs: Spark recurses into a flat chain."""
+    if len(terms) <= 2:
+        return " OR ".join(terms)
+    middle = len(terms) // 2
+    return f"({_any_of(terms[:middle])}) OR ({_any_of(terms[middle:])})"
+
+
+def _one_of(column: str, values: Sequence[str | None], kind: str) -> str:
+    name = quoted(column)
+    present = [value for value in values if value is not None]
+    terms = []
+    if present:
+        terms.append(f"{name} = {present[0]}" if len(present) == 1 else f"{name} IN ({', '.join(present)})")
+    if len(present) < len(values):
+        terms.append(f"{name} IS NULL")
+        if kind == "string" or kind.startswith(("char", "varchar")):
+            terms.append(f"{name} = ''")
+    return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"

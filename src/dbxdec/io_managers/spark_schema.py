@@ -1,0 +1,75 @@
+"""The columns of a Spark frame beside those of the Delta table it is written to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers.polars_schema import _names_alike as names_alike
+from dbxdec.io_managers.polars_schema import check as check_columns
+from dbxdec.io_managers.spark_messages import partition_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_HOMELESS = ("NullType", "CalendarIntervalType", "DayTimeIntervalType", "YearMonthIntervalType", "TimeType")
+_NO_PARTITION = ("ArrayType", "BinaryType", "MapType", "StructType", "VariantType")
+
+
+def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None:
+    """Raise RunError, with everything that is wrong, where no Delta table can hold a frame of `schema`."""
+    problems = names_alike(schema.names)
+    homeless = {field.name: field.dataType.simpleString() for field in schema if not _has_form(field.dataType)}
+    if homeless:
+        columns = "".join(f"\n    {name}: {kind}" for name, kind in homeless.items())
+        problems.append(
+            Problem(
+                f"a Delta table can't hold these columns:{columns}",
+                hint="cast them in the task: a void column to the type it is meant to have, times and intervals to "
+                "bigint",
+            )
+        )
+    if problems:
+        raise RunError(problems)
+    check_partitions(schema, partitions, task=task)
+
+
+def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> None:
+    """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
+    kinds = {field.name.lower(): field.dataType for field in schema}
+    unfit = {
+        name: kinds[name.lower()].simpleString()
+        for name in partitions
+        if name.lower() in kinds and type(kinds[name.lower()]).__name__ in _NO_PARTITION
+    }
+    lower = {name.lower(): name for name in schema.names}
+    missing = [name for name in partitions if name.lower() not in lower]
+    others = set(lower) - {name.lower() for name in partitions}
+    problems = partition_problems(schema.names, missing, unfit, alone=not others, task=task)
+    if problems:
+        raise RunError(problems)
+
+
+def check(frame: Any, table: Any, *, policy: str, uri: str) -> None:
+    """Raise RunError with every difference between the schemas that `policy` does not allow.
+
+    Spark takes names that differ only in case for one, and so does this.
+    """
+    there = {field.name: field.dataType.simpleString() for field in table}
+    known = {name.lower(): name for name in there}
+    here = {known.get(field.name.lower(), field.name): field.dataType.simpleString() for field in frame}
+    check_columns(here, there, policy=policy, uri=uri)  # it compares and shows, no more
+
+
+def _has_form(kind: Any) -> bool:
+    return all(type(node).__name__ not in _HOMELESS for node in _nodes(kind))
+
+
+def _nodes(kind: Any) -> Iterator[Any]:
+    """The type and those inside it."""
+    yield kind
+    for name in ("elementType", "keyType", "valueType"):
+        if (inner := getattr(kind, name, None)) is not None:
+            yield from _nodes(inner)
+    for field in getattr(kind, "fields", ()):
+        yield from _nodes(field.dataType)

@@ -1,0 +1,177 @@
+"""Storing a Spark frame in a Delta table by what its manager says, once."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers import delta_once, spark_messages, spark_partitions, spark_schema, spark_write
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
+from dbxdec.io_managers.spark_log import SparkTable
+from dbxdec.io_managers.spark_session import condition, fail, is_conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.spark_log import Detail
+
+_SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
+    "strict": {},
+    "add-columns": {"mergeSchema": "true"},
+    "replace": {"overwriteSchema": "true"},
+}
+_KEPT = WriteResult(note='kept what is there (mode="ignore")')
+
+
+@dataclass(frozen=True)
+class FrameWrite:
+    """How one frame is stored: the options of its manager, resolved, and where to."""
+
+    table: SparkTable
+    context: OutputContext
+    mode: str
+    partitions: tuple[str, ...]
+    replace: Mapping[str, Any] | None
+    schema: str
+    options: Mapping[str, str]
+
+    @property
+    def task(self) -> str:
+        return self.context.receipt.id.task
+
+    def store(self, frame: Any) -> WriteResult:
+        """Store `frame`. Raises RunError where the table, the frame or another writer stands against it."""
+        spark_schema.check_storable(frame.schema, self.partitions, task=self.task)
+        for attempt in range(ATTEMPTS):
+            detail = self.table.detail()
+            try:
+                return self._once(frame, detail)
+            except Exception as error:
+                if isinstance(error, DbxdecError):
+                    raise
+                if not is_conflict(error):
+                    self._fail(error)
+                # Rows that are merely added may be written again whatever another writer did in between; so may those
+                # of a table that somebody else has made first, by what the mode says of existing tables.
+                if (detail is not None and self.mode != "append") or attempt == ATTEMPTS - 1:
+                    raise spark_messages.conflict(self.context, error) from error
+            pause(attempt)
+        raise AssertionError("unreachable")
+
+    def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
+        """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
+        receipt, table = self.context.receipt, self.table
+        if detail is None and self.replace is not None:
+            # Only a table that is there refuses rows outside of the part that is replaced.
+            self.create_empty(frame)
+            detail = table.detail()
+        if detail is not None:
+            if self.mode == "ignore":
+                return _KEPT
+            if self.mode in ("error", "append"):
+                if (done := already_done(table, receipt)) is not None:
+                    return done
+                if self.mode == "error":
+                    raise delta_once.exists(self.context)
+            check_partitions(detail, self.partitions, self.context.uri)
+            spark_schema.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
+            # The table's own partitions: `partition_by` may be left out for a table that is there.
+            spark_schema.check_partitions(frame.schema, detail.partitions, task=self.task)
+        # Tells this very write from another of the same attempt.
+        mark = uuid.uuid4().hex
+        proof = spark_write.write_options(receipt, once=self.mode != "overwrite", write=mark)
+        began = time.time_ns() // 1_000_000
+        if detail is None:
+            self._create(frame, {**self.options, **proof})
+        else:
+            self._change(frame, detail, {**self.options, **proof, **_SCHEMA_OPTIONS[self.schema]})
+        found = table.find(receipt.id, since=began)
+        if found is not None and found.facts.get("write") == mark:
+            return WriteResult(found.version, found.metrics.get("numOutputRows"))
+        if self.mode == "overwrite":  # nothing to add and nothing to remove: Delta makes no commit of that
+            spark_write.add_receipt(table, receipt, write=mark)
+            found = table.find(receipt.id, since=began)
+            return WriteResult(found.version if found else None, 0)
+        # Spark has dropped the rows, since this write was committed before.
+        found = found or table.find(receipt.id)
+        if found is not None:
+            return spark_messages.already(found, receipt, table.uri)
+        if self.mode == "ignore":
+            return _KEPT
+        return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+    def create_empty(self, frame: Any) -> None:
+        """Make the table with the columns of `frame`, unless somebody else does."""
+        try:
+            spark_write.create(self.table, frame.limit(0), "ignore", self.partitions, self.options)
+        except Exception as error:
+            if not is_conflict(error) or self.table.detail() is None:
+                raise
+
+    def _create(self, frame: Any, options: Mapping[str, str]) -> None:
+        if self.mode == "overwrite" and self.partitions:
+            # Whoever makes the table meanwhile keeps the partitions that are not in the data.
+            options = {**options, "partitionOverwriteMode": "dynamic"}
+        try:
+            spark_write.create(self.table, frame, self.mode, self.partitions, options)
+        except Exception as error:
+            orphan = spark_write.orphaned(self.table, error)
+            found = orphan.find(self.context.receipt.id) if orphan is not None else None
+            if found is None:
+                raise
+            # An earlier attempt was killed between the commit and the entry in the catalog. With its transaction
+            # identifier an overwrite makes the entry, and writes no rows.
+            spark_messages.already(found, self.context.receipt, self.table.uri)
+            proof = spark_write.write_options(self.context.receipt, once=True)
+            spark_write.create(self.table, frame, "overwrite", self.partitions, {**options, **proof})
+
+    def _change(self, frame: Any, detail: Detail, options: Mapping[str, str]) -> None:
+        if self.mode != "overwrite":
+            spark_write.append(self.table, frame, options)
+        elif self.replace is not None:
+            kinds = {field.name: field.dataType.simpleString() for field in self.table.frame().schema}
+            if unknown := [name for name in self.replace if name not in kinds]:
+                raise RunError(
+                    f"`replace` of the task `{self.task}` names {unknown}, and {self.table.uri} has no such column",
+                    hint=f"its columns are {', '.join(kinds)}",
+                )
+            where = spark_partitions.slice_predicate(self.replace, kinds)
+            spark_write.overwrite_where(self.table, frame, where, options)
+        elif self.partitions:
+            spark_write.overwrite_partitions(self.table, frame, self.partitions, options)
+        else:
+            spark_write.overwrite(self.table, frame, detail.partitions, options)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        if condition(error).startswith("DELTA_REPLACE_WHERE_MISMATCH"):
+            part = dict(self.replace) if self.replace is not None else f"the partitions of {list(self.partitions)}"
+            raise RunError(
+                f"the task `{self.task}` returned rows outside of the part of {self.table.uri} that it replaces, "
+                f"{part}",
+                hint="filter the result, or replace another part; a query that gives other rows each time it runs "
+                "must be stored first",
+            ) from error
+        fail(error, self.table.uri, "write")
+
+
+def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
+    """What an earlier attempt of this same write has committed, None where there is none.
+
+    A first attempt has none before it, and Spark looks at the transaction identifier itself in any case. Raises
+    RunError where it was another build, or other parameters.
+    """
+    if receipt.attempt <= 1:
+        return None
+    found = table.find(receipt.id)
+    return spark_messages.already(found, receipt, table.uri) if found is not None and found.wrote else None
+
+
+def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:
+    """Raise RunError where the table has other partitions than its task says."""
+    if said and detail.partitions != said:
+        raise spark_messages.other_partitions(uri, detail.partitions, said)

@@ -1,0 +1,210 @@
+"""A local Spark with Delta, and what tests write and read with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, WriteId, WriteResult
+from dbxdec.io_managers.spark_delta import SparkDelta, SparkDeltaIoManager
+from dbxdec.io_managers.spark_table import SparkTableIoManager
+
+if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+    MISSING = "Java is not installed"
+elif importlib.util.find_spec("delta") is None:
+    MISSING = "delta-spark is not installed"
+else:
+    MISSING = ""
+
+# One worker process of pytest-xdist takes all tests of Spark: each process would start a JVM of its own.
+needs_spark = [
+    pytest.mark.spark,
+    pytest.mark.xdist_group("spark"),
+    pytest.mark.skipif(bool(MISSING), reason=f"spark: {MISSING}"),
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
+]
+
+SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    # Tests run each query once: what makes the second one quick costs more than it gives.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
+
+
+def start(warehouse: Path, jars: str = "") -> Any:
+    """A session of this process, with Delta: its jars are `jars`, or come through Ivy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySpark's own imports warn about newer libraries
+        from delta import configure_spark_with_delta_pip
+        from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    builder = builder.config("spark.jars", jars) if jars else configure_spark_with_delta_pip(builder)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("OFF")
+    return spark
+
+
+def start_connect(warehouse: Path) -> Any:
+    """The same through Spark Connect, with a server that PySpark starts on this machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from delta import configure_spark_with_delta_pip
+        from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.remote("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    return configure_spark_with_delta_pip(builder).getOrCreate()
+
+
+def receipt(run: str = "77", *, attempt: int = 1, item: str = "", **changes: Any) -> Receipt:
+    """The receipt of one attempt of a task of a run."""
+    return replace(RECEIPT, id=replace(RECEIPT.id, run=run, item=item), attempt=attempt, **changes)
+
+
+def output(
+    uri: str, given: Receipt = RECEIPT, returns: tuple[str, ...] | None = ("pyspark.DataFrame",)
+) -> OutputContext:
+    """What a write to `uri` is told."""
+    return OutputContext(uri, given, returns)
+
+
+def wanted(uri: str, producer: Receipt | None = None, **changes: Any) -> InputContext:
+    """What a read of `uri` is asked for."""
+    return InputContext(uri, "frame", None, producer.id if producer else None, **changes)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table that is not there yet, at a path or in the catalog, and what tests do with it."""
+
+    spark: Any
+    uri: str
+    kind: type[SparkDelta]
+
+    def manager(self, mode: Any = "overwrite", **options: Any) -> SparkDelta:
+        return self.kind("unused", mode=mode, **options)
+
+    def bound(self) -> SparkDelta:
+        """A manager bound to the table."""
+        head, _, name = self.uri.rpartition("." if self.kind is SparkTableIoManager else "/")
+        return self.kind(head).table(name)
+
+    def write(self, mode: Any, run: str, value: Any, attempt: int = 1, **options: Any) -> WriteResult:
+        return self.manager(mode, **options).write(output(self.uri, receipt(run, attempt=attempt)), value)
+
+    def read(self, run: str, mode: Any = "overwrite") -> list[int]:
+        """The first column of what a run's readers get, sorted."""
+        return sorted(row[0] for row in self.manager(mode).read(wanted(self.uri, receipt(run))).collect())
+
+    @property
+    def stored(self) -> list[int]:
+        """The first column of the newest version, sorted."""
+        return sorted(row[0] for row in self.manager().read(wanted(self.uri)).collect())
+
+    def forget(self) -> None:
+        """Leave the files of a managed table, and no entry of it in the catalog."""
+        (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.uri}").collect()
+        location = Path(row["location"].removeprefix("file:"))
+        location.rename(location.with_suffix(".aside"))
+        self.spark.sql(f"DROP TABLE {self.uri}")
+        location.with_suffix(".aside").rename(location)
+
+    def sql(self, columns: str) -> Any:
+        """A frame of one row."""
+        return self.spark.sql(f"SELECT {columns}")
+
+    def frame(self, *values: int) -> Any:
+        return self.spark.createDataFrame([(value,) for value in values], "x bigint")
+
+    def pairs(self, *values: tuple[int, int]) -> Any:
+        return self.spark.createDataFrame(values, "k int, x int")
+
+    def merge(self, *values: tuple[int, int], insert: bool = True) -> Any:
+        """A merge that adds to what is there, and so shows if it ran twice."""
+        from delta.tables import DeltaTable
+
+        named = self.kind is SparkTableIoManager
+        target = DeltaTable.forName(self.spark, self.uri) if named else DeltaTable.forPath(self.spark, self.uri)
+        merge = target.alias("t").merge(self.pairs(*values).alias("s"), "s.k = t.k")
+        merge = merge.whenMatchedUpdate(set={"x": "t.x + s.x"})
+        return merge.whenNotMatchedInsertAll() if insert else merge
+
+    def midway(self, value: str, act: Callable[[], object]) -> Any:
+        """A frame of one row with `value`, whose query first lets `act` happen, once."""
+        from pyspark.sql import functions
+
+        # The query runs in another process, and this one must act: they meet in files.
+        meeting = Path(tempfile.mkdtemp(prefix="dbxdec-spark-"))
+
+        def wait(given: int) -> int:
+            (meeting / "reached").touch()
+            while not (meeting / "done").exists():
+                time.sleep(0.01)
+            return given
+
+        def other() -> None:
+            while not (meeting / "reached").exists():
+                time.sleep(0.01)
+            try:
+                act()
+            finally:
+                (meeting / "done").touch()
+
+        threading.Thread(target=other, daemon=True).start()
+        return self.frame(int(value)).select(functions.udf(wait, "bigint", useArrow=False)("x").alias("x"))
+
+
+def rows(frame: Any) -> list[tuple[Any, ...]]:
+    """A frame's rows as tuples, in an order that does not depend on Spark."""
+    return sorted(map(tuple, frame.collect()), key=repr)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return start(tmp_path_factory.mktemp("warehouse"))
+
+
+@pytest.fixture
+def path(spark: Any, tmp_path: Path) -> Place:
+    return Place(spark, str(tmp_path / "lake" / "table"), SparkDeltaIoManager)
+
+
+@pytest.fixture
+def table(spark: Any) -> Iterator[Place]:
+    name = f"spark_catalog.default.t_{uuid.uuid4().hex}"
+    yield Place(spark, name, SparkTableIoManager)
+    spark.sql(f"DROP TABLE IF EXISTS {name}")
+
+
+@pytest.fixture(params=["path", "table"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each kind of table in turn."""
+    found: Place = request.getfixturevalue(request.param)
+    return found

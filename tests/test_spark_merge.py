@@ -1,0 +1,107 @@
+"""`DeltaMerge` through Spark: every clause as delta-rs has it, on a missing table too, exactly once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import spark_tools
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta_merge import DeltaMerge
+from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+
+pytestmark = needs_spark
+spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
+
+TARGET: dict[str, list[Any]] = {"k": [1, 2, 3, 4], "x": [10, 20, 30, 40], "y": ["a", "b", "c", "d"]}
+SOURCE: dict[str, list[Any]] = {"k": [2, 3, 5, 6], "x": [-1, 300, 500, 0], "y": ["B", "C", "E", "F"]}
+MERGES: dict[str, Any] = {
+    "upsert": lambda merge: merge,
+    "conditions": lambda merge: (
+        merge.when_matched_delete(predicate="source.x < 0")
+        .when_matched_update({"x": "target.x + source.x"}, predicate="target.k = 3")
+        .when_not_matched_insert_all(predicate="source.x > 0")
+    ),
+    "except": lambda merge: merge.when_matched_update_all(except_cols=["y"]).when_not_matched_insert_all(
+        except_cols=["x"]
+    ),
+    "some columns": lambda merge: merge.when_not_matched_insert({"k": "source.k * 10", "y": "'new'"}),
+    "by source": lambda merge: (
+        merge.when_matched_update({"y": "upper(target.y)"})
+        .when_not_matched_by_source_update({"x": "target.x + 1"}, predicate="target.k = 1")
+        .when_not_matched_by_source_delete()
+    ),
+    "the first that applies": lambda merge: merge.when_matched_update({"x": "0"}).when_matched_delete(),
+}
+
+
+def as_frame(spark: Any, data: dict[str, list[Any]]) -> Any:
+    return spark.createDataFrame(list(zip(*data.values(), strict=True)), "k bigint, x bigint, y string")
+
+
+@pytest.mark.parametrize(
+    ("name", "there"), [*((name, True) for name in MERGES), ("conditions", False), ("except", False)]
+)
+def test_a_merge_is_what_polars_makes_of_it(path: Place, tmp_path: Path, name: str, there: bool) -> None:
+    """The same clauses leave the same rows through both engines, on a table that is there and on none."""
+    other, uri = tmp_path / "polars", path.uri
+    io, reference = path.manager("append"), PolarsDeltaIoManager("unused", mode="append")
+    if there:
+        io.write(output(uri, receipt("0")), as_frame(path.spark, TARGET))
+        reference.write(output(str(other), receipt("0")), pl.DataFrame(TARGET))
+    io.write(output(uri, receipt("1")), MERGES[name](DeltaMerge(as_frame(path.spark, SOURCE), on="k")))
+    reference.write(output(str(other), receipt("1")), MERGES[name](DeltaMerge(pl.DataFrame(SOURCE), on="k")))
+    expected = sorted(pl.read_delta(str(other)).select("k", "x", "y").rows(), key=repr)
+    assert rows(io.read(wanted(uri, receipt("1"))).select("k", "x", "y")) == expected
+
+
+def test_a_retry_merges_nothing_again(place: Place) -> None:
+    """A merge is done once, on a table that it has made itself; a repair with other code fails loudly."""
+    adds = DeltaMerge(place.pairs((1, 1)), on="k").when_matched_update({"x": "target.x + source.x"})
+    merge = adds.when_not_matched_insert_all()
+    assert place.write("error", "1", merge).note == "merged: 1 inserted, 0 updated, 0 deleted"
+    assert place.write("error", "2", merge).rows == 1
+    for attempt in (1, 2):
+        assert place.write("error", "2", merge, attempt=attempt).note == "already written by attempt 1"
+    with pytest.raises(RunError, match="another build"):
+        place.manager("error").write(output(place.uri, receipt("2", attempt=3, build="c")), merge)
+    assert rows(place.manager().read(wanted(place.uri))) == [(1, 2)]
+
+
+def test_a_merge_that_is_beaten_merges_into_what_is_there_then(path: Place) -> None:
+    """Another writer's commit in the midst of a merge is no error, and nothing of either is lost."""
+    path.write("append", "0", path.pairs((1, 10)))
+    late = path.midway("1", lambda: path.write("append", "8", path.pairs((7, 70)))).selectExpr("CAST(x AS INT) AS k")
+    merge = DeltaMerge(late.selectExpr("k", "5 AS x"), on="k")
+    path.write("error", "1", merge)
+    assert rows(path.manager().read(wanted(path.uri))) == [(1, 5), (7, 70)]
+
+
+def test_sources_that_do_not_fit_are_named(path: Place) -> None:
+    """Missing and equal keys, other columns, and a source of another engine are errors, and nothing is merged."""
+    path.write("append", "0", path.pairs((1, 10)))
+    for source, options, message in (
+        (path.pairs((1, 1), (1, 2)), {}, "2 rows with k=1: which of them counts"),
+        (path.frame(1), {}, "has no column `k`, by which it merges"),
+        (path.sql("1 AS k, 'x' AS x"), {}, r"(?s)columns of the table.*x +int +string"),
+        (path.sql("1 AS k, 1 AS x, 1 AS z"), {}, r"(?s)columns of the table.*z +- +int"),
+        (pl.DataFrame({"k": [1]}), {}, r"is a polars\..*DataFrame"),
+    ):
+        with pytest.raises(RunError, match=message):
+            path.write("append", "1", DeltaMerge(source, on="k"), **options)
+    path.write("append", "1", DeltaMerge(path.sql("1 AS k, 1 AS x, 7 AS z"), on="k"), schema="add-columns")
+    assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 1, 7)]
+
+
+def test_a_merge_into_another_table_leaves_its_receipt_there(path: Place) -> None:
+    """A builder over another table than the task's is executed once all the same, and the log says where."""
+    other = Place(path.spark, path.uri + "2", path.kind)
+    other.write("append", "0", other.pairs((1, 10)))
+    note = path.write("append", "1", other.merge((1, 1))).note
+    assert note == f"merged into file:{other.uri}: 0 inserted, 1 updated, 0 deleted"
+    assert path.write("append", "1", other.merge((1, 1)), attempt=2).note == "already written by attempt 1"
+    assert rows(other.manager().read(wanted(other.uri, receipt("1")))) == [(1, 11)]

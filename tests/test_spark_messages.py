@@ -1,0 +1,158 @@
+"""What Spark IoManagers say before anything is written: tables they can't use, places that are not there, options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spark_tools
+from dbxdec import bundle_variable, variables
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers.base import running
+from dbxdec.io_managers.spark_delta import SparkDelta, SparkDeltaIoManager
+from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
+from dbxdec.io_managers.spark_session import is_frame, session
+from dbxdec.io_managers.spark_table import SparkTableIoManager
+from dbxdec.secrets import secret
+from spark_tools import Place, needs_spark, output, receipt, wanted
+
+spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
+KINDS = [SparkDeltaIoManager, SparkTableIoManager, SparkParquetIoManager]
+
+
+def with_spark(test: Any) -> Any:
+    for mark in needs_spark:
+        test = mark(test)
+    return test
+
+
+@with_spark
+def test_table_features_that_spark_lacks_are_named_before_the_function_runs(path: Place) -> None:
+    """A feature for readers or for writers that this Delta does not know is named by preflight, and nothing changes."""
+    for name, features in (("r", ["readerFeatures", "writerFeatures"]), ("w", ["writerFeatures"])):
+        uri = path.uri + name
+        Place(path.spark, uri, path.kind).write("append", "1", path.frame(1))
+        protocol: dict[str, Any] = {"minReaderVersion": 3 if name == "r" else 1, "minWriterVersion": 7}
+        action = {"protocol": protocol | {key: ["someNewThing"] for key in features}}
+        log = Path(uri, "_delta_log")
+        (log / f"{1:020}.json").write_text(json.dumps(action) + "\n")
+        with pytest.raises(RunError, match=r"this Spark can't (read|write) the table .*someNewThing"):
+            path.manager("append").preflight(output(uri))
+        assert not (log / f"{2:020}.json").exists()
+
+
+@with_spark
+def test_a_table_with_known_features_is_tried_without_a_commit(path: Place) -> None:
+    """Features beyond the oldest are tried by an append of no rows, which leaves no commit."""
+    path.write("append", "1", path.frame(1), write_options={"delta.enableDeletionVectors": "true"})
+    path.manager("append").preflight(output(path.uri, receipt("2")))
+    assert len(list(Path(path.uri, "_delta_log").glob("*.json"))) == 1
+
+
+@with_spark
+def test_tables_that_can_not_be_overwritten_are_named(table: Place) -> None:
+    """Tables that only take appends, views, and tables of other formats are refused before the function runs."""
+    table.write("append", "1", table.frame(1), write_options={"delta.appendOnly": "true"})
+    with pytest.raises(RunError, match="only takes appends"):
+        table.manager("overwrite").preflight(output(table.uri))
+    view, plain = "spark_catalog.default.a_view", "spark_catalog.default.a_plain_table"
+    table.spark.sql(f"CREATE VIEW {view} AS SELECT 1 AS x")
+    table.frame(1).write.format("parquet").saveAsTable(plain)
+    try:
+        for name, message in ((view, "is a view"), (plain, "a table of the format parquet")):
+            with pytest.raises(RunError, match=message):
+                table.manager("append").preflight(output(name))
+            assert table.manager().read(wanted(name)).count() == 1
+    finally:
+        table.spark.sql(f"DROP VIEW {view}")
+        table.spark.sql(f"DROP TABLE {plain}")
+
+
+@with_spark
+def test_places_that_are_not_there_are_one_sentence(path: Place, tmp_path: Path) -> None:
+    """A missing schema or catalog, storage without a driver, and a file in the way: a RunError each, and a hint."""
+    (tmp_path / "file").write_text("x")
+    for kind, uri, message in (
+        (SparkTableIoManager, "spark_catalog.nowhere.t", "no catalog or schema for spark_catalog.nowhere.t"),
+        (SparkTableIoManager, "nowhere.a.t", "no catalog or schema for nowhere.a.t"),
+        (SparkDeltaIoManager, "s3a://bucket/t", "the storage of s3a://bucket/t can't be reached"),
+        (SparkDeltaIoManager, str(tmp_path / "file" / "t"), "no table can be made at"),
+    ):
+        with pytest.raises(RunError, match=message) as error:
+            kind("unused", mode="append").write(output(uri), path.frame(1))
+        assert "\tat " not in str(error.value)
+
+
+@with_spark
+def test_the_active_session_is_used(spark: Any) -> None:
+    """Where there is a session no other one is made, in other threads neither."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        assert session() is spark
+        assert pool.submit(session).result() is spark
+    assert is_frame(spark.range(1))
+    assert not is_frame(spark)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_managers_are_made_without_spark(kind: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making a manager imports no Spark, keeps the author's dicts as they are, and shows no secret."""
+    import sys
+
+    for name in ("pyspark", "pyspark.errors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setenv("DBXDEC_SECRET_A_B", "hush")
+    options = {"fs.key": secret("a", "b"), "x": bundle_variable("x")}
+    io = kind(bundle_variable("root"), mode="overwrite", read_options=options, write_options=options)
+    assert options == {"fs.key": secret("a", "b"), "x": bundle_variable("x")}
+    assert "hush" not in repr(io) + json.dumps(io.settings())
+    assert io.variables() == {"root", "x"}
+    assert kind.reads <= {"pyspark.DataFrame"}
+    with pytest.raises(RunError, match=r"(?s)Spark is needed.*dbxdec\[spark\]"):
+        session()
+
+
+def test_tables_of_a_catalog_are_named_by_schema_task_and_item() -> None:
+    """A plain name is a table of the namespace, one with dots a whole name; iterations get names of their own."""
+    io = SparkTableIoManager(bundle_variable("catalog"), mode="append")
+    io.base_path = f"{bundle_variable('catalog')}.sales_{{job}}"
+    assert io.template("daily", "load") == "${var.catalog}.sales_daily.load"
+    assert io.table("orders").template("daily", "load") == "${var.catalog}.sales_daily.orders"
+    assert io.table("main.raw.orders").template("daily", "load") == "main.raw.orders"
+    assert io.table(f"{bundle_variable('catalog')}.raw.orders").template("d", "l") == "${var.catalog}.raw.orders"
+    assert io.table(f"orders_{bundle_variable('x')}").template("d", "l") == "${var.catalog}.sales_d.orders_${var.x}"
+    assert io.item_target("main.raw.orders", 3) == "main.raw.orders_3"
+    with variables.using({"catalog": "main"}), running("daily", "load", receipt()):
+        assert io.uri() == "main.sales_daily.load"
+        assert io.uri("orders") == "main.sales_daily.orders"
+
+
+@pytest.mark.parametrize("kind", [SparkDeltaIoManager, SparkTableIoManager])
+def test_iterations_share_a_target_where_each_leaves_the_others_alone(kind: type[SparkDelta]) -> None:
+    """Appends, partitions and merges join; whole overwrites, slices and "error" do not."""
+    assert kind("x", mode="append").joins(None)
+    assert kind("x", mode="overwrite", partition_by="p").joins(None)
+    assert kind("x").joins(("dbxdec.DeltaMerge",))
+    assert not kind("x").joins(None)
+    assert not kind("x", mode="overwrite").joins(None)
+    assert not kind("x", mode="overwrite", partition_by="p", replace={"p": 1}).joins(None)
+
+
+def test_wrong_options_are_all_named() -> None:
+    """Options that contradict each other are errors when the manager is made, all at once."""
+    with pytest.raises(DbxdecError, match=r"(?s)mode.*did you mean `append`.*partition_by.*replace.*txnAppId"):
+        SparkDeltaIoManager(
+            "x",
+            mode="apend",  # type: ignore[arg-type]
+            partition_by=["a", "A"],
+            replace={},
+            write_options={"txnAppId": "x"},
+        )
+    with pytest.raises(DbxdecError, match="replaces less than the table"):
+        SparkDeltaIoManager("x", mode="overwrite", schema="replace", replace={"a": 1})
+    with pytest.raises(DbxdecError, match=r"(?s)mode.*append.*SparkDeltaIoManager"):
+        SparkParquetIoManager("x", mode="append")  # type: ignore[arg-type]
