@@ -274,7 +274,7 @@ class TestBuilding:
 
         @job
         def with_tables() -> None:
-            made(shelf.table("reference/airports"))  # type: ignore[arg-type]
+            made(shelf.table("reference/airports"))
 
         built = with_tables.build()
         assert built.problems == ()

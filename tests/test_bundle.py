@@ -60,7 +60,7 @@ def assert_builds_once(project: Project, because: str) -> None:
     result = bundle(project)
     assert result.code == 0, result.output
     assert f"{because}: building the wheel" in result.output
-    assert result.output.count("1 jobs, 3 tasks") == 1
+    assert result.output.count("1 job, 3 tasks") == 1
     assert_fresh(project)
 
 

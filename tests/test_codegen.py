@@ -536,9 +536,11 @@ class TestRefused:
 
         @job(key="a", **wrong)
         def one() -> None:
-            first.override(max_retris=1, timeout_seconds="x")()
+            first.override(max_retris=1, timeout_seconds="x")()  # type: ignore[call-arg, arg-type]
 
-        @job(key="b", git_source={"git_url": "x", "git_provider": "gitHub"})
+        git: dict[str, Any] = {"git_source": {"git_url": "x", "git_provider": "gitHub"}}
+
+        @job(key="b", **git)
         def two() -> None:
             first()
 
@@ -557,8 +559,8 @@ class TestRefused:
 
         @job(environment=lean, **wrong)
         def one() -> None:
-            first.override(max_retris=1)()
-            second.override(key="a b", run_if="ALL_DNE")()
+            first.override(max_retris=1)()  # type: ignore[call-arg]
+            second.override(key="a b", run_if="ALL_DNE")()  # type: ignore[arg-type]
 
         assert len(refused(one)) == 10
 

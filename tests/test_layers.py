@@ -23,6 +23,7 @@ FOUNDATION = {
     "values",
     "typehints",
     "dag",
+    "kinds",
     "checks",
 }
 ALLOWED: dict[str, set[str]] = {

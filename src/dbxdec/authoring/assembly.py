@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, typehints
+from dbxdec import dag, kinds, typehints
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.errors import SourceLocation
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 
     from dbxdec.authoring.tasks import Task
     from dbxdec.io_managers.base import IoManager
-
-_COMPUTE = {"job_cluster_key", "environment_key", "existing_cluster_id", "new_cluster"}
-# Kinds of native tasks that run on a cluster, and those of them that need an environment where they are serverless
-# (docs.databricks.com, "Configure compute for jobs").
-_ON_CLUSTERS = {"notebook_task", "spark_python_task", "python_wheel_task", "spark_jar_task", "dbt_task"}
-_IN_ENVIRONMENTS = {"spark_python_task", "python_wheel_task", "dbt_task"}
 
 
 @dataclass(frozen=True)
@@ -116,8 +110,6 @@ def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
 
 
 def _step(step: Step, options: JobOptions) -> dag.Task:
-    clusters = not _ON_CLUSTERS.isdisjoint(step.settings)
-    environments = not _IN_ENVIRONMENTS.isdisjoint(step.settings)
     return dag.Task(
         key=step.key,
         kind=step.kind,
@@ -127,9 +119,20 @@ def _step(step: Step, options: JobOptions) -> dag.Task:
         outputs={},
         depends_on=tuple(step.depends_on),
         run_if=step.run_if,
-        settings=_with_compute(step.settings, options, clusters, environments),
+        settings=_native_settings(step.settings, options),
         called_at=step.where,
     )
+
+
+def _native_settings(settings: Mapping[str, Any], options: JobOptions) -> dict[str, Any]:
+    """`settings` with compute; what repeats a task runs nowhere, so its compute is that of the repeated one."""
+    match settings.get("for_each_task"):
+        case {"task": dict(inner)}:
+            given = kinds.compute_of_its_own(settings)
+            outer = {name: value for name, value in settings.items() if name not in given}
+            inner = inner if kinds.compute_of_its_own(inner) else inner | given
+            return {**outer, "for_each_task": {**settings["for_each_task"], "task": _native_settings(inner, options)}}
+    return _with_compute(settings, options, kinds.runs_on_clusters(settings), kinds.runs_in_environments(settings))
 
 
 def _with_compute(
@@ -137,7 +140,7 @@ def _with_compute(
 ) -> dict[str, Any]:
     """`settings`, with the job's cluster or environment where the task has no compute of its own and takes it."""
     own = dict(settings)
-    if _COMPUTE.isdisjoint(own):
+    if not kinds.compute_of_its_own(own):
         if options.cluster is not None and on_clusters:
             own["job_cluster_key"] = options.cluster.key
         elif options.environment is not None and in_environments:

@@ -30,9 +30,12 @@ class Environment:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
-def job_cluster(key: str, **new_cluster: Unpack[ClusterSpecDict]) -> JobCluster:
+def job_cluster(
+    key: str, *, serverless_compute_id: str | None = None, **new_cluster: Unpack[ClusterSpecDict]
+) -> JobCluster:
     """A job cluster named `key`, with the fields of the platform's `new_cluster`; unknown ones fail the build."""
-    return JobCluster(key, plain(new_cluster))
+    beside = {} if serverless_compute_id is None else {"serverless_compute_id": serverless_compute_id}
+    return JobCluster(key, plain({**new_cluster, **beside}))
 
 
 def environment(key: str, **spec: Unpack[EnvironmentDict]) -> Environment:

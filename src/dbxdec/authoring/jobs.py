@@ -12,6 +12,7 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.definitions import rebound, seen_by
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Unpack
 
-    from databricks.bundles.jobs import JobDict
-
+    from dbxdec.authoring.keywords import JobFields
     from dbxdec.authoring.proxies import TaskProxy
 
 P = ParamSpec("P")
@@ -62,6 +62,7 @@ class Job(Generic[P]):
         self.fn = fn
         self.options = options
         self.key = options.key or fn.__name__
+        self._seen = seen_by(fn)
         functools.update_wrapper(self, fn)
         _registry.append(self)
 
@@ -95,6 +96,14 @@ class Job(Generic[P]):
         known = {parameter.name: parameter for parameter in parameters}
         recorder = Recorder(self.key, known, record_call, self.options.io_manager)
         recorder.problems += problems
+        recorder.problems += [
+            Problem(
+                f"the job `{self.key}` uses `{name}`, which the loop that defines the job changes later",
+                SourceLocation.of_code(self.fn.__code__),
+                f"define the job in a function that takes `{name}`, and call it for each value",
+            )
+            for name in rebound(self.fn, self._seen)
+        ]
         names = self.fn.__code__.co_varnames[: self.fn.__code__.co_argcount + self.fn.__code__.co_kwonlyargcount]
         with recording.active(recorder):
             try:
@@ -169,7 +178,7 @@ def job(
     environment: Environment | None = None,
     io_manager: IoManager | None = None,
     on_failure: Task[[], Any] | None = None,
-    **fields: Unpack[JobDict],
+    **fields: Unpack[JobFields],
 ) -> Callable[[Callable[P, Any]], Job[P]]: ...
 def job(
     fn: Callable[..., Any] | None = None,

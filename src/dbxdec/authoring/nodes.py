@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
 from dbxdec.authoring import recording
+from dbxdec.authoring.definitions import closure_of, rebound
 from dbxdec.authoring.proxies import BranchReference, TaskProxy
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
@@ -98,7 +99,7 @@ class Recorder(recording.Recording):
     tables: dict[str, IoManager] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
-    _called: set[int] = field(default_factory=set)
+    _called: dict[int, Task[..., Any]] = field(default_factory=dict)
 
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         self.problems.append(Problem(message, where or recording.caller(), hint))
@@ -123,10 +124,18 @@ class Recorder(recording.Recording):
 
     def called(self, task: Task[..., Any]) -> None:
         """Note that `task`, or an override of it, is used."""
-        self._called.add(id(task.fn))
+        self._called[id(task.fn)] = task
 
     def check_definitions(self) -> None:
         """Nested tasks that nobody calls, and closures that would see something else when the job runs."""
+        nested = {id(task.fn) for task, _ in self._defined}
+        for task in (task for key, task in self._called.items() if key not in nested):
+            for name in rebound(task.fn, task.seen):
+                self.problem(
+                    f"the task `{task.__name__}` uses `{name}`, which the loop that defines the task changes later",
+                    f"make `{name}` a parameter of the task and pass it in the call",
+                    SourceLocation.of_code(task.fn.__code__),
+                )
         for task, at_definition in self._defined:
             where = SourceLocation.of_code(task.fn.__code__)
             if id(task.fn) not in self._called:
@@ -168,14 +177,3 @@ def _defaults_of(function: Any) -> dict[str, object]:
         **dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True)),
         **(function.__kwdefaults__ or {}),
     }
-
-
-def closure_of(function: Any) -> dict[str, object]:
-    """What `function` closes over, by name; names not assigned yet are left out."""
-    found = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return found

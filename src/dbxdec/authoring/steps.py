@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Unpack
 
-    from databricks.bundles.jobs import TaskDict
+    from databricks.bundles.jobs import RunIfParam
 
     from dbxdec.authoring.compute import Environment, JobCluster
+    from dbxdec.authoring.keywords import NativeTaskFields
 
 Operator = Literal["==", "!=", ">", ">=", "<", "<="]
 
@@ -92,14 +93,14 @@ def condition(left: Any, op: Operator, right: Any, *, key: str = "condition") ->
     return ConditionProxy(step)
 
 
-def native_task(  # type: ignore[misc]  # these three fields are said in dbxdec's own way
+def native_task(
     key: str,
     *,
     depends_on: Sequence[Any] = (),
-    run_if: str | None = None,
+    run_if: RunIfParam | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
-    **fields: Unpack[TaskDict],
+    **fields: Unpack[NativeTaskFields],
 ) -> TaskProxy[None]:
     """A task of any kind that the platform knows, such as `notebook_task={...}` or `sql_task={...}`.
 
@@ -112,12 +113,16 @@ def native_task(  # type: ignore[misc]  # these three fields are said in dbxdec'
         key=key,
         where=recording.caller(),
         kind="native",
-        run_if=run_if,
+        run_if=None if run_if is None else str(plain(run_if)),
         cluster=cluster,
         environment=environment,
     )
-    settings = plain(_resolved(step, fields))
-    step.settings = settings | compute_settings(recorder, key, cluster, environment)
+    try:
+        step.settings = plain(fields, refer=lambda value: _text(step, value))
+    except AuthoringError as error:
+        for problem in error.problems:
+            recorder.problem(f"the task `{key}`: {problem.message}", problem.hint)
+    step.settings = {**step.settings, **compute_settings(recorder, key, cluster, environment)}
     recorder.add(step, "give each task a key of its own")
     step.depend_on_all(depends_on)
     return TaskProxy(step)
@@ -178,17 +183,6 @@ def _text(step: Step, value: Reference) -> str:
     elif isinstance(value, TaskProxy | TaskReference):
         step.wait_for(value._call.key)
     return text or ""
-
-
-def _resolved(step: Step, value: Any) -> Any:
-    """`value` with references, wherever inside it, as the platform spells them."""
-    if isinstance(value, Reference):
-        return _text(step, value)
-    if isinstance(value, dict):
-        return {key: _resolved(step, item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_resolved(step, item) for item in value]
-    return value
 
 
 def _side(step: Step, value: Any, *, numeric: bool) -> str:

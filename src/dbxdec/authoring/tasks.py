@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from dbxdec.authoring import recording
+from dbxdec.authoring.definitions import seen_by
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Unpack
 
-    from databricks.bundles.jobs import TaskDict
+    from databricks.bundles.jobs import RunIfParam
 
     from dbxdec.authoring.compute import Environment, JobCluster
+    from dbxdec.authoring.keywords import TaskFields
     from dbxdec.authoring.proxies import TaskProxy
 
 P = ParamSpec("P")
@@ -53,9 +55,10 @@ class Task(Generic[P, R]):
     Inside a job's body a call records a node of the DAG and gives a TaskProxy; anywhere else it calls the function.
     """
 
-    def __init__(self, fn: Callable[P, R], options: TaskOptions) -> None:
+    def __init__(self, fn: Callable[P, R], options: TaskOptions, seen: Mapping[str, object]) -> None:
         self.fn = fn
         self.options = options
+        self.seen = seen  # what `fn` saw as it was defined
         functools.update_wrapper(self, fn)
 
     if TYPE_CHECKING:
@@ -77,8 +80,8 @@ class Task(Generic[P, R]):
         cluster: JobCluster | None = None,
         environment: Environment | None = None,
         depends_on: Iterable[TaskProxy[Any]] = (),
-        run_if: str | None = None,
-        **fields: Any,
+        run_if: RunIfParam | None = None,
+        **fields: Unpack[TaskFields],
     ) -> Task[P, R]:
         """The same task with other settings; what is not given stays, and `depends_on` adds.
 
@@ -97,10 +100,11 @@ class Task(Generic[P, R]):
                 outputs=places[1],
                 cluster=compute[0],
                 environment=compute[1],
-                run_if=run_if or self.options.run_if,
+                run_if=_run_if(run_if) or self.options.run_if,
                 depends_on=_added(self.options.depends_on, depends_on),
                 settings={**self.options.settings, **_settings(fields)},
             ),
+            self.seen,
         )
 
     def __repr__(self) -> str:
@@ -117,7 +121,8 @@ def task(
     outputs: Mapping[str, IoManager] | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
-    **fields: Unpack[TaskDict],
+    run_if: RunIfParam | None = None,
+    **fields: Unpack[TaskFields],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(
     fn: Callable[..., Any] | None = None,
@@ -128,6 +133,7 @@ def task(
     outputs: Mapping[str, IoManager] | None = None,
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
+    run_if: Any = None,
     **fields: Any,
 ) -> Any:
     """Make a task of a function. Keywords are dbxdec's own and every field of a Databricks task.
@@ -136,7 +142,6 @@ def task(
     task's result has an element for each: `x["good"]`. Raises AuthoringError, with the line, for anything but a plain
     function and for fields that dbxdec fills itself.
     """
-    run_if = fields.pop("run_if", None)
     io_manager, outputs = _checked_stores(io_manager, outputs)
     options = TaskOptions(
         key=key,
@@ -144,18 +149,22 @@ def task(
         outputs=dict(outputs),
         cluster=cluster,
         environment=environment,
-        run_if=str(plain(run_if)) if run_if is not None else None,
+        run_if=_run_if(run_if),
         settings=_settings(fields),
     )
 
     def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
         _check_function(fn)
-        made = Task(fn, options)
+        made = Task(fn, options, seen_by(fn))
         if (recorder := recording.current()) is not None:
             recorder.define(made)
         return made
 
     return decorate if fn is None else decorate(fn)
+
+
+def _run_if(value: Any) -> str | None:
+    return None if value is None else str(plain(value, "run_if"))
 
 
 def _added(before: Any, more: Any) -> Any:

@@ -7,10 +7,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import protocol
+from dbxdec import kinds, protocol
 from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
-from dbxdec.codegen.jobs import CLASSIC_FIELDS, is_classic, levels
+from dbxdec.codegen.jobs import is_classic, levels
+from dbxdec.codegen.paths import not_uploaded
 from dbxdec.errors import CodegenError, Problem, SourceLocation, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -52,7 +53,23 @@ def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
     for where, owner, part in _parts(job, definition):
         problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in field_problems(*part)]
         problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in _references(part[1])]
+    for where, owner, form in [
+        (job.source, f"the job `{job.key}`", {k: v for k, v in definition.items() if k != "tasks"}),
+        *((task.source, f"the task `{job.key}.{task.key}`", form) for task, form in _tasks(job, definition)),
+    ]:
+        problems += [
+            Problem(
+                f"{owner}: `{field}` is {path!r}, a file that no deploy uploads",
+                where,
+                "write its path in the workspace or a volume, such as `${workspace.file_path}/...` or `/Volumes/...`",
+            )
+            for field, path in not_uploaded(form)
+        ]
     return problems
+
+
+def _tasks(job: Job, definition: dict[str, Any]) -> Iterator[tuple[Task, dict[str, Any]]]:
+    yield from zip(job.tasks, definition.get("tasks", []), strict=False)
 
 
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocation, str, tuple[str, Any]]]:
@@ -61,11 +78,14 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocatio
     yield job.source, f"the job `{job.key}`", ("Job", own)
     for entry in definition.get("job_clusters", []):
         owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
-        yield job.source, owner, ("ClusterSpec", entry["new_cluster"])
+        if "new_cluster" in entry:
+            yield job.source, owner, ("ClusterSpec", entry["new_cluster"])
+        if beside := {name: value for name, value in entry.items() if name != "new_cluster"}:
+            yield job.source, owner, ("JobCluster", beside)
     for entry in definition.get("environments", []):
         owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
         yield job.source, owner, ("Environment", entry["spec"])
-    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
+    for task, form in _tasks(job, definition):
         yield task.source, f"the task `{job.key}.{task.key}`", ("Task", form)
 
 
@@ -127,10 +147,12 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
     if "task_key" in task.settings:
         yield "has the field `task_key`", "its key is the first argument of native_task(...)"
     for level in levels(form):
-        kinds = [name for name, value in level.items() if name.endswith("_task") and value is not None]
-        if len(kinds) != 1:
-            what = "says nothing to run" if not kinds else f"is of several kinds: {listed(kinds)}"
+        found = [name for name, value in level.items() if name.endswith("_task") and value is not None]
+        if len(found) != 1:
+            what = "says nothing to run" if not found else f"is of several kinds: {listed(found)}"
             yield what, "a task has one field such as `notebook_task` or `sql_task`"
+        if any(isinstance(part, dict) and _from_git(part) for part in level.values()):
+            yield "has the source GIT", "leave `source` out: the bundle deploys the files of this project"
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
             yield "is a for-each task inside a for-each task", "the platform takes one level"
@@ -147,6 +169,11 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
             yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
 
 
+def _from_git(kind: dict[str, Any]) -> bool:
+    """Whether a kind's fields ask for a git source, which a job of a bundle with a wheel can't have."""
+    return kind.get("source") == "GIT" or any(isinstance(part, dict) and _from_git(part) for part in kind.values())
+
+
 def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> Iterator[Finding]:
     defined = {
         "job_cluster_key": [entry["job_cluster_key"] for entry in definition.get("job_clusters", [])],
@@ -158,7 +185,7 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 hint = did_you_mean(level[field], keys)
                 known = f"defined are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
                 yield f"has the {field} {level[field]!r}, which nothing defines", hint or known
-        places = sorted((CLASSIC_FIELDS | {"environment_key"}) & set(level))
+        places = sorted(kinds.compute_of_its_own(level))
         if len(places) > 1:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
         if "libraries" in level and not is_classic(level):
@@ -166,6 +193,8 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 "is serverless and has `libraries`",
                 "use `environment(key, dependencies=[...])`, or give it a cluster",
             )
+        if not places and (kind := kinds.without_compute(level)) is not None:
+            yield f"is a {kind}, which needs {kinds.NEEDED[kind]}", "set it on the task or the job"
     if task.kind == "python" and is_reference(form.get("libraries")):
         yield f"has the `libraries` {form['libraries']}, to which the wheel can't be added", "write them as a list"
 

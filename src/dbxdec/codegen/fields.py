@@ -37,22 +37,32 @@ def is_reference(value: Any) -> bool:
 
 
 def _check(kind: Any, value: Any, path: str) -> Iterator[Finding]:
-    if kind is Any or is_reference(value):
+    if is_reference(value):
         return  # the bundle resolves it at deploy, to whatever type the field has
     members = _members(kind)
     if value is None:
-        if types.NoneType not in members:
+        if types.NoneType not in members and Any not in members:
             yield f"`{path}` is None", "leave it out"
         return
-    kind = next((member for member in members if member is not types.NoneType), None)
+    wrong: list[Finding] = []
+    for member in members:
+        if member is types.NoneType:
+            continue
+        found = list(_check_one(member, value, path))
+        if not found:
+            return
+        wrong = wrong or found
+    yield from wrong
+
+
+def _check_one(kind: Any, value: Any, path: str) -> Iterator[Finding]:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if kind is None or kind is Any:
-        return
     if is_dataclass(kind):
         yield from _check_fields(kind, value, path)
     elif origin is list:
         if not isinstance(value, list):
-            yield _wrong(path, value, "a list")
+            single = isinstance(value, dict) or not any(True for _ in _check(args[0], value, path))
+            yield _wrong(path, value, "a list", f"write `[{value!r}]`" if single and len(repr(value)) < 40 else None)
             return
         for i, item in enumerate(value):
             yield from _check(args[0], item, f"{path}[{i}]")
@@ -65,10 +75,10 @@ def _check(kind: Any, value: Any, path: str) -> Iterator[Finding]:
     elif isinstance(kind, type) and issubclass(kind, Enum):
         allowed = [str(member.value) for member in kind]
         if value not in allowed:
-            hint = did_you_mean(str(value), allowed) or f"allowed are {', '.join(allowed)}"
+            hint = did_you_mean(str(value).upper(), allowed) or f"allowed are {', '.join(allowed)}"
             yield f"`{path}` is {value!r}", hint
     elif kind in _NAMES and not _is(kind, value):
-        yield _wrong(path, value, _NAMES[kind])
+        yield _wrong(path, value, _NAMES[kind], _instead(kind, value))
 
 
 def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
@@ -77,6 +87,9 @@ def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
         return
     hints = _hints(kind)
     required = _required(kind)
+    if not value and not required:
+        # YAML would keep it and databricks-bundles drop it, and some of them say something (`continuous`).
+        yield f"`{path}` is empty" if path else "it is empty", "leave it out, or give it at least one of its fields"
     meant: set[str] = set()  # a misspelt field is one mistake, not a missing one beside it
     for name, item in value.items():
         if name not in hints:
@@ -120,5 +133,18 @@ def _is(kind: type, value: object) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def _wrong(path: str, value: object, wanted: str) -> Finding:
-    return f"`{path}` is {value!r:.80} ({type(value).__name__}), not {wanted}", None
+def _instead(kind: type, value: object) -> str | None:
+    """What the author most likely meant, where a text and a value were taken for each other."""
+    if kind is str and isinstance(value, bool | int | float):
+        return f"write `{(str(value).lower() if isinstance(value, bool) else str(value))!r}`"
+    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return f"write `{value.capitalize()}`"
+    if kind in (int, float) and isinstance(value, str) and re.fullmatch(r"-?\d{1,18}", value):
+        return f"write `{int(value)}`"
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return f"write `{int(value)}`"
+    return None
+
+
+def _wrong(path: str, value: object, wanted: str, hint: str | None = None) -> Finding:
+    return f"`{path}` is {value!r:.80} ({type(value).__name__}), not {wanted}", hint

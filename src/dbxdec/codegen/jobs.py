@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import protocol
+from dbxdec import kinds, protocol
 from dbxdec.codegen.environments import normalised
 from dbxdec.values import REQUIRED_TEXT
 
@@ -26,7 +26,7 @@ _OF_ALL_ITERATIONS = frozenset(
     {"description", "disabled", "email_notifications", "health", "notification_settings", "webhook_notifications"}
 )
 _ITERATION = "_iteration"
-CLASSIC_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
+_SERVERLESS_COMPUTE = "serverless_compute_id"
 
 
 def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
     tasks = [
         _python_task(job, task, package, build_id, libraries, serverless)
         if task.kind == "python"
-        else {**_head(task), **_given(task.settings)}
+        else {**_head(task), **_native(_given(task.settings), serverless)}
         for task in job.tasks
     ]
     used = [level.get("environment_key") for task in tasks for level in levels(task)]
@@ -44,7 +44,7 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
     definition: dict[str, Any] = {
         "name": job.key,
         **_given(job.settings),
-        "job_clusters": [{"job_cluster_key": key, "new_cluster": _given(spec)} for key, spec in job.clusters.items()],
+        "job_clusters": [_cluster(key, _given(spec)) for key, spec in job.clusters.items()],
         "environments": [
             {"environment_key": key, "spec": _environment(_given(spec), wheel, extra_libraries)}
             for key, spec in specs.items()
@@ -69,7 +69,7 @@ def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def is_classic(settings: Any) -> bool:
     """Whether a task with these fields runs on a cluster; without one it is serverless."""
-    return not CLASSIC_FIELDS.isdisjoint(settings)
+    return not kinds.CLUSTER_FIELDS.isdisjoint(settings)
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +79,24 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _default_environment(job: Job) -> str:
     return "default" if "default" not in job.environments else "dbxdec-default"
+
+
+def _cluster(key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A job cluster; the one field that is not of its `new_cluster` stands beside that."""
+    new = {name: value for name, value in spec.items() if name != _SERVERLESS_COMPUTE}
+    beside = {name: value for name, value in spec.items() if name == _SERVERLESS_COMPUTE}
+    return {"job_cluster_key": key, **({"new_cluster": new} if new or not beside else {}), **beside}
+
+
+def _native(settings: dict[str, Any], serverless: str) -> dict[str, Any]:
+    """A native task's fields; what needs an environment, and has no place to run, gets that of the job."""
+    match settings.get("for_each_task"):
+        case {"task": dict(inner)}:
+            return {**settings, "for_each_task": {**settings["for_each_task"], "task": _native(inner, serverless)}}
+    placed = kinds.compute_of_its_own(settings) or kinds.without_compute(settings)
+    return (
+        settings if placed or not kinds.runs_in_environments(settings) else {**settings, "environment_key": serverless}
+    )
 
 
 def _head(task: Task) -> dict[str, Any]:

@@ -81,20 +81,19 @@ def is_local(path: str) -> bool:
 def not_uploaded(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, path) of each local path in `definition`, a job's or a task's, that no deploy would upload."""
     for pattern in (*_NOT_UPLOADED, *_NOT_UPLOADED_OF_JOB, *(("for_each_task", "task", *p) for p in _NOT_UPLOADED)):
-        field = ".".join(pattern).replace(f".{_EACH}", _EACH)
-        yield from ((field, path) for path in _found(definition, pattern) if is_local(path))
+        yield from ((field, path) for field, path in _found(definition, pattern, "") if is_local(path))
 
 
-def _found(value: Any, pattern: Pattern) -> list[str]:
-    """The texts at `pattern`."""
-    found: list[str] = []
-
-    def keep(text: str) -> str:
-        found.append(text)
-        return text
-
-    _at(value, pattern, keep)
-    return found
+def _found(value: Any, pattern: Pattern, path: str) -> Iterator[tuple[str, str]]:
+    """(path, text) of each text at `pattern`."""
+    if not pattern:
+        if isinstance(value, str):
+            yield path, value
+    elif pattern[0] == _EACH:
+        for i, item in enumerate(value if isinstance(value, list) else []):
+            yield from _found(item, pattern[1:], f"{path}[{i}]")
+    elif isinstance(value, dict) and pattern[0] in value:
+        yield from _found(value[pattern[0]], pattern[1:], f"{path}.{pattern[0]}".lstrip("."))
 
 
 def _task(task: Any, patterns: tuple[Pattern, ...], rewrite: Rewrite) -> Any:

@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import literals
 from dbxdec.errors import DbxdecError, RunError, did_you_mean
@@ -210,7 +210,7 @@ class IoManager(ABC):
         """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
         return {}
 
-    def table(self, name: str, **options: Any) -> Self:
+    def table(self, name: str, **options: Any) -> Table:
         """This manager bound to the table `name`, with other options where given.
 
         Use it as `io_manager=`, or pass it to a task as an input: such a read takes the newest version. Raises
@@ -227,7 +227,7 @@ class IoManager(ABC):
         for option, value in options.items():
             setattr(bound, option, value)
         bound.check_options()
-        return bound
+        return bound  # type: ignore[return-value]
 
     def check_options(self) -> None:
         """Raise DbxdecError where the options contradict each other; called whenever they are set."""
@@ -277,6 +277,13 @@ class IoManager(ABC):
         if isinstance(value, dict):
             return {key: IoManager.resolve(item) for key, item in value.items()}
         return value
+
+
+if TYPE_CHECKING:
+    # For a type checker a table fits wherever what is read from it would: the build checks the types of edges.
+    class Table(IoManager, Any):  # type: ignore[misc]
+        def read(self, context: InputContext = ...) -> Any:
+            """By hand, in a notebook or a test, without a context."""
 
 
 def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:

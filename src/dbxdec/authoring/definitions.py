@@ -1,0 +1,72 @@
+"""What functions see of the names around them: all that a loop has defined see what its last turn left."""
+
+from __future__ import annotations
+
+import dis
+import functools
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import CodeType
+
+_times: Counter[int] = Counter()
+
+
+def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:
+    """What `function` sees, by name, while it is being defined: keep it for `rebound`."""
+    _times[id(function.__code__)] += 1
+    return _seen(function)
+
+
+def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[str]:
+    """The names that had another value as one of several functions from this place in the code was defined.
+
+    A function that is defined once sees what its module says in the end, as everywhere in Python.
+    """
+    code = function.__code__
+    if _times[id(code)] < 2:
+        return []
+    now = _seen(function)
+    changed = [name for name, value in seen.items() if name in now and now[name] is not value]
+    return sorted(name for name in changed if name in code.co_freevars or _loads(code, name))
+
+
+def closure_of(function: Any) -> dict[str, object]:
+    """What `function` closes over, by name; names not assigned yet are left out."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def _seen(function: Any) -> dict[str, object]:
+    namespace = function.__globals__
+    outside = {name: namespace[name] for name in _names(function.__code__) if name in namespace}
+    return outside | closure_of(function)
+
+
+@functools.cache
+def _names(code: CodeType) -> frozenset[str]:
+    """Names of globals and attributes in `code` and in the functions inside it."""
+    return frozenset(name for part in _parts(code) for name in part.co_names)
+
+
+def _loads(code: CodeType, name: str) -> bool:
+    """Whether `code` means a global by `name`, not an attribute."""
+    return any(
+        step.argval == name and step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        for part in _parts(code)
+        for step in dis.get_instructions(part)
+    )
+
+
+def _parts(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, type(code)):
+            yield from _parts(constant)

@@ -1,0 +1,51 @@
+"""What the platform's kinds of tasks run on.
+
+From docs.databricks.com, "Configure compute for jobs", and the bundle's own validation (databricks/cli,
+bundle/config/validate/job_task_cluster_spec.go). A new kind runs on nothing until it is named here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLUSTER_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
+COMPUTE_FIELDS = CLUSTER_FIELDS | {"environment_key"}
+
+_ON_CLUSTERS = frozenset(
+    {"notebook_task", "spark_python_task", "python_wheel_task", "spark_jar_task", "spark_submit_task", "dbt_task"}
+)
+# A serverless notebook brings its own environment, so a job's default is not for it.
+_IN_ENVIRONMENTS = frozenset({"spark_python_task", "python_wheel_task", "spark_jar_task", "dbt_task"})
+NEEDED = {
+    "spark_submit_task": "a new cluster: `cluster=job_cluster(...)`",
+    "spark_jar_task": "a cluster, or `environment=environment(..., java_dependencies=[...])`",
+    "dbt_task": 'a cluster, or `environment=environment(..., dependencies=["dbt-databricks>=1.8"])`',
+}
+"""What these kinds, which have no use for an environment with nothing but the pipeline's wheel, need instead."""
+
+
+def runs_on_clusters(fields: Mapping[str, Any]) -> bool:
+    """Whether a task with these fields takes a cluster; a notebook may run on a SQL warehouse instead."""
+    match fields.get("notebook_task"):
+        case {"warehouse_id": str()}:
+            return False
+    return not _ON_CLUSTERS.isdisjoint(fields)
+
+
+def runs_in_environments(fields: Mapping[str, Any]) -> bool:
+    """Whether a task with these fields, where it is serverless, needs an environment."""
+    return not _IN_ENVIRONMENTS.isdisjoint(fields)
+
+
+def without_compute(fields: Mapping[str, Any]) -> str | None:
+    """The kind that can't run unless the author says where, if the task is of such a kind."""
+    found = [name for name in fields if name.endswith("_task")]
+    return found[0] if len(found) == 1 and found[0] in NEEDED else None
+
+
+def compute_of_its_own(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of the fields say where the task runs."""
+    return {name: value for name, value in fields.items() if name in COMPUTE_FIELDS and value is not None}
