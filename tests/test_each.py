@@ -397,6 +397,11 @@ def by_day(day: dt.date) -> pl.LazyFrame | None:
     return None if day.day == 2 else pl.LazyFrame({"day": [day]})
 
 
+@task(io_manager=lake.table("entries", mode="append"))
+def enter(code: str) -> pl.DataFrame:
+    return pl.DataFrame({"code": [code]})
+
+
 @job
 def world(codes: list[str] = ["a", "b"]) -> None:
     @task(max_retries=1)
@@ -404,6 +409,13 @@ def world(codes: list[str] = ["a", "b"]) -> None:
         print("FLAKY", code, context().attempt)
         if code == "b" and context().attempt == 1:
             raise ValueError("once")
+
+    @task
+    def count(added: pl.DataFrame, everything: pl.DataFrame, each_added: list[pl.LazyFrame]) -> None:
+        print("ADDED", sorted(added["code"]), everything.height, [frame.collect().height for frame in each_added])
+
+    entries = enter(each(codes))
+    count(entries.written, entries, entries)
 
     @task
     def check(countries: list[pl.DataFrame], days: dict[dt.date, pl.LazyFrame | None], all_days: pl.DataFrame) -> None:
@@ -430,9 +442,10 @@ def world(tmp_path: Path, installation: Installation) -> Project:
 
 def test_a_run_repeats_tasks_and_reads_their_results(world: Project, installation: Installation) -> None:
     """Literal items, a parameter's and a task's; equal items apart, nothing where nothing was written, retries."""
-    for _ in range(2):
+    for run in (1, 2):
         done = installation.dbxdec(world, "run", "world")
         assert done.code == 0, done.output
+        assert f"ADDED ['a', 'b'] {2 * run} [1, 1]" in done.output
         assert "COUNTRIES [[7, 7], [7, 7], [9, 9]]" in done.output
         assert "DAYS {'2024-01-01': 1, '2024-01-02': None}" in done.output
         assert "ALL 1" in done.output

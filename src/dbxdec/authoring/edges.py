@@ -78,7 +78,8 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
         _check_read(call, parameter, note, manager, what)
         by_commit = binding.written
     else:
-        by_commit = _check_iterations(call, parameter, note, manager, producer, stored) or binding.written
+        apart = stored.per_item or binding.written
+        by_commit = _check_iterations(call, parameter, note, manager, producer, apart=apart) or binding.written
     if by_commit and not manager.reads_written:
         recorder.problem(
             f"`{parameter}` of the task `{call.key}` asks for what one write of `{binding.task}` has added, which "
@@ -88,14 +89,14 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
 
 
 def _check_iterations(
-    call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step, stored: dag.Output
+    call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step, *, apart: bool
 ) -> bool:
-    """Check a reader of all iterations; gives back whether it needs to tell them apart in one target."""
+    """Check a reader of all iterations, whose results are read `apart`; gives back whether it asks for each of them."""
     recorder, what = call.recorder, f"the results of the iterations of `{producer.key}`"
     collects = note.collects(manager.reads)
     if collects is None:
         _check_read(call, parameter, note, manager, what)
-        if stored.per_item and not manager.combines:
+        if apart and not manager.combines:
             recorder.problem(
                 f"`{parameter}` of the task `{call.key}` reads {what} as one, which {type(manager).__name__} can't put "
                 "together",
@@ -108,7 +109,7 @@ def _check_iterations(
             f"`{parameter}` of the task `{call.key}` reads {what} by item, and {why}",
             "annotate it `list[...]`: the results come in the order of the items",
         )
-    return not stored.per_item
+    return not apart
 
 
 def _no_keys(each: dag.Each) -> str | None:

@@ -139,7 +139,8 @@ class Reader:
         """The results of all iterations of the producer: as one, as a list, or as a dict by item."""
         manager = self.managers[binding.task, binding.output]
         collects = note.collects(manager.reads)
-        if collects is None and not stored.per_item:
+        # What they have added are several commits of one table.
+        if collects is None and not stored.per_item and not binding.written:
             return self._stored(binding, stored, note, parameter, item=ANY_ITEM)
         items = all_items(each, self.parameters)
         element = note.element() if collects else note
