@@ -174,5 +174,5 @@ def test_decimals_that_are_not_negative_pass(lazy: bool) -> None:
         {"p": [Decimal("0.00"), Decimal("1.50"), None], "x": [Decimal(-1), None, None]},
         schema={"p": pl.Decimal(10, 2), "x": pl.Decimal(10, 2)},
     )
-    checked = polars_schema.refuse_negative_decimals(data.lazy() if lazy else data, ["p"], polars_schema.Watch())
+    checked = polars_schema.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
     assert checked.lazy().collect().equals(data)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers import delta_storage
 from dbxdec.io_managers.base import ANY_ITEM, Receipt
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ _CLOCK_SKEW_MS = 3_600_000
 _FIRST_CHUNK = 10
 _CHUNK_GROWTH = 8
 _MAX_READS = 100
+_MAX_LOOKED_AT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,52 @@ class Found:
 
 
 def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
-    """The newest version of the table at `uri`, None where there is no table."""
+    """The newest version of the table at `uri`, None where there is no table.
+
+    Raises RunError where one can't tell: no permission, no such storage, a log that is damaged.
+    """
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
+    with delta_storage.refusals(uri, "read"):
+        try:
+            return DeltaTable(uri, storage_options=storage_options)
+        except TableNotFoundError as error:
+            if (refusal := delta_storage.refusal(uri, error, "read")) is not None:
+                raise refusal from error
+            return None
+
+
+def load_version(table: DeltaTable, version: int, uri: str) -> None:
+    """Move `table` to `version`. Raises RunError where its log or one of its files is gone."""
+    from deltalake.exceptions import DeltaError
+
+    if version == table.version():
+        return
+    # Only files that a later version has dropped can be gone, and Polars would say so in the task's own query.
+    kept = set(table.file_uris())
     try:
-        return DeltaTable(uri, storage_options=storage_options)
-    except TableNotFoundError:
-        return None
+        table.load_as_version(version)
+    except DeltaError as error:
+        raise delta_storage.gone(uri, version, delta_storage.said(error)) from error
+    dropped = sorted(set(table.file_uris()) - kept)
+    for file in dropped[:_MAX_LOOKED_AT]:
+        if not _exists(file, table._storage_options):
+            raise delta_storage.gone(uri, version, f"{file} does not exist")
+
+
+def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
+    if "://" not in file:
+        return Path(file).exists()
+    import polars as pl
+
+    try:
+        pl.scan_parquet(file, glob=False, storage_options=storage_options).collect_schema()
+    except FileNotFoundError:
+        return False
+    except (OSError, pl.exceptions.PolarsError):
+        return True  # something else is wrong, and the read itself says what
+    return True
 
 
 def commit_properties(receipt: Receipt, *, once: bool, creates: bool = False, **facts: Any) -> CommitProperties:

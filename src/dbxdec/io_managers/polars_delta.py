@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
-from dbxdec.io_managers import delta_log, delta_once, delta_written
+from dbxdec.io_managers import delta_log, delta_once, delta_written, polars_delta_features
 from dbxdec.io_managers.base import (
     InputContext,
     IoManager,
@@ -180,6 +180,7 @@ class PolarsDeltaIoManager(IoManager):
                 "letters other than ASCII",
                 hint="work in another folder, or give `base_path` one without them",
             )
+        polars_delta_features.refuse_read(table, pl.scan_delta(table), context.uri)
         if context.producer is not None:
             self._pin(table, context)
         frame = (
@@ -204,18 +205,20 @@ class PolarsDeltaIoManager(IoManager):
             return
         if found is None or not found.wrote:
             raise delta_once.not_written(context)
-        if found.version != table.version():
-            table.load_as_version(found.version)
+        delta_log.load_version(table, found.version, context.uri)
 
     # Writing
 
     def preflight(self, context: OutputContext) -> None:
-        # A function that says nothing of what it returns may return a merge, which any mode executes.
-        if context.returns is None or not _MERGES.isdisjoint(context.returns):
-            return
         target = self._target(context)
         table = target.open()
         if table is None:
+            return
+        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        merges = context.returns is None or not _MERGES.isdisjoint(context.returns)
+        if merges or self.mode != "ignore":
+            polars_delta_features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
+        if merges:
             return
         if self.mode == "error" and delta_once.done_before(table, context.receipt) is None:
             raise delta_once.exists(context)

@@ -9,7 +9,8 @@ from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import delta_log, delta_once, polars_schema
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
-from dbxdec.io_managers.polars_delta_write import ATTEMPTS, once_only, pause, storage_errors
+from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.polars_delta_write import ATTEMPTS, once_only, pause
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,7 +73,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             "which it merges",
             hint=f"its columns are {listed(list(schema)) or 'none'}",
         )
-    with once_only(frame) as source, storage_errors(target.context.uri):
+    with once_only(frame) as source:
         _refuse_equal_keys(target, source, merge.keys)
         return _merge(target, merge, source, schema)
 
@@ -87,7 +88,7 @@ def _merge(
         table = target.open() or _create(target, schema)
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
-        there = pl.scan_delta(table).collect_schema()
+        there = pl.Schema(table.schema())
         whole = {name: kind for name, kind in schema.items() if _is_copied(merge, name)}
         # The table may have columns that the source lacks: they keep their values, or are null.
         polars_schema.check({**there, **whole}, there, policy=target.schema, uri=target.context.uri)
@@ -102,7 +103,8 @@ def _merge(
         for clause in merge.steps:
             merger = _with(merger, clause)
         try:
-            metrics = merger.execute()
+            with refusals(target.context.uri, "write"):
+                metrics = merger.execute()
         except CommitFailedError as error:
             if attempt == ATTEMPTS - 1:
                 raise delta_once.conflict(target.context, error) from error
@@ -122,9 +124,10 @@ def _create(target: Target, schema: dict[str, pl.DataType]) -> DeltaTable:
     options = {**target.write_options, "partition_by": list(target.partitions) or None}
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        pl.DataFrame(schema=schema).write_delta(
-            target.context.uri, mode="error", storage_options=target.storage_options, delta_write_options=given
-        )
+        with refusals(target.context.uri, "write"):
+            pl.DataFrame(schema=schema).write_delta(
+                target.context.uri, mode="error", storage_options=target.storage_options, delta_write_options=given
+            )
     except DeltaError:
         if target.open() is None:
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_log, delta_once, delta_partitions, polars_schema
+from dbxdec.io_managers import delta_log, delta_once, delta_partitions, polars_delta_stream, polars_schema
 from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta_storage import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +28,11 @@ Mode = Literal["error", "overwrite", "append", "ignore"]
 SchemaPolicy = Literal["strict", "add-columns", "replace"]
 
 SCHEMA_MODES = {"strict": None, "add-columns": "merge", "replace": "overwrite"}
-ATTEMPTS = 8
+ATTEMPTS = 12
+_MAX_PAUSE_S = 3
+# delta-rs hands the rows of partitions to several writers, and as long as one of them waits it holds any number of rows
+# for the others: memory grew with the data. One writer, few batches ahead, keeps it flat. It reads these once.
+_BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +67,8 @@ class Target:
 
 
 def pause(attempt: int) -> None:
-    """Wait before the next try: longer each time, and by chance, so that writers part."""
-    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311
-
-
-@contextmanager
-def storage_errors(uri: str) -> Iterator[None]:
-    """Storage that refuses a write, in one sentence; files of the task's own query pass as they are."""
-    try:
-        yield
-    except OSError as error:
-        if type(error) is not OSError:
-            raise
-        raise RunError(
-            f"the storage of {uri} refused the write: {error}",
-            hint="Delta needs an atomic rename or put-if-absent, which mounts such as /Volumes and /dbfs lack: "
-            "use the cloud path (s3://, abfss://, gs://), or check permissions and credentials",
-        ) from error
+    """Wait before the next try: longer each time up to a bound, and by chance, so that writers part."""
+    time.sleep(random.uniform(0, min(_MAX_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
 
 
 @contextmanager
@@ -92,34 +83,30 @@ def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.
         yield frame
         return
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
-        spill = Path(scratch, "spill.arrow")
-        frame.sink_ipc(spill, compression="lz4")
-        yield pl.scan_ipc(spill)
+        # Not Arrow's IPC: reading that again takes memory in proportion to it.
+        spill = Path(scratch, "spill.parquet")
+        frame.sink_parquet(spill, compression="lz4", statistics=False)
+        yield pl.scan_parquet(spill)
 
 
 def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResult:
     """Store `frame` by the mode. Raises RunError, with nothing written, where it can't be."""
-    import polars as pl
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     frame, schema = polars_schema.storable(frame)
     polars_schema.check_partitions(schema, target.partitions, task=target.receipt.id.task)
-    watch = polars_schema.Watch()
     if target.slice is not None:
-        frame = polars_schema.refuse_rows_outside(frame, target.slice, watch, task=target.receipt.id.task)
+        frame = polars_schema.refuse_rows_outside(frame, target.slice, task=target.receipt.id.task)
     for attempt in range(ATTEMPTS):
         table = target.open()
         try:
-            with storage_errors(target.context.uri):
-                return _write_once(target, frame, schema, table, watch)
+            return _write_once(target, frame, schema, table)
         except CommitFailedError as error:
             # Rows that are merely added may be written again whatever another writer did in between; so may those of a
             # table that somebody else has made first, by what the mode says of existing tables.
             if (table is not None and target.mode != "append") or attempt == ATTEMPTS - 1:
                 raise delta_once.conflict(target.context, error) from error
-        except (DeltaError, pl.exceptions.PolarsError):
-            if watch.refusal is not None:
-                raise watch.refusal from None
+        except DeltaError:
             # Somebody else made the table in between.
             if table is not None or target.open() is None:
                 raise
@@ -134,7 +121,8 @@ def write_nothing(target: Target) -> WriteResult:
         # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
-        delta_log.add_receipt(table, target.receipt, once=False, wrote=False)
+        with refusals(target.context.uri, "write"):
+            delta_log.add_receipt(table, target.receipt, once=False, wrote=False)
     return WriteResult(note="nothing to write")
 
 
@@ -143,13 +131,12 @@ def _write_once(
     frame: pl.DataFrame | pl.LazyFrame,
     schema: Mapping[str, pl.DataType],
     table: DeltaTable | None,
-    watch: polars_schema.Watch,
 ) -> WriteResult:
     """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
     import polars as pl
 
     if table is None:
-        frame = polars_schema.refuse_negative_decimals(frame, target.partitions, watch)
+        frame = polars_schema.refuse_negative_decimals(frame, target.partitions)
         sink(target, frame, target.context.uri, mode="error")
         return delta_once.result_of(target.open(), target.receipt)
     if target.mode == "ignore":
@@ -160,12 +147,12 @@ def _write_once(
         if target.mode == "error":
             raise delta_once.exists(target.context)
     target.check_partitions(table)
-    there = pl.scan_delta(table).collect_schema()
+    there = pl.Schema(table.schema())
     polars_schema.check(schema, there, policy=target.schema, uri=target.context.uri)
     # The table's own partitions: `partition_by` may be left out for a table that is there.
     partitions = table.metadata().partition_columns
     polars_schema.check_partitions(schema, partitions, task=target.receipt.id.task)
-    frame = polars_schema.refuse_negative_decimals(frame, partitions, watch)
+    frame = polars_schema.refuse_negative_decimals(frame, partitions)
     if target.slice is not None:
         predicate = delta_partitions.slice_predicate(target.slice, partitions, *_texts_and_singles(schema))
         sink(target, frame, table, mode="overwrite", predicate=predicate)
@@ -182,7 +169,8 @@ def _replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, tabl
         columns = list(target.partitions)
         tuples = kept.lazy().select(columns).unique().collect(engine="streaming").rows()
         if not tuples:
-            delta_log.add_receipt(table, target.receipt, once=False)
+            with refusals(target.context.uri, "write"):
+                delta_log.add_receipt(table, target.receipt, once=False)
             return
         predicate = delta_partitions.predicate(columns, tuples, *_texts_and_singles(kept.collect_schema()))
         sink(target, kept, table, mode="overwrite", predicate=predicate)
@@ -219,6 +207,11 @@ def sink(
     given = {name: value for name, value in options.items() if value is not None}
     storage = target.storage_options if new else None
     if isinstance(frame, pl.LazyFrame):
-        frame.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
+        for name, value in _BOUNDED.items():
+            os.environ.setdefault(name, value)
+        # The errors of the query are the task's own, and come first.
+        with polars_delta_stream.whole_or_nothing(frame) as rows, refusals(target.context.uri, "write"):
+            rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
     else:
-        frame.write_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
+        with refusals(target.context.uri, "write"):
+            frame.write_delta(place, mode=mode, storage_options=storage, delta_write_options=given)

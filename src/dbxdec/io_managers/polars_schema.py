@@ -61,33 +61,17 @@ def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *,
     )
 
 
-class Watch:
-    """Checks that a LazyFrame passes while it runs; `refusal` is what one of them has raised.
+def watched(
+    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame` with `check` over its rows, over a LazyFrame's while it runs."""
+    import polars as pl
 
-    The engine wraps it into an error of its own, with another type and more text around it.
-    """
-
-    def __init__(self) -> None:
-        self.refusal: RunError | None = None
-
-    def over(
-        self, frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
-    ) -> pl.DataFrame | pl.LazyFrame:
-        """`frame` with `check` over each of its batches."""
-        import polars as pl
-
-        def kept(data: pl.DataFrame) -> pl.DataFrame:
-            try:
-                return check(data)
-            except RunError as error:
-                self.refusal = error
-                raise
-
-        return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(kept, streamable=True)
+    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
 
 
 def refuse_negative_decimals(
-    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str], watch: Watch
+    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
 ) -> pl.DataFrame | pl.LazyFrame:
     """`frame`, with a check of its decimal partition columns; of a LazyFrame's while it runs.
 
@@ -108,11 +92,11 @@ def refuse_negative_decimals(
                 )
         return data
 
-    return watch.over(frame, check) if decimals else frame
+    return watched(frame, check) if decimals else frame
 
 
 def refuse_rows_outside(
-    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], watch: Watch, *, task: str
+    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
 ) -> pl.DataFrame | pl.LazyFrame:
     """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
 
@@ -148,7 +132,7 @@ def refuse_rows_outside(
             )
         return data
 
-    return watch.over(frame, check)
+    return watched(frame, check)
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:

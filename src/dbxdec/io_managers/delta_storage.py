@@ -1,0 +1,155 @@
+"""What storage and delta-rs say when they refuse, in one clear sentence each."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from dbxdec.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Doing = Literal["read", "write"]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# delta-rs nests causes with arrows, and ends with a backtrace of its own.
+_LINE_START = re.compile(r"^\s*(↳|\d+:.*|stack backtrace:.*)?\s*")
+_OVERFLOW = re.compile(r"Failed to cast (?P<name>.+?) from (?P<type>\w+) to UInt\d+: Can't cast value (?P<value>\d+)")
+
+# Marks in the texts, since delta-rs has one type for most errors; the first that fits counts.
+_KINDS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"Permission denied|privileges|Forbidden\b|AccessDenied|Unauthori[sz]ed|\b40[13] ",
+        "there is no permission to {doing} {uri}",
+        "check the grants of the run's identity, and `storage_options` if it needs its own credentials",
+    ),
+    (
+        r"NoSuchBucket|bucket does not exist|ContainerNotFound|container does not exist",
+        "the bucket or container of {uri} does not exist",
+        "check `base_path`",
+    ),
+    (
+        r"169\.254\.169\.254|credential|Missing (AccessKey|Region|account)|Account must be specified",
+        "no credentials were found for {uri}",
+        "give them in `storage_options`, or run where the platform provides them",
+    ),
+    (
+        r"error sending request|dns error|[Cc]onnect(ion)? (error|refused)|timed? ?out|Connection reset",
+        "the storage of {uri} can't be reached",
+        "check the address, the network and `storage_options`",
+    ),
+    (
+        r"Unknown scheme: (?P<detail>[^.]*)",
+        "the storage of {uri} is of a kind that delta-rs does not know",
+        "use s3://, abfss://, gs:// or a path of the machine",
+    ),
+    (
+        r"Not a directory|Invalid table location: Path does not exist|File exists",
+        "{uri} can't be a table, since a file stands where its folder should be",
+        "check `base_path` and the table's name",
+    ),
+    (
+        r"File name too long|KeyTooLong",
+        "a partition value is too long for a folder's name in {uri}",
+        "partition by a shorter column",
+    ),
+    (
+        r"No space left",
+        "there is no space left to write {uri}",
+        "make room",
+    ),
+)
+_DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
+_FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
+# What no other try of the same commit can mend.
+_HOPELESS = re.compile(r"append-only|able features")
+
+
+def said(error: BaseException) -> str:
+    """What an error says, on one line and without its colours and backtrace."""
+    parts = []
+    for line in _COLOURS.sub("", str(error)).splitlines():
+        text = _LINE_START.sub("", line).strip()
+        if re.match(r"\s*(\d+: |stack backtrace|at /)", line):
+            break
+        if text and text not in parts:
+            parts.append(text)
+    text = ": ".join(part.rstrip(":") for part in parts)
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
+    """The clear form of an error of delta-rs or its storage; None for one that is no refusal of theirs."""
+    text = str(error)
+    if overflow := _OVERFLOW.search(text):
+        return RunError(
+            f"the column `{overflow['name']}` has the value {overflow['value']}, which the table {uri} can't hold in "
+            f"its {overflow['type']}: Delta has no unsigned integers",
+            hint="cast the column to a larger signed type in the task, such as Int64",
+        )
+    if feature := _FEATURE.search(text):
+        return unsupported(uri, [feature["name"]], doing, "delta-rs")
+    if "catalog-managed" in text:
+        return unsupported(uri, ["catalogManaged"], doing, "delta-rs")
+    if doing == "write" and _HOPELESS.search(text):
+        return RunError(
+            f"delta-rs can't write {uri}: {said(error)}", hint="an append-only table takes only appends and inserts"
+        )
+    for pattern, message, hint in _KINDS:
+        if re.search(pattern, text):
+            return RunError(f"{message.format(uri=uri, doing=doing)}: {said(error)}", hint=hint)
+    if _DAMAGED.search(text):
+        return RunError(
+            f"the log of {uri} is damaged: {said(error)}",
+            hint="restore the files of its _delta_log, or make the table anew",
+        )
+    if type(error) is OSError:
+        how = (
+            "Delta needs an atomic rename or put-if-absent, which mounts such as /Volumes and /dbfs lack: use the "
+            "cloud path (s3://, abfss://, gs://)"
+        )
+        hint = how if doing == "write" else "check the path and `storage_options`"
+        return RunError(f"the storage of {uri} refused to {doing}: {said(error)}", hint=hint)
+    return None
+
+
+def unsupported(uri: str, features: list[str], doing: Doing, who: str) -> RunError:
+    """The error of a table with features that `who` can't read or write (Delta protocol, "Table Features")."""
+    names = ", ".join(features)
+    return RunError(
+        f"the table {uri} has {'the feature' if len(features) == 1 else 'the features'} {names}, which {who} can't "
+        f"{doing}",
+        hint=f"{doing} it through Spark (SparkDeltaIoManager), or drop what the table does not need "
+        "(ALTER TABLE ... DROP FEATURE)",
+    )
+
+
+def gone(uri: str, version: int, why: str) -> RunError:
+    """What a reader is told of a version that has been vacuumed, or whose log has been cleaned."""
+    return RunError(
+        f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
+        hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
+        "producer again",
+    )
+
+
+@contextmanager
+def refusals(uri: str, doing: Doing) -> Iterator[None]:
+    """Raise what delta-rs or its storage refuse as a RunError; all else passes as it is."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        # Only OSError itself is the storage's: its kinds come from files of the task's own.
+        if isinstance(error, OSError) and type(error) is not OSError:
+            raise
+        # A commit that failed may have failed because of another one's: the caller knows what may be tried again.
+        if isinstance(error, CommitFailedError) and not _HOPELESS.search(str(error)):
+            raise
+        found = refusal(uri, error, doing)
+        if found is None:
+            raise
+        raise found from error

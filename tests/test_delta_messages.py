@@ -1,0 +1,175 @@
+"""What a task is told of a Delta table that can't be read or written, and when."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.base import InputContext, OutputContext
+from delta_tools import RECEIPT, frame, output, receipt, wanted
+
+# Closed: nothing listens on the port "discard".
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ALLOW_HTTP": "true",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "x",
+    "AWS_SECRET_ACCESS_KEY": "y",
+    "max_retries": "0",
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def manager(mode: Any = "append", **options: Any) -> PolarsDeltaIoManager:
+    return PolarsDeltaIoManager("unused", mode=mode, **options)
+
+
+def values(table: Path, **options: Any) -> list[int]:
+    """The column as a task would read it."""
+    found = manager().read(wanted(table, **options))
+    assert isinstance(found, pl.DataFrame)
+    return sorted(found["x"])
+
+
+def with_features(table: Path, *features: str, reader: tuple[str, ...] = (), **configuration: str) -> None:
+    """A table of one row to which another writer has given these features."""
+    manager().write(output(table, receipt("0")), frame(1))
+    log = table / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    protocol = {"minReaderVersion": 3 if reader else 1, "minWriterVersion": 7, "writerFeatures": [*features]}
+    if reader:
+        protocol["readerFeatures"] = [*reader]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = protocol
+        if "metaData" in action:
+            action["metaData"]["configuration"] |= configuration
+    log.write_text("".join(json.dumps(action) + "\n" for action in actions))
+
+
+@pytest.mark.parametrize(
+    "feature", ["rowTracking", "clustering", "domainMetadata", "identityColumns", "icebergCompatV2"]
+)
+def test_a_table_that_can_not_be_written_is_named_with_its_features_before_the_function_runs(
+    table: Path, feature: str
+) -> None:
+    """Preflight names each feature that delta-rs lacks, and the way out."""
+    with_features(table, "appendOnly", feature)
+    with pytest.raises(RunError) as refused:
+        manager().preflight(output(table))
+    assert f"has the feature {feature}, which delta-rs" in str(refused.value)
+    assert "SparkDeltaIoManager" in str(refused.value)
+
+
+def test_all_features_are_named(table: Path) -> None:
+    """Two features that delta-rs lacks are one message."""
+    with_features(table, "rowTracking", "appendOnly", "domainMetadata", "clustering")
+    with pytest.raises(RunError, match=r"features rowTracking, domainMetadata, clustering, which"):
+        manager("overwrite").preflight(output(table))
+
+
+def test_features_that_delta_rs_has_are_no_obstacle(table: Path) -> None:
+    """A table with features that delta-rs can write is written."""
+    with_features(table, "appendOnly", "invariants", "changeDataFeed", "timestampNtz", reader=("timestampNtz",))
+    manager().preflight(output(table))
+    manager().write(output(table), frame(2))
+    assert values(table) == [1, 2]
+
+
+@pytest.mark.parametrize("feature", ["columnMapping", "typeWidening", "v2Checkpoint", "someFutureFeature"])
+def test_a_table_that_can_not_be_read_is_named_with_its_features(table: Path, feature: str) -> None:
+    """A read names the feature that Polars lacks, and the way out."""
+    with_features(table, feature, reader=(feature,))
+    with pytest.raises(RunError, match=rf"(?s)has the feature {feature}, which .* can't read.*SparkDeltaIoManager"):
+        manager().read(wanted(table))
+
+
+def test_an_append_only_table_refuses_an_overwrite_before_the_function_runs(table: Path) -> None:
+    """`delta.appendOnly` and mode="overwrite" are named together; an append passes."""
+    with_features(table, "appendOnly", **{"delta.appendOnly": "true"})
+    with pytest.raises(RunError, match=r'append-only .* mode="overwrite"'):
+        manager("overwrite").preflight(output(table))
+    manager().preflight(output(table))
+    manager().write(output(table), frame(2))
+
+
+def test_a_version_that_has_been_vacuumed_says_so(table: Path) -> None:
+    """A pinned read of a version whose files are gone names the version and what to do."""
+    for run, mode in (("1", "append"), ("2", "overwrite"), ("3", "overwrite")):
+        manager(mode).write(output(table, receipt(run)), frame(int(run)))
+    DeltaTable(str(table)).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    with pytest.raises(
+        RunError, match=r"version 1 of .*, which this run's producer wrote, can't be read any more"
+    ) as gone:
+        manager().read(wanted(table, receipt("2")))
+    assert "vacuumed" in str(gone.value)
+    assert values(table, producer=receipt("3")) == [3]
+
+
+def test_a_version_whose_log_has_been_cleaned_says_so(table: Path) -> None:
+    """A pinned read of a version that the log no longer has is no read of another one."""
+    for run in ("1", "2", "3"):
+        manager("overwrite").write(output(table, receipt(run)), frame(int(run)))
+    opened = DeltaTable(str(table))
+    opened.create_checkpoint()
+    for version in (0, 1):
+        (table / "_delta_log" / f"{version:020}.json").unlink()
+    with pytest.raises(RunError, match=r"wrote nothing|can't be read any more|has no write"):
+        manager().read(wanted(table, receipt("2")))
+
+
+def test_storage_that_can_not_be_reached_says_so(table: Path) -> None:
+    """Reading and writing name the place, and that it can't be reached."""
+    there = manager(storage_options=NOWHERE)
+    for attempt in (
+        lambda: there.read(InputContext("s3://bucket/x", annotation=pl.DataFrame)),
+        lambda: there.preflight(OutputContext("s3://bucket/x", RECEIPT)),
+    ):
+        with pytest.raises(RunError, match=r"the storage of s3://bucket/x can't be reached"):
+            attempt()
+
+
+def test_a_kind_of_storage_that_nobody_knows_says_so() -> None:
+    """A misspelt scheme is named."""
+    with pytest.raises(RunError, match=r"s4://bucket/x is of a kind that delta-rs does not know"):
+        manager().read(InputContext("s4://bucket/x", annotation=pl.DataFrame))
+
+
+def test_a_file_where_the_table_should_be_says_so(table: Path) -> None:
+    """A path that is a file can't be a table."""
+    table.write_text("not a table")
+    with pytest.raises(RunError, match="a file stands where its folder should be"):
+        manager().write(output(table), frame(1))
+
+
+def test_a_damaged_log_says_so(table: Path) -> None:
+    """A log that is no JSON is named as damaged."""
+    manager().write(output(table), frame(1))
+    (table / "_delta_log" / f"{1:020}.json").write_text('{"add": {"path"')
+    with pytest.raises(RunError, match=r"the log of .* is damaged"):
+        manager().read(wanted(table))
+
+
+def test_values_too_large_for_delta_name_the_column(table: Path) -> None:
+    """An unsigned value that no signed type of the table holds is refused with column and value."""
+    manager().write(output(table, receipt("1")), pl.DataFrame({"x": [1]}, schema={"x": pl.Int64}))
+    with pytest.raises(RunError) as refused:
+        manager().write(output(table, receipt("2")), pl.DataFrame({"x": [2**63]}, schema={"x": pl.UInt64}))
+    assert "`x`" in str(refused.value)
+
+
+def test_a_partition_value_too_long_for_a_folder_says_so(table: Path) -> None:
+    """A partition value that no file system takes as a name is refused with the reason."""
+    with pytest.raises(RunError, match="too long for a folder's name"):
+        manager(partition_by="x").write(output(table), pl.DataFrame({"x": ["long" * 200], "y": [1]}))
