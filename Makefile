@@ -59,9 +59,8 @@ demo: setup
 clean:
 	rm -rf $(VENV) build dist $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
 
-# Ratios of pairs measured in turn; `make bench ONLY=hook` measures one thing. See bench/run.py.
+# Ratios of what is measured in turn; `make bench ONLY="hook bundle"` measures these alone. See bench/run.py.
 bench: setup
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group bench
 	$(BIN)/python bench/run.py $(ONLY)
 
 constraints: setup

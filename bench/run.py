@@ -1,12 +1,14 @@
-"""`make bench`: ratios of pairs measured in turn, each with its spread and the budget that the project has set.
+"""`make bench`: ratios of what is measured in turn, each with its spread and the budget that the project has set.
 
-`make bench ONLY=hook` (or start, bundle, tasks, times, memory, growth, crash with KILLS=1000) measures only that.
+`make bench ONLY="hook bundle"` measures only these; `ROWS=1000000` sets the sizes of `times` and `peaks`,
+`SCALE=1` the smaller scale of `growth`, `KILLS=1000` the number of writers killed by `crash`.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,17 +16,22 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
+import killing
+import many_tasks
+import memory
+import starting
 import storage
+from measure import Line, Pair
 
 BENCHES: dict[str, Callable[[Path], Any]] = {
-    "start": building.start_up,
+    "start": starting.start_up,
     "hook": building.hook,
     "bundle": building.fresh,
-    "tasks": building.many_tasks,
+    "tasks": many_tasks.compared,
     "times": storage.times,
-    "memory": storage.memory,
-    "growth": storage.growth,
-    "crash": storage.kills,
+    "peaks": memory.peaks,
+    "growth": memory.growth,
+    "crash": killing.kills,
 }
 
 
@@ -33,11 +40,18 @@ def main(only: Iterable[str]) -> None:
     chosen = list(only) or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
         raise SystemExit(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHES)}")
+    missed = []
     for name in chosen:
-        with tempfile.TemporaryDirectory() as scratch:
-            found = BENCHES[name](Path(scratch))
-            for line in [found] if isinstance(found, str) or not isinstance(found, Iterable) else found:
-                print(line, flush=True)
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="dbxdec-bench-") as scratch:
+            found = BENCHES[name](Path(scratch).resolve())
+            for measured in [found] if isinstance(found, Line | Pair) else found:
+                line = measured.line() if isinstance(measured, Pair) else measured
+                print(f"{name:<6}  {line.text}", flush=True)
+                missed += [line.missed] if line.missed else []
+        print(f"{name:<6}  ({time.perf_counter() - began:.0f} s)", flush=True)
+    print("Medians; in brackets the middle half of the ratios of single rounds, and the median ratio of CPU times.")
+    print("\n".join(["Budgets missed:", *missed]) if missed else "All budgets are kept.")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ def values(table: Path, **options: Any) -> list[int]:
     return sorted(found["x"])
 
 
-def with_features(table: Path, *features: str, reader: tuple[str, ...] = (), **configuration: str) -> None:
+def with_features(
+    table: Path, *features: str, reader: tuple[str, ...] = (), configuration: dict[str, str] | None = None
+) -> None:
     """A table of one row to which another writer has given these features."""
     manager().write(output(table, receipt("0")), frame(1))
     log = table / "_delta_log" / f"{0:020}.json"
@@ -54,7 +56,7 @@ def with_features(table: Path, *features: str, reader: tuple[str, ...] = (), **c
         if "protocol" in action:
             action["protocol"] = protocol
         if "metaData" in action:
-            action["metaData"]["configuration"] |= configuration
+            action["metaData"]["configuration"] |= configuration or {}
     log.write_text("".join(json.dumps(action) + "\n" for action in actions))
 
 
@@ -97,7 +99,7 @@ def test_a_table_that_can_not_be_read_is_named_with_its_features(table: Path, fe
 
 def test_an_append_only_table_refuses_an_overwrite_before_the_function_runs(table: Path) -> None:
     """`delta.appendOnly` and mode="overwrite" are named together; an append passes."""
-    with_features(table, "appendOnly", **{"delta.appendOnly": "true"})
+    with_features(table, "appendOnly", configuration={"delta.appendOnly": "true"})
     with pytest.raises(RunError, match=r'append-only .* mode="overwrite"'):
         manager("overwrite").preflight(output(table))
     manager().preflight(output(table))
