@@ -42,7 +42,8 @@ ALLOWED: dict[str, set[str]] = {
     "freshness": set(),
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
-    "cli": {"bundle", "codegen", "config", "freshness", "local", "manifest", "rebuild", "runtime", "wheels"},
+    "views": {"manifest"},
+    "cli": {"views", "bundle", "codegen", "config", "freshness", "local", "manifest", "rebuild", "runtime", "wheels"},
 }
 
 

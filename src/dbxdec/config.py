@@ -176,3 +176,14 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "variables": _texts,
     "discovery-env": _environment,
 }
+
+
+def hook_is_missing() -> ConfigError:
+    """What a project is told whose settings do not turn the build hook on."""
+    return ConfigError(
+        Problem(
+            "the build hook of dbxdec is not turned on",
+            "pyproject.toml",
+            'write `[tool.hatch.build.hooks.dbxdec]`, and "dbxdec[build]" into `requires` of [build-system]',
+        )
+    )

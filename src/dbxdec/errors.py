@@ -108,10 +108,18 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """`problems` by file and line, those without a place last, otherwise as they were found."""
 
     def place(problem: Problem) -> tuple[bool, str, int]:
-        path, _, line = str(problem.where or "").rpartition(":")
-        return (not path, path, int(line) if line.isdecimal() else 0)
+        location = located(problem)
+        return (location is None, location.path if location else "", location.line if location else 0)
 
     return sorted(problems, key=place)
+
+
+def located(problem: Problem) -> SourceLocation | None:
+    """The line of a source file that `problem` is at; None for a setting, or for none at all."""
+    if isinstance(problem.where, SourceLocation):
+        return problem.where
+    path, _, line = (problem.where or "").rpartition(":")
+    return SourceLocation(path, int(line)) if path and line.isdecimal() else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

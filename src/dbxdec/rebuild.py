@@ -167,13 +167,7 @@ def _run(root: Path, last: Record | None, lock: int) -> _Report:
             )
         found = json.loads(path.read_text(encoding="utf-8"))
     if not found["has_hook"]:
-        raise ConfigError(
-            Problem(
-                "the build hook of dbxdec is not turned on",
-                "pyproject.toml",
-                'write `[tool.hatch.build.hooks.dbxdec]`, and "dbxdec[build]" into `requires` of [build-system]',
-            )
-        )
+        raise config.hook_is_missing()
     scope = freshness.Scope(found["only"], found["unwatched"], found["outside"])
     return _Report(Path(found["wheel"]), scope, done.stdout, started)
 

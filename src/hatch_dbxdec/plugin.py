@@ -73,14 +73,22 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         with contextlib.suppress(DbxdecError):  # wrong settings are for the next build to say
             building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Discover, check and render; put the manifest and the entry point into the wheel to be built."""
+    def prepare(self, build_data: dict[str, Any]) -> Build:
+        """What the standard wheel would hold; nothing is written. Raises DbxdecError with every mistake."""
         config = self._config()
         if config.resources is not None:
             self._keep_out(config.resources)
-        if self.target_name != "wheel":
-            return
+        return self._build("standard", config, build_data)
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Discover, check and render; put the manifest and the entry point into the wheel to be built."""
+        config = None
         try:
+            config = self._config()
+            if config.resources is not None:
+                self._keep_out(config.resources)
+            if self.target_name != "wheel":
+                return
             made = self._build(version, config, build_data)
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             self._attempts[version] = _Attempt(config, made, scratch)
@@ -147,19 +155,16 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         from dbxdec import config
 
         unknown = sorted(set(self.config) - _HATCHLING_OPTIONS)
-        try:
-            if unknown:
-                raise ConfigError(
-                    Problem(
-                        "unknown option",
-                        f"tool.hatch.build.hooks.dbxdec.{name}",
-                        f"settings of dbxdec stand in [tool.dbxdec]: write `{name} = ...` there",
-                    )
-                    for name in unknown
+        if unknown:
+            raise ConfigError(
+                Problem(
+                    "unknown option",
+                    f"tool.hatch.build.hooks.dbxdec.{name}",
+                    f"settings of dbxdec stand in [tool.dbxdec]: write `{name} = ...` there",
                 )
-            return config.load(Path(self.root, "pyproject.toml"))
-        except DbxdecError as error:
-            self._fail(error, None)
+                for name in unknown
+            )
+        return config.load(Path(self.root, "pyproject.toml"))
 
     def _build(self, version: str, config: Config, build_data: dict[str, Any]) -> Build:
         from dbxdec import building

@@ -13,7 +13,11 @@ from dbxdec.errors import DbxdecError, did_you_mean
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
 _COMMANDS = {
     "bundle": "Bring the wheel and the resources that a bundle deploys up to date.",
+    "check": "Find every mistake that a build would find, without a build.",
+    "diff": "Show what changes between two builds, and what a deploy would do.",
+    "graph": "Draw the DAG of a job.",
     "run": "Run a job of an installed pipeline on this machine.",
+    "show": "Show jobs with their tasks, inputs, targets and parameters.",
 }
 
 FAILED = 1

@@ -9,6 +9,7 @@ import click
 
 from dbxdec import freshness
 from dbxdec.cli.app import FAILED
+from dbxdec.cli.console import say
 
 
 @click.command("bundle")
@@ -57,9 +58,9 @@ def _build(force: bool) -> None:
     from dbxdec.rebuild import BuildError, find_project, up_to_date
 
     try:
-        up_to_date(find_project(Path.cwd()), say=_say, force=force)
+        up_to_date(find_project(Path.cwd()), say=say, force=force)
     except BuildError as error:
-        _say(str(error))
+        say(str(error))
         raise SystemExit(FAILED) from None
 
 
@@ -73,7 +74,3 @@ def _from_wheel(wheel: Path, output: Path | None) -> None:
     if output.suffix not in (".yml", ".yaml", ".json"):
         raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")
     write_if_changed(output, resources_of_wheel(wheel, output, Path.cwd()))
-
-
-def _say(text: str) -> None:
-    click.echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)

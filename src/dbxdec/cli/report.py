@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,11 +13,12 @@ from dbxdec.variables import resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import Console
+
     from dbxdec.dag import Job, Task
     from dbxdec.local.runner import JobRun, TaskRun
     from dbxdec.manifest import Manifest
 
-_UNBROKEN = 10_000
 _COLOURS = {
     "success": "green",
     "failed": "red",
@@ -27,12 +27,6 @@ _COLOURS = {
     "cancelled": "yellow",
     "skipped": "yellow",
 }
-
-
-def console() -> Console:
-    """Plain lines where there is no terminal, as long as they are: no text is cut off to fit a width."""
-    found = Console(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=_UNBROKEN)
 
 
 def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str, str]) -> None:

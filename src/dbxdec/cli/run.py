@@ -9,6 +9,7 @@ import click
 
 from dbxdec.cli import report
 from dbxdec.cli.app import FAILED
+from dbxdec.cli.console import console
 from dbxdec.errors import ManifestError, did_you_mean, listed
 from dbxdec.local.runner import Listener, check_parameters, run_job, variables_of
 from dbxdec.local.variables import local_values
@@ -66,15 +67,15 @@ def command(job: str, parameters: dict[str, str], variables: dict[str, str], pac
     found = manifest.job(job)
     texts = check_parameters(found, parameters)
     values = local_values(variables_of(manifest, found), variables, Path.cwd())
-    console = report.console()
-    report.show_dag(console, manifest, found, values)
+    out = console()
+    report.show_dag(out, manifest, found, values)
     listener = Listener(
-        started=lambda key: report.show_start(console, key),
-        printed=lambda key, line: report.show_line(console, key, line),
-        ended=lambda task: report.show_end(console, task),
+        started=lambda key: report.show_start(out, key),
+        printed=lambda key, line: report.show_line(out, key, line),
+        ended=lambda task: report.show_end(out, task),
     )
     run = run_job(manifest, found, parameters=texts, variables=values, folder=Path.cwd(), listener=listener)
-    report.show_run(console, run)
+    report.show_run(out, run)
     if not run.succeeded:
         interrupted = any(task.state.name == "CANCELLED" for task in run.tasks)
         raise SystemExit(_INTERRUPTED if interrupted else FAILED)

@@ -1,0 +1,125 @@
+"""`dbxdec check`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbxdec.cli import source
+from dbxdec.cli.app import FAILED, WRONG_USAGE
+from dbxdec.cli.console import console, print_json, say
+from dbxdec.errors import ConfigError, DbxdecError, counted, located
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.errors import Problem
+
+
+@click.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON.")
+@click.option(
+    "--github/--no-github",
+    default=lambda: os.environ.get("GITHUB_ACTIONS") == "true",
+    help="Print annotations for GitHub's workflows; the default is whether one is running.",
+)
+def command(as_json: bool, github: bool) -> None:
+    """Find every mistake that a build of the project in this folder would find, and build nothing.
+
+    The exit code is 1 where there are mistakes in the pipelines, 2 where the project's settings are wrong.
+
+    \b
+    Examples:
+      dbxdec check
+      dbxdec check --json | jq '.problems[].message'
+    """
+    errors: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+    code, counts = 0, {}
+    try:
+        found = source.of_tree(Path.cwd())
+    except DbxdecError as error:
+        errors = error.problems
+        code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
+    else:
+        warnings = found.warnings
+        jobs = found.manifest.raw_jobs
+        counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
+    if as_json:
+        print_json(
+            {
+                "ok": not errors,
+                **counts,
+                "problems": [
+                    {"level": level, **_form(problem)}
+                    for level, problems in (("error", errors), ("warning", warnings))
+                    for problem in problems
+                ],
+            }
+        )
+    else:
+        _print(errors, warnings, counts)
+    if github:
+        for level, problems in (("error", errors), ("warning", warnings)):
+            for problem in problems:
+                click.echo(_annotation(level, problem), err=as_json)
+    raise SystemExit(code)
+
+
+def _print(errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int]) -> None:
+    for problem in errors:
+        click.echo(str(problem), err=True)
+    for problem in warnings:
+        click.echo(f"warning: {problem}", err=True)
+    if errors:
+        say(counted(len(errors), "mistake"))
+        return
+    noticed = f", {counted(len(warnings), 'warning')}" if warnings else ""
+    found = f"{counted(counts['jobs'], 'job')}, {counted(counts['tasks'], 'task')}"
+    console().print(f"[green]fine[/]: {found}{noticed}")
+
+
+def _form(problem: Problem) -> dict[str, Any]:
+    place: dict[str, Any] = {}
+    if location := located(problem):
+        place = asdict(location)
+    elif problem.where:
+        place = {"path": _file(problem.where), "setting": str(problem.where)}
+    return {"message": problem.message, "hint": problem.hint, **place}
+
+
+def _annotation(level: str, problem: Problem) -> str:
+    """A workflow command (docs.github.com, "Workflow commands for GitHub Actions"); paths are the repository's."""
+    properties, text = {}, problem.message
+    if location := located(problem):
+        properties = {"file": _in_repository(location.path), "line": str(location.line)}
+    elif problem.where:
+        properties, text = {"file": _in_repository(_file(problem.where))}, f"{problem.where}: {text}"
+    properties["title"] = "dbxdec"
+    text += f"\nhint: {problem.hint}" if problem.hint else ""
+    given = ",".join(f"{name}={_escaped(value, properties=True)}" for name, value in properties.items())
+    return f"::{level} {given}::{_escaped(text)}"
+
+
+def _escaped(text: str, *, properties: bool = False) -> str:
+    for letter in ("%", "\r", "\n", *((":", ",") if properties else ())):
+        text = text.replace(letter, f"%{ord(letter):02X}")
+    return text
+
+
+def _file(where: object) -> str:
+    """The file that a setting stands in."""
+    return "databricks.yml" if str(where).startswith("databricks.yml") else "pyproject.toml"
+
+
+def _in_repository(path: str) -> str:
+    """A path of the project as GitHub knows it: from the top of the checkout."""
+    from dbxdec.rebuild import find_project
+
+    top = os.environ.get("GITHUB_WORKSPACE")
+    root = find_project(Path.cwd())
+    return Path(os.path.relpath(root / path, top)).as_posix() if top else path

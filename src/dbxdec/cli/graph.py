@@ -1,0 +1,57 @@
+"""`dbxdec graph`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dbxdec.cli import source
+from dbxdec.views import graph
+
+_FORMATS = ("mermaid", "dot", "svg", "html")
+_BY_SUFFIX = {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html"}
+
+
+@click.command("graph")
+@click.argument("job", required=False)
+@click.option(
+    "--format", "-f", "kind", type=click.Choice(_FORMATS), help="The default is what --output ends in, or mermaid."
+)
+@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; without it, stdout.")
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Draw this finished wheel, not the tree.",
+)
+def command(job: str | None, kind: str | None, output: Path | None, wheel: Path | None) -> None:
+    """Draw the DAG of JOB. Without JOB the project has to have a single one, but for html, which takes all.
+
+    \b
+    Examples:
+      dbxdec graph daily_delays
+      dbxdec graph daily_delays -o docs/daily.svg
+      dbxdec graph -o dags.html
+    """
+    if kind is None and output is not None and output.suffix not in _BY_SUFFIX:
+        raise click.UsageError(f"{output} does not tell the format: give --format, or a file in {' '.join(_BY_SUFFIX)}")
+    kind = kind or (_BY_SUFFIX[output.suffix] if output else "mermaid")
+    found = source.of_wheel(wheel) if wheel else source.of_tree(Path.cwd())
+    manifest = found.manifest
+    if job is None and (kind == "html" or len(manifest.raw_jobs) == 1):
+        jobs = manifest.jobs
+    elif job is None:
+        raise click.UsageError(f"say which job: {', '.join(manifest.raw_jobs) or 'the project has none'}")
+    else:
+        jobs = [manifest.job(job)]
+    if kind == "html":
+        text = graph.html(jobs, f"{manifest.project} {manifest.version}")
+    else:
+        text = {"mermaid": graph.mermaid, "dot": graph.dot, "svg": graph.standalone_svg}[kind](jobs[0])
+        if output is not None and output.suffix == ".md":
+            text = f"```mermaid\n{text}```\n"
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,101 @@
+"""`dbxdec show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from dbxdec.cli import source
+from dbxdec.cli.console import console, print_json
+from dbxdec.dag import run_order
+from dbxdec.errors import counted
+from dbxdec.views import texts
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dbxdec.dag import Job
+    from dbxdec.manifest import Manifest
+
+
+@click.command("show")
+@click.argument("job", required=False)
+@click.option(
+    "--wheel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show this finished wheel, not the tree.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the jobs as the manifest has them (manifest.schema.json).")
+def command(job: str | None, wheel: Path | None, as_json: bool) -> None:
+    """Show the jobs of the project in this folder, or one JOB with its tasks, inputs, targets and parameters.
+
+    \b
+    Examples:
+      dbxdec show
+      dbxdec show daily_delays
+      dbxdec show --wheel dist/my_pipeline-1.0-py3-none-any.whl --json
+    """
+    found = source.of_wheel(wheel) if wheel else source.of_tree(Path.cwd())
+    manifest = found.manifest
+    if job is not None:
+        manifest.job(job)  # says what there is instead
+    if as_json:
+        keys = [job] if job is not None else list(manifest.raw_jobs)
+        facts = {"project": manifest.project, "version": manifest.version, "build_id": manifest.build_id}
+        print_json({**facts, "jobs": {key: manifest.raw_jobs[key] for key in keys}})
+        return
+    out = console()
+    out.print(f"[bold]{escape(manifest.project)}[/] {manifest.version}, build {manifest.build_id[:12]}")
+    if job is None:
+        _list(out, manifest)
+    else:
+        _show(out, manifest.job(job))
+
+
+def _list(out: Console, manifest: Manifest) -> None:
+    table = _table("job", "tasks", "parameters", "schedule", "defined at")
+    for job in manifest.jobs:
+        schedule = job.settings.get("schedule") or job.settings.get("trigger") or job.settings.get("continuous") or {}
+        texts_of = (
+            [str(value) for _, value in texts.settings(schedule)] if isinstance(schedule, dict) else [str(schedule)]
+        )
+        parameters = ", ".join(parameter.name for parameter in job.parameters)
+        table.add_row(*map(escape, (job.key, str(len(job.tasks)), parameters, " ".join(texts_of), str(job.source))))
+    out.print(table)
+
+
+def _show(out: Console, job: Job) -> None:
+    out.print(f"\n[bold]{escape(job.key)}[/]  {job.source}, {counted(len(job.tasks), 'task')}")
+    for name, value in texts.settings(job.settings):
+        out.print(f"  [dim]{escape(name)}[/] {escape(value)}")
+    for kind, found in (("cluster", job.clusters), ("environment", job.environments)):
+        for key in found:
+            out.print(f"  [dim]{kind}[/] {escape(key)}")
+    if job.parameters:
+        table = _table("parameter", "type", "default")
+        for parameter in job.parameters:
+            table.add_row(*map(escape, (parameter.name, str(parameter.type), texts.parameter(parameter))))
+        out.print()
+        out.print(table)
+    for task in run_order(job):
+        out.print(f"\n[bold]{escape(task.key)}[/]  [dim]{escape(texts.kind(task))}, {task.source}[/]")
+        facts = [("after", ", ".join(map(texts.dependency, task.depends_on)))] if task.depends_on else []
+        facts += [("run if", task.run_if)] if task.run_if else []
+        facts += [("for", texts.each(task.each))] if task.each else []
+        facts += [(f"{name} <-", texts.binding(binding)) for name, binding in task.inputs.items()]
+        for name, output in task.outputs.items():
+            facts.append(("->" if len(task.outputs) == 1 else f"{name} ->", texts.output(output)))
+        facts += list(texts.settings({} if task.kind == "condition" else task.settings))
+        for name, text in facts:
+            out.print(f"  [dim]{escape(name)}[/] {escape(text)}")
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+    for title in titles:
+        table.add_column(title, header_style="dim", overflow="fold")
+    return table

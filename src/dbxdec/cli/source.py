@@ -1,0 +1,105 @@
+"""Where a command takes a pipeline from: the tree it stands in, a wheel, a commit of git."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dbxdec.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Source:
+    """A pipeline, and what was noticed while it was read. `files` are digests by their path in the wheel."""
+
+    title: str
+    manifest: Manifest
+    files: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
+
+
+def of_tree(folder: Path) -> Source:
+    """The project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake."""
+    from dbxdec.rebuild import find_project
+
+    try:
+        from hatch_dbxdec.reading import read_tree
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"reading a project needs {error.name}, which is not installed here", hint='pip install "dbxdec[build]"'
+        ) from None
+    tree = read_tree(find_project(folder))
+    return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
+
+
+def of_wheel(path: Path) -> Source:
+    """A finished wheel. Raises ManifestError where it is none of dbxdec's."""
+    from dbxdec.wheels import read_wheel
+
+    wheel = read_wheel(path)
+    return Source(path.name, wheel.manifest, dict(wheel.payload))
+
+
+def of_commit(name: str, folder: Path) -> Source:
+    """The project of `folder` as the commit `name` has it. Raises ConfigError where git has no such commit."""
+    from dbxdec.rebuild import find_project
+
+    root = find_project(folder)
+    with _checked_out(name, root) as there:
+        found = of_tree(there)
+    return Source(name, found.manifest, found.files, found.warnings)
+
+
+def named(text: str, folder: Path) -> Source:
+    """A wheel or a project by its path, or else a commit by what git calls it."""
+    path = Path(text)
+    if path.is_dir():
+        return of_tree(path)
+    if path.is_file() or path.suffix == ".whl":
+        return of_wheel(path)
+    return of_commit(text, folder)
+
+
+@contextmanager
+def _checked_out(name: str, root: Path) -> Iterator[Path]:
+    """The project at that commit, in a clone of its own: the repository is left as it is."""
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if commit is None or top is None:
+        raise ConfigError(
+            f"{name} is no wheel, no folder and no commit that git knows",
+            hint="give a wheel's path, a project's folder, or a commit, branch or tag",
+        )
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+        clone = Path(scratch, "tree")
+        if _git(root, "clone", "--quiet", "--shared", "--no-checkout", top, str(clone)) is None:
+            raise ConfigError(f"git can't clone {top}")
+        _git(clone, "checkout", "--quiet", "--detach", commit)
+        there = clone / root.relative_to(top)
+        if not (there / "pyproject.toml").is_file():
+            raise ConfigError(f"{name} has no {root.relative_to(top) / 'pyproject.toml'}")
+        yield there
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],  # noqa: S607 - the one on PATH is the one that people use
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ConfigError("comparing with a commit needs git, which is not on PATH") from None
+    return done.stdout.strip() if done.returncode == 0 else None

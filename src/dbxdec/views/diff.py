@@ -1,0 +1,139 @@
+"""What differs between two builds of a project, and what a deploy of the second would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dbxdec.views import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dbxdec.dag import Job, Task
+    from dbxdec.manifest import Manifest
+
+Kind = Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. `what` is its place: `daily.tasks.extract.outputs.result`; a text is None where it is not."""
+
+    kind: Kind
+    what: str
+    before: str | None = None
+    after: str | None = None
+    effect: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """All changes of the jobs, the files of the wheel that differ, and what a deploy does, in sentences."""
+
+    changes: tuple[Change, ...]
+    files: tuple[Change, ...]
+    deploy: tuple[str, ...]
+
+
+def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_files: Mapping[str, str]) -> Difference:
+    """Compare two builds; files are digests by their path in the wheel."""
+    changes = []
+    before, after = {job.key: job for job in old.jobs}, {job.key: job for job in new.jobs}
+    for key in [*before, *(key for key in after if key not in before)]:
+        if key not in after:
+            changes.append(Change("removed", key, effect="the job is deleted, and the list of its runs with it"))
+        elif key not in before:
+            changes.append(Change("added", key, effect=f"the job is made, with {len(after[key].tasks)} tasks"))
+        else:
+            changes += _job(before[key], after[key])
+    files = tuple(_texts("", old_files, new_files))
+    return Difference(tuple(changes), files, tuple(_deploy(old, new, changes, files)))
+
+
+def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Change, ...]) -> Iterator[str]:
+    if old.build_id == new.build_id:
+        yield "The builds are the same: a deploy changes no job, and its tasks run the same code."
+        return
+    jobs = {kind: [c.what for c in changes if c.kind == kind and "." not in c.what] for kind in ("added", "removed")}
+    updated = list(dict.fromkeys(c.what.partition(".")[0] for c in changes if "." in c.what))
+    for kind, verb in (("added", "makes"), ("removed", "deletes")):
+        if jobs[kind]:
+            yield f"A deploy {verb} {', '.join(jobs[kind])}."
+    if updated:
+        yield f"A deploy changes {', '.join(updated)}."
+    rest = [job.key for job in new.jobs if job.key not in {*updated, *jobs["added"]}]
+    if rest:
+        yield f"Only the wheel and its build id change for {', '.join(rest)}."
+    if files:
+        yield f"{len(files)} file{'s' if len(files) > 1 else ''} of the wheel differ{'' if len(files) > 1 else 's'}."
+    yield "Runs in flight keep the wheel that they began with; a repair of one of them refuses the new build."
+
+
+def _job(old: Job, new: Job) -> Iterator[Change]:
+    key = new.key
+    yield from _texts(f"{key}.settings", dict(texts.settings(old.settings)), dict(texts.settings(new.settings)))
+    yield from _texts(f"{key}.parameters", _parameters(old), _parameters(new), removed="runs that give it are refused")
+    for what in ("clusters", "environments"):
+        yield from _texts(
+            f"{key}.{what}", dict(texts.settings(getattr(old, what))), dict(texts.settings(getattr(new, what)))
+        )
+    before, after = {task.key: task for task in old.tasks}, {task.key: task for task in new.tasks}
+    for name in [*before, *(name for name in after if name not in before)]:
+        place = f"{key}.tasks.{name}"
+        if name not in after:
+            targets = [o.target for o in before[name].outputs.values() if o.target]
+            yield Change("removed", place, effect=f"nothing writes {', '.join(targets)} any more" if targets else None)
+        elif name not in before:
+            targets = [o.target for o in after[name].outputs.values() if o.target]
+            yield Change("added", place, effect=f"writes {', '.join(targets)}" if targets else None)
+        else:
+            yield from _task(place, before[name], after[name])
+
+
+def _parameters(job: Job) -> dict[str, str]:
+    return {p.name: f"{p.type} = {texts.parameter(p)}" for p in job.parameters}
+
+
+def _task(place: str, old: Task, new: Task) -> Iterator[Change]:
+    yield from _texts(place, _facts(old), _facts(new))
+    for what, effect in (("inputs", None), ("settings", None)):
+        found = [_inputs(task) if what == "inputs" else dict(texts.settings(task.settings)) for task in (old, new)]
+        yield from _texts(f"{place}.{what}", *found, removed=effect)
+    before = {name: texts.output(o) for name, o in old.outputs.items()}
+    after = {name: texts.output(o) for name, o in new.outputs.items()}
+    for change in _texts(f"{place}.outputs", before, after):
+        name = change.what.rpartition(".")[2]
+        targets = [task.outputs[name].target if name in task.outputs else None for task in (old, new)]
+        moved = change.kind == "changed" and targets[0] != targets[1]
+        effect = f"what is at {targets[0]} stays there, and is not written any more" if moved and targets[0] else None
+        yield Change(change.kind, change.what, change.before, change.after, effect)
+
+
+def _inputs(task: Task) -> dict[str, str]:
+    return {name: texts.binding(found) for name, found in task.inputs.items()}
+
+
+def _facts(task: Task) -> dict[str, str]:
+    """What a task has one of, where it has it."""
+    facts = {
+        "kind": task.kind,
+        "function": task.function,
+        "each": texts.each(task.each) if task.each else None,
+        "run_if": task.run_if,
+        "depends_on": ", ".join(sorted(map(texts.dependency, task.depends_on))) or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _texts(
+    place: str, old: Mapping[str, str], new: Mapping[str, str], *, removed: str | None = None
+) -> Iterator[Change]:
+    for name in [*old, *(name for name in new if name not in old)]:
+        what = f"{place}.{name}" if place else name
+        if name not in new:
+            yield Change("removed", what, old[name], effect=removed)
+        elif name not in old:
+            yield Change("added", what, after=new[name])
+        elif old[name] != new[name]:
+            yield Change("changed", what, old[name], new[name])

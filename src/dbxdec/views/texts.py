@@ -1,0 +1,106 @@
+"""Parts of a job in a few words, as `show`, the drawings and the differences have them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_OPERATORS = {
+    "EQUAL_TO": "==",
+    "NOT_EQUAL": "!=",
+    "GREATER_THAN": ">",
+    "GREATER_THAN_OR_EQUAL": ">=",
+    "LESS_THAN": "<",
+    "LESS_THAN_OR_EQUAL": "<=",
+}
+_LONGEST = 60
+
+
+def binding(found: dag.Binding) -> str:
+    """Where an argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`, or a value."""
+    match found:
+        case dag.TaskOutput(task, output, written):
+            name = task if output == dag.RESULT else f"{task}[{json.dumps(output)}]"
+            return f"{name}.written" if written else name
+        case dag.TaskValue(task, key):
+            return f"{task}.value({json.dumps(key)})"
+        case dag.Table(_, target):
+            return f"table {target}"
+        case dag.Parameter(name):
+            return f"parameter {name}"
+        case dag.Item():
+            return "each item"
+        case dag.Literal(value):
+            return shortened(json.dumps(value, ensure_ascii=False))
+        case dag.Sequence(items, kind):
+            inside = ", ".join(map(binding, items))
+            return f"[{inside}]" if kind == "list" else f"({inside}{',' if len(items) == 1 else ''})"
+        case dag.Mapped(items):
+            return "{" + ", ".join(f"{json.dumps(key)}: {binding(item)}" for key, item in items) + "}"
+
+
+def output(found: dag.Output) -> str:
+    """Where a result goes, and how: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
+    if found.io is None:
+        return f"task value ({found.type})"
+    settings = [f"{name}={_plain(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
+    manager = ", ".join([found.io.rpartition(":")[2], *settings])
+    place = found.target or "its own place"
+    return f"{place}{'/_items/*' if found.per_item else ''} ({manager})"
+
+
+def dependency(found: dag.Dependency) -> str:
+    """`extract`, or `is_late is true` for a branch."""
+    return found.task if found.outcome is None else f"{found.task} is {found.outcome}"
+
+
+def kind(task: dag.Task) -> str:
+    """What runs: `function`, `condition a > 3`, `job other`, `notebook_task`..."""
+    match task.kind:
+        case "python":
+            return "for each" if task.each else "function"
+        case "condition":
+            form = task.settings["condition_task"]
+            return f"condition {form['left']} {_OPERATORS.get(form['op'], form['op'])} {form['right']}"
+        case "run_job":
+            return f"job {task.runs_job}"
+        case _:
+            return next((name for name in task.settings if name.endswith("_task")), "native")
+
+
+def each(found: dag.Each) -> str:
+    """What a for-each task repeats over."""
+    at_once = f", {found.concurrency} at once" if found.concurrency is not None else ""
+    return f"each of {binding(found.items)}{at_once}"
+
+
+def parameter(found: dag.JobParameter) -> str:
+    """The default of a job parameter, as an author would say it."""
+    if found.run_date is not None:
+        given = [f"{name}={json.dumps(value)}" for name, value in found.run_date.json_form().items() if value]
+        return f"run_date({', '.join(given)})"
+    return "no default: a value is needed" if found.default is None else found.default
+
+
+def settings(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, value) of each field, those inside of objects by their dotted path."""
+    for name, value in form.items():
+        inside = f"{path}.{name}" if path else str(name)
+        if isinstance(value, dict) and value:
+            yield from settings(value, inside)
+        else:
+            yield inside, _plain(value)
+
+
+def shortened(text: str) -> str:
+    """`text`, its end left out where it is long."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

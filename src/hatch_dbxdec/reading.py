@@ -1,0 +1,76 @@
+"""What a build of a tree would put into its wheel, without a wheel: for whoever checks, shows or runs a tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hatchling
+from hatchling.bridge.app import Application
+from hatchling.builders.wheel import WheelBuilder
+
+from dbxdec import config
+from dbxdec.errors import ConfigError, Problem
+from hatch_dbxdec.plugin import DbxdecBuildHook
+
+if TYPE_CHECKING:
+    from dbxdec.building import Build
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The tree at `root` as a build would see it."""
+
+    root: Path
+    made: Build
+    warnings: tuple[Problem, ...]
+
+
+class _Listening(Application):
+    """Keeps what hatchling and its plugins would print."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def display_warning(self, message: str = "", **_: object) -> None:
+        self.warnings.append(message)
+
+    def display_info(self, message: str = "", **_: object) -> None:
+        """Progress of a build that nobody has asked for."""
+
+    display_waiting = display_success = display_mini_header = display_info
+
+
+def read_tree(root: Path) -> Tree:
+    """Run the build hooks of the project at `root` up to dbxdec's own, and that one without writing anything.
+
+    Raises DbxdecError with every mistake, as a build would, and ConfigError where hatchling does not take the project.
+    """
+    app = _Listening()
+    try:
+        builder = WheelBuilder(str(root), app=app)
+        builder.metadata.validate_fields()
+        hooks = builder.get_build_hooks(builder.config.directory)
+        build_data = builder.get_default_build_data()
+        builder.set_build_data_defaults(build_data)
+        build_data["build_hooks"] = tuple(hooks)
+        for hook in hooks.values():
+            if isinstance(hook, DbxdecBuildHook):
+                made = hook.prepare(build_data)
+                return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
+            hook.initialize("standard", build_data)
+    except Exception as error:
+        if not _is_hatchlings(error):
+            raise
+        raise ConfigError(f"hatchling does not take {root / 'pyproject.toml'}: {error}") from None
+    raise config.hook_is_missing()
+
+
+def _is_hatchlings(error: Exception) -> bool:
+    """Whether hatchling itself has raised it; what plugins of the project raise is their author's to see whole."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(hatchling.__file__).parent)
