@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from xml.etree import ElementTree
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
