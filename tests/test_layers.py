@@ -25,6 +25,8 @@ FOUNDATION = {
     "dag",
     "kinds",
     "checks",
+    "locks",
+    "places",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},
@@ -38,8 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "codegen": {"manifest", "protocol"},
     "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
     "runtime": {"authoring", "io_managers", "manifest", "protocol"},
-    "local": {"config", "manifest", "protocol", "runtime"},
-    "freshness": set(),
+    "local": {"config", "locks", "manifest", "protocol", "runtime", "views"},
+    "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
     "views": {"manifest"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
+from dbxdec.local import ledger
 from dbxdec.local.references import resolve
 from dbxdec.local.run_if import State, instead_of_running
 from projects import Project, shop
@@ -155,9 +155,9 @@ def test_an_interrupt_ends_the_task_and_the_run(slow: Project, installation: Ins
     output = "".join(lines)
     assert "cancelled" in output
     assert "BEHIND" not in output
-    runs = sorted((slow.root / ".dbxdec" / "runs").iterdir(), key=lambda run: int(run.name))
-    record = json.loads((runs[-1] / "run.json").read_text(encoding="utf-8"))
-    assert [task["state"] for task in record["tasks"]] == ["cancelled", "cancelled"]
+    last = ledger.find(slow.root, "last")
+    assert last.state == "cancelled"
+    assert [event["state"] for event in last.tasks().values()] == ["cancelled", "cancelled"]
 
 
 def test_two_runs_at_once_do_not_mix(slow: Project, installation: Installation, tmp_path: Path) -> None:

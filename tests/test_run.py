@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
+from dbxdec.local import ledger
 from projects import Project, shop
 
 if TYPE_CHECKING:
@@ -372,15 +372,14 @@ class TestDbxdecRun:
         assert result.code == 0, result.output
         places = [result.output.index(text) for text in ("lake/orders", "REPORT 2", "success", "succeeded; logs")]
         assert places[0] < places[1] < places[3]
-        assert result.output.splitlines()[1].split() == ["task", "after", "result"]
-        (run,) = (project.root / ".dbxdec" / "runs").iterdir()
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        assert [(task["key"], task["state"]) for task in record["tasks"]] == [
-            ("orders", "success"),
-            ("total", "success"),
-            ("report", "success"),
-        ]
-        assert "REPORT 2" in (run / "logs" / "report.log").read_text(encoding="utf-8")
+        assert ["task", "after", "result"] in [line.split() for line in result.output.splitlines()]
+        run = ledger.find(project.root, "last")
+        assert {key: event["state"] for key, event in run.tasks().items()} == {
+            "orders": "success",
+            "total": "success",
+            "report": "success",
+        }
+        assert "REPORT 2" in (run.folder / "logs" / "report.1.log").read_text(encoding="utf-8")
         assert (project.root / ".dbxdec" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
     def test_tasks_behind_a_failed_one_do_not_run(self, project: Project, installation: Installation) -> None:

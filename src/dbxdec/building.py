@@ -45,6 +45,7 @@ class Build:
     content: bytes
     payload: tuple[tuple[str, str], ...]
     discovered: Discovered
+    files: tuple[ShippedFile, ...]
 
 
 def build(
@@ -98,7 +99,7 @@ def build(
     made = manifest.decode(content, manifest.PATH)
     if config.resources is not None:
         resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
-    return Build(made, content, payload, discovered)
+    return Build(made, content, payload, discovered, tuple(files))
 
 
 def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:

@@ -178,6 +178,17 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
 }
 
 
+def turns_hook_on(path: Path) -> bool:
+    """Whether the project of this pyproject.toml is one of dbxdec's; a file that is no TOML is, to be complained of."""
+    try:
+        tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
+    except (ValueError, OSError):
+        return True
+    build = tool.get("hatch", {}).get("build", {})
+    hooks = [build.get("hooks", {}), *(target.get("hooks", {}) for target in build.get("targets", {}).values())]
+    return "dbxdec" in tool or any("dbxdec" in found for found in hooks)
+
+
 def hook_is_missing() -> ConfigError:
     """What a project is told whose settings do not turn the build hook on."""
     return ConfigError(

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dbxdec
+from dbxdec.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,28 +183,13 @@ def locked(root: str, waiting: Callable[[], None]) -> Iterator[int]:
     """
     lock = os.open(_state(root, _LOCK), os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _try_lock(lock):
+        if not try_lock(lock):
             waiting()
-            while not _try_lock(lock):
+            while not try_lock(lock):
                 time.sleep(0.05)
         yield lock
     finally:
         os.close(lock)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
 
 
 def _state(root: str, name: str) -> str:

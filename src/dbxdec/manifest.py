@@ -49,7 +49,7 @@ class Manifest:
                 hint=did_you_mean(key, self.raw_jobs) or f"its jobs are {listed(list(self.raw_jobs)) or 'none'}",
             )
         try:
-            return _decode_job(key, self.raw_jobs[key])
+            return decode_job(key, self.raw_jobs[key])
         except (ManifestError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ManifestError(
                 f"the job `{key}` of {self.project} {self.version} can't be read: {type(error).__name__}: {error}",
@@ -230,7 +230,8 @@ def encode_each(each: dag.Each) -> dict[str, Any]:
     return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
 
 
-def _decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
+def decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
+    """The job `key` of its form in a manifest."""
     return dag.Job(
         key=key,
         module=form["module"],

@@ -52,6 +52,12 @@ class Secret:
             ) from None
 
 
+def secrets_of_this_machine() -> list[str]:
+    """The values of all secrets that the environment has, the longest first: what no log may show."""
+    found = {value for name, value in os.environ.items() if name.startswith(_PREFIX) and value}
+    return sorted(found, key=len, reverse=True)
+
+
 def secret(scope: str, key: str) -> Any:
     """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
 

@@ -142,6 +142,11 @@ def registered() -> list[Job[...]]:
     return list(_registry)
 
 
+def forget() -> None:
+    """Leave out the jobs defined so far, whose modules are about to be imported anew."""
+    _registry.clear()
+
+
 def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -> list[Problem]:
     """The author's exception as a problem at the author's line; ours keep what they say."""
     package = function.__module__.partition(".")[0]

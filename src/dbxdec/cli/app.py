@@ -16,7 +16,8 @@ _COMMANDS = {
     "check": "Find every mistake that a build would find, without a build.",
     "diff": "Show what changes between two builds, and what a deploy would do.",
     "graph": "Draw the DAG of a job.",
-    "run": "Run a job of an installed pipeline on this machine.",
+    "run": "Run a job on this machine.",
+    "runs": "List earlier runs, show one, or write its report.",
     "show": "Show jobs with their tasks, inputs, targets and parameters.",
 }
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dbxdec.cli import report
+from dbxdec import places
+from dbxdec.cli import display
 from dbxdec.cli.app import FAILED
-from dbxdec.cli.console import console
-from dbxdec.errors import ManifestError, did_you_mean, listed
-from dbxdec.local.runner import Listener, check_parameters, run_job, variables_of
+from dbxdec.cli.console import console, print_json, say
+from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
+from dbxdec.local import builds, ledger, runner
+from dbxdec.local.pool import Pool
+from dbxdec.local.run_if import State
+from dbxdec.local.selection import check_known, select
 from dbxdec.local.variables import local_values
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from dbxdec.local.builds import Build
+    from dbxdec.local.ledger import Run
     from dbxdec.manifest import Manifest
 
 _INTERRUPTED = 130
@@ -51,40 +59,167 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     callback=_assignments,
     help="The value of a bundle variable.",
 )
-@click.option("--package", help="The pipeline's distribution, where several define the job.")
-def command(job: str, parameters: dict[str, str], variables: dict[str, str], package: str | None) -> None:
-    """Run JOB of a pipeline whose wheel is installed here.
+@click.option(
+    "--jobs",
+    "-j",
+    "at_once",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    help="How many tasks run at once; the default is the number of CPUs.",
+)
+@click.option("--task", "tasks", multiple=True, metavar="KEY", help="Run only this task; may be repeated.")
+@click.option("--from", "start", multiple=True, metavar="KEY", help="Run this task and all behind it.")
+@click.option("--until", multiple=True, metavar="KEY", help="Run this task and all before it.")
+@click.option(
+    "--replace",
+    "replaced",
+    multiple=True,
+    metavar="KEY=COMMAND",
+    callback=_assignments,
+    help="Run a shell command in the place of a task.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[RUN]",
+    help="Go on with a run that has not succeeded, by default the job's last: what succeeded is kept.",
+)
+@click.option(
+    "--fresh", is_flag=True, help="Set aside first what earlier runs have stored at this job's local targets."
+)
+@click.option("--wheel", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this finished wheel.")
+@click.option("--package", metavar="NAME", help="Run this installed pipeline, also inside a project.")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where remote places are on this machine; the default is .dbxdec/lake.",
+)
+@click.option("--remote", is_flag=True, help="Read and write remote places as they are.")
+@click.option(
+    "--report",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[FILE]",
+    help="Write the report of the run as one HTML file.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="In a terminal, show all that tasks print while they run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON when it has ended.")
+def command(
+    job: str,
+    parameters: dict[str, str],
+    variables: dict[str, str],
+    at_once: int,
+    tasks: tuple[str, ...],
+    start: tuple[str, ...],
+    until: tuple[str, ...],
+    replaced: dict[str, str],
+    resume: str | None,
+    fresh: bool,
+    wheel: Path | None,
+    package: str | None,
+    root: Path | None,
+    remote: bool,
+    report: str | None,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Run JOB on this machine: of the project in this folder as it is now, of a wheel, or of an installed pipeline.
 
-    Each task is a process of its own, started with the parameters that the job has on the platform. Task values,
-    logs and a record of the run stay in .dbxdec/ of the working directory. The exit code is 1 when a task failed.
+    Tasks run in parallel in warm processes, each with the parameters that it has on the platform. Remote places
+    (abfss://, s3://, /Volumes/...) and tables of a catalog lie below .dbxdec/lake. Logs, task values and the record of
+    the run stay in .dbxdec/runs. The exit code is 1 when a task failed, 2 for wrong usage, 130 after Ctrl-C.
 
     \b
     Examples:
       dbxdec run daily_delays
       dbxdec run daily_delays --param day=2013-01-02 --var lake_root=/tmp/lake
+      dbxdec run daily_delays --until delays -j 8
+      dbxdec run daily_delays --resume
     """
-    manifest = _find(job, package)
-    found = manifest.job(job)
-    texts = check_parameters(found, parameters)
-    values = local_values(variables_of(manifest, found), variables, Path.cwd())
-    out = console()
-    report.show_dag(out, manifest, found, values)
-    listener = Listener(
-        started=lambda key: report.show_start(out, key),
-        printed=lambda key, line: report.show_line(out, key, line),
-        ended=lambda task: report.show_end(out, task),
+    here = Path.cwd()
+    if fresh and resume is not None:
+        raise click.UsageError("--resume goes on with what is there, and --fresh sets it aside: choose one")
+    if root is not None and remote:
+        raise click.UsageError(
+            "--root says where remote places are on this machine, and --remote uses them: choose one"
+        )
+    build, source = _find(job, here, wheel, package)
+    found = build.manifest.job(job)
+    before = None if resume is None else _earlier(here, job, resume)
+    if before is not None:
+        parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
+        variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
+    texts = runner.check_parameters(found, parameters)
+    values = local_values(runner.variables_of(build.manifest, found), variables, here)
+    check_known(replaced, found)
+    selected = select(found, tasks=tasks, start=start, until=until)
+    out = console(stderr=as_json)
+    say(f"running {source}")
+    lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
+    environment = {} if lake is None else {places.ROOT: lake}
+    os.environ.update(environment)  # what is shown of places follows it
+    if fresh:
+        for target in _targets(build, job, values):
+            _set_aside(Path(target), here)
+    display.show_dag(out, build.manifest, found, values)
+    pool = Pool(
+        at_once,
+        folder=str(here),
+        environment={"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment, **_path(build)},
+        packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
-    run = run_job(manifest, found, parameters=texts, variables=values, folder=Path.cwd(), listener=listener)
-    report.show_run(out, run)
+    setting = runner.Setting(build, values, here, pool, source, replaced)
+    with display.following(out, found, verbose=verbose) as listener:
+        run = runner.run_job(setting, found, parameters=texts, listener=listener, selected=selected, before=before)
+        pool.close()
+    display.show_run(out, run)
+    if report is not None:
+        _report(run, report)
+    if as_json:
+        print_json(display.as_json(ledger.read(run.folder)))
     if not run.succeeded:
-        interrupted = any(task.state.name == "CANCELLED" for task in run.tasks)
-        raise SystemExit(_INTERRUPTED if interrupted else FAILED)
+        raise SystemExit(_INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
-def _find(job: str, package: str | None) -> Manifest:
+def _report(run: runner.JobRun, to: str) -> None:
+    from dbxdec.local.report import write
+
+    kept = ledger.read(run.folder)
+    assert kept is not None  # noqa: S101 - it has just been written
+    path = write(kept, Path(to) if to else None)
+    say(f"the report is in {path}")
+
+
+def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
+    """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
+    if wheel is not None and package is not None:
+        raise click.UsageError("--wheel and --package both say what to run: choose one")
+    if wheel is not None:
+        from dbxdec.wheels import read_wheel
+
+        return builds.of_wheel(wheel, read_wheel(wheel).manifest, ledger.state_folder(here)), str(wheel)
+    if package is None and find_spec("hatchling") is not None and (found := _of_project(here)) is not None:
+        return found, "the tree"
+    manifest = find_manifest(package) if package is not None else _installed(job)
+    return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
+
+
+def _of_project(here: Path) -> Build | None:
+    """What the tree around `here` would ship; None where it is no project of dbxdec's."""
+    from dbxdec.cli import source
+
+    tree = source.project_tree(here)
+    if tree is None:
+        return None
+    files = [(file.path, file.origin, file.source) for file in tree.made.files]
+    return builds.of_files(files, tree.made.content, tree.made.manifest, ledger.state_folder(here))
+
+
+def _installed(job: str) -> Manifest:
     """The manifest that defines `job`. Raises ManifestError where none or several do."""
-    if package is not None:
-        return find_manifest(package)
     manifests = installed_manifests()
     owners = [manifest for manifest in manifests if job in manifest.raw_jobs]
     if len(owners) == 1:
@@ -92,11 +227,66 @@ def _find(job: str, package: str | None) -> Manifest:
     if owners:
         names = listed([manifest.project for manifest in owners])
         raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
-    raise ManifestError(f"no pipeline that is installed here defines the job `{job}`", hint=_jobs_hint(job, manifests))
+    raise ManifestError(
+        f"no pipeline that is installed here defines the job `{job}`, and this folder is in no project of dbxdec's",
+        hint=_jobs_hint(job, manifests),
+    )
 
 
 def _jobs_hint(job: str, manifests: Iterable[Manifest]) -> str:
     known = [key for manifest in manifests for key in manifest.raw_jobs]
     if not known:
-        return "no pipeline is installed: build its wheel (`hatch build`) and install it with pip"
+        return "go to the project's folder, or install its wheel"
     return did_you_mean(job, known) or f"jobs are {listed(known)}"
+
+
+def _earlier(here: Path, job: str, name: str) -> Run:
+    """The run to go on with. Raises RunError where there is none, or it needs nothing."""
+    if name:
+        found = ledger.find(here, name)
+        if found.job != job:
+            raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
+    else:
+        open_ = [run for run in ledger.runs(here, job) if run.state not in ("success", ledger.RUNNING)]
+        if not open_:
+            raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
+        found = open_[0]
+    if found.state == "success":
+        raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
+    return found
+
+
+def _as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The values that the run has had. Raises RunError where others are given: what is done was done with those."""
+    other = [name for name, text in given.items() if before.get(name) != text]
+    if other:
+        raise RunError(
+            f"the run to resume had other values of the {what} {listed(other)}",
+            hint=f"leave out `{option}`, or start a new run",
+        )
+    return dict(before)
+
+
+def _path(build: Build) -> dict[str, str]:
+    if build.folder is None:
+        return {}
+    own = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
+
+
+def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
+    from dbxdec.variables import resolve
+
+    outputs = [output for task in build.manifest.job(job).tasks for output in task.outputs.values()]
+    return [places.here(resolve(output.target, values)) for output in outputs if output.target and not output.shared]
+
+
+def _set_aside(target: Path, here: Path) -> None:
+    """Move a local target out of the way; what lies outside of the folder is left alone."""
+    place = (here / target).resolve()
+    if not place.exists() or not place.is_relative_to(here.resolve()):
+        return
+    aside = ledger.state_folder(here) / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    place.rename(aside)
+    say(f"{target} is set aside: {aside.relative_to(here)}")

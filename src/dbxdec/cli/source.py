@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.manifest import Manifest
+    from hatch_dbxdec.reading import Tree
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,26 @@ def of_tree(folder: Path) -> Source:
     """The project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake."""
     from dbxdec.rebuild import find_project
 
+    tree = _read(find_project(folder))
+    return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
+
+
+def project_tree(folder: Path) -> Tree | None:
+    """The project that `folder` is in; None where that turns dbxdec's hook on nowhere."""
+    from dbxdec import config, freshness
+
+    root = freshness.project_root(str(folder))
+    return _read(Path(root)) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
+
+
+def _read(root: Path) -> Tree:
     try:
         from hatch_dbxdec.reading import read_tree
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"reading a project needs {error.name}, which is not installed here", hint='pip install "dbxdec[build]"'
         ) from None
-    tree = read_tree(find_project(folder))
-    return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
+    return read_tree(root)
 
 
 def of_wheel(path: Path) -> Source:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec import literals
+from dbxdec import literals, places
 from dbxdec.errors import DbxdecError, RunError, did_you_mean
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
@@ -115,6 +115,34 @@ class WriteResult:
     version: int | None = None
     rows: int | None = None
     note: str = ""
+
+
+_read_facts: WriteResult | None = None
+
+
+def tell(*, version: int | None = None, rows: int | None = None, note: str = "") -> None:
+    """What a manager knows of what it reads, told within `read`: for the log line and the record of a local run."""
+    global _read_facts
+    _read_facts = WriteResult(version, rows, note)
+
+
+class _Facts:
+    """What was told; nothing until then."""
+
+    version: int | None = None
+    rows: int | None = None
+    note: str = ""
+
+
+@contextmanager
+def facts_of_reading() -> Iterator[_Facts]:
+    """Collect what the manager tells of the read inside."""
+    global _read_facts
+    _read_facts, facts = None, _Facts()
+    yield facts
+    told: WriteResult | None = _read_facts
+    if told is not None:
+        facts.version, facts.rows, facts.note = told.version, told.rows, told.note
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +284,7 @@ class IoManager(ABC):
         template = bound.template(job, task)
         if template is None or "{job}" in template or "{task}" in template:
             raise RunError(f"{type(self).__name__} can't tell the place of {name!r} outside a task: {template}")
-        return resolve(template)
+        return places.resolved(template)
 
     _uri = uri
 

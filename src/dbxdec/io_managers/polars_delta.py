@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dbxdec import places
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import delta_log, delta_once, delta_written, polars_delta_features
 from dbxdec.io_managers.base import (
@@ -16,6 +17,7 @@ from dbxdec.io_managers.base import (
     described,
     log,
     of_run,
+    tell,
 )
 from dbxdec.io_managers.delta_merge import DeltaMerge
 from dbxdec.io_managers.polars_delta_write import (
@@ -183,6 +185,7 @@ class PolarsDeltaIoManager(IoManager):
         polars_delta_features.refuse_read(table, pl.scan_delta(table), context.uri)
         if context.producer is not None:
             self._pin(table, context)
+        tell(version=table.version())
         frame = (
             delta_written.scan(table, table.version(), context.parameter) if context.written else pl.scan_delta(table)
         )
@@ -278,6 +281,8 @@ class PolarsDeltaIoManager(IoManager):
         return _columns(self.partition_by) or ()
 
     def _storage_options(self) -> dict[str, str] | None:
+        if places.is_local_run():
+            return None  # they are of the remote storage
         return self.resolve(dict(self.storage_options)) if self.storage_options is not None else None
 
 

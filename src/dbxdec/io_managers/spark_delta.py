@@ -6,6 +6,7 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dbxdec import places
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import delta_once, spark_merge, spark_messages, spark_store, spark_write, spark_written
 from dbxdec.io_managers.base import (
@@ -17,6 +18,7 @@ from dbxdec.io_managers.base import (
     described,
     log,
     of_run,
+    tell,
 )
 from dbxdec.io_managers.delta_merge import DeltaMerge
 from dbxdec.io_managers.spark_log import SparkTable
@@ -162,6 +164,7 @@ class SparkDelta(IoManager):
             raise (spark_messages.no_table if newest else delta_once.not_written)(context) from error
         if context.producer is None or commit is None or not commit.wrote:
             raise delta_once.not_written(context)
+        tell(version=commit.version)
         if context.written:
             commits = table.commits_of(context.producer, since=context.started)
             return spark_written.added(table, commits, context.parameter)
@@ -248,7 +251,9 @@ class SparkDelta(IoManager):
         )
 
     def _at(self, uri: str, spark: Any = None) -> SparkTable:
-        return SparkTable(spark or session(), uri, self._named, self.resolve(dict(self.read_options or {})))
+        there = places.table_here(uri) if self._named else None
+        options = self.resolve(dict(self.read_options or {}))
+        return SparkTable(spark or session(), there or uri, self._named and there is None, options)
 
     @property
     def _partitions(self) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ class State(StrEnum):
     """How a task ended.
 
     `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
-    only the platform can run it, and here it counts as done.
+    only the platform can run it, and here it counts as done. `DESELECTED`: nobody has asked for it, which the platform
+    treats as success as well.
     """
 
     SUCCESS = "success"
@@ -23,6 +24,7 @@ class State(StrEnum):
     EXCLUDED = "excluded"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
+    DESELECTED = "not selected"
 
 
 _FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED})
@@ -45,7 +47,7 @@ def instead_of_running(run_if: str | None, before: Sequence[State], *, gates: Se
     if before and all(state is State.EXCLUDED for state in before):
         return State.EXCLUDED
     failures = sum(map(failed, before))
-    ran = sum(state in (State.SUCCESS, State.SKIPPED) for state in before)
+    ran = sum(state in (State.SUCCESS, State.SKIPPED, State.DESELECTED) for state in before)
     match run_if or "ALL_SUCCESS":
         case "ALL_SUCCESS":
             return State.UPSTREAM_FAILED if failures else None

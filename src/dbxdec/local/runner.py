@@ -1,4 +1,4 @@
-"""Runs a job's tasks on this machine, one process for each, in the order of the DAG.
+"""Runs the tasks of a job on this machine, in parallel, each as soon as what it waits for has ended.
 
 A task gets the very parameters that the resources give it, with references and bundle variables resolved; the rest is
 `dbxdec-run`, as on the platform.
@@ -7,46 +7,35 @@ A task gets the very parameters that the resources give it, with references and 
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
-import subprocess
-import sys
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import protocol
+from dbxdec import manifest as manifests
 from dbxdec.dag import run_order
 from dbxdec.errors import Problem, RunError, did_you_mean
+from dbxdec.local import ledger as ledgers
+from dbxdec.local.attempts import Attempts, TaskRun
 from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.run_if import State, failed, instead_of_running
-from dbxdec.local.steps import holds, iterations, references_to
-from dbxdec.runtime import task_values
-from dbxdec.values import REQUIRED_TEXT
+from dbxdec.local.selection import followers, reach
+from dbxdec.local.steps import holds, references_to
 from dbxdec.variables import names_in
 from dbxdec.variables import resolve as resolve_variables
 
 if TYPE_CHECKING:
     from dbxdec.dag import Dependency, Job, Task
+    from dbxdec.local.builds import Build
+    from dbxdec.local.ledger import Ledger, Run
+    from dbxdec.local.pool import Pool
     from dbxdec.manifest import Manifest
 
-STATE_FOLDER = ".dbxdec"
-_VALUES = "task_values"
-_GRACE_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class TaskRun:
-    """How one task ended: `seconds` over all `attempts`, and the file with all that it printed."""
-
-    key: str
-    state: State
-    seconds: float = 0.0
-    attempts: int = 0
-    log: str | None = None
+_DONE = frozenset({State.SUCCESS, State.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -57,19 +46,42 @@ class JobRun:
     job: str
     tasks: tuple[TaskRun, ...]
     folder: Path
+    timed_out: bool = False
+
+    @property
+    def state(self) -> State:
+        if self.timed_out:
+            return State.TIMED_OUT
+        states = {task.state for task in self.tasks}
+        if State.CANCELLED in states:
+            return State.CANCELLED
+        return State.FAILED if any(map(failed, states)) else State.SUCCESS
 
     @property
     def succeeded(self) -> bool:
-        return not any(failed(task.state) for task in self.tasks)
+        return self.state is State.SUCCESS
 
 
 @dataclass(frozen=True)
 class Listener:
-    """What a run tells while it goes on: a task starts, has printed a line, has ended."""
+    """What a run tells while it goes on, from several threads, one at a time: a task starts, has printed, has ended."""
 
     started: Callable[[str], object]
     printed: Callable[[str, str], object]
     ended: Callable[[TaskRun], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for a run and for the runs of other jobs that it starts."""
+
+    build: Build
+    variables: Mapping[str, str]
+    folder: Path
+    pool: Pool
+    source: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Commands that run in the place of tasks, by the task's key."""
 
 
 def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
@@ -102,117 +114,6 @@ def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
     return texts
 
 
-def run_job(
-    manifest: Manifest,
-    job: Job,
-    *,
-    parameters: Mapping[str, str],
-    variables: Mapping[str, str],
-    folder: Path,
-    listener: Listener,
-) -> JobRun:
-    """Run `job` of an installed pipeline; `folder` is where `.dbxdec/` keeps the records of runs."""
-    run = JobRun(*_new_run(folder, job.key))
-    started = time.time_ns() // 1_000_000
-    moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
-    references = {
-        "workspace.id": "local",
-        "job.id": job.key,
-        "job.name": job.key,
-        "job.run_id": run.id,
-        "job.repair_count": "0",
-        "job.start_time.timestamp_ms": str(started),
-        "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
-        "job.start_time.iso_date": moment.date().isoformat(),
-        **{f"job.parameters.{name}": text for name, text in parameters.items()},
-    }
-    states: dict[str, State] = {}
-    outcomes: dict[str, str] = {}
-    for task in run_order(job):
-        seen = {dependency: _as_seen(dependency, states, outcomes) for dependency in task.depends_on}
-        gates = [state for dependency, state in seen.items() if dependency.outcome is not None]
-        if any(ended is State.CANCELLED for ended in states.values()):
-            ended = TaskRun(task.key, State.CANCELLED)
-        elif (instead := instead_of_running(task.run_if, [*seen.values()], gates=gates)) is not None:
-            ended = TaskRun(task.key, instead)
-        else:
-            known = {**references, **references_to(states, run.folder / _VALUES)}
-            if task.kind == "python":
-                arguments = _arguments(manifest, job, task, parameters, variables)
-                start = _run_task if task.each is None else _run_each
-                ended = start(run, task, arguments, known, listener)
-            elif task.kind == "condition":
-                ended = _decide(task, known, variables, outcomes, listener)
-            elif task.kind == "run_job":
-                ended = _run_other(manifest, task, known, variables, folder, listener)
-            else:
-                listener.printed(task.key, f"{_kind(task)} runs only on the platform: skipped")
-                ended = TaskRun(task.key, State.SKIPPED)
-        states[task.key] = ended.state
-        listener.ended(ended)
-        run = replace(run, tasks=(*run.tasks, ended))
-        _record(run, started, parameters, variables, manifest.build_id)
-    return run
-
-
-def _as_seen(dependency: Dependency, states: Mapping[str, State], outcomes: Mapping[str, str]) -> State:
-    """The state of what a task waits for; a branch that was not taken is excluded."""
-    taken = outcomes.get(dependency.task)
-    left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
-    return State.EXCLUDED if left_out else states[dependency.task]
-
-
-def _decide(
-    task: Task,
-    references: Mapping[str, str],
-    variables: Mapping[str, str],
-    outcomes: dict[str, str],
-    listener: Listener,
-) -> TaskRun:
-    """Evaluate a condition; its outcome is noted in `outcomes`."""
-    condition = task.settings["condition_task"]
-    sides = [
-        resolve_references(resolve_variables(condition[side], variables), references) for side in ("left", "right")
-    ]
-    try:
-        outcome = holds(condition["op"], *sides)
-    except RunError as error:
-        listener.printed(task.key, str(error))
-        return TaskRun(task.key, State.FAILED)
-    outcomes[task.key] = "true" if outcome else "false"
-    listener.printed(task.key, f"{sides[0]} {condition['op']} {sides[1]}: {outcomes[task.key]}")
-    return TaskRun(task.key, State.SUCCESS)
-
-
-def _run_other(
-    manifest: Manifest,
-    task: Task,
-    references: Mapping[str, str],
-    variables: Mapping[str, str],
-    folder: Path,
-    listener: Listener,
-) -> TaskRun:
-    """Run another job of the wheel as a run of its own."""
-    other = manifest.job(task.runs_job)
-    given = task.settings["run_job_task"].get("job_parameters", {})
-    texts = {name: resolve_references(resolve_variables(text, variables), references) for name, text in given.items()}
-    inside = Listener(
-        started=lambda key: listener.started(f"{task.key}/{key}"),
-        printed=lambda key, line: listener.printed(f"{task.key}/{key}", line),
-        ended=lambda ended: listener.ended(replace(ended, key=f"{task.key}/{ended.key}")),
-    )
-    began = time.monotonic()
-    try:
-        parameters = check_parameters(other, texts)
-    except RunError as error:
-        listener.printed(task.key, str(error))
-        return TaskRun(task.key, State.FAILED)
-    run = run_job(manifest, other, parameters=parameters, variables=variables, folder=folder, listener=inside)
-    cancelled = any(ended.state is State.CANCELLED for ended in run.tasks)
-    state = State.SUCCESS if run.succeeded else State.CANCELLED if cancelled else State.FAILED
-    return TaskRun(task.key, state, time.monotonic() - began, 1)
-
-
 def variables_of(manifest: Manifest, job: Job) -> set[str]:
     """The bundle variables that a run of `job` needs, those of the jobs that it runs included."""
     names, waiting, seen = set(job.variables), [job], {job.key}
@@ -226,164 +127,270 @@ def variables_of(manifest: Manifest, job: Job) -> set[str]:
     return names
 
 
-def _kind(task: Task) -> str:
-    return next((name for name in task.settings if name.endswith("_task")), "a native task")
-
-
-def _new_run(folder: Path, job: str) -> tuple[str, str, tuple[TaskRun, ...], Path]:
-    """A run with an id and a folder of its own; two runs at once never share one."""
-    state = folder / STATE_FOLDER
-    state.mkdir(parents=True, exist_ok=True)
-    if not (state / ".gitignore").exists():
-        (state / ".gitignore").write_text("*\n", encoding="utf-8")
-    while True:
-        # A number, as the platform's run ids are.
-        run_id = str(time.time_ns() // 1_000)
-        try:
-            (state / "runs" / run_id).mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return run_id, job, (), state / "runs" / run_id
-
-
-def _arguments(
-    manifest: Manifest, job: Job, task: Task, parameters: Mapping[str, str], variables: Mapping[str, str]
-) -> dict[str, str]:
-    """What the platform would hand to the task: its own parameters, and the job's pushed down over them."""
-    own = protocol.task_parameters(manifest.project, manifest.build_id, job.key, task)
-    pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in parameters.items()}
-    return {name: resolve_variables(text, variables) for name, text in {**own, **pushed_down}.items()}
-
-
-def _run_each(
-    run: JobRun, task: Task, arguments: Mapping[str, str], references: Mapping[str, str], listener: Listener
-) -> TaskRun:
-    """All iterations of the task, one after another; one that fails keeps the others from nothing."""
-    assert task.each is not None  # noqa: S101 - only such tasks come here
-    began = time.monotonic()
-    try:
-        inputs = iterations(resolve_references(protocol.for_each_inputs(task.each), references))
-    except RunError as error:
-        listener.printed(task.key, str(error))
-        return TaskRun(task.key, State.FAILED)
-    ended = []
-    for i, item in enumerate(inputs):
-        ended.append(_run_task(run, task, arguments, {**references, **item}, listener, iteration=i))
-        listener.ended(ended[-1])
-        if ended[-1].state is State.CANCELLED:
-            break
-    states = {one.state for one in ended}
-    worst = next(
-        (state for state in (State.CANCELLED, State.FAILED, State.TIMED_OUT) if state in states), State.SUCCESS
-    )
-    return TaskRun(task.key, worst, time.monotonic() - began, sum(one.attempts for one in ended))
-
-
-def _run_task(
-    run: JobRun,
-    task: Task,
-    arguments: Mapping[str, str],
-    references: Mapping[str, str],
-    listener: Listener,
+def run_job(
+    setting: Setting,
+    job: Job,
     *,
-    iteration: int | None = None,
-) -> TaskRun:
-    """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
-    title = task.key if iteration is None else f"{task.key}[{iteration}]"
-    log = run.folder / "logs" / f"{title}.log"
-    log.parent.mkdir(exist_ok=True)
-    retries = _number(task.settings, "max_retries", 0)
-    began = time.monotonic()
-    attempt = 0
-    while True:
-        attempt += 1
-        values = {**references, "task.name": task.key, "task.execution_count": str(attempt)}
-        command = [sys.executable, "-P", "-m", "dbxdec.runtime"]
-        command += [f"--{name}={resolve_references(text, values)}" for name, text in arguments.items()]
-        listener.started(title)
-        state = _start(run, task, title, command, log, listener)
-        again = state is State.FAILED or (state is State.TIMED_OUT and bool(task.settings.get("retry_on_timeout")))
-        if not again or (retries >= 0 and attempt > retries):
-            return TaskRun(title, state, time.monotonic() - began, attempt, str(log.relative_to(run.folder)))
-        listener.printed(title, f"attempt {attempt} failed, trying again")
-        time.sleep(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
-
-
-def _start(run: JobRun, task: Task, title: str, command: list[str], log: Path, listener: Listener) -> State:
-    """One attempt as a process of its own."""
-    environment = {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8",
-        task_values.FOLDER: str((run.folder / _VALUES).absolute()),
-    }
-    timeout = _number(task.settings, "timeout_seconds", 0)
-    timed_out = threading.Event()
-    with (
-        log.open("a", encoding="utf-8") as file,
-        subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="backslashreplace",
-        ) as process,
-    ):
-
-        def stop() -> None:
-            timed_out.set()
-            process.kill()
-
-        timer = threading.Timer(timeout, stop) if timeout else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        try:
-            assert process.stdout is not None  # noqa: S101 - it was asked for
-            for line in process.stdout:
-                file.write(line)
-                listener.printed(title, line.rstrip("\n"))
-            code = process.wait()
-        except KeyboardInterrupt:
-            # The terminal has sent the same signal to the task.
-            _end(process)
-            return State.CANCELLED
-        finally:
-            if timer is not None:
-                timer.cancel()
-    if timed_out.is_set():
-        listener.printed(title, f"stopped after timeout_seconds={timeout:g}")
-        return State.TIMED_OUT
-    return State.SUCCESS if code == 0 else State.FAILED
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    try:
-        process.wait(_GRACE_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()
-
-
-def _number(settings: Mapping[str, Any], name: str, default: float) -> float:
-    value = settings.get(name, default)
-    return value if isinstance(value, int | float) else default
-
-
-def _record(
-    run: JobRun, started: int, parameters: Mapping[str, str], variables: Mapping[str, str], build_id: str
-) -> None:
-    """Keep what is known of the run, whole at every moment."""
-    document = {
-        "id": run.id,
-        "job": run.job,
-        "build_id": build_id,
-        "started_ms": started,
+    parameters: Mapping[str, str],
+    listener: Listener,
+    selected: frozenset[str] | None = None,
+    before: Run | None = None,
+) -> JobRun:
+    """Run the `selected` tasks of `job`, by default all; with `before`, go on with that run: what succeeded is kept."""
+    head = {
+        "job": job.key,
+        "project": setting.build.manifest.project,
+        "version": setting.build.manifest.version,
+        "build_id": setting.build.manifest.build_id,
+        "source": setting.source,
+        "started_ms": ledgers.now_ms(),
         "parameters": dict(parameters),
-        "variables": dict(variables),
-        "tasks": [asdict(task) for task in run.tasks],
+        "variables": dict(setting.variables),
+        "definition": setting.build.manifest.raw_jobs[job.key],
     }
-    partial = run.folder / "run.json.partial"
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(run.folder / "run.json")
+    if before is None:
+        ledger = ledgers.new(setting.folder, head)
+    else:
+        ledger = ledgers.again(before)
+        for name in ("version", "build_id", "source", "definition"):
+            ledger.head[name] = head[name]
+        ledgers.write_whole(ledger.folder / "run.json", ledger.head)
+    with ledgers.held(ledger):
+        return _Running(setting, job, parameters, listener, ledger, selected, before).run()
+
+
+def kept_of(job: Job, before: Run) -> dict[str, Mapping[str, Any]]:
+    """The tasks of an earlier attempt of a run that need not run again, with how they ended.
+
+    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now.
+    """
+    earlier = {str(form["key"]): form for form in before.head["definition"]["tasks"]}
+    now = {str(form["key"]): form for form in manifests.encode_jobs([job])[job.key]["tasks"]}
+    ended = before.tasks()
+    again = {
+        key
+        for key, form in now.items()
+        if key not in ended
+        or State(ended[key]["state"]) not in _DONE
+        or any(form[part] != earlier.get(key, {}).get(part) for part in ("inputs", "outputs", "kind"))
+    }
+    again = reach(again, followers(job))
+    return {key: ended[key] for key in now if key not in again}
+
+
+class _Running:
+    """One run of one job."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        job: Job,
+        parameters: Mapping[str, str],
+        listener: Listener,
+        ledger: Ledger,
+        selected: frozenset[str] | None,
+        before: Run | None,
+    ) -> None:
+        self._setting, self._job, self._ledger, self._before = setting, job, ledger, before
+        self._parameters = parameters
+        self._selected = selected if selected is not None else frozenset(task.key for task in job.tasks)
+        self._tell = threading.Lock()
+        self._listener = Listener(
+            started=self._locked(listener.started),
+            printed=self._locked(listener.printed),
+            ended=self._locked(listener.ended),
+        )
+        self._states: dict[str, State] = {}
+        self._outcomes: dict[str, str] = {}
+        self._ended: queue.SimpleQueue[TaskRun] = queue.SimpleQueue()
+        self._out_of_time = threading.Event()
+        repair = 0 if before is None else before.repairs + 1
+        started = int(ledger.head["started_ms"])
+        moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
+        self._references = {
+            "workspace.id": "local",
+            "job.id": job.key,
+            "job.name": job.key,
+            "job.run_id": ledger.id,
+            "job.repair_count": str(repair),
+            "job.start_time.timestamp_ms": str(started),
+            "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
+            "job.start_time.iso_date": moment.date().isoformat(),
+            **{f"job.parameters.{name}": text for name, text in parameters.items()},
+        }
+        ledger.note(
+            "started",
+            repair=repair,
+            time_ms=ledgers.now_ms(),
+            selected=sorted(self._selected),
+            build_id=setting.build.manifest.build_id,
+        )
+        self._attempts = Attempts(setting, job, parameters, ledger, self._listener, self._out_of_time.is_set)
+
+    def _locked(self, tell: Callable[..., object]) -> Callable[..., object]:
+        def told(*arguments: Any) -> None:
+            with self._tell:
+                tell(*arguments)
+
+        return told
+
+    def run(self) -> JobRun:
+        order = run_order(self._job)
+        kept = kept_of(self._job, self._before) if self._before is not None else {}
+        done: dict[str, TaskRun] = {}
+        for key, event in kept.items():
+            self._states[key] = State(event["state"])
+            if "outcome" in event:
+                self._outcomes[key] = event["outcome"]
+            done[key] = TaskRun(key, self._states[key], kept=True)
+            self._listener.ended(done[key])
+        waiting = [task for task in order if task.key not in kept]
+        limit = self._job.settings.get("timeout_seconds")
+        deadline = time.monotonic() + limit if isinstance(limit, int | float) and limit else None
+        running = 0
+        while waiting or running:
+            ready = [task for task in waiting if all(d.task in self._states for d in task.depends_on)]
+            waiting = [task for task in waiting if task not in ready]
+            for task in ready:
+                self._begin(task)
+            running += len(ready)
+            if (ended := self._next(deadline)) is not None:
+                running -= 1
+                self._states[ended.key] = ended.state
+                done[ended.key] = ended
+                self._note(ended)
+        run = JobRun(
+            self._ledger.id,
+            self._job.key,
+            tuple(done[task.key] for task in order),
+            self._ledger.folder,
+            timed_out=self._out_of_time.is_set(),
+        )
+        self._ledger.close(run.state)
+        return run
+
+    def _next(self, deadline: float | None) -> TaskRun | None:
+        """The next task that has ended; None where there is something else to look after first."""
+        try:
+            if deadline is None or self._out_of_time.is_set():
+                return self._ended.get()
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=max(0.0, deadline - time.monotonic()))
+            self._out_of_time.set()
+        except KeyboardInterrupt:
+            pool = self._setting.pool
+            (pool.kill if pool.stopping else pool.stop)()
+        return None
+
+    def _begin(self, task: Task) -> None:
+        """Start a task whose turn it is, in a thread of its own; one that must not run ends at once."""
+        seen = {dependency: self._as_seen(dependency) for dependency in task.depends_on}
+        gates = [state for dependency, state in seen.items() if dependency.outcome is not None]
+        instead: State | None
+        if task.key not in self._selected:
+            instead = State.DESELECTED
+        elif self._setting.pool.stopping or self._out_of_time.is_set():
+            instead = State.CANCELLED
+        else:
+            instead = instead_of_running(task.run_if, [*seen.values()], gates=gates)
+        if instead is not None:
+            self._ended.put(TaskRun(task.key, instead))
+            return
+        values = self._ledger.folder / ledgers.VALUES
+        known = {**self._references, **references_to(self._states, values)}
+        threading.Thread(target=self._execute, args=(task, known), name=f"dbxdec-{task.key}", daemon=True).start()
+
+    def _execute(self, task: Task, known: Mapping[str, str]) -> None:
+        began = ledgers.now_ms()
+        try:
+            ended = self._one(task, known)
+        except RunError as error:
+            self._listener.printed(task.key, str(error))
+            ended = TaskRun(task.key, State.FAILED, said=str(error))
+        self._ended.put(replace(ended, started_ms=began, ended_ms=ledgers.now_ms()))
+
+    def _one(self, task: Task, known: Mapping[str, str]) -> TaskRun:
+        if (command := self._setting.replaced.get(task.key)) is not None:
+            return self._attempts.command(task, resolve_references(command, known), known)
+        match task.kind:
+            case "python":
+                return self._attempts.python(task, known, kept=self._kept_iterations(task))
+            case "condition":
+                return self._decide(task, known)
+            case "run_job":
+                return self._run_other(task, known)
+        kind = next((name for name in task.settings if name.endswith("_task")), "a native task")
+        hint = f"{kind} runs only on the platform: skipped (`--replace {task.key}=COMMAND` runs a command instead)"
+        self._listener.printed(task.key, hint)
+        return TaskRun(task.key, State.SKIPPED, said=kind)
+
+    def _kept_iterations(self, task: Task) -> frozenset[int]:
+        """Iterations that succeeded in an earlier attempt of this run, where what they depend on is the same still."""
+        if task.each is None or self._before is None:
+            return frozenset()
+        kept = kept_of(self._job, self._before)
+        if not all(dependency.task in kept for dependency in task.depends_on):
+            return frozenset()
+        return frozenset(
+            int(e["iteration"]) for e in self._before.attempts(task.key) if State(e["state"]) is State.SUCCESS
+        )
+
+    def _note(self, ended: TaskRun) -> None:
+        self._ledger.note(
+            "task",
+            task=ended.key,
+            state=str(ended.state),
+            started_ms=ended.started_ms,
+            ended_ms=ended.ended_ms,
+            attempts=ended.attempts,
+            **({"outcome": self._outcomes[ended.key]} if ended.key in self._outcomes else {}),
+            **({"run": ended.run} if ended.run else {}),
+            **({"said": ended.said} if ended.said else {}),
+        )
+        self._listener.ended(ended)
+
+    def _as_seen(self, dependency: Dependency) -> State:
+        """The state of what a task waits for; a branch that was not taken is excluded."""
+        taken = self._outcomes.get(dependency.task)
+        left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
+        return State.EXCLUDED if left_out else self._states[dependency.task]
+
+    def _decide(self, task: Task, known: Mapping[str, str]) -> TaskRun:
+        """Evaluate a condition; its outcome is noted before those behind it are looked at."""
+        condition = task.settings["condition_task"]
+        left, right = (
+            resolve_references(resolve_variables(condition[side], self._setting.variables), known)
+            for side in ("left", "right")
+        )
+        outcome = "true" if holds(condition["op"], left, right) else "false"
+        self._outcomes[task.key] = outcome
+        said = f"{left} {condition['op']} {right}: {outcome}"
+        self._listener.printed(task.key, said)
+        return TaskRun(task.key, State.SUCCESS, said=said)
+
+    def _run_other(self, task: Task, known: Mapping[str, str]) -> TaskRun:
+        """Run another job of the wheel as a run of its own; an earlier attempt of it is gone on with."""
+        other = self._setting.build.manifest.job(task.runs_job)
+        given = task.settings["run_job_task"].get("job_parameters", {})
+        texts = {
+            name: resolve_references(resolve_variables(text, self._setting.variables), known)
+            for name, text in given.items()
+        }
+        prefix = f"{task.key}/"
+        inside = Listener(
+            started=lambda key: self._listener.started(prefix + key),
+            printed=lambda key, line: self._listener.printed(prefix + key, line),
+            ended=lambda ended: self._listener.ended(replace(ended, key=prefix + ended.key)),
+        )
+        parameters = check_parameters(other, texts)
+        run = run_job(
+            self._setting, other, parameters=parameters, listener=inside, before=self._earlier_run_of(task, parameters)
+        )
+        return TaskRun(task.key, run.state, attempts=1, run=run.id)
+
+    def _earlier_run_of(self, task: Task, parameters: Mapping[str, str]) -> Run | None:
+        event = self._before.tasks().get(task.key) if self._before is not None else None
+        if event is None or "run" not in event:
+            return None
+        found = ledgers.read(self._ledger.folder.parent / str(event["run"]))
+        return found if found is not None and found.head["parameters"] == dict(parameters) else None

@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals
+from dbxdec import dag, literals, places
 from dbxdec.errors import NotWrittenError, RunError
+from dbxdec.io_managers import base
 from dbxdec.io_managers.base import ANY_ITEM, InputContext, IoManager, WriteId, log
+from dbxdec.runtime import record
 from dbxdec.runtime.iterations import Iteration, all_items, by_item
 from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter
-from dbxdec.variables import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +79,7 @@ class Reader:
             case dag.Mapped(items):
                 return {key: self._value(item, note.element(), parameter) for key, item in items}
             case dag.Table(_, target):
-                return self._read(self.tables[target], resolve(target), note, parameter, None)
+                return self._read(self.tables[target], places.resolved(target), note, parameter, None)
             case dag.TaskOutput():
                 return self._output(binding, note, parameter)
 
@@ -128,7 +129,7 @@ class Reader:
         """What the producer wrote: all of it, or in the iteration `item`."""
         producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, binding.task, item)
         manager = self.managers[binding.task, binding.output]
-        target = resolve(stored.target or "")
+        target = places.resolved(stored.target or "")
         if stored.per_item:
             target = manager.item_target(target, int(item))
         return self._read(manager, target, note, parameter, producer, written=written or binding.written)
@@ -160,7 +161,7 @@ class Reader:
             return found
         if collects == "dict":
             return by_item(items, found, note.keys, f"`{parameter}`")
-        context = InputContext(resolve(stored.target or ""), parameter, None if note.error else note.value)
+        context = InputContext(places.resolved(stored.target or ""), parameter, None if note.error else note.value)
         return manager.combine([one for one in found if one is not None], context)
 
     def _task_value(self, task: str, key: str, note: Annotation) -> Any:
@@ -184,8 +185,9 @@ class Reader:
     ) -> Any:
         began = time.perf_counter()
         context = InputContext(uri, parameter, None if note.error else note.value, producer, self.started, written)
-        value = manager.read(context)
-        log.info("read %s: %s (%.2f s)", parameter, uri, time.perf_counter() - began)
+        with base.facts_of_reading() as facts:
+            value = manager.read(context)
+        record.note("read", parameter, uri, facts, value, time.perf_counter() - began)
         return value
 
 

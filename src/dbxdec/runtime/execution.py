@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol, variables
+from dbxdec import dag, places, protocol, variables
 from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
 from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
-from dbxdec.runtime import context
+from dbxdec.runtime import context, record
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
@@ -97,7 +97,7 @@ class Execution:
                 hint="correct the annotation or the result",
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
-        log.info("write %s: task value %s", self.task.key, json.dumps(form, ensure_ascii=False)[:200])
+        record.note_value(self.task.key, form)
 
     def _write_named(self, result: Any) -> None:
         """Store a dict with exactly the keys of the task's outputs; nothing is written where it has others."""
@@ -122,17 +122,13 @@ class Execution:
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
         written = self.managers[name].write(context, result)
-        facts = [context.uri]
-        if written is not None:
-            facts += [f"version {written.version}"] if written.version is not None else []
-            facts += [f"{written.rows:,} rows"] if written.rows is not None else []
-            facts += [written.note] if written.note else []
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
-        log.info("write %s: %s (%.2f s)", title, ", ".join(facts), time.perf_counter() - began)
+        facts = written or base.WriteResult()
+        record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
 
     def _output(self, name: str) -> OutputContext:
         output = self.task.outputs[name]
-        uri = variables.resolve(output.target, self.variables) if output.target else ""
+        uri = places.resolved(output.target) if output.target else ""
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.index)
         returns = returned_types(self.function, named=name != dag.RESULT)
@@ -260,6 +256,13 @@ def _build(job: dag.Job) -> BuiltJob:
     if built.problems:
         raise RunError(built.problems)
     return built
+
+
+def forget_jobs() -> None:
+    """Have the next task of this process see only jobs of modules that it imports itself."""
+    from dbxdec.authoring.jobs import forget
+
+    forget()
 
 
 def _check_same(task: dag.Task, built: BuiltJob) -> None:

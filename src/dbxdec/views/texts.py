@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
@@ -19,6 +20,9 @@ _OPERATORS = {
     "LESS_THAN_OR_EQUAL": "<=",
 }
 _LONGEST = 60
+_REFERENCE = re.compile(
+    r"\{\{(?:job\.parameters\.(?P<parameter>\w+)|tasks\.(?P<task>[^.{}]+)\.values\.(?P<key>[^{}]+))\}\}"
+)
 
 
 def binding(found: dag.Binding) -> str:
@@ -66,11 +70,19 @@ def kind(task: dag.Task) -> str:
             return "for each" if task.each else "function"
         case "condition":
             form = task.settings["condition_task"]
-            return f"condition {form['left']} {_OPERATORS.get(form['op'], form['op'])} {form['right']}"
+            left, right = (_REFERENCE.sub(_referred, form[side]) for side in ("left", "right"))
+            return f"condition {left} {_OPERATORS.get(form['op'], form['op'])} {right}"
         case "run_job":
             return f"job {task.runs_job}"
         case _:
             return next((name for name in task.settings if name.endswith("_task")), "native")
+
+
+def _referred(match: re.Match[str]) -> str:
+    """What a reference stands for, as the author wrote it."""
+    if match["parameter"]:
+        return match["parameter"]
+    return match["task"] if match["key"] == dag.RETURN_VALUE else f"{match['task']}.value({json.dumps(match['key'])})"
 
 
 def each(found: dag.Each) -> str:

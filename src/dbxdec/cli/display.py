@@ -1,0 +1,210 @@
+"""What a run looks like: the DAG, what goes on, and the table at the end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from dbxdec import places
+from dbxdec.dag import run_order
+from dbxdec.local.ledger import Run
+from dbxdec.local.run_if import State, failed
+from dbxdec.local.runner import JobRun, Listener
+from dbxdec.variables import resolve
+from dbxdec.views import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rich.console import Console, RenderableType
+
+    from dbxdec.dag import Job, Task
+    from dbxdec.local.attempts import TaskRun
+    from dbxdec.manifest import Manifest
+
+_COLOURS = {
+    "success": "green",
+    "failed": "red",
+    "timed out": "red",
+    "upstream failed": "yellow",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+    "interrupted": "yellow",
+    "running": "cyan",
+}
+_TAIL = 40
+
+
+def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str, str]) -> None:
+    """The job's tasks in the order they run, with what each waits for and where its result goes."""
+    out.print(
+        f"[bold]{escape(job.key)}[/] of {escape(manifest.project)} {manifest.version}, build {manifest.build_id[:12]}"
+    )
+    shown = columns("task", "after", "result")
+    for task in run_order(job):
+        after = ", ".join(map(texts.dependency, task.depends_on))
+        shown.add_row(*map(escape, (task.key, after, _result(task, variables))))
+    out.print(shown)
+    out.print()
+
+
+def _result(task: Task, variables: Mapping[str, str]) -> str:
+    if task.kind != "python":
+        return texts.kind(task)
+    found = []
+    for output in task.outputs.values():
+        if output.target is not None:
+            target = resolve(output.target, variables)
+            there = places.here(target)
+            found.append(target if there == target else f"{target} (here: {there})")
+        elif output.type is not None:
+            found.append(f"task value ({output.type})")
+    return ", ".join(found)
+
+
+@contextmanager
+def following(out: Console, job: Job, *, verbose: bool) -> Iterator[Listener]:
+    """Show a run while it goes on: a live table in a terminal, else a line for each thing that happens."""
+    if not out.is_terminal or out.no_color or out.is_dumb_terminal:
+        yield Listener(
+            started=lambda key: out.print(f"{escape(key)} started"),
+            printed=lambda key, line: out.print(f"{escape(key)} | {escape(line)}"),
+            ended=lambda task: out.print(f"{escape(task.key)} {_outcome(task)}"),
+        )
+        return
+    screen = _Screen(out, job, verbose)
+    with Live(console=out, get_renderable=screen.render, refresh_per_second=8, transient=True):
+        yield Listener(screen.started, screen.printed, screen.ended)
+    screen.close()
+
+
+class _Screen:
+    """What a terminal shows: those that run, with their time and last words; those that have ended above."""
+
+    def __init__(self, out: Console, job: Job, verbose: bool) -> None:
+        self._out, self._verbose = out, verbose
+        self._total = len(job.tasks)
+        self._done = 0
+        self._keys = {task.key for task in job.tasks}
+        self._running: dict[str, float] = {}
+        self._lines: dict[str, list[str]] = {}
+        self._failures: list[tuple[str, list[str]]] = []
+
+    def started(self, key: str) -> None:
+        self._running[key] = time.monotonic()
+        self._lines[key] = []
+
+    def printed(self, key: str, line: str) -> None:
+        self._lines.setdefault(key, []).append(line)
+        if self._verbose:
+            self._out.print(f"[dim]{escape(key)} |[/] {escape(line)}")
+
+    def ended(self, task: TaskRun) -> None:
+        self._running.pop(task.key, None)
+        lines = self._lines.pop(task.key, [])
+        self._done += task.key in self._keys
+        if task.state in (State.FAILED, State.TIMED_OUT) and lines and not self._verbose:
+            self._failures.append((task.key, lines))
+        self._out.print(f"{_mark(task.state)} {escape(task.key)} {_outcome(task)}")
+
+    def render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        for key, since in list(self._running.items()):
+            words = self._lines.get(key) or [""]
+            table.add_row(
+                Text("•", "cyan"),
+                Text(key, "bold"),
+                Text(f"{time.monotonic() - since:.0f} s"),
+                Text(words[-1][:100], "dim"),
+            )
+        table.add_row("", Text(f"{self._done} of {self._total} tasks", "dim"), "", "")
+        return table
+
+    def close(self) -> None:
+        """What failed tasks have printed last, their tracebacks among it."""
+        for key, lines in self._failures:
+            self._out.print(f"\n[red bold]{escape(key)}[/] failed:")
+            for line in lines[-_TAIL:]:
+                self._out.print(f"  {escape(line)}")
+
+
+def _outcome(task: TaskRun) -> str:
+    words = [state(str(task.state))]
+    words += ["before"] if task.kept else [f"{task.seconds:.2f} s"] if task.started_ms else []
+    words += [escape(task.said)] if task.said else []
+    return " ".join(words)
+
+
+def show_run(out: Console, run: JobRun) -> None:
+    """State, attempts, time, rows and place of each task, where the logs are, and how to go on."""
+    out.print()
+    shown = columns("task", "state", "attempts", "seconds", "rows", "result", right=("attempts", "seconds", "rows"))
+    for task in run.tasks:
+        rows = [fact["rows"] for fact in task.wrote if fact.get("rows") is not None]
+        results = dict.fromkeys(str(fact.get("uri") or fact.get("value")) for fact in task.wrote)
+        shown.add_row(
+            escape(task.key),
+            state(str(task.state)) + (" before" if task.kept else ""),
+            str(task.attempts or ""),
+            f"{task.seconds:.2f}" if task.started_ms else "",
+            f"{sum(rows):,}" if rows else "",
+            escape(", ".join(list(results)[:3])),
+        )
+    out.print(shown)
+    verdict = {State.SUCCESS: "[green]succeeded[/]", State.CANCELLED: "[yellow]was cancelled[/]"}.get(
+        run.state, f"[red]{'timed out' if run.timed_out else 'failed'}[/]"
+    )
+    out.print(f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(str(run.folder / 'logs'))}")
+    if run.state is not State.SUCCESS:
+        out.print(f"go on with it: dbxdec run {escape(run.job)} --resume {run.id}")
+
+
+def as_json(run: Run | None) -> dict[str, Any]:
+    """A run for a program: how it ended, and each task of it."""
+    assert run is not None  # noqa: S101 - it has just been written
+    return {
+        "id": run.id,
+        "job": run.job,
+        "state": run.state,
+        "build_id": run.head["build_id"],
+        "started_ms": run.started,
+        "ended_ms": run.ended,
+        "repairs": run.repairs,
+        "parameters": run.head["parameters"],
+        "variables": run.head["variables"],
+        "tasks": [
+            {**{k: v for k, v in event.items() if k != "event"}, "runs": [_attempt(a) for a in run.attempts(key)]}
+            for key, event in run.tasks().items()
+        ],
+        "folder": str(run.folder),
+    }
+
+
+def _attempt(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in ("event", "task")}
+
+
+def columns(*titles: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without lines; those of `right` are numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+    for title in titles:
+        side = "right" if title in right else "left"
+        table.add_column(title, header_style="dim", justify=side, overflow="fold")  # type: ignore[arg-type]
+    return table
+
+
+def _mark(state: State) -> str:
+    if state is State.SUCCESS:
+        return "[green]✓[/]"
+    return "[red]✗[/]" if failed(state) else "[dim]-[/]"
+
+
+def state(name: str) -> str:
+    """How something ended, in its colour."""
+    return f"[{_COLOURS.get(name, 'default')}]{name}[/]"

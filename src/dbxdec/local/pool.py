@@ -1,0 +1,268 @@
+"""Warm worker processes: started when needed, used for one task after another, replaced when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+_LOOK_UP_S = 0.05
+GRACE_S = 10.0
+"""How long a task may take to end once it has been interrupted."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a request ended: the exit code, or what has killed its process; `timed_out` and `stopped` say that we did."""
+
+    code: int | None
+    signal: int | None = None
+    timed_out: bool = False
+    stopped: bool = False
+    vanished: bool = False
+    """The process ended before it could say how the task did."""
+
+    @property
+    def well(self) -> bool:
+        return self.code == 0 and not (self.timed_out or self.stopped or self.vanished)
+
+    def died(self) -> str | None:
+        """What to say of a process that has ended without a word."""
+        if self.timed_out or self.stopped:
+            return None
+        if self.signal is not None:
+            name = signal.Signals(self.signal).name if self.signal in set(signal.Signals) else str(self.signal)
+            why = "; the system does that where memory runs out" if name == "SIGKILL" else ""
+            return f"the task's process was killed by {name}{why}"
+        return f"the task ended its own process, with exit code {self.code}" if self.vanished else None
+
+
+class Pool:
+    """At most `size` workers at once, each started with `environment` in `folder`.
+
+    `packages` are the top-level packages of the pipeline, which each task imports anew.
+    """
+
+    def __init__(self, size: int, *, folder: str, environment: Mapping[str, str], packages: Sequence[str]) -> None:
+        self._slots = threading.Semaphore(size)
+        self._idle: list[_Worker] = []
+        self._lock = threading.Lock()
+        self._folder, self._environment, self._packages = folder, dict(environment), list(packages)
+        self._stop = threading.Event()
+        self._kill = threading.Event()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        started: Callable[[], object],
+        printed: Callable[[str], object],
+        timeout: float = 0,
+        command: str | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Ended:
+        """Run `dbxdec-run` with `arguments`, or else a shell command, once a slot is free; None was never started.
+
+        `timeout` is in seconds, 0 for none. `cancelled` is asked now and then; where it holds, the task is stopped.
+        """
+        with self._slots:
+            if self.stopping or cancelled():
+                return Ended(None, stopped=True)
+            started()
+            watch = _Watch(self._stop, self._kill, cancelled, time.monotonic() + timeout if timeout else None)
+            if command is not None:
+                return _run_command(command, self._folder, {**self._environment, **environment}, printed, watch)
+            worker = self._take()
+            ended = worker.run(arguments, environment, self._packages, printed, watch)
+            if worker.alive:
+                with self._lock:
+                    self._idle.append(worker)
+            return ended
+
+    def wait(self, seconds: float) -> None:
+        """Wait, but not once tasks are to be stopped."""
+        self._stop.wait(seconds)
+
+    def stop(self) -> None:
+        """Interrupt all tasks, and start no more; those that do not end within `GRACE_S` are killed."""
+        self._stop.set()
+
+    def kill(self) -> None:
+        """End all tasks at once."""
+        self._stop.set()
+        self._kill.set()
+
+    def close(self) -> None:
+        """End the idle workers."""
+        with self._lock:
+            for worker in self._idle:
+                worker.close()
+            self._idle.clear()
+
+    def _take(self) -> _Worker:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.alive:
+                    return worker
+        return _Worker(self._folder, self._environment)
+
+
+@dataclass
+class _Watch:
+    """When a task has to be stopped, and what has been done about it."""
+
+    stop: threading.Event
+    kill: threading.Event
+    cancelled: Callable[[], bool]
+    deadline: float | None
+    told_at: float | None = None
+    timed_out: bool = False
+    stopped: bool = False
+
+    def look(self, process: subprocess.Popen[bytes]) -> None:
+        """Interrupt or kill the process where it is time to."""
+        now = time.monotonic()
+        if self.deadline is not None and now > self.deadline and not self.timed_out:
+            self.timed_out = True
+            _signal(process, kill=True)
+        if self.told_at is None and (self.stop.is_set() or self.cancelled()):
+            self.stopped, self.told_at = True, now
+            _signal(process, kill=False)
+        if self.told_at is not None and (self.kill.is_set() or now > self.told_at + GRACE_S):
+            _signal(process, kill=True)
+
+
+def _signal(process: subprocess.Popen[bytes], *, kill: bool) -> None:
+    """To the process and all that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        if sys.platform == "win32":
+            process.kill() if kill else process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGINT)
+
+
+class _Output:
+    """The lines of a process, read by a thread: whoever takes them can look at the clock in between."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def next(self, watch: _Watch) -> bytes | None:
+        """The next line; None where the process has ended, even if something that it started still holds its output."""
+        while True:
+            watch.look(self._process)
+            ended = self._process.poll() is not None
+            with suppress(queue.Empty):
+                return self._lines.get(timeout=_LOOK_UP_S)
+            if ended:
+                return None
+
+
+def _start(command: Sequence[str] | str, folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    shell = isinstance(command, str)
+    new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL if shell else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        shell=shell,
+        **new_group,
+    )
+    return process
+
+
+def _run_command(
+    command: str, folder: str, environment: Mapping[str, str], printed: Callable[[str], object], watch: _Watch
+) -> Ended:
+    """A command of the user's, in the place of a task."""
+    process = _start(command, folder, environment)
+    output = _Output(process)
+    while (line := output.next(watch)) is not None:
+        printed(_text(line))
+    return _ended(process, watch)
+
+
+def _ended(process: subprocess.Popen[bytes], watch: _Watch) -> Ended:
+    code = process.wait()
+    _signal(process, kill=True)  # what it has started and left
+    by = -code if code < 0 else None
+    return Ended(None if by else code, by, watch.timed_out, watch.stopped)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+
+
+class _Worker:
+    """One warm process."""
+
+    def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
+        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "dbxdec.local.worker"]
+        self._process = _start(command, folder, environment)
+        self._output = _Output(self._process)
+        self.alive = True
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        packages: Sequence[str],
+        printed: Callable[[str], object],
+        watch: _Watch,
+    ) -> Ended:
+        token = secrets.token_hex(16)
+        request = {"arguments": [*arguments], "environment": {**environment}, "packages": [*packages], "token": token}
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        with suppress(BrokenPipeError):  # it has died: the end of its output says so
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        mark = token.encode()
+        while (line := self._output.next(watch)) is not None:
+            before, found, after = line.partition(mark)
+            if found:
+                if before:
+                    printed(_text(before))
+                return Ended(int(after), None, watch.timed_out, watch.stopped)
+            printed(_text(line))
+        self.alive = False
+        ended = _ended(self._process, watch)
+        return replace(ended, vanished=True)
+
+    def close(self) -> None:
+        """End it; it is idle."""
+        self.alive = False
+        with suppress(BrokenPipeError):
+            assert self._process.stdin is not None  # noqa: S101 - it was asked for
+            self._process.stdin.close()
+        try:
+            self._process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            _signal(self._process, kill=True)
+            self._process.wait()

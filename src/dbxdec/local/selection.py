@@ -1,0 +1,70 @@
+"""Which tasks of a job a run is asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dbxdec.dag import Job
+
+
+def select(
+    job: Job, *, tasks: Sequence[str] = (), start: Sequence[str] = (), until: Sequence[str] = ()
+) -> frozenset[str]:
+    """The keys of the tasks to run: `tasks` themselves, those from `start` on, those up to `until`.
+
+    `start` and `until` together are what lies between them; nothing given is the whole job. Raises RunError for keys
+    that the job does not have.
+    """
+    known = [task.key for task in job.tasks]
+    check_known([*tasks, *start, *until], job)
+    if not (tasks or start or until):
+        return frozenset(known)
+    chosen = set(tasks)
+    if start or until:
+        after = reach(start, followers(job)) if start else set(known)
+        before = (
+            reach(until, {task.key: [d.task for d in task.depends_on] for task in job.tasks}) if until else set(known)
+        )
+        chosen |= after & before
+    return frozenset(chosen)
+
+
+def check_known(keys: Iterable[str], job: Job) -> None:
+    """Raises RunError, naming all of them, for keys of tasks that `job` does not have."""
+    known = [task.key for task in job.tasks]
+    problems = [
+        Problem(
+            f"the job `{job.key}` has no task `{key}`",
+            hint=did_you_mean(key, known) or f"its tasks are {listed(known) if known else 'none'}",
+        )
+        for key in dict.fromkeys(keys)
+        if key not in known
+    ]
+    if problems:
+        raise RunError(problems)
+
+
+def followers(job: Job) -> dict[str, list[str]]:
+    """Those that wait for each task."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for task in job.tasks:
+        for dependency in task.depends_on:
+            found[dependency.task].append(task.key)
+    return found
+
+
+def reach(keys: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
+    """`keys`, and all that can be reached from them."""
+    found, waiting = set(keys), list(keys)
+    while waiting:
+        for key in edges.get(waiting.pop(), ()):
+            if key not in found:
+                found.add(key)
+                waiting.append(key)
+    return found

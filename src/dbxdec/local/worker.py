@@ -1,0 +1,159 @@
+"""A process that runs tasks one after another, each through the entry point that the platform would call.
+
+It reads one request a line, runs `dbxdec.runtime` with the request's arguments, and says at the end of its output how
+that went. Libraries stay imported from task to task; the pipeline's own modules are imported anew for each, and what a
+task changes of the process is put back, so that tasks see as little of each other as on the platform.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+INTERRUPTED = 130
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What a task may change of its process."""
+
+    folder: str
+    environment: Mapping[str, str]
+    arguments: list[str]
+    path: list[str]
+    mask: int
+    streams: tuple[Any, Any]
+    loggers: tuple[tuple[logging.Logger, list[logging.Handler], int], ...]
+
+    @classmethod
+    def now(cls) -> _Before:
+        mask = os.umask(0)
+        os.umask(mask)
+        loggers = (logging.getLogger(), logging.getLogger("dbxdec"))
+        kept = tuple((logger, list(logger.handlers), logger.level) for logger in loggers)
+        streams = (sys.stdout, sys.stderr)
+        return cls(os.getcwd(), dict(os.environ), list(sys.argv), list(sys.path), mask, streams, kept)
+
+    def restore(self) -> None:
+        os.chdir(self.folder)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        sys.argv[:] = self.arguments
+        sys.path[:] = self.path
+        os.umask(self.mask)
+        sys.stdout, sys.stderr = self.streams
+        for logger, handlers, level in self.loggers:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def main() -> None:
+    """Serve requests until there are no more; end at once where the runner has ended in the middle of one."""
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)  # a task must not read what is meant for us
+    waiting: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    busy = threading.Event()
+
+    def listen() -> None:
+        for line in requests:
+            waiting.put(json.loads(line))
+        if busy.is_set():
+            # The runner is gone: nobody would read the result. Our group takes what the task has started with it.
+            os.killpg(os.getpgrp(), signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
+        waiting.put(None)
+
+    threading.Thread(target=listen, name="dbxdec-requests", daemon=True).start()
+    from dbxdec.runtime import execution  # noqa: F401 - warm before the first task
+
+    while (request := waiting.get()) is not None:
+        busy.set()
+        code = _serve(request)
+        busy.clear()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(1, f"{request['token']} {code}\n".encode())
+
+
+def _serve(request: Mapping[str, Any]) -> int:
+    before = _Before.now()
+    os.environ.update(request["environment"])
+    sys.argv[:] = ["dbxdec-run", *request["arguments"]]
+    try:
+        with warnings.catch_warnings():
+            return _run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        before.restore()
+        _forget(request["packages"])
+
+
+def _run() -> int:
+    from dbxdec.runtime import main as run_task
+
+    try:
+        run_task()
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - what a process would end with
+        _print(error)
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _print(error: BaseException) -> None:
+    """The author's own traceback: from the author's function on, with the paths of the author's files."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        found.__traceback__ = _from_the_author(found.__traceback__)
+        found = found.__cause__ or found.__context__
+    text = "".join(traceback.format_exception(error))
+    for copy, own in json.loads(os.environ.get("DBXDEC_SOURCES") or "{}").items():
+        text = text.replace(copy, own)
+    print(text, end="", file=sys.stderr)
+
+
+def _from_the_author(trace: TracebackType | None) -> TracebackType | None:
+    whole = trace
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((_OURS, "<frozen ")):
+        trace = trace.tb_next
+    return trace or whole
+
+
+def _forget(packages: list[str]) -> None:
+    """Have the pipeline's modules imported anew by the next task."""
+    from dbxdec.runtime.execution import forget_jobs
+
+    forget_jobs()
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[name]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""One summary line for each read and write, and the same as data where a local run asks for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dbxdec.io_managers.base import log
+
+if TYPE_CHECKING:
+    from dbxdec.literals import Json
+
+FILE = "DBXDEC_RECORD"
+"""The environment variable that names the file to which a task appends a JSON document a line."""
+
+
+class Facts(Protocol):
+    """What a manager knows of a read or a write."""
+
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def rows(self) -> int | None: ...
+    @property
+    def note(self) -> str: ...
+
+
+def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: float) -> None:
+    """Log what was read or written; `kind` is "read" or "write", `name` the parameter or the task."""
+    rows = facts.rows if facts.rows is not None else getattr(value, "height", None)
+    rows = rows if isinstance(rows, int) else None
+    words = [uri]
+    words += [f"version {facts.version}"] if facts.version is not None else []
+    words += [f"{rows:,} rows"] if rows is not None else []
+    words += [facts.note] if facts.note else []
+    log.info("%s %s: %s (%.2f s)", kind, name, ", ".join(words), seconds)
+    _append(
+        {"kind": kind, "name": name, "uri": uri, "version": facts.version, "rows": rows, "seconds": round(seconds, 3)},
+        value,
+    )
+
+
+def note_value(task: str, form: Json) -> None:
+    """Log a small result."""
+    text = json.dumps(form, ensure_ascii=False)[:200]
+    log.info("write %s: task value %s", task, text)
+    _append({"kind": "write", "name": task, "value": text}, None)
+
+
+def _append(document: dict[str, Any], value: Any) -> None:
+    path = os.environ.get(FILE)
+    if not path:
+        return
+    columns = _columns(value)
+    line = json.dumps({**document, **({"columns": columns} if columns else {})})
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def _columns(value: Any) -> list[list[str]]:
+    """Names and types of a frame's columns, where they can be had without running it."""
+    try:
+        if (collect := getattr(value, "collect_schema", None)) is not None:
+            return [[str(name), str(kind)] for name, kind in collect().items()]  # Polars
+        if isinstance(dtypes := getattr(value, "dtypes", None), list) and all(isinstance(d, tuple) for d in dtypes):
+            return [[str(name), str(kind)] for name, kind in dtypes]  # Spark
+    except Exception as error:  # noqa: BLE001 - a query that is wrong says so itself, where it is used
+        log.debug("the columns of a %s can't be told: %s", type(value).__name__, error)
+    return []

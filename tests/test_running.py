@@ -1,0 +1,621 @@
+"""`dbxdec run` grown up: parallel, resumed, selected, replaced, from the tree, and what is left of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dbxdec.local import ledger
+from projects import Project, shop
+
+DBXDEC = (sys.executable, "-c", "from dbxdec.cli import main; main()")
+
+HEAD = """
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import polars as pl
+
+from dbxdec import bundle_variable, condition, context, each, job, native_task, task
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+lake = PolarsDeltaIoManager(base_path=bundle_variable("lake"), mode="append")
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, by stream, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = shop(tmp_path.resolve())
+    (project.root / "src/shop/pipelines/sales.py").unlink()
+    return project
+
+
+def define(project: Project, body: str) -> None:
+    """The project's one module of pipelines."""
+    project.write("src/shop/pipelines/sales.py", HEAD + body)
+
+
+def dbxdec(project: Project, *arguments: str, **environment: str) -> Said:
+    done = subprocess.run(
+        [*DBXDEC, *arguments],
+        cwd=project.root,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def states(project: Project) -> dict[str, str]:
+    """How the tasks of the last run ended."""
+    return {key: str(event["state"]) for key, event in ledger.find(project.root, "last").tasks().items()}
+
+
+def marks(project: Project) -> list[str]:
+    """What tasks have left in the file "marks"."""
+    path = project.root / "marks"
+    return path.read_text().split() if path.exists() else []
+
+
+MARK = """
+
+def mark(text: str) -> None:
+    with open("marks", "a") as file:
+        file.write(text + "\\n")
+"""
+
+MEETING = """
+def meet(own: str, other: str) -> None:
+    Path(own).touch()
+    for _ in range(600):
+        if Path(other).exists():
+            return
+        time.sleep(0.05)
+    raise TimeoutError(other)
+
+
+@job
+def pair() -> None:
+    @task
+    def one() -> None:
+        meet("one", "two")
+
+    @task
+    def two() -> None:
+        meet("two", "one")
+
+    one()
+    two()
+
+
+@job
+def twins() -> None:
+    @task
+    def meeting(names: list[str]) -> None:
+        meet(*names)
+
+    meeting(each([["a", "b"], ["b", "a"]], concurrency=2))
+"""
+
+
+@pytest.mark.parametrize("name", ["pair", "twins"])
+def test_tasks_and_iterations_run_at_once(project: Project, name: str) -> None:
+    """Two that wait for each other end well, since both run; the iterations of a for-each task too."""
+    define(project, MEETING)
+    said = dbxdec(project, "run", name, "--jobs", "2")
+    assert said.code == 0, said
+
+
+COUNTED = (
+    MARK
+    + """
+seen = []
+
+
+@job
+def counted() -> None:
+    @task
+    def first() -> int:
+        seen.append(1)
+        os.environ["LEFT"] = "x"
+        os.chdir("/")
+        return len(seen)
+
+    @task
+    def second(first: int) -> None:
+        seen.append(1)
+        mark(f"{len(seen)} {os.environ.get('LEFT')} {Path.cwd().name == '' } {os.getpid()}")
+
+    @task
+    def third() -> None:
+        mark(str(os.getpid()))
+
+    third().after(second(first()))
+"""
+)
+
+
+def test_a_warm_process_shows_a_task_nothing_of_the_one_before(project: Project) -> None:
+    """Module state, environment and working directory are as new for each task; the process is the same."""
+    define(project, COUNTED)
+    assert dbxdec(project, "run", "counted").code == 0
+    count, left, at_root, pid, other = marks(project)
+    assert (count, left, at_root) == ("1", "None", "False")
+    assert pid == other
+
+
+def test_at_most_as_many_tasks_as_asked_for_run_at_once(project: Project) -> None:
+    """With --jobs 1 two tasks never overlap, whatever the DAG allows."""
+    define(
+        project,
+        MARK
+        + """
+@job
+def apart() -> None:
+    @task
+    def work(n: int) -> None:
+        mark(f"begin{n}")
+        time.sleep(0.2)
+        mark(f"end{n}")
+
+    for n in range(3):
+        work.override(key=f"work{n}")(n)
+""",
+    )
+    assert dbxdec(project, "run", "apart", "-j", "1").code == 0
+    found = marks(project)
+    assert [a.replace("begin", "end") for a in found[::2]] == found[1::2]
+
+
+DEATHS = """
+@job
+def deaths() -> None:
+    @task
+    def killed() -> None:
+        os.kill(os.getpid(), 9)
+
+    @task
+    def left() -> None:
+        os._exit(0)
+
+    @task
+    def crashed() -> None:
+        import faulthandler
+        faulthandler._sigsegv()
+
+    @task
+    def fine() -> None: ...
+
+    killed()
+    left()
+    crashed()
+    fine()
+"""
+
+
+def test_a_task_that_kills_its_process_fails_with_the_reason(project: Project) -> None:
+    """Each death is said, and costs no other task anything."""
+    define(project, DEATHS)
+    said = dbxdec(project, "run", "deaths", "-j", "1")
+    assert said.code == 1
+    assert states(project) == {"killed": "failed", "left": "failed", "crashed": "failed", "fine": "success"}
+    assert "killed | the task's process was killed by SIGKILL" in said.out
+    assert "left | the task ended its own process, with exit code 0" in said.out
+    assert "crashed | the task's process was killed by SIGSEGV" in said.out
+
+
+BROKEN = (
+    MARK
+    + """
+@job
+def broken() -> None:
+    @task(io_manager=lake)
+    def load() -> pl.DataFrame:
+        mark("load")
+        return pl.DataFrame({"x": [1, 2]})
+
+    @task(io_manager=lake)
+    def double(load: pl.DataFrame) -> pl.DataFrame:
+        mark("double")
+        if not Path("mended").exists():
+            raise ValueError("not mended yet")
+        return load * 2
+
+    @task
+    def tell(double: pl.DataFrame) -> int:
+        mark("tell")
+        return int(double["x"].sum())
+
+    tell(double(load()))
+"""
+)
+
+
+def test_a_failed_run_is_resumed(project: Project) -> None:
+    """What succeeded is kept, the rest runs in the same run; the author's traceback comes before the way to go on."""
+    define(project, BROKEN)
+    said = dbxdec(project, "run", "broken")
+    assert said.code == 1
+    assert states(project) == {"load": "success", "double": "failed", "tell": "upstream failed"}
+    trace, way = said.out.index("ValueError: not mended yet"), said.out.index("dbxdec run broken --resume ")
+    assert trace < way
+    assert 'File "src/shop/pipelines/sales.py", line' in said.out
+    assert "/dbxdec/runtime/" not in said.out[: said.out.index("ValueError")]
+    (project.root / "mended").touch()
+    before = ledger.find(project.root, "last").id
+    resumed = dbxdec(project, "run", "broken", "--resume")
+    assert resumed.code == 0, resumed
+    last = ledger.find(project.root, "last")
+    assert (last.id, last.state, last.repairs) == (before, "success", 1)
+    assert marks(project) == ["load", "double", "double", "tell"]
+    assert sorted(pl.read_delta(str(project.root / "lake/double"))["x"]) == [2, 4]
+    assert dbxdec(project, "run", "broken", "--resume", before).code == 2
+
+
+def test_resuming_takes_the_code_as_it_is_now(project: Project) -> None:
+    """The usual way on is to mend the code: finished tasks are kept as long as their inputs and outputs are."""
+    define(project, BROKEN)
+    assert dbxdec(project, "run", "broken").code == 1
+    project.edit("src/shop/pipelines/sales.py", 'if not Path("mended").exists():', "if False:")
+    said = dbxdec(project, "run", "broken", "--resume")
+    assert said.code == 0, said
+    assert marks(project) == ["load", "double", "double", "tell"]
+
+
+def test_other_parameters_are_no_resumption(project: Project) -> None:
+    """A resumed run has the values that it began with; others are refused by name."""
+    define(
+        project,
+        """
+@job
+def given(n: int = 1) -> None:
+    @task
+    def fails(n: int) -> None:
+        raise ValueError(n)
+
+    fails(n)
+""",
+    )
+    assert dbxdec(project, "run", "given", "--param", "n=2").code == 1
+    said = dbxdec(project, "run", "given", "--resume", "--param", "n=3")
+    assert (said.code, "other values of the parameter `n`" in said.err) == (2, True)
+    assert "ValueError: 2" in dbxdec(project, "run", "given", "--resume").out
+
+
+KILLED = (
+    MARK
+    + """
+@job
+def long() -> None:
+    @task(io_manager=lake)
+    def first() -> pl.DataFrame:
+        mark("first")
+        return pl.DataFrame({"x": [1, 2, 3]})
+
+    @task(io_manager=lake)
+    def second(first: pl.DataFrame) -> pl.DataFrame:
+        mark("second")
+        if not Path("go").exists():
+            Path("waiting").touch()
+            time.sleep(600)
+        return first
+
+    @task(io_manager=lake)
+    def third(second: pl.DataFrame) -> pl.DataFrame:
+        mark("third")
+        return second
+
+    third(second(first()))
+"""
+)
+
+
+def test_a_killed_run_is_resumed_to_the_result_of_an_unbroken_one(project: Project) -> None:
+    """After SIGKILL of the runner no process is left; resumed, finished tasks don't run again and no row is double."""
+    define(project, KILLED)
+    with subprocess.Popen([*DBXDEC, "run", "long"], cwd=project.root, stdout=subprocess.DEVNULL) as runner:
+        wait_for(project.root / "waiting")
+        runner.send_signal(signal.SIGKILL)
+    run = ledger.find(project.root, "last")
+    assert run.state == "interrupted"
+    wait_for_no_worker(project.root)
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "long", "--resume")
+    assert said.code == 0, said
+    assert marks(project) == ["first", "second", "second", "third"]
+    for name in ("first", "second", "third"):
+        assert sorted(pl.read_delta(str(project.root / "lake" / name))["x"]) == [1, 2, 3]
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} has not come"
+        time.sleep(0.05)
+
+
+def wait_for_no_worker(folder: Path) -> None:
+    """Until no worker process of a run in `folder` is left."""
+    end = time.monotonic() + 30
+    while True:
+        workers = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                here = os.readlink(process / "cwd") == str(folder)
+                workers += (
+                    [process.name] if here and b"dbxdec.local.worker" in (process / "cmdline").read_bytes() else []
+                )
+            except OSError:
+                continue
+        if not workers:
+            return
+        assert time.monotonic() < end, f"workers are left: {workers}"
+        time.sleep(0.1)
+
+
+LINE = (
+    MARK
+    + """
+@job
+def line() -> None:
+    @task
+    def a() -> int:
+        mark("a")
+        return 1
+
+    @task
+    def b(a: int | None) -> int:
+        mark(f"b{a}")
+        return 2
+
+    @task
+    def c(b: int | None) -> None:
+        mark(f"c{b}")
+
+    @task
+    def d() -> None:
+        mark("d")
+
+    c(b(a()))
+    d()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "ran"),
+    [
+        (["--task", "b"], ["bNone"]),
+        (["--from", "b"], ["bNone", "c2"]),
+        (["--until", "b"], ["a", "b1"]),
+        (["--from", "b", "--until", "b"], ["bNone"]),
+        (["--task", "d", "--task", "a"], ["a", "d"]),
+    ],
+)
+def test_parts_of_a_job(project: Project, options: list[str], ran: list[str]) -> None:
+    """--task, --from and --until choose; what is left out counts as done, and its readers get None."""
+    define(project, LINE)
+    assert dbxdec(project, "run", "line", *options).code == 0
+    assert sorted(marks(project)) == sorted(ran)
+    assert set(states(project).values()) == {"success", "not selected"}
+
+
+def test_misspelt_tasks_are_refused(project: Project) -> None:
+    """Unknown keys of each option are named, with the nearest one, before anything runs."""
+    define(project, LINE.replace("def d()", "def deliver()").replace("    d()", "    deliver()"))
+    said = dbxdec(project, "run", "line", "--from", "delivr", "--until", "x", "--replace", "y=true")
+    assert said.code == 2
+    assert "did you mean `deliver`?" in said.err or "no task `y`" in said.err
+    assert marks(project) == []
+
+
+NATIVE = (
+    MARK
+    + """
+@job
+def mixed(day: str = "monday") -> None:
+    @task
+    def after() -> None:
+        mark("after")
+
+    show = native_task("show", notebook_task={"notebook_path": "notebooks/show"})
+    after().after(show)
+"""
+)
+
+
+def test_native_tasks_are_skipped_or_replaced(project: Project) -> None:
+    """A notebook is skipped by name; --replace runs a command in its place, with references resolved."""
+    define(project, NATIVE)
+    said = dbxdec(project, "run", "mixed")
+    assert said.code == 0
+    assert "notebook_task runs only on the platform: skipped" in said.out
+    assert states(project) == {"show": "skipped", "after": "success"}
+    said = dbxdec(project, "run", "mixed", "--replace", "show=echo day is {{job.parameters.day}}")
+    assert (said.code, "show | day is monday" in said.out) == (0, True)
+    assert dbxdec(project, "run", "mixed", "--replace", "show=exit 3").code == 1
+    assert states(project) == {"show": "failed", "after": "upstream failed"}
+
+
+REMOTE = """
+cloud = PolarsDeltaIoManager(base_path="abfss://lake@acct.dfs.core.windows.net/x", mode="overwrite",
+                             storage_options={"account_key": "unknown"})
+
+
+@job
+def far() -> None:
+    @task(io_manager=cloud)
+    def save() -> pl.DataFrame:
+        return pl.DataFrame({"x": [1]})
+
+    @task
+    def count(save: pl.LazyFrame) -> int:
+        return save.collect().height
+
+    count(save())
+"""
+
+
+def test_remote_places_lie_below_a_local_root(project: Project) -> None:
+    """A job whose tables are in a cloud runs on a laptop without it; where they are is shown."""
+    define(project, REMOTE)
+    said = dbxdec(project, "run", "far")
+    assert said.code == 0, said
+    there = project.root / ".dbxdec/lake/abfss/lake_acct.dfs.core.windows.net/x/save"
+    assert f"abfss://lake@acct.dfs.core.windows.net/x/save (here: {there})" in said.out
+    assert pl.read_delta(str(there)).height == 1
+    other = dbxdec(project, "run", "far", "--root", "elsewhere")
+    assert other.code == 0
+    assert (project.root / "elsewhere/abfss").is_dir()
+
+
+def test_the_tree_is_run_as_it_is_and_as_it_would_be_shipped(project: Project) -> None:
+    """No build is needed; a module that the wheel leaves out can't be imported; mistakes are those of a build."""
+    define(project, "import shop.helpers\n" + LINE)
+    project.write("src/shop/helpers.py", "")
+    assert dbxdec(project, "run", "line").code == 0
+    assert not (project.root / "dist").exists()
+    project.write(".gitignore", "helpers.py\n")
+    project.run("git", "init", "-q")
+    said = dbxdec(project, "run", "line")
+    assert said.code == 2
+    assert "shop.helpers" in said.err
+
+
+def test_a_wheel_runs_without_being_installed(project: Project, tmp_path: Path) -> None:
+    """--wheel runs what is in the wheel, whatever the tree is by now."""
+    define(project, LINE)
+    assert project.build().code == 0
+    define(project, "raise RuntimeError\n")
+    said = dbxdec(project, "run", "line", "--wheel", str(project.wheel))
+    assert said.code == 0, said
+    assert sorted(marks(project)) == ["a", "b1", "c2", "d"]
+
+
+def test_secrets_are_in_no_log(project: Project) -> None:
+    """The value of a secret that a task prints is hidden, on the screen, in the log and in the report."""
+    define(
+        project,
+        """
+from dbxdec import secret
+
+
+@job
+def telling() -> None:
+    @task
+    def tells() -> None:
+        print("the key is", secret("vault", "key").value())
+
+    tells()
+""",
+    )
+    said = dbxdec(project, "run", "telling", "--report", "r.html", **{"DBXDEC_SECRET_VAULT_KEY": "hunter2-hunter2"})
+    assert said.code == 0, said
+    assert "the key is [secret]" in said.out
+    for path in project.root.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+
+
+def test_records_as_json_and_the_report(project: Project) -> None:
+    """`--json` prints the record alone on stdout; `runs`, `runs show` and `runs report` read the same."""
+    define(project, BROKEN.replace('if not Path("mended").exists():', "if False:"))
+    said = dbxdec(project, "run", "broken", "--json")
+    record = json.loads(said.out)
+    assert (record["state"], record["job"], said.code) == ("success", "broken", 0)
+    (attempt,) = next(task for task in record["tasks"] if task["task"] == "double")["runs"]
+    facts = {(fact["kind"], fact["name"]): fact for fact in attempt["facts"]}
+    assert facts["write", "double"]["rows"] == 2
+    assert facts["read", "load"]["version"] == 0
+    assert facts["read", "load"]["columns"] == [["x", "Int64"]]
+    assert json.loads(dbxdec(project, "runs", "--json").out)[0]["id"] == record["id"]
+    assert json.loads(dbxdec(project, "runs", "show", record["id"][-6:], "--json").out) == record
+    path = Path(dbxdec(project, "runs", "report", "last").out.strip())
+    text = path.read_text()
+    assert not re.search(r'(?:src|href)="?(?:https?:)?//', text)
+    for expected in ("double", "Int64", "lake/double", 'id="task-tell"', "success"):
+        assert expected in text
+    assert dbxdec(project, "runs", "show", "999").code == 2
+
+
+def test_fresh_sets_aside_what_is_there(project: Project) -> None:
+    """--fresh starts from nothing and loses nothing: earlier results are kept below .dbxdec."""
+    define(project, BROKEN.replace('if not Path("mended").exists():', "if False:"))
+    for options in ([], [], ["--fresh"]):
+        assert dbxdec(project, "run", "broken", *options).code == 0
+    assert pl.read_delta(str(project.root / "lake/double")).height == 2
+    (aside,) = (project.root / ".dbxdec/set_aside").glob("*/lake/double")
+    assert pl.read_delta(str(aside)).height == 6
+
+
+def test_an_interrupted_task_may_clean_up(project: Project) -> None:
+    """Ctrl-C is a KeyboardInterrupt in each task, as in any program; the run ends with 130."""
+    define(
+        project,
+        """
+@job
+def patient() -> None:
+    @task
+    def waits() -> None:
+        Path("waiting").touch()
+        try:
+            time.sleep(600)
+        finally:
+            Path("cleaned").touch()
+
+    waits()
+""",
+    )
+    with subprocess.Popen([*DBXDEC, "run", "patient"], cwd=project.root, stdout=subprocess.DEVNULL) as runner:
+        wait_for(project.root / "waiting")
+        runner.send_signal(signal.SIGINT)
+    assert runner.returncode == 130
+    assert (project.root / "cleaned").exists()
+    assert states(project) == {"waits": "cancelled"}
+    wait_for_no_worker(project.root)
+
+
+def test_the_time_limit_of_a_job_ends_its_tasks(project: Project) -> None:
+    """A job over its timeout_seconds is stopped, and nothing more of it starts."""
+    define(
+        project,
+        """
+@job(timeout_seconds=1)
+def slow() -> None:
+    @task
+    def waits() -> None:
+        time.sleep(600)
+
+    @task
+    def behind() -> None: ...
+
+    behind().after(waits())
+""",
+    )
+    said = dbxdec(project, "run", "slow")
+    assert said.code == 1
+    assert states(project) == {"waits": "timed out", "behind": "cancelled"}
+    assert "timed out" in said.out.splitlines()[-2]
