@@ -12,7 +12,7 @@ from dbxdec.literals import STAND_IN_NAME
 from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,25 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     return Annotation(raw, bare, optional or value is None)
 
 
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that its author wrote, below decorators that say what they wrap (`functools.wraps`).
+
+    Its signature is that of the whole, as `inspect.signature` has it.
+    """
+    *_, written = layers(function)
+    return written
+
+
+def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """`function`, what it says that it wraps, and so on down to what its author wrote."""
+    yield function
+    while not hasattr(function, "__signature__") and hasattr(
+        inner := getattr(function, "__wrapped__", None), "__code__"
+    ):
+        function = inner
+        yield function
+
+
 def returned_types(function: Callable[..., Any], *, named: bool = False) -> tuple[str, ...] | None:
     """The types that `function` says it returns, or with `named` the values of its dict; None where it says nothing."""
     note = of_parameter(function, "return")
@@ -125,6 +144,7 @@ def _text(value: Any) -> str:
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
     """Names visible where the function was defined: globals, and what it closes over."""
+    function = unwrapped(function)
     code, cells = function.__code__, function.__closure__ or ()
     namespace = {**vars(builtins), **function.__globals__}
     for name, cell in zip(code.co_freevars, cells, strict=True):

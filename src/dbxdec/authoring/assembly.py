@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, kinds, typehints
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.definitions import place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
-from dbxdec.errors import SourceLocation
 from dbxdec.typehints import Annotation
 from dbxdec.variables import names_in
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dbxdec.authoring.tasks import Task
+    from dbxdec.errors import SourceLocation
     from dbxdec.io_managers.base import IoManager
 
 
@@ -41,7 +42,7 @@ def assemble(
     """The DAG; two clusters or environments of one key are noted on the recorder."""
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
-    where = SourceLocation.of_code(function.__code__)
+    where = place_of(function)
     return dag.Job(
         key=recorder.job,
         module=module,
@@ -79,7 +80,7 @@ def _task(call: Call, options: JobOptions) -> dag.Task:
     return dag.Task(
         key=call.key,
         function=reference(fn),
-        source=SourceLocation.of_code(fn.__code__),
+        source=place_of(fn),
         inputs=call.inputs,
         outputs=call.outputs,
         depends_on=tuple(call.depends_on),

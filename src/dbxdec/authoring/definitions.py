@@ -1,4 +1,4 @@
-"""What functions see of the names around them: all that a loop has defined see what its last turn left."""
+"""Where functions are defined, and what they see of the names around them: a loop's see what its last turn left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import functools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.errors import SourceLocation
+from dbxdec.typehints import layers, unwrapped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import CodeType
@@ -14,8 +17,14 @@ if TYPE_CHECKING:
 _times: Counter[int] = Counter()
 
 
+def place_of(function: Callable[..., Any]) -> SourceLocation:
+    """The line at which the author's function begins, whatever decorates it."""
+    return SourceLocation.of_code(unwrapped(function).__code__)
+
+
 def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:
     """What `function` sees, by name, while it is being defined: keep it for `rebound`."""
+    function = unwrapped(function)
     _times[id(function.__code__)] += 1
     return _seen(function)
 
@@ -25,6 +34,7 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
 
     A function that is defined once sees what its module says in the end, as everywhere in Python.
     """
+    function = unwrapped(function)
     code = function.__code__
     if _times[id(code)] < 2:
         return []
@@ -33,8 +43,18 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
     return sorted(name for name in changed if name in code.co_freevars or _loads(code, name))
 
 
-def closure_of(function: Any) -> dict[str, object]:
-    """What `function` closes over, by name; names not assigned yet are left out."""
+def closures_of(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
+    """What `function` and its decorators close over, by name; names not assigned yet are left out."""
+    for layer in layers(function):
+        yield from _closure(layer).items()
+
+
+def closure_of(function: Callable[..., Any]) -> dict[str, object]:
+    """What the author's function closes over, by name; names not assigned yet are left out."""
+    return _closure(unwrapped(function))
+
+
+def _closure(function: Any) -> dict[str, object]:
     found = {}
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
@@ -12,7 +13,7 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
-from dbxdec.authoring.definitions import rebound, seen_by
+from dbxdec.authoring.definitions import place_of, rebound, seen_by
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy
@@ -99,15 +100,15 @@ class Job(Generic[P]):
         recorder.problems += [
             Problem(
                 f"the job `{self.key}` uses `{name}`, which the loop that defines the job changes later",
-                SourceLocation.of_code(self.fn.__code__),
+                place_of(self.fn),
                 f"define the job in a function that takes `{name}`, and call it for each value",
             )
             for name in rebound(self.fn, self._seen)
         ]
-        names = self.fn.__code__.co_varnames[: self.fn.__code__.co_argcount + self.fn.__code__.co_kwonlyargcount]
+        args, kwargs = _proxies(self.fn, recorder)
         with recording.active(recorder):
             try:
-                self.fn(**{name: ParameterProxy(recorder, name) for name in names})  # type: ignore[arg-type, call-arg]
+                self.fn(*args, **kwargs)  # type: ignore[arg-type]
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the body is the author's code
                 recorder.problems += _body_failed(self.key, self.fn, error)
             else:
@@ -129,12 +130,23 @@ class Job(Generic[P]):
         handler = self.options.on_failure
         if handler is None:
             return
-        where, known, before = SourceLocation.of_code(self.fn.__code__), len(recorder.problems), list(recorder.calls)
+        where, known, before = place_of(self.fn), len(recorder.problems), list(recorder.calls)
         proxy: Any = handler.override(run_if="AT_LEAST_ONE_FAILED")()
         proxy._call.where = where
         for key in before:
             proxy._call.wait_for(key)
         recorder.problems[known:] = [Problem(p.message, where, p.hint) for p in recorder.problems[known:]]
+
+
+def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments with which the body runs. Nothing is given to `*args` and `**kwargs`, which a job can't have."""
+    args, kwargs = [], {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            args.append(ParameterProxy(recorder, name))
+        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            kwargs[name] = ParameterProxy(recorder, name)
+    return args, kwargs
 
 
 def registered() -> list[Job[...]]:
@@ -247,7 +259,7 @@ def job(
             raise AuthoringError(
                 Problem(
                     f"the job `{fn.__name__}` is a generator or `async def`, whose body a call does not run",
-                    SourceLocation.of_code(fn.__code__),
+                    place_of(fn),
                     "write a plain `def` without `yield`: the body only wires tasks",
                 )
             )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
 from dbxdec.authoring import recording
-from dbxdec.authoring.definitions import closure_of, rebound
+from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, TaskProxy
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
+from dbxdec.typehints import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,10 +135,10 @@ class Recorder(recording.Recording):
                 self.problem(
                     f"the task `{task.__name__}` uses `{name}`, which the loop that defines the task changes later",
                     f"make `{name}` a parameter of the task and pass it in the call",
-                    SourceLocation.of_code(task.fn.__code__),
+                    place_of(task.fn),
                 )
         for task, at_definition in self._defined:
-            where = SourceLocation.of_code(task.fn.__code__)
+            where = place_of(task.fn)
             if id(task.fn) not in self._called:
                 self.problem(
                     f"the task `{task.__name__}` is defined in the job `{self.job}` but never called",
@@ -152,7 +153,7 @@ class Recorder(recording.Recording):
                         f"pass it in the call: `{task.__name__}({name}=...)`",
                         where,
                     )
-            for name, value in closure_of(task.fn).items():
+            for name, value in closures_of(task.fn):
                 if isinstance(value, Reference):
                     self.problem(
                         f"the task `{task.__name__}` closes over `{name}`, {value.describe()}, which has no value when "
@@ -160,7 +161,8 @@ class Recorder(recording.Recording):
                         f"make `{name}` a parameter of the task and pass it in the call",
                         where,
                     )
-                elif name in at_definition and at_definition[name] is not value:
+            for name, value in closure_of(task.fn).items():
+                if name in at_definition and at_definition[name] is not value and not isinstance(value, Reference):
                     self.problem(
                         f"the task `{task.__name__}` closes over `{name}`, which the job's body changes later",
                         f"make `{name}` a parameter of the task and pass it in the call",
@@ -170,6 +172,7 @@ class Recorder(recording.Recording):
 
 def _defaults_of(function: Any) -> dict[str, object]:
     """The defaults of the parameters of `function`, by name."""
+    function = unwrapped(function)
     code = function.__code__
     positional = code.co_varnames[: code.co_argcount]
     defaults = function.__defaults__ or ()

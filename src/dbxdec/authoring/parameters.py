@@ -6,8 +6,9 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import typehints
+from dbxdec.authoring.definitions import place_of
 from dbxdec.dag import JobParameter
-from dbxdec.errors import Problem, SourceLocation
+from dbxdec.errors import Problem
 from dbxdec.rundate import REFERENCE, RunDate
 from dbxdec.variables import BundleVariable
 
@@ -19,7 +20,7 @@ _TYPES = "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...],
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], list[Problem]]:
     """The parameters of a job's function and what is wrong with them."""
-    where = SourceLocation.of_code(function.__code__)
+    where = place_of(function)
     found, problems = [], []
     for parameter in inspect.signature(function).parameters.values():
         result = _parameter(function, parameter)

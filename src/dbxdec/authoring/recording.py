@@ -11,6 +11,7 @@ from dbxdec.errors import SourceLocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import FrameType
 
     from dbxdec import dag
 
@@ -66,11 +67,20 @@ def active(recorder: Recording) -> Iterator[None]:
 
 
 def caller() -> SourceLocation:
-    """The innermost running line that is not dbxdec's own: the author's."""
+    """The innermost running line of the author: neither dbxdec's own nor, as far as can be told, a library's."""
     frame = sys._getframe(1)
     while frame.f_back is not None and is_own(frame.f_globals):
         frame = frame.f_back
-    return SourceLocation.of_frame(frame)
+    innermost, outer = frame, frame
+    while outer.f_back is not None and _is_library(outer):
+        outer = outer.f_back
+    return SourceLocation.of_frame(innermost if is_own(outer.f_globals) or _is_library(outer) else outer)
+
+
+def _is_library(frame: FrameType) -> bool:
+    """Whether the code is of the standard library, or installed; not of dbxdec, at which the way out ends."""
+    root = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return root in sys.stdlib_module_names or ("site-packages" in frame.f_code.co_filename and root != "dbxdec")
 
 
 def is_own(namespace: Mapping[str, Any]) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from dbxdec.authoring import recording
-from dbxdec.authoring.definitions import seen_by
+from dbxdec.authoring.definitions import place_of, seen_by
 from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem, SourceLocation, shown
+from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.io_managers.base import IoManager
+from dbxdec.typehints import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -172,20 +173,34 @@ def _added(before: Any, more: Any) -> Any:
     return (*before, *more) if isinstance(more, list | tuple) and isinstance(before, tuple) else more
 
 
-def _check_function(fn: object) -> None:
+def _check_function(fn: Any) -> None:
     code = getattr(fn, "__code__", None)
     if code is None:
+        hint = "put `@task` on top of a `def`"
+        if isinstance(fn, functools.partial):
+            hint = "write a `def` that calls it"
+        elif hasattr(fn, "__wrapped__"):
+            hint = "keep only decorators that give back a function, below `@task`"
+        raise AuthoringError(Problem(f"@task is for functions; this is {shown(fn)}", recording.caller(), hint))
+    written = unwrapped(fn)
+    owner = written.__qualname__.rpartition(".")[0]
+    if owner and not owner.endswith("<locals>") and written.__code__.co_varnames[:1] in (("self",), ("cls",)):
         raise AuthoringError(
-            Problem(f"@task is for functions; this is {fn!r:.60}", recording.caller(), "put `@task` on top of a `def`")
+            Problem(
+                f"the task `{written.__qualname__}` is a method: nothing gives it `{written.__code__.co_varnames[0]}`",
+                place_of(fn),
+                "write a function, or leave that parameter out and put `@staticmethod` on top of `@task`",
+            )
         )
     # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR (inspect's constants, without its import).
     if code.co_flags & (0x20 | 0x80 | 0x200):
+        what, instead = (
+            ("a generator", "return the result instead of yielding it")
+            if code.co_flags & 0x20
+            else ("an `async def`", "write a `def` that runs the async code with `asyncio.run(...)`")
+        )
         raise AuthoringError(
-            Problem(
-                f"the task `{code.co_name}` is a generator or `async def`, whose call returns no result",
-                SourceLocation.of_code(code),
-                "return the result; run async code inside with `asyncio.run(...)`",
-            )
+            Problem(f"the task `{code.co_name}` is {what}, whose call returns no result", place_of(fn), instead)
         )
 
 
