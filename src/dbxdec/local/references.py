@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
@@ -14,3 +15,19 @@ _REFERENCE = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 def resolve(text: str, values: Mapping[str, str]) -> str:
     """`text` with every `{{name}}` in `values` replaced; others stay as they are, as on the platform."""
     return _REFERENCE.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *, repair: int = 0) -> dict[str, str]:
+    """What references to a run on this machine stand for; `started` is in milliseconds since the epoch."""
+    moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
+    return {
+        "workspace.id": "local",
+        "job.id": job,
+        "job.name": job,
+        "job.run_id": run_id,
+        "job.repair_count": str(repair),
+        "job.start_time.timestamp_ms": str(started),
+        "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
+        "job.start_time.iso_date": moment.date().isoformat(),
+        **{f"job.parameters.{name}": text for name, text in parameters.items()},
+    }

@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from dbxdec.dag import Task
 
 
 class State(StrEnum):
@@ -33,6 +35,21 @@ _FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, Sta
 def failed(state: State) -> bool:
     """Whether the tasks behind one in this state see a failure."""
     return state in _FAILURES
+
+
+def instead(task: Task, states: Mapping[str, State], outcomes: Mapping[str, str]) -> State | None:
+    """The state of `task` where it must not run, None where it may.
+
+    `states` are those of the tasks that it waits for, all of which have ended, `outcomes` the branches that conditions
+    have taken.
+    """
+    seen = []
+    for dependency in task.depends_on:
+        taken = outcomes.get(dependency.task)
+        left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
+        seen.append(State.EXCLUDED if left_out else states[dependency.task])
+    gates = [state for state, d in zip(seen, task.depends_on, strict=True) if d.outcome is not None]
+    return instead_of_running(task.run_if, seen, gates=gates)
 
 
 def instead_of_running(run_if: str | None, before: Sequence[State], *, gates: Sequence[State] = ()) -> State | None:

@@ -145,32 +145,41 @@ def prepare(argv: Sequence[str]) -> Execution:
     _check_build(manifest, arguments)
     job = manifest.job(arguments.job)
     task = _find_task(job, arguments.task)
-    started = dt.datetime.fromtimestamp(arguments.started / 1000, dt.UTC)
     stand_in_for_bundles()
-    values = _typed_parameters(job, arguments.parameters, started)
+    values = typed_parameters(job, arguments.parameters, _moment(arguments.started))
     with variables.using(arguments.variables):
         built = _build(job)
     _check_same(task, built)
+    return ready(arguments, job, task, built, values)
+
+
+def ready(
+    arguments: protocol.RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, values: Mapping[str, Any]
+) -> Execution:
+    """The start of `task` that `arguments` ask for, with the live objects of `built`; `values` are the job parameters.
+
+    Raises RunError where the iteration that it is for can't be told.
+    """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
     producers = {(leaf.task, leaf.output) for leaf in leaves if isinstance(leaf, dag.TaskOutput)}
     tables = {leaf.target for leaf in leaves if isinstance(leaf, dag.Table)}
     run = context.RunContext(
-        package=manifest.project,
-        build_id=manifest.build_id,
+        package=arguments.package,
+        build_id=arguments.build,
         workspace=arguments.workspace,
         job=job.key,
         task=task.key,
         run_id=arguments.run_id,
         attempt=arguments.attempt,
-        started=started,
+        started=_moment(arguments.started),
         parameters=values,
     )
     with context.entered(run):
         iteration = find_iteration(task, arguments.item, values)
     item = "" if iteration is None else str(iteration.index)
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, manifest.build_id, _digest(arguments, iteration))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(arguments, iteration))
     reader = Reader(
         job=job,
         parameters=values,
@@ -182,6 +191,10 @@ def prepare(argv: Sequence[str]) -> Execution:
     )
     run = replace(run, iteration=None if iteration is None else iteration.index)
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
+
+
+def _moment(milliseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
 def _check_build(manifest: Manifest, arguments: protocol.RunArguments) -> None:
@@ -204,7 +217,8 @@ def _find_task(job: dag.Job, key: str) -> dag.Task:
         ) from None
 
 
-def _typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetime) -> dict[str, Any]:
+def typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetime) -> dict[str, Any]:
+    """The values of all job parameters, of which `given` are texts. Raises RunError with all that is wrong."""
     from dbxdec.values import REQUIRED_TEXT
 
     problems = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,8 @@ from dbxdec.errors import RunError
 from dbxdec.runtime import context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dbxdec.literals import Json
 
 FOLDER = "DBXDEC_TASK_VALUES"
@@ -96,6 +99,20 @@ class TaskValues:
 
     def __init__(self) -> None:
         self._memory = MemoryStore()
+        self._kept_in: Store | None = None
+
+    @contextmanager
+    def kept_in(self, store: Store) -> Iterator[None]:
+        """Keep the values of the runs inside in `store`."""
+        before, self._kept_in = self._kept_in, store
+        try:
+            yield
+        finally:
+            self._kept_in = before
+
+    def forget(self) -> None:
+        """Drop what code outside of runs has left in this process."""
+        self._memory = MemoryStore()
 
     def set(self, key: str, value: Json) -> None:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
@@ -128,6 +145,8 @@ class TaskValues:
     def _store(self) -> Store:
         if not context.in_run():
             return self._memory
+        if self._kept_in is not None:
+            return self._kept_in
         if folder := os.environ.get(FOLDER):
             return FolderStore(Path(folder))
         dbutils = find_dbutils()
