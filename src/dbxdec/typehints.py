@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from dbxdec.literals import STAND_IN_NAME
 from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,12 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     raw = getattr(function, "__annotations__", {}).get(name, _MISSING)
     if raw is _MISSING:
         return None
-    if not isinstance(raw, str):
-        bare, optional = strip_optional(_without_metadata(raw))
-        return Annotation(_text(raw), bare, optional or raw is None)
     try:
-        value = eval(raw, _namespace(function))  # noqa: S307 - an annotation of the author's own code
+        value = _plain(raw, function)
     except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
-        return Annotation(raw, error=f"{type(error).__name__}: {error}")
-    bare, optional = strip_optional(_without_metadata(value))
-    return Annotation(raw, bare, optional or value is None)
+        return Annotation(_text(raw), error=f"{type(error).__name__}: {error}")
+    bare, optional = strip_optional(value)
+    return Annotation(_text(raw), bare, optional or value is None)
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,9 +98,10 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     """`function`, what it says that it wraps, and so on down to what its author wrote."""
     yield function
-    while not hasattr(function, "__signature__") and hasattr(
-        inner := getattr(function, "__wrapped__", None), "__code__"
-    ):
+    while not hasattr(function, "__signature__"):
+        inner: Any = getattr(function, "__wrapped__", None)
+        if not hasattr(inner, "__code__"):
+            return
         function = inner
         yield function
 
@@ -134,12 +133,50 @@ def type_name(value: Any) -> str:
 _MISSING = object()
 
 
-def _without_metadata(value: Any) -> Any:
-    return typing.get_args(value)[0] if typing.get_origin(value) is typing.Annotated else value
+def _plain(value: Any, function: Callable[..., Any]) -> Any:
+    """The annotation `value` of `function`, its texts resolved and its own names for other types taken away.
+
+    Those are `Annotated`, `NewType`, type aliases and TypedDicts, which are dicts when a task runs.
+    """
+    if isinstance(value, str):
+        return _plain(eval(value, _namespace(function)), function)  # noqa: S307 - of the author's own code
+    if isinstance(value, typing.ForwardRef):
+        return _plain(value.__forward_arg__, function)
+    if type(value).__name__ == "TypeAliasType":
+        return _plain(value.__value__, function)
+    origin: Any = typing.get_origin(value)
+    args = typing.get_args(value)
+    if origin is typing.Annotated:
+        return _plain(args[0], function)
+    if is_union(value):
+        return typing.Union[tuple(_plain(arg, function) for arg in args)]  # noqa: UP007 - built at run time
+    if isinstance(origin, type) and args and origin is not Callable:
+        return origin[tuple(_plain(arg, function) for arg in args)]
+    if isinstance(value, typing.NewType):
+        return _plain(value.__supertype__, function)
+    return dict if typing.is_typeddict(value) else value
 
 
 def _text(value: Any) -> str:
-    return value.__name__ if isinstance(value, type) and not typing.get_args(value) else repr(value)
+    """The annotation as its author wrote it, nearly: classes without their modules."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, typing.ForwardRef):
+        return value.__forward_arg__
+    if value is None or value is types.NoneType:
+        return "None"
+    origin, args = typing.get_origin(value), typing.get_args(value)
+    if origin is typing.Annotated:
+        return _text(args[0])
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if is_union(value):
+        return " | ".join(map(_text, args))
+    name = getattr(origin or value, "__name__", None)
+    if not isinstance(name, str) or any(isinstance(arg, list) for arg in args):
+        return repr(value)
+    inner = ", ".join("..." if arg is Ellipsis else _text(arg) for arg in args)
+    return f"{name}[{inner}]" if args else name
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:

@@ -86,6 +86,11 @@ class ValueType:
             form["choices"] = list(self.choices)
         return form
 
+    @property
+    def plain(self) -> type | None:
+        """Python's own type of such values; None for Enums and Literals."""
+        return _BY_KIND.get(self.kind)
+
     def __str__(self) -> str:
         name = {"decimal": "Decimal"}.get(self.kind, self.kind)
         if self.enum is not None:

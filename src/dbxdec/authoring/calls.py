@@ -38,6 +38,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     key = task.__name__ if task.options.key is None else task.options.key
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
+    call.nothing = stored.nothing
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
     if stored.problem:
         recorder.problem(stored.problem, stored.hint)

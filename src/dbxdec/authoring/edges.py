@@ -139,10 +139,10 @@ def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) ->
             f"give `{producer.key}` an IoManager: the platform keeps no task values of iterations apart",
         )
         return
-    returns = typehints.of_parameter(producer.task.fn, "return")
-    why = "returns None" if returns is not None and returns.is_none else "has no IoManager"
+    if not producer.nothing:
+        return
     call.recorder.problem(
-        f"the task `{producer.key}` {why}, so `{call.key}` can't read its result as `{parameter}`",
+        f"the task `{producer.key}` {producer.nothing}, so `{call.key}` can't read its result as `{parameter}`",
         f"give `{producer.key}` an IoManager (`@task(io_manager=...)`) or annotate a small result such as `-> int`; "
         "to order the tasks without data use `.after(...)`",
     )
@@ -153,11 +153,21 @@ def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType,
     if note.error or note.type_names == ():
         return
     options = [_one(member, note.optional) for member in _members(note)] if wanted is None else [wanted]
-    if not any(option is not None and option.accepts(given) for option in options):
+    if not any(option is not None and option.accepts(given) for option in options) and not _is_abstract(note, given):
         call.recorder.problem(
             f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {what} is `{given}`",
             f"annotate it `{given}`, or give it another value",
         )
+
+
+def _is_abstract(note: Annotation, given: ValueType) -> bool:
+    """Whether it asks for a Sequence, a Mapping or the like, of which `given` is one."""
+    import typing
+
+    origins = [typing.get_origin(member) or member for member in _members(note)]
+    return (note.optional or not given.optional) and any(
+        inspect.isabstract(origin) and issubclass(given.plain, origin) for origin in origins if given.plain is not None
+    )
 
 
 def _members(note: Annotation) -> tuple[Any, ...]:

@@ -108,7 +108,7 @@ class Job(Generic[P]):
         args, kwargs = _proxies(self.fn, recorder)
         with recording.active(recorder):
             try:
-                self.fn(*args, **kwargs)  # type: ignore[arg-type]
+                self.fn(*args, **kwargs)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the body is the author's code
                 recorder.problems += _body_failed(self.key, self.fn, error)
             else:

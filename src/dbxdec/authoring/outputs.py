@@ -21,7 +21,7 @@ _RETURNS_NOTHING = ("typing.NoReturn", "typing.Never")
 
 @dataclass(frozen=True)
 class Stored:
-    """The outputs of one call. `problem` and `hint` say what is wrong; `nothing` why there are no outputs."""
+    """The outputs of one call. `problem` and `hint` say what is wrong; `nothing` why there are rightly no outputs."""
 
     outputs: Mapping[str, dag.Output] = field(default_factory=dict)
     managers: Mapping[str, IoManager] = field(default_factory=dict)
@@ -47,12 +47,18 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
         return Stored({dag.RESULT: dag.Output(type=small)})
     if note is None:
         return Stored(nothing="has neither an IoManager nor a return annotation")
+    if note.error:
+        return Stored(
+            problem=f"the task `{key}` returns `{note.text}`, which can't be resolved ({note.error}), and has no "
+            "IoManager: its result would be lost",
+            hint="give it one, `@task(io_manager=...)`; or, for a small result, import its type at run time too, not "
+            "only under TYPE_CHECKING",
+        )
     if returns_none or note.type_names == () or note.type_names[0] in _RETURNS_NOTHING:
         return Stored(nothing="returns None" if returns_none else f"has no IoManager and returns `{note.text}`")
     return Stored(
         problem=f"the task `{key}` returns `{note.text}` but has no IoManager: its result would be lost",
         hint="give it one, `@task(io_manager=...)`, or return nothing (`-> None`)",
-        nothing="has no IoManager",
     )
 
 
