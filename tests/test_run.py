@@ -131,6 +131,24 @@ def splitting(spoil: bool = False) -> None:
     show(parts["even"], parts["odd"])
 
 
+both = lake.table("both", mode="append", shared=True)
+also = lake.table("both", mode="append", shared=True)
+
+
+@job
+def gathering() -> None:
+    @task(outputs={"some": both, "others": also})
+    def gather() -> dict[str, pl.DataFrame]:
+        return {"some": pl.DataFrame({"x": [1]}), "others": pl.DataFrame({"x": [2]})}
+
+    @task
+    def count(some: pl.DataFrame, others: pl.DataFrame) -> None:
+        print("GATHERED", sorted(some["x"]), others["x"].to_list())
+
+    parts = gather()
+    count(parts["some"], parts["others"])
+
+
 @job
 def once(value: int) -> None:
     @task(io_manager=lake.table("once"))
@@ -351,6 +369,12 @@ class TestDbxdecRun:
         result = installation.dbxdec(project, "run", "splitting")
         assert result.code == 0, result.output
         assert "SPLIT [0, 2] [1]" in result.output
+
+    def test_two_outputs_of_a_task_may_share_a_table(self, project: Project, installation: Installation) -> None:
+        """Each is a write of its own: both land, and a reader of the one made first does not get the other."""
+        result = installation.dbxdec(project, "run", "gathering")
+        assert result.code == 0, result.output
+        assert "GATHERED [1, 2] [2]" in result.output
 
     def test_run_dates_task_values_newest_tables_places_and_secrets(
         self, project: Project, installation: Installation

@@ -8,6 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import literals, places
@@ -38,11 +39,14 @@ class WriteId:
     task: str
     item: str = ""
     """The number of the for-each iteration; empty outside one; ANY_ITEM where any iteration of the task is meant."""
+    output: str = ""
+    """The named output, of which two may go to one table; empty for a task's only result."""
 
     @property
     def transaction(self) -> str:
         """The Delta application id of this write (Delta protocol, "Transaction identifiers")."""
-        return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item])
+        named = [self.output] if self.output else []
+        return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item, *named])
 
     def covers(self, other: WriteId) -> bool:
         """Whether `other` is this write, or one of those that this one stands for."""
@@ -60,7 +64,10 @@ class Receipt:
 
     def to_metadata(self, **facts: Any) -> str:
         """The text for a commit's `userMetadata`, the one field that delta-rs and Spark both write and read."""
-        body = {**asdict(self.id), "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
+        identity = asdict(self.id)
+        if not self.id.output:
+            del identity["output"]
+        body = {**identity, "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
         return json.dumps({"dbxdec": body}, sort_keys=True)
 
     @classmethod
@@ -70,7 +77,8 @@ class Receipt:
             return None
         try:
             body = dict(json.loads(text)["dbxdec"])
-            identity = WriteId(*(body.pop(name) for name in ("workspace", "job", "run", "task", "item")))
+            places = ("workspace", "job", "run", "task", "item")
+            identity = WriteId(*(body.pop(name) for name in places), output=body.pop("output", ""))
             receipt = cls(identity, body.pop("attempt"), body.pop("build"), body.pop("parameters"))
         except (ValueError, KeyError, TypeError):
             return None
@@ -150,25 +158,31 @@ class _Running:
     job: str
     task: str
     receipt: Receipt
+    outputs: Mapping[str, IoManager]
 
 
 _running: _Running | None = None
 
 
 @contextmanager
-def running(job: str, task: str, receipt: Receipt) -> Iterator[None]:
-    """Let IoManagers that the task's own code uses know whose task it is."""
+def running(
+    job: str, task: str, receipt: Receipt, outputs: Mapping[str, IoManager] = MappingProxyType({})
+) -> Iterator[None]:
+    """Let IoManagers that the task's own code uses know whose task it is; `outputs` are its named ones."""
     global _running
-    before, _running = _running, _Running(job, task, receipt)
+    before, _running = _running, _Running(job, task, receipt, outputs)
     try:
         yield
     finally:
         _running = before
 
 
-def current_receipt() -> Receipt | None:
-    """The receipt of the task that is running, None outside a run."""
-    return _running.receipt if _running else None
+def current_receipt(manager: IoManager | None = None) -> Receipt | None:
+    """The receipt of the task that is running, of the named output that `manager` is; None outside a run."""
+    if _running is None:
+        return None
+    name = next((name for name, output in _running.outputs.items() if output is manager), "")
+    return replace(_running.receipt, id=replace(_running.receipt.id, output=name))
 
 
 class IoManager(ABC):

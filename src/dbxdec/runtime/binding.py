@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, places
@@ -127,7 +127,8 @@ class Reader:
         written: bool = False,
     ) -> Any:
         """What the producer wrote: all of it, or in the iteration `item`."""
-        producer = WriteId(self.writer.workspace, self.writer.job, self.writer.run, binding.task, item)
+        output = "" if binding.output == dag.RESULT else binding.output
+        producer = replace(self.writer, task=binding.task, item=item, output=output)
         manager = self.managers[binding.task, binding.output]
         target = places.resolved(stored.target or "")
         if stored.per_item:

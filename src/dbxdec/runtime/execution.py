@@ -47,7 +47,8 @@ class Execution:
         stack = ExitStack()
         stack.enter_context(context.entered(self.run))
         stack.enter_context(variables.using(self.variables))
-        stack.enter_context(base.running(self.run.job, self.task.key, self.receipt))
+        named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}
+        stack.enter_context(base.running(self.run.job, self.task.key, self.receipt, named))
         return stack
 
     def read(self) -> tuple[list[Any], dict[str, Any]]:
@@ -132,7 +133,8 @@ class Execution:
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.index)
         returns = returned_types(self.function, named=name != dag.RESULT)
-        return OutputContext(uri, self.receipt, returns, self.run.parameters)
+        receipt = replace(self.receipt, id=replace(self.receipt.id, output="" if name == dag.RESULT else name))
+        return OutputContext(uri, receipt, returns, self.run.parameters)
 
 
 def prepare(argv: Sequence[str]) -> Execution:
