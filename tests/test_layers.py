@@ -45,7 +45,22 @@ ALLOWED: dict[str, set[str]] = {
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
     "views": {"manifest"},
-    "cli": {"views", "bundle", "codegen", "config", "freshness", "local", "manifest", "rebuild", "runtime", "wheels"},
+    "bundlefile": set(),
+    "scaffold": {"bundlefile", "config"},
+    "cli": {
+        "scaffold",
+        "bundlefile",
+        "views",
+        "bundle",
+        "codegen",
+        "config",
+        "freshness",
+        "local",
+        "manifest",
+        "rebuild",
+        "runtime",
+        "wheels",
+    },
 }
 
 

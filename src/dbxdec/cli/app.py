@@ -16,6 +16,7 @@ _COMMANDS = {
     "check": "Find every mistake that a build would find, without a build.",
     "diff": "Show what changes between two builds, and what a deploy would do.",
     "graph": "Draw the DAG of a job.",
+    "init": "Set dbxdec up in a project, or make a new one.",
     "run": "Run a job on this machine.",
     "runs": "List earlier runs, show one, or write its report.",
     "show": "Show jobs with their tasks, inputs, targets and parameters.",
@@ -25,6 +26,8 @@ FAILED = 1
 """Exit code: the user's pipeline failed."""
 WRONG_USAGE = 2
 """Exit code: wrong arguments or configuration."""
+INTERRUPTED = 130
+"""Exit code: Ctrl-C."""
 
 
 class UsageFailure(click.ClickException):
@@ -65,6 +68,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DbxdecError as error:
             raise UsageFailure(str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

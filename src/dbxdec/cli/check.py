@@ -49,6 +49,8 @@ def command(as_json: bool, github: bool) -> None:
         warnings = found.warnings
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
+    if wrong := _of_bundle(Path.cwd()):
+        errors, code = [*errors, *wrong], code or WRONG_USAGE
     if as_json:
         print_json(
             {
@@ -81,6 +83,13 @@ def _print(errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[
     noticed = f", {counted(len(warnings), 'warning')}" if warnings else ""
     found = f"{counted(counts['jobs'], 'job')}, {counted(counts['tasks'], 'task')}"
     console().print(f"[green]fine[/]: {found}{noticed}")
+
+
+def _of_bundle(folder: Path) -> list[Problem]:
+    from dbxdec import bundlefile, freshness
+
+    root = freshness.project_root(str(folder))
+    return bundlefile.mistakes(Path(root)) if root is not None else []
 
 
 def _form(problem: Problem) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""What a databricks.yml needs of dbxdec, and putting it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import bundlefile
+from dbxdec.scaffold import yaml_text
+from dbxdec.scaffold.edits import Editing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dbxdec.bundlefile import Bundle
+
+COMMAND = "dbxdec bundle"
+DESCRIPTION = "Where the tables of the pipelines live"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be in a bundle.
+
+    `resources` is the file that builds write, from the bundle's root, None where Python makes the jobs: then `loader`
+    names the function. `folder` is the project's, from the bundle's root. `lake_root` is where the tables of all
+    targets live, None where nothing asks for it.
+    """
+
+    folder: str
+    resources: str | None
+    loader: str | None
+    lake_root: str | None
+
+
+def edit(bundle: Bundle, text: str, wanted: Wanted) -> Editing:
+    """The main file of a bundle, whose text is given, with what none of its files has."""
+    editing = Editing(bundle.main.path.name, text)
+    if wanted.resources is not None:
+        _include(editing, bundle, wanted.resources)
+        _preinit(editing, bundle, wanted.folder)
+    if wanted.loader is not None:
+        _python(editing, bundle, wanted.loader)
+    if bundle.get("experimental", "skip_artifact_cleanup") is None:
+        _put(editing, ("experimental", "skip_artifact_cleanup"), True)
+    if wanted.lake_root is not None:
+        _lake_root(editing, bundle, wanted.lake_root)
+    return editing
+
+
+def include_pattern(resources: str, root: Path) -> str:
+    """A pattern that takes the resources in and no other file that is there: a missing file named as it is fails."""
+    folder, _, name = resources.rpartition("/")
+    stem, _, suffix = name.rpartition(".")
+    prefix = f"{folder}/" if folder else ""
+    others = [path for path in (root / folder).glob(f"*.{suffix}") if path.name != name]
+    return f"{prefix}*.{suffix}" if folder and not others else f"{prefix}{stem}*.{suffix}"
+
+
+def script(folder: str) -> str:
+    """The command that brings the project in `folder` up to date, from the bundle's root."""
+    return COMMAND if folder == "." else f"cd {folder} && {COMMAND}"
+
+
+def _include(editing: Editing, bundle: Bundle, resources: str) -> None:
+    patterns = bundle.main.content.get("include")
+    if isinstance(patterns, list) and any(bundlefile.includes(str(pattern), resources) for pattern in patterns):
+        return
+    pattern = include_pattern(resources, bundle.root)
+    if patterns is None:
+        _put(editing, ("include",), [pattern])
+        return
+    editing.apply(
+        lambda before: yaml_text.append(before, ("include",), pattern),
+        f"{editing.file}, under `include`:\n  - {pattern}",
+    )
+
+
+def _preinit(editing: Editing, bundle: Bundle, folder: str) -> None:
+    found = (bundle.get("experimental", "scripts") or {}).get("preinit")
+    if found is None:
+        _put(editing, ("experimental", "scripts", "preinit"), script(folder))
+    elif COMMAND not in str(found):
+        editing.note(
+            f"{editing.file}: `preinit` under `experimental.scripts` has a command; have it run dbxdec's as well:\n"
+            f"    preinit: {found} && {script(folder) if folder == '.' else f'({script(folder)})'}"
+        )
+
+
+def _python(editing: Editing, bundle: Bundle, loader: str) -> None:
+    found = bundle.get("python", "resources")
+    if found is None:
+        _put(editing, ("python", "resources"), [loader])
+    elif not isinstance(found, list) or not {loader, "dbxdec.bundle:load_resources"} & set(map(str, found)):
+        editing.apply(
+            lambda before: yaml_text.append(before, ("python", "resources"), loader),
+            f"{editing.file}, under `resources` of `python`:\n  - {loader}",
+        )
+
+
+def _lake_root(editing: Editing, bundle: Bundle, lake_root: str) -> None:
+    """The variable, and a value for each target that has none: a place of its own."""
+    declared: Any = (bundle.get("variables") or {}).get("lake_root")
+    targets = bundle.get("targets") or {}
+    if declared is None and "lake_root" not in (bundle.get("variables") or {}):
+        fields = {"description": DESCRIPTION, **({} if targets else {"default": lake_root})}
+        _put(editing, ("variables", "lake_root"), fields)
+    elif isinstance(declared, dict) and "default" in declared:
+        return
+    for target in targets:
+        values = bundle.get("targets", target, "variables") or {}
+        if "lake_root" not in values:
+            _put(editing, ("targets", target, "variables", "lake_root"), f"{lake_root}/{target}")
+
+
+def _put(editing: Editing, path: yaml_text.Path, value: Any) -> None:
+    lines = "\n".join(f"    {line}" for line in yaml_text.lines_for(path, value).splitlines())
+    editing.apply(lambda before: yaml_text.put(before, path, value), f"{editing.file}:\n{lines}")

@@ -1,0 +1,216 @@
+"""Which package of a project its wheel holds, and what is in it: where pipelines are, or go."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem
+from dbxdec.scaffold.toml_text import get
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PIPELINES = "pipelines"
+_NO_PACKAGES = {
+    "tests",
+    "test",
+    "docs",
+    "doc",
+    "examples",
+    "scripts",
+    "notebooks",
+    "resources",
+    "build",
+    "dist",
+    "bench",
+}
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+# A project of one of these names would stand in the way of what a pipeline imports.
+_TAKEN = {
+    "dbxdec",
+    "hatch_dbxdec",
+    "polars",
+    "deltalake",
+    "pyspark",
+    "delta",
+    "databricks",
+    "pytest",
+    "tests",
+    "resources",
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that is shipped: its folder relative to the root, and its dotted name.
+
+    `packages` is what to tell hatchling, None where it finds the package by itself, or is told of it already.
+    """
+
+    folder: str
+    name: str
+    packages: str | None = None
+
+
+def check_name(name: str) -> Problem | None:
+    """What is wrong with the name of a new project."""
+    if not _NAME.fullmatch(name):
+        return Problem(
+            f"{name!r} can't be the name of a project",
+            hint="letters, digits, `.`, `_` and `-`, with a letter or digit first and last: "
+            f"`--name {re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'my-pipeline'}`",
+        )
+    package = module_name(name)
+    if not package.isidentifier() or keyword.iskeyword(package):
+        return Problem(
+            f"the project's name {name!r} makes no name of a package", hint=f"begin with a letter: `--name p-{name}`"
+        )
+    if package in _TAKEN or package in sys.stdlib_module_names:
+        return Problem(
+            f"a project named {name!r} would hide the package `{package}` that others import",
+            hint=f"choose another name: `--name {name}-pipeline`",
+        )
+    return None
+
+
+def module_name(name: str) -> str:
+    """The package that hatchling looks for, for a project's name."""
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
+    """The package of the project `name` at `root` whose settings of hatch are given; one to be made where none is."""
+    target = get(hatch, ("build", "targets", "wheel"), {})
+    chosen = {key: target.get(key, get(hatch, ("build", key), [])) for key in ("packages", "only-include", "include")}
+    if packages := _strings(chosen["packages"]):
+        return _declared(root, packages)
+    if any(chosen.values()):
+        sources = target.get("sources", get(hatch, ("build", "sources"), []))
+        return _selected(root, _strings(chosen["only-include"]), sources, module_name(name))
+    package = module_name(name)
+    for folder in (package, f"src/{package}"):
+        if (root / folder / "__init__.py").is_file():
+            return Package(folder, package)
+    if (root / f"{package}.py").is_file():
+        return Problem(
+            f"the wheel holds the single module {package}.py, beside which no package of pipelines can be",
+            hint=f"make it a package: move it to src/{package}/__init__.py",
+        )
+    within = [path.parent for path in root.glob(f"*/{package}/__init__.py")]
+    if len(within) == 1:
+        folder = within[0].relative_to(root).as_posix()
+        return Package(folder, folder.replace("/", "."))
+    return _only_one(root, package)
+
+
+def has_pipelines(root: Path, package: Package) -> bool:
+    """Whether the package has modules where pipelines are looked for."""
+    folder = root / package.folder
+    return any(
+        path.name != "__init__.py" or path.read_bytes().strip()
+        for place in folder.rglob(PIPELINES)
+        if place.is_dir()
+        for path in place.rglob("*.py")
+    ) or any(folder.rglob(f"{PIPELINES}.py"))
+
+
+def mentions(root: Path, package: Package, word: str) -> bool:
+    """Whether a module of the package has `word` in it."""
+    return any(word.encode() in path.read_bytes() for path in (root / package.folder).rglob("*.py"))
+
+
+def _declared(root: Path, packages: list[str]) -> Package | Problem:
+    """The one of `packages` that has pipelines, or else the first."""
+    found = []
+    for each in packages:
+        folder = each.strip("/")
+        inner = root / folder
+        name = folder.rpartition("/")[2]
+        if not (inner / "__init__.py").is_file():
+            children = sorted(path.parent.name for path in inner.glob("*/__init__.py"))
+            if len(children) == 1:  # a namespace
+                found.append(Package(f"{folder}/{children[0]}", f"{name}.{children[0]}"))
+                continue
+            if children:
+                return _ambiguous([f"{folder}/{child}" for child in children])
+        found.append(Package(folder, name))
+    return next((package for package in found if has_pipelines(root, package)), found[0])
+
+
+def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Package | Problem:
+    """The package among files that are chosen in another way than by `packages`."""
+    places = [root / each.strip("/") for each in included] or [root, root / "src"]
+    folders = {
+        path.parent
+        for place in places
+        for pattern in ("__init__.py", "*/__init__.py")
+        for path in place.glob(pattern)
+        if path.parent.name not in _NO_PACKAGES and not (path.parent.parent / "__init__.py").is_file()
+    }
+    found = [
+        Package(folder, _shipped(folder, sources).replace("/", "."))
+        for folder in sorted(path.relative_to(root).as_posix() for path in folders)
+    ]
+    with_pipelines = [package for package in found if has_pipelines(root, package)]
+    named = [package for package in found if package.name.rpartition(".")[2] == wanted]
+    for some in (with_pipelines, named, found):
+        if len(some) == 1:
+            return some[0]
+    return _ambiguous([package.folder for package in found])
+
+
+def _shipped(folder: str, sources: Any) -> str:
+    """Where hatchling puts a folder in the wheel, by the setting `sources`."""
+    renames = sources if isinstance(sources, dict) else dict.fromkeys(_strings(sources), "")
+    for prefix, instead in renames.items():
+        start = prefix.strip("/")
+        if not start:
+            return f"{str(instead).strip('/')}/{folder}"
+        if folder == start or folder.startswith(f"{start}/"):
+            return f"{instead}/{folder[len(start) :].strip('/')}".strip("/")
+    return folder
+
+
+def _only_one(root: Path, wanted: str) -> Package | Problem:
+    """The only package that there is, of another name than the project; or one to be made."""
+    folders = sorted(
+        path.parent.relative_to(root).as_posix()
+        for pattern in ("*/__init__.py", "src/*/__init__.py")
+        for path in root.glob(pattern)
+        if path.parent.name.isidentifier() and path.parent.name not in _NO_PACKAGES
+    )
+    if len(folders) > 1:
+        return _ambiguous(folders)
+    if folders:
+        return Package(folders[0], folders[0].rpartition("/")[2], packages=folders[0])
+    return Package(f"src/{wanted}", wanted)
+
+
+def _ambiguous(folders: list[str]) -> Problem:
+    named = ", ".join(folders) or "none"
+    example = folders[0] if folders else "src/my_package"
+    return Problem(
+        f"which package holds the pipelines can't be told: found {named}",
+        "tool.hatch.build.targets.wheel.packages",
+        f'name it: `packages = ["{example}"]`',
+    )
+
+
+def _strings(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def name_of_folder(folder: str) -> str:
+    """A project's name for a folder: `My Pipelines` is `my-pipelines`."""
+    return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
+
+
+def watched(root: Path, package: Package) -> tuple[str, ...]:
+    """Patterns of the files that a wheel with this package depends on, by the kinds of files that are there."""
+    suffixes = {path.suffix for path in (root / package.folder).rglob("*") if path.is_file()} - {"", ".pyc", ".pyo"}
+    return tuple(f"{package.folder}/**/*{suffix}" for suffix in sorted({".py"} | suffixes))

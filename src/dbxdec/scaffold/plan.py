@@ -1,0 +1,364 @@
+"""What `dbxdec init` would do in a folder: which files it makes and changes, and what is left for a person to do."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import bundlefile, config
+from dbxdec.errors import ConfigError, DbxdecError, Problem
+from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
+from dbxdec.scaffold.toml_text import get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dbxdec.scaffold.layout import Package
+
+LAKE_ROOT = "s3://example-bucket"
+_LOADER = "resources:load_resources"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for. `lake_root` is where deployed pipelines keep tables; `uv` whether uv has started us."""
+
+    version: str
+    name: str | None = None
+    pydabs: bool = False
+    lake_root: str | None = None
+    uv: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file to be written; `before` is what it holds, None for one that is not there."""
+
+    path: Path
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be done in the project at `root`. `notes` are for a person to do by hand."""
+
+    root: Path
+    name: str
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    has_hello: bool
+
+
+@dataclass
+class _Making:
+    """A plan in the making."""
+
+    root: Path
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def change(self, path: Path, before: str | None, after: str) -> None:
+        if before != after:
+            self.changes.append(Change(path, before, after))
+
+    def add(self, path: str, text: str) -> None:
+        """A new file; one that is there stays as it is."""
+        target = self.root / path
+        if not os.path.lexists(target):
+            self.change(target, None, text)
+
+
+@dataclass(frozen=True)
+class _Project:
+    """What is known of the project before anything is changed; `text` is its pyproject.toml, as it is or is to be."""
+
+    text: str
+    document: dict[str, Any]
+    hatch_text: str | None
+    hatch: dict[str, Any]
+    name: str
+    package: Package
+    settings: config.Config
+    is_new: bool
+
+
+def plan(folder: Path, asked: Asked) -> Plan:
+    """The plan for the project in `folder`, or for a new one. Raises ConfigError with every problem."""
+    root = folder.resolve()
+    making = _Making(root)
+    project = _project(making, asked)
+    if project is None:
+        raise ConfigError(making.problems)
+    has_hello = _has_hello(root, project)
+    needs_hello = not has_hello and not _has_pipelines(root, project)
+    needs_lake = needs_hello or layout.mentions(root, project.package, "lake_root")
+    pydabs = asked.pydabs or project.settings.resources is None
+    _settings(making, project, asked, needs_hello=needs_hello, needs_lake=needs_lake)
+    _bundle(making, project, asked, needs_lake=needs_lake)
+    local = get(tomllib.loads(_after(making, root / pyproject.FILE, project.text)), ("tool", "dbxdec", "variables"), {})
+    lake = ["lake/"] if needs_lake and local.get("lake_root") == "lake" else []
+    _ignore(making, ["dist/", ".dbxdec/", *lake, *([] if pydabs else [str(project.settings.resources)])])
+    if needs_hello:
+        _hello(making, project, asked)
+    making.problems += _unwritable(making)
+    if making.problems:
+        raise ConfigError(making.problems)
+    return Plan(root, project.name, tuple(making.changes), tuple(making.notes), has_hello or needs_hello)
+
+
+def _project(making: _Making, asked: Asked) -> _Project | None:
+    """The project as it is; None, with problems, where dbxdec can't be set up in it."""
+    root = making.root
+    path = root / pyproject.FILE
+    files = set(os.listdir(root)) if root.is_dir() else set()
+    is_new = pyproject.FILE not in files
+    if is_new:
+        text = ""
+        making.problems += _unfit(root, files)
+    else:
+        text = _read(making, path) or ""
+    hatch_text = _read(making, root / pyproject.HATCH_FILE) if pyproject.HATCH_FILE in files else None
+    document, hatch_file = _toml(making, path, text), _toml(making, root / pyproject.HATCH_FILE, hatch_text or "")
+    if document is None or hatch_file is None:
+        return None
+    making.problems += pyproject.refusals(document, files, asked.version)
+    name = _name(making, document, asked)
+    if making.problems or name is None:
+        return None
+    hatch = pyproject.hatch_settings(document, hatch_file)
+    settings = config.Config()
+    try:
+        settings = config.parse(get(document, ("tool", "dbxdec"), {}))
+    except ConfigError as error:
+        making.problems += error.problems
+    if asked.pydabs and "resources" in get(document, ("tool", "dbxdec"), {}) and settings.resources is not None:
+        making.problems.append(
+            Problem(
+                "the jobs would be deployed twice: from this file and from Python",
+                "tool.dbxdec.resources",
+                "write `resources = false`, or leave out --pydabs",
+            )
+        )
+    if problem := pyproject.hook_problem(hatch):
+        making.problems.append(problem)
+    package = layout.find(root, name, hatch)
+    if isinstance(package, Problem):
+        making.problems.append(package)
+        return None
+    if is_new:
+        if package.packages:  # the template names it
+            package = layout.Package(package.folder, package.name)
+        text = templates.render("pyproject.toml", name=name, package=package, **_requirements(asked.version))
+    document = tomllib.loads(text)
+    hatch = pyproject.hatch_settings(document, hatch_file)
+    return _Project(text, document, hatch_text, hatch, name, package, settings, is_new)
+
+
+def _unfit(root: Path, files: set[str]) -> Iterator[Problem]:
+    """Why no new project can be made in a folder without pyproject.toml."""
+    old = sorted(files & {"setup.py", "setup.cfg"})
+    if old:
+        yield Problem(
+            f"{root} is a project already, by {' and '.join(old)}, and dbxdec is a build hook of hatchling",
+            hint="`hatch new --init` makes a pyproject.toml of setup.py and setup.cfg; or keep the pipelines in a "
+            "project of their own: `dbxdec init pipelines`",
+        )
+    if not files - {".git"}:
+        return
+    for above in root.parents:
+        if (above / pyproject.FILE).is_file() and not (root / ".git").exists():
+            yield Problem(
+                f"{root} belongs to the project at {above}, and is not empty",
+                hint=f"run `dbxdec init` in {above}, or in an empty folder for a project of its own",
+            )
+            return
+        if (above / ".git").exists():
+            return
+
+
+def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | None:
+    declared = get(document, ("project", "name"))
+    if isinstance(declared, str):
+        if asked.name is not None and asked.name != declared:
+            making.problems.append(
+                Problem(f"the project is named {declared!r}, not {asked.name!r}", "project.name", "leave out --name")
+            )
+        return declared
+    name = layout.name_of_folder(making.root.name) if asked.name is None else asked.name
+    if problem := layout.check_name(name):
+        making.problems.append(problem)
+        return None
+    return name
+
+
+def _settings(making: _Making, project: _Project, asked: Asked, *, needs_hello: bool, needs_lake: bool) -> None:
+    uses_uv = asked.uv if project.is_new else "uv" in project.document.get("tool", {})
+    uses_uv = uses_uv or _find_above(making.root, "uv.lock") is not None
+    wanted = pyproject.Wanted(
+        name=project.name,
+        package=project.package,
+        version=asked.version,
+        engine="polars" if needs_hello else None,
+        lake=needs_lake,
+        pydabs=asked.pydabs,
+        hatch_file=project.hatch_text is not None and "build" in tomllib.loads(project.hatch_text),
+        watched=layout.watched(making.root, project.package) if uses_uv else (),
+    )
+    edited = pyproject.edit(project.text, project.hatch, wanted)
+    making.change(making.root / pyproject.FILE, None if project.is_new else project.text, edited.text)
+    making.notes += edited.notes
+    if wanted.hatch_file and project.hatch_text is not None:
+        edited = pyproject.edit_hatch_file(project.hatch_text, project.hatch, wanted)
+        making.change(making.root / pyproject.HATCH_FILE, project.hatch_text, edited.text)
+        making.notes += edited.notes
+
+
+def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: bool) -> None:
+    lake_root = (asked.lake_root or f"{LAKE_ROOT}/{project.name}").rstrip("/") if needs_lake else None
+    resources = None if asked.pydabs else project.settings.resources
+    path = bundlefile.find(making.root)
+    top = path.parent if path else making.root
+    folder = making.root.relative_to(top).as_posix()
+    if asked.pydabs:
+        _loader(making, top, folder)
+        if (making.root / str(config.Config().resources)).exists():
+            making.notes.append(
+                f"{config.Config().resources}: remove it, since a bundle that includes it has each job twice"
+            )
+    if path is None:
+        text = templates.render(
+            "databricks.yml",
+            name=project.name,
+            resources=resources and bundle.include_pattern(resources, top),
+            loader=_LOADER if asked.pydabs else None,
+            lake_root=lake_root,
+            description=bundle.DESCRIPTION,
+        )
+        making.change(top / bundlefile.NAMES[0], None, text)
+        return
+    text = _read(making, path) or ""
+    try:
+        found = bundlefile.load(path, text)
+    except DbxdecError as error:
+        making.problems += error.problems
+        return
+    directory = str(get(project.hatch, ("build", "directory"), "dist"))
+    making.problems += bundlefile.builds_of(found, making.root, project.name, directory)
+    wanted = bundle.Wanted(
+        folder=folder,
+        resources=resources and (Path(folder) / resources).as_posix(),
+        loader=_LOADER if asked.pydabs else None,
+        lake_root=lake_root,
+    )
+    edited = bundle.edit(found, text, wanted)
+    making.change(path, text, edited.text)
+    making.notes += edited.notes
+
+
+def _loader(making: _Making, top: Path, folder: str) -> None:
+    path = top / "resources" / "__init__.py"
+    text = templates.render("resources_init.py", folder=folder)
+    if not os.path.lexists(path):
+        making.change(path, None, text)
+    elif "dbxdec" not in (_read(making, path) or ""):
+        argument = "" if folder == "." else f', "{folder}"'
+        making.notes.append(
+            f"{os.path.relpath(path, making.root)}, in `load_resources(bundle)`, where it returns `resources`:\n"
+            "    import dbxdec.bundle\n"
+            f"    resources.add_resources(dbxdec.bundle.load_resources(bundle{argument}))"
+        )
+
+
+def _ignore(making: _Making, paths: list[str]) -> None:
+    """Into the file that counts for hatchling, the nearest: one of its own would hide the rules of one above."""
+    path = _find_above(making.root, ".gitignore") or making.root / ".gitignore"
+    prefix = making.root.relative_to(path.parent).as_posix()
+    paths = [each if prefix == "." else f"{prefix}/{each}" for each in paths]
+    before = _read(making, path) if path.exists() else None
+    making.change(path, before, ignore.add(before or "", paths, "# Made by builds and runs of dbxdec."))
+
+
+def _hello(making: _Making, project: _Project, asked: Asked) -> None:
+    package = project.package
+    folder = f"{package.folder}/{layout.PIPELINES}"
+    if project.is_new:
+        names = {
+            "name": project.name,
+            "package": package,
+            "resources": None if asked.pydabs else project.settings.resources,
+        }
+        making.add("README.md", templates.render("README.md", **names, **_requirements(asked.version)))
+    making.add(f"{package.folder}/__init__.py", "")
+    making.add(f"{folder}/__init__.py", "")
+    making.add(f"{folder}/hello.py", templates.render("hello.py"))
+    testpaths = get(project.document, ("tool", "pytest", "ini_options", "testpaths"))
+    first = testpaths[0] if isinstance(testpaths, list) and testpaths and isinstance(testpaths[0], str) else "tests"
+    making.add(f"{first.strip('/')}/test_hello.py", templates.render("test_hello.py", package=package))
+
+
+def _has_hello(root: Path, project: _Project) -> bool:
+    return (root / project.package.folder / layout.PIPELINES / "hello.py").is_file()
+
+
+def _has_pipelines(root: Path, project: _Project) -> bool:
+    return project.settings.pipelines is not None or layout.has_pipelines(root, project.package)
+
+
+def _requirements(version: str) -> dict[str, str]:
+    extras = {"build": "build", "engine": "polars", "tools": "build,cli"}
+    return {name: pyproject.requirement(extra, version) for name, extra in extras.items()}
+
+
+def _unwritable(making: _Making) -> Iterator[Problem]:
+    """What would fail in the middle of writing."""
+    for change in making.changes:
+        target = change.path.resolve()
+        if change.before is not None and not os.access(target, os.W_OK):
+            yield Problem("can't be written", str(change.path), "make the file writable")
+            continue
+        folder = next(folder for folder in target.parents if folder.exists())
+        if not folder.is_dir():
+            yield Problem("is a file, where a folder is needed", str(folder), f"move it away, for {change.path.name}")
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            yield Problem("is a folder that can't be written to", str(folder))
+
+
+def _after(making: _Making, path: Path, before: str) -> str:
+    return next((change.after for change in making.changes if change.path == path), before)
+
+
+def _find_above(root: Path, name: str) -> Path | None:
+    """The nearest file of that name: in the folder itself, or above it within the same git repository."""
+    for place in (root, *root.parents):
+        if (place / name).is_file():
+            return place / name if place == root or _in_repository(place) else None
+        if (place / ".git").exists():
+            return None
+    return None
+
+
+def _in_repository(folder: Path) -> bool:
+    return any((place / ".git").exists() for place in (folder, *folder.parents))
+
+
+def _read(making: _Making, path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except OSError as error:
+        making.problems.append(Problem(f"can't be read: {error.strerror}", str(path)))
+    except UnicodeDecodeError as error:
+        making.problems.append(Problem(f"is not UTF-8: {error}", str(path)))
+    return None
+
+
+def _toml(making: _Making, path: Path, text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        making.problems.append(Problem(f"is not TOML: {error}", str(path)))
+        return None

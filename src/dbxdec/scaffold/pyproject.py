@@ -1,0 +1,278 @@
+"""What a project's pyproject.toml needs of dbxdec, and putting it there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem
+from dbxdec.scaffold import toml_text
+from dbxdec.scaffold.edits import Editing
+from dbxdec.scaffold.toml_text import get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dbxdec.scaffold.layout import Package
+    from dbxdec.scaffold.toml_places import Path
+
+FILE = "pyproject.toml"
+HATCH_FILE = "hatch.toml"
+BACKEND = "hatchling.build"
+OLDEST_PYTHON = 11
+"""The minor version of Python that dbxdec needs at least."""
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?(.*)", re.DOTALL)
+_TARGET = ("build", "targets", "wheel")
+_HOOK = "dbxdec"
+
+# What stands in the way of hatchling, by the start of the backend's name, and where its settings go.
+_MOVES = {
+    "setuptools": "`hatch new --init` takes over what setup.py and setup.cfg say, and `packages` or `package-dir` of "
+    "[tool.setuptools] become `packages` under [tool.hatch.build.targets.wheel]",
+    "poetry": "name, version and dependencies of [tool.poetry] go to [project], its `packages` to `packages` under "
+    "[tool.hatch.build.targets.wheel]",
+    "pdm": "`package-dir` and `includes` of [tool.pdm.build] become `packages` under [tool.hatch.build.targets.wheel]",
+    "uv_build": "hatchling finds src/<name> by itself; `module-root` and `module-name` of [tool.uv.build-backend] "
+    "become `packages` under [tool.hatch.build.targets.wheel]",
+    "flit": "`name` of [tool.flit.module] becomes `packages` under [tool.hatch.build.targets.wheel]",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be in the settings of one project.
+
+    `engine` is the extra for what its first pipeline needs; `lake` whether a local place of tables is; `hatch_file`
+    whether the settings of builds stand in hatch.toml. `watched` are patterns of the files that a wheel depends on,
+    which uv is told to look at; none where uv is not used.
+    """
+
+    name: str
+    package: Package
+    version: str
+    engine: str | None = None
+    lake: bool = False
+    pydabs: bool = False
+    hatch_file: bool = False
+    watched: tuple[str, ...] = ()
+
+
+def requirement(extra: str | None, version: str) -> str:
+    """A requirement of dbxdec that the running version meets."""
+    final = re.fullmatch(r"(\d+\.\d+)(\.\d+)*", version)
+    return f"dbxdec{f'[{extra}]' if extra else ''}{f'>={final[1]}' if final else ''}"
+
+
+def refusals(document: Mapping[str, Any], files: Iterable[str], version: str) -> list[Problem]:
+    """Why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
+    return [*_backend(document, set(files), version), *_shapes(document)]
+
+
+def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of hatch: what hatch.toml has at its top goes before what is in [tool.hatch]."""
+    return {**(get(document, ("tool", "hatch"), {}) or {}), **hatch_file}
+
+
+def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
+    """What is wrong where the hook is turned on already."""
+    hooks = list(dict.fromkeys([*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)]))
+    if _HOOK not in hooks or hooks[-1] == _HOOK:
+        return None
+    return Problem(
+        f"the build hook `{hooks[-1]}` runs after `dbxdec`, which would not see the files it makes",
+        "tool.hatch.build.hooks.dbxdec",
+        "move the table of `dbxdec` behind those of all other hooks, and to [tool.hatch.build.targets.wheel.hooks] "
+        "where the wheel has hooks of its own",
+    )
+
+
+def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
+    """pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
+    editing = Editing(FILE, text)
+    _build_system(editing, wanted)
+    _project(editing, wanted)
+    if not wanted.hatch_file:
+        _build(editing, ("tool", "hatch"), hatch, wanted)
+    if wanted.lake and get(editing.toml, ("tool", "dbxdec", "variables", "lake_root")) is None:
+        _put(editing, ("tool", "dbxdec", "variables"), {"lake_root": "lake"})
+    if wanted.pydabs and get(editing.toml, ("tool", "dbxdec", "resources")) is None:
+        _put(editing, ("tool", "dbxdec"), {"resources": False})
+    if wanted.watched:
+        _cache_keys(editing, wanted.watched)
+    return editing
+
+
+def edit_hatch_file(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
+    """hatch.toml with the hook, where it has the settings of builds: those of pyproject.toml don't count then."""
+    editing = Editing(HATCH_FILE, text)
+    _build(editing, (), hatch, wanted)
+    return editing
+
+
+def _build(editing: Editing, top: Path, hatch: Mapping[str, Any], wanted: Wanted) -> None:
+    if wanted.package.packages:
+        _put(editing, (*top, *_TARGET), {"packages": [wanted.package.packages]})
+    own = set(_hooks(hatch, _TARGET)) - set(_hooks(hatch, ("build",)))
+    if _HOOK not in {*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)}:
+        # Hooks of the wheel alone run behind those of all targets.
+        path = (*top, *(_TARGET if own else ("build",)), "hooks", _HOOK)
+        _put(editing, path, {})
+        now = editing.toml if not top else get(editing.toml, top, {})
+        if hook_problem(now) is not None:
+            editing.undo(f"[{toml_text.key_text(path)}]   # behind all other hooks")
+
+
+def _hooks(hatch: Mapping[str, Any], path: Path) -> list[str]:
+    found = get(hatch, (*path, "hooks"), {})
+    return list(found) if isinstance(found, dict) else []
+
+
+def _build_system(editing: Editing, wanted: Wanted) -> None:
+    needed = requirement("build", wanted.version)
+    if "build-system" not in editing.toml:
+        _put(editing, ("build-system",), {"requires": ["hatchling>=1.27", needed], "build-backend": BACKEND})
+    elif "requires" not in editing.toml["build-system"]:
+        _put(editing, ("build-system",), {"requires": ["hatchling>=1.27", needed]})
+    else:
+        _require(editing, ("build-system", "requires"), ("build",), needed)
+
+
+def _project(editing: Editing, wanted: Wanted) -> None:
+    project = editing.toml.get("project")
+    needed = requirement(wanted.engine, wanted.version)
+    python = f">=3.{OLDEST_PYTHON}"
+    if project is None:
+        values = {"name": wanted.name, "version": "0.1.0", "requires-python": python, "dependencies": [needed]}
+        _put(editing, ("project",), values)
+        return
+    if "dependencies" in project.get("dynamic", []):
+        editing.note(
+            f"where the dependencies of the project come from (they are `dynamic`), unless it is there: {needed}"
+        )
+    elif "dependencies" in project:
+        engines = (wanted.engine,) if wanted.engine else ()
+        _require(editing, ("project", "dependencies"), engines, needed)
+    else:
+        _put(editing, ("project",), {"dependencies": [needed]})
+    if _admits_older(project.get("requires-python")):
+        editing.note(
+            f'pyproject.toml: `requires-python = "{python}"`, which dbxdec needs; it is {project["requires-python"]!r}'
+        )
+
+
+def _require(editing: Editing, path: Path, extras: tuple[str, ...], needed: str) -> None:
+    """Have dbxdec with `extras` among the requirements at `path`; one that is there keeps its bounds."""
+    items = get(editing.toml, path)
+    own = [i for i, item in enumerate(items) if isinstance(item, str) and _is_dbxdec(item)]
+    if any({*extras} <= (found := _extras(items[i])) or "all" in found for i in own):
+        return
+    text = toml_text.key_text(path)
+    if not own:
+        editing.apply(
+            lambda before: toml_text.append(before, path, needed),
+            f"pyproject.toml, in `{text}`: {toml_text.literal(needed)}",
+        )
+        return
+    match = _REQUIREMENT.fullmatch(items[own[0]])
+    assert match is not None  # noqa: S101 - _is_dbxdec has matched it
+    instead = f"{match[1]}[{','.join(sorted({*_extras(items[own[0]]), *extras}))}]{match[3]}"
+    editing.apply(
+        lambda before: toml_text.replace_item(before, path, own[0], instead),
+        f"pyproject.toml, in `{text}`: {toml_text.literal(instead)} instead of {toml_text.literal(items[own[0]])}",
+    )
+
+
+def _is_dbxdec(text: str) -> bool:
+    match = _REQUIREMENT.fullmatch(text)
+    return match is not None and match[1].lower() == "dbxdec"
+
+
+def _extras(text: str) -> set[str]:
+    match = _REQUIREMENT.fullmatch(text)
+    return {extra.strip() for extra in (match[2] or "").split(",")} - {""} if match else set()
+
+
+def _cache_keys(editing: Editing, watched: tuple[str, ...]) -> None:
+    keys = get(editing.toml, ("tool", "uv", "cache-keys"))
+    if keys is None:
+        entries: list[Any] = [{"file": FILE}, *({"file": pattern} for pattern in watched)]
+        if get(editing.toml, ("tool", "hatch", "version", "source")) == "vcs":
+            entries.append({"git": {"commit": True, "tags": True}})
+        _put(editing, ("tool", "uv"), {"cache-keys": entries})
+        return
+    files = [str(key.get("file", "")) if isinstance(key, dict) else str(key) for key in keys]
+    if not any(name.endswith((".py", "**/*")) for name in files):
+        for pattern in watched:
+            _watch(editing, pattern)
+
+
+def _watch(editing: Editing, pattern: str) -> None:
+    key = {"file": pattern}
+    editing.apply(
+        lambda before: toml_text.append(before, ("tool", "uv", "cache-keys"), key),
+        f"pyproject.toml, in `tool.uv.cache-keys`: {toml_text.literal(key)}",
+    )
+
+
+def _put(editing: Editing, path: Path, values: Mapping[str, Any]) -> None:
+    lines = [f"[{toml_text.key_text(path)}]", *(f"{key} = {toml_text.literal(value)}" for key, value in values.items())]
+    editing.apply(lambda before: toml_text.put(before, path, values), f"{editing.file}:\n" + "\n".join(lines))
+
+
+def _admits_older(requires: Any) -> bool:
+    if not isinstance(requires, str):
+        return False
+    lower = [
+        (int(major), int(minor or 0)) for major, minor in re.findall(r"(?:>=?|~=|={2,3})\s*(\d+)(?:\.(\d+))?", requires)
+    ]
+    return max(lower, default=(0, 0)) < (3, OLDEST_PYTHON)
+
+
+def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list[Problem]:
+    system = document.get("build-system")
+    if system is None:
+        tools = document.get("tool", {}) if isinstance(document.get("tool", {}), dict) else {}
+        old = [
+            *sorted(files & {"setup.py", "setup.cfg"}),
+            *(f"[tool.{name}]" for name in ("setuptools", "poetry") if name in tools),
+        ]
+        if not old:
+            return []
+        backend = "poetry" if old == ["[tool.poetry]"] else "setuptools"
+        what = f"this project is built by {backend} ({', '.join(old)})"
+    elif not isinstance(system, dict):
+        return []
+    else:
+        backend = str(system.get("build-backend", "setuptools, which is meant where none is named"))
+        if backend == BACKEND and "backend-path" not in system:
+            return []
+        what = f"the build backend is {backend}"
+    move = next((text for start, text in _MOVES.items() if backend.startswith(start)), None)
+    hint = (
+        f'under [build-system] write `requires = ["hatchling", "{requirement("build", version)}"]` and '
+        f'`build-backend = "{BACKEND}"`{f"; {move}" if move else ""}. Or keep the pipelines in a project of their own: '
+        "`dbxdec init pipelines`"
+    )
+    return [Problem(f"{what}, and dbxdec is a build hook of hatchling", "build-system.build-backend", hint)]
+
+
+def _shapes(document: Mapping[str, Any]) -> list[Problem]:
+    """Tables and lists that are something else: every tool would refuse them."""
+    expected: list[tuple[Path, type, str]] = [
+        (("build-system",), dict, "a table"),
+        (("build-system", "requires"), list, "a list"),
+        (("project",), dict, "a table"),
+        (("project", "dependencies"), list, "a list"),
+        (("project", "dynamic"), list, "a list"),
+        (("tool",), dict, "a table"),
+        *((("tool", name), dict, "a table") for name in ("hatch", "dbxdec", "uv")),
+        (("tool", "uv", "cache-keys"), list, "a list"),
+        *((("tool", "hatch", *path), dict, "a table") for path in (("build",), ("build", "hooks"), _TARGET)),
+    ]
+    return [
+        Problem(f"is not {what}", toml_text.key_text(path))
+        for path, kind, what in expected
+        if (value := get(document, path)) is not None and not isinstance(value, kind)
+    ]

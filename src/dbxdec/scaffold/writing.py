@@ -1,0 +1,72 @@
+"""Writing a plan, or showing it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dbxdec.scaffold.plan import Change
+
+
+def diff(changes: Iterable[Change], top: Path) -> str:
+    """The changes as one unified diff that `git apply` takes; paths are relative to `top`."""
+    return "".join(_diff(change, Path(os.path.relpath(change.path, top)).as_posix()) for change in changes)
+
+
+def write(change: Change) -> None:
+    """Write one file: it appears whole, or not at all. Raises ConfigError where it is no longer as it was read."""
+    target = change.path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(handle, "wb") as file:
+            file.write(change.after.encode("utf-8"))
+        if change.before is None:
+            os.chmod(partial, 0o666 & ~_umask())
+            os.link(partial, target)  # fails where somebody else has made it meanwhile
+        else:
+            if target.read_bytes() != change.before.encode("utf-8"):
+                raise FileExistsError
+            os.chmod(partial, target.stat().st_mode)
+            os.replace(partial, target)
+    except FileExistsError:
+        raise ConfigError(f"{change.path} has changed meanwhile", hint="run `dbxdec init` again") from None
+    except OSError as error:
+        raise ConfigError(f"{change.path} can't be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+
+
+def _diff(change: Change, name: str) -> str:
+    before = _lines(change.before or "")
+    after = _lines(change.after)
+    old = "/dev/null" if change.before is None else f"a/{name}"
+    head = f"diff --git a/{name} b/{name}\n"
+    if change.before is None:
+        head += "new file mode 100644\n"
+        if not after:  # an empty file has no lines to show
+            return head
+    found = difflib.unified_diff(before, after, old, f"b/{name}")
+    return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, each with its end; only a line feed ends one."""
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
+
+def _umask() -> int:
+    found = os.umask(0)
+    os.umask(found)
+    return found
