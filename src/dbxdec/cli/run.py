@@ -11,11 +11,12 @@ import click
 
 from dbxdec import places
 from dbxdec.cli import display
-from dbxdec.cli.app import FAILED
+from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
 from dbxdec.local import builds, ledger, runner
-from dbxdec.local.pool import Pool
+from dbxdec.local.parameters import check_parameters, variables_of
+from dbxdec.local.pool import Pool, interruptible
 from dbxdec.local.run_if import State
 from dbxdec.local.selection import check_known, select
 from dbxdec.local.variables import local_values
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from dbxdec.local.builds import Build
     from dbxdec.local.ledger import Run
     from dbxdec.manifest import Manifest
-
-_INTERRUPTED = 130
 
 
 def _assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -152,8 +151,8 @@ def command(
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
-    texts = runner.check_parameters(found, parameters)
-    values = local_values(runner.variables_of(build.manifest, found), variables, here)
+    texts = check_parameters(found, parameters)
+    values = local_values(variables_of(build.manifest, found), variables, here)
     check_known(replaced, found)
     selected = select(found, tasks=tasks, start=start, until=until)
     out = console(stderr=as_json)
@@ -172,7 +171,7 @@ def command(
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
     setting = runner.Setting(build, values, here, pool, source, replaced)
-    with display.following(out, found, verbose=verbose) as listener:
+    with interruptible(pool), display.following(out, found, verbose=verbose) as listener:
         run = runner.run_job(setting, found, parameters=texts, listener=listener, selected=selected, before=before)
         pool.close()
     display.show_run(out, run)
@@ -181,7 +180,7 @@ def command(
     if as_json:
         print_json(display.as_json(ledger.read(run.folder)))
     if not run.succeeded:
-        raise SystemExit(_INTERRUPTED if run.state is State.CANCELLED else FAILED)
+        raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
 def _report(run: runner.JobRun, to: str) -> None:

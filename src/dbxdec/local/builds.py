@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def of_wheel(wheel: Path, manifest: Manifest, state: Path) -> Build:
             archive.extractall(folder)
         return {}
 
-    folder = _place(state, f"wheel-{manifest.build_id}")
+    folder = _place(state, f"wheel-{manifest.build_id[:32]}-{manifest.version}")
     return Build(manifest, folder, _once(folder, unpack))
 
 
@@ -70,12 +71,12 @@ def of_files(files: Iterable[tuple[str, str, str]], content: bytes, manifest: Ma
         (info / "METADATA").write_text(head, encoding="utf-8")
         return sources
 
-    folder = _place(state, f"tree-{manifest.build_id}-{manifest.version}")
+    folder = _place(state, f"tree-{manifest.build_id[:32]}-{manifest.version}")
     return Build(manifest, folder, _once(folder, copy))
 
 
 def _place(state: Path, name: str) -> Path:
-    return state / _FOLDER / name[:60]
+    return state / _FOLDER / name
 
 
 def _once(folder: Path, fill: object) -> dict[str, str]:
@@ -102,5 +103,6 @@ def _once(folder: Path, fill: object) -> dict[str, str]:
 def _clean(folder: Path) -> None:
     """Remove builds that no run has used for days."""
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > _KEPT_DAYS * 86_400:
-            shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run cleans as well
+            if time.time() - old.stat().st_mtime > _KEPT_DAYS * 86_400:
+                shutil.rmtree(old, ignore_errors=True)

@@ -9,7 +9,8 @@
 
 A line of events.jsonl has "event":
 
-    "started"   number of the repair (0 at first), time in ms, the selected tasks, build id
+    "started"   number of the repair (0 at first), time in ms, the selected tasks, build id, and what is kept of before:
+                tasks, each with null, or with the numbers of its iterations that are
     "attempt"   task, iteration (or null), attempt, state, started and ended in ms, log, and the facts: reads and writes
     "task"      task, state, started and ended in ms, attempts, outcome of a condition, and the run of a run-job task
     "ended"     state, time in ms
@@ -20,7 +21,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ _RUNS = "runs"
 _RUN = "run.json"
 _EVENTS = "events.jsonl"
 _LOCK = "lock"
+_LOOK_S, _LOOKS = 0.02, 10
 RUNNING, INTERRUPTED = "running", "interrupted"
 
 
@@ -77,13 +79,28 @@ class Run:
     def repairs(self) -> int:
         return max((int(e["repair"]) for e in self.events if e["event"] == "started"), default=0)
 
+    def standing(self) -> list[Mapping[str, Any]]:
+        """The "attempt" and "task" events that still hold: those of the last repair, and what it has kept of before."""
+        found: list[Mapping[str, Any]] = []
+        for event in self.events:
+            if event["event"] == "started":
+                kept = event["kept"]
+                found = [e for e in found if e["task"] in kept and _is_kept(e, kept[e["task"]])]
+            elif event["event"] != "ended":
+                found.append(event)
+        return found
+
     def tasks(self) -> dict[str, Mapping[str, Any]]:
-        """The last "task" event of each task."""
-        return {str(e["task"]): e for e in self.events if e["event"] == "task"}
+        """How each task that has ended did."""
+        return {str(e["task"]): e for e in self.standing() if e["event"] == "task"}
 
     def attempts(self, task: str) -> list[Mapping[str, Any]]:
         """All attempts of a task, of all its iterations, as they ended."""
         return [e for e in self.events if e["event"] == "attempt" and e["task"] == task]
+
+
+def _is_kept(event: Mapping[str, Any], iterations: Collection[int] | None) -> bool:
+    return iterations is None or event.get("iteration") in iterations
 
 
 @dataclass
@@ -156,8 +173,12 @@ def held(ledger: Ledger) -> Iterator[None]:
     """Hold the run's lock. Raises RunError where another process runs it."""
     descriptor = os.open(ledger.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not try_lock(descriptor):
-            raise RunError(f"the run {ledger.id} is going on in another process", hint="wait for it, or stop it")
+        for looks in range(_LOOKS, -1, -1):
+            if try_lock(descriptor):
+                break
+            if not looks:
+                raise RunError(f"the run {ledger.id} is going on in another process", hint="wait for it, or stop it")
+            time.sleep(_LOOK_S)  # somebody who looks at the ledger has the lock for a moment
         yield
     finally:
         os.close(descriptor)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,12 +58,11 @@ class Pool:
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
         self._folder, self._environment, self._packages = folder, dict(environment), list(packages)
-        self._stop = threading.Event()
-        self._kill = threading.Event()
+        self._orders = _Orders()
 
     @property
     def stopping(self) -> bool:
-        return self._stop.is_set()
+        return self._orders.stop
 
     def run(
         self,
@@ -84,11 +83,10 @@ class Pool:
             if self.stopping or cancelled():
                 return Ended(None, stopped=True)
             started()
-            watch = _Watch(self._stop, self._kill, cancelled, time.monotonic() + timeout if timeout else None)
-            if command is not None:
-                return _run_command(command, self._folder, {**self._environment, **environment}, printed, watch)
+            watch = _Watch(self._orders, cancelled, time.monotonic() + timeout if timeout else None)
             worker = self._take()
-            ended = worker.run(arguments, environment, self._packages, printed, watch)
+            request = {"arguments": [*arguments], "environment": {**environment}, "packages": self._packages}
+            ended = worker.run({**request, "command": command}, printed, watch)
             if worker.alive:
                 with self._lock:
                     self._idle.append(worker)
@@ -96,23 +94,27 @@ class Pool:
 
     def wait(self, seconds: float) -> None:
         """Wait, but not once tasks are to be stopped."""
-        self._stop.wait(seconds)
+        end = time.monotonic() + seconds
+        while not self.stopping and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_UP_S))
 
     def stop(self) -> None:
         """Interrupt all tasks, and start no more; those that do not end within `GRACE_S` are killed."""
-        self._stop.set()
+        self._orders.stop = True
 
     def kill(self) -> None:
         """End all tasks at once."""
-        self._stop.set()
-        self._kill.set()
+        self._orders.stop = self._orders.kill = True
 
     def close(self) -> None:
-        """End the idle workers."""
+        """End the idle workers, those that do not end within `GRACE_S` by force."""
         with self._lock:
-            for worker in self._idle:
-                worker.close()
-            self._idle.clear()
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.dismiss()
+        end = time.monotonic() + GRACE_S
+        for worker in idle:
+            worker.join(0 if self._orders.kill else max(0.0, end - time.monotonic()))
 
     def _take(self) -> _Worker:
         with self._lock:
@@ -123,12 +125,34 @@ class Pool:
         return _Worker(self._folder, self._environment)
 
 
+@contextmanager
+def interruptible(pool: Pool) -> Iterator[None]:
+    """Have Ctrl-C, and what a terminated process is sent, stop the tasks of `pool`; the second time at once."""
+
+    def interrupt(*_: object) -> None:
+        (pool.kill if pool.stopping else pool.stop)()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class _Orders:
+    """What holds for all tasks. No locks: the handler of a signal may give them, in the middle of anything."""
+
+    stop: bool = False
+    kill: bool = False
+
+
 @dataclass
 class _Watch:
     """When a task has to be stopped, and what has been done about it."""
 
-    stop: threading.Event
-    kill: threading.Event
+    orders: _Orders
     cancelled: Callable[[], bool]
     deadline: float | None
     told_at: float | None = None
@@ -141,10 +165,10 @@ class _Watch:
         if self.deadline is not None and now > self.deadline and not self.timed_out:
             self.timed_out = True
             _signal(process, kill=True)
-        if self.told_at is None and (self.stop.is_set() or self.cancelled()):
+        if self.told_at is None and (self.orders.stop or self.cancelled()):
             self.stopped, self.told_at = True, now
             _signal(process, kill=False)
-        if self.told_at is not None and (self.kill.is_set() or now > self.told_at + GRACE_S):
+        if self.told_at is not None and (self.orders.kill or now > self.told_at + GRACE_S):
             _signal(process, kill=True)
 
 
@@ -182,31 +206,18 @@ class _Output:
                 return None
 
 
-def _start(command: Sequence[str] | str, folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    shell = isinstance(command, str)
+def _start(folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        command,
+        [sys.executable, "-P", "-X", "faulthandler", "-m", "dbxdec.local.worker"],
         cwd=folder,
         env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL if shell else subprocess.PIPE,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        shell=shell,
         **new_group,
     )
     return process
-
-
-def _run_command(
-    command: str, folder: str, environment: Mapping[str, str], printed: Callable[[str], object], watch: _Watch
-) -> Ended:
-    """A command of the user's, in the place of a task."""
-    process = _start(command, folder, environment)
-    output = _Output(process)
-    while (line := output.next(watch)) is not None:
-        printed(_text(line))
-    return _ended(process, watch)
 
 
 def _ended(process: subprocess.Popen[bytes], watch: _Watch) -> Ended:
@@ -224,24 +235,15 @@ class _Worker:
     """One warm process."""
 
     def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
-        command = [sys.executable, "-P", "-X", "faulthandler", "-m", "dbxdec.local.worker"]
-        self._process = _start(command, folder, environment)
+        self._process = _start(folder, environment)
         self._output = _Output(self._process)
         self.alive = True
 
-    def run(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        packages: Sequence[str],
-        printed: Callable[[str], object],
-        watch: _Watch,
-    ) -> Ended:
+    def run(self, request: Mapping[str, Any], printed: Callable[[str], object], watch: _Watch) -> Ended:
         token = secrets.token_hex(16)
-        request = {"arguments": [*arguments], "environment": {**environment}, "packages": [*packages], "token": token}
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         with suppress(BrokenPipeError):  # it has died: the end of its output says so
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
             self._process.stdin.flush()
         mark = token.encode()
         while (line := self._output.next(watch)) is not None:
@@ -255,14 +257,16 @@ class _Worker:
         ended = _ended(self._process, watch)
         return replace(ended, vanished=True)
 
-    def close(self) -> None:
-        """End it; it is idle."""
+    def dismiss(self) -> None:
+        """Have it end; it is idle."""
         self.alive = False
         with suppress(BrokenPipeError):
             assert self._process.stdin is not None  # noqa: S101 - it was asked for
             self._process.stdin.close()
-        try:
-            self._process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            _signal(self._process, kill=True)
-            self._process.wait()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end, and end what its tasks have started and left."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        _signal(self._process, kill=True)
+        self._process.wait()

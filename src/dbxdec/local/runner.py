@@ -6,36 +6,32 @@ A task gets the very parameters that the resources give it, with references and 
 
 from __future__ import annotations
 
-import datetime as dt
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import manifest as manifests
 from dbxdec.dag import run_order
-from dbxdec.errors import Problem, RunError, did_you_mean
+from dbxdec.errors import RunError
 from dbxdec.local import ledger as ledgers
+from dbxdec.local import references
 from dbxdec.local.attempts import Attempts, TaskRun
+from dbxdec.local.parameters import check_parameters
 from dbxdec.local.references import resolve as resolve_references
-from dbxdec.local.run_if import State, failed, instead_of_running
-from dbxdec.local.selection import followers, reach
-from dbxdec.local.steps import holds, references_to
-from dbxdec.variables import names_in
+from dbxdec.local.resuming import as_it_ended, kept_iterations, kept_of
+from dbxdec.local.run_if import State, failed, instead
+from dbxdec.local.selection import followers
+from dbxdec.local.steps import decide, references_to
 from dbxdec.variables import resolve as resolve_variables
 
 if TYPE_CHECKING:
-    from dbxdec.dag import Dependency, Job, Task
+    from dbxdec.dag import Job, Task
     from dbxdec.local.builds import Build
     from dbxdec.local.ledger import Ledger, Run
     from dbxdec.local.pool import Pool
-    from dbxdec.manifest import Manifest
-
-_DONE = frozenset({State.SUCCESS, State.SKIPPED})
 
 
 @dataclass(frozen=True)
@@ -84,49 +80,6 @@ class Setting:
     """Commands that run in the place of tasks, by the task's key."""
 
 
-def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
-    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`."""
-    known = {parameter.name: parameter for parameter in job.parameters}
-    problems = [
-        Problem(
-            f"the job `{job.key}` has no parameter `{name}`",
-            hint=did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}",
-        )
-        for name in given
-        if name not in known
-    ]
-    texts = {}
-    for name, parameter in known.items():
-        text = given.get(name, parameter.default)
-        if text is None:
-            hint = f"`--param {name}=VALUE` (type {parameter.type})"
-            problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
-            continue
-        texts[name] = text
-        # An enum is checked by the task: its class lives in the project's code.
-        if name in given and parameter.type.kind != "enum":
-            try:
-                parameter.value(text)
-            except ValueError as error:
-                problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
-    if problems:
-        raise RunError(problems)
-    return texts
-
-
-def variables_of(manifest: Manifest, job: Job) -> set[str]:
-    """The bundle variables that a run of `job` needs, those of the jobs that it runs included."""
-    names, waiting, seen = set(job.variables), [job], {job.key}
-    while waiting:
-        for task in waiting.pop().tasks:
-            if task.kind == "run_job" and task.runs_job not in seen:
-                seen.add(task.runs_job)
-                waiting.append(manifest.job(task.runs_job))
-                names |= set(waiting[-1].variables)
-            names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
-    return names
-
-
 def run_job(
     setting: Setting,
     job: Job,
@@ -148,34 +101,15 @@ def run_job(
         "variables": dict(setting.variables),
         "definition": setting.build.manifest.raw_jobs[job.key],
     }
-    if before is None:
-        ledger = ledgers.new(setting.folder, head)
-    else:
-        ledger = ledgers.again(before)
-        for name in ("version", "build_id", "source", "definition"):
-            ledger.head[name] = head[name]
-        ledgers.write_whole(ledger.folder / "run.json", ledger.head)
+    ledger = ledgers.new(setting.folder, head) if before is None else ledgers.again(before)
     with ledgers.held(ledger):
+        if before is not None:
+            before = ledgers.read(before.folder) or before  # another process may have gone on with it by now
+            ledger = ledgers.again(before)
+            for name in ("version", "build_id", "source", "definition"):
+                ledger.head[name] = head[name]
+            ledgers.write_whole(ledger.folder / "run.json", ledger.head)
         return _Running(setting, job, parameters, listener, ledger, selected, before).run()
-
-
-def kept_of(job: Job, before: Run) -> dict[str, Mapping[str, Any]]:
-    """The tasks of an earlier attempt of a run that need not run again, with how they ended.
-
-    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now.
-    """
-    earlier = {str(form["key"]): form for form in before.head["definition"]["tasks"]}
-    now = {str(form["key"]): form for form in manifests.encode_jobs([job])[job.key]["tasks"]}
-    ended = before.tasks()
-    again = {
-        key
-        for key, form in now.items()
-        if key not in ended
-        or State(ended[key]["state"]) not in _DONE
-        or any(form[part] != earlier.get(key, {}).get(part) for part in ("inputs", "outputs", "kind"))
-    }
-    again = reach(again, followers(job))
-    return {key: ended[key] for key in now if key not in again}
 
 
 class _Running:
@@ -202,27 +136,19 @@ class _Running:
         )
         self._states: dict[str, State] = {}
         self._outcomes: dict[str, str] = {}
-        self._ended: queue.SimpleQueue[TaskRun] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[TaskRun | Exception] = queue.SimpleQueue()
         self._out_of_time = threading.Event()
         repair = 0 if before is None else before.repairs + 1
         started = int(ledger.head["started_ms"])
-        moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
-        self._references = {
-            "workspace.id": "local",
-            "job.id": job.key,
-            "job.name": job.key,
-            "job.run_id": ledger.id,
-            "job.repair_count": str(repair),
-            "job.start_time.timestamp_ms": str(started),
-            "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
-            "job.start_time.iso_date": moment.date().isoformat(),
-            **{f"job.parameters.{name}": text for name, text in parameters.items()},
-        }
+        self._references = references.of_run(job.key, ledger.id, started, parameters, repair=repair)
+        self._kept = kept_of(job, before) if before is not None else {}
+        self._iterations = kept_iterations(job, before, self._kept) if before is not None else {}
         ledger.note(
             "started",
             repair=repair,
             time_ms=ledgers.now_ms(),
             selected=sorted(self._selected),
+            kept={**dict.fromkeys(self._kept), **self._iterations},
             build_id=setting.build.manifest.build_id,
         )
         self._attempts = Attempts(setting, job, parameters, ledger, self._listener, self._out_of_time.is_set)
@@ -236,29 +162,33 @@ class _Running:
 
     def run(self) -> JobRun:
         order = run_order(self._job)
-        kept = kept_of(self._job, self._before) if self._before is not None else {}
         done: dict[str, TaskRun] = {}
-        for key, event in kept.items():
-            self._states[key] = State(event["state"])
+        for key, event in self._kept.items():
+            assert self._before is not None  # noqa: S101 - nothing is kept of nothing
+            done[key] = as_it_ended(self._before, event)
             if "outcome" in event:
                 self._outcomes[key] = event["outcome"]
-            done[key] = TaskRun(key, self._states[key], kept=True)
-            self._listener.ended(done[key])
-        waiting = [task for task in order if task.key not in kept]
+            self._remember(done[key])
+            # A runner that was killed right after the task had ended has not noted that itself.
+            (self._note if event["event"] == "attempt" else self._listener.ended)(done[key])
+        tasks, behind = {task.key: task for task in order}, followers(self._job)
+        missing = {task.key: sum(d.task not in done for d in task.depends_on) for task in order}
+        ready = [task.key for task in order if task.key not in done and not missing[task.key]]
         limit = self._job.settings.get("timeout_seconds")
         deadline = time.monotonic() + limit if isinstance(limit, int | float) and limit else None
         running = 0
-        while waiting or running:
-            ready = [task for task in waiting if all(d.task in self._states for d in task.depends_on)]
-            waiting = [task for task in waiting if task not in ready]
-            for task in ready:
-                self._begin(task)
-            running += len(ready)
+        while ready or running:
+            for key in ready:
+                self._begin(tasks[key])
+            running, ready = running + len(ready), []
             if (ended := self._next(deadline)) is not None:
                 running -= 1
-                self._states[ended.key] = ended.state
                 done[ended.key] = ended
+                self._remember(ended)
                 self._note(ended)
+                for key in behind[ended.key]:
+                    missing[key] -= 1
+                    ready += [] if missing[key] else [key]
         run = JobRun(
             self._ledger.id,
             self._job.key,
@@ -269,36 +199,39 @@ class _Running:
         self._ledger.close(run.state)
         return run
 
+    def _remember(self, ended: TaskRun) -> None:
+        """What tasks that start from now on see of one that has ended."""
+        self._states[ended.key] = ended.state
+        values = self._ledger.folder / ledgers.VALUES
+        self._references = {**self._references, **references_to(ended.key, ended.state, values)}
+
     def _next(self, deadline: float | None) -> TaskRun | None:
-        """The next task that has ended; None where there is something else to look after first."""
+        """The next task that has ended; None where the time is over. Raises what a task's thread has not dealt with."""
         try:
-            if deadline is None or self._out_of_time.is_set():
-                return self._ended.get()
-            with suppress(queue.Empty):
-                return self._ended.get(timeout=max(0.0, deadline - time.monotonic()))
+            left = None if deadline is None or self._out_of_time.is_set() else max(0.0, deadline - time.monotonic())
+            ended = self._ended.get(timeout=left)
+        except queue.Empty:
             self._out_of_time.set()
-        except KeyboardInterrupt:
-            pool = self._setting.pool
-            (pool.kill if pool.stopping else pool.stop)()
-        return None
+            return None
+        if isinstance(ended, Exception):
+            self._setting.pool.kill()
+            raise ended
+        return ended
 
     def _begin(self, task: Task) -> None:
         """Start a task whose turn it is, in a thread of its own; one that must not run ends at once."""
-        seen = {dependency: self._as_seen(dependency) for dependency in task.depends_on}
-        gates = [state for dependency, state in seen.items() if dependency.outcome is not None]
-        instead: State | None
+        state: State | None
         if task.key not in self._selected:
-            instead = State.DESELECTED
+            state = State.DESELECTED
         elif self._setting.pool.stopping or self._out_of_time.is_set():
-            instead = State.CANCELLED
+            state = State.CANCELLED
         else:
-            instead = instead_of_running(task.run_if, [*seen.values()], gates=gates)
-        if instead is not None:
-            self._ended.put(TaskRun(task.key, instead))
+            state = instead(task, self._states, self._outcomes)
+        if state is not None:
+            self._ended.put(TaskRun(task.key, state))
             return
-        values = self._ledger.folder / ledgers.VALUES
-        known = {**self._references, **references_to(self._states, values)}
-        threading.Thread(target=self._execute, args=(task, known), name=f"dbxdec-{task.key}", daemon=True).start()
+        of_task = (task, self._references)
+        threading.Thread(target=self._execute, args=of_task, name=f"dbxdec-{task.key}", daemon=True).start()
 
     def _execute(self, task: Task, known: Mapping[str, str]) -> None:
         began = ledgers.now_ms()
@@ -307,6 +240,9 @@ class _Running:
         except RunError as error:
             self._listener.printed(task.key, str(error))
             ended = TaskRun(task.key, State.FAILED, said=str(error))
+        except Exception as error:  # noqa: BLE001 - the main thread raises it: nobody else would ever hear of it
+            self._ended.put(error)
+            return
         self._ended.put(replace(ended, started_ms=began, ended_ms=ledgers.now_ms()))
 
     def _one(self, task: Task, known: Mapping[str, str]) -> TaskRun:
@@ -314,7 +250,7 @@ class _Running:
             return self._attempts.command(task, resolve_references(command, known), known)
         match task.kind:
             case "python":
-                return self._attempts.python(task, known, kept=self._kept_iterations(task))
+                return self._attempts.python(task, known, kept=frozenset(self._iterations.get(task.key, ())))
             case "condition":
                 return self._decide(task, known)
             case "run_job":
@@ -323,17 +259,6 @@ class _Running:
         hint = f"{kind} runs only on the platform: skipped (`--replace {task.key}=COMMAND` runs a command instead)"
         self._listener.printed(task.key, hint)
         return TaskRun(task.key, State.SKIPPED, said=kind)
-
-    def _kept_iterations(self, task: Task) -> frozenset[int]:
-        """Iterations that succeeded in an earlier attempt of this run, where what they depend on is the same still."""
-        if task.each is None or self._before is None:
-            return frozenset()
-        kept = kept_of(self._job, self._before)
-        if not all(dependency.task in kept for dependency in task.depends_on):
-            return frozenset()
-        return frozenset(
-            int(e["iteration"]) for e in self._before.attempts(task.key) if State(e["state"]) is State.SUCCESS
-        )
 
     def _note(self, ended: TaskRun) -> None:
         self._ledger.note(
@@ -349,22 +274,13 @@ class _Running:
         )
         self._listener.ended(ended)
 
-    def _as_seen(self, dependency: Dependency) -> State:
-        """The state of what a task waits for; a branch that was not taken is excluded."""
-        taken = self._outcomes.get(dependency.task)
-        left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
-        return State.EXCLUDED if left_out else self._states[dependency.task]
-
     def _decide(self, task: Task, known: Mapping[str, str]) -> TaskRun:
         """Evaluate a condition; its outcome is noted before those behind it are looked at."""
-        condition = task.settings["condition_task"]
-        left, right = (
-            resolve_references(resolve_variables(condition[side], self._setting.variables), known)
-            for side in ("left", "right")
+        held, said = decide(
+            task.settings["condition_task"],
+            lambda text: resolve_references(resolve_variables(text, self._setting.variables), known),
         )
-        outcome = "true" if holds(condition["op"], left, right) else "false"
-        self._outcomes[task.key] = outcome
-        said = f"{left} {condition['op']} {right}: {outcome}"
+        self._outcomes[task.key] = "true" if held else "false"
         self._listener.printed(task.key, said)
         return TaskRun(task.key, State.SUCCESS, said=said)
 

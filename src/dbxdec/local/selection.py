@@ -61,7 +61,8 @@ def followers(job: Job) -> dict[str, list[str]]:
 
 def reach(keys: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
     """`keys`, and all that can be reached from them."""
-    found, waiting = set(keys), list(keys)
+    waiting = list(keys)
+    found = set(waiting)
     while waiting:
         for key in edges.get(waiting.pop(), ()):
             if key not in found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dbxdec.local.run_if import State
@@ -36,15 +36,23 @@ def holds(op: str, left: str, right: str) -> bool:
         raise RunError(f"the condition compares {left!r} and {right!r} by size, and one is no number") from None
 
 
-def references_to(tasks: Mapping[str, State], values: Path) -> dict[str, str]:
-    """`tasks.<task>.values.<key>` and `tasks.<task>.result_state` of all tasks that have ended."""
-    found = {f"tasks.{key}.result_state": str(state).replace(" ", "_") for key, state in tasks.items()}
-    for key in tasks:
-        path = values / f"{key}.json"
-        if path.exists():
-            left: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            found |= {f"tasks.{key}.values.{name}": _text(value) for name, value in left.items()}
-    return found
+def decide(condition: Mapping[str, str], resolve: Callable[[str], str]) -> tuple[bool, str]:
+    """Whether the fields of a condition task hold, and that in words; `resolve` knows variables and references."""
+    left, right = resolve(condition["left"]), resolve(condition["right"])
+    held = holds(condition["op"], left, right)
+    return held, f"{left} {condition['op']} {right}: {'true' if held else 'false'}"
+
+
+def references_to(task: str, state: State, values: Path) -> dict[str, str]:
+    """`references` to a task that has ended, whose values are in the folder `values`."""
+    path = values / f"{task}.json"
+    return references(task, state, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+
+
+def references(task: str, state: State, left: Mapping[str, Any]) -> dict[str, str]:
+    """`tasks.<task>.result_state`, and `tasks.<task>.values.<key>` of what the task has left."""
+    found = {f"tasks.{task}.result_state": str(state).replace(" ", "_")}
+    return found | {f"tasks.{task}.values.{name}": _text(value) for name, value in left.items()}
 
 
 def iterations(inputs: str) -> list[dict[str, str]]:

@@ -1,8 +1,9 @@
 """A process that runs tasks one after another, each through the entry point that the platform would call.
 
-It reads one request a line, runs `dbxdec.runtime` with the request's arguments, and says at the end of its output how
-that went. Libraries stay imported from task to task; the pipeline's own modules are imported anew for each, and what a
-task changes of the process is put back, so that tasks see as little of each other as on the platform.
+It reads one request a line, runs `dbxdec.runtime` with the request's arguments, or a command of the user's in the place
+of a task, and says at the end of its output how that went. Libraries stay imported from task to task; the pipeline's
+own modules are imported anew for each, and what a task changes of the process is put back, so that tasks see as little
+of each other as on the platform.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -59,11 +61,21 @@ class _Before:
         for logger, handlers, level in self.loggers:
             logger.handlers[:] = handlers
             logger.setLevel(level)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+_in_a_task = False
+
+
+def _interrupt(*_: object) -> None:
+    """A task is told by a KeyboardInterrupt, as in any program; between tasks there is nothing to interrupt."""
+    if _in_a_task:
+        raise KeyboardInterrupt
 
 
 def main() -> None:
     """Serve requests until there are no more; end at once where the runner has ended in the middle of one."""
+    signal.signal(signal.SIGINT, _interrupt)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)  # a task must not read what is meant for us
@@ -91,17 +103,26 @@ def main() -> None:
 
 
 def _serve(request: Mapping[str, Any]) -> int:
+    global _in_a_task
     before = _Before.now()
     os.environ.update(request["environment"])
     sys.argv[:] = ["dbxdec-run", *request["arguments"]]
     try:
+        _in_a_task = True
         with warnings.catch_warnings():
-            return _run()
+            return _run() if request["command"] is None else _run_command(request["command"])
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
+        _in_a_task = False
         before.restore()
         _forget(request["packages"])
+
+
+def _run_command(command: str) -> int:
+    """A shell command of the user's; it is in our group, and so ends when the runner does."""
+    code = subprocess.run(command, shell=True, check=False).returncode  # noqa: S602 - what --replace is for
+    return code if code >= 0 else 128 - code
 
 
 def _run() -> int:

@@ -1,0 +1,57 @@
+"""What a run of a job needs from outside: the values of its parameters, and of bundle variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import Problem, RunError, did_you_mean
+from dbxdec.variables import names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.dag import Job
+    from dbxdec.manifest import Manifest
+
+
+def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
+    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`."""
+    known = {parameter.name: parameter for parameter in job.parameters}
+    problems = [
+        Problem(
+            f"the job `{job.key}` has no parameter `{name}`",
+            hint=did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}",
+        )
+        for name in given
+        if name not in known
+    ]
+    texts = {}
+    for name, parameter in known.items():
+        text = given.get(name, parameter.default)
+        if text is None:
+            hint = f"`--param {name}=VALUE` (type {parameter.type})"
+            problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
+            continue
+        texts[name] = text
+        # An enum is checked by the task: its class lives in the project's code.
+        if name in given and parameter.type.kind != "enum":
+            try:
+                parameter.value(text)
+            except ValueError as error:
+                problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
+    if problems:
+        raise RunError(problems)
+    return texts
+
+
+def variables_of(manifest: Manifest, job: Job) -> set[str]:
+    """The bundle variables that a run of `job` needs, those of the jobs that it runs included."""
+    names, waiting, seen = set(job.variables), [job], {job.key}
+    while waiting:
+        for task in waiting.pop().tasks:
+            if task.kind == "run_job" and task.runs_job not in seen:
+                seen.add(task.runs_job)
+                waiting.append(manifest.job(task.runs_job))
+                names |= set(waiting[-1].variables)
+            names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
+    return names

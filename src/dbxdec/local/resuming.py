@@ -1,0 +1,90 @@
+"""What of an earlier attempt of a run is kept when it is gone on with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import manifest as manifests
+from dbxdec.local.attempts import TaskRun
+from dbxdec.local.run_if import State
+from dbxdec.local.selection import followers, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from dbxdec.dag import Job
+    from dbxdec.local.ledger import Run
+
+_DONE = frozenset({State.SUCCESS, State.SKIPPED})
+# What a task's results follow from, besides its code: mending that is the usual reason to resume.
+_PARTS = ("kind", "inputs", "outputs", "each", "depends_on", "run_if")
+_PLATFORM_FIELDS = ("condition_task", "run_job_task")
+
+
+def kept_of(job: Job, before: Run) -> dict[str, Mapping[str, Any]]:
+    """The tasks of an earlier attempt of a run that need not run again, with how they ended.
+
+    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now.
+    """
+    ends = _ends(before)
+    done = {key for key in _same(job, before) if key in ends and State(ends[key]["state"]) in _DONE}
+    again = reach((task.key for task in job.tasks if task.key not in done), followers(job))
+    return {task.key: ends[task.key] for task in job.tasks if task.key not in again}
+
+
+def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
+    """The task of one of the events that `kept_of` gives."""
+    key = str(event["task"])
+    facts = [
+        fact
+        for e in before.standing()
+        if e["event"] == "attempt" and e["task"] == key and State(e["state"]) is State.SUCCESS
+        for fact in e["facts"]
+    ]
+    wrote = tuple(fact for fact in facts if fact["kind"] == "write")
+    state, said, run = State(event["state"]), event.get("said", ""), event.get("run", "")
+    return TaskRun(
+        key,
+        state,
+        started_ms=event["started_ms"],
+        ended_ms=event["ended_ms"],
+        wrote=wrote,
+        said=said,
+        run=run,
+        kept=True,
+    )
+
+
+def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, list[int]]:
+    """The iterations that need not run again of tasks that do, where all that these wait for is `kept`."""
+    same = _same(job, before)
+    states: dict[str, dict[int, State]] = {}
+    for event in before.standing():
+        if event["event"] == "attempt" and event["iteration"] is not None:
+            states.setdefault(event["task"], {})[event["iteration"]] = State(event["state"])
+    return {
+        task.key: [number for number, state in states[task.key].items() if state is State.SUCCESS]
+        for task in job.tasks
+        if task.key in states.keys() & same - set(kept) and all(d.task in kept for d in task.depends_on)
+    }
+
+
+def _same(job: Job, before: Run) -> set[str]:
+    """The keys of the tasks that are defined as they were."""
+    earlier = {str(form["key"]): _definition(form) for form in before.head["definition"]["tasks"]}
+    now = {str(form["key"]): _definition(form) for form in manifests.encode_jobs([job])[job.key]["tasks"]}
+    return {key for key, form in now.items() if earlier.get(key) == form}
+
+
+def _definition(form: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {name: form["settings"].get(name) for name in _PLATFORM_FIELDS}
+    return {**settings, **{part: form.get(part) for part in _PARTS}}
+
+
+def _ends(before: Run) -> dict[str, Mapping[str, Any]]:
+    """How each task ended; where the runner was killed right after one had, what its attempt says."""
+    ends: dict[str, Mapping[str, Any]] = {}
+    for event in before.standing():
+        if event["event"] == "task" or event["iteration"] is None:
+            ends[event["task"]] = event
+    return ends

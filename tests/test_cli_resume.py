@@ -1,0 +1,289 @@
+"""Interrupted, killed and resumed runs: what is kept, what runs again, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dbxdec.local import ledger
+from projects import Project
+from running import DBXDEC, MARK, dbxdec, define, empty, marks, states, wait_for, wait_for_no_worker
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return empty(tmp_path.resolve())
+
+
+def started(project: Project, *arguments: str) -> subprocess.Popen[bytes]:
+    """A run that goes on in the background."""
+    return subprocess.Popen(
+        [*DBXDEC, "run", *arguments], cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+WIDE = (
+    MARK
+    + """
+def pause(name: str) -> None:
+    mark(name)
+    if not Path("go").exists():
+        Path(f"waiting-{name}").touch()
+        time.sleep(600)
+
+
+@job
+def wide(n: int = 3) -> None:
+    @task(io_manager=lake)
+    def source(n: int) -> pl.DataFrame:
+        mark("source")
+        return pl.DataFrame({"x": range(n)})
+
+    @task(io_manager=lake)
+    def part(item: str, source: pl.DataFrame) -> pl.DataFrame:
+        pause(item) if item == "c" else mark(item)
+        return source.with_columns(item=pl.lit(item))
+
+    @task
+    def many(source: pl.DataFrame) -> bool:
+        mark("many")
+        return source.height > 2
+
+    @task(io_manager=lake)
+    def branch() -> pl.DataFrame:
+        pause("branch")
+        return pl.DataFrame({"y": [1]})
+
+    @task(io_manager=lake)
+    def total(part: pl.DataFrame, branch: pl.DataFrame | None) -> pl.DataFrame:
+        mark("total")
+        return part.group_by("item").agg(pl.col("x").sum()).sort("item")
+
+    found = source(n)
+    check = condition(many(found), "==", True)
+    chosen = branch()
+    check.then(chosen)
+    total(part(each(["a", "b", "c"]), found), chosen)
+"""
+)
+
+
+def test_a_run_killed_in_the_middle_of_several_tasks_is_resumed(project: Project, tmp_path: Path) -> None:
+    """Killed with iterations done and others at work, a run ends as an unbroken one; what had ended runs once."""
+    define(project, WIDE)
+    with started(project, "wide", "--jobs", "4") as runner:
+        wait_for(project.root / "waiting-c")
+        wait_for(project.root / "waiting-branch")
+        runner.kill()
+    assert ledger.find(project.root, "last").state == "interrupted"
+    wait_for_no_worker(project.root)
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "wide", "--resume")
+    assert said.code == 0, said
+    assert sorted(marks(project)) == sorted(["source", "many", "a", "b", "total", *["c", "branch"] * 2])
+    unbroken = empty(tmp_path / "unbroken")
+    define(unbroken, WIDE)
+    (unbroken.root / "go").touch()
+    assert dbxdec(unbroken, "run", "wide").code == 0
+    for name in ("source", "branch", "total"):
+        tables = [pl.read_delta(str(one.root / "lake" / name)).sort(pl.all()) for one in (project, unbroken)]
+        assert tables[0].equals(tables[1]), name
+
+
+COMMANDS = """
+@job
+def mixed() -> None:
+    native_task("show", notebook_task={"notebook_path": "notebooks/show"})
+"""
+
+
+def test_a_command_in_the_place_of_a_task_ends_with_the_runner(project: Project) -> None:
+    """Nothing that a killed runner has started lives on: the shell of a replaced task neither, nor its children."""
+    define(project, COMMANDS)
+    with started(project, "mixed", "--replace", "show=touch waiting; sleep 600 & sleep 600") as runner:
+        wait_for(project.root / "waiting")
+        assert processes_in(project.root)
+        runner.kill()
+    end = time.monotonic() + 30
+    while left := processes_in(project.root):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The command lines of the processes whose working directory is `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+STUBBORN = """
+@job
+def stubborn() -> None:
+    @task
+    def stays() -> None:
+        Path("waiting").touch()
+        while True:
+            try:
+                time.sleep(600)
+            except KeyboardInterrupt:
+                Path("told").touch()
+
+    @task
+    def behind() -> None: ...
+
+    behind().after(stays())
+"""
+
+
+def test_a_second_interrupt_ends_a_task_that_does_not_listen(project: Project) -> None:
+    """The first Ctrl-C asks, the second kills; the run is cancelled, ends with 130 and leaves no process."""
+    define(project, STUBBORN)
+    with started(project, "stubborn") as runner:
+        wait_for(project.root / "waiting")
+        runner.send_signal(signal.SIGINT)
+        wait_for(project.root / "told")
+        runner.send_signal(signal.SIGINT)
+    assert runner.returncode == 130
+    assert states(project) == {"stays": "cancelled", "behind": "cancelled"}
+    assert ledger.find(project.root, "last").state == "cancelled"
+    wait_for_no_worker(project.root)
+
+
+def test_a_terminated_run_is_cancelled(project: Project) -> None:
+    """SIGTERM, as a cancelled workflow sends it, stops the tasks as Ctrl-C does."""
+    define(project, STUBBORN.replace("except KeyboardInterrupt:", "finally:"))
+    with started(project, "stubborn") as runner:
+        wait_for(project.root / "waiting")
+        runner.terminate()
+    assert runner.returncode == 130
+    assert states(project)["stays"] == "cancelled"
+
+
+def test_an_interrupt_before_the_run_is_one_too(project: Project) -> None:
+    """Ctrl-C while the project is read ends with 130 and without a traceback."""
+    define(project, f"Path({str(project.root)!r}, 'waiting').touch()\ntime.sleep(600)\n")
+    with subprocess.Popen(
+        [*DBXDEC, "run", "any"], cwd=project.root, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as runner:
+        wait_for(project.root / "waiting")
+        os.killpg(runner.pid, signal.SIGINT)
+        assert runner.stderr is not None
+        said = runner.stderr.read()
+    assert (runner.returncode, "Traceback" in said) == (130, False)
+
+
+CHANGED = (
+    MARK
+    + """
+@job
+def changed() -> None:
+    @task(io_manager=lake.table("part", mode="overwrite"))
+    def part(item: str) -> pl.DataFrame:
+        mark(item)
+        if item == "b" and not Path("go").exists():
+            raise ValueError(item)
+        return pl.DataFrame({"item": [item]})
+
+    @task
+    def all_of(part: pl.DataFrame) -> None:
+        mark("+".join(sorted(part["item"])))
+
+    all_of(part(each(["a", "b"])))
+"""
+)
+
+
+def test_iterations_of_other_items_are_not_kept(project: Project) -> None:
+    """Where the items of a for-each task are others by now, none of its iterations counts as done."""
+    define(project, CHANGED)
+    assert dbxdec(project, "run", "changed").code == 1
+    (project.root / "go").touch()
+    project.edit("src/shop/pipelines/sales.py", 'each(["a", "b"])', 'each(["x", "b"])')
+    said = dbxdec(project, "run", "changed", "--resume")
+    assert said.code == 0, said
+    assert sorted(marks(project)) == ["a", "b", "b", "b+x", "x"]
+
+
+def test_a_task_behind_one_that_ran_again_is_not_kept(project: Project) -> None:
+    """What an earlier attempt has done on other inputs is not kept by a later one, however the one between ended."""
+    body = (
+        MARK
+        + """
+@job
+def chain() -> None:
+    @task
+    def first(words: list[str]) -> str:
+        mark("first")
+        return words[0]
+
+    @task
+    def second(first: str) -> str:
+        mark(f"second-{first}")
+        if Path("die").exists():
+            Path("die").unlink()
+            os.kill(os.getppid(), 9)
+            time.sleep(600)
+        return first
+
+    @task
+    def third(second: str) -> None:
+        if not Path("go").exists():
+            raise ValueError
+
+    third(second(first(["a"])))
+"""
+    )
+    define(project, body)
+    assert dbxdec(project, "run", "chain").code == 1
+    define(project, body.replace('first(["a"])', 'first(["b"])'))
+    (project.root / "die").touch()
+    assert dbxdec(project, "run", "chain", "--resume").code == -signal.SIGKILL
+    wait_for_no_worker(project.root)
+    assert states(project) == {"first": "success"}
+    (project.root / "go").touch()
+    assert dbxdec(project, "run", "chain", "--resume").code == 0
+    assert marks(project) == ["first", "second-a", "first", "second-b", "second-b"]
+
+
+def test_a_task_that_had_ended_when_the_runner_was_killed_is_kept(project: Project) -> None:
+    """A success whose attempt is on record counts, even if the runner got no further."""
+    define(project, WIDE)
+    (project.root / "go").touch()
+    assert dbxdec(project, "run", "wide").code == 0
+    run = ledger.find(project.root, "last")
+    lines = (run.folder / "events.jsonl").read_text().splitlines(keepends=True)
+    events = [json.loads(line) for line in lines]
+    last = max(i for i, e in enumerate(events) if e["event"] == "attempt" and e["task"] == "source")
+    (run.folder / "events.jsonl").write_text("".join(lines[: last + 1]))
+    (project.root / "marks").unlink()
+    assert dbxdec(project, "run", "wide", "--resume").code == 0
+    assert "source" not in marks(project)
+    assert states(project)["source"] == "success"
+
+
+def test_a_run_whose_reader_has_left_ends(project: Project) -> None:
+    """`dbxdec run JOB | head -1` ends, as other programs do, and leaves no process."""
+    define(project, WIDE)
+    (project.root / "go").touch()
+    with subprocess.Popen(
+        [*DBXDEC, "run", "wide"], cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as runner:
+        assert runner.stdout is not None
+        runner.stdout.readline()
+        runner.stdout.close()
+        _, err = runner.communicate(timeout=60)
+    assert b"Traceback" not in err
+    wait_for_no_worker(project.root)
