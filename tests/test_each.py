@@ -263,6 +263,12 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "the place of the result of the task `ingest`; it stores nothing at",
     ),
     (lambda: [0 for _ in each(["a"])], "each(...) is used in a loop"),
+    (lambda: ingest(each(str(i) for i in range(3))), "of the task `ingest` is given <generator object <lambda>"),
+    (lambda: wide(each(["a", name()])), "has the result of the task `name` among its items, which has a value only"),
+    (
+        lambda: ingest(each(["a"], concurrency=name())),
+        "each(...): the setting `concurrency` is the result of the task `name`, which has a value only when the job",
+    ),
 ]
 
 

@@ -114,7 +114,7 @@ class TestTaskReferences:
         assert len(messages(built)) == 4
         assert "only native tasks and conditions" in messages(built)[0]
         assert "stores nothing at one place" in messages(built)[1]
-        assert "latest(3)" in messages(built)[2]
+        assert "`latest` of 3" in messages(built)[2]
         assert "stores no table" in messages(built)[3]
 
     def test_references_of_another_job_are_refused(self) -> None:
@@ -141,6 +141,82 @@ class TestTaskReferences:
             use(count().value("rows"))
 
         assert "it has a value only when the job runs" in messages(one.build())[0]
+
+
+class TestMisuse:
+    @pytest.mark.parametrize(
+        ("use", "how"),
+        [
+            (lambda x: x << consume(1), "with `<<`"),
+            (lambda x: x @ 3, "in arithmetic"),
+            (lambda x: divmod(x, 2), "in arithmetic"),
+            (round, "in arithmetic"),
+            (lambda x: setattr(x, "max_retries", 3), "by setting `.max_retries`"),
+            (lambda x: x.__setitem__("rows", 3), "with `[...] =`"),
+            (lambda x: x.__delitem__("rows"), "with `del`"),
+        ],
+    )
+    def test_every_use_is_noted_and_the_body_goes_on(self, use: Any, how: str) -> None:
+        """What would need the value is one mistake at its line, and those behind it are found too."""
+
+        @job
+        def wired() -> None:
+            use(count())
+            extract(3)  # type: ignore[call-arg]
+
+        assert messages(wired.build()) == [
+            f"the result of the task `count` is used {how}; it has a value only when the job runs",
+            "the task `extract` takes 0 positional arguments and was given 1",
+        ]
+
+    def test_a_result_is_no_context(self) -> None:
+        """`with x:` is noted once."""
+
+        @job
+        def wired() -> None:
+            with count():
+                extract()
+
+        assert len(messages(wired.build())) == 1
+
+    def test_a_task_does_not_wait_for_itself(self) -> None:
+        """`x >> x` is a mistake of its own, not a cycle found later."""
+
+        @job
+        def wired() -> None:
+            x = count()
+            x >> x
+
+        assert messages(wired.build()) == ["the task `count` is said to run after itself"]
+
+    @pytest.mark.parametrize("key", [3, "", None])
+    def test_a_task_value_is_named_by_a_text(self, key: Any) -> None:
+        """What `set_task_value` could not have set is refused."""
+
+        @job
+        def wired() -> None:
+            consume(count().value(key))
+
+        (message,) = messages(wired.build())
+        assert message.startswith("a task value of `count` is asked for by ")
+
+    def test_named_outputs_order_tasks(self) -> None:
+        """`x["good"] >> y` and `y.after(x["good"])` order behind the task that makes the output."""
+
+        @task(outputs={"good": shelf.table("good"), "bad": shelf.table("bad")})
+        def split() -> dict[str, Frame]:
+            return {}
+
+        @job
+        def wired() -> None:
+            x = split()
+            x["good"] >> consume(1)
+            consume.override(key="second")(1).after(x["bad"], x["good"].written)
+
+        built = wired.build()
+        assert messages(built) == []
+        assert built.dag.task("consume").depends_on == (dag.Dependency("split"),)
+        assert built.dag.task("second").depends_on == (dag.Dependency("split"),)
 
 
 class TestRunDate:

@@ -176,9 +176,10 @@ class TestCondition:
             condition([1], "==", 2, key="e")
             condition("x", ">=", 2, key="f")
             condition(1, "==", 1, key="f").then(3)  # type: ignore[arg-type]
+            condition(float("nan"), ">", 2, key="g")
 
         found = messages(wrong.build())
-        assert len(found) == 8
+        assert len(found) == 9
         assert "operator '='" in found[0]
         assert "by size" in found[1]
         assert "`str`" in found[2]
@@ -187,6 +188,7 @@ class TestCondition:
         assert "'x' by size" in found[5]
         assert "already has a task `f`" in found[6]
         assert "3 can't hang on" in found[7]
+        assert "compares nan" in found[8]
 
 
 class TestUnwrittenInputs:

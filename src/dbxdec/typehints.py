@@ -151,7 +151,7 @@ def _plain(value: Any, function: Callable[..., Any]) -> Any:
     if is_union(value):
         return typing.Union[tuple(_plain(arg, function) for arg in args)]  # noqa: UP007 - built at run time
     if isinstance(origin, type) and args and origin is not Callable:
-        return origin[tuple(_plain(arg, function) for arg in args)]
+        return origin[tuple(_plain(arg, function) for arg in args)]  # type: ignore[index]
     if isinstance(value, typing.NewType):
         return _plain(value.__supertype__, function)
     return dict if typing.is_typeddict(value) else value

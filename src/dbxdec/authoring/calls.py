@@ -222,8 +222,9 @@ class _Binder:
         if isinstance(what, IoManager):
             return self._bind_table(what)
         if not isinstance(what, TaskProxy | OutputReference):
+            given = what.describe() if isinstance(what, Reference) else shown(what)
             self._recorder.problem(
-                f"{self._where} is latest({what!r:.60})", "give `latest` a task's result or a table, `io.table(...)`"
+                f"{self._where} is `latest` of {given}", "give `latest` a task's result or a table, `io.table(...)`"
             )
             return None
         bound = self.bind(what)

@@ -9,7 +9,7 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.proxies import TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem
+from dbxdec.errors import AuthoringError, Problem, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Items(Reference):
 
     def __init__(self, items: object, concurrency: Any) -> None:
         self._items = items
-        self._concurrency = plain(concurrency)
+        self._concurrency = concurrency
 
     def describe(self) -> str:
         return "each(...)"
@@ -39,7 +39,8 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
     apart; equal items in a list that only the platform sees are refused in the run. Without `concurrency` the platform
     runs one after another; it takes 1 to 100. Outside a job's body it raises AuthoringError.
     """
-    if recording.current() is None:
+    recorder = recording.current()
+    if recorder is None:
         raise AuthoringError(
             Problem(
                 "each(...) is used outside a job's body",
@@ -47,7 +48,13 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
                 "give it to a task that is called in a function with `@job`; elsewhere write a loop",
             )
         )
-    return Items(items, concurrency)  # type: ignore[return-value]
+    try:
+        plainly = plain(concurrency, "concurrency")
+    except AuthoringError as error:
+        plainly = None
+        for problem in error.problems:
+            recorder.problem(f"each(...): {problem.message}", "write a number from 1 to 100, or bundle_variable(...)")
+    return Items(items, plainly)  # type: ignore[return-value]
 
 
 def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each | None:
@@ -62,7 +69,13 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
             return None
         return dag.Each(bound, given._concurrency)
     if not isinstance(items, list | tuple):
-        recorder.problem(f"{where} is given {items!r:.60}", f"items are {_KINDS}; others: `each(list(...))`")
+        recorder.problem(f"{where} is given {shown(items)}", f"items are {_KINDS}; others: `each(list(...))`")
+        return None
+    if (later := next((item for item in items if isinstance(item, Reference)), None)) is not None:
+        recorder.problem(
+            f"{where} has {later.describe()} among its items, which has a value only when the job runs",
+            "let one task return the whole list, and give `each(...)` its result",
+        )
         return None
     if not items:
         recorder.problem(f"{where} has no items", "leave the call out, or give it a job parameter")

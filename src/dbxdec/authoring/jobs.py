@@ -34,10 +34,10 @@ P = ParamSpec("P")
 
 # Fields that dbxdec fills itself, and what the author writes instead.
 _OWN_FIELDS = {
-    "tasks": "calls of tasks in the job's body",
-    "parameters": "parameters of the job's function",
-    "job_clusters": "`cluster=job_cluster(...)`",
-    "environments": "`environment=environment(...)`",
+    "tasks": "call tasks in the job's body",
+    "parameters": "give the job's function parameters: `def daily(day: dt.date)`",
+    "job_clusters": "use `cluster=job_cluster(...)`",
+    "environments": "use `environment=environment(...)`",
 }
 
 _registry: list[Job[...]] = []
@@ -214,7 +214,7 @@ def job(
     """
     where = recording.caller()
     problems = [
-        Problem(f"the field `{name}` of a job is filled by dbxdec", where, f"write {instead}")
+        Problem(f"the field `{name}` of a job is filled by dbxdec", where, instead)
         for name, instead in _OWN_FIELDS.items()
         if name in fields
     ]

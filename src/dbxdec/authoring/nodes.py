@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
-from dbxdec.authoring.proxies import BranchReference, TaskProxy
+from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
@@ -56,7 +56,7 @@ class _Ordered(recording.Node):
         recorder = self.recorder
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
-        elif not isinstance(other, TaskProxy | BranchReference):
+        elif not isinstance(other, TaskProxy | OutputReference | BranchReference):
             recorder.problem(
                 f"a task can't run after {shown(other)}", "give results of tasks, as a task's call returns them"
             )
@@ -65,8 +65,12 @@ class _Ordered(recording.Node):
                 f"{other.describe()} belongs to the job `{other._call.recorder.job}`",
                 "tasks of different jobs can't be ordered: call the task in this job, or read its table",
             )
+        elif other._call is self:
+            recorder.problem(
+                f"the task `{self.key}` is said to run after itself", "name the task that it has to wait for"
+            )
         else:
-            self.wait_for(other._call.key, other.outcome if isinstance(other, BranchReference) else None)
+            self.wait_for(other._call.key, other._outcome if isinstance(other, BranchReference) else None)
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
-from dbxdec.errors import did_you_mean, listed
+from dbxdec.errors import did_you_mean, listed, shown
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -97,10 +97,10 @@ class BranchReference(TaskReference):
 
     def __init__(self, call: recording.Node, outcome: str) -> None:
         super().__init__(call)
-        self.outcome = outcome
+        self._outcome = outcome
 
     def describe(self) -> str:
-        return f"the branch {self.outcome} of the condition `{self._call.key}`"
+        return f"the branch {self._outcome} of the condition `{self._call.key}`"
 
 
 class TaskProxy(_ProxyBase[R_co]):
@@ -134,6 +134,12 @@ class TaskProxy(_ProxyBase[R_co]):
 
     def value(self, key: str) -> Any:
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
+        if not isinstance(key, str) or not key:
+            self._call.recorder.problem(
+                f"a task value of `{self._call.key}` is asked for by {shown(key)}",
+                'name it by a text, as `set_task_value` does: `x.value("rows")`',
+            )
+            key = str(key)
         if self._call.each is not None:
             self._call.recorder.problem(
                 f"a task value of `{self._call.key}` is asked for, which runs for each of many items",
@@ -184,7 +190,7 @@ class Latest(Reference):
         self._what = what
 
     def describe(self) -> str:
-        return f"latest({self._what!r:.60})"
+        return f"latest({shown(self._what)})"
 
 
 def latest(what: T) -> T:

@@ -85,7 +85,14 @@ class Reference:
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _arithmetic
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __and__ = __rand__ = _arithmetic
-    __or__ = __ror__ = __xor__ = __neg__ = __pos__ = __abs__ = __invert__ = _arithmetic
+    __or__ = __ror__ = __xor__ = __rxor__ = __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = _arithmetic
+    __neg__ = __pos__ = __abs__ = __invert__ = __round__ = _arithmetic
+
+    def __lshift__(self, other: object) -> Any:
+        self._misused("with `<<`", "order tasks with `a >> b` or `b.after(a)`")
+        return other
+
+    __rlshift__ = __lshift__
 
     def _converted(self) -> str:
         self._misused("as text (f-string, `str()`, `format`)", "build the text inside a task")
@@ -111,6 +118,25 @@ class Reference:
     def __getitem__(self, key: object) -> Any:
         self._misused("with `[...]`", "take the element inside a task")
         return Spoiled(self)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self._misused("with `[...] =`", "change it inside a task that receives it")
+
+    def __delitem__(self, key: object) -> None:
+        self._misused("with `del`", "change it inside a task that receives it")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        else:
+            self._misused(f"by setting `.{name}`", "settings of a task are keywords: `task.override(...)(...)`")
+
+    def __enter__(self) -> Any:
+        self._misused("with `with`", "open it inside a task that receives it")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It has been noted."""
 
     def __call__(self, *_: object, **__: object) -> Any:
         self._misused("as a function", "call it inside a task")

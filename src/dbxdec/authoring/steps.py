@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,7 @@ from dbxdec.authoring.nodes import Recorder, Step
 from dbxdec.authoring.proxies import BranchReference, TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem, did_you_mean
+from dbxdec.errors import AuthoringError, Problem, did_you_mean, shown
 from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.secrets import Secret
 from dbxdec.values import ValueType
@@ -197,7 +198,7 @@ def _side(step: Step, value: Any, *, numeric: bool) -> str:
         return _text(step, value)
     if isinstance(value, bool):
         text = "true" if value else "false"
-    elif isinstance(value, int | float | Decimal):
+    elif isinstance(value, int | float | Decimal) and math.isfinite(value):
         return str(value)
     elif isinstance(value, str | BundleVariable):
         text = str(value)
@@ -207,7 +208,7 @@ def _side(step: Step, value: Any, *, numeric: bool) -> str:
         text = value.name
     else:
         recorder.problem(
-            f"the condition `{step.key}` compares {value!r:.60}",
+            f"the condition `{step.key}` compares {shown(value)}",
             "each side is a text, number, boolean, date or Enum, a job parameter, a task value or a small result",
         )
         return ""

@@ -28,11 +28,11 @@ R = TypeVar("R")
 
 # Fields that dbxdec fills itself, and what the author writes instead.
 _OWN_FIELDS = {
-    "task_key": "`key=`",
-    "job_cluster_key": "`cluster=job_cluster(...)`",
-    "environment_key": "`environment=environment(...)`",
-    "depends_on": "`.after(...)` or `.override(depends_on=[...])` in the job's body",
-    "python_wheel_task": "nothing: dbxdec makes it",
+    "task_key": "use `key=`",
+    "job_cluster_key": "use `cluster=job_cluster(...)`",
+    "environment_key": "use `environment=environment(...)`",
+    "depends_on": "use `.after(...)` or `.override(depends_on=[...])` in the job's body",
+    "python_wheel_task": "leave it out: dbxdec makes it of the function",
 }
 
 
@@ -233,9 +233,7 @@ def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:
     where, problems, settings = recording.caller(), [], {}
     for name, value in fields.items():
         if name in _OWN_FIELDS:
-            problems.append(
-                Problem(f"the field `{name}` of a task is filled by dbxdec", where, f"use {_OWN_FIELDS[name]}")
-            )
+            problems.append(Problem(f"the field `{name}` of a task is filled by dbxdec", where, _OWN_FIELDS[name]))
             continue
         try:
             settings[name] = plain(value, name)
