@@ -57,7 +57,7 @@ class Execution:
         for manager in {id(manager): manager for manager in managers}.values():
             manager.setup()
         for name, manager in self.managers.items():
-            manager.preflight(self._output(name))
+            manager.preflight(self.output(name))
         return self.reader.arguments(self.task, self.function)
 
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
@@ -116,7 +116,7 @@ class Execution:
 
     def _write(self, name: str, result: Any, note: Annotation | None) -> None:
         began = time.perf_counter()
-        context = self._output(name)
+        context = self.output(name)
         if result is None and note and not note.error and not note.optional and note.type_names:
             raise RunError(
                 f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
@@ -127,7 +127,8 @@ class Execution:
         facts = written or base.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
 
-    def _output(self, name: str) -> OutputContext:
+    def output(self, name: str) -> OutputContext:
+        """What the write of the output `name` is told."""
         output = self.task.outputs[name]
         uri = places.resolved(output.target) if output.target else ""
         if output.per_item and self.reader.iteration is not None:
@@ -148,7 +149,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     job = manifest.job(arguments.job)
     task = _find_task(job, arguments.task)
     stand_in_for_bundles()
-    values = typed_parameters(job, arguments.parameters, _moment(arguments.started))
+    values = typed_parameters(job, arguments.parameters, moment(arguments.started))
     with variables.using(arguments.variables):
         built = _build(job)
     _check_same(task, built)
@@ -174,7 +175,7 @@ def ready(
         task=task.key,
         run_id=arguments.run_id,
         attempt=arguments.attempt,
-        started=_moment(arguments.started),
+        started=moment(arguments.started),
         parameters=values,
     )
     with context.entered(run):
@@ -195,7 +196,8 @@ def ready(
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
 
 
-def _moment(milliseconds: int) -> dt.datetime:
+def moment(milliseconds: int) -> dt.datetime:
+    """Milliseconds since the epoch as a time in UTC."""
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 

@@ -47,6 +47,10 @@ class MemoryStore:
     def get(self, task: str, key: str) -> Any:
         return json.loads(self._values[task, key])
 
+    def of(self, task: str) -> dict[str, Any]:
+        """All values that `task` has set."""
+        return {key: json.loads(text) for (owner, key), text in self._values.items() if owner == task}
+
 
 class FolderStore:
     """Task values as one JSON file for each task; a file is replaced whole, so a kill leaves the old or the new one."""
