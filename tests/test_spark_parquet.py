@@ -6,11 +6,15 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import spark_tools
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers.spark_files import Files, HadoopFiles, LocalFiles
+from dbxdec.io_managers.base import InputContext
+from dbxdec.io_managers.file_stores import LocalStore, Store
+from dbxdec.io_managers.polars_files import PolarsParquetIoManager
+from dbxdec.io_managers.spark_files import HadoopStore
 from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
 from spark_tools import needs_spark, output, receipt, rows, wanted
 
@@ -22,21 +26,15 @@ def manager(mode: Any = "overwrite", **options: Any) -> SparkParquetIoManager:
     return SparkParquetIoManager("unused", mode=mode, **options)
 
 
-def folders(uri: str) -> list[str]:
-    return sorted(path.name for path in Path(uri).iterdir() if path.is_dir())
-
-
-def test_overwrite_replaces_in_one_step(spark: Any, tmp_path: Path) -> None:
-    """A reader of a run gets its own rows or learns whose are there; one folder of data is left."""
+def test_a_run_reads_what_it_wrote_whatever_others_write_meanwhile(spark: Any, tmp_path: Path) -> None:
+    """Each run's readers get its own rows, all others the newest; a run that wrote nothing learns so."""
     uri = str(tmp_path / "a b" / "ü")
-    with pytest.raises(RunError, match="no Parquet files"):
+    with pytest.raises(RunError, match="there are no files"):
         manager().read(wanted(uri))
     for run in ("1", "2"):
         manager().write(output(uri, receipt(run)), spark.range(int(run)))
+    for run in ("1", "2"):
         assert len(rows(manager().read(wanted(uri, receipt(run))))) == int(run)
-    assert len(folders(uri)) == 1
-    with pytest.raises(NotWrittenError, match="of the run 2 wrote, and not those of this run"):
-        manager().read(wanted(uri, receipt("1")))
     assert len(rows(manager().read(wanted(uri)))) == 2
     assert "nothing" in manager().write(output(uri, receipt("3")), None).note
     with pytest.raises(NotWrittenError):
@@ -76,10 +74,10 @@ def test_a_killed_or_late_attempt_changes_nothing(spark: Any, tmp_path: Path, mo
     manager().write(output(uri, receipt("1")), spark.range(1))
     with monkeypatch.context() as patch:
 
-        def die(self: HadoopFiles, uri: str, text: str) -> None:
+        def die(self: HadoopStore, name: str, text: str) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(HadoopFiles, "replace", die)
+        patch.setattr(HadoopStore, "replace", die)
         with pytest.raises(KeyboardInterrupt):
             manager().write(output(uri, receipt("2")), spark.range(2))
     assert len(rows(manager().read(wanted(uri, receipt("1"))))) == 1
@@ -88,15 +86,33 @@ def test_a_killed_or_late_attempt_changes_nothing(spark: Any, tmp_path: Path, mo
     assert len(rows(manager().read(wanted(uri, receipt("2"))))) == 2
 
 
+def test_polars_and_spark_read_what_the_other_has_written(spark: Any, tmp_path: Path) -> None:
+    """A table of one engine is an input of the other, partitions included; so are files of neither."""
+    theirs = PolarsParquetIoManager("unused", mode="overwrite", partition_by="k")
+    by_polars, by_spark, foreign = (str(tmp_path / name) for name in ("polars", "spark", "foreign"))
+    theirs.write(output(by_polars), pl.DataFrame({"x": [1, 2], "k": ["a", None]}))
+    assert rows(manager().read(wanted(by_polars)).select("x", "k")) == [(1, "a"), (2, None)]
+    manager(partition_by="k").write(output(by_spark), spark.sql("SELECT 1 AS x, 'a' AS k UNION ALL SELECT 2, 'b'"))
+    read = theirs.read(InputContext(by_spark, annotation=pl.DataFrame))
+    assert sorted(read.select("x", "k").rows()) == [(1, "a"), (2, "b")]
+    Path(foreign).mkdir()
+    pl.DataFrame({"x": [7]}).write_parquet(Path(foreign, "x.parquet"))
+    assert rows(manager().read(wanted(foreign))) == [(7,)]
+
+
 def test_small_files_are_replaced_by_hadoop_and_by_python_alike(spark: Any, tmp_path: Path) -> None:
-    """Both ways to a storage read, replace and remove, and know a missing file."""
-    ways: list[Files] = [HadoopFiles(spark), LocalFiles()]
-    for number, files in enumerate(ways):
-        uri = str(tmp_path / str(number) / "x" / "f.json")
-        assert files.read(uri) is None
+    """Both ways to a storage read, replace and remove, know a missing file, and pass over what is hidden."""
+    for kind in ("hadoop", "python"):
+        folder = tmp_path / kind
+        store: Store = HadoopStore(str(folder), spark) if kind == "hadoop" else LocalStore(str(folder))
+        assert store.read("x/f.json") is None
+        assert not store.has_data()
         for text in ("one ü", "two"):
-            files.replace(uri, text)
-            assert files.read(uri) == text
-        assert [path.name for path in Path(uri).parent.iterdir() if not path.name.startswith(".")] == ["f.json"]
-        files.remove(str(Path(uri).parent))
-        assert files.read(uri) is None
+            store.replace("_x/f.json", text)
+            assert store.read("_x/f.json") == text
+        assert [path.name for path in (folder / "_x").iterdir() if not path.name.startswith(".")] == ["f.json"]
+        assert not store.has_data()
+        store.remove("_x")
+        assert store.read("_x/f.json") is None
+        store.replace("f.json", "")
+        assert store.has_data()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
     from dbxdec.io_managers.delta_merge import DeltaMerge
     from dbxdec.io_managers.polars_delta import PolarsDeltaIoManager
+    from dbxdec.io_managers.polars_files import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
     from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
     from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
     from dbxdec.io_managers.spark_table import SparkTableIoManager
@@ -20,7 +21,10 @@ _HOME_OF = {
     "InputContext": "base",
     "IoManager": "base",
     "OutputContext": "base",
+    "PolarsCsvIoManager": "polars_files",
     "PolarsDeltaIoManager": "polars_delta",
+    "PolarsNdjsonIoManager": "polars_files",
+    "PolarsParquetIoManager": "polars_files",
     "SparkDeltaIoManager": "spark_delta",
     "SparkParquetIoManager": "spark_parquet",
     "SparkTableIoManager": "spark_table",
@@ -32,7 +36,10 @@ __all__ = [
     "InputContext",
     "IoManager",
     "OutputContext",
+    "PolarsCsvIoManager",
     "PolarsDeltaIoManager",
+    "PolarsNdjsonIoManager",
+    "PolarsParquetIoManager",
     "SparkDeltaIoManager",
     "SparkParquetIoManager",
     "SparkTableIoManager",

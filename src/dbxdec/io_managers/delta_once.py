@@ -41,11 +41,11 @@ def result_of(table: DeltaTable | None, receipt: Receipt) -> WriteResult:
     return WriteResult(found.version, found.metrics.get("num_added_rows")) if found else WriteResult()
 
 
-def exists(context: OutputContext) -> TargetExistsError:
-    """The error of mode="error" where there is a table that this write has not made."""
+def exists(context: OutputContext, others: str = '"overwrite", "append" or "ignore"') -> TargetExistsError:
+    """The error of mode="error" where something is there that this write has not made; `others` are other modes."""
     return TargetExistsError(
         f"the target of the task `{context.receipt.id.task}`, {context.uri}, exists already",
-        hint='mode="error" never touches what is there: use "overwrite", "append" or "ignore", or remove the table',
+        hint=f'mode="error" never touches what is there: use {others}, or remove what is there',
     )
 
 

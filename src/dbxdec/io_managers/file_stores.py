@@ -1,0 +1,105 @@
+"""Small files beside data: read whole and replaced in one step, on whatever storage an engine reaches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from dbxdec.errors import RunError
+
+
+class Store(Protocol):
+    """The folder of one target. Names are paths below it, with "/"."""
+
+    @property
+    def uri(self) -> str:
+        """Where the folder is."""
+
+    def read(self, name: str) -> str | None:
+        """The text of a file, None where there is none. Raises RunError where one can't tell."""
+
+    def replace(self, name: str, text: str) -> None:
+        """Give a file a new text, so that a reader finds the old one or the new one. Raises RunError."""
+
+    def remove(self, name: str) -> None:
+        """Remove a folder with all that is in it, as far as the storage can."""
+
+    def has_data(self) -> bool | None:
+        """Whether there are files to be read in the folder, hidden ones apart; None where the storage can't tell."""
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """A folder that this process sees, mounts such as /Volumes included."""
+
+    uri: str
+
+    @property
+    def folder(self) -> Path:
+        parts = urlsplit(self.uri)
+        return Path(unquote(parts.path) if parts.scheme == "file" else self.uri)
+
+    def read(self, name: str) -> str | None:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise refused(self.uri, "read", error) from error
+
+    def replace(self, name: str, text: str) -> None:
+        try:
+            with self.replacing(name) as beside:
+                beside.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise refused(self.uri, "written", error) from error
+
+    def replacing(self, name: str) -> _Replacing:
+        """A path to write to, which takes the place of `name` when the block has ended well."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _Replacing(path, path.with_name(f"_{uuid.uuid4().hex}"))
+
+    def remove(self, name: str) -> None:
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def has_data(self) -> bool:
+        folder = self.folder
+        return folder.is_file() or (folder.is_dir() and any(not is_hidden(path.name) for path in folder.iterdir()))
+
+
+@dataclass(frozen=True)
+class _Replacing:
+    path: Path
+    beside: Path
+
+    def __enter__(self) -> Path:
+        return self.beside
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            os.replace(self.beside, self.path)
+        else:
+            self.beside.unlink(missing_ok=True)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether readers of data pass over a file or folder of this name, as Spark and pyarrow do."""
+    return name.startswith(("_", "."))
+
+
+def is_local(uri: str) -> bool:
+    """Whether `uri` is a path of this machine; one letter before a colon is a drive."""
+    scheme = urlsplit(uri).scheme
+    return len(scheme) <= 1 or scheme == "file"
+
+
+def refused(uri: str, done: str, error: Exception) -> RunError:
+    """The error of a storage that refuses to be "read" or "written"."""
+    text = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return RunError(f"{uri} can't be {done}: {text}", hint="check the path, its permissions and the storage's options")

@@ -1,0 +1,266 @@
+"""Results as files, which have no versions of their own: each write has a folder, and small files say which is whose.
+
+A target is a folder:
+
+    _dbxdec/<write>/<...>/          the data of one attempt of one write
+    _dbxdec/<write>/receipt.json    the receipt of that write, and which of its folders counts: what its run reads
+    _dbxdec/newest.json             the same of the newest write, and what it has replaced: what everybody else reads
+
+Both small files are replaced in one step, after the data is there: a killed attempt has changed nothing. Data stays for
+a day after a later write has replaced it, since a run that reads it may still go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
+from dbxdec.io_managers import delta_once
+from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, log, tell
+from dbxdec.variables import BundleVariable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dbxdec.io_managers.file_stores import Store
+
+Mode = Literal["error", "overwrite", "ignore"]
+_MODES = ("error", "overwrite", "ignore")
+_STATE = "_dbxdec"
+_NEWEST = f"{_STATE}/newest.json"
+_KEPT_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Written:
+    """One write, as its small file has it. `data` is its folder below the target; None: nothing was to be stored."""
+
+    receipt: Receipt
+    data: str | None
+    rows: int | None
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str | None) -> Written | None:
+        found = Receipt.from_metadata(text)
+        if found is None:
+            return None
+        receipt, facts = found
+        return cls(receipt, facts.get("data"), facts.get("rows"), facts)
+
+    @property
+    def replaced(self) -> list[tuple[str, int]]:
+        """Folders of earlier writes that may still be there, and when, in ms, they were replaced."""
+        return [(str(name), int(moment)) for name, moment in self.facts.get("replaced", ())]
+
+
+class FilesIoManager(IoManager):
+    """What all managers of files have in common: modes, receipts, and who reads what; engines read and write.
+
+    Files can't be appended to exactly once, so there is no such mode.
+    """
+
+    reads_written: ClassVar[bool] = True
+    append_instead: ClassVar[str]
+    """The manager that appends, for the hint."""
+    mode: Mode
+    partition_by: str | Sequence[str] | None = None
+
+    def __init__(self, base_path: str | os.PathLike[str] | BundleVariable, *, mode: Mode, shared: bool) -> None:
+        self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)
+        self.mode = mode
+        self.shared = shared
+        self.check_options()
+
+    def __repr__(self) -> str:
+        table = f", table={self._table!r}" if self._table is not None else ""
+        return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
+
+    def check_options(self) -> None:
+        partitions = (self.partition_by,) if isinstance(self.partition_by, str) else tuple(self.partition_by or ())
+        self.partition_by = partitions or None
+        problems = []
+        if self.mode not in _MODES:
+            hint = did_you_mean(str(self.mode), _MODES) or f"allowed are {', '.join(map(repr, _MODES))}"
+            if str(self.mode) == "append":
+                hint = f"files can't be appended to exactly once: use {self.append_instead}"
+            problems.append(Problem(f"`mode` of {type(self).__name__} is {self.mode!r}", hint=hint))
+        if not str(self.base_path):
+            problems.append(Problem("`base_path` is empty", hint="say where the files are"))
+        if "" in partitions or len({name.lower() for name in partitions}) < len(partitions):
+            problems.append(Problem(f"`partition_by` is {list(partitions)}", hint="name each column once"))
+        if problems:
+            raise DbxdecError(problems)
+
+    def settings(self) -> dict[str, Any]:
+        partitions = {"partition_by": list(self.partitions)} if self.partitions else {}
+        return {"mode": self.mode, **partitions}
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        return tuple(self.partition_by or ())
+
+    # What an engine does
+
+    @abstractmethod
+    def is_storable(self, value: Any) -> bool:
+        """Whether `value` is a frame of the engine."""
+
+    @abstractmethod
+    def store_of(self, uri: str, value: Any = None) -> Store:
+        """The folder of a target, as the engine of `value` reaches it."""
+
+    @abstractmethod
+    def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
+        """Write a frame below the new folder `place`: how many rows it had, and what its readers must know.
+
+        Raises RunError, before anything is written, for columns that the format can't hold.
+        """
+
+    @abstractmethod
+    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
+        """The frame at `place`; `facts` are those of `sink`, None for files of somebody else."""
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        """Show what the newest write has stored to readers that know nothing of dbxdec."""
+
+    # Reading
+
+    def read(self, context: InputContext | None = None) -> Any:
+        """The frame of the files.
+
+        With a producer it is what that write has stored, even where a later run has replaced it since; without, the
+        newest. Raises NotWrittenError and RunError.
+        """
+        context = context or InputContext(self.uri())
+        store = self.store_of(context.uri)
+        found = self._wanted(store, context)
+        if found is None:
+            return self._foreign(store, context)
+        tell(rows=found.rows)
+        return self.scan(f"{context.uri}/{found.data}", found.facts, context)
+
+    def _wanted(self, store: Store, context: InputContext) -> Written | None:
+        newest = Written.parse(store.read(_NEWEST))
+        if context.producer is None:
+            return newest
+        own = Written.parse(store.read(_receipt_name(context.producer)))
+        if own is None and newest is not None and self.mode == "ignore" and not context.written:
+            log.info('read %s: mode="ignore" kept the files of an earlier run', context.parameter)
+            return newest
+        if own is None or own.data is None:
+            raise delta_once.not_written(context)
+        if newest is not None and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
+            raise NotWrittenError(
+                f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
+                f"`{context.parameter}` reads, has been replaced since, and is gone",
+                hint="replaced files stay for a day: run the producer again, or use "
+                f"{self.append_instead}, which keeps versions",
+            )
+        return own
+
+    def _foreign(self, store: Store, context: InputContext) -> Any:
+        if store.has_data() is False:
+            raise RunError(
+                f"there are no files at {context.uri}, which `{context.parameter}` reads",
+                hint="check the path, and that whoever writes them has run",
+            )
+        return self.scan(context.uri, None, context)
+
+    # Writing
+
+    def preflight(self, context: OutputContext) -> None:
+        if self.mode == "error":
+            store = self.store_of(context.uri)
+            self._refuse(store, context, self._own(store, context))
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        """Store a frame, or note that there was nothing to write."""
+        task = context.receipt.id.task
+        if value is not None and not self.is_storable(value):
+            raise RunError(
+                f"the task `{task}` returned a {type(value).__module__}.{type(value).__qualname__}, which "
+                f"{type(self).__name__} can't store",
+                hint=f"return a {' or a '.join(sorted(self.writes or ()))}",
+            )
+        store = self.store_of(context.uri, value)
+        own = self._own(store, context)
+        newest = Written.parse(store.read(_NEWEST))
+        if self.mode == "ignore" and own is None and (newest is not None or store.has_data()):
+            return WriteResult(note='kept what is there (mode="ignore")')
+        if self.mode == "error":
+            self._refuse(store, context, own)
+        # What an earlier attempt has finished counts; only "overwrite" makes it anew, where there is something to.
+        if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
+            _check_same(own.receipt, context)
+            self._show(store, newest)
+            return WriteResult(rows=own.rows, note=_by(own.receipt))
+        if value is None:
+            store.replace(_receipt_name(context.receipt.id), context.receipt.to_metadata())
+            return WriteResult(note="nothing to write")
+        data = f"{_folder_of(context.receipt.id)}/{uuid.uuid4().hex}"
+        rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
+        own = self._own(store, context)
+        if own is not None and own.receipt.attempt > context.receipt.attempt:
+            store.remove(data)  # a zombie gives way to its retry
+            return WriteResult(rows=own.rows, note=_by(own.receipt))
+        self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
+        return WriteResult(rows=rows)
+
+    def _note(self, store: Store, receipt: Receipt, facts: Mapping[str, Any]) -> None:
+        """Make what has been written count: for this run's readers, then for everybody else's."""
+        store.replace(_receipt_name(receipt.id), receipt.to_metadata(**facts))
+        newest = Written.parse(store.read(_NEWEST))
+        now = time.time_ns() // 1_000_000
+        replaced = [] if newest is None else newest.replaced
+        if newest is not None and newest.data is not None:
+            replaced = [*replaced, (newest.data, now)]
+        old = [name for name, moment in replaced if now - moment > _KEPT_MS]
+        kept = [[name, moment] for name, moment in replaced if now - moment <= _KEPT_MS]
+        text = receipt.to_metadata(**facts, replaced=kept)
+        store.replace(_NEWEST, text)
+        self._show(store, Written.parse(text))
+        for name in old:
+            store.remove(name)
+
+    def _show(self, store: Store, newest: Written | None) -> None:
+        if newest is not None and newest.data is not None:
+            self.publish(f"{store.uri}/{newest.data}", newest.facts, store)
+
+    def _own(self, store: Store, context: OutputContext) -> Written | None:
+        return Written.parse(store.read(_receipt_name(context.receipt.id)))
+
+    def _refuse(self, store: Store, context: OutputContext, own: Written | None) -> None:
+        """Raise where mode="error" can't write: something is there, and not by this same write."""
+        if own is not None and own.data is not None:
+            _check_same(own.receipt, context)
+        elif store.read(_NEWEST) is not None or (own is None and store.has_data()):
+            raise delta_once.exists(context, '"overwrite" or "ignore"')
+
+
+def _folder_of(write: WriteId) -> str:
+    return f"{_STATE}/{hashlib.sha256(write.transaction.encode()).hexdigest()[:24]}"
+
+
+def _receipt_name(write: WriteId) -> str:
+    return f"{_folder_of(write)}/receipt.json"
+
+
+def _by(receipt: Receipt) -> str:
+    return f"already written by attempt {receipt.attempt}"
+
+
+def _check_same(receipt: Receipt, context: OutputContext) -> None:
+    """Raise where an earlier attempt of this write came of other code or parameters: its result is not this one's."""
+    if (receipt.build, receipt.parameters) != (context.receipt.build, context.receipt.parameters):
+        other = "build" if receipt.build != context.receipt.build else "set of parameters"
+        raise RunError(
+            f"the task `{receipt.id.task}` of this run has already written {context.uri} with another {other}",
+            hint="remove what is there and repair again, or start a new run",
+        )

@@ -1,0 +1,260 @@
+"""Polars frames as Parquet, CSV and NDJSON, so that what is read is what was written, types included."""
+
+from __future__ import annotations
+
+import base64
+import glob
+import io
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.file_stores import LocalStore, is_local, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import polars as pl
+
+_MOMENT = "%Y-%m-%dT%H:%M:%S%.f"
+
+
+def schema_to_text(schema: Mapping[str, pl.DataType]) -> str:
+    """Names and types, for the receipt beside the files."""
+    import polars as pl
+
+    buffer = io.BytesIO()
+    pl.DataFrame(schema=dict(schema)).write_ipc(buffer)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def schema_from_text(text: str) -> dict[str, pl.DataType]:
+    """What `schema_to_text` was given."""
+    import polars as pl
+
+    return dict(pl.read_ipc(io.BytesIO(base64.b64decode(text))).schema)
+
+
+def is_partition(kind: pl.DataType) -> bool:
+    """Whether values of this type can name folders, and be read back from their names."""
+    import polars as pl
+
+    return kind.is_integer() or isinstance(kind, pl.String | pl.Boolean | pl.Date)
+
+
+def is_flat(kind: pl.DataType) -> bool:
+    """Whether a text can hold values of this type."""
+    import polars as pl
+
+    return not (kind.is_nested() or isinstance(kind, pl.Binary | pl.Object | pl.Null))
+
+
+def is_plain_nested(kind: pl.DataType) -> bool:
+    """Whether JSON has values of this type as they are: lists and structs of texts, numbers and booleans."""
+    import polars as pl
+
+    if isinstance(kind, pl.List | pl.Array):
+        return isinstance(kind, pl.List) and is_plain_nested(_typed(kind.inner))
+    if isinstance(kind, pl.Struct):
+        return all(is_plain_nested(_typed(field.dtype)) for field in kind.fields)
+    return kind.is_integer() or kind.is_float() or isinstance(kind, pl.String | pl.Boolean)
+
+
+def _typed(kind: Any) -> pl.DataType:
+    found: pl.DataType = kind() if isinstance(kind, type) else kind
+    return found
+
+
+def _schema(facts: Mapping[str, Any] | None) -> dict[str, pl.DataType] | None:
+    """The types as they were written; None where the files are of another engine, or of somebody else."""
+    text = (facts or {}).get("polars")
+    return None if text is None else schema_from_text(text)
+
+
+def scan_parquet(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+    """The Parquet files at `place`: a file, or a folder of them, in folders of partitions too."""
+    import polars as pl
+
+    if facts is None:
+        return pl.scan_parquet(place, storage_options=options)
+    files, schema = f"{glob.escape(place)}/**/*.parquet", _schema(facts)  # Spark has other files there, too
+    if schema is None:
+        return pl.scan_parquet(files, storage_options=options, hive_partitioning=True)
+    hive = {name: schema[name] for name in facts.get("partitions", ())}
+    # Folders know texts alone: the types are those that were written.
+    frame = pl.scan_parquet(
+        files,
+        storage_options=options,
+        hive_partitioning=bool(hive),
+        hive_schema=dict.fromkeys(hive, pl.String()) or None,
+    )
+    typed = [_partition_value(name, kind) for name, kind in hive.items()]
+    return frame.with_columns(typed).select(list(schema))
+
+
+def _partition_value(name: str, kind: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    if isinstance(kind, pl.Boolean):
+        return (column == "true").alias(name)
+    if isinstance(kind, pl.Date):
+        return column.str.to_date("%Y-%m-%d")
+    return column.cast(kind)
+
+
+def sink_parquet(
+    frame: pl.DataFrame | pl.LazyFrame, folder: str, partitions: Sequence[str], options: dict[str, str] | None
+) -> int:
+    """Write Parquet files below `folder`, and count the rows; an empty frame is one file without rows."""
+    import polars as pl
+
+    counted, rows = _counted(frame)
+    if not partitions:
+        _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), f"{folder}/0.parquet")
+        return rows()
+    if is_local(folder):
+        LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
+    target = pl.PartitionBy(folder, key=list(partitions))
+    _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), target)
+    if rows() == 0:
+        # A folder without files has no schema.
+        empty = counted.drop(partitions)
+        empty.sink_parquet(f"{folder}/{_empty_path(partitions)}/0.parquet", mkdir=True, storage_options=options)
+    return rows()
+
+
+def _empty_path(partitions: Sequence[str]) -> str:
+    return "/".join(f"{name}=__HIVE_DEFAULT_PARTITION__" for name in partitions)
+
+
+def sink_text(
+    frame: pl.DataFrame | pl.LazyFrame,
+    folder: str,
+    schema: Mapping[str, pl.DataType],
+    suffix: str,
+    options: dict[str, str] | None,
+) -> int:
+    """Write one file of CSV or NDJSON below `folder`, its values so that `scan_*` gives them back."""
+    checked = _without_nan(frame.lazy(), schema) if suffix == "ndjson" else frame.lazy()
+    counted, rows = _counted(checked)
+    texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
+    sink: Callable[[Any], Any]
+    if suffix == "csv":
+        sink = lambda place: texts.sink_csv(place, mkdir=True, storage_options=options)  # noqa: E731
+    else:
+        sink = lambda place: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
+    _sink(sink, f"{folder}/0.{suffix}")
+    return rows()
+
+
+def _sink(sink: Callable[[Any], Any], place: Any) -> None:
+    try:
+        sink(place)
+    except OSError as error:
+        if type(error) is not OSError and not isinstance(error, PermissionError):
+            raise
+        raise refused(str(place), "written", error) from error
+
+
+def scan_csv(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+    """The CSV at `place`; without a schema types are guessed, as Polars does."""
+    import polars as pl
+
+    schema = _schema(facts)
+    if schema is None:
+        return pl.scan_csv(place, storage_options=options, try_parse_dates=True)
+    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    if not raw:
+        return pl.LazyFrame()
+    frame = pl.scan_csv(f"{place}/0.csv", schema=raw, storage_options=options)
+    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def scan_ndjson(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+    """The NDJSON at `place`; without a schema types are guessed, as Polars does."""
+    import polars as pl
+
+    schema = _schema(facts)
+    if schema is None:
+        return pl.scan_ndjson(place, storage_options=options)
+    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    if not raw:
+        return pl.LazyFrame()
+    frame = pl.scan_ndjson(f"{place}/0.ndjson", schema=raw, storage_options=options)
+    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[], int]]:
+    """`frame`, and how many rows have passed once it has run."""
+    import polars as pl
+
+    if isinstance(frame, pl.DataFrame):
+        return frame.lazy(), lambda: frame.height
+    heights: list[int] = []
+
+    def count(data: pl.DataFrame) -> pl.DataFrame:
+        heights.append(data.height)
+        return data
+
+    return frame.map_batches(count, streamable=True), lambda: sum(heights)
+
+
+def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """`frame`, which fails where a number is none that JSON has."""
+
+    floats = [name for name, kind in schema.items() if kind.is_float()]
+    if not floats:
+        return frame
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name in floats:
+            if not data[name].is_finite().fill_null(value=True).all():
+                raise RunError(
+                    f"the column {name!r} has NaN or infinity, which JSON does not have",
+                    hint="make it null (`fill_nan(None)`), or store the result with PolarsParquetIoManager",
+                )
+        return data
+
+    return frame.map_batches(check, streamable=True)
+
+
+def _as_text(kind: pl.DataType) -> pl.DataType:
+    """The type that a column has in a file."""
+    import polars as pl
+
+    if isinstance(kind, pl.Int8 | pl.Int16 | pl.UInt8 | pl.UInt16):
+        return pl.Int32()  # Polars panics where it reads smaller ones from JSON
+    if kind.is_nested() or kind.is_integer() or kind.is_float() or isinstance(kind, pl.Boolean | pl.String):
+        return kind
+    return pl.Int64() if isinstance(kind, pl.Duration) else pl.String()
+
+
+def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return column.dt.to_string(_MOMENT)
+    if isinstance(kind, pl.Date):
+        return column.dt.to_string("%Y-%m-%d")
+    if isinstance(kind, pl.Time):
+        return column.dt.to_string("%H:%M:%S%.f")
+    return column.cast(_as_text(kind))
+
+
+def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime):
+        column = column.str.to_datetime(_MOMENT, time_unit=kind.time_unit)
+        if kind.time_zone is not None:
+            column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(kind.time_zone)
+        return column
+    if isinstance(kind, pl.Date):
+        return column.str.to_date("%Y-%m-%d")
+    if isinstance(kind, pl.Time):
+        return column.str.to_time("%H:%M:%S%.f")
+    return column.cast(kind)

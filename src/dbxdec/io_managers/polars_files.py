@@ -1,0 +1,208 @@
+"""Parquet, CSV and NDJSON files through Polars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dbxdec import places
+from dbxdec.errors import RunError
+from dbxdec.io_managers import polars_codecs, polars_stores
+from dbxdec.io_managers.files import FilesIoManager, Mode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from dbxdec.io_managers.base import InputContext
+    from dbxdec.io_managers.file_stores import Store
+    from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
+
+_FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+
+
+class PolarsFiles(FilesIoManager):
+    """What the managers of files through Polars have in common."""
+
+    reads: ClassVar[frozenset[str] | None] = _FRAMES
+    writes: ClassVar[frozenset[str] | None] = _FRAMES
+    table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
+    append_instead: ClassVar[str] = "PolarsDeltaIoManager"
+    suffix: ClassVar[str]
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        shared: bool = False,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.storage_options = storage_options
+        super().__init__(base_path, mode=mode, shared=shared)
+
+    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """All frames, one below the other; a column that some lack is null there."""
+        import polars as pl
+
+        together: pl.LazyFrame = pl.concat([value.lazy() for value in values], how="diagonal_relaxed")
+        return together.collect() if context.annotation is pl.DataFrame else together
+
+    def is_storable(self, value: Any) -> bool:
+        import polars as pl
+
+        return isinstance(value, pl.DataFrame | pl.LazyFrame)
+
+    def store_of(self, uri: str, value: Any = None) -> Store:
+        return polars_stores.at(uri, self.options())
+
+    def options(self) -> dict[str, str] | None:
+        """The options of the storage as Polars takes them: a copy, with the values of variables and secrets."""
+        if places.is_local_run() or self.storage_options is None:
+            return None
+        options: dict[str, str] = self.resolve(dict(self.storage_options))
+        return options
+
+    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """A LazyFrame, or a DataFrame where the parameter is annotated so."""
+        import polars as pl
+
+        frame: pl.LazyFrame = self.frame_at(place, facts)
+        return frame.collect() if context.annotation is pl.DataFrame else frame
+
+    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        """The files at `place`, with the types that `facts` know of."""
+        raise NotImplementedError
+
+    def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
+        """Raise RunError, naming all of them, for columns that the format can't hold."""
+        if missing := [name for name in self.partitions if name not in schema]:
+            raise RunError(
+                f"the result of the task `{task}` has no column {', '.join(map(repr, missing))} of its `partition_by`",
+                hint=f"its columns are {', '.join(map(repr, schema)) or 'none'}",
+            )
+        wrong = [f"{name!r} ({kind})" for name, kind in schema.items() if not self.holds(kind)]
+        if wrong:
+            raise RunError(
+                f"{type(self).__name__} can't hold {', '.join(wrong)}, which the task `{task}` returned",
+                hint="cast the columns to text or numbers, or store the result with PolarsParquetIoManager",
+            )
+
+    def show(self, place: str, store: Store) -> None:
+        """Have the one file at `place` as `<target>/<name>.<suffix>`, for whoever knows nothing of dbxdec."""
+        name = store.uri.rpartition("/")[2].removesuffix(f".{self.suffix}")
+        polars_stores.show(f"{place}/0.{self.suffix}", store, f"{name}.{self.suffix}")
+
+    def holds(self, kind: pl.DataType) -> bool:
+        """Whether the format can hold values of this type so that they come back equal."""
+        raise NotImplementedError
+
+
+class PolarsParquetIoManager(PolarsFiles):
+    """Stores Polars frames as Parquet files below `base_path`; the default folder of a task is named by its key.
+
+    `mode` is "error" (the default), "overwrite" or "ignore". The newest file of the task `report` is also
+    `base_path/report/report.parquet`, for other readers; with `partition_by` there are many, for readers through this
+    manager alone. Files can't be appended to exactly once: for that there is PolarsDeltaIoManager. A reader
+    gets what this run wrote. LazyFrames are streamed. Raises DbxdecError, with every mistake, for wrong options.
+    """
+
+    table_options: ClassVar[tuple[str, ...]] = ("mode", "partition_by", "shared", "storage_options")
+    suffix: ClassVar[str] = "parquet"
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        partition_by: str | Sequence[str] | None = None,
+        shared: bool = False,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.partition_by = partition_by
+        super().__init__(base_path, mode=mode, shared=shared, storage_options=storage_options)
+
+    def holds(self, kind: pl.DataType) -> bool:
+        import polars as pl
+
+        return not isinstance(kind, pl.Object)
+
+    def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
+        super().check_schema(schema, task=task)
+        unfit = [name for name in self.partitions if not polars_codecs.is_partition(schema[name])]
+        if unfit:
+            columns = ", ".join(f"{name!r} ({schema[name]})" for name in unfit)
+            raise RunError(
+                f"{columns} can't be in the `partition_by` of the task `{task}`",
+                hint="partition by texts, integers, booleans or dates",
+            )
+        if self.partitions and len(self.partitions) == len(schema):
+            raise RunError(
+                f"the result of the task `{task}` has no columns but those of its `partition_by`",
+                hint="leave a column for the files",
+            )
+
+    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return polars_codecs.scan_parquet(place, facts, self.options())
+
+    def sink(
+        self, value: pl.DataFrame | pl.LazyFrame, place: str, store: Store, *, task: str
+    ) -> tuple[int | None, dict[str, Any]]:
+        schema = dict(value.collect_schema())
+        self.check_schema(schema, task=task)
+        rows = polars_codecs.sink_parquet(value, place, self.partitions, self.options())
+        return rows, {"polars": polars_codecs.schema_to_text(schema), "partitions": list(self.partitions)}
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        if not self.partitions:  # many files can't be replaced in one step
+            self.show(place, store)
+
+
+class PolarsTextFiles(PolarsFiles):
+    """One file of text for each write."""
+
+    def sink(
+        self, value: pl.DataFrame | pl.LazyFrame, place: str, store: Store, *, task: str
+    ) -> tuple[int | None, dict[str, Any]]:
+        schema = dict(value.collect_schema())
+        self.check_schema(schema, task=task)
+        rows = polars_codecs.sink_text(value, place, schema, self.suffix, self.options())
+        return rows, {"polars": polars_codecs.schema_to_text(schema)}
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        self.show(place, store)
+
+
+class PolarsCsvIoManager(PolarsTextFiles):
+    """Stores Polars frames as CSV; the newest of the task `report` is `base_path/report/report.csv`.
+
+    Read through this manager, columns have the types that they were written with. Lists, structs and binary columns
+    are refused. `mode` and readers are as with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    """
+
+    suffix: ClassVar[str] = "csv"
+
+    def holds(self, kind: pl.DataType) -> bool:
+        return polars_codecs.is_flat(kind)
+
+    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return polars_codecs.scan_csv(place, facts, self.options())
+
+
+class PolarsNdjsonIoManager(PolarsTextFiles):
+    """Stores Polars frames as a JSON document a line; the newest of `report` is `base_path/report/report.ndjson`.
+
+    Read through this manager, columns have the types that they were written with. Lists and structs may hold texts,
+    numbers and booleans; binary columns are refused, and so is NaN, which JSON does not have. `mode` and readers are as
+    with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    """
+
+    suffix: ClassVar[str] = "ndjson"
+
+    def holds(self, kind: pl.DataType) -> bool:
+        return polars_codecs.is_flat(kind) or polars_codecs.is_plain_nested(kind)
+
+    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return polars_codecs.scan_ndjson(place, facts, self.options())
