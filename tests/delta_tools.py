@@ -13,9 +13,9 @@ from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, WriteI
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 
 
-def receipt(run: str = "77", *, task: str = "task", attempt: int = 1, **changes: Any) -> Receipt:
+def receipt(run: str = "77", *, task: str = "task", attempt: int = 1, output: str = "", **changes: Any) -> Receipt:
     """The receipt of one attempt of a task of a run."""
-    return replace(RECEIPT, id=replace(RECEIPT.id, run=run, task=task), attempt=attempt, **changes)
+    return replace(RECEIPT, id=replace(RECEIPT.id, run=run, task=task, output=output), attempt=attempt, **changes)
 
 
 def output(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
-from delta_tools import output, receipt
+from delta_tools import output, receipt, wanted
 
 MERGE = ("dbxdec.DeltaMerge",)
 
@@ -167,6 +167,96 @@ def test_wrong_sources_are_refused_before_anything_is_made(tmp_path: Path) -> No
     with pytest.raises(RunError, match="has no column `day`, by which it merges"):
         merge(tmp_path / "t", DeltaMerge(people((1, "a", 1)), on=["id", "day"]))
     assert not (tmp_path / "t").exists()
+
+
+def test_columns_that_are_not_there_are_named(tmp_path: Path, table: Path) -> None:
+    """delta-rs would leave out what it doesn't find; a clause that names it is an error, on a missing table as well."""
+    new = people((1, "A", 1))
+    for wrong, said in (
+        (DeltaMerge(new, on="id").when_matched_update({"nam": "'x'"}), "`nam`, which the table does not have"),
+        (DeltaMerge(new, on="id").when_not_matched_insert({"id": "source.id", "m": "1"}), "`m`, which the table"),
+        (DeltaMerge(new, on="id").when_not_matched_by_source_update({"N": "1"}), "`N`, which the table"),
+        (DeltaMerge(new, on="id").when_matched_update_all(except_cols=["name", "m"]), "`m`, which the source"),
+    ):
+        for there in (table, tmp_path / "new"):
+            with pytest.raises(RunError, match=f"DeltaMerge of the task `task` names the column {said}"):
+                merge(there, wrong)
+    assert not (tmp_path / "new").exists()
+    assert rows(table) == [(1, "a", 1), (2, "b", 2), (3, "c", 3)]
+
+
+def test_a_table_grows_by_a_column_that_a_clause_names(table: Path) -> None:
+    """With schema="add-columns" a column of the source is added where a clause fills it."""
+    new = people((1, "A", 1)).with_columns(more=pl.lit(7))
+    what = DeltaMerge(new, on="id").when_matched_update({"more": "source.more"})
+    with pytest.raises(RunError, match="`more`, which the table"):
+        merge(table, what)
+    merge(table, what, schema="add-columns")
+    assert rows(table) == [(1, "a", 1, 7), (2, "b", 2, None), (3, "c", 3, None)]
+
+
+def test_nothing_is_cast_in_silence(table: Path) -> None:
+    """Keys, and columns that a clause takes over as they are, must have the table's type."""
+    what = DeltaMerge(people((1, "A", 1)).with_columns(x=1.9, t=pl.lit("5"), i=pl.lit("1")), on="id")
+    for value, kind in (("source.x", "Float64"), ('source."t"', "String"), (" source.`t` ", "String")):
+        with pytest.raises(RunError, match=rf"n +Int64 +{kind}"):
+            merge(table, what.when_matched_update({"n": value}))
+    with pytest.raises(RunError, match=r"id +Int64 +String"):
+        merge(table, DeltaMerge(people().cast({"id": pl.String}), on="id").when_matched_delete())
+    merge(table, what.when_matched_update({"n": "CAST(source.x AS BIGINT)"}))
+    assert rows(table)[0] == (1, "a", 1)
+
+
+def test_what_replaces_a_schema_is_no_leave_to_drop_columns(table: Path) -> None:
+    """schema="replace" is for writes that replace the whole table: a merge with other columns is refused."""
+    wider = people((1, "A", 1)).with_columns(more=True)
+    with pytest.raises(RunError, match=r"more +- +Boolean") as refused:
+        merge(table, DeltaMerge(wider, on="id"), mode="overwrite", schema="replace")
+    assert 'schema="replace"' not in str(refused.value)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_sql_that_is_wrong_is_one_sentence_and_makes_no_table(tmp_path: Path, table: Path, there: bool) -> None:
+    """What delta-rs says of conditions and values is told without its wrappers, before a table is made."""
+    place = table if there else tmp_path / "new"
+    new = people((1, "A", 1))
+    for wrong, said in (
+        (DeltaMerge(new, on="target.id = source.nope"), "No field named source.nope"),
+        (DeltaMerge(new, on="id").when_matched_update_all("source.n >>> 1 (("), "sql parser error"),
+        (DeltaMerge(new, on="id").when_matched_update({"n": "nope(1)"}), "nope"),
+    ):
+        with pytest.raises(RunError, match=f"can't execute the DeltaMerge of the task `task`: .*{said}"):
+            merge(place, wrong)
+    assert place.exists() == there
+
+
+def test_rows_that_can_not_be_merged_are_one_sentence(table: Path) -> None:
+    """Values that don't fit, and several source rows for one of the table, are told as what the task has done wrong."""
+    with pytest.raises(RunError, match=r"can't execute the DeltaMerge of the task `task`: .*'A'"):
+        merge(table, DeltaMerge(people((1, "A", 1)), on="id").when_matched_update({"n": "CAST(source.name AS INT)"}))
+    with pytest.raises(RunError, match=r"can't execute the DeltaMerge of the task `task`: .*multiple source rows"):
+        merge(table, DeltaMerge(people((1, "A", 1), (1, "B", 1)), on="target.id = source.id"))
+
+
+def test_a_merge_that_changes_nothing_has_been_done(table: Path) -> None:
+    """delta-rs makes no commit of it: the receipt is one of its own, so readers go on and a repair does not merge."""
+    before = rows(table)
+    note = merge(table, DeltaMerge(people(), on="id"))
+    assert note == "merged: 0 inserted, 0 updated, 0 deleted"
+    found = PolarsDeltaIoManager("unused").read(wanted(table, receipt("1")))
+    assert sorted(found.lazy().collect().rows()) == before
+    assert "already written" in merge(table, DeltaMerge(people((9, "z", 9)), on="id"), attempt=2)
+    assert rows(table) == before
+
+
+def test_values_are_given_to_columns_of_any_name(tmp_path: Path) -> None:
+    """Names with dots, quotes and spaces are names, not SQL."""
+    names = ["a.b", 'a "q"', "a b", "Key", "key.sub"]
+    one = pl.DataFrame({"id": [1], **{name: [0] for name in names}})
+    one.write_delta(tmp_path / "t")
+    what = DeltaMerge(one, on="id").when_matched_update({name: str(i) for i, name in enumerate(names, 1)})
+    merge(tmp_path / "t", what)
+    assert rows(tmp_path / "t") == [(1, 1, 2, 3, 4, 5)]
 
 
 ODD = ["order by", 'a "quoted" one', "größe", "UPPER"]

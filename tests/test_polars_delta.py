@@ -215,6 +215,22 @@ class TestExactlyOnce:
         io.write(output(table, receipt(attempt=2)), frame(1))
         assert io.read(wanted(table, receipt())).lazy().collect()["x"].to_list() == [1]
 
+    def test_an_overwrite_leaves_no_row_that_was_added_meanwhile(self, table: Path) -> None:
+        """The run's readers would take it for one of the run: an overwrite that an append beats is an error too."""
+        io = manager()
+        io.write(output(table, receipt("1")), frame(1))
+
+        def beaten(data: pl.DataFrame) -> pl.DataFrame:
+            manager("append").write(output(table, receipt("3")), frame(3))
+            return data
+
+        with pytest.raises(RunError, match="another writer changed") as refused:
+            io.write(output(table, receipt("2")), frame(2).lazy().map_batches(beaten))
+        assert len(str(refused.value).splitlines()) == 2, "one sentence and its hint"
+        assert stored(table) == [1, 3]
+        io.write(output(table, receipt("2", attempt=2)), frame(2))
+        assert stored(table) == [2]
+
     def test_a_concurrent_overwrite_is_an_error_that_a_retry_mends(self, table: Path) -> None:
         """An overwrite that another writer beats says so and writes nothing; the same task may try again."""
         io = manager()

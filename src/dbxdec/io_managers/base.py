@@ -48,6 +48,11 @@ class WriteId:
         named = [self.output] if self.output else []
         return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item, *named])
 
+    @property
+    def own_transaction(self) -> str:
+        """That of what the task's own code commits: what its IoManager then stores is another commit."""
+        return f"own/{self.transaction}"
+
     def covers(self, other: WriteId) -> bool:
         """Whether `other` is this write, or one of those that this one stands for."""
         return self == (replace(other, item=ANY_ITEM) if self.item == ANY_ITEM else other)

@@ -90,21 +90,25 @@ def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
     return True
 
 
-def commit_properties(receipt: Receipt, *, once: bool, creates: bool = False, **facts: Any) -> CommitProperties:
+def commit_properties(
+    receipt: Receipt, *, once: bool, alone: bool = False, own: bool = False, **facts: Any
+) -> CommitProperties:
     """Properties that put `receipt` and `facts` into the commit.
 
     With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"), so
-    that a second commit of the same write is a conflict. With `creates` the commit fails where somebody else makes the
-    table at the same moment: delta-rs would otherwise commit it again as the next version, with its rows, since a
-    writer without a snapshot conflicts with nothing. The fact `after`, where given, is the version that the writer has
-    loaded, -1 where there was no table: a reader knows the commit's own version by it.
+    that a second commit of the same write is a conflict; with `own` it is that of a commit which the task's code makes.
+    With `alone` the commit fails where somebody else has committed since the table was looked at: delta-rs would
+    otherwise commit it as the next version, since a writer without a snapshot, and one that replaces everything,
+    conflicts with no append. The fact `after`, where given, is the version that the writer has loaded, -1 where there
+    was no table: a reader knows the commit's own version by it.
     """
     from deltalake import CommitProperties, Transaction
 
+    transaction = receipt.id.own_transaction if own else receipt.id.transaction
     return CommitProperties(
         custom_metadata={"userMetadata": receipt.to_metadata(**facts)},
-        app_transactions=[Transaction(receipt.id.transaction, 1)] if once else None,
-        max_commit_retries=0 if creates else None,
+        app_transactions=[Transaction(transaction, 1)] if once else None,
+        max_commit_retries=0 if alone else None,
     )
 
 
@@ -114,9 +118,13 @@ def add_receipt(table: DeltaTable, receipt: Receipt, *, once: bool, **facts: Any
     table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
-def committed(table: DeltaTable, write: WriteId) -> bool:
-    """Whether a commit with the transaction identifier of `write` is in the table, as this handle knows it."""
-    return table.transaction_version(write.transaction) is not None
+def committed(table: DeltaTable, write: WriteId, *, own: bool = False) -> bool:
+    """Whether a commit with the transaction identifier of `write` is in the table, as this handle knows it.
+
+    With `own` one that the task's code has made counts as well.
+    """
+    names = [write.transaction, write.own_transaction] if own else [write.transaction]
+    return any(table.transaction_version(name) is not None for name in names)
 
 
 def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found | None:

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from dbxdec.errors import DbxdecError, Problem
+from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SOURCE, TARGET = "source", "target"
 """What predicates and expressions call the new rows and the table."""
@@ -114,11 +114,57 @@ class DeltaMerge:
         names = [quote + name.replace(quote, quote * 2) + quote for name in self.keys]
         return " AND ".join(f"{TARGET}.{name} = {SOURCE}.{name}" for name in names)
 
+    def refuse_unknown(
+        self, source: Iterable[str], table: Iterable[str], *, task: str, one: Callable[[str], str] = str
+    ) -> None:
+        """Raise RunError, with all of them, for columns of clauses that the source or the table does not have.
+
+        delta-rs would leave them out in silence. `one` gives the same text for names that are one name to the engine.
+        """
+        here, there = ({one(name): name for name in names} for names in (source, table))
+        wrong = [
+            (name, what, known)
+            for names, what, known in (
+                (self.keys, "the table", there),
+                *((clause.except_cols, "the source", here) for clause in self.steps),
+                *((clause.values or (), "the table", there) for clause in self.steps),
+            )
+            for name in names
+            if one(name) not in known
+        ]
+        if wrong:
+            raise RunError(
+                Problem(
+                    f"the DeltaMerge of the task `{task}` names the column `{name}`, which {what} does not have",
+                    hint=did_you_mean(name, known.values()) or f"its columns are {listed(list(known.values()))}",
+                )
+                for name, what, known in wrong
+            )
+
+    def copied(self, source: Iterable[str], *, one: Callable[[str], str] = str) -> set[tuple[str, str]]:
+        """Pairs of a column of the table and the source's that is copied into it, or compared with it, as it is.
+
+        What an expression makes of columns has a type that only the engine knows.
+        """
+        names = {one(name): name for name in source}
+        pairs = {(name, names[one(name)]) for name in self.keys if one(name) in names}
+        for clause in self.steps:
+            but = {one(name) for name in clause.except_cols}
+            if clause.values is not None:
+                plain = {column: _PLAIN.fullmatch(value) for column, value in clause.values.items()}
+                given = {column: next(filter(None, match.groups())) for column, match in plain.items() if match}
+                pairs |= {(column, names[one(name)]) for column, name in given.items() if one(name) in names}
+            elif clause.action != "delete":
+                pairs |= {(name, name) for key, name in names.items() if key not in but}
+        return pairs
+
     def _with(self, clause: Clause) -> DeltaMerge:
         return replace(self, clauses=(*self.clauses, clause))
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
+# A column of the source and nothing else, with any engine's quotes.
+_PLAIN = re.compile(rf'\s*{SOURCE}\.(?:"([^"]+)"|`([^`]+)`|([^\W\d]\w*))\s*')
 _ON = 'name the key columns, `on="id"` or `on=["id", "day"]`, or give a condition such as "target.id = source.id"'
 
 

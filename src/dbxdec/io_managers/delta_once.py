@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers import delta_log
+from dbxdec.io_managers import delta_log, delta_storage
 from dbxdec.io_managers.base import WriteResult
 
 if TYPE_CHECKING:
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
 
 
-def done_before(table: DeltaTable, receipt: Receipt) -> WriteResult | None:
+def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:
     """What an earlier attempt of this same write has committed, None where there is none.
 
-    Raises RunError where it was done by another build or with other parameters: dropping the new result would lose it
-    in silence, and adding it would double the rows.
+    With `own` a commit with the manager's `commit_properties()` counts: the write is a merge made with them. Raises
+    RunError where it was done by another build or with other parameters: dropping the new result would lose it in
+    silence, and adding it would double the rows.
     """
-    if not delta_log.committed(table, receipt.id):
+    if not delta_log.committed(table, receipt.id, own=own):
         return None
     found = delta_log.find_receipt(table, receipt.id)
     if found is None:  # the log has been cleaned since; the transaction identifier remains
@@ -52,7 +53,8 @@ def exists(context: OutputContext, others: str = '"overwrite", "append" or "igno
 def conflict(context: OutputContext, error: Exception) -> RunError:
     """The error of a commit that another writer's has made impossible."""
     return RunError(
-        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: {error}",
+        f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: "
+        f"{delta_storage.said(error)}",
         hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
     )
 

@@ -46,7 +46,7 @@ def slice_predicate(
     terms = []
     for column, value in values.items():
         if value == "" and column not in partitions:
-            terms.append(f"{_quoted(column)} = ''")
+            terms.append(f"{quoted(column)} = ''")
         else:
             terms.append(_one_of(column, [value], column in texts and column in partitions, column in singles))
     return " AND ".join(terms)
@@ -61,7 +61,7 @@ def _any_of(terms: Sequence[str]) -> str:
 
 
 def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str:
-    name = _quoted(column)
+    name = quoted(column)
     # Delta protocol, "Partition Value Serialization": an empty string is null.
     present = [value for value in values if value is not None and value != ""]
     terms = []
@@ -75,7 +75,8 @@ def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str
     return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
 
 
-def _quoted(column: str) -> str:
+def quoted(column: str) -> str:
+    """`column` as an identifier of DataFusion's SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 

@@ -16,6 +16,7 @@ Doing = Literal["read", "write"]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # delta-rs nests causes with arrows, and ends with a backtrace of its own.
 _LINE_START = re.compile(r"^\s*(↳|\d+:.*|stack backtrace:.*)?\s*")
+_WRAPPERS = re.compile(r"^(?:(?:Generic DeltaTable|External|Generic|Schema|Kernel) error: |Kernel error -> )+")
 _OVERFLOW = re.compile(r"Failed to cast (?P<name>.+?) from (?P<type>\w+) to UInt\d+: Can't cast value (?P<value>\d+)")
 
 # Marks in the texts, since delta-rs has one type for most errors; the first that fits counts.
@@ -72,11 +73,11 @@ def said(error: BaseException) -> str:
     parts = []
     for line in _COLOURS.sub("", str(error)).splitlines():
         text = _LINE_START.sub("", line).strip()
-        if re.match(r"\s*(\d+: |stack backtrace|at /)", line):
+        if re.match(r"\s*(\d+: |stack backtrace|at /|Help: )", line):
             break
         if text and text not in parts:
             parts.append(text)
-    text = ": ".join(part.rstrip(":") for part in parts)
+    text = _WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts))
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 

@@ -254,15 +254,16 @@ class PolarsDeltaIoManager(IoManager):
         return write_frame(target, value)
 
     def commit_properties(self) -> CommitProperties:
-        """Commit properties for a merge or a write that the task does itself, so that a retry never repeats it.
+        """Commit properties for a merge that the task returns, so that a retry never repeats it.
 
-        Give them where the merge is made: `table.merge(..., commit_properties=io.commit_properties())`. Outside a run
-        they are empty.
+        Give them where the merge is made: `table.merge(..., commit_properties=io.commit_properties())`. They put the
+        receipt into a commit that the task makes itself as well, and two attempts that make it at once conflict; but
+        delta-rs commits again in a retry. Outside a run they are empty.
         """
         from deltalake import CommitProperties
 
-        receipt = current_receipt()
-        return CommitProperties() if receipt is None else delta_log.commit_properties(receipt, once=True)
+        receipt = current_receipt(self)
+        return CommitProperties() if receipt is None else delta_log.commit_properties(receipt, once=True, own=True)
 
     def _target(self, context: OutputContext) -> Target:
         slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_log, delta_once, polars_schema
+from dbxdec.io_managers import delta_log, delta_once, delta_storage, polars_schema
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
+from dbxdec.io_managers.delta_partitions import quoted
 from dbxdec.io_managers.delta_storage import refusals
 from dbxdec.io_managers.polars_delta_write import ATTEMPTS, once_only, pause
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import polars as pl
     from deltalake import DeltaTable
     from deltalake.table import TableMerger
@@ -29,14 +34,14 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
 
     uri = _uri_of(merger) or target.context.uri
     before = delta_log.open_table(uri, target.storage_options)
-    if before is not None and (done := delta_once.done_before(before, target.receipt)) is not None:
+    if before is not None and (done := delta_once.done_before(before, target.receipt, own=True)) is not None:
         return done
     started = time.time_ns() // 1_000_000
     try:
         metrics = merger.execute()
     except CommitFailedError as error:
         now = delta_log.open_table(uri, target.storage_options)
-        if now is None or (done := delta_once.done_before(now, target.receipt)) is None:
+        if now is None or (done := delta_once.done_before(now, target.receipt, own=True)) is None:
             raise delta_once.conflict(target.context, error) from error
         return done  # another attempt of this write was quicker
     table = delta_log.open_table(uri, target.storage_options)
@@ -81,51 +86,94 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
 def _merge(
     target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame, schema: dict[str, pl.DataType]
 ) -> WriteResult:
-    import polars as pl
     from deltalake.exceptions import CommitFailedError
 
+    grows = target.schema == "add-columns"
     for attempt in range(ATTEMPTS):
-        table = target.open() or _create(target, schema)
+        table = target.open() or _create(target, merge, schema)
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
-        there = pl.Schema(table.schema())
-        whole = {name: kind for name, kind in schema.items() if _is_copied(merge, name)}
-        # The table may have columns that the source lacks: they keep their values, or are null.
-        polars_schema.check({**there, **whole}, there, policy=target.schema, uri=target.context.uri)
-        merger = table.merge(
-            source.lazy().collect(engine="streaming"),
-            merge.condition(_QUOTE),
-            source_alias=SOURCE,
-            target_alias=TARGET,
-            merge_schema=target.schema == "add-columns",
-            commit_properties=delta_log.commit_properties(target.receipt, once=True, after=table.version()),
-        )
-        for clause in merge.steps:
-            merger = _with(merger, clause)
+        _check(target, merge, schema, table)
+        rows = source.lazy().collect(engine="streaming")
+        properties = delta_log.commit_properties(target.receipt, once=True, after=table.version())
         try:
-            with refusals(target.context.uri, "write"):
-                metrics = merger.execute()
+            with refusals(target.context.uri, "write"), _told(target):
+                metrics = _execute(table, merge, rows, merge_schema=grows, commit_properties=properties)
+            table = target.open() or table
+            found = delta_log.find_receipt(table, target.receipt.id)
+            if found is None or found.receipt != target.receipt:
+                # delta-rs makes no commit of a merge that changes nothing, and this task has run all the same.
+                delta_log.add_receipt(table, target.receipt, once=True)
+                found = delta_log.find_receipt(table, target.receipt.id)
         except CommitFailedError as error:
             if attempt == ATTEMPTS - 1:
                 raise delta_once.conflict(target.context, error) from error
             pause(attempt)
             continue
-        version = delta_once.result_of(target.open(), target.receipt).version
-        return WriteResult(version, _rows(metrics), _summary(metrics))
+        return WriteResult(found.version if found else None, _rows(metrics), _summary(metrics))
     raise AssertionError("unreachable")
 
 
-def _create(target: Target, schema: dict[str, pl.DataType]) -> DeltaTable:
-    """The table, empty, with the source's columns; somebody else may be quicker."""
+def _check(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], table: DeltaTable) -> None:
+    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
     import polars as pl
+
+    there = pl.Schema(table.schema())
+    grows = target.schema == "add-columns"
+    merge.refuse_unknown(schema, {**there, **(schema if grows else {})}, task=target.receipt.id.task)
+    # The table may have columns that the source lacks: they keep their values, or are null.
+    given = {column: schema[name] for column, name in merge.copied(schema) if schema[name] != there.get(column)}
+    polars_schema.check({**there, **given}, there, policy=target.schema, uri=target.context.uri, whole=False)
+
+
+def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options: Any) -> dict[str, Any]:
+    merger = table.merge(rows, merge.condition(_QUOTE), source_alias=SOURCE, target_alias=TARGET, **options)
+    for clause in merge.steps:
+        merger = _with(merger, clause)
+    return merger.execute()
+
+
+@contextmanager
+def _told(target: Target) -> Iterator[None]:
+    """Raise what delta-rs refuses of a merge in one sentence; a commit that failed passes as it is."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except Exception as error:
+        # Arrow's own errors come without a type.
+        if not isinstance(error, DeltaError) and type(error) is not Exception:
+            raise
+        raise RunError(
+            f"delta-rs can't execute the DeltaMerge of the task `{target.receipt.id.task}`: "
+            f"{delta_storage.said(error)}",
+            hint='conditions and values are SQL over `source` and `target`; quote odd names, as in target."a name"',
+        ) from error
+
+
+def _create(target: Target, merge: DeltaMerge, schema: dict[str, pl.DataType]) -> DeltaTable:
+    """The table, empty, with the source's columns; somebody else may be quicker.
+
+    Raises RunError, with nothing made, where the merge could not be executed on it.
+    """
+    import polars as pl
+    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     polars_schema.check_partitions(schema, target.partitions, task=target.receipt.id.task)
+    empty = pl.DataFrame(schema=schema)
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
+        empty.write_delta(scratch)
+        rehearsal = DeltaTable(scratch)
+        _check(target, merge, schema, rehearsal)
+        _execute(rehearsal, merge, empty)
     options = {**target.write_options, "partition_by": list(target.partitions) or None}
     given = {name: value for name, value in options.items() if value is not None}
     try:
         with refusals(target.context.uri, "write"):
-            pl.DataFrame(schema=schema).write_delta(
+            empty.write_delta(
                 target.context.uri, mode="error", storage_options=target.storage_options, delta_write_options=given
             )
     except DeltaError:
@@ -136,29 +184,22 @@ def _create(target: Target, schema: dict[str, pl.DataType]) -> DeltaTable:
     return table
 
 
-def _is_copied(merge: DeltaMerge, column: str) -> bool:
-    """Whether a clause gives the table this column of the source by its name."""
-    return any(
-        clause.action != "delete" and clause.values is None and column not in clause.except_cols
-        for clause in merge.steps
-    )
-
-
 def _with(merger: TableMerger, clause: Clause) -> TableMerger:
-    predicate, values, but = clause.predicate, clause.values, list(clause.except_cols)
+    predicate, but = clause.predicate, list(clause.except_cols)
+    values = {quoted(name): value for name, value in (clause.values or {}).items()}
     match clause.kind, clause.action:
         case "matched", "update":
-            if values is None:
+            if clause.values is None:
                 return merger.when_matched_update_all(predicate, but or None)
-            return merger.when_matched_update(dict(values), predicate)
+            return merger.when_matched_update(values, predicate)
         case "matched", "delete":
             return merger.when_matched_delete(predicate)
         case "not matched", _:
-            if values is None:
+            if clause.values is None:
                 return merger.when_not_matched_insert_all(predicate, but or None)
-            return merger.when_not_matched_insert(dict(values), predicate)
+            return merger.when_not_matched_insert(values, predicate)
         case "not matched by source", "update":
-            return merger.when_not_matched_by_source_update(dict(values or {}), predicate)
+            return merger.when_not_matched_by_source_update(values, predicate)
         case _:
             return merger.when_not_matched_by_source_delete(predicate)
 

@@ -195,12 +195,14 @@ def sink(
 
     new = isinstance(place, str)
     after = -1 if isinstance(place, str) else place.version()
+    # delta-rs would let rows stand that another writer has added since the table was looked at.
+    whole = mode == "overwrite" and predicate is None
     options = {
         **target.write_options,
         "partition_by": list(target.partitions) or None,
         "schema_mode": None if new else SCHEMA_MODES[target.schema],
         "commit_properties": delta_log.commit_properties(
-            target.receipt, once=target.mode != "overwrite", creates=new, after=after
+            target.receipt, once=target.mode != "overwrite", alone=new or whole, after=after
         ),
         "predicate": predicate,
     }

@@ -37,9 +37,12 @@ def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.Lazy
     return (frame.cast(casts) if casts else frame), stored
 
 
-def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *, policy: str, uri: str) -> None:
-    """Raise RunError with every difference that `policy` ("strict", "add-columns", "replace") does not allow."""
-    if policy == "replace":
+def check(frame: Mapping[str, Any], table: Mapping[str, Any], *, policy: str, uri: str, whole: bool = True) -> None:
+    """Raise RunError with every difference that `policy` ("strict", "add-columns", "replace") does not allow.
+
+    Without `whole` the write leaves rows of the table as they are, which "replace" can't.
+    """
+    if policy == "replace" and whole:
         return
     rows = []
     for name in [*table, *(name for name in frame if name not in table)]:
@@ -57,7 +60,7 @@ def check(frame: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType], *,
         f"the result does not have the columns of the table {uri}:{lines}",
         hint="cast or rename in the task"
         + ("" if changed else ', or let the table grow with schema="add-columns"')
-        + '; mode="overwrite" with schema="replace" gives the table a new schema',
+        + ('; mode="overwrite" with schema="replace" gives the table a new schema' if whole else ""),
     )
 
 

@@ -226,8 +226,11 @@ class SparkDelta(IoManager):
         Use them once in a task: `frame.write.format("delta").options(**io.commit_properties())`. Outside a run they are
         empty. A merge needs none: return it unexecuted.
         """
-        receipt = current_receipt()
-        return {} if receipt is None else spark_write.write_options(receipt, once=True)
+        receipt = current_receipt(self)
+        if receipt is None:
+            return {}
+        own = {"txnAppId": receipt.id.own_transaction, "txnVersion": "1"}
+        return {**spark_write.write_options(receipt, once=False, own=True), **own}
 
     def _write_nothing(self, context: OutputContext) -> WriteResult:
         table = self._at(context.uri)

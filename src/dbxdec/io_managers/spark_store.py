@@ -167,7 +167,8 @@ def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     """
     if receipt.attempt <= 1:
         return None
-    found = table.find(receipt.id)
+    # What the task's own code has committed is no result of it.
+    found = next((one for one in table.commits_of(receipt.id) if not one.facts.get("own")), None)
     return spark_messages.already(found, receipt, table.uri) if found is not None and found.wrote else None
 
 
