@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
+    "testing": {"authoring", "io_managers", "local", "manifest", "protocol", "runtime", "views"},
     "views": {"manifest"},
     "bundlefile": set(),
     "scaffold": {"bundlefile", "config"},

@@ -24,7 +24,7 @@ from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, 
 from dbxdec.io_managers.base import IoManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Unpack
 
     from dbxdec.authoring.keywords import JobFields
@@ -154,9 +154,10 @@ def registered() -> list[Job[...]]:
     return list(_registry)
 
 
-def forget() -> None:
-    """Leave out the jobs defined so far, whose modules are about to be imported anew."""
-    _registry.clear()
+def forget(some: Iterable[Job[...]] | None = None) -> None:
+    """Leave out the jobs defined so far, whose modules are about to be imported anew, or `some` of them."""
+    gone = None if some is None else {id(job) for job in some}
+    _registry[:] = [job for job in _registry if gone is not None and id(job) not in gone]
 
 
 def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -> list[Problem]:

@@ -9,17 +9,16 @@ of each other as on the platform.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
 import traceback
-import warnings
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
+
+from dbxdec.local.undoing import undone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,41 +26,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What a task may change of its process."""
-
-    folder: str
-    environment: Mapping[str, str]
-    arguments: list[str]
-    path: list[str]
-    mask: int
-    streams: tuple[Any, Any]
-    loggers: tuple[tuple[logging.Logger, list[logging.Handler], int], ...]
-
-    @classmethod
-    def now(cls) -> _Before:
-        mask = os.umask(0)
-        os.umask(mask)
-        loggers = (logging.getLogger(), logging.getLogger("dbxdec"))
-        kept = tuple((logger, list(logger.handlers), logger.level) for logger in loggers)
-        streams = (sys.stdout, sys.stderr)
-        return cls(os.getcwd(), dict(os.environ), list(sys.argv), list(sys.path), mask, streams, kept)
-
-    def restore(self) -> None:
-        os.chdir(self.folder)
-        os.environ.clear()
-        os.environ.update(self.environment)
-        sys.argv[:] = self.arguments
-        sys.path[:] = self.path
-        os.umask(self.mask)
-        sys.stdout, sys.stderr = self.streams
-        for logger, handlers, level in self.loggers:
-            logger.handlers[:] = handlers
-            logger.setLevel(level)
-        signal.signal(signal.SIGINT, _interrupt)
 
 
 _in_a_task = False
@@ -104,18 +68,17 @@ def main() -> None:
 
 def _serve(request: Mapping[str, Any]) -> int:
     global _in_a_task
-    before = _Before.now()
-    os.environ.update(request["environment"])
-    sys.argv[:] = ["dbxdec-run", *request["arguments"]]
     try:
-        _in_a_task = True
-        with warnings.catch_warnings():
+        with undone():
+            os.environ.update(request["environment"])
+            sys.argv[:] = ["dbxdec-run", *request["arguments"]]
+            _in_a_task = True
             return _run() if request["command"] is None else _run_command(request["command"])
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
         _in_a_task = False
-        before.restore()
+        signal.signal(signal.SIGINT, _interrupt)
         _forget(request["packages"])
 
 

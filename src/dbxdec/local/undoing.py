@@ -1,0 +1,42 @@
+"""Puts back what a task changes of a process that it shares with others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Undo what the block does to the folder, the environment, arguments and path, streams, logging and warnings.
+
+    On the platform each task has a process of its own, and sees nothing of another's.
+    """
+    folder, environment = os.getcwd(), dict(os.environ)
+    arguments, path, streams = list(sys.argv), list(sys.path), (sys.stdout, sys.stderr)
+    mask = os.umask(0)
+    os.umask(mask)
+    loggers = [(logger, list(logger.handlers), logger.level) for logger in map(logging.getLogger, ("", "dbxdec"))]
+    disabled = logging.root.manager.disable
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        os.chdir(folder)
+        if os.environ != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        sys.argv[:], sys.path[:] = arguments, path
+        sys.stdout, sys.stderr = streams
+        os.umask(mask)
+        for logger, handlers, level in loggers:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+        logging.disable(disabled)

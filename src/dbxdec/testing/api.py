@@ -1,0 +1,185 @@
+"""`run_job` and `run_task`: a job, or one of its tasks, run inside a test."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import itertools
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.testing.given import Given, mistakes, texts_of
+from dbxdec.testing.lake import Lake
+from dbxdec.testing.running import Run
+from dbxdec.testing.shape import built as built_of
+from dbxdec.testing.stored import in_memory as kept_in_memory
+from dbxdec.testing.stored import where_it_is
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from dbxdec import dag
+    from dbxdec.authoring.jobs import Job
+    from dbxdec.testing.results import JobResult, TaskResult
+
+_numbers = itertools.count(1)
+
+
+def run_job(
+    job: Job[...],
+    /,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | Lake | None = None,
+    task_values: Mapping[str, Mapping[str, Any]] | None = None,
+    replace: Mapping[str, Callable[..., Any]] | None = None,
+    variables: Mapping[str, object] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    tasks: str | Iterable[str] = (),
+    until: str | Iterable[str] = (),
+    started: dt.datetime | None = None,
+    in_memory: bool = True,
+    raise_on_error: bool = True,
+    parameters: Mapping[str, Any] | None = None,
+    **more_parameters: Any,
+) -> JobResult:
+    """Run `job` in this process, its tables in memory, its tasks one after another.
+
+    Keywords that are none of these are the job's parameters, as typed values; those with a name of these go into
+    `parameters`.
+
+    - `inputs` are results by task: these tasks count as done and their functions are not called. Of named outputs it
+      is a dict, of a task with each(...) a list or a dict by item, of a condition True or False.
+    - `tables` are the tables that somebody else writes, by name (`"reference/airports"`), or a Lake, in which what
+      the run writes stays for the next one.
+    - `task_values` are what tasks have set, by task and key: of native tasks, which are skipped.
+    - `replace` are functions that are called instead of a task's own, with its arguments; of a native task with its
+      fields.
+    - `variables` and `secrets` (`{"scope/key": "value"}`) are the bundle's and the platform's.
+    - `tasks` and `until` choose tasks, as `--task` and `--until` of `dbxdec run` do.
+    - `started` is the run's start, which run_date(...) follows; without a zone it is in UTC.
+    - `in_memory=False` has the tasks' own IoManagers store what they return, at the places that `variables` give.
+
+    What a task's function raises is raised here when all tasks have ended, with its own traceback; with
+    `raise_on_error=False` it is in the result. Raises AuthoringError for a job that the build would refuse, and
+    RunError, with all of them, for names that the job does not have and values that are missing.
+    """
+    __tracebackhide__ = True
+    result = _run(
+        job,
+        Given(inputs or {}, task_values or {}, replace or {}, texts_of(variables or {}), secrets or {}),
+        {} if tables is None else tables,
+        {**more_parameters, **(parameters or {})},
+        tasks=_keys(tasks),
+        until=_keys(until),
+        started=started,
+        in_memory=in_memory,
+    )
+    if raise_on_error and (error := result.error) is not None:
+        others = [task.key for task in result.tasks.values() if task.error not in (None, error)]
+        if others:
+            error.add_note(f"{listed(others)} failed as well")
+        raise error
+    return result
+
+
+def run_task(
+    job: Job[...],
+    task: str,
+    /,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Any] | Lake | None = None,
+    task_values: Mapping[str, Mapping[str, Any]] | None = None,
+    variables: Mapping[str, object] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    started: dt.datetime | None = None,
+    in_memory: bool = True,
+    parameters: Mapping[str, Any] | None = None,
+    **more_parameters: Any,
+) -> TaskResult:
+    """Run one task of `job`: `inputs` are the results of the tasks that it reads. The rest is as in `run_job`."""
+    __tracebackhide__ = True
+    result = run_job(
+        job,
+        inputs=inputs,
+        tables=tables,
+        task_values=task_values,
+        variables=variables,
+        secrets=secrets,
+        tasks=[task],
+        started=started,
+        in_memory=in_memory,
+        parameters={**more_parameters, **(parameters or {})},
+    )
+    return result[task]
+
+
+def _run(
+    job: Job[...],
+    given: Given,
+    tables: Mapping[str, Any] | Lake,
+    parameters: Mapping[str, Any],
+    *,
+    tasks: list[str],
+    until: list[str],
+    started: dt.datetime | None,
+    in_memory: bool,
+) -> JobResult:
+    __tracebackhide__ = True
+    built = built_of(job)
+    texts, problems = _texts(built[job.key].dag, parameters)
+    problems += mistakes(job.key, built, given, tables)
+    if problems:
+        raise RunError(problems)
+    lake = tables if isinstance(tables, Lake) else Lake(tables)
+    kept = kept_in_memory if in_memory else where_it_is
+    built = {key: kept(one, lake, given.variables) for key, one in built.items()}
+    moment = started or dt.datetime.now(dt.UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    with _environment(given.environment):
+        run = Run(job.key, built, given, lake, number=f"test-{next(_numbers)}", started=int(moment.timestamp() * 1000))
+        return run.run(texts, tasks, until)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ |= {} if value is None else {name: value}
+
+
+def _keys(given: str | Iterable[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list[Problem]]:
+    """The given parameters as the platform would carry them, and what is wrong with them."""
+    known = {parameter.name: parameter for parameter in job.parameters}
+    texts, problems = {}, []
+    for name, value in given.items():
+        if name not in known:
+            near = did_you_mean(name, [*known, *inspect.signature(run_job).parameters])
+            hint = near or f"its parameters are {', '.join(known) or 'none'}"
+            problems.append(Problem(f"the job `{job.key}` has no parameter `{name}`", hint=hint))
+            continue
+        try:
+            texts[name] = known[name].type.to_text(value)
+        except (TypeError, UnsupportedLiteralError) as error:
+            problems.append(
+                Problem(f"the job parameter `{name}`: {error}", hint=f"give it a value of the type {known[name].type}")
+            )
+    missing = [p for p in job.parameters if p.default is None and p.name not in given]
+    problems += [
+        Problem(f"the job parameter `{p.name}` has no default and needs a value", hint=f"{p.name}=... ({p.type})")
+        for p in missing
+    ]
+    return texts, problems

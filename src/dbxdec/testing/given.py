@@ -1,0 +1,161 @@
+"""What a test gives to a run, and every mistake in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag
+from dbxdec.errors import Problem, did_you_mean, listed
+from dbxdec.literals import TAG
+from dbxdec.secrets import Secret
+from dbxdec.testing.lake import Lake, ends_of, is_at
+from dbxdec.variables import TARGET, names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.literals import Json
+
+
+@dataclass(frozen=True)
+class Given:
+    """What stands for results, task values and functions, by the task's key; `job/task` for one of a job that it runs.
+
+    `variables` and `secrets` are those of the whole run.
+    """
+
+    inputs: Mapping[str, Any]
+    task_values: Mapping[str, Mapping[str, Any]]
+    replace: Mapping[str, Callable[..., Any]]
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+    def inside(self, key: str) -> Given:
+        """What is given to the job that the task `key` runs."""
+        start = f"{key}/"
+
+        def part(whole: Mapping[str, Any]) -> dict[str, Any]:
+            return {name.removeprefix(start): value for name, value in whole.items() if name.startswith(start)}
+
+        return replace(self, inputs=part(self.inputs), task_values=part(self.task_values), replace=part(self.replace))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which a run on this machine has secrets."""
+        return {Secret(*name.split("/", 1)).variable: value for name, value in self.secrets.items()}
+
+
+def texts_of(variables: Mapping[str, object]) -> dict[str, str]:
+    """Values of bundle variables as a bundle would carry them."""
+    texts = {}
+    for name, value in variables.items():
+        text = os.fspath(value) if isinstance(value, os.PathLike) else value
+        texts[name] = str(text).lower() if isinstance(text, bool) else str(text)
+    return {TARGET: "local", **texts}
+
+
+def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapping[str, Any] | Lake) -> list[Problem]:
+    """Names that the job does not have, values that can't be, and bundle variables and secrets without a value."""
+    known = dict(_tasks(job, built))
+    problems = []
+    for option, part in (("inputs", given.inputs), ("task_values", given.task_values), ("replace", given.replace)):
+        for key in part:
+            if key not in known:
+                hint = did_you_mean(key, known) or f"its tasks are {listed(list(known))}"
+                problems.append(Problem(f"`{option}` names `{key}`, which the job `{job}` does not have", hint=hint))
+    both = sorted(given.inputs.keys() & given.replace.keys())
+    problems += [
+        Problem(f"`{key}` is in `inputs` and in `replace`", hint="give a result or a function, not both")
+        for key in both
+    ]
+    problems += [
+        Problem(f"`replace` has {function!r:.60} for `{key}`", hint="give a function, or the result itself in `inputs`")
+        for key, function in given.replace.items()
+        if not callable(function)
+    ]
+    problems += [
+        Problem(f"the secret {name!r} is not of the form `scope/key`", hint='secrets={"scope/key": "value"}')
+        for name in given.secrets
+        if name.count("/") != 1
+    ]
+    problems += _unknown_tables(job, built, tables)
+    problems += _values(given)
+    needed = [task for key, task in known.items() if key not in given.inputs and key not in given.replace]
+    return problems + _missing(needed, [one.dag for one in built.values()], given)
+
+
+def _tasks(job: str, built: Mapping[str, BuiltJob], prefix: str = "") -> Iterator[tuple[str, dag.Task]]:
+    for task in built[job].dag.tasks:
+        yield prefix + task.key, task
+        if task.kind == "run_job" and task.runs_job in built:
+            yield from _tasks(task.runs_job, built, f"{prefix}{task.key}/")
+
+
+def _unknown_tables(job: str, built: Mapping[str, BuiltJob], tables: Mapping[str, Any] | Lake) -> list[Problem]:
+    """Names that are the end of no place; a lake may hold tables of other jobs."""
+    if isinstance(tables, Lake):
+        return []
+    places = {target for one in built.values() for target in one.tables}
+    places |= {o.target for one in built.values() for t in one.dag.tasks for o in t.outputs.values() if o.target}
+    problems = []
+    for name in tables:
+        found = sorted(place for place in places if is_at(place, name))
+        if not found:
+            hint = did_you_mean(name, {end for place in places for end in ends_of(place)})
+            hint = hint or f"its tables are {listed(sorted(places)) if places else 'none'}"
+            problems.append(Problem(f"`tables` names {name!r}, which `{job}` neither reads nor writes", hint=hint))
+        elif len(found) > 1:
+            problems.append(
+                Problem(f"`tables` names {name!r}, which is {listed(found)}", hint="write more of the place")
+            )
+    return problems
+
+
+def _values(given: Given) -> Iterator[Problem]:
+    for key, values in given.task_values.items():
+        try:
+            json.dumps(values, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            yield Problem(f"`task_values` of `{key}` are not JSON: {error}", hint="use str, int, lists, dicts...")
+
+
+def _missing(tasks: Iterable[dag.Task], jobs: Iterable[dag.Job], given: Given) -> list[Problem]:
+    """Bundle variables and secrets that arguments, conditions and parameters need."""
+    variables: set[str] = set()
+    secrets: set[str] = set()
+    for task in tasks:
+        bindings = [*task.inputs.values(), *([task.each.items] if task.each else [])]
+        for form in (leaf.value for one in bindings for leaf in dag.flatten(one) if isinstance(leaf, dag.Literal)):
+            for tag, body in resolved_in_a_run(form):
+                variables |= names_in(body) if tag == "template" else set()
+                secrets |= {"/".join(body)} if tag == "secret" else set()
+        variables |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
+    for job in jobs:
+        variables |= names_in([parameter.default for parameter in job.parameters])
+    known = given.variables.keys() | {name for name in variables if f"DBXDEC_VAR_{name}" in os.environ}
+    return [
+        Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": ...}}')
+        for name in sorted(variables - known)
+    ] + [
+        Problem(f"the secret `{name}` has no value in this test", hint=f'secrets={{"{name}": "..."}}')
+        for name in sorted(secrets - given.secrets.keys())
+        if Secret(*name.split("/", 1)).variable not in os.environ
+    ]
+
+
+def resolved_in_a_run(form: Json) -> Iterator[tuple[str, Any]]:
+    """The templates and secrets inside a literal."""
+    if isinstance(form, list):
+        for item in form:
+            yield from resolved_in_a_run(item)
+    elif isinstance(form, dict):
+        if form.get(TAG) in ("template", "secret"):
+            yield str(form[TAG]), form["v"]
+        else:
+            for item in form.values():
+                yield from resolved_in_a_run(item)

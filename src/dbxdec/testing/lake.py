@@ -1,0 +1,115 @@
+"""Tables in memory: what a run of a test reads and writes instead of a storage."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.typehints import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from dbxdec.io_managers.base import WriteId
+
+NOTHING: Any = object()
+"""No table; the content of a write that had nothing to write; what a merge has added, which nobody can tell."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A table after one write: its whole `content`, and what the write itself has `added`. A test has no `writer`."""
+
+    writer: WriteId | None
+    content: Any
+    added: Any
+
+
+class Lake:
+    """Tables by name, given by a test or written by its runs.
+
+    A name is the end of a table's place, as `"reference/airports"` for `io.table("reference/airports")`. Every value
+    that goes in or comes out is a copy. Lazy frames of Polars are run when they are written, as by a storage.
+    """
+
+    def __init__(self, tables: Mapping[str, Any] | None = None) -> None:
+        self._given = {name: detached(value) for name, value in (tables or {}).items()}
+        self._versions: dict[str, list[Version]] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """The newest content of the table `name`. Raises RunError where there is none, or more than one."""
+        places = [place for place in self if is_at(place, name)]
+        if len(places) > 1:
+            raise RunError(f"{name!r} is the end of {listed(places)}", hint="write more of the place")
+        if not places:
+            known = {part for place in self for part in ends_of(place)}
+            hint = did_you_mean(name, known) or f"its tables are {listed(list(self)) if len(self) else 'none'}"
+            raise RunError(f"the lake has no table {name!r}", hint=hint)
+        newest = self.newest(places[0])
+        return copied(self._given[places[0]] if newest is NOTHING else newest)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Put a table there before a run, or in the place of what runs have written."""
+        places = [place for place in self._versions if is_at(place, name)]
+        for place in places:
+            self._versions[place].append(Version(None, detached(value), detached(value)))
+        if not places:
+            self._given[name] = detached(value)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(is_at(place, name) for place in self)
+
+    def __iter__(self) -> Iterator[str]:
+        """The places of all tables; those that no run has used yet by the names they were given."""
+        used = {name for name in self._given for place in self._versions if is_at(place, name)}
+        written = [place for place in self._versions if self.newest(place) is not NOTHING]
+        return iter([*written, *(name for name in self._given if name not in used)])
+
+    def __len__(self) -> int:
+        return len(list(self))
+
+    def __repr__(self) -> str:
+        return f"Lake({', '.join(self)})"
+
+    def versions(self, place: str) -> list[Version]:
+        """All versions of the table at `place`, the oldest first; none where there is no table."""
+        if place not in self._versions:
+            names = [name for name in self._given if is_at(place, name)]
+            if not names:
+                return []
+            value = self._given[max(names, key=len)]
+            self._versions[place] = [Version(None, value, value)]
+        return self._versions[place]
+
+    def newest(self, place: str) -> Any:
+        """The content of the table at `place`, NOTHING where there is no table."""
+        found = (version.content for version in reversed(self.versions(place)))
+        return next((content for content in found if content is not NOTHING), NOTHING)
+
+    def add(self, place: str, version: Version) -> None:
+        """Append a version to the table at `place`."""
+        self.versions(place)
+        self._versions.setdefault(place, []).append(version)
+
+
+def is_at(place: str, name: str) -> bool:
+    """Whether `name` names the table at `place`."""
+    return place == name or place.endswith(f"/{name}")
+
+
+def ends_of(place: str) -> Iterable[str]:
+    """All names of the table at `place`."""
+    parts = place.split("/")
+    return ["/".join(parts[i:]) for i in range(len(parts))]
+
+
+def detached(value: Any) -> Any:
+    """A copy to keep; a lazy frame of Polars is run."""
+    return value.collect() if type_name(type(value)) == "polars.LazyFrame" else copied(value)
+
+
+def copied(value: Any) -> Any:
+    """`value` as somebody may have it who changes what he is given. Frames of Spark can't be changed."""
+    return value if type_name(type(value)).startswith("pyspark.") else copy.deepcopy(value)

@@ -1,0 +1,38 @@
+"""What pytest loads: a lake for each test, and nothing of one test is left for the next.
+
+It imports nothing but pytest, and what a test has not imported is not there to be cleaned.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbxdec.testing.lake import Lake
+
+
+@pytest.fixture
+def dbxdec_lake() -> Lake:
+    """Tables in memory that last for the test: give them to several runs as `tables=dbxdec_lake`."""
+    from dbxdec.testing.lake import Lake
+
+    return Lake()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Forget the jobs that a test defines and the task values that it sets outside of runs."""
+    jobs: Any = sys.modules.get("dbxdec.authoring.jobs")
+    before = jobs.registered() if jobs else []
+    imported = frozenset(sys.modules) if jobs else frozenset()
+    yield
+    if jobs:
+        jobs.forget(job for job in jobs.registered()[len(before) :] if job.fn.__module__ in imported)
+    values: Any = sys.modules.get("dbxdec.runtime.task_values")
+    if values:
+        values.task_values.forget()

@@ -1,0 +1,92 @@
+"""How a run in a test ended: what each task was given and what it has left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.local.run_if import State, failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dbxdec.testing.lake import Lake
+
+
+@dataclass(frozen=True, eq=False)
+class TaskResult:
+    """How a task ended, or one iteration of it.
+
+    `reads` are the arguments that its function was given, by parameter; `task_values` what it has set with
+    `set_task_value`; `fields` those of a native task, a condition or a run of another job, with references resolved.
+    `iterations` are those of a task with each(...), in the order of the items; `run` is that of another job.
+    """
+
+    key: str
+    state: State
+    reads: Mapping[str, Any] = field(default_factory=dict)
+    task_values: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+    iterations: tuple[TaskResult, ...] = ()
+    item: Any = None
+    run: JobResult | None = None
+    load: Callable[[], Any] | None = field(default=None, repr=False)
+
+    @property
+    def value(self) -> Any:
+        """What the task has stored: a frame, a small result, a dict of its outputs, a list for its iterations.
+
+        What nothing stores is what the function returned; of a condition it is whether it holds. Raises RunError where
+        the task has not succeeded.
+        """
+        if self.load is None or self.state is not State.SUCCESS:
+            why = f": {type(self.error).__name__}: {self.error}" if self.error else ""
+            raise RunError(f"the task `{self.key}` has no result, its state is {self.state}{why}")
+        return self.load()
+
+    def __repr__(self) -> str:
+        return f"<{self.key}: {self.state}>"
+
+
+@dataclass(frozen=True, eq=False)
+class JobResult:
+    """How a run of a job ended. `result["delays"]` is how its task `delays` did."""
+
+    job: str
+    tasks: Mapping[str, TaskResult]
+    parameters: Mapping[str, Any]
+    tables: Lake
+    stored: frozenset[str] = field(repr=False)
+
+    @property
+    def state(self) -> State:
+        """Failed where any of its tasks has."""
+        return State.FAILED if any(failed(task.state) for task in self.tasks.values()) else State.SUCCESS
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The states of all tasks: "success", "failed", "upstream failed", "excluded", "skipped", "not selected"."""
+        return {key: str(task.state) for key, task in self.tasks.items()}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The results of the tasks that have stored one."""
+        done = (self.tasks[key] for key in self.tasks if key in self.stored)
+        return {task.key: task.value for task in done if task.state is State.SUCCESS}
+
+    @property
+    def error(self) -> Exception | None:
+        """What the first task that failed has raised."""
+        return next((task.error for task in self.tasks.values() if task.error is not None), None)
+
+    def __getitem__(self, key: str) -> TaskResult:
+        """How the task `key` did. Raises RunError for a task that the job does not have."""
+        if key not in self.tasks:
+            hint = did_you_mean(key, self.tasks) or f"its tasks are {listed(list(self.tasks))}"
+            raise RunError(f"the job `{self.job}` has no task `{key}`", hint=hint)
+        return self.tasks[key]
+
+    def __repr__(self) -> str:
+        return f"<{self.job}: {', '.join(f'{key} {state}' for key, state in self.states.items())}>"

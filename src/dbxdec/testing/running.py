@@ -1,0 +1,300 @@
+"""Runs a job inside the process of a test: one task after another, by the rules of `dbxdec run`."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag, protocol
+from dbxdec.errors import DbxdecError, NotWrittenError, RunError
+from dbxdec.io_managers.base import InputContext
+from dbxdec.local import references
+from dbxdec.local.run_if import State, failed, instead
+from dbxdec.local.selection import select
+from dbxdec.local.steps import decide, iterations
+from dbxdec.local.steps import references as references_to
+from dbxdec.local.undoing import undone
+from dbxdec.runtime import context, execution
+from dbxdec.runtime.iterations import all_items
+from dbxdec.runtime.task_values import MemoryStore, task_values
+from dbxdec.testing.lake import copied, detached
+from dbxdec.testing.results import JobResult, TaskResult
+from dbxdec.typehints import Annotation
+from dbxdec.values import REQUIRED_TEXT
+from dbxdec.variables import names_in
+from dbxdec.variables import resolve as resolve_variables
+from dbxdec.variables import using as using_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.io_managers.base import IoManager, WriteId
+    from dbxdec.runtime.execution import Execution
+    from dbxdec.testing.given import Given
+    from dbxdec.testing.lake import Lake
+
+_ABSENT: Any = object()
+_BUILD = "in a test"
+_PLAIN = Annotation("", Any)
+
+
+class Run:
+    """One run of one job; `texts` are its parameters as the platform would carry them, `started` in milliseconds."""
+
+    def __init__(
+        self, job: str, built: Mapping[str, BuiltJob], given: Given, lake: Lake, *, number: str, started: int
+    ) -> None:
+        self._built, self._given, self._lake = built, given, lake
+        self._all, self._one_job = built, built[job]
+        self._job = self._one_job.dag
+        self._number, self._started = number, started
+        self._values = MemoryStore()
+        for key, values in given.task_values.items():
+            for name, value in values.items():
+                self._values.set(key, name, value)
+        self._states: dict[str, State] = {}
+        self._outcomes: dict[str, str] = {}
+
+    def run(self, parameters: Mapping[str, str], tasks: Sequence[str] = (), until: Sequence[str] = ()) -> JobResult:
+        """Run the chosen tasks, and take those whose results are given as done."""
+        selected = select(self._job, tasks=tasks, until=until) | {key for key in self._given.inputs if "/" not in key}
+        texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
+        pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
+        self._known = references.of_run(self._job.key, self._number, self._started, pushed_down)
+        self._texts = {name: self._resolved(text, self._known) for name, text in pushed_down.items()}
+        started = execution.moment(self._started)
+        with using_variables(self._given.variables):
+            self._parameters = execution.typed_parameters(self._job, self._texts, started)
+        results: dict[str, TaskResult] = {}
+        for task in dag.run_order(self._job):
+            state = instead(task, self._states, self._outcomes) if task.key in selected else State.DESELECTED
+            results[task.key] = self._task(task) if state is None else TaskResult(task.key, state)
+            self._states[task.key] = results[task.key].state
+            self._known |= references_to(task.key, self._states[task.key], self._values.of(task.key))
+        stored = frozenset(task.key for task in self._job.tasks if task.outputs)
+        ordered = {task.key: results[task.key] for task in self._job.tasks}
+        return JobResult(self._job.key, ordered, self._parameters, self._lake, stored)
+
+    def _resolved(self, text: str, known: Mapping[str, str]) -> str:
+        return references.resolve(resolve_variables(text, self._given.variables), known)
+
+    def _task(self, task: dag.Task) -> TaskResult:
+        given = self._given.inputs.get(task.key, _ABSENT)
+        if given is not _ABSENT:
+            with self._kept(), _told_of(f"inputs[{task.key!r}]"):
+                return self._taken_as_done(task, given)
+        try:
+            with self._kept():
+                return self._python(task) if task.kind == "python" else self._other(task)
+        except Exception as error:  # noqa: BLE001 - of the author's function: the caller raises it, or shows it
+            return self._failed(task.key, error)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        with task_values.kept_in(self._values), undone():
+            yield
+
+    def _failed(self, title: str, error: Exception) -> TaskResult:
+        error.add_note(f"raised by the task `{title}` of the job `{self._job.key}`")
+        return TaskResult(title, State.FAILED, error=error.with_traceback(_of_the_author(error.__traceback__)))
+
+    # Tasks that are functions
+
+    def _python(self, task: dag.Task) -> TaskResult:
+        if task.each is None:
+            return self._call(task, task.key, {})
+        found = iterations(references.resolve(protocol.for_each_inputs(task.each), self._known))
+        ended = []
+        for i, known in enumerate(found):
+            title = f"{task.key}[{i}]"
+            try:
+                with undone():
+                    ended.append(self._call(task, title, known))
+            except Exception as error:  # noqa: BLE001 - as above
+                ended.append(self._failed(title, error))
+        state = State.FAILED if any(failed(one.state) for one in ended) else State.SUCCESS
+        return TaskResult(
+            task.key,
+            state,
+            error=next((one.error for one in ended if one.error is not None), None),
+            iterations=tuple(ended),
+            load=lambda: [one.value for one in ended],
+        )
+
+    def _call(self, task: dag.Task, title: str, known: Mapping[str, str]) -> TaskResult:
+        __tracebackhide__ = True
+        ready = self._ready(task, known)
+        with ready.environment():
+            positional, keyword = ready.read()
+            bound = inspect.signature(ready.function).bind(*positional, **keyword)
+            reads = {name: copied(value) for name, value in bound.arguments.items()}
+            function = self._given.replace.get(task.key, ready.function)
+            result = replace(ready, function=function).call(positional, keyword)
+            ready.store(result)
+        return self._done(ready, title, result, reads)
+
+    def _ready(self, task: dag.Task, known: Mapping[str, str]) -> Execution:
+        """The start of a task, told by the very parameters that the platform would give it."""
+        package = self._job.module.partition(".")[0]
+        own = protocol.task_parameters(package, _BUILD, self._job.key, task)
+        own = {name: text for name, text in own.items() if names_in(text) <= self._given.variables.keys()}
+        known = {**self._known, **known, "task.name": task.key, "task.execution_count": "1"}
+        texts = {**{name: self._resolved(text, known) for name, text in own.items()}, **self._texts}
+        arguments = protocol.parse([f"--{name}={text}" for name, text in texts.items()])
+        ready = execution.ready(arguments, self._job, task, self._one_job, self._parameters)
+        return replace(ready, variables=self._given.variables)
+
+    def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
+        iteration = ready.reader.iteration
+        left = self._values.of(title)
+        left.pop(dag.RETURN_VALUE, None)
+        return TaskResult(
+            title,
+            State.SUCCESS,
+            reads=reads,
+            task_values=left,
+            item=None if iteration is None else iteration.value(_PLAIN, "the item"),
+            load=self._loader(ready, result),
+        )
+
+    def _loader(self, ready: Execution, result: Any) -> Callable[[], Any]:
+        """Gives back what the task has stored, or what it has returned where it stores no table."""
+        if not ready.managers:
+            kept = copied(result)
+            return lambda: copied(kept)
+        with ready.environment():
+            contexts = {name: ready.output(name) for name in ready.managers}
+
+        def value(name: str) -> Any:
+            found = contexts[name]
+            return self._written(ready.managers[name], found.uri, found.receipt.id)
+
+        if dag.RESULT in ready.managers:
+            return lambda: value(dag.RESULT)
+        return lambda: {name: value(name) for name in contexts}
+
+    def _written(self, manager: IoManager, uri: str, writer: WriteId) -> Any:
+        """What one write has stored; None where it had nothing to write."""
+        asked = InputContext(uri, "value", None, writer, self._started, written=manager.reads_written)
+        try:
+            return detached(manager.read(asked))
+        except NotWrittenError:
+            return None
+        except RunError:  # a merge has added rows that nobody can tell from those it rewrote
+            return detached(manager.read(replace(asked, written=False)))
+
+    # Results that the test gives
+
+    def _taken_as_done(self, task: dag.Task, value: Any) -> TaskResult:
+        if task.kind == "condition":
+            if not isinstance(value, bool):
+                raise RunError(f"it is {value!r:.60}, and a condition holds or not", hint="give True or False")
+            self._outcomes[task.key] = "true" if value else "false"
+            return TaskResult(task.key, State.SUCCESS, load=lambda: value)
+        if not task.outputs:
+            if value is not None:
+                raise RunError("the task stores nothing, so it has no result to give", hint="give None")
+            return TaskResult(task.key, State.SUCCESS, load=lambda: None)
+        if task.each is None:
+            return self._store(self._ready(task, {}), task.key, value)
+        found = iterations(references.resolve(protocol.for_each_inputs(task.each), self._known))
+        ended = [
+            self._store(self._ready(task, known), f"{task.key}[{i}]", one)
+            for i, (known, one) in enumerate(zip(found, self._by_item(task, value, len(found)), strict=True))
+        ]
+        return TaskResult(task.key, State.SUCCESS, iterations=tuple(ended), load=lambda: [one.value for one in ended])
+
+    def _by_item(self, task: dag.Task, value: Any, count: int) -> list[Any]:
+        """The given results of iterations, in order."""
+        assert task.each is not None  # noqa: S101 - the caller has looked
+        with using_variables(self._given.variables), context.entered(self._ready_context(task)):
+            items = [item.value(_PLAIN, "the item") for item in all_items(task.each, self._parameters)]
+        if isinstance(value, dict):
+            missing = [item for item in items if item not in value]
+            if missing or len(value) > len(items):
+                raise RunError(f"it has results for {list(value)}, and the items are {items}")
+            return [value[item] for item in items]
+        if not isinstance(value, list) or len(value) != count:
+            raise RunError(
+                f"the task runs for {count} items, and {value!r:.40} is not as many results",
+                hint="give a list in the order of the items, or a dict by item",
+            )
+        return value
+
+    def _ready_context(self, task: dag.Task) -> context.RunContext:
+        return context.RunContext(
+            package=self._job.module.partition(".")[0],
+            build_id=_BUILD,
+            workspace="local",
+            job=self._job.key,
+            task=task.key,
+            run_id=self._number,
+            attempt=1,
+            started=execution.moment(self._started),
+            parameters=self._parameters,
+        )
+
+    def _store(self, ready: Execution, title: str, value: Any) -> TaskResult:
+        with ready.environment():
+            ready.store(value)
+        return self._done(ready, title, value, {})
+
+    # Tasks of the platform's own kinds
+
+    def _other(self, task: dag.Task) -> TaskResult:
+        fields = self._fields(task.settings)
+        fake = self._given.replace.get(task.key)
+        if fake is not None:
+            with context.entered(self._ready_context(task)), using_variables(self._given.variables):
+                value = fake(fields)
+        elif task.kind == "condition":
+            value, _ = decide(task.settings["condition_task"], lambda text: self._resolved(text, self._known))
+        elif task.kind == "run_job":
+            return self._run_other(task, fields)
+        else:
+            left = self._values.of(task.key)
+            return TaskResult(task.key, State.SKIPPED, fields=fields, task_values=left)
+        if task.kind == "condition":
+            self._outcomes[task.key] = "true" if value else "false"
+        left = self._values.of(task.key)
+        return TaskResult(task.key, State.SUCCESS, fields=fields, task_values=left, load=lambda: value)
+
+    def _fields(self, value: Any) -> Any:
+        """The fields of a task with what is known of variables and references in their places."""
+        if isinstance(value, dict):
+            return {key: self._fields(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._fields(item) for item in value]
+        if isinstance(value, str):
+            known = names_in(value) <= self._given.variables.keys()
+            return self._resolved(value, self._known) if known else references.resolve(value, self._known)
+        return value
+
+    def _run_other(self, task: dag.Task, fields: Mapping[str, Any]) -> TaskResult:
+        given = fields["run_job_task"].get("job_parameters", {})
+        number = f"{self._number}.{task.key}"
+        inside = Run(
+            task.runs_job, self._all, self._given.inside(task.key), self._lake, number=number, started=self._started
+        )
+        run = inside.run(given)
+        return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run, load=lambda: None)
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DbxdecError as error:
+        error.add_note(f"`{what}` is what the test gives")
+        raise
+
+
+def _of_the_author(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback from the author's own code on; none where only dbxdec's ran."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "dbxdec":
+        trace = trace.tb_next
+    return trace

@@ -1,0 +1,110 @@
+"""The shape of a job, for assertions: its tasks, what they wait for, where their arguments come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import checks, dag, literals
+from dbxdec.authoring import jobs
+from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
+from dbxdec.testing.given import resolved_in_a_run
+from dbxdec.views import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.authoring.jobs import BuiltJob, Job
+
+
+@dataclass(frozen=True)
+class TaskShape:
+    """A task, in words.
+
+    `inputs` say where each argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`,
+    `each item`, or the literal as Python writes it. `after` has the tasks that it waits for, `incomplete.true` for a
+    branch. `targets` are the places of its outputs; `kind` is "function", "for each", "notebook_task", ...
+    """
+
+    key: str
+    kind: str
+    inputs: Mapping[str, str]
+    after: frozenset[str]
+    targets: Mapping[str, str | None]
+    run_if: str | None
+    each: str | None
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JobDag:
+    """A job: the keys of its `tasks`, and its `edges` from each task to those that wait for it."""
+
+    key: str
+    tasks: frozenset[str]
+    edges: frozenset[tuple[str, str]]
+    parameters: Mapping[str, str]
+    settings: Mapping[str, Any]
+    shapes: tuple[TaskShape, ...]
+
+    def __getitem__(self, key: str) -> TaskShape:
+        """The task `key`. Raises RunError for a task that the job does not have."""
+        for shape in self.shapes:
+            if shape.key == key:
+                return shape
+        known = [shape.key for shape in self.shapes]
+        hint = did_you_mean(key, known) or f"its tasks are {listed(known)}"
+        raise RunError(f"the job `{self.key}` has no task `{key}`", hint=hint)
+
+
+def job_dag(job: Job[...]) -> JobDag:
+    """The shape of `job`. Raises AuthoringError with every mistake in its body that the build would refuse."""
+    __tracebackhide__ = True
+    found = built(job)[job.key].dag
+    shapes = tuple(map(_shape, found.tasks))
+    return JobDag(
+        key=found.key,
+        tasks=frozenset(task.key for task in found.tasks),
+        edges=frozenset((before, shape.key) for shape in shapes for before in shape.after),
+        parameters={parameter.name: texts.parameter(parameter) for parameter in found.parameters},
+        settings=found.settings,
+        shapes=shapes,
+    )
+
+
+def built(job: Job[...]) -> dict[str, BuiltJob]:
+    """`job` and the jobs that it runs, by key. Raises AuthoringError with every mistake in their bodies."""
+    __tracebackhide__ = True
+    found: dict[str, BuiltJob] = {}
+    waiting = [job]
+    while waiting:
+        one = waiting.pop()
+        found[one.key] = one.build()
+        for task in found[one.key].dag.tasks:
+            if task.kind == "run_job" and task.runs_job not in found:
+                # A key may have been used before, by a job of an earlier test.
+                waiting += [other for other in jobs.registered() if other.key == task.runs_job][-1:]
+    problems = [problem for one in found.values() for problem in one.problems]
+    problems = problems or checks.check(one.dag for one in found.values())
+    if problems:
+        raise AuthoringError(in_order(problems))
+    return found
+
+
+def _shape(task: dag.Task) -> TaskShape:
+    return TaskShape(
+        key=task.key,
+        kind=texts.kind(task),
+        inputs={name: _said(binding) for name, binding in task.inputs.items()},
+        after=frozenset(d.task if d.outcome is None else f"{d.task}.{d.outcome}" for d in task.depends_on),
+        targets={name: output.target for name, output in task.outputs.items()},
+        run_if=task.run_if,
+        each=None if task.each is None else _said(task.each.items),
+        settings=task.settings,
+    )
+
+
+def _said(binding: dag.Binding) -> str:
+    if isinstance(binding, dag.Literal) and not any(resolved_in_a_run(binding.value)):
+        return repr(literals.decode(binding.value))
+    return texts.binding(binding)

@@ -1,0 +1,72 @@
+"""A built job with its tables in a lake: the same tasks and edges, other places and IoManagers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag
+from dbxdec.errors import Problem, RunError
+from dbxdec.testing.memory import MemoryIoManager
+from dbxdec.variables import names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.testing.lake import Lake
+
+_TOKEN = re.compile(r"\$\{(?:var\.)?([^}]*)\}")
+
+
+def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> BuiltJob:
+    """`built`, with everything that it stores or reads in `lake`."""
+    job = built.dag
+
+    def place(target: str) -> str:
+        # Places need no storage here, so what they are below of need not be known.
+        return _TOKEN.sub(lambda match: variables.get(match[1], f"<{match[1]}>"), target)
+
+    def output(task: dag.Task, name: str, found: dag.Output) -> dag.Output:
+        target = found.target or "/".join([job.key, task.key, *([] if name == dag.RESULT else [name])])
+        return found if found.io is None else replace(found, target=place(target))
+
+    def binding(found: dag.Binding) -> dag.Binding:
+        match found:
+            case dag.Table(io, target):
+                return dag.Table(io, place(target))
+            case dag.Sequence(items, kind):
+                return dag.Sequence(tuple(map(binding, items)), kind)
+            case dag.Mapped(items):
+                return dag.Mapped(tuple((key, binding(item)) for key, item in items))
+            case _:
+                return found
+
+    tasks = tuple(
+        replace(
+            task,
+            inputs={name: binding(found) for name, found in task.inputs.items()},
+            outputs={name: output(task, name, found) for name, found in task.outputs.items()},
+        )
+        for task in job.tasks
+    )
+    managers: dict[tuple[str, str], Any] = {
+        (key, name): MemoryIoManager(lake, own, job.task(key).outputs[name].target)
+        for (key, name), own in built.managers.items()
+    }
+    tables = {place(target): MemoryIoManager(lake, own, target) for target, own in built.tables.items()}
+    return replace(built, dag=replace(job, tasks=tasks), managers=managers, tables=tables)
+
+
+def where_it_is(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> BuiltJob:
+    """`built` as it is, but with the tables that the test has given. Raises RunError for a place that is not known."""
+    templates = [o.target for task in built.dag.tasks for o in task.outputs.values() if o.target]
+    missing = sorted(names_in([*templates, *built.tables]) - variables.keys())
+    if missing:
+        raise RunError(
+            Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": tmp_path}}')
+            for name in missing
+        )
+    given = {target: own for target, own in built.tables.items() if target in lake}
+    return replace(built, tables={**built.tables, **{t: MemoryIoManager(lake, own, t) for t, own in given.items()}})
