@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
 import killing
+import local_run
 import many_tasks
 import memory
 import starting
@@ -27,6 +28,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "start": starting.start_up,
     "hook": building.hook,
     "bundle": building.fresh,
+    "local": local_run.per_task,
     "tasks": many_tasks.compared,
     "times": storage.times,
     "peaks": memory.peaks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from dbxdec import dag, literals
 from dbxdec.authoring import each, edges
@@ -27,8 +28,10 @@ from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+# A job may call one task hundreds of times.
+_parameters: WeakKeyDictionary[Callable[..., Any], Mapping[str, inspect.Parameter]] = WeakKeyDictionary()
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -64,13 +67,17 @@ def _arguments(
     recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Arguments by parameter name; a variadic parameter gets a list or dict. All mistakes are noted."""
-    parameters = inspect.signature(task.fn).parameters
+    if task.fn not in _parameters:
+        _parameters[task.fn] = inspect.signature(task.fn).parameters
+    parameters = _parameters[task.fn]
     positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_keyword = {p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     rest = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
     extra = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
     name = task.__name__
-    signature = f"{name}{_signature(parameters.values())}"
+
+    def signature() -> str:
+        return f"its signature is `{name}{_signature(parameters.values())}`"
 
     found: dict[str, Any] = {p.name: value for p, value in zip(positional, args, strict=False)}
     surplus = list(args[len(positional) :])
@@ -79,7 +86,7 @@ def _arguments(
     elif surplus:
         recorder.problem(
             f"the task `{name}` takes {counted(len(positional), 'positional argument')} and was given {len(args)}",
-            f"its signature is `{signature}`",
+            signature(),
         )
     others: dict[str, Any] = {}
     meant: set[str] = set()  # a misspelt argument is one mistake, not a missing one beside it
@@ -87,20 +94,18 @@ def _arguments(
         if key in by_keyword and key not in found:
             found[key] = value
         elif key in by_keyword:
-            recorder.problem(
-                f"the task `{name}` is given its argument `{key}` twice", f"its signature is `{signature}`"
-            )
+            recorder.problem(f"the task `{name}` is given its argument `{key}` twice", signature())
         elif extra is not None:
             others[key] = value
         else:
             near = did_you_mean(key, by_keyword - set(found))
             meant |= {p for p in by_keyword if near and f"`{p}`" in near}
-            recorder.problem(f"the task `{name}` has no parameter `{key}`", near or f"its signature is `{signature}`")
+            recorder.problem(f"the task `{name}` has no parameter `{key}`", near or signature())
     if extra is not None and others:
         found[extra] = others
     for p in parameters.values():
         if p.kind not in VARIADIC and p.default is p.empty and p.name not in found and p.name not in meant:
-            recorder.problem(f"the task `{name}` needs a value for `{p.name}`", f"its signature is `{signature}`")
+            recorder.problem(f"the task `{name}` needs a value for `{p.name}`", signature())
     return found
 
 

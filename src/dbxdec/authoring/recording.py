@@ -85,4 +85,5 @@ def _is_library(frame: FrameType) -> bool:
 
 def is_own(namespace: Mapping[str, Any]) -> bool:
     """Whether a frame with these globals runs dbxdec's own code."""
-    return str(namespace.get("__name__", "")).partition(".")[0] == "dbxdec"
+    name = namespace.get("__name__")
+    return name == "dbxdec" or (isinstance(name, str) and name.startswith("dbxdec."))

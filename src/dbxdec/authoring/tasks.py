@@ -206,6 +206,8 @@ def _check_function(fn: Any) -> None:
 
 def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
     """`io_manager` and `outputs`, without what is none; mistakes are noted in a job's body, elsewhere raised."""
+    if io_manager is None and outputs is None:
+        return None, {}
     where, problems = recording.caller(), []
     if outputs is not None and not isinstance(outputs, dict):
         problems.append(Problem(f"`outputs` is {shown(outputs)}", where, "give a dict of IoManagers by name"))
@@ -230,6 +232,8 @@ def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Ma
 
 def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:
     """`fields` as plain data, without wrong ones; mistakes are noted in a job's body, elsewhere raised."""
+    if not fields:
+        return {}
     where, problems, settings = recording.caller(), [], {}
     for name, value in fields.items():
         if name in _OWN_FIELDS:

@@ -240,5 +240,5 @@ def find(folder: Path, name: str) -> Run:
 def write_whole(path: Path, document: Mapping[str, Any]) -> None:
     """Replace a JSON file in one step."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
