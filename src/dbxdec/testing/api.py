@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.testing.given import Given, mistakes, texts_of
+from dbxdec.local.selection import select
+from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run
 from dbxdec.testing.shape import built as built_of
 from dbxdec.testing.stored import in_memory as kept_in_memory
-from dbxdec.testing.stored import where_it_is
+from dbxdec.testing.stored import places_need, where_it_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -131,18 +132,30 @@ def _run(
 ) -> JobResult:
     __tracebackhide__ = True
     built = built_of(job)
-    texts, problems = _texts(built[job.key].dag, parameters)
+    found = built[job.key].dag
+    texts, problems = _texts(found, parameters)
     problems += mistakes(job.key, built, given, tables)
+    selected: frozenset[str] = frozenset()
+    try:
+        # A result that is given is there whether its task is chosen or not.
+        selected = select(found, tasks=tasks, until=until) | {key for key in given.inputs if "/" not in key}
+    except RunError as error:
+        problems += error.problems
+    problems += missing(job.key, built, given, selected, texts)
+    if not in_memory:
+        problems += without_value(places_need(built), given)
     if problems:
         raise RunError(problems)
     lake = tables if isinstance(tables, Lake) else Lake(tables)
-    kept = kept_in_memory if in_memory else where_it_is
-    built = {key: kept(one, lake, given.variables) for key, one in built.items()}
+    if in_memory:
+        built = {key: kept_in_memory(one, lake, given.variables) for key, one in built.items()}
+    else:
+        built = {key: where_it_is(one, lake) for key, one in built.items()}
     moment = started or dt.datetime.now(dt.UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     with _environment(given.environment):
         run = Run(job.key, built, given, lake, number=f"test-{next(_numbers)}", started=int(moment.timestamp() * 1000))
-        return run.run(texts, tasks, until)
+        return run.run(texts, selected)
 
 
 @contextmanager

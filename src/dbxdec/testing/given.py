@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,7 @@ def texts_of(variables: Mapping[str, object]) -> dict[str, str]:
 
 
 def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapping[str, Any] | Lake) -> list[Problem]:
-    """Names that the job does not have, values that can't be, and bundle variables and secrets without a value."""
+    """Names that the job does not have, and values that can't be."""
     known = dict(_tasks(job, built))
     problems = []
     for option, part in (("inputs", given.inputs), ("task_values", given.task_values), ("replace", given.replace)):
@@ -83,10 +84,7 @@ def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapp
         for name in given.secrets
         if name.count("/") != 1
     ]
-    problems += _unknown_tables(job, built, tables)
-    problems += _values(given)
-    needed = [task for key, task in known.items() if key not in given.inputs and key not in given.replace]
-    return problems + _missing(needed, [one.dag for one in built.values()], given)
+    return [*problems, *_unknown_tables(job, built, tables), *_values(given)]
 
 
 def _tasks(job: str, built: Mapping[str, BuiltJob], prefix: str = "") -> Iterator[tuple[str, dag.Task]]:
@@ -124,27 +122,40 @@ def _values(given: Given) -> Iterator[Problem]:
             yield Problem(f"`task_values` of `{key}` are not JSON: {error}", hint="use str, int, lists, dicts...")
 
 
-def _missing(tasks: Iterable[dag.Task], jobs: Iterable[dag.Job], given: Given) -> list[Problem]:
-    """Bundle variables and secrets that arguments, conditions and parameters need."""
-    variables: set[str] = set()
+def missing(
+    job: str, built: Mapping[str, BuiltJob], given: Given, selected: Iterable[str], parameters: Iterable[str]
+) -> list[Problem]:
+    """Bundle variables and secrets without a value that the `selected` tasks need.
+
+    `parameters` names the job parameters that are given.
+    """
+    variables = names_in([p.default for p in built[job].dag.parameters if p.name not in set(parameters)])
     secrets: set[str] = set()
-    for task in tasks:
+    chosen = set(selected)
+    for key, task in _tasks(job, built):
+        above = [key[: at.start()] for at in re.finditer("/", key)]
+        fake = task.kind != "python" and key in given.replace
+        if key.partition("/")[0] not in chosen or fake or not given.inputs.keys().isdisjoint([*above, key]):
+            continue
         bindings = [*task.inputs.values(), *([task.each.items] if task.each else [])]
         for form in (leaf.value for one in bindings for leaf in dag.flatten(one) if isinstance(leaf, dag.Literal)):
             for tag, body in resolved_in_a_run(form):
                 variables |= names_in(body) if tag == "template" else set()
                 secrets |= {"/".join(body)} if tag == "secret" else set()
         variables |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
-    for job in jobs:
-        variables |= names_in([parameter.default for parameter in job.parameters])
-    known = given.variables.keys() | {name for name in variables if f"DBXDEC_VAR_{name}" in os.environ}
-    return [
-        Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": ...}}')
-        for name in sorted(variables - known)
-    ] + [
+    return without_value(variables, given) + [
         Problem(f"the secret `{name}` has no value in this test", hint=f'secrets={{"{name}": "..."}}')
         for name in sorted(secrets - given.secrets.keys())
         if Secret(*name.split("/", 1)).variable not in os.environ
+    ]
+
+
+def without_value(variables: Iterable[str], given: Given) -> list[Problem]:
+    """Those bundle variables that neither the test nor the environment has."""
+    return [
+        Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": ...}}')
+        for name in sorted(variables)
+        if name not in given.variables and f"DBXDEC_VAR_{name}" not in os.environ
     ]
 
 

@@ -45,7 +45,7 @@ class Lake:
             raise RunError(f"{name!r} is the end of {listed(places)}", hint="write more of the place")
         if not places:
             known = {part for place in self for part in ends_of(place)}
-            hint = did_you_mean(name, known) or f"its tables are {listed(list(self)) if len(self) else 'none'}"
+            hint = did_you_mean(name, known) or f"its tables are {listed([*self]) if len(self) else 'none'}"
             raise RunError(f"the lake has no table {name!r}", hint=hint)
         newest = self.newest(places[0])
         return copied(self._given[places[0]] if newest is NOTHING else newest)
@@ -68,7 +68,7 @@ class Lake:
         return iter([*written, *(name for name in self._given if name not in used)])
 
     def __len__(self) -> int:
-        return len(list(self))
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return f"Lake({', '.join(self)})"
@@ -82,6 +82,10 @@ class Lake:
             value = self._given[max(names, key=len)]
             self._versions[place] = [Version(None, value, value)]
         return self._versions[place]
+
+    def has(self, place: str) -> bool:
+        """Whether there is a table at `place`, or one was given by an end of it."""
+        return place in self._versions or any(is_at(place, name) for name in self._given)
 
     def newest(self, place: str) -> Any:
         """The content of the table at `place`, NOTHING where there is no table."""

@@ -12,7 +12,6 @@ from dbxdec.errors import DbxdecError, NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext
 from dbxdec.local import references
 from dbxdec.local.run_if import State, failed, instead
-from dbxdec.local.selection import select
 from dbxdec.local.steps import decide, iterations
 from dbxdec.local.steps import references as references_to
 from dbxdec.local.undoing import undone
@@ -28,7 +27,7 @@ from dbxdec.variables import resolve as resolve_variables
 from dbxdec.variables import using as using_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from dbxdec.authoring.jobs import BuiltJob
@@ -59,9 +58,8 @@ class Run:
         self._states: dict[str, State] = {}
         self._outcomes: dict[str, str] = {}
 
-    def run(self, parameters: Mapping[str, str], tasks: Sequence[str] = (), until: Sequence[str] = ()) -> JobResult:
-        """Run the chosen tasks, and take those whose results are given as done."""
-        selected = select(self._job, tasks=tasks, until=until) | {key for key in self._given.inputs if "/" not in key}
+    def run(self, parameters: Mapping[str, str], selected: frozenset[str]) -> JobResult:
+        """Run the `selected` tasks, and take those whose results are given as done."""
         texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
         self._known = references.of_run(self._job.key, self._number, self._started, pushed_down)
@@ -280,7 +278,7 @@ class Run:
         inside = Run(
             task.runs_job, self._all, self._given.inside(task.key), self._lake, number=number, started=self._started
         )
-        run = inside.run(given)
+        run = inside.run(given, frozenset(other.key for other in self._all[task.runs_job].dag.tasks))
         return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run, load=lambda: None)
 
 

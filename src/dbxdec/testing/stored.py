@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
-from dbxdec.errors import Problem, RunError
 from dbxdec.testing.memory import MemoryIoManager
 from dbxdec.variables import names_in
 
@@ -59,14 +58,13 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
     return replace(built, dag=replace(job, tasks=tasks), managers=managers, tables=tables)
 
 
-def where_it_is(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> BuiltJob:
-    """`built` as it is, but with the tables that the test has given. Raises RunError for a place that is not known."""
-    templates = [o.target for task in built.dag.tasks for o in task.outputs.values() if o.target]
-    missing = sorted(names_in([*templates, *built.tables]) - variables.keys())
-    if missing:
-        raise RunError(
-            Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": tmp_path}}')
-            for name in missing
-        )
-    given = {target: own for target, own in built.tables.items() if target in lake}
-    return replace(built, tables={**built.tables, **{t: MemoryIoManager(lake, own, t) for t, own in given.items()}})
+def where_it_is(built: BuiltJob, lake: Lake) -> BuiltJob:
+    """`built` as it is, but with the tables that the test has given."""
+    given = {target: MemoryIoManager(lake, own, target) for target, own in built.tables.items() if lake.has(target)}
+    return replace(built, tables={**built.tables, **given})
+
+
+def places_need(built: Mapping[str, BuiltJob]) -> set[str]:
+    """The bundle variables in the places of what jobs read and write."""
+    outputs = [o.target for one in built.values() for task in one.dag.tasks for o in task.outputs.values()]
+    return names_in([*(target for target in outputs if target), *(t for one in built.values() for t in one.tables)])
