@@ -1,7 +1,7 @@
 """Ordinary Python functions as Databricks pipelines.
 
 The public names are loaded when they are first used: importing dbxdec imports no third-party module and nothing of
-the build side.
+the build side. PYTEST_DONT_REWRITE: pytest loads dbxdec as a plugin, and may find it imported before.
 """
 
 from __future__ import annotations
