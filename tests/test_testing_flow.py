@@ -20,6 +20,7 @@ from dbxdec import (
     get_task_value,
     job,
     native_task,
+    run_date,
     secret,
     set_task_value,
     task,
@@ -222,6 +223,17 @@ class TestNativeTasks:
         )
         with pytest.raises(RunError, match="the task `show` has set no value `rows`"):
             run_job(shown)
+
+    def test_a_default_that_follows_the_run_reaches_them_as_the_platform_has_it(self) -> None:
+        """The reference behind run_date(...) is the moment of the start: only tasks of dbxdec make a date of it."""
+
+        @job
+        def one(day: dt.date = run_date(offset_days=-1)) -> None:
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+
+        result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC))
+        assert result.parameters == {"day": dt.date(2024, 2, 29)}
+        assert result["show"].fields["notebook_task"]["base_parameters"] == {"day": "2024-03-01T05:00:00+00:00"}
 
     def test_a_function_stands_for_one(self) -> None:
         """It gets the fields, may set task values, and what it raises fails the task."""

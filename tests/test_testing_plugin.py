@@ -6,11 +6,13 @@ import datetime as dt
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from conftest import ROOT
 from dbxdec import bundle_variable, condition, each, job, native_task, run_date, secret, task
 from dbxdec.authoring import jobs
 from dbxdec.errors import AuthoringError, RunError
@@ -60,6 +62,7 @@ class TestLoading:
 LEAKS = """
 import logging
 import os
+import re
 import sys
 
 from dbxdec import context, job, set_task_value, task, task_values
@@ -243,3 +246,17 @@ class TestShape:
 @task(io_manager=lake)
 def lazy(n: int):  # type: ignore[no-untyped-def]
     return None
+
+
+class TestDocumentation:
+    def test_its_code_runs(self, pytester: pytest.Pytester) -> None:
+        """The pipeline and all tests of docs/testing.md, as a user would have them."""
+        text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+        for path, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
+            file = pytester.path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as writing:
+                writing.write(code + "\n\n")
+        pytester.makeini("[pytest]\npythonpath = src\nfilterwarnings = error")
+        done = pytester.runpytest_subprocess()
+        done.assert_outcomes(passed=text.count("def test_"))

@@ -20,7 +20,7 @@ def resolve(text: str, values: Mapping[str, str]) -> str:
 def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *, repair: int = 0) -> dict[str, str]:
     """What references to a run on this machine stand for; `started` is in milliseconds since the epoch."""
     moment = dt.datetime.fromtimestamp(started / 1000, dt.UTC)
-    return {
+    known = {
         "workspace.id": "local",
         "job.id": job,
         "job.name": job,
@@ -29,5 +29,6 @@ def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *
         "job.start_time.timestamp_ms": str(started),
         "job.start_time.iso_datetime": moment.isoformat(timespec="seconds"),
         "job.start_time.iso_date": moment.date().isoformat(),
-        **{f"job.parameters.{name}": text for name, text in parameters.items()},
     }
+    # A default may itself be a reference, as that of run_date(...) is.
+    return known | {f"job.parameters.{name}": resolve(text, known) for name, text in parameters.items()}
