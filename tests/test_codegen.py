@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from databricks.bundles.jobs import Job as BundleJob
 
-from dbxdec import bundle_target, bundle_variable, environment, job, job_cluster, native_task, task
+from dbxdec import bundle_target, bundle_variable, each, environment, job, job_cluster, native_task, task
 from dbxdec.authoring.jobs import Job
 from dbxdec.codegen import build_jobs
 from dbxdec.codegen.environments import normalised, refusals
@@ -528,6 +528,27 @@ class TestRefused:
 
         (problem,) = refused(one)
         assert "1,001 tasks" in problem.message
+
+    def test_one_mistake_in_many_tasks_is_said_of_each(self) -> None:
+        """Tasks with the same settings are checked together, and refused each by itself, in a for-each task too."""
+
+        @job(cluster=small)
+        def one() -> None:
+            wrong = first.override(max_retris=1, libraries=[{"jar": "${foo}"}])  # type: ignore[call-arg]
+            wrong.override(key="a")(1)
+            wrong.override(key="b")(2)
+            second.override(key="c", max_retries=1)(1)
+            first.override(key="d", max_retries="1")(1)  # type: ignore[arg-type]
+            second.override(key="e", max_retries="1")(each([1, 2]))  # type: ignore[arg-type]
+
+        assert sorted(problem.message for problem in refused(one)) == [
+            "the task `one.a`: `libraries[1].jar` holds ${foo}, which a bundle can't resolve",
+            "the task `one.a`: there is no field `max_retris`",
+            "the task `one.b`: `libraries[1].jar` holds ${foo}, which a bundle can't resolve",
+            "the task `one.b`: there is no field `max_retris`",
+            "the task `one.d`: `max_retries` is '1' (str), not a whole number",
+            "the task `one.e`: `for_each_task.task.max_retries` is '1' (str), not a whole number",
+        ]
 
     def test_all_mistakes_of_all_jobs_come_at_once(self) -> None:
         """Each mistake is one problem."""

@@ -87,7 +87,20 @@ def encode(manifest: Manifest) -> bytes:
         "jobs": manifest.raw_jobs,
         **({"libraries": list(manifest.libraries)} if manifest.libraries else {}),
     }
-    return (json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1) + "\n").encode()
+    return f"{_lines(document, 'jobs')}\n".encode()
+
+
+def _lines(form: Mapping[str, Any], *apart: str) -> str:
+    """An object as JSON with a line for each key, and one for each key of those named in `apart`.
+
+    `json` indents all or nothing, and takes ten times as long for all.
+    """
+    parts = [f"{_text(key)}: {_lines(form[key]) if key in apart else _text(form[key])}" for key in sorted(form)]
+    return "{" + ",".join(f"\n {part}" for part in parts) + "\n}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def decode(content: bytes | str, origin: str) -> Manifest:

@@ -91,6 +91,8 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Its signature is that of the whole, as `inspect.signature` has it.
     """
+    if not hasattr(function, "__wrapped__"):
+        return function
     *_, written = layers(function)
     return written
 
@@ -115,7 +117,7 @@ def returned_types(function: Callable[..., Any], *, named: bool = False) -> tupl
 
 
 def is_union(value: Any) -> bool:
-    return typing.get_origin(value) in (typing.Union, types.UnionType)
+    return type(value) is not type and typing.get_origin(value) in (typing.Union, types.UnionType)
 
 
 def type_name(value: Any) -> str:
@@ -138,6 +140,8 @@ def _plain(value: Any, function: Callable[..., Any]) -> Any:
 
     Those are `Annotated`, `NewType`, type aliases and TypedDicts, which are dicts when a task runs.
     """
+    if type(value) is type or value is Any:
+        return value
     if isinstance(value, str):
         return _plain(eval(value, _namespace(function)), function)  # noqa: S307 - of the author's own code
     if isinstance(value, typing.ForwardRef):
@@ -159,6 +163,8 @@ def _plain(value: Any, function: Callable[..., Any]) -> Any:
 
 def _text(value: Any) -> str:
     """The annotation as its author wrote it, nearly: classes without their modules."""
+    if (type(value) is type or value is Any) and value is not types.NoneType:
+        return value.__name__
     if isinstance(value, str):
         return value
     if isinstance(value, typing.ForwardRef):

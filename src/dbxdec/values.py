@@ -235,7 +235,7 @@ _BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
     """`annotation` without `| None`, and whether it had it. A union of several other types stays a union."""
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+    if type(annotation) is type or typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return annotation, False
     args = typing.get_args(annotation)
     rest = tuple(arg for arg in args if arg is not types.NoneType)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from dbxdec import dag, literals
 from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.definitions import signature_of
 from dbxdec.authoring.each import Items
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import of_iterations, outputs_of
@@ -28,10 +28,8 @@ from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-# A job may call one task hundreds of times.
-_parameters: WeakKeyDictionary[Callable[..., Any], Mapping[str, inspect.Parameter]] = WeakKeyDictionary()
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -67,9 +65,7 @@ def _arguments(
     recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Arguments by parameter name; a variadic parameter gets a list or dict. All mistakes are noted."""
-    if task.fn not in _parameters:
-        _parameters[task.fn] = inspect.signature(task.fn).parameters
-    parameters = _parameters[task.fn]
+    parameters = signature_of(task.fn).parameters
     positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_keyword = {p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     rest = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)

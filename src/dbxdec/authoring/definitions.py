@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dis
 import functools
+import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from dbxdec.errors import SourceLocation
 from dbxdec.typehints import layers, unwrapped
@@ -15,11 +17,21 @@ if TYPE_CHECKING:
     from types import CodeType
 
 _times: Counter[int] = Counter()
+# A job may call one task hundreds of times.
+_signatures: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 
 
 def place_of(function: Callable[..., Any]) -> SourceLocation:
     """The line at which the author's function begins, whatever decorates it."""
     return SourceLocation.of_code(unwrapped(function).__code__)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """What `function` takes."""
+    found = _signatures.get(function)
+    if found is None:
+        found = _signatures[function] = inspect.signature(function)
+    return found
 
 
 def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:

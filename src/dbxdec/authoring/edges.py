@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, typehints
+from dbxdec.authoring.definitions import signature_of
 from dbxdec.authoring.nodes import Step
 from dbxdec.typehints import Annotation
 
@@ -21,7 +22,7 @@ _UNSAID = Annotation("", Any)
 def check(call: Call, parameter: str, binding: dag.Binding) -> None:
     """Note, on the call's recorder, every part of `binding` that the annotation of `parameter` refuses."""
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
-    variadic = inspect.signature(call.task.fn).parameters[parameter].kind in (
+    variadic = signature_of(call.task.fn).parameters[parameter].kind in (
         inspect.Parameter.VAR_POSITIONAL,
         inspect.Parameter.VAR_KEYWORD,
     )

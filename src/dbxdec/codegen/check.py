@@ -12,7 +12,7 @@ from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import is_classic, levels
 from dbxdec.codegen.paths import not_uploaded
-from dbxdec.errors import CodegenError, Problem, SourceLocation, did_you_mean, listed
+from dbxdec.errors import CodegenError, Problem, did_you_mean, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,43 +50,59 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
 def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with the author's settings, one by one, whatever else is wrong with the job."""
     problems = []
-    for where, owner, part in _parts(job, definition):
-        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in field_problems(*part)]
-        problems += [Problem(f"{owner}: {message}", where, hint) for message, hint in _references(part[1])]
-    for where, owner, form in [
-        (job.source, f"the job `{job.key}`", {k: v for k, v in definition.items() if k != "tasks"}),
-        *((task.source, f"the task `{job.key}.{task.key}`", form) for task, form in _tasks(job, definition)),
-    ]:
+    for owner, model, part in _parts(job, definition):
+        problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in _fields(model, part)]
+    apart = {k: v for k, v in definition.items() if k != "tasks"}
+    problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
+    for form, alike in _alike(job, definition):
+        findings = [*_fields("Task", form), *_not_uploaded(form)]
         problems += [
-            Problem(
-                f"{owner}: `{field}` is {path!r}, a file that no deploy uploads",
-                where,
-                "write its path in the workspace or a volume, such as `${workspace.file_path}/...` or `/Volumes/...`",
-            )
-            for field, path in not_uploaded(form)
+            Problem(f"the task `{job.key}.{task.key}`: {message}", task.source, hint)
+            for task in alike
+            for message, hint in findings
         ]
     return problems
 
 
-def _tasks(job: Job, definition: dict[str, Any]) -> Iterator[tuple[Task, dict[str, Any]]]:
-    yield from zip(job.tasks, definition.get("tasks", []), strict=False)
+def _fields(model: str, part: Any) -> Iterator[Finding]:
+    yield from field_problems(model, part)
+    yield from _references(part)
 
 
-def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[SourceLocation, str, tuple[str, Any]]]:
-    """The job without its tasks, and each task, with the author's line and what messages call it."""
+def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
+    for field, path in not_uploaded(part):
+        yield (
+            f"`{field}` is {path!r}, a file that no deploy uploads",
+            "write its path in the workspace or a volume, such as `${workspace.file_path}/...` or `/Volumes/...`",
+        )
+
+
+def _alike(job: Job, definition: dict[str, Any]) -> Iterable[tuple[dict[str, Any], list[Task]]]:
+    """The tasks, together where their authors have set the same, and the form of one of them.
+
+    What dbxdec itself writes differs from task to task, and is right in all of them. Large jobs have few such groups.
+    """
+    groups: dict[str, tuple[dict[str, Any], list[Task]]] = {}
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
+        each = task.each is not None and [task.each.concurrency]
+        key = json.dumps([task.kind, task.run_if, each, task.settings])
+        groups.setdefault(key, (form, []))[1].append(task)
+    return groups.values()
+
+
+def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """The job without its tasks, its clusters and environments: what messages call each, its class, its fields."""
     own = {k: v for k, v in definition.items() if k not in ("tasks", "job_clusters", "environments")}
-    yield job.source, f"the job `{job.key}`", ("Job", own)
+    yield f"the job `{job.key}`", "Job", own
     for entry in definition.get("job_clusters", []):
         owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
         if "new_cluster" in entry:
-            yield job.source, owner, ("ClusterSpec", entry["new_cluster"])
+            yield owner, "ClusterSpec", entry["new_cluster"]
         if beside := {name: value for name, value in entry.items() if name != "new_cluster"}:
-            yield job.source, owner, ("JobCluster", beside)
+            yield owner, "JobCluster", beside
     for entry in definition.get("environments", []):
         owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
-        yield job.source, owner, ("Environment", entry["spec"])
-    for task, form in _tasks(job, definition):
-        yield task.source, f"the task `{job.key}.{task.key}`", ("Task", form)
+        yield owner, "Environment", entry["spec"]
 
 
 def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
@@ -129,7 +145,7 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
             )
         wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
         named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
-        size = len(json.dumps({**named, **pushed_down}, ensure_ascii=False).encode(errors="replace"))
+        size = _size({**named, **pushed_down})
         if size > _MAX_PARAMETER_BYTES:
             problems.append(
                 Problem(
@@ -140,6 +156,14 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                 )
             )
     return problems
+
+
+def _size(parameters: dict[str, str]) -> int:
+    """The bytes of the parameters as JSON; where there is room in any case, only a rough number of them."""
+    most = sum(6 * (len(name) + len(value)) + 8 for name, value in parameters.items())
+    if most <= _MAX_PARAMETER_BYTES:  # no letter takes more than 6 bytes in JSON
+        return most
+    return len(json.dumps(parameters, ensure_ascii=False).encode(errors="replace"))
 
 
 def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
@@ -255,7 +279,8 @@ def _from_dict(job: Job, definition: dict[str, Any]) -> list[Problem]:
     from databricks.bundles.jobs import Job as BundleJob
 
     try:
-        BundleJob.from_dict(copy.deepcopy(definition))  # type: ignore[arg-type]
+        few = {**definition, "tasks": [form for form, _ in _alike(job, definition)]}
+        BundleJob.from_dict(copy.deepcopy(few))  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         return [Problem(f"the job `{job.key}`: databricks-bundles refuses it: {error}", job.source)]
     return []

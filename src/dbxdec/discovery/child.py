@@ -7,6 +7,7 @@ through the result file.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -34,6 +35,7 @@ def main(argv: list[str]) -> None:
     """Discover as the JSON file `argv[0]` says."""
     spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     faulthandler.enable()
+    gc.set_threshold(100_000)  # what jobs are made of stays until the end: looking for garbage in it takes long
     if WHERE_SIGNAL is not None:
         faulthandler.register(WHERE_SIGNAL, all_threads=False)
     sys.path.insert(0, spec.root)
