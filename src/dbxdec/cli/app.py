@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import dbxdec
 from dbxdec.errors import DbxdecError, did_you_mean
@@ -51,6 +52,11 @@ class Commands(click.Group):
         command: click.Command = import_module(f"dbxdec.cli.{cmd_name}").command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        options = super(click.Group, self).shell_complete(ctx, incomplete)  # the group's own would import each command
+        found = [CompletionItem(name, help=text) for name, text in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -75,4 +81,22 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dbxdec.__version__, prog_name="dbxdec")
 def cli() -> None:
-    """Ordinary Python functions as Databricks pipelines."""
+    """Ordinary Python functions as Databricks pipelines.
+
+    \b
+    Examples:
+      dbxdec init my-pipelines          a new project, with a first pipeline and its test
+      dbxdec check                      every mistake, without a build
+      dbxdec run hello                  a job on this machine
+      dbxdec diff HEAD                  what a deploy of the tree would change
+
+    \b
+    Exit codes: 0 all is well, 1 a pipeline has failed or has mistakes, 2 wrong usage or
+    settings, 130 interrupted. Data goes to stdout, messages to stderr.
+
+    \b
+    Completion of commands, jobs, tasks and runs:
+      bash    eval "$(_DBXDEC_COMPLETE=bash_source dbxdec)"      in ~/.bashrc
+      zsh     eval "$(_DBXDEC_COMPLETE=zsh_source dbxdec)"       in ~/.zshrc
+      fish    _DBXDEC_COMPLETE=fish_source dbxdec | source       in ~/.config/fish/config.fish
+    """

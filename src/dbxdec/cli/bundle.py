@@ -36,6 +36,11 @@ def command(force: bool, wheel: Path | None, output: Path | None) -> None:
         scripts:
           preinit: dbxdec bundle
 
+    \b
+    Examples:
+      dbxdec bundle
+      dbxdec bundle --wheel dist/my_pipeline-1.0-py3-none-any.whl -o resources/dbxdec.yml
+
     The exit code is 1 when the build fails, which leaves neither wheel nor resources, and 2 for a project or an
     option that is wrong.
     """

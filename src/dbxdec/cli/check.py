@@ -36,6 +36,7 @@ def command(as_json: bool, github: bool) -> None:
     Examples:
       dbxdec check
       dbxdec check --json | jq '.problems[].message'
+      dbxdec check --github
     """
     errors: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()

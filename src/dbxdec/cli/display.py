@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import click
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -13,6 +17,7 @@ from rich.text import Text
 
 from dbxdec import places
 from dbxdec.dag import run_order
+from dbxdec.errors import counted
 from dbxdec.local.ledger import Run
 from dbxdec.local.run_if import State, failed
 from dbxdec.local.runner import JobRun, Listener
@@ -20,7 +25,7 @@ from dbxdec.variables import resolve
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -38,7 +43,7 @@ _COLOURS = {
     "interrupted": "yellow",
     "running": "cyan",
 }
-_TAIL = 40
+_TAIL, _SHOWN_FAILURES = 40, 5
 
 
 def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str, str]) -> None:
@@ -62,107 +67,158 @@ def _result(task: Task, variables: Mapping[str, str]) -> str:
         if output.target is not None:
             target = resolve(output.target, variables)
             there = places.here(target)
-            found.append(target if there == target else f"{target} (here: {there})")
+            found.append(target if there == target else f"{target} (here: {short(there)})")
         elif output.type is not None:
             found.append(f"task value ({output.type})")
     return ", ".join(found)
 
 
 @contextmanager
-def following(out: Console, job: Job, *, verbose: bool) -> Iterator[Listener]:
+def following(out: Console, job: Job, *, verbose: bool) -> Iterator[Progress]:
     """Show a run while it goes on: a live table in a terminal, else a line for each thing that happens."""
     if not out.is_terminal or out.no_color or out.is_dumb_terminal:
-        yield Listener(
-            started=lambda key: out.print(f"{escape(key)} started"),
-            printed=lambda key, line: out.print(f"{escape(key)} | {escape(line)}"),
-            ended=lambda task: out.print(f"{escape(task.key)} {_outcome(task)}"),
-        )
+        yield _Lines(out)
         return
     screen = _Screen(out, job, verbose)
     with Live(console=out, get_renderable=screen.render, refresh_per_second=8, transient=True):
-        yield Listener(screen.started, screen.printed, screen.ended)
-    screen.close()
+        yield screen
 
 
-class _Screen:
+class Progress:
+    """What is told of a run, and what those that failed have printed last, their tracebacks among it."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._last: dict[str, deque[str]] = {}
+        self.failures: list[tuple[str, list[str]]] = []
+
+    @property
+    def listener(self) -> Listener:
+        return Listener(self.started, self.printed, self.ended)
+
+    def started(self, key: str) -> None:
+        """An attempt of a task, or of an iteration, begins."""
+        self._last[key] = deque(maxlen=_TAIL)
+
+    def printed(self, key: str, line: str) -> None:
+        """It has printed a line."""
+        self._last.setdefault(key, deque(maxlen=_TAIL)).append(line)
+
+    def ended(self, task: TaskRun) -> None:
+        """A task has ended, or an iteration."""
+        lines = self._last.pop(task.key, None)
+        if task.state in (State.FAILED, State.TIMED_OUT) and lines:
+            self.failures.append((task.key, [*lines]))
+
+
+class _Lines(Progress):
+    """What a log file or a pipe gets."""
+
+    def started(self, key: str) -> None:
+        super().started(key)
+        self._write(f"{key} started")
+
+    def printed(self, key: str, line: str) -> None:
+        super().printed(key, line)
+        self._write(f"{key} | {line}")
+
+    def ended(self, task: TaskRun) -> None:
+        super().ended(task)
+        self._write(f"{task.key} {' '.join(_words(task))}")
+
+    def _write(self, line: str) -> None:
+        click.echo(line, file=self._out.file)
+
+
+class _Screen(Progress):
     """What a terminal shows: those that run, with their time and last words; those that have ended above."""
 
     def __init__(self, out: Console, job: Job, verbose: bool) -> None:
-        self._out, self._verbose = out, verbose
+        super().__init__(out)
+        self._verbose = verbose
         self._total = len(job.tasks)
         self._done = 0
         self._keys = {task.key for task in job.tasks}
         self._running: dict[str, float] = {}
-        self._lines: dict[str, list[str]] = {}
-        self._failures: list[tuple[str, list[str]]] = []
+        self._began = time.monotonic()
 
     def started(self, key: str) -> None:
+        super().started(key)
         self._running[key] = time.monotonic()
-        self._lines[key] = []
 
     def printed(self, key: str, line: str) -> None:
-        self._lines.setdefault(key, []).append(line)
+        super().printed(key, line)
         if self._verbose:
             self._out.print(f"[dim]{escape(key)} |[/] {escape(line)}")
 
     def ended(self, task: TaskRun) -> None:
+        super().ended(task)
         self._running.pop(task.key, None)
-        lines = self._lines.pop(task.key, [])
         self._done += task.key in self._keys
-        if task.state in (State.FAILED, State.TIMED_OUT) and lines and not self._verbose:
-            self._failures.append((task.key, lines))
         self._out.print(f"{_mark(task.state)} {escape(task.key)} {_outcome(task)}")
 
     def render(self) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        for key, since in list(self._running.items()):
-            words = self._lines.get(key) or [""]
-            table.add_row(
-                Text("•", "cyan"),
-                Text(key, "bold"),
-                Text(f"{time.monotonic() - since:.0f} s"),
-                Text(words[-1][:100], "dim"),
-            )
-        table.add_row("", Text(f"{self._done} of {self._total} tasks", "dim"), "", "")
-        return table
-
-    def close(self) -> None:
-        """What failed tasks have printed last, their tracebacks among it."""
-        for key, lines in self._failures:
-            self._out.print(f"\n[red bold]{escape(key)}[/] failed:")
-            for line in lines[-_TAIL:]:
-                self._out.print(f"  {escape(line)}")
+        """The tasks that run, no more than the screen holds."""
+        now, table = time.monotonic(), Table.grid(padding=(0, 1))
+        for name in ("mark", "task", "time"):
+            table.add_column(name, no_wrap=True, justify="right" if name == "time" else "left")
+        table.add_column("words", no_wrap=True, overflow="ellipsis")
+        running = list(self._running.items())
+        room = max(3, self._out.height - 4)
+        for key, since in running[:room]:
+            last = self._last.get(key)
+            words = Text(last[-1] if last else "", "dim")
+            table.add_row(Text("•", "cyan"), Text(key, "bold"), Text(f"{now - since:.0f} s"), words)
+        hidden = f", {len(running) - room} more at work" if len(running) > room else ""
+        text = f"{self._done} of {self._total} tasks, {now - self._began:.0f} s{hidden}"
+        return Group(table, Text(text, "dim"))
 
 
 def _outcome(task: TaskRun) -> str:
-    words = [state(str(task.state))]
+    _, *words = _words(task)
+    return " ".join([state(str(task.state)), *map(escape, words)])
+
+
+def _words(task: TaskRun) -> list[str]:
+    words = [str(task.state)]
     words += ["before"] if task.kept else [f"{task.seconds:.2f} s"] if task.started_ms else []
-    words += [escape(task.said)] if task.said else []
-    return " ".join(words)
+    return [*words, *([task.said] if task.said else [])]
 
 
-def show_run(out: Console, run: JobRun) -> None:
-    """State, attempts, time, rows and place of each task, where the logs are, and how to go on."""
+def show_run(out: Console, run: JobRun, failures: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """State, attempts, time, rows and place of each task; what failed, where the logs are, and how to go on."""
     out.print()
     shown = columns("task", "state", "attempts", "seconds", "rows", "result", right=("attempts", "seconds", "rows"))
     for task in run.tasks:
         rows = [fact["rows"] for fact in task.wrote if fact.get("rows") is not None]
-        results = dict.fromkeys(str(fact.get("uri") or fact.get("value")) for fact in task.wrote)
+        results = dict.fromkeys(short(str(fact.get("uri") or fact.get("value"))) for fact in task.wrote)
         shown.add_row(
             escape(task.key),
             state(str(task.state)) + (" before" if task.kept else ""),
             str(task.attempts or ""),
             f"{task.seconds:.2f}" if task.started_ms else "",
             f"{sum(rows):,}" if rows else "",
-            escape(", ".join(list(results)[:3])),
+            escape(", ".join([*list(results)[:3], *(["…"] if len(results) > 3 else [])])),
         )
     out.print(shown)
+    for key, lines in failures[:_SHOWN_FAILURES]:
+        out.print(f"\n[red bold]{escape(key)}[/] failed:")
+        for line in lines:
+            out.print(f"  {escape(line)}")
+    if len(failures) > _SHOWN_FAILURES:
+        out.print(f"\n{counted(len(failures) - _SHOWN_FAILURES, 'more failure')}: see the logs")
+    out.print()
     verdict = {State.SUCCESS: "[green]succeeded[/]", State.CANCELLED: "[yellow]was cancelled[/]"}.get(
         run.state, f"[red]{'timed out' if run.timed_out else 'failed'}[/]"
     )
-    out.print(f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(str(run.folder / 'logs'))}")
+    out.print(f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(short(str(run.folder / 'logs')))}")
     if run.state is not State.SUCCESS:
         out.print(f"go on with it: dbxdec run {escape(run.job)} --resume {run.id}")
+
+
+def short(place: str) -> str:
+    """A path below the folder we are in as from there; other places as they are."""
+    return place.removeprefix(f"{os.getcwd()}{os.sep}")
 
 
 def as_json(run: Run | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dbxdec.cli import source
+from dbxdec.cli import completion, source
 from dbxdec.views import graph
 
 _FORMATS = ("mermaid", "dot", "svg", "html")
@@ -14,7 +14,7 @@ _BY_SUFFIX = {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", 
 
 
 @click.command("graph")
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=completion.jobs)
 @click.option(
     "--format", "-f", "kind", type=click.Choice(_FORMATS), help="The default is what --output ends in, or mermaid."
 )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dbxdec import places
-from dbxdec.cli import display
+from dbxdec.cli import completion
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
-from dbxdec.local import builds, ledger, runner
-from dbxdec.local.parameters import check_parameters, variables_of
+from dbxdec.local import builds, ledger
+from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
 from dbxdec.local.run_if import State
 from dbxdec.local.selection import check_known, select
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from dbxdec.local.builds import Build
     from dbxdec.local.ledger import Run
+    from dbxdec.local.runner import JobRun
     from dbxdec.manifest import Manifest
 
 
@@ -39,8 +40,11 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     return {name: text for name, _, text in pairs}
 
 
+_A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete": completion.tasks}
+
+
 @click.command("run")
-@click.argument("job")
+@click.argument("job", shell_complete=completion.jobs)
 @click.option(
     "--param",
     "-p",
@@ -48,6 +52,7 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     multiple=True,
     metavar="NAME=VALUE",
     callback=_assignments,
+    shell_complete=completion.parameters,
     help="A job parameter, as text.",
 )
 @click.option(
@@ -56,6 +61,7 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     multiple=True,
     metavar="NAME=VALUE",
     callback=_assignments,
+    shell_complete=completion.variables,
     help="The value of a bundle variable.",
 )
 @click.option(
@@ -66,15 +72,16 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     default=lambda: os.cpu_count() or 1,
     help="How many tasks run at once; the default is the number of CPUs.",
 )
-@click.option("--task", "tasks", multiple=True, metavar="KEY", help="Run only this task; may be repeated.")
-@click.option("--from", "start", multiple=True, metavar="KEY", help="Run this task and all behind it.")
-@click.option("--until", multiple=True, metavar="KEY", help="Run this task and all before it.")
+@click.option("--task", "tasks", **_A_TASK, help="Run only this task; may be repeated.")
+@click.option("--from", "start", **_A_TASK, help="Run this task and all behind it.")
+@click.option("--until", **_A_TASK, help="Run this task and all before it.")
 @click.option(
     "--replace",
     "replaced",
     multiple=True,
     metavar="KEY=COMMAND",
     callback=_assignments,
+    shell_complete=completion.replaced_tasks,
     help="Run a shell command in the place of a task.",
 )
 @click.option(
@@ -83,6 +90,7 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     flag_value="",
     default=None,
     metavar="[RUN]",
+    shell_complete=completion.runs,
     help="Go on with a run that has not succeeded, by default the job's last: what succeeded is kept.",
 )
 @click.option(
@@ -138,6 +146,9 @@ def command(
       dbxdec run daily_delays --until delays -j 8
       dbxdec run daily_delays --resume
     """
+    from dbxdec.cli import display  # what they import takes longer than `--help`
+    from dbxdec.local import runner
+
     here = Path.cwd()
     if fresh and resume is not None:
         raise click.UsageError("--resume goes on with what is there, and --fresh sets it aside: choose one")
@@ -152,6 +163,7 @@ def command(
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
     texts = check_parameters(found, parameters)
+    check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here)
     check_known(replaced, found)
     selected = select(found, tasks=tasks, start=start, until=until)
@@ -171,10 +183,12 @@ def command(
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
     setting = runner.Setting(build, values, here, pool, source, replaced)
-    with interruptible(pool), display.following(out, found, verbose=verbose) as listener:
-        run = runner.run_job(setting, found, parameters=texts, listener=listener, selected=selected, before=before)
+    with interruptible(pool), display.following(out, found, verbose=verbose) as progress:
+        run = runner.run_job(
+            setting, found, parameters=texts, listener=progress.listener, selected=selected, before=before
+        )
         pool.close()
-    display.show_run(out, run)
+    display.show_run(out, run, progress.failures)
     if report is not None:
         _report(run, report)
     if as_json:
@@ -183,7 +197,7 @@ def command(
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
-def _report(run: runner.JobRun, to: str) -> None:
+def _report(run: JobRun, to: str) -> None:
     from dbxdec.local.report import write
 
     kept = ledger.read(run.folder)

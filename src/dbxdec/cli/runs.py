@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from dbxdec.cli import display
+from dbxdec.cli import completion, display
 from dbxdec.cli.console import console, print_json, say
+from dbxdec.errors import did_you_mean, listed
 from dbxdec.local import ledger
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.group("runs", invoke_without_command=True)
-@click.option("--job", help="Only runs of this job.")
+@click.option("--job", metavar="JOB", shell_complete=completion.jobs, help="Only runs of this job.")
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON.")
 @click.pass_context
 def command(context: click.Context, job: str | None, as_json: bool) -> None:
@@ -37,7 +38,9 @@ def command(context: click.Context, job: str | None, as_json: bool) -> None:
         print_json([display.as_json(run) for run in found])
         return
     if not found:
-        say("no run is kept here: `dbxdec run JOB` makes one")
+        others = list(dict.fromkeys(run.job for run in ledger.runs(Path.cwd())))
+        hint = did_you_mean(job or "", others) or f"those kept are of {listed(others)}" if others else "none is"
+        say(f"no run of `{job}` is kept here: {hint}" if job else "no run is kept here: `dbxdec run JOB` makes one")
         return
     shown = display.columns("run", "job", "state", "started", "seconds", "tasks", right=("seconds", "tasks"))
     for run in found:
@@ -47,11 +50,19 @@ def command(context: click.Context, job: str | None, as_json: bool) -> None:
     console().print(shown)
 
 
-@command.command("show")
-@click.argument("run", default="last")
+@command.command("show", short_help="Show a run: its tasks, what they read and wrote, their logs.")
+@click.argument("run", default="last", shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def show(run: str, as_json: bool) -> None:
-    """Show RUN: its parameters, its tasks, what they read and wrote, and their logs. RUN may be "last"."""
+    """Show RUN with its parameters and tasks, what these read and wrote, and where their logs are.
+
+    RUN is an id, a part of one, or "last", which is the default.
+
+    \b
+    Examples:
+      dbxdec runs show
+      dbxdec runs show 533249 --json | jq '.tasks[] | {task, state}'
+    """
     found = ledger.find(Path.cwd(), run)
     if as_json:
         print_json(display.as_json(found))
@@ -75,26 +86,34 @@ def show(run: str, as_json: bool) -> None:
             seconds = (attempt["ended_ms"] - attempt["started_ms"]) / 1000
             out.print(
                 f"  {escape(title)}attempt {attempt['attempt']}: {display.state(attempt['state'])}, {seconds:.2f} s, "
-                f"{escape(str(found.folder / attempt['log']))}"
+                f"{escape(display.short(str(found.folder / attempt['log'])))}"
             )
             for fact in attempt["facts"]:
                 out.print(f"    [dim]{fact['kind']}[/] {escape(_fact(fact))}")
 
 
-@command.command("report")
-@click.argument("run", default="last")
+@command.command("report", short_help="Write the report of a run as one HTML file.")
+@click.argument("run", default="last", shell_complete=completion.runs)
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file; by default in the run's folder."
 )
 def report(run: str, output: Path | None) -> None:
-    """Write the report of RUN as one HTML file that needs nothing else."""
+    """Write the report of RUN as one HTML file that needs nothing else, and print where it is.
+
+    RUN is an id, a part of one, or "last", which is the default.
+
+    \b
+    Examples:
+      dbxdec runs report
+      dbxdec runs report 533249 -o report.html
+    """
     from dbxdec.local.report import write
 
     click.echo(write(ledger.find(Path.cwd(), run), output))
 
 
 def _fact(fact: dict[str, object]) -> str:
-    words = [f"{fact['name']}: {fact.get('uri') or fact.get('value')}"]
+    words = [f"{fact['name']}: {display.short(str(fact.get('uri') or fact.get('value')))}"]
     words += [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [f"{fact['rows']:,} rows"] if fact.get("rows") is not None else []
     return ", ".join(words)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import Problem, RunError, did_you_mean
-from dbxdec.variables import names_in
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.variables import TARGET, names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dbxdec.dag import Job
     from dbxdec.manifest import Manifest
@@ -55,3 +55,18 @@ def variables_of(manifest: Manifest, job: Job) -> set[str]:
                 names |= set(waiting[-1].variables)
             names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
     return names
+
+
+def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
+    """Raises RunError for names that no job of the project uses: misspelt, they would be left out in silence."""
+    known = sorted(set().union(*(variables_of(manifest, job) for job in manifest.jobs), {TARGET}))
+    problems = [
+        Problem(
+            f"no job of {manifest.project} uses the bundle variable `{name}`",
+            hint=did_you_mean(name, known) or f"those used are {listed(known)}",
+        )
+        for name in given
+        if name not in known
+    ]
+    if problems:
+        raise RunError(problems)

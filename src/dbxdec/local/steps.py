@@ -7,6 +7,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,8 @@ def decide(condition: Mapping[str, str], resolve: Callable[[str], str]) -> tuple
     """Whether the fields of a condition task hold, and that in words; `resolve` knows variables and references."""
     left, right = resolve(condition["left"]), resolve(condition["right"])
     held = holds(condition["op"], left, right)
-    return held, f"{left} {condition['op']} {right}: {'true' if held else 'false'}"
+    op = texts.OPERATORS.get(condition["op"], condition["op"])
+    return held, f"{left} {op} {right}: {'true' if held else 'false'}"
 
 
 def references_to(task: str, state: State, values: Path) -> dict[str, str]:

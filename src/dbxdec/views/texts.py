@@ -11,7 +11,7 @@ from dbxdec import dag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_OPERATORS = {
+OPERATORS = {
     "EQUAL_TO": "==",
     "NOT_EQUAL": "!=",
     "GREATER_THAN": ">",
@@ -71,7 +71,7 @@ def kind(task: dag.Task) -> str:
         case "condition":
             form = task.settings["condition_task"]
             left, right = (_REFERENCE.sub(_referred, form[side]) for side in ("left", "right"))
-            return f"condition {left} {_OPERATORS.get(form['op'], form['op'])} {right}"
+            return f"condition {left} {OPERATORS.get(form['op'], form['op'])} {right}"
         case "run_job":
             return f"job {task.runs_job}"
         case _:

@@ -1,0 +1,105 @@
+"""What a shell completes: names from what lies here already, since a shell must not wait for a project to be read."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from click.shell_completion import CompletionItem
+
+from dbxdec.dag import run_order
+from dbxdec.errors import DbxdecError
+from dbxdec.local import ledger
+from dbxdec.manifest import PATH, Manifest, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
+
+def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Keys of jobs."""
+    found = _manifest(context)
+    keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in ledger.runs(Path.cwd()))
+    return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
+
+
+def tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Keys of the tasks of the job that the command has been given."""
+    form = _job(context)
+    order = [task.key for task in run_order(form)] if form else []
+    return [CompletionItem(key) for key in order if key.startswith(incomplete)]
+
+
+def replaced_tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`key=` of tasks that only the platform runs first, then of the others."""
+    form = _job(context)
+    order = sorted(run_order(form), key=lambda task: task.kind != "native") if form else []
+    return [CompletionItem(f"{task.key}=") for task in order if task.key.startswith(incomplete)]
+
+
+def parameters(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`name=` of the job's parameters."""
+    form = _job(context)
+    names = [p.name for p in form.parameters] if form else []
+    return [CompletionItem(f"{name}=") for name in names if name.startswith(incomplete)]
+
+
+def variables(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """`name=` of the bundle variables that the job uses."""
+    form = _job(context)
+    return [CompletionItem(f"{name}=") for name in (form.variables if form else ()) if name.startswith(incomplete)]
+
+
+def runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
+    job = _job_key(context)
+    resuming = parameter.name == "resume"
+    kept = [run for run in ledger.runs(Path.cwd(), job) if not resuming or run.state != "success"]
+    found = [CompletionItem(run.id, help=f"{run.job} {run.state}") for run in kept]
+    found += [] if resuming or not kept else [CompletionItem("last", help="the newest")]
+    return [item for item in found if item.value.startswith(incomplete)]
+
+
+def _job(context: click.Context) -> Any:
+    found, job = _manifest(context), _job_key(context)
+    return found.job(job) if found is not None and job is not None and job in found.raw_jobs else None
+
+
+def _job_key(context: click.Context) -> str | None:
+    """The argument JOB; click leaves it unread where an option behind it still waits for its value."""
+    given = [context.params.get("job"), *context.args]
+    return next((str(text) for text in given if text), None)
+
+
+def _manifest(context: click.Context) -> Manifest | None:
+    """That of `--wheel`, or the newest of what has been run or built here."""
+    wheel = context.params.get("wheel")
+    here = Path.cwd()
+    places = [
+        *([Path(wheel)] if wheel else []),
+        *sorted(
+            [*(here / ledger.STATE_FOLDER / "builds").glob("*"), *(here / "dist").glob("*.whl")],
+            key=lambda path: path.stat().st_mtime,
+            reverse=True,
+        ),
+    ]
+    return next((found for place in places for found in _read(place)), None)
+
+
+def _read(place: Path) -> Iterator[Manifest]:
+    ending = f".dist-info/extra_metadata/{PATH}"
+    try:
+        if place.is_dir():
+            for path in place.glob(f"*{ending}"):
+                yield decode(path.read_text(encoding="utf-8"), str(path))
+        else:
+            with zipfile.ZipFile(place) as archive:
+                for name in archive.namelist():
+                    if name.endswith(ending):
+                        yield decode(archive.read(name).decode(), str(place))
+    except (OSError, ValueError, DbxdecError, zipfile.BadZipFile, json.JSONDecodeError):
+        return
