@@ -68,6 +68,18 @@ def test_ordinary_text_stands_without_quotes(text: str) -> None:
     assert f"    - {text}\n" in rendered({"job": {"texts": [text]}})
 
 
+def test_a_key_of_any_length_reads_back() -> None:
+    """A key longer than a line of YAML may begin with is one all the same, and so is what it holds."""
+    tags = {"k" * 2000: "v", "\u2028" * 500: {"deep": ["x"]}, "l" * 1500: [{"a": 1, "b": []}], "m" * 1200: {}}
+    assert yaml.safe_load(rendered({"job": tags}))["resources"]["jobs"]["job"] == tags
+
+
+@given(text=st.text(st.characters(categories=["Cc", "Cf", "Zl", "Zp", "Co", "Cn", "Zs"]), max_size=6))
+def test_text_of_any_letters_reads_back(text: str) -> None:
+    """Letters that no YAML may hold as they are come back from their escapes."""
+    assert yaml.safe_load(rendered({"job": {"a": text, text: 1}}))["resources"]["jobs"]["job"] == {"a": text, text: 1}
+
+
 def test_a_long_word_in_a_longer_text_is_rendered() -> None:
     """The time to decide on quotes does not explode with the length of a word."""
     texts = ["a" * 200 + " b", "a_b" * 100 + ":", "a.b" * 100 + ". "]

@@ -27,7 +27,6 @@ def preload() -> None:
     def load() -> None:
         with suppress(ImportError):  # said where it is needed
             import databricks.bundles.jobs  # noqa: F401
-            import yaml  # noqa: F401
 
     Thread(target=load, daemon=True).start()
 
