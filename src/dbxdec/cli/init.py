@@ -38,8 +38,11 @@ def _lake_root(context: click.Context, option: click.Parameter, value: str | Non
     "--lake-root", callback=_lake_root, metavar="URL", help="Where deployed pipelines keep tables: URL/<target>."
 )
 @click.option("--pydabs", is_flag=True, help="Deploy the jobs through Python, by resources/__init__.py.")
+@click.option("--use-hatchling", is_flag=True, help="Replace uv's build backend, which dbxdec can't hook into.")
 @click.option("--dry-run", is_flag=True, help="Print what would change as a diff, and write nothing.")
-def command(folder: Path, name: str | None, lake_root: str | None, pydabs: bool, dry_run: bool) -> None:
+def command(
+    folder: Path, name: str | None, lake_root: str | None, pydabs: bool, use_hatchling: bool, dry_run: bool
+) -> None:
     """Set dbxdec up in the project in FOLDER, or make a new one there. FOLDER is this one where none is given.
 
     In a project it adds what is missing to pyproject.toml, databricks.yml and .gitignore, and a first pipeline with its
@@ -55,16 +58,16 @@ def command(folder: Path, name: str | None, lake_root: str | None, pydabs: bool,
     from dbxdec.scaffold import writing
     from dbxdec.scaffold.plan import Asked, plan
 
-    asked = Asked(dbxdec.__version__, name, pydabs, lake_root, uv="UV" in os.environ)
+    asked = Asked(dbxdec.__version__, name, pydabs, lake_root, bool(os.environ.get("UV")), use_hatchling)
     found = plan(folder, asked)
     if dry_run:
-        _show(writing.diff(found.changes, Path.cwd()))
+        _show(writing.diff(found.changes, found.repository or Path.cwd()))
     else:
         for change in found.changes:
             writing.write(change)
             say(f"{'made' if change.before is None else 'changed'} {os.path.relpath(change.path)}")
     for note in found.notes:
-        say(f"to be done by hand, in {note}")
+        say(f"by hand: {note}")
     if not found.changes:
         say("nothing to do: this project is set up" if not found.notes else "nothing else to do")
     elif not dry_run:

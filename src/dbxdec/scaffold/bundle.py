@@ -81,9 +81,10 @@ def _preinit(editing: Editing, bundle: Bundle, folder: str) -> None:
     if found is None:
         _put(editing, ("experimental", "scripts", "preinit"), script(folder))
     elif COMMAND not in str(found):
+        lines = "".join(f"\n      {line}" for line in [*str(found).splitlines(), script(folder)])
         editing.note(
             f"{editing.file}: `preinit` under `experimental.scripts` has a command; have it run dbxdec's as well:\n"
-            f"    preinit: {found} && {script(folder) if folder == '.' else f'({script(folder)})'}"
+            f"    preinit: |{lines}"
         )
 
 

@@ -210,7 +210,17 @@ def name_of_folder(folder: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
 
 
-def watched(root: Path, package: Package) -> tuple[str, ...]:
-    """Patterns of the files that a wheel with this package depends on, by the kinds of files that are there."""
+def watched(root: Path, package: Package, hatch: Mapping[str, Any]) -> tuple[str, ...]:
+    """Patterns of the files that a wheel with this package depends on, by the kinds of files that are there.
+
+    What each build writes anew is left out, such as `_version.py`: it would have uv build at every command.
+    """
     suffixes = {path.suffix for path in (root / package.folder).rglob("*") if path.is_file()} - {"", ".pyc", ".pyo"}
-    return tuple(f"{package.folder}/**/*{suffix}" for suffix in sorted({".py"} | suffixes))
+    writes = [
+        get(hatch, (*place, "hooks", *key), "")
+        for place in (("build",), ("build", "targets", "wheel"))
+        for key in (("vcs", "version-file"), ("version", "path"))
+    ]
+    python = ["[!_]*.py", "__init__.py"] if any("/_" in str(path) for path in writes) else ["*.py"]
+    names = [*python, *(f"*{suffix}" for suffix in sorted(suffixes - {".py"}))]
+    return tuple(f"{package.folder}/**/{name}" for name in names)

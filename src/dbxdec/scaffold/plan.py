@@ -24,13 +24,17 @@ _LOADER = "resources:load_resources"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for. `lake_root` is where deployed pipelines keep tables; `uv` whether uv has started us."""
+    """What was asked for. `lake_root` is where deployed pipelines keep tables; `uv` says that uv has started us.
+
+    `use_hatchling` is whether uv's build backend may be replaced.
+    """
 
     version: str
     name: str | None = None
     pydabs: bool = False
     lake_root: str | None = None
     uv: bool = False
+    use_hatchling: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is to be done in the project at `root`. `notes` are for a person to do by hand."""
+    """All that is to be done in the project at `root`. `notes` are for a person to do by hand.
+
+    `repository` is the top of the git repository that the project is in.
+    """
 
     root: Path
-    name: str
+    repository: Path | None
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     has_hello: bool
@@ -75,16 +82,21 @@ class _Making:
 
 @dataclass(frozen=True)
 class _Project:
-    """What is known of the project before anything is changed; `text` is its pyproject.toml, as it is or is to be."""
+    """What is known of the project. `text` is the pyproject.toml to begin with, `original` what is there, if it is."""
 
     text: str
+    original: str | None
     document: dict[str, Any]
     hatch_text: str | None
     hatch: dict[str, Any]
     name: str
     package: Package
     settings: config.Config
-    is_new: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no pyproject.toml yet."""
+        return self.original is None
 
 
 def plan(folder: Path, asked: Asked) -> Plan:
@@ -108,7 +120,8 @@ def plan(folder: Path, asked: Asked) -> Plan:
     making.problems += _unwritable(making)
     if making.problems:
         raise ConfigError(making.problems)
-    return Plan(root, project.name, tuple(making.changes), tuple(making.notes), has_hello or needs_hello)
+    top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
@@ -126,6 +139,11 @@ def _project(making: _Making, asked: Asked) -> _Project | None:
     document, hatch_file = _toml(making, path, text), _toml(making, root / pyproject.HATCH_FILE, hatch_text or "")
     if document is None or hatch_file is None:
         return None
+    original = text
+    if asked.use_hatchling:
+        text, problems = pyproject.use_hatchling(text)
+        making.problems += problems
+        document = tomllib.loads(text)
     making.problems += pyproject.refusals(document, files, asked.version)
     name = _name(making, document, asked)
     if making.problems or name is None:
@@ -156,7 +174,7 @@ def _project(making: _Making, asked: Asked) -> _Project | None:
         text = templates.render("pyproject.toml", name=name, package=package, **_requirements(asked.version))
     document = tomllib.loads(text)
     hatch = pyproject.hatch_settings(document, hatch_file)
-    return _Project(text, document, hatch_text, hatch, name, package, settings, is_new)
+    return _Project(text, None if is_new else original, document, hatch_text, hatch, name, package, settings)
 
 
 def _unfit(root: Path, files: set[str]) -> Iterator[Problem]:
@@ -198,7 +216,7 @@ def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | N
 
 def _settings(making: _Making, project: _Project, asked: Asked, *, needs_hello: bool, needs_lake: bool) -> None:
     uses_uv = asked.uv if project.is_new else "uv" in project.document.get("tool", {})
-    uses_uv = uses_uv or _find_above(making.root, "uv.lock") is not None
+    uses_uv = uses_uv or asked.use_hatchling or _find_above(making.root, "uv.lock") is not None
     wanted = pyproject.Wanted(
         name=project.name,
         package=project.package,
@@ -207,15 +225,23 @@ def _settings(making: _Making, project: _Project, asked: Asked, *, needs_hello: 
         lake=needs_lake,
         pydabs=asked.pydabs,
         hatch_file=project.hatch_text is not None and "build" in tomllib.loads(project.hatch_text),
-        watched=layout.watched(making.root, project.package) if uses_uv else (),
+        watched=layout.watched(making.root, project.package, project.hatch) if uses_uv else (),
+        required_elsewhere=_is_required_elsewhere(making.root, project.hatch),
     )
     edited = pyproject.edit(project.text, project.hatch, wanted)
-    making.change(making.root / pyproject.FILE, None if project.is_new else project.text, edited.text)
+    making.change(making.root / pyproject.FILE, project.original, edited.text)
     making.notes += edited.notes
     if wanted.hatch_file and project.hatch_text is not None:
         edited = pyproject.edit_hatch_file(project.hatch_text, project.hatch, wanted)
         making.change(making.root / pyproject.HATCH_FILE, project.hatch_text, edited.text)
         making.notes += edited.notes
+
+
+def _is_required_elsewhere(root: Path, hatch: Mapping[str, Any]) -> bool:
+    """Whether a file of requirements that hatch-requirements-txt reads has dbxdec."""
+    files = get(hatch, ("metadata", "hooks", "requirements_txt", "files"), [])
+    paths = [root / name for name in (files if isinstance(files, list) else []) if isinstance(name, str)]
+    return any(b"dbxdec" in path.read_bytes() for path in paths if path.is_file())
 
 
 def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: bool) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
 from dbxdec.scaffold import toml_text
 from dbxdec.scaffold.edits import Editing
+from dbxdec.scaffold.toml_places import CannotEdit
 from dbxdec.scaffold.toml_text import get
 
 if TYPE_CHECKING:
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 FILE = "pyproject.toml"
 HATCH_FILE = "hatch.toml"
 BACKEND = "hatchling.build"
+UV_BACKEND = "uv_build"
 OLDEST_PYTHON = 11
 """The minor version of Python that dbxdec needs at least."""
 
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?(.*)", re.DOTALL)
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[([^\]]*)\])?(.*)", re.DOTALL)
 _TARGET = ("build", "targets", "wheel")
 _HOOK = "dbxdec"
+_HATCHLING = "hatchling>=1.27"
 
 # What stands in the way of hatchling, by the start of the backend's name, and where its settings go.
 _MOVES = {
@@ -46,7 +50,8 @@ class Wanted:
 
     `engine` is the extra for what its first pipeline needs; `lake` whether a local place of tables is; `hatch_file`
     whether the settings of builds stand in hatch.toml. `watched` are patterns of the files that a wheel depends on,
-    which uv is told to look at; none where uv is not used.
+    which uv is told to look at; none where uv is not used. `required_elsewhere` is whether a file that dependencies are
+    taken from has dbxdec.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Wanted:
     pydabs: bool = False
     hatch_file: bool = False
     watched: tuple[str, ...] = ()
+    required_elsewhere: bool = False
 
 
 def requirement(extra: str | None, version: str) -> str:
@@ -68,6 +74,24 @@ def requirement(extra: str | None, version: str) -> str:
 def refusals(document: Mapping[str, Any], files: Iterable[str], version: str) -> list[Problem]:
     """Why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
     return [*_backend(document, set(files), version), *_shapes(document)]
+
+
+def use_hatchling(text: str) -> tuple[str, list[Problem]]:
+    """The text with hatchling as the backend instead of uv's own, where nothing else depends on that."""
+    document = tomllib.loads(text)
+    if get(document, ("build-system", "build-backend")) != UV_BACKEND:
+        return text, []
+    if get(document, ("tool", "uv", "build-backend")):
+        move = f"move them to [tool.hatch.build.targets.wheel] first: {_MOVES[UV_BACKEND]}"
+        return text, [Problem("are settings that hatchling does not read", "tool.uv.build-backend", move)]
+    requires = get(document, ("build-system", "requires"))
+    try:
+        for i, item in enumerate(requires if isinstance(requires, list) else ()):
+            if isinstance(item, str) and re.match(r"\s*uv[-_.]build\b", item):
+                text = toml_text.replace_item(text, ("build-system", "requires"), i, _HATCHLING)
+        return toml_text.replace(text, ("build-system", "build-backend"), BACKEND), []
+    except CannotEdit:
+        return text, []  # what is left is refused, and says what to write
 
 
 def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,9 +156,9 @@ def _hooks(hatch: Mapping[str, Any], path: Path) -> list[str]:
 def _build_system(editing: Editing, wanted: Wanted) -> None:
     needed = requirement("build", wanted.version)
     if "build-system" not in editing.toml:
-        _put(editing, ("build-system",), {"requires": ["hatchling>=1.27", needed], "build-backend": BACKEND})
+        _put(editing, ("build-system",), {"requires": [_HATCHLING, needed], "build-backend": BACKEND})
     elif "requires" not in editing.toml["build-system"]:
-        _put(editing, ("build-system",), {"requires": ["hatchling>=1.27", needed]})
+        _put(editing, ("build-system",), {"requires": [_HATCHLING, needed]})
     else:
         _require(editing, ("build-system", "requires"), ("build",), needed)
 
@@ -148,9 +172,8 @@ def _project(editing: Editing, wanted: Wanted) -> None:
         _put(editing, ("project",), values)
         return
     if "dependencies" in project.get("dynamic", []):
-        editing.note(
-            f"where the dependencies of the project come from (they are `dynamic`), unless it is there: {needed}"
-        )
+        if not wanted.required_elsewhere:
+            editing.note(f"the dependencies of the project are dynamic: add `{needed}` where they come from")
     elif "dependencies" in project:
         engines = (wanted.engine,) if wanted.engine else ()
         _require(editing, ("project", "dependencies"), engines, needed)
@@ -249,9 +272,10 @@ def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list
         if backend == BACKEND and "backend-path" not in system:
             return []
         what = f"the build backend is {backend}"
+    easy = "`dbxdec init --use-hatchling` changes it; or " if backend == UV_BACKEND else ""
     move = next((text for start, text in _MOVES.items() if backend.startswith(start)), None)
     hint = (
-        f'under [build-system] write `requires = ["hatchling", "{requirement("build", version)}"]` and '
+        f'{easy}under [build-system] write `requires = ["hatchling", "{requirement("build", version)}"]` and '
         f'`build-backend = "{BACKEND}"`{f"; {move}" if move else ""}. Or keep the pipelines in a project of their own: '
         "`dbxdec init pipelines`"
     )

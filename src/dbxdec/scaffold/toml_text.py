@@ -99,6 +99,16 @@ def replace_item(text: str, path: Path, index: int, value: str) -> str:
     return _same(f"{text[: item.start]}{new}{text[item.end :]}", expected)
 
 
+def replace(text: str, path: Path, value: str) -> str:
+    """The text with another value at `path`, where a text is."""
+    found = find(text, path)
+    if found is None:
+        raise CannotEdit(key_text(path))
+    expected = _copy(tomllib.loads(text))
+    get(expected, path[:-1])[path[-1]] = value
+    return _same(f"{text[: found.start]}{literal(value, text[found.start])}{text[found.end :]}", expected)
+
+
 def put(text: str, path: Path, values: Mapping[str, Any]) -> str:
     """The text with the table at `path`, and in it the `values`, which it does not have yet.
 
@@ -142,7 +152,7 @@ def _put(text: str, path: Path, values: Mapping[str, Any]) -> str:
     if below is not None:
         start = _head(text, below.start)
         return f"{text[:start]}{line.join(lines)}{line * 2}{text[start:]}"
-    related = [section for section in sections if section.path and _shared(section.path, path) >= min(2, len(path))]
+    related = [section for section in sections if section.path and _shared(section.path, path) > (path[0] == "tool")]
     if not related:
         body = text.rstrip("\r\n")
         return f"{body}{line * 2 if body else ''}{line.join(lines)}{line}"
@@ -150,7 +160,8 @@ def _put(text: str, path: Path, values: Mapping[str, Any]) -> str:
     end = _tail(text, near.end)
     after = text[end:].lstrip("\r\n")
     is_tight = after and not re.match(r"\r?\n[ \t]*\r?\n", text[end:])
-    return _after(text, end, ["", *lines, *([""] if is_tight else [])])
+    indent = indent_of(text, line_start(text, near.start))
+    return _after(text, end, ["", *(indent + each for each in lines), *([""] if is_tight else [])])
 
 
 def _merge(document: dict[str, Any], path: Path, values: Mapping[str, Any]) -> None:

@@ -26,16 +26,17 @@ def put(text: str, path: Path, value: Any) -> str:
         body = text + ("" if not text or text.endswith("\n") else newline_of(text))
         return _same(body + newline_of(text).join([*_lines(dict([_nested(path, value)]), ""), ""]), expected)
     node, rest = _nearest(root, path)
+    if _is_nothing(node):  # `key:` with nothing behind it
+        inner = dict([_nested(rest, value)]) if rest else value
+        return _same(_below(text, node, root, path[: len(path) - len(rest)], inner), expected)
     if not rest:
         raise CannotEdit(".".join(path))
     key, inner = _nested(rest, value)
-    if _is_nothing(node):  # `key:` with nothing behind it
-        return _same(_below(text, node, root, path[: -len(rest)], {key: inner}), expected)
     if not isinstance(node, yaml.MappingNode):
         raise CannotEdit(".".join(path))
     if node.flow_style:
         return _same(_into_flow(text, node, f"{_flow(key)}: {_flow(inner)}"), expected)
-    indent = " " * node.start_mark.column
+    indent = " " * node.value[0][0].start_mark.column  # the node's own mark is at its anchor, where it has one
     lines = _lines({key: inner}, indent, _step(root))
     blank = node is root and _is_spaced(text, node)
     return _same(_insert(text, _end(node, text), [*([""] if blank else []), *lines], len(indent)), expected)
@@ -56,7 +57,8 @@ def append(text: str, path: Path, value: str) -> str:
         raise CannotEdit(".".join(path))
     if node.flow_style:
         return _same(_into_flow(text, node, _flow(value)), expected)
-    column = node.start_mark.column
+    first = node.value[0].start_mark
+    column = first.column - (first.index - text.rindex("-", 0, first.index))
     return _same(_insert(text, _end(node, text), [f"{' ' * column}- {_scalar(value)}"], column), expected)
 
 
@@ -80,7 +82,15 @@ def _load(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         raise CannotEdit
-    return found
+    copied: dict[str, Any] = _copy(found)
+    return copied
+
+
+def _copy(value: Any) -> Any:
+    """A copy that shares nothing: an edit of what an alias repeats must change one place, or not be made."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def _merge(document: dict[str, Any], path: Path, value: Any) -> None:
@@ -113,14 +123,14 @@ def _nearest(node: yaml.Node, path: Path) -> tuple[yaml.Node, Path]:
         if not values:
             return node, path[i:]
         node = values[-1]
-    return node, (path[-1:] if _is_nothing(node) else ())
+    return node, ()
 
 
 def _is_nothing(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-def _below(text: str, node: yaml.Node, root: yaml.Node, path: Path, value: Mapping[str, Any]) -> str:
+def _below(text: str, node: yaml.Node, root: yaml.Node, path: Path, value: Any) -> str:
     """Fill a key that has no value. The key's own column tells how far its content is set in."""
     if node.start_mark.index != node.end_mark.index:
         raise CannotEdit(".".join(path))  # `null` or `~`, written out
@@ -128,9 +138,15 @@ def _below(text: str, node: yaml.Node, root: yaml.Node, path: Path, value: Mappi
     key = next(key for key, found in parent.value if found is node)
     if isinstance(parent, yaml.MappingNode) and parent.flow_style:
         raise CannotEdit(".".join(path))
-    column = key.start_mark.column
-    step = _step(root)
-    return _insert(text, key.end_mark.index, _lines(value, " " * column + step, step), column + 1)
+    column, step = key.start_mark.column, _step(root)
+    if isinstance(value, Mapping):
+        return _insert(text, key.end_mark.index, _lines(value, " " * column + step, step), column + 1)
+    if isinstance(value, list):
+        return _insert(
+            text, key.end_mark.index, [f"{' ' * column}{step}- {_scalar(item)}" for item in value], column + 1
+        )
+    end = node.start_mark.index
+    return f"{text[:end]} {_scalar(value)}{text[end:]}"
 
 
 def _end(node: yaml.Node, text: str) -> int:
