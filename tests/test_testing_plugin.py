@@ -141,6 +141,41 @@ class TestPollution:
         )
         pytester.runpytest_subprocess("-Werror").assert_outcomes(passed=2)
 
+    def test_jobs_of_a_wider_fixture_stay_usable(self, pytester: pytest.Pytester) -> None:
+        """A job knows those that it runs, whatever else has been forgotten or has their key."""
+        pytester.makepyfile(
+            """
+            import pytest
+            from dbxdec import job, task
+            from dbxdec.testing import run_job
+
+            @pytest.fixture(scope="session")
+            def outer():
+                @job
+                def inner() -> None:
+                    @task
+                    def number() -> int:
+                        return 1
+
+                    number()
+
+                @job
+                def outer() -> None:
+                    inner()
+
+                return outer
+
+            def test_a(outer) -> None:
+                @job
+                def inner() -> None: ...
+
+                assert run_job(outer)["inner"].run.outputs == {"number": 1}
+
+            test_b = test_a
+            """
+        )
+        pytester.runpytest_subprocess("-Werror").assert_outcomes(passed=2)
+
     def test_a_task_does_not_see_what_another_has_changed(self) -> None:
         """As on the platform, where each has a process of its own."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -177,6 +178,12 @@ class Jsonish(IoManager):
         raise AssertionError("a test has no storage to write to")
 
 
+class Anything(Jsonish):
+    """Keeps whatever it is given."""
+
+    writes: ClassVar[frozenset[str] | None] = None
+
+
 class TestCopies:
     def test_nobody_changes_what_another_reads(self) -> None:
         """Neither the producer after its return, nor one reader of another's, nor a test of the result."""
@@ -209,6 +216,23 @@ class TestCopies:
         result["rows"].value[0]["n"] = 80
         assert result["rows"].value == [{"n": 1}]
         assert frame.item() == 1
+
+    def test_what_cannot_be_copied_is_shared(self) -> None:
+        """A lock, for one: a run does not fail for it."""
+
+        @job
+        def one() -> None:
+            @task(io_manager=Anything())
+            def lock() -> Any:
+                return threading.Lock()
+
+            @task
+            def use(lock: Any) -> bool:
+                return bool(lock.acquire(blocking=False))
+
+            use(lock())
+
+        assert run_job(one)["use"].value is True
 
     def test_a_given_value_must_be_one_that_the_manager_stores(self) -> None:
         """As a returned one must."""

@@ -53,6 +53,8 @@ class BuiltJob:
     """The IoManager of each output that has one, by the task's key and the output's name."""
     tables: Mapping[str, IoManager]
     """The tables given as inputs, by target."""
+    jobs: Mapping[str, Job[...]]
+    """The jobs that it runs, by key."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -71,6 +73,7 @@ class Job(Generic[P]):
         """In the body of another job: a task that runs this one, with these parameters."""
         recorder = recording.current()
         if isinstance(recorder, Recorder):
+            recorder.jobs[self.key] = self
             return run_job(recorder, self.key, parameters_of(self.fn)[0], args, dict(kwargs))
         raise AuthoringError(
             Problem(
@@ -122,6 +125,7 @@ class Job(Generic[P]):
                 (key, output): manager for key, call in calls.items() for output, manager in call.managers.items()
             },
             tables=recorder.tables,
+            jobs=recorder.jobs,
             problems=tuple(recorder.problems),
         )
 

@@ -104,6 +104,7 @@ class Recorder(recording.Recording):
     default_manager: IoManager | None = None
     calls: dict[str, Call | Step] = field(default_factory=dict)
     tables: dict[str, IoManager] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)

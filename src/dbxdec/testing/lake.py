@@ -115,5 +115,10 @@ def detached(value: Any) -> Any:
 
 
 def copied(value: Any) -> Any:
-    """`value` as somebody may have it who changes what he is given. Frames of Spark can't be changed."""
-    return value if type_name(type(value)).startswith("pyspark.") else copy.deepcopy(value)
+    """`value` as somebody may have it who changes what he is given; what can't be copied is shared."""
+    if type_name(type(value)).startswith("pyspark."):
+        return value  # a frame of Spark can't be changed
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - any type may refuse, as locks and connections do
+        return value

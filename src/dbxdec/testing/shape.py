@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import checks, dag, literals
-from dbxdec.authoring import jobs
 from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
 from dbxdec.testing.given import resolved_in_a_run
 from dbxdec.views import texts
@@ -80,10 +79,7 @@ def built(job: Job[...]) -> dict[str, BuiltJob]:
     while waiting:
         one = waiting.pop()
         found[one.key] = one.build()
-        for task in found[one.key].dag.tasks:
-            if task.kind == "run_job" and task.runs_job not in found:
-                # A key may have been used before, by a job of an earlier test.
-                waiting += [other for other in jobs.registered() if other.key == task.runs_job][-1:]
+        waiting += [other for key, other in found[one.key].jobs.items() if key not in found]
     problems = [problem for one in found.values() for problem in one.problems]
     problems = problems or checks.check(one.dag for one in found.values())
     if problems:
