@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 import spark_tools
 from dbxdec import RunError, bundle_variable, each, job, task
 from dbxdec.io_managers import DeltaMerge, SparkDeltaIoManager
@@ -12,7 +13,7 @@ from dbxdec.testing import Lake, run_job
 from spark_tools import needs_spark
 
 pytest.importorskip("pyspark")
-from pyspark.sql import DataFrame  # noqa: E402
+from pyspark.sql import DataFrame
 
 pytestmark = needs_spark
 spark = spark_tools.spark
