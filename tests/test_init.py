@@ -269,6 +269,23 @@ class TestBackends:
         found = problems(tmp_path, {"pyproject.toml": text}, Asked("0.1.0", use_hatchling=True))
         assert "tool.uv.build-backend: are settings that hatchling does not read" in found
 
+    def test_the_top_of_a_workspace_is_no_project(self, tmp_path: Path) -> None:
+        """Where only the members of a uv workspace are named, one of them is meant."""
+        said = problems(tmp_path, {"pyproject.toml": "[tool.uv.workspace]\nmembers = ['services/*']\n"})
+        assert "run `dbxdec init` in a member of it" in said
+
+    def test_a_file_of_other_tools_alone_becomes_a_project(self, tmp_path: Path) -> None:
+        """Settings of a linter are kept, behind them come the project's."""
+        found = made(tmp_path / "shop", {"pyproject.toml": "[tool.ruff]\nline-length = 100\n"})
+        text = after(found, "pyproject.toml")
+        assert text.startswith("[tool.ruff]\nline-length = 100\n\n[build-system]\n")
+        assert tomllib.loads(text)["project"] == {
+            "name": "shop",
+            "version": "0.1.0",
+            "requires-python": ">=3.11",
+            "dependencies": ["dbxdec[polars]>=0.1"],
+        }
+
 
 class TestPackages:
     @pytest.mark.parametrize(
@@ -336,6 +353,18 @@ class TestPython:
         code = "import resources; print(sorted(resources.load_resources(None).jobs))"
         assert Project(tmp_path).run(sys.executable, "-c", code).output.splitlines()[-1] == "['hello']"
 
+    def test_the_loader_is_at_the_top_of_the_bundle(self, tmp_path: Path) -> None:
+        """For a project in a folder of the bundle it names the folder, and a name with a space does no harm."""
+        root = tmp_path / "my shop"
+        (tmp_path / ".git").mkdir()
+        (tmp_path / "databricks.yml").write_text(BUNDLE)
+        found = made(root, SHOP, Asked("0.1.0", pydabs=True))
+        assert found.changes[1].path == tmp_path / "resources/__init__.py"
+        assert 'load_resources(bundle, "my shop")' in found.changes[1].after
+        document = yaml.safe_load(after(plan(root, ASKED), "databricks.yml"))
+        assert document["experimental"]["scripts"]["preinit"] == "cd 'my shop' && dbxdec bundle"
+        assert document["include"] == ["my shop/resources/*.yml"]
+
     def test_a_loader_of_one_s_own_stays(self, tmp_path: Path) -> None:
         """What to add to it is said, and once it is there no more."""
         own = "def load_resources(bundle):\n    return resources\n"
@@ -382,6 +411,11 @@ class TestBundleThatBuilds:
     def test_other_artifacts_are_fine(self, tmp_path: Path, artifact: str) -> None:
         """Another project's wheel, a wheel that is there already, and what is none."""
         made(tmp_path, {**SHOP, "databricks.yml": f"{BUNDLE}artifacts:\n  a: {artifact}\n"})
+
+    def test_an_artifact_of_the_same_name_is_refused(self, tmp_path: Path) -> None:
+        """It would be merged with the one that the resources declare, wherever it builds."""
+        artifact = "artifacts:\n  shop: {type: whl, path: other, build: make}\n"
+        assert "in its artifact `shop`" in problems(tmp_path, {**SHOP, "databricks.yml": BUNDLE + artifact})
 
     def test_included_files_and_targets_count(self, tmp_path: Path) -> None:
         """The place of an artifact is where it stands."""

@@ -94,11 +94,17 @@ def mistakes(root: Path) -> list[Problem]:
         settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         settings = {}
-    directory = _at(settings, ("tool", "hatch", "build", "directory"))
+    directory = directory_of(_at(settings, ("tool", "hatch")))
     try:
-        return builds_of(load(path), root, str(_at(settings, ("project", "name")) or ""), str(directory or "dist"))
+        return builds_of(load(path), root, str(_at(settings, ("project", "name")) or ""), directory)
     except ConfigError as error:
         return list(error.problems)
+
+
+def directory_of(hatch: Any) -> str:
+    """The folder that wheels go to, by the settings of hatch."""
+    own = _at(hatch, ("build", "targets", "wheel", "directory"))
+    return str(own or _at(hatch, ("build", "directory")) or "dist")
 
 
 def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist") -> list[Problem]:

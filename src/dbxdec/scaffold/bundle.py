@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def include_pattern(resources: str, root: Path) -> str:
 
 def script(folder: str) -> str:
     """The command that brings the project in `folder` up to date, from the bundle's root."""
-    return COMMAND if folder == "." else f"cd {folder} && {COMMAND}"
+    return COMMAND if folder == "." else f"cd {shlex.quote(folder)} && {COMMAND}"
 
 
 def _include(editing: Editing, bundle: Bundle, resources: str) -> None:

@@ -273,7 +273,7 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
     except DbxdecError as error:
         making.problems += error.problems
         return
-    directory = str(get(project.hatch, ("build", "directory"), "dist"))
+    directory = bundlefile.directory_of(project.hatch)
     making.problems += bundlefile.builds_of(found, making.root, project.name, directory)
     wanted = bundle.Wanted(
         folder=folder,

@@ -255,6 +255,9 @@ def _admits_older(requires: Any) -> bool:
 
 def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list[Problem]:
     system = document.get("build-system")
+    if system is None and "project" not in document and get(document, ("tool", "uv", "workspace")):
+        what = "this is the top of a workspace of uv, which holds no project itself"
+        return [Problem(what, "tool.uv.workspace", "run `dbxdec init` in a member of it, or `dbxdec init FOLDER`")]
     if system is None:
         tools = document.get("tool", {}) if isinstance(document.get("tool", {}), dict) else {}
         old = [
