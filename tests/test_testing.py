@@ -184,7 +184,8 @@ class TestFailures:
             _ = result["behind"].value
         with pytest.raises(ValueError, match="no") as caught:
             run_job(one)
-        assert "raised by the task `bad` of the job `one`" in caught.value.__notes__
+        (note,) = caught.value.__notes__
+        assert note.startswith(f"raised by the task `bad` of the job `one`, {__file__}:")
 
     def test_a_handler_of_failures_is_left_out_where_all_is_well(self) -> None:
         """`on_failure` is excluded."""

@@ -40,6 +40,7 @@ class Lake:
 
     def __getitem__(self, name: str) -> Any:
         """The newest content of the table `name`. Raises RunError where there is none, or more than one."""
+        __tracebackhide__ = True
         places = [place for place in self if is_at(place, name)]
         if len(places) > 1:
             raise RunError(f"{name!r} is the end of {listed(places)}", hint="write more of the place")

@@ -41,6 +41,7 @@ class TaskResult:
         What nothing stores is what the function returned; of a condition it is whether it holds. Raises RunError where
         the task has not succeeded.
         """
+        __tracebackhide__ = True
         if self.load is None or self.state is not State.SUCCESS:
             why = f": {type(self.error).__name__}: {self.error}" if self.error else ""
             raise RunError(f"the task `{self.key}` has no result, its state is {self.state}{why}")
@@ -83,6 +84,7 @@ class JobResult:
 
     def __getitem__(self, key: str) -> TaskResult:
         """How the task `key` did. Raises RunError for a task that the job does not have."""
+        __tracebackhide__ = True
         if key not in self.tasks:
             hint = did_you_mean(key, self.tasks) or f"its tasks are {listed(list(self.tasks))}"
             raise RunError(f"the job `{self.job}` has no task `{key}`", hint=hint)

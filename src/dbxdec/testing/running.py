@@ -89,15 +89,16 @@ class Run:
             with self._kept():
                 return self._python(task) if task.kind == "python" else self._other(task)
         except Exception as error:  # noqa: BLE001 - of the author's function: the caller raises it, or shows it
-            return self._failed(task.key, error)
+            return self._failed(task, task.key, error)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
         with task_values.kept_in(self._values), undone():
             yield
 
-    def _failed(self, title: str, error: Exception) -> TaskResult:
-        error.add_note(f"raised by the task `{title}` of the job `{self._job.key}`")
+    def _failed(self, task: dag.Task, title: str, error: Exception) -> TaskResult:
+        # A query that fails when it is run has left the task's own lines behind.
+        error.add_note(f"raised by the task `{title}` of the job `{self._job.key}`, {task.source}")
         return TaskResult(title, State.FAILED, error=error.with_traceback(_of_the_author(error.__traceback__)))
 
     # Tasks that are functions
@@ -113,7 +114,7 @@ class Run:
                 with undone():
                     ended.append(self._call(task, title, known))
             except Exception as error:  # noqa: BLE001 - as above
-                ended.append(self._failed(title, error))
+                ended.append(self._failed(task, title, error))
         state = State.FAILED if any(failed(one.state) for one in ended) else State.SUCCESS
         return TaskResult(
             task.key,

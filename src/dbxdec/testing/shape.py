@@ -48,6 +48,7 @@ class JobDag:
 
     def __getitem__(self, key: str) -> TaskShape:
         """The task `key`. Raises RunError for a task that the job does not have."""
+        __tracebackhide__ = True
         for shape in self.shapes:
             if shape.key == key:
                 return shape
