@@ -310,6 +310,18 @@ class TestReading:
         assert manager().read(wanted(table, receipt("1"))).lazy().collect()["x"].to_list() == [1]
         assert manager().read(wanted(table)).lazy().collect()["x"].to_list() == [29]
 
+    def test_a_run_that_kept_a_table_reads_it_and_one_that_did_not_run_does_not(self, table: Path) -> None:
+        """With mode="ignore" too a reader gets nothing of a producer that was left out."""
+        io = manager("ignore")
+        io.write(output(table, receipt("1")), frame(1))
+        with pytest.raises(NotWrittenError):
+            io.read(wanted(table, receipt("2")))
+        for attempt in (1, 2):
+            assert "kept" in io.write(output(table, receipt("2", attempt=attempt)), frame(2)).note
+        manager("append").write(output(table, receipt("3")), frame(3))
+        assert io.read(wanted(table, receipt("2"))).lazy().collect()["x"].to_list() == [1]
+        assert io.write(output(table, receipt("1", attempt=2)), frame(1)).note == "already written by attempt 1"
+
     def test_an_older_runs_table_is_never_read_by_accident(self, table: Path) -> None:
         """Where this run's producer wrote nothing, the table of an older run is an error and not a result."""
         manager().write(output(table, receipt("1")), frame(1))

@@ -15,6 +15,7 @@ import spark_tools
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers.base import ANY_ITEM, running
 from dbxdec.io_managers.spark_session import settings
+from dbxdec.io_managers.spark_table import SparkTableIoManager
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -165,8 +166,51 @@ class TestExactlyOnce:
                 writer.options(**io.commit_properties()).save(path.uri)
         assert path.read("1") == [1]
 
+    def test_what_a_task_returns_is_stored_beside_what_it_has_committed_itself(self, path: Place) -> None:
+        """Neither is taken for the other, also where a kill in between has left only the first."""
+        io = path.manager("append")
+        for attempt in (1, 2, 3):
+            with running("job", "task", receipt("1", attempt=attempt)):
+                writer = path.frame(1).write.format("delta").mode("append")
+                writer.options(**io.commit_properties()).save(path.uri)
+            if attempt > 1:
+                path.write("append", "1", path.frame(2), attempt=attempt)
+        assert path.stored == [1, 2]
+
+    def test_what_a_function_of_the_tasks_own_raises_is_not_explained_away(self, path: Place) -> None:
+        """Whatever words it holds, its traceback passes whole."""
+        from pyspark.sql import functions
+
+        def fail(_: int) -> int:
+            raise ValueError("AccessDenied: java.net.ConnectException")
+
+        rows_that_fail = path.frame(1).select(functions.udf(fail, "bigint", useArrow=False)("x").alias("x"))
+        with pytest.raises(Exception, match="ValueError: AccessDenied") as raised:
+            path.write("append", "1", rows_that_fail)
+        assert not isinstance(raised.value, RunError)
+
 
 class TestReading:
+    def test_the_newest_version_stays_the_same_for_as_long_as_it_is_read(self, place: Place) -> None:
+        """What others write meanwhile does not come into a frame that a task has been given; a view is read as it is."""
+        place.write("append", "1", place.frame(1))
+        frame = place.manager().read(wanted(place.uri))
+        assert frame.count() == 1
+        place.write("append", "2", place.frame(2))
+        assert frame.count() == 1
+        if place.kind is SparkTableIoManager:
+            place.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW seen AS SELECT * FROM {place.uri}")
+            assert place.manager().read(wanted("seen")).count() == 2
+
+    def test_a_run_that_kept_a_table_reads_it_and_one_that_did_not_run_does_not(self, path: Place) -> None:
+        """With mode="ignore" too a reader gets nothing of a producer that was left out."""
+        path.write("append", "1", path.frame(1))
+        with pytest.raises(NotWrittenError):
+            path.read("2", mode="ignore")
+        path.write("ignore", "2", path.frame(2))
+        path.write("append", "3", path.frame(3))
+        assert path.read("2", mode="ignore") == [1]
+
     def test_a_reader_gets_the_version_that_this_run_wrote(self, place: Place) -> None:
         """What other runs write later is not seen by this run's readers; without a producer the newest is read."""
         for run in ("1", "2"):

@@ -97,6 +97,33 @@ def test_sources_that_do_not_fit_are_named(path: Place) -> None:
     assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 1, 7)]
 
 
+def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -> None:
+    """Columns that are not there, wrong SQL, silent casts and dropped columns are errors, as with Polars."""
+    one = path.sql("1 AS k, 2 AS x, 'a' AS text")
+    merge = DeltaMerge(one, on="k")
+    wrong: list[tuple[DeltaMerge, str]] = [
+        (merge.when_matched_update({"nope": "1"}), "names the column `nope`, which the table does not have"),
+        (merge.when_not_matched_insert_all(except_cols=["nope"]), "`nope`, which the source does not have"),
+        (merge.when_matched_update_all("source.nope > 1"), r"can't execute the DeltaMerge .*`source`\.`nope`"),
+        (merge.when_matched_update({"x": "nope(1)"}), "can't execute the DeltaMerge .*`nope`"),
+        (merge.when_matched_update({"x": ">> (("}), "can't execute the DeltaMerge .*Syntax error"),
+        (merge.when_matched_update({"x": "source.text"}), r"(?s)columns of the table.*x +int +string"),
+    ]
+    for there in (False, True):
+        for clauses, message in wrong:
+            with pytest.raises(RunError, match=message):
+                path.write("append", "1", clauses)
+            assert Path(path.uri).exists() == there
+        path.write("append", "1", one)
+    with pytest.raises(RunError, match=r"(?s)columns of the table.*x +int +string"):
+        path.write("overwrite", "2", DeltaMerge(path.sql("1 AS k, 'a' AS x"), on="k"), schema="replace")
+    with pytest.raises(RunError, match=r"can't execute the DeltaMerge .*multiple source rows"):
+        path.write("append", "2", DeltaMerge(one.unionAll(one), on="target.k = source.k"))
+    grown = DeltaMerge(path.sql("1 AS k, 7 AS more"), on="k").when_matched_update({"more": "source.more"})
+    path.write("append", "2", grown, schema="add-columns")
+    assert rows(path.manager().read(wanted(path.uri))) == [(1, 2, "a", 7)]
+
+
 def test_a_merge_into_another_table_leaves_its_receipt_there(path: Place) -> None:
     """A builder over another table than the task's is executed once all the same, and the log says where."""
     other = Place(path.spark, path.uri + "2", path.kind)

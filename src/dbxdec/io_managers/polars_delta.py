@@ -15,7 +15,6 @@ from dbxdec.io_managers.base import (
     WriteResult,
     current_receipt,
     described,
-    log,
     of_run,
     tell,
 )
@@ -203,9 +202,6 @@ class PolarsDeltaIoManager(IoManager):
         """Move `table` to the version that the producer wrote in this run."""
         assert context.producer is not None  # noqa: S101 - the caller has looked
         found = delta_log.find_receipt(table, context.producer, since=context.started)
-        if found is None and self.mode == "ignore" and not context.written:
-            log.info('read %s: mode="ignore" kept the table of an earlier run', context.parameter)
-            return
         if found is None or not found.wrote:
             raise delta_once.not_written(context)
         delta_log.load_version(table, found.version, context.uri)

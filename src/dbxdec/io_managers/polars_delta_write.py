@@ -140,7 +140,7 @@ def _write_once(
         sink(target, frame, target.context.uri, mode="error")
         return delta_once.result_of(target.open(), target.receipt)
     if target.mode == "ignore":
-        return WriteResult(table.version(), note='kept what is there (mode="ignore")')
+        return _keep(target, table)
     if target.mode in ("error", "append"):
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
@@ -161,6 +161,19 @@ def _write_once(
     else:
         sink(target, frame, table, mode=target.mode)
     return delta_once.result_of(target.open(), target.receipt)
+
+
+def _keep(target: Target, table: DeltaTable) -> WriteResult:
+    """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
+    note = 'kept what is there (mode="ignore")'
+    if (done := delta_once.done_before(table, target.receipt)) is not None:
+        return done
+    try:
+        with refusals(target.context.uri, "write"):
+            delta_log.add_receipt(table, target.receipt, once=False, kept=True)
+    except RunError as error:
+        return WriteResult(table.version(), note=f"{note}, where no receipt can be left for readers: {error}")
+    return WriteResult(table.version(), note=note)
 
 
 def _replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table: DeltaTable) -> None:

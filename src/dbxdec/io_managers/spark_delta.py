@@ -16,7 +16,6 @@ from dbxdec.io_managers.base import (
     WriteResult,
     current_receipt,
     described,
-    log,
     of_run,
     tell,
 )
@@ -152,17 +151,15 @@ class SparkDelta(IoManager):
         context = context or InputContext(self.uri())
         table = self._at(context.uri)
         try:
-            commit = None if context.producer is None else table.find(context.producer, since=context.started)
-            if context.producer is None or (commit is None and self.mode == "ignore" and not context.written):
-                if context.producer is not None:
-                    log.info('read %s: mode="ignore" kept the table of an earlier run', context.parameter)
-                return table.frame()
+            if context.producer is None:
+                return spark_written.newest(table)
+            commit = table.find(context.producer, since=context.started)
         except Exception as error:
             if not is_missing(error):
                 fail(error, context.uri, "read")
             newest = context.producer is None
             raise (spark_messages.no_table if newest else delta_once.not_written)(context) from error
-        if context.producer is None or commit is None or not commit.wrote:
+        if commit is None or not commit.wrote:
             raise delta_once.not_written(context)
         tell(version=commit.version)
         if context.written:

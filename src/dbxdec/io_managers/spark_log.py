@@ -93,6 +93,11 @@ class SparkTable:
             fail(error, self.uri, "read")
         return frame
 
+    def version(self) -> int:
+        """The newest version."""
+        (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").select("version").collect()
+        return int(row[0])
+
     def find(self, write: WriteId, *, since: int = 0) -> Commit | None:
         """The newest commit of `write`, looking no further back than `since` (milliseconds since the epoch).
 

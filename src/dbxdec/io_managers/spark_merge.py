@@ -14,7 +14,7 @@ from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
 from dbxdec.io_managers.spark_log import quoted
-from dbxdec.io_managers.spark_session import fail, is_conflict, settings
+from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,14 +75,17 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             "merges",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
-    with spark_write.kept(source):
+    with spark_write.kept(source), _view(table.spark, source) as view:
         _refuse_equal_keys(target, source, merge.keys)
         for attempt in range(ATTEMPTS):
-            if table.detail() is None:
-                target.create_empty(source)
-            _fit(target, merge)
+            there = table.detail() is not None
+            _check(target, merge, table.frame().schema if there else source.schema)
             try:
-                with _view(table.spark, source) as view:
+                with _told(target):
+                    _rehearse(table, merge, view, there=there)
+                    if not there:
+                        target.create_empty(source)
+                    _grow(target, merge)
                     statement = _statement(table, merge, view)
                     return _once(table, target.context, lambda: list(table.spark.sql(statement).collect()))  # noqa: B023
             except Exception as error:
@@ -92,6 +95,23 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     raise spark_messages.conflict(target.context, error) from error
             pause(attempt)
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def _told(target: FrameWrite) -> Iterator[None]:
+    """Raise what Spark refuses of a merge in one sentence."""
+    try:
+        yield
+    except Exception as error:
+        wrong = any(kind.__name__ == "AnalysisException" for kind in type(error).__mro__)
+        if is_conflict(error) or not (wrong or condition(error).startswith("DELTA_MULTIPLE_SOURCE_ROW")):
+            raise
+        if (told := explained(error, target.table.uri, "write")) is not None:
+            raise told from error
+        raise RunError(
+            f"Spark can't execute the DeltaMerge of the task `{target.task}`: {first_line(error)}",
+            hint="conditions and values are SQL over `source` and `target`; quote odd names, as in target.`a name`",
+        ) from error
 
 
 def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
@@ -125,26 +145,45 @@ def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any]
 _COUNTED = ("inserted", "updated", "deleted")
 
 
-def _fit(target: FrameWrite, merge: DeltaMerge) -> None:
-    """Compare the columns that clauses copy with the table's, and add to it those that it lacks, where it may grow."""
-    table, source = target.table, merge.source
-    schema = table.frame().schema
-    there = {field.name.lower() for field in schema}
-    copied = [field for field in source.schema if _is_copied(merge, field.name)]
+def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
+    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    from pyspark.sql.types import StructField
+
+    source, grows = merge.source, target.schema == "add-columns"
+    there = {field.name.lower(): field for field in schema}
+    known = [*schema.names, *(source.columns if grows else ())]
+    merge.refuse_unknown(source.columns, known, task=target.task, one=str.lower)
+    pairs = merge.copied(source.columns, one=str.lower)
+    given = [StructField(column, source.schema[name].dataType) for column, name in pairs]
+    other = [new for new in given if (old := there.get(new.name.lower())) is None or old.dataType != new.dataType]
     # The table may have columns that the source lacks: they keep their values, or are null.
-    given = {field.name.lower() for field in copied}
-    whole = [*copied, *(field for field in schema if field.name.lower() not in given)]
-    spark_schema.check(whole, schema, policy=target.schema, uri=table.uri)
-    if new := [field.name for field in copied if field.name.lower() not in there]:
-        spark_write.append(table, source.select(*map(quoted, new)).limit(0), {"mergeSchema": "true"})
+    spark_schema.check([*schema, *other], schema, policy=target.schema, uri=target.table.uri, whole=False)
 
 
-def _is_copied(merge: DeltaMerge, column: str) -> bool:
-    """Whether a clause gives the table this column of the source by its name."""
-    return any(
-        clause.action != "delete" and clause.values is None and column not in clause.except_cols
-        for clause in merge.steps
-    )
+def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -> None:
+    """Have Spark look at all conditions and values: what it says of a MERGE is less clear, and comes too late."""
+    source, target = f"{view} AS {SOURCE}", f"{table.sql if there else view} AS {TARGET}"
+    places = {
+        "matched": f"{source} JOIN {target} ON {merge.condition('`')}",
+        "not matched": source,
+        "not matched by source": target,
+    }
+    for kind, place in places.items():
+        steps = [clause for clause in merge.steps if clause.kind == kind]
+        parts = [part for clause in steps for part in (clause.predicate, *(clause.values or {}).values())]
+        written = [f"({part})" for part in parts if part is not None and part.strip().upper() != "DEFAULT"]
+        if written or kind == "matched":
+            _ = table.spark.sql(f"SELECT {', '.join(written) or 1} FROM {place}").schema  # noqa: S608 - the author's
+
+
+def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
+    """Add to the table the columns of the source that clauses fill and that it lacks, where it may grow."""
+    there = {name.lower() for name in target.table.frame().schema.names}
+    filled = {column.lower() for column, _ in merge.copied(merge.source.columns, one=str.lower)}
+    filled |= {column.lower() for clause in merge.steps for column in clause.values or ()}
+    if new := [name for name in merge.source.columns if name.lower() in filled - there]:
+        empty = merge.source.select(*map(quoted, new)).limit(0)
+        spark_write.append(target.table, empty, {"mergeSchema": "true"})
 
 
 def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -> None:

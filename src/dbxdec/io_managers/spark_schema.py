@@ -50,7 +50,7 @@ def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> No
         raise RunError(problems)
 
 
-def check(frame: Any, table: Any, *, policy: str, uri: str) -> None:
+def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True) -> None:
     """Raise RunError with every difference between the schemas that `policy` does not allow.
 
     Spark takes names that differ only in case for one, and so does this.
@@ -58,7 +58,7 @@ def check(frame: Any, table: Any, *, policy: str, uri: str) -> None:
     there = {field.name: field.dataType.simpleString() for field in table}
     known = {name.lower(): name for name in there}
     here = {known.get(field.name.lower(), field.name): field.dataType.simpleString() for field in frame}
-    check_columns(here, there, policy=policy, uri=uri)  # it compares and shows, no more
+    check_columns(here, there, policy=policy, uri=uri, whole=whole)  # it compares and shows, no more
 
 
 def _has_form(kind: Any) -> bool:

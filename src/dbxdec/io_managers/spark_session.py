@@ -111,15 +111,23 @@ def condition(error: BaseException) -> str:
     ask = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     if ask is not None and (found := ask()):
         return str(found)
-    text = str(error)
+    text = text_of(error)
     start = text.find("[")
     name = text[start + 1 : text.find("]", start)] if start >= 0 else ""
     return name if name.replace("_", "").replace(".", "").isupper() else ""
 
 
+def text_of(error: BaseException) -> str:
+    """All that an error says; PySpark can't put the text of some of Delta's together, and has it all the same."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - one of Java's
+        return str(getattr(error, "_desc", None) or getattr(error, "desc", None) or type(error).__name__)
+
+
 def first_line(error: BaseException) -> str:
     """What an error of Spark's says, without the Java stack under it."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    lines = [line.strip() for line in text_of(error).strip().splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
         return lines[1].lstrip(": ")
     return lines[0] if lines else type(error).__name__
@@ -174,7 +182,9 @@ def fail(error: Exception, uri: str, doing: str) -> NoReturn:
 
 def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     """An error of Spark's in one sentence, where its cause is one of those known; `doing` is "read" or "write"."""
-    name, text = condition(error), str(error)
+    name, text = condition(error), text_of(error)
+    if "Traceback (most recent call last)" in text:
+        return None  # a function of the task's own has raised it, and may say anything
     if name.startswith("DATA_SOURCE_NOT_FOUND") or "ClassNotFoundException: delta" in text:
         return RunError(
             f"the Spark session can't {doing} Delta tables, and {uri} is one",

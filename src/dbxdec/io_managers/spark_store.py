@@ -12,7 +12,7 @@ from dbxdec.io_managers import delta_once, spark_messages, spark_partitions, spa
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
 from dbxdec.io_managers.spark_log import SparkTable
-from dbxdec.io_managers.spark_session import condition, fail, is_conflict
+from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ _SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
     "add-columns": {"mergeSchema": "true"},
     "replace": {"overwriteSchema": "true"},
 }
-_KEPT = WriteResult(note='kept what is there (mode="ignore")')
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class FrameWrite:
             detail = table.detail()
         if detail is not None:
             if self.mode == "ignore":
-                return _KEPT
+                return self._keep()
             if self.mode in ("error", "append"):
                 if (done := already_done(table, receipt)) is not None:
                     return done
@@ -102,8 +101,19 @@ class FrameWrite:
         if found is not None:
             return spark_messages.already(found, receipt, table.uri)
         if self.mode == "ignore":
-            return _KEPT
+            return self._keep()
         return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+    def _keep(self) -> WriteResult:
+        """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
+        if (done := already_done(self.table, self.context.receipt)) is not None:
+            return done
+        note = 'kept what is there (mode="ignore")'
+        try:
+            spark_write.add_receipt(self.table, self.context.receipt, kept=True)
+        except Exception as error:  # noqa: BLE001 - whatever keeps this Spark from writing, there is nothing to write
+            note += f", where no receipt can be left for readers: {first_line(error)}"
+        return WriteResult(note=note)
 
     def create_empty(self, frame: Any) -> None:
         """Make the table with the columns of `frame`, unless somebody else does."""
@@ -167,8 +177,9 @@ def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     """
     if receipt.attempt <= 1:
         return None
-    # What the task's own code has committed is no result of it.
-    found = next((one for one in table.commits_of(receipt.id) if not one.facts.get("own")), None)
+    # What the task's own code has committed is no result of it, nor is the word that it has left alone what was there.
+    no_result = {"own", "kept"}
+    found = next((one for one in table.commits_of(receipt.id) if no_result.isdisjoint(one.facts)), None)
     return spark_messages.already(found, receipt, table.uri) if found is not None and found.wrote else None
 
 

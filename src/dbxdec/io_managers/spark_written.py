@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers.base import log, tell
 from dbxdec.io_managers.spark_log import gone
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
 
@@ -17,6 +18,22 @@ if TYPE_CHECKING:
 
 _ADDS_ONLY = frozenset({"WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT"})
 _LOOKED_AT = 100
+
+
+def newest(table: SparkTable) -> Any:
+    """The table as it is now: Delta would look for a newer version in each query that is made of the frame.
+
+    A view, and a table that can't be read at a version, are what they are in each query.
+    """
+    frame = table.frame()
+    try:
+        version = table.version()
+        frame = table.frame(version)
+    except Exception as error:  # noqa: BLE001 - each kind of view and table has an error of its own
+        log.debug("%s is not read at one version: %s", table.uri, first_line(error))
+    else:
+        tell(version=version)
+    return frame
 
 
 def pinned(table: SparkTable, commit: Commit) -> Any:
