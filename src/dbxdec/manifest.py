@@ -6,7 +6,6 @@ It is canonical (sorted keys, LF, nothing of the machine or the moment), lies in
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,6 +71,8 @@ def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, s
 
     The project's version is left out: the bundle's CLI renames the wheel at deploy and changes no code.
     """
+    import hashlib  # a run needs none
+
     content = {"project": project, "schema": SCHEMA, "jobs": jobs, "payload": sorted(map(list, payload))}
     compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(compact.encode()).hexdigest()

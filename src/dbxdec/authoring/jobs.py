@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
@@ -166,6 +165,8 @@ def forget(some: Iterable[Job[...]] | None = None) -> None:
 
 def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -> list[Problem]:
     """The author's exception as a problem at the author's line; ours keep what they say."""
+    import traceback
+
     package = function.__module__.partition(".")[0]
     frames = [
         SourceLocation(frame.f_code.co_filename, line)

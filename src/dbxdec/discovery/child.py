@@ -13,7 +13,6 @@ import json
 import os
 import re
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +108,8 @@ class _Discovery:
                 [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
             )
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
+            import traceback
+
             text = "".join(traceback.format_exception_only(error)).strip()
             self._add([Problem(f"importing `{self._broken(error) or module}` failed: {text}", self._innermost(error))])
 
@@ -136,6 +137,8 @@ class _Discovery:
         return str(bodies[-1].f_globals.get("__name__")) if bodies else None
 
     def _own_frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
+        import traceback
+
         return [
             (frame, line)
             for frame, line in traceback.walk_tb(error.__traceback__)

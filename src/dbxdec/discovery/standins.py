@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import typing
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -23,7 +22,14 @@ from dbxdec.literals import STAND_IN_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
     from types import FrameType
+
+    class _Finder(MetaPathFinder, Loader):
+        """What the import system asks for; `importlib.abc` itself costs more than the rest of this module."""
+
+else:
+    _Finder = object
 
 _interned: dict[str, StandIn] = {}
 
@@ -149,7 +155,7 @@ class StandInModule(ModuleType):
         return stand_in(f"{self.__name__}.{name}")
 
 
-class StandInFinder(MetaPathFinder, Loader):
+class StandInFinder(_Finder):
     """Answers, last of all finders, for modules that nothing else has and that the project's own files import."""
 
     def __init__(self, root: Path, own: frozenset[str], unshipped: frozenset[str]) -> None:
