@@ -215,7 +215,8 @@ def watched(root: Path, package: Package, hatch: Mapping[str, Any]) -> tuple[str
 
     What each build writes anew is left out, such as `_version.py`: it would have uv build at every command.
     """
-    suffixes = {path.suffix for path in (root / package.folder).rglob("*") if path.is_file()} - {"", ".pyc", ".pyo", ".typed"}
+    files = [path for path in (root / package.folder).rglob("*") if path.is_file()]
+    suffixes = {path.suffix for path in files} - {"", ".pyc", ".pyo", ".typed"}
     writes = [
         get(hatch, (*place, "hooks", *key), "")
         for place in (("build",), ("build", "targets", "wheel"))
