@@ -256,7 +256,7 @@ settings = "a.py"
         assert built.dag.tasks[0].settings == {"notebook_task": {"notebook_path": "a.py"}}
 
 
-PIPELINE = """
+FACTORY = """
 from __future__ import annotations
 
 import polars as pl
@@ -299,7 +299,10 @@ def nightly(feed: Feed):
         report(double(total(orders(n))))
 
     return made
-
+"""
+PIPELINE = """
+from dbxdec import job, task
+from shop.pipelines.feeds import Feed, nightly
 
 jobs = [nightly(Feed(country, factor)) for country, factor in [("de", 1), ("fr", 10)]]
 
@@ -315,12 +318,14 @@ for country in ["es", "it"]:
 
 
 def test_jobs_of_a_wheel_run_each_with_its_own_closure(tmp_path: Path, installation: Installation) -> None:
-    """Jobs from a function and from a loop are all in the wheel, and each runs with what it was made for."""
+    """Jobs from another module's function and from a loop are in the wheel, and each runs with what it was made for."""
     project = shop(tmp_path / "repository")
+    project.write("src/shop/pipelines/feeds.py", FACTORY)
     project.write("src/shop/pipelines/sales.py", PIPELINE)
     done = project.build()
     assert done.code == 0, done.output
     assert set(project.jobs()) == {"nightly_de", "nightly_fr", "hello_es", "hello_it"}
+    assert {job["module"] for job in project.manifest()["jobs"].values()} == {"shop.pipelines.sales"}
     assert set(project.manifest()["jobs"]) == set(project.jobs())
     installed = installation.install(project)
     for name, said in [("nightly_de", "REPORT de 12"), ("nightly_fr", "REPORT fr 120"), ("hello_es", "HELLO es")]:
@@ -333,6 +338,7 @@ def test_jobs_of_a_wheel_run_each_with_its_own_closure(tmp_path: Path, installat
 def test_a_loop_that_forgets_the_key_is_refused(tmp_path: Path) -> None:
     """Two jobs of one key are an error of the build that names both lines."""
     project = shop(tmp_path / "repository")
+    project.write("src/shop/pipelines/feeds.py", FACTORY)
     project.write("src/shop/pipelines/sales.py", PIPELINE.replace('@job(key=f"hello_{country}")', "@job"))
     done = project.build()
     assert done.code != 0
@@ -342,6 +348,7 @@ def test_a_loop_that_forgets_the_key_is_refused(tmp_path: Path) -> None:
 def test_a_loop_variable_is_refused_by_the_build(tmp_path: Path) -> None:
     """The build names the job, the variable and the line; the last job of the loop is not wrong."""
     project = shop(tmp_path / "repository")
+    project.write("src/shop/pipelines/feeds.py", FACTORY)
     project.write(
         "src/shop/pipelines/sales.py", PIPELINE.replace("hello(country: str = country)", "hello(of: str = country)")
     )

@@ -64,6 +64,8 @@ class Job(Generic[P]):
         self.fn = fn
         self.options = options
         self.key = options.key or fn.__name__
+        self.defined_in = recording.running_module() or fn.__module__
+        """The module whose import defines the job; a function that makes jobs may be another module's."""
         self._seen = seen_by(fn)
         functools.update_wrapper(self, fn)
         _registry.append(self)

@@ -77,6 +77,14 @@ def caller() -> SourceLocation:
     return SourceLocation.of_frame(innermost if is_own(outer.f_globals) or _is_library(outer) else outer)
 
 
+def running_module() -> str | None:
+    """The module that is being imported, the innermost of several; None where none is."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return None if frame is None else str(frame.f_globals.get("__name__"))
+
+
 def _is_library(frame: FrameType) -> bool:
     """Whether the code is of the standard library, or installed; not of dbxdec, at which the way out ends."""
     root = str(frame.f_globals.get("__name__", "")).partition(".")[0]

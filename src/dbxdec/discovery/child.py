@@ -74,7 +74,7 @@ class _Discovery:
             Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
             for job in jobs.registered():
-                own = job.fn.__module__
+                own = job.defined_in
                 defined_by.setdefault(id(job), own if own in self._spec.modules else module)
         for job in jobs.registered():
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
