@@ -78,8 +78,25 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.line(f"{end:<{width}}  " + "  ".join(cells))
 
 
+_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str | None:
+    """A Chromium of this machine."""
+    return next((found for name in _CHROMIUMS if (found := shutil.which(name))), None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip by name what can't run here; the summary shows it."""
+    """Skip by name what can't run here, which the summary shows; first comes what only one worker may run.
+
+    That is the longest piece of work: begun last, it would leave the other workers idle.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    if chromium() is None:
+        skip = pytest.mark.skip(reason=f"chromium: none of {', '.join(_CHROMIUMS)} is on PATH")
+        for item in items:
+            if item.get_closest_marker("chromium"):
+                item.add_marker(skip)
     if shutil.which("databricks") is None:
         skip = pytest.mark.skip(reason="databricks_cli: the command `databricks` is not on PATH")
         for item in items:

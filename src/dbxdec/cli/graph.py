@@ -8,6 +8,7 @@ import click
 
 from dbxdec.cli import completion, source
 from dbxdec.views import graph
+from dbxdec.views import jobs as jobs_page
 
 _FORMATS = ("mermaid", "dot", "svg", "html")
 _BY_SUFFIX = {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html"}
@@ -45,7 +46,7 @@ def command(job: str | None, kind: str | None, output: Path | None, wheel: Path 
     else:
         jobs = [manifest.job(job)]
     if kind == "html":
-        text = graph.html(jobs, f"{manifest.project} {manifest.version}")
+        text = jobs_page.html(jobs, f"{manifest.project} {manifest.version}")
     else:
         text = {"mermaid": graph.mermaid, "dot": graph.dot, "svg": graph.standalone_svg}[kind](jobs[0])
         if output is not None and output.suffix == ".md":

@@ -13,6 +13,7 @@ from dbxdec.cli import completion, display
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.errors import did_you_mean, listed
 from dbxdec.local import ledger
+from dbxdec.local.parameters import parameters_shown
 
 if TYPE_CHECKING:
     from dbxdec.local.ledger import Run
@@ -73,7 +74,7 @@ def show(run: str, as_json: bool) -> None:
         ("source", f"{found.head['source']}, build {found.head['build_id'][:12]}"),
         ("started", _moment(found.started)),
         ("repairs", str(found.repairs) if found.repairs else ""),
-        *((f"parameter {name}", text) for name, text in found.head["parameters"].items()),
+        *((f"parameter {name}", text) for name, text in parameters_shown(found).items()),
         *((f"variable {name}", text) for name, text in found.head["variables"].items()),
     ]
     for name, text in facts:

@@ -83,14 +83,7 @@ def _show(out: Console, job: Job) -> None:
         out.print(table)
     for task in run_order(job):
         out.print(f"\n[bold]{escape(task.key)}[/]  [dim]{escape(texts.kind(task))}, {task.source}[/]")
-        facts = [("after", ", ".join(map(texts.dependency, task.depends_on)))] if task.depends_on else []
-        facts += [("run if", task.run_if)] if task.run_if else []
-        facts += [("for", texts.each(task.each))] if task.each else []
-        facts += [(f"{name} <-", texts.binding(binding)) for name, binding in task.inputs.items()]
-        for name, output in task.outputs.items():
-            facts.append(("->" if len(task.outputs) == 1 else f"{name} ->", texts.output(output)))
-        facts += list(texts.settings({} if task.kind == "condition" else task.settings))
-        for name, text in facts:
+        for name, text in texts.facts(task):
             out.print(f"  [dim]{escape(name)}[/] {escape(text)}")
 
 

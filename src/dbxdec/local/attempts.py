@@ -16,7 +16,6 @@ from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.run_if import State
 from dbxdec.local.steps import iterations
 from dbxdec.runtime import record, task_values
-from dbxdec.secrets import secrets_of_this_machine
 from dbxdec.values import REQUIRED_TEXT
 from dbxdec.variables import resolve as resolve_variables
 
@@ -67,8 +66,7 @@ class Attempts:
         self._setting, self._job, self._parameters = setting, job, parameters
         self._ledger, self._listener, self._cancelled = ledger, listener, cancelled
         self._noting = threading.Lock()
-        # As the platform does with what notebooks print.
-        self._hidden = secrets_of_this_machine()
+        self._mask = setting.mask
         for name in ("logs", "records"):
             (ledger.folder / name).mkdir(exist_ok=True)
 
@@ -154,8 +152,7 @@ class Attempts:
         with (folder / log).open("w", encoding="utf-8") as file:
 
             def printed(line: str) -> None:
-                for hidden in self._hidden:
-                    line = line.replace(hidden, "[secret]")
+                line = self._mask.text(line)
                 file.write(f"{line}\n")
                 file.flush()
                 self._listener.printed(title, line)
@@ -178,7 +175,8 @@ class Attempts:
             elif (said := ended.died()) is not None:
                 printed(said)
         state = self._state(ended)
-        facts = _facts(notes)
+        facts = self._mask.data(_facts(notes))
+        notes.unlink(missing_ok=True)  # the ledger has them now, without secrets
         with self._noting:
             self._ledger.note(
                 "attempt",

@@ -4,7 +4,7 @@
     events.jsonl    what happened, a line each: appended as it happens, so a killed run keeps all but its last moment
     logs/           what each attempt of a task has printed
     task_values/    JSON that tasks have left for each other
-    records/        what each attempt has read and written
+    records/        what attempts that go on have read and written so far
     lock            held while a runner is at work: a run without an end whose lock is free was interrupted
 
 A line of events.jsonl has "event":

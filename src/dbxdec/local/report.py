@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import manifest
+from dbxdec.errors import counted
+from dbxdec.local.ledger import RUNNING
+from dbxdec.local.masking import Mask
+from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.run_if import State
-from dbxdec.views import graph, texts
+from dbxdec.variables import resolve
+from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +23,7 @@ if TYPE_CHECKING:
     from dbxdec.dag import Task
     from dbxdec.local.ledger import Run
 
-_TEMPLATE = "report.html"
+_TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = 200_000
 _CLASSES = {
     State.SUCCESS: "good",
@@ -43,50 +50,69 @@ def html(run: Run) -> str:
     environment = Environment(
         loader=PackageLoader("dbxdec.local", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    mask = Mask()
     job = manifest.decode_job(run.job, run.head["definition"])
     ended = run.tasks()
-    marks = {key: _CLASSES.get(State(event["state"]), "idle") for key, event in ended.items()}
-    picture = graph.svg(job, link=lambda task: f"#task-{task.key}", marks=marks)
-    return environment.get_template(_TEMPLATE).render(
-        run=run,
-        state_class=_CLASSES.get(State(run.state), "late") if run.state in set(State) else "late",
-        started=_moment(run.started),
-        seconds=f"{(run.ended - run.started) / 1000:.1f}" if run.ended else "",
-        facts=_facts(run),
-        picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
-        style=Markup(graph.STYLE),  # noqa: S704
-        tasks=[_task(run, task, ended.get(task.key, {})) for task in job.tasks],
-        bars=_bars(run),
+    marks = {key: _class(event["state"]) for key, event in ended.items()}
+    picture = graph.svg(
+        job,
+        link=lambda task: f"#task-{task.key}",
+        marks=marks,
+        small=lambda task: resolve(graph.second_line(task), run.head["variables"]),
     )
+    bars, seconds = _bars(run)
+    body = environment.get_template(_TEMPLATE).render(
+        run=run,
+        state_class=_class(run.state),
+        started=_moment(run.started),
+        counts=_counts(run, len(job.tasks)),
+        seconds=f"{(run.ended - run.started) / 1000:.1f}" if run.ended else "",
+        resume="" if run.state in ("success", RUNNING) else f"dbxdec run {run.job} --resume {run.id}",
+        facts=mask.data(_facts(run)),
+        picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
+        tasks=mask.data([_task(run, task, ended.get(task.key, {})) for task in job.tasks]),
+        bars=bars,
+        axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
+    )
+    style = files("dbxdec.local").joinpath(_STYLE).read_text(encoding="utf-8")
+    return page.document(f"{run.job}: {run.state}", body, style=style)
+
+
+def _class(state: str) -> str:
+    """The colour of a state; that of an interrupted run is none of a task's."""
+    return _CLASSES.get(State(state), "idle") if state in set(State) else "late"
+
+
+def _counts(run: Run, tasks: int) -> str:
+    """How many tasks are in which state: "9 success, 1 failed, 2 not run"."""
+    found = Counter(str(event["state"]) for event in run.tasks().values())
+    found["not run"] = tasks - found.total()
+    return ", ".join(f"{number:,} {state}" for state, number in found.items() if number)
 
 
 def _facts(run: Run) -> list[tuple[str, str]]:
     head = run.head
     return [
-        ("project", f"{head['project']} {head['version']}"),
+        ("run", f"{run.id}, {counted(run.repairs, 'repair')}" if run.repairs else run.id),
+        ("project", f"{head['project']} {head['version']}, build {head['build_id'][:12]}"),
         ("source", head["source"]),
-        ("build", head["build_id"]),
-        *([("repairs", str(run.repairs))] if run.repairs else []),
-        *((f"parameter {name}", text) for name, text in head["parameters"].items()),
+        *((f"parameter {name}", text) for name, text in parameters_shown(run).items()),
         *((f"variable {name}", text) for name, text in head["variables"].items()),
     ]
 
 
 def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
     state = event.get("state", "not run")
-    attempts = [_attempt(run, attempt) for attempt in run.attempts(task.key)]
+    facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task)]
+    facts += [("its own run", event["run"])] if event.get("run") else []
     return {
         "key": task.key,
         "state": state,
-        "class": _CLASSES.get(State(state), "idle") if state in set(State) else "idle",
-        "kind": texts.kind(task),
-        "source": str(task.source),
+        "class": _class(state) if event else "idle",
         "said": event.get("said", ""),
-        "after": ", ".join(map(texts.dependency, task.depends_on)),
         "seconds": f"{(event['ended_ms'] - event['started_ms']) / 1000:.2f}" if event.get("started_ms") else "",
-        "inputs": [(name, texts.binding(binding)) for name, binding in task.inputs.items()],
-        "outputs": [(name, texts.output(output)) for name, output in task.outputs.items()],
-        "attempts": attempts,
+        "facts": [(page.arrows(name), resolve(text, run.head["variables"])) for name, text in facts],
+        "attempts": [_attempt(run, attempt) for attempt in run.attempts(task.key)],
         "open": state in ("failed", "timed out"),
     }
 
@@ -98,34 +124,59 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
         log = f"the log can't be read: {error}"
     if len(log) > _LONGEST_LOG:
         log = f"… the last {_LONGEST_LOG:,} characters of {len(log):,}\n{log[-_LONGEST_LOG:]}"
+    number = f"attempt {attempt['attempt']}"
     return {
-        **attempt,
-        "title": f"attempt {attempt['attempt']}"
-        if attempt["iteration"] is None
-        else f"iteration {attempt['iteration']}, attempt {attempt['attempt']}",
+        "title": number if attempt["iteration"] is None else f"iteration {attempt['iteration']}, {number}",
+        "state": attempt["state"],
+        "class": _class(attempt["state"]),
         "seconds": f"{(attempt['ended_ms'] - attempt['started_ms']) / 1000:.2f}",
+        "facts": [_fact(fact) for fact in attempt["facts"]],
         "text": log,
     }
 
 
-def _bars(run: Run) -> list[dict[str, Any]]:
-    """The timeline: a bar for each attempt, in percent of the time from the first to the last."""
-    attempts = [event for event in run.events if event["event"] == "attempt"]
+def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
+    """A read or a write."""
+    words = [f"version {fact['version']}"] if fact.get("version") is not None else []
+    words += [counted(fact["rows"], "row")] if fact.get("rows") is not None else []
+    words += [f"{fact['seconds']:.2f} s"] if fact.get("seconds") is not None else []
+    return {
+        "kind": fact["kind"],
+        "name": fact["name"],
+        "words": ", ".join(words),
+        "place": fact.get("uri") or fact.get("value") or "",
+        "columns": fact.get("columns", []),
+    }
+
+
+def _bars(run: Run) -> tuple[list[dict[str, Any]], float]:
+    """The timeline: a bar for each attempt, in percent of the time from the first to the last, and that in seconds.
+
+    Of a run that has been gone on with it shows the last repair: days may lie between.
+    """
+    began = max((e["time_ms"] for e in run.events if e["event"] == "started"), default=0)
+    attempts = [event for event in run.events if event["event"] == "attempt" and event["started_ms"] >= began]
     if not attempts:
-        return []
+        return [], 0.0
     first = min(e["started_ms"] for e in attempts)
     whole = max(max(e["ended_ms"] for e in attempts) - first, 1)
-    return [
+    bars = [
         {
             "key": e["task"],
-            "title": e["task"] if e["iteration"] is None else f"{e['task']}[{e['iteration']}]",
+            "title": _title(e),
             "left": f"{(e['started_ms'] - first) / whole * 100:.3f}",
             "width": f"{max((e['ended_ms'] - e['started_ms']) / whole * 100, 0.4):.3f}",
             "seconds": f"{(e['ended_ms'] - e['started_ms']) / 1000:.2f}",
-            "class": _CLASSES.get(State(e["state"]), "idle"),
+            "class": _class(e["state"]),
         }
         for e in sorted(attempts, key=lambda e: (e["started_ms"], e["ended_ms"]))
     ]
+    return bars, whole / 1000
+
+
+def _title(attempt: Mapping[str, Any]) -> str:
+    title = attempt["task"] if attempt["iteration"] is None else f"{attempt['task']}[{attempt['iteration']}]"
+    return title if attempt["attempt"] == 1 else f"{title} ({attempt['attempt']})"
 
 
 def _moment(ms: int) -> str:

@@ -19,6 +19,7 @@ from dbxdec.errors import RunError
 from dbxdec.local import ledger as ledgers
 from dbxdec.local import references
 from dbxdec.local.attempts import Attempts, TaskRun
+from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import check_parameters
 from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.resuming import as_it_ended, kept_iterations, kept_of
@@ -78,6 +79,7 @@ class Setting:
     source: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Commands that run in the place of tasks, by the task's key."""
+    mask: Mask = field(default_factory=Mask)
 
 
 def run_job(
@@ -131,7 +133,7 @@ class _Running:
         self._tell = threading.Lock()
         self._listener = Listener(
             started=self._locked(listener.started),
-            printed=self._locked(listener.printed),
+            printed=self._locked(lambda key, line: listener.printed(key, setting.mask.text(line))),
             ended=self._locked(listener.ended),
         )
         self._states: dict[str, State] = {}
@@ -243,7 +245,8 @@ class _Running:
         except Exception as error:  # noqa: BLE001 - the main thread raises it: nobody else would ever hear of it
             self._ended.put(error)
             return
-        self._ended.put(replace(ended, started_ms=began, ended_ms=ledgers.now_ms()))
+        said = self._setting.mask.text(ended.said)
+        self._ended.put(replace(ended, started_ms=began, ended_ms=ledgers.now_ms(), said=said))
 
     def _one(self, task: Task, known: Mapping[str, str]) -> TaskRun:
         if (command := self._setting.replaced.get(task.key)) is not None:

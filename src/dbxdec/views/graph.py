@@ -19,6 +19,7 @@ _LETTER = 7.6
 _SMALL_LETTER = 6.1
 _HEIGHT = 44.0
 _MARGIN = 12.0
+_LEAST = 0.65  # of its size, on a narrow screen: smaller it could not be read
 _ARROW = (
     '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     '<path d="M0 0 8 4 0 8Z"/></marker></defs>'
@@ -82,7 +83,7 @@ def svg(
 
     `link` gives each task an address to lead to, `marks` more classes by task, `small` the second line of its box.
     """
-    second = small or _second_line
+    second = small or second_line
     lines = {task.key: texts.shortened(second(task)) for task in job.tasks}
     sizes = {task.key: (_width(task.key, lines[task.key]), _HEIGHT) for task in job.tasks}
     edges = [(d.task, task.key) for task in job.tasks for d in task.depends_on]
@@ -91,7 +92,8 @@ def svg(
     width, height = drawing.width + 2 * _MARGIN, drawing.height + 2 * _MARGIN
     head = (
         f'<svg class="dag" xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="{-_MARGIN:.0f} {-_MARGIN:.0f} {width:.0f} {height:.0f}" role="img" aria-label="{escape(job.key)}">'
+        f'viewBox="{-_MARGIN:.0f} {-_MARGIN:.0f} {width:.0f} {height:.0f}" style="min-width:{width * _LEAST:.0f}px" '
+        f'role="img" aria-label="{escape(job.key)}">'
     )
     boxes = (
         _box(task, drawing.boxes[task.key], lines[task.key], link, (marks or {}).get(task.key, ""))
@@ -106,19 +108,8 @@ def standalone_svg(job: Job) -> str:
     return f"{head}{tag}<style>{STYLE}</style>{rest}"
 
 
-def html(jobs: list[Job], title: str) -> str:
-    """A page with the pictures of jobs, which needs nothing else."""
-    drawn = "\n".join(f"<h2>{escape(job.key)}</h2>\n<div class=wide>{svg(job)}</div>" for job in jobs)
-    return (
-        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n"
-        '<meta name=viewport content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n:root {{ color-scheme: light dark }}\n"
-        "body { font: 15px system-ui, sans-serif; margin: 1rem; background: Canvas; color: CanvasText }\n"
-        f".wide {{ overflow-x: auto }}\n{STYLE}</style>\n<h1>{escape(title)}</h1>\n{drawn}\n</html>\n"
-    )
-
-
-def _second_line(task: Task) -> str:
+def second_line(task: Task) -> str:
+    """What a box says below the task's key: where its result goes, or what it is."""
     if task.kind != "python":
         return texts.kind(task)
     if task.each is not None:

@@ -78,6 +78,17 @@ def kind(task: dag.Task) -> str:
             return next((name for name in task.settings if name.endswith("_task")), "native")
 
 
+def facts(task: dag.Task) -> list[tuple[str, str]]:
+    """What there is to say of a task beside its kind: what it waits for, its inputs and outputs, its settings."""
+    found = [("after", ", ".join(map(dependency, task.depends_on)))] if task.depends_on else []
+    found += [("run if", task.run_if)] if task.run_if else []
+    found += [("for", each(task.each))] if task.each else []
+    found += [(f"{name} <-", binding(bound)) for name, bound in task.inputs.items()]
+    for name, result in task.outputs.items():
+        found.append(("->" if len(task.outputs) == 1 else f"{name} ->", output(result)))
+    return [*found, *settings({} if task.kind == "condition" else task.settings)]
+
+
 def _referred(match: re.Match[str]) -> str:
     """What a reference stands for, as the author wrote it."""
     if match["parameter"]:
