@@ -11,8 +11,9 @@ import pytest
 from deltalake import DeltaTable
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers import PolarsDeltaIoManager, delta_storage
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.secrets import hidden, secret
 from delta_tools import RECEIPT, frame, output, receipt, wanted
 
 # Closed: nothing listens on the port "discard".
@@ -175,3 +176,56 @@ def test_a_partition_value_too_long_for_a_folder_says_so(table: Path) -> None:
     """A partition value that no file system takes as a name is refused with the reason."""
     with pytest.raises(RunError, match="too long for a folder's name"):
         manager(partition_by="x").write(output(table), pl.DataFrame({"x": ["long" * 200], "y": [1]}))
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("damage", ["gone", "rubbish", "short"])
+def test_a_data_file_that_is_gone_or_damaged_says_so(table: Path, damage: str, pinned: bool) -> None:
+    """A DataFrame of it is one sentence with the table and its version, whatever Polars makes of the file."""
+    io = PolarsDeltaIoManager("unused", mode="append")
+    io.write(output(table), frame(*range(5000)))
+    (file,) = table.glob("*.parquet")
+    content = file.read_bytes()
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"rubbish" * 9 if damage == "rubbish" else content[: len(content) // 2])
+    with pytest.raises(RunError, match=rf"version 0 of {table} can't be read: "):
+        io.read(wanted(table, receipt() if pinned else None))
+
+
+def test_no_message_shows_credentials_of_an_address(table: Path) -> None:
+    """What stands before the @ of an endpoint, and a signature behind the ? of one, are left out."""
+    for uri, endpoint in (
+        ("s3://bucket/t", "http://user:hunter2@127.0.0.1:9"),
+        ("s3://bucket/t", "http://127.0.0.1:9"),
+    ):
+        options = {
+            "aws_endpoint_url": endpoint,
+            "aws_access_key_id": "hunter2",
+            "aws_secret_access_key": "hunter2",
+            "aws_session_token": "hunter2",
+            "aws_allow_http": "true",
+            "aws_region": "x",
+            "max_retries": "0",
+        }
+        with pytest.raises(RunError, match="can't be reached") as refused:
+            PolarsDeltaIoManager("unused", storage_options=options).read(InputContext(uri))
+        assert "hunter2" not in str(refused.value)
+    text = delta_storage.said(RuntimeError("GET https://a.net/x?sv=1&sig=hunter2 failed"))
+    assert text == "GET https://a.net/x?... failed"
+
+
+def test_options_that_write_deltalake_lacks_are_named_before_the_function_runs(table: Path) -> None:
+    """With the nearest that it has."""
+    io = PolarsDeltaIoManager("unused", mode="append", delta_write_options={"target_file_sise": 1})
+    with pytest.raises(RunError, match=r"(?s)`target_file_sise`.*did you mean `target_file_size`"):
+        io.preflight(output(table))
+
+
+def test_no_message_shows_a_secret_that_the_task_has_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has put it into an error: delta-rs, the storage, the author's own path."""
+    monkeypatch.setenv("DBXDEC_SECRET_SCOPE_KEY", "hunter2")
+    assert secret("scope", "key").value() == "hunter2"
+    assert delta_storage.said(OSError("no account hunter2 here")) == "no account ... here"
+    assert hidden("hunter2 hunter") == "... hunter"

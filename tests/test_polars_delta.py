@@ -335,12 +335,28 @@ class TestReading:
         with pytest.raises(NotWrittenError):
             manager().read(wanted(table, receipt()))
 
-    def test_a_local_path_that_polars_can_not_read_is_said_before_the_query_runs(self, tmp_path: Path) -> None:
-        """A folder with spaces or umlauts is named in the error, instead of a missing file in the task's query."""
-        for name in ("my lake", "größe"):
-            manager().write(output(tmp_path / name), frame(1))
-            with pytest.raises(RunError, match="spaces, or letters other than ASCII"):
-                manager().read(wanted(tmp_path / name))
+    @pytest.mark.parametrize("name", ["a b", "50%", "größe", "日本 {1}", "a+b&c;d'e"])
+    def test_a_path_of_the_machine_may_have_spaces_and_any_letters(self, tmp_path: Path, name: str) -> None:
+        """Written, read at a version, partitions and what one write has added included."""
+        table = tmp_path / name / "table"
+        data = pl.DataFrame({"part": ["a b/é%20", "z"], "x": [1, 2]})
+        io = manager("append", partition_by="part")
+        for run in ("1", "2"):
+            assert io.write(output(table, receipt(run)), data).rows == 2
+        assert sorted(io.read(wanted(table, receipt("1"))).lazy().collect().rows()) == data.rows()
+        added = io.read(replace(wanted(table, receipt("2")), written=True)).lazy().collect()
+        assert sorted(added.rows()) == data.rows()
+
+    @pytest.mark.parametrize("name", ["a#b", "a?b", "a[1]", "a|b", "a\\b", "a%20b"])
+    def test_a_path_that_delta_rs_takes_for_another_is_refused_before_anything_is_made(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        """It would lose the log of one, and panic at another."""
+        table = tmp_path / name
+        for refused in (manager().preflight, lambda context: manager().write(context, frame(1))):
+            with pytest.raises(RunError, match="in a path of this machine as something else"):
+                refused(output(table))
+        assert not table.exists()
 
     def test_the_annotation_chooses_the_type(self, table: Path) -> None:
         """`pl.DataFrame` gives a DataFrame, anything else a LazyFrame."""
@@ -721,6 +737,25 @@ class TestOptions:
         """A name that is repeated or empty is refused when the manager is made."""
         with pytest.raises(DbxdecError, match="name each column once"):
             PolarsDeltaIoManager("x", partition_by=columns)
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"storage_options": {"allow_http": True}}, "`storage_options` has a bool for 'allow_http'"),
+            ({"storage_options": [("a", "b")]}, "`storage_options` is a list"),
+            ({"delta_write_options": 5}, "`delta_write_options` is a int"),
+            ({"partition_by": 5}, "`partition_by` is 5"),
+            ({"partition_by": [1]}, "`partition_by` is [1]"),
+            ({"base_path": None}, "`base_path` is None"),
+            ({"base_path": b"x"}, "`base_path` is b'x'"),
+        ],
+        ids=str,
+    )
+    def test_options_of_wrong_types_are_refused_where_they_stand(self, options: dict[str, Any], said: str) -> None:
+        """Not by an error of another library in the run; what may be a secret is not shown."""
+        with pytest.raises(DbxdecError) as refused:
+            PolarsDeltaIoManager(**{"base_path": "x", **options})
+        assert said in str(refused.value)
 
     def test_replace_demands_a_whole_overwrite(self) -> None:
         """`schema="replace"` with an append or with partitions is refused."""

@@ -192,14 +192,14 @@ class TestExactlyOnce:
 
 class TestReading:
     def test_the_newest_version_stays_the_same_for_as_long_as_it_is_read(self, place: Place) -> None:
-        """What others write meanwhile does not come into a frame that a task has been given; a view is read as it is."""
+        """What others write meanwhile does not come into a frame that a task has; a view is read as it is."""
         place.write("append", "1", place.frame(1))
         frame = place.manager().read(wanted(place.uri))
         assert frame.count() == 1
         place.write("append", "2", place.frame(2))
         assert frame.count() == 1
         if place.kind is SparkTableIoManager:
-            place.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW seen AS SELECT * FROM {place.uri}")
+            place.spark.table(place.uri).createOrReplaceTempView("seen")
             assert place.manager().read(wanted("seen")).count() == 2
 
     def test_a_run_that_kept_a_table_reads_it_and_one_that_did_not_run_does_not(self, path: Place) -> None:

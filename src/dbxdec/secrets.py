@@ -36,6 +36,7 @@ class Secret:
     def value(self) -> str:
         """The secret itself, from the environment or from the platform. Raises RunError where neither has it."""
         if (found := os.environ.get(self.variable)) is not None:
+            _seen.add(found)
             return found
         dbutils = find_dbutils()
         if dbutils is None:
@@ -44,12 +45,25 @@ class Secret:
                 hint=f"set {self.variable} in the environment",
             )
         try:
-            return str(dbutils.secrets.get(scope=self.scope, key=self.key))
+            found = str(dbutils.secrets.get(scope=self.scope, key=self.key))
         except Exception as error:  # noqa: BLE001 - dbutils raises what its transport raises
             raise RunError(
                 f"the secret `{self.key}` of the scope `{self.scope}` can't be read: {type(error).__name__}",
                 hint="check that scope and key exist and that the job's identity may read them",
             ) from None
+        _seen.add(found)
+        return found
+
+
+# What this process has been given.
+_seen: set[str] = set()
+
+
+def hidden(text: str) -> str:
+    """`text` without the values of secrets that this process has used."""
+    for value in sorted(filter(None, _seen), key=len, reverse=True):
+        text = text.replace(value, "...")
+    return text
 
 
 def secrets_of_this_machine() -> list[str]:

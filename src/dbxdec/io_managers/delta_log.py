@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import delta_storage
@@ -46,16 +48,35 @@ def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable |
 
     Raises RunError where one can't tell: no permission, no such storage, a log that is damaged.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
+    delta_storage.refuse_path(uri)
     with delta_storage.refusals(uri, "read"):
         try:
-            return DeltaTable(uri, storage_options=storage_options)
+            return _kind()(uri, storage_options=storage_options)
         except TableNotFoundError as error:
             if (refusal := delta_storage.refusal(uri, error, "read")) is not None:
                 raise refusal from error
             return None
+
+
+@cache
+def _kind() -> type[DeltaTable]:
+    """DeltaTable whose files on this machine are named as they are: delta-rs encodes the path, and Polars does not."""
+    from deltalake import DeltaTable
+
+    class Table(DeltaTable):
+        def file_uris(self, *arguments: Any, **options: Any) -> list[str]:
+            encoded = self.table_uri.removeprefix("file://")
+            return [root_of(self) + file.removeprefix(encoded) for file in super().file_uris(*arguments, **options)]
+
+    return Table
+
+
+def root_of(table: DeltaTable) -> str:
+    """The folder of `table`, with a slash behind it: a path where it is on this machine, else its URI."""
+    uri = table.table_uri
+    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
 
 
 def load_version(table: DeltaTable, version: int, uri: str) -> None:
@@ -171,7 +192,7 @@ def actions(table: DeltaTable, version: int) -> list[dict[str, Any]]:
     try:
         # delta-rs has no way to read a single commit; Polars reads it with the access it has to the data.
         lines = pl.read_lines(
-            f"{table.table_uri.rstrip('/')}/_delta_log/{version:020}.json",
+            f"{root_of(table).rstrip('/')}/_delta_log/{version:020}.json",
             glob=False,
             storage_options=table._storage_options,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
+from dbxdec.secrets import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +19,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # delta-rs nests causes with arrows, and ends with a backtrace of its own.
 _LINE_START = re.compile(r"^\s*(↳|\d+:.*|stack backtrace:.*)?\s*")
 _WRAPPERS = re.compile(r"^(?:(?:Generic DeltaTable|External|Generic|Schema|Kernel) error: |Kernel error -> )+")
+_PASSWORD = re.compile(r"(\w://)[^/@\s]+@")
+_SIGNED = re.compile(r"(\w://[^\s?]+)\?\S+")
 _OVERFLOW = re.compile(r"Failed to cast (?P<name>.+?) from (?P<type>\w+) to UInt\d+: Can't cast value (?P<value>\d+)")
 
 # Marks in the texts, since delta-rs has one type for most errors; the first that fits counts.
@@ -47,6 +51,16 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "use s3://, abfss://, gs:// or a path of the machine",
     ),
     (
+        r"Could not create local directory",
+        "the folder {uri} can't be made",
+        "check `base_path` and its permissions",
+    ),
+    (
+        r"allow_unsafe_rename",
+        "the storage of {uri} has no atomic rename, without which two writers could overwrite each other's commits",
+        "mounts such as /Volumes, /dbfs and dbfs:/ lack it: use the cloud path (s3://, abfss://, gs://)",
+    ),
+    (
         r"Not a directory|Invalid table location: Path does not exist|File exists",
         "{uri} can't be a table, since a file stands where its folder should be",
         "check `base_path` and the table's name",
@@ -63,9 +77,23 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
+# Signs of URLs, of which it encodes some and not others.
+_ODD = re.compile(r"[#?\[\]|^\\]|%[0-9A-Fa-f]{2}" if os.sep == "/" else r"[#?\[\]|^]|%[0-9A-Fa-f]{2}")
 _FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
 # What no other try of the same commit can mend.
 _HOPELESS = re.compile(r"append-only|able features")
+
+
+def refuse_path(uri: str) -> None:
+    """Raise RunError for a path of this machine that delta-rs takes for another one, or loses the log of."""
+    if "://" in uri:
+        return
+    if odd := sorted(set(_ODD.findall(uri))):
+        raise RunError(
+            f"{uri} can't be a Delta table: delta-rs reads {' and '.join(odd)} in a path of this machine as something "
+            "else",
+            hint="work in another folder, or give `base_path` one without them",
+        )
 
 
 def said(error: BaseException) -> str:
@@ -77,7 +105,8 @@ def said(error: BaseException) -> str:
             break
         if text and text not in parts:
             parts.append(text)
-    text = _WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts))
+    text = hidden(_WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts)))
+    text = _SIGNED.sub(r"\1?...", _PASSWORD.sub(r"\1...@", text))
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
@@ -106,13 +135,16 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
             f"the log of {uri} is damaged: {said(error)}",
             hint="restore the files of its _delta_log, or make the table anew",
         )
-    if type(error) is OSError:
+    if type(error) is OSError and doing == "write":
         how = (
             "Delta needs an atomic rename or put-if-absent, which mounts such as /Volumes and /dbfs lack: use the "
             "cloud path (s3://, abfss://, gs://)"
         )
-        hint = how if doing == "write" else "check the path and `storage_options`"
-        return RunError(f"the storage of {uri} refused to {doing}: {said(error)}", hint=hint)
+        return RunError(f"the storage of {uri} refused to write: {said(error)}", hint=how)
+    if type(error) is OSError and "No such file" not in text:
+        return RunError(
+            f"the storage of {uri} refused to read: {said(error)}", hint="check the path and `storage_options`"
+        )
     return None
 
 
@@ -134,6 +166,21 @@ def gone(uri: str, version: int, why: str) -> RunError:
         hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
         "producer again",
     )
+
+
+@contextmanager
+def reading(uri: str, version: int) -> Iterator[None]:
+    """Raise what keeps Polars from reading the files of a table, a panic over a damaged one too, in one sentence."""
+    import polars as pl
+
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise refusal(uri, error, "read") or RunError(
+            f"version {version} of {uri} can't be read: {said(error)}",
+            hint="a file of the table is damaged, or has been removed by hand or by a vacuum: restore it, or write the "
+            "table again",
+        ) from error
 
 
 @contextmanager

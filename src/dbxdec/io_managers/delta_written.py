@@ -50,8 +50,7 @@ def scan(table: DeltaTable, version: int, parameter: str) -> pl.LazyFrame:
 def _scan_files(table: DeltaTable, paths: list[str], schema: pl.Schema, partition: dict[str, Any]) -> pl.LazyFrame:
     import polars as pl
 
-    # As a URL Polars would decode the path once more than the log has encoded it.
-    root = table.table_uri.removeprefix("file://").rstrip("/")
+    root = delta_log.root_of(table).rstrip("/")
     stored = {name: kind for name, kind in schema.items() if name not in partition}
     frame = pl.scan_parquet(
         [path if "://" in path else f"{root}/{unquote(path)}" for path in paths],

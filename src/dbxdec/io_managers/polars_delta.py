@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
-from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
-from dbxdec.io_managers import delta_log, delta_once, delta_written, polars_delta_features
+from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
+from dbxdec.io_managers import (
+    delta_log,
+    delta_once,
+    delta_options,
+    delta_storage,
+    delta_written,
+    polars_delta_features,
+)
 from dbxdec.io_managers.base import (
     InputContext,
     IoManager,
@@ -20,25 +27,23 @@ from dbxdec.io_managers.base import (
 )
 from dbxdec.io_managers.delta_merge import DeltaMerge
 from dbxdec.io_managers.polars_delta_write import (
-    SCHEMA_MODES,
     Mode,
     SchemaPolicy,
     Target,
     write_frame,
     write_nothing,
 )
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
 
-_MODES = ("error", "overwrite", "append", "ignore")
 # Options of write_deltalake that dbxdec sets itself, and what the author writes instead.
 _OWN_OPTIONS = {
     "mode": "`mode=`",
@@ -89,7 +94,7 @@ class PolarsDeltaIoManager(IoManager):
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)
+        self.base_path = delta_options.base_path(base_path)
         self.mode = mode
         self.partition_by = partition_by
         self.replace = replace
@@ -104,36 +109,11 @@ class PolarsDeltaIoManager(IoManager):
         return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
 
     def check_options(self) -> None:
-        self.partition_by = _columns(self.partition_by)
+        self.partition_by = delta_options.columns(self.partition_by)
         problems = [
-            Problem(f"`{name}` of {type(self).__name__} is {value!r}", hint=_hint(value, allowed))
-            for name, value, allowed in (("mode", self.mode, _MODES), ("schema", self.schema, tuple(SCHEMA_MODES)))
-            if value not in allowed
-        ]
-        if not str(self.base_path):
-            problems.append(Problem("`base_path` is empty", hint="give the folder or the URI that holds the tables"))
-        partitions = list(self._partitions)
-        if "" in partitions or len(set(partitions)) < len(partitions):
-            problems.append(Problem(f"`partition_by` is {partitions}", hint="name each column once"))
-        if self.replace is not None and (
-            not isinstance(self.replace, dict) or not self.replace or not all(type(n) is str for n in self.replace)
-        ):
-            problems.append(Problem(f"`replace` is {self.replace!r:.60}", hint='name columns: replace={"day": day}'))
-        else:
-            problems += _undescribed(self.replace or {})
-        if self.replace is not None and self.mode != "overwrite":
-            problems.append(Problem(f'`replace` is given with mode="{self.mode}"', hint='use it with mode="overwrite"'))
-        if self.schema == "replace" and (self.mode != "overwrite" or self.partition_by or self.replace):
-            problems.append(
-                Problem(
-                    'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
-                    hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" adds',
-                )
-            )
-        problems += [
-            Problem(f"`delta_write_options` has `{name}`, which dbxdec sets", hint=f"use {instead}")
-            for name, instead in _OWN_OPTIONS.items()
-            if name in (self.delta_write_options or {})
+            *delta_options.problems(self),
+            *delta_options.of_engine("storage_options", self.storage_options, own={}, texts=True),
+            *delta_options.of_engine("delta_write_options", self.delta_write_options, own=_OWN_OPTIONS, texts=False),
         ]
         if problems:
             raise DbxdecError(problems)
@@ -174,13 +154,6 @@ class PolarsDeltaIoManager(IoManager):
         table = delta_log.open_table(context.uri, self._storage_options())
         if table is None:
             raise self._missing(context)
-        if table.table_uri.startswith("file:") and "%" in table.table_uri:
-            # Polars 2.1 looks for the percent-encoded path, and would fail inside the task's own query.
-            raise RunError(
-                f"Polars can't read a Delta table at {context.uri}: the local path {table.table_uri} has spaces, or "
-                "letters other than ASCII",
-                hint="work in another folder, or give `base_path` one without them",
-            )
         polars_delta_features.refuse_read(table, pl.scan_delta(table), context.uri)
         if context.producer is not None:
             self._pin(table, context)
@@ -188,7 +161,10 @@ class PolarsDeltaIoManager(IoManager):
         frame = (
             delta_written.scan(table, table.version(), context.parameter) if context.written else pl.scan_delta(table)
         )
-        return frame.collect() if context.annotation is pl.DataFrame else frame
+        if context.annotation is not pl.DataFrame:
+            return frame
+        with delta_storage.reading(context.uri, table.version()):
+            return frame.collect()
 
     def _missing(self, context: InputContext) -> RunError:
         if context.producer is None:
@@ -262,6 +238,7 @@ class PolarsDeltaIoManager(IoManager):
         return CommitProperties() if receipt is None else delta_log.commit_properties(receipt, once=True, own=True)
 
     def _target(self, context: OutputContext) -> Target:
+        self._refuse_unknown_options()
         slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return Target(
             context=context,
@@ -273,30 +250,27 @@ class PolarsDeltaIoManager(IoManager):
             write_options=self.resolve(dict(self.delta_write_options or {})),
         )
 
+    def _refuse_unknown_options(self) -> None:
+        if not self.delta_write_options:
+            return
+        from deltalake import write_deltalake
+
+        known = [name for name in inspect.signature(write_deltalake).parameters if name not in _OWN_OPTIONS][2:]
+        if problems := [
+            Problem(
+                f"`delta_write_options` has `{name}`, which write_deltalake does not know",
+                hint=did_you_mean(name, known) or f"it knows {listed(known)}",
+            )
+            for name in self.delta_write_options
+            if name not in known
+        ]:
+            raise RunError(problems)
+
     @property
     def _partitions(self) -> tuple[str, ...]:
-        return _columns(self.partition_by) or ()
+        return tuple(self.partition_by or ())
 
     def _storage_options(self) -> dict[str, str] | None:
         if places.is_local_run():
             return None  # they are of the remote storage
         return self.resolve(dict(self.storage_options)) if self.storage_options is not None else None
-
-
-def _columns(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _undescribed(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """What no run could be given."""
-    for name, value in values.items():
-        try:
-            described(value)
-        except UnsupportedLiteralError as error:
-            yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)
-
-
-def _hint(value: object, allowed: Sequence[str]) -> str:
-    return did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"

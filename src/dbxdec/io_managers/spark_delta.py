@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
-from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
-from dbxdec.io_managers import delta_once, spark_merge, spark_messages, spark_store, spark_write, spark_written
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers import (
+    delta_once,
+    delta_options,
+    spark_merge,
+    spark_messages,
+    spark_store,
+    spark_write,
+    spark_written,
+)
 from dbxdec.io_managers.base import (
     InputContext,
     IoManager,
@@ -22,20 +29,18 @@ from dbxdec.io_managers.base import (
 from dbxdec.io_managers.delta_merge import DeltaMerge
 from dbxdec.io_managers.spark_log import SparkTable
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import os
+    from collections.abc import Mapping, Sequence
 
     from dbxdec.io_managers.polars_delta_write import Mode, SchemaPolicy
     from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
 
 FRAME = "pyspark.DataFrame"
 MERGE = "delta.DeltaMergeBuilder"
 DELTA_MERGE = "dbxdec.DeltaMerge"
-_MODES = ("error", "overwrite", "append", "ignore")
-_SCHEMAS = ("strict", "add-columns", "replace")
 _MERGES = frozenset({MERGE, DELTA_MERGE})
 # Those that any Delta writes that has them at all (Delta protocol, "Valid Feature Names in Table Features").
 _KNOWN_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"})
@@ -75,7 +80,7 @@ class SparkDelta(IoManager):
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
-        self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)
+        self.base_path = delta_options.base_path(base_path)
         self.mode = mode
         self.partition_by = partition_by
         self.replace = replace
@@ -90,39 +95,10 @@ class SparkDelta(IoManager):
         return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
 
     def check_options(self) -> None:
-        partitions = (self.partition_by,) if isinstance(self.partition_by, str) else tuple(self.partition_by or ())
-        self.partition_by = partitions or None
-        problems = [
-            Problem(f"`{name}` of {type(self).__name__} is {value!r}", hint=_hint(value, allowed))
-            for name, value, allowed in (("mode", self.mode, _MODES), ("schema", self.schema, _SCHEMAS))
-            if value not in allowed
-        ]
-        if not str(self.base_path):
-            problems.append(Problem("`base_path` is empty", hint="say where the tables are"))
-        if "" in partitions or len({name.lower() for name in partitions}) < len(partitions):
-            problems.append(Problem(f"`partition_by` is {list(partitions)}", hint="name each column once"))
-        if self.replace is not None and (
-            not isinstance(self.replace, dict) or not self.replace or not all(type(n) is str for n in self.replace)
-        ):
-            problems.append(Problem(f"`replace` is {self.replace!r:.60}", hint='name columns: replace={"day": day}'))
-        else:
-            problems += _undescribed(self.replace or {})
-        if self.replace is not None and self.mode != "overwrite":
-            problems.append(Problem(f'`replace` is given with mode="{self.mode}"', hint='use it with mode="overwrite"'))
-        if self.schema == "replace" and (self.mode != "overwrite" or partitions or self.replace):
-            problems.append(
-                Problem(
-                    'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
-                    hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it '
-                    "grow",
-                )
-            )
-        given = {name.lower() for name in [*(self.read_options or {}), *(self.write_options or {})]}
-        problems += [
-            Problem(f"the options have `{name}`, which dbxdec sets", hint=f"use {instead}")
-            for name, instead in _OWN_OPTIONS.items()
-            if name.lower() in given
-        ]
+        self.partition_by = delta_options.columns(self.partition_by)
+        problems = list(delta_options.problems(self, one=str.lower))
+        for name in ("read_options", "write_options"):
+            problems += delta_options.of_engine(name, getattr(self, name), own=_OWN_OPTIONS, texts=True)
         if problems:
             raise DbxdecError(problems)
 
@@ -275,18 +251,5 @@ class SparkDeltaIoManager(SparkDelta):
     """
 
 
-def _hint(value: object, allowed: Sequence[str]) -> str:
-    return did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
-
-
 def _kind(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def _undescribed(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """What no run could be given."""
-    for name, value in values.items():
-        try:
-            described(value)
-        except UnsupportedLiteralError as error:
-            yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)

@@ -43,7 +43,9 @@ def _boundary() -> Iterator[None]:
     try:
         yield
     except DbxdecError as error:
-        print(f"dbxdec-run: {error}", file=sys.stderr, flush=True)
+        from dbxdec.secrets import hidden
+
+        print(f"dbxdec-run: {hidden(str(error))}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 

@@ -1,0 +1,113 @@
+"""What the options of managers of Delta tables must be, whatever the engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dbxdec.errors import DbxdecError, Problem, did_you_mean
+from dbxdec.io_managers.base import described
+from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.secrets import Secret
+from dbxdec.variables import BundleVariable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MODES = ("error", "overwrite", "append", "ignore")
+SCHEMAS = ("strict", "add-columns", "replace")
+
+
+class Options(Protocol):
+    """What all of them have."""
+
+    base_path: Any
+    mode: Any
+    partition_by: Any
+    replace: Any
+    schema: Any
+
+
+def base_path(value: Any) -> str | BundleVariable:
+    """`value` as it is kept. Raises DbxdecError for what is no path."""
+    if isinstance(value, str | BundleVariable):
+        return value
+    if isinstance(value, os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str):
+            return path
+    raise DbxdecError(
+        f"`base_path` is {value!r:.60}", hint="give a text, a pathlib.Path or a bundle variable: where the tables are"
+    )
+
+
+def columns(value: Any) -> tuple[str, ...] | None:
+    """`partition_by` as a tuple; None where it names no column. Raises DbxdecError for what is no list of names."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+        raise DbxdecError(f"`partition_by` is {value!r:.60}", hint='name columns: partition_by=["day", "country"]')
+    return tuple(value) or None
+
+
+def problems(manager: Options, *, one: Callable[[str], str] = str) -> Iterator[Problem]:
+    """What is wrong with the options that all have; `one` gives the same text for names that are one to the engine."""
+    for name, value, allowed in (("mode", manager.mode, MODES), ("schema", manager.schema, SCHEMAS)):
+        if value not in allowed:
+            yield Problem(f"`{name}` of {type(manager).__name__} is {value!r:.60}", hint=_nearest(value, allowed))
+    if not str(manager.base_path):
+        yield Problem("`base_path` is empty", hint="say where the tables are")
+    partitions = manager.partition_by or ()
+    if "" in partitions or len({one(name) for name in partitions}) < len(partitions):
+        yield Problem(f"`partition_by` is {list(partitions)}", hint="name each column once")
+    yield from _replaced(manager.replace)
+    if manager.replace is not None and manager.mode != "overwrite":
+        yield Problem(f'`replace` is given with mode="{manager.mode}"', hint='use it with mode="overwrite"')
+    if manager.schema == "replace" and (manager.mode != "overwrite" or partitions or manager.replace):
+        yield Problem(
+            'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
+            hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it grow',
+        )
+
+
+def of_engine(name: str, value: Any, *, own: Mapping[str, str], texts: bool) -> Iterator[Problem]:
+    """What is wrong with options that go to the engine as they are.
+
+    `own` says what to write instead of those that dbxdec sets. With `texts` values are texts, as the engine wants them.
+    """
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        yield Problem(f"`{name}` is a {type(value).__name__}", hint=f'name options: {name}={{"option": "value"}}')
+        return
+    given = {key.lower(): key for key in value}
+    for option, instead in own.items():
+        if option.lower() in given:
+            yield Problem(f"`{name}` has `{given[option.lower()]}`, which dbxdec sets", hint=f"use {instead}")
+    # Not the value itself, which may be a secret.
+    for key, item in value.items():
+        if texts and not isinstance(item, str | BundleVariable | Secret):
+            yield Problem(
+                f"`{name}` has a {type(item).__name__} for {key!r}",
+                hint='values are texts, such as "true" and "5", bundle variables and secrets',
+            )
+
+
+def _replaced(value: Any) -> Iterator[Problem]:
+    if value is None:
+        return
+    if not isinstance(value, Mapping) or not value or not all(type(name) is str for name in value):
+        yield Problem(f"`replace` is {value!r:.60}", hint='name columns: replace={"day": day}')
+        return
+    for name, item in value.items():
+        try:
+            described(item)
+        except UnsupportedLiteralError as error:
+            yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)
+
+
+def _nearest(value: object, allowed: Sequence[str]) -> str:
+    return did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
