@@ -176,12 +176,13 @@ def _added(before: Any, more: Any) -> Any:
 def _check_function(fn: Any) -> None:
     code = getattr(fn, "__code__", None)
     if code is None:
-        hint = "put `@task` on top of a `def`"
+        what, hint = shown(fn), "put `@task` on top of a `def`"
         if isinstance(fn, functools.partial):
-            hint = "write a `def` that calls it"
+            what, hint = f"a partial of {shown(fn.func)}", "write a `def` that calls it"
         elif hasattr(fn, "__wrapped__"):
+            what = f"a `{type(fn).__name__}`, which a decorator has made of {shown(fn)}"
             hint = "keep only decorators that give back a function, below `@task`"
-        raise AuthoringError(Problem(f"@task is for functions; this is {shown(fn)}", recording.caller(), hint))
+        raise AuthoringError(Problem(f"@task is for functions; this is {what}", recording.caller(), hint))
     written = unwrapped(fn)
     owner = written.__qualname__.rpartition(".")[0]
     if owner and not owner.endswith("<locals>") and written.__code__.co_varnames[:1] in (("self",), ("cls",)):

@@ -70,9 +70,11 @@ class _Discovery:
     def run(self) -> None:
         """Import every module, then build every job: one broken module hides no other's mistakes."""
         defined_by: dict[int, str] = {}
+        path = list(sys.path)
         for module in self._spec.modules:
             Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
+            sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
             for job in jobs.registered():
                 own = job.defined_in
                 defined_by.setdefault(id(job), own if own in self._spec.modules else module)
@@ -111,7 +113,8 @@ class _Discovery:
             import traceback
 
             text = "".join(traceback.format_exception_only(error)).strip()
-            self._add([Problem(f"importing `{self._broken(error) or module}` failed: {text}", self._innermost(error))])
+            message = f"importing `{self._broken(error) or module}` failed: {text}"
+            self._add([Problem(message, self._innermost(error), _of_environment(error))])
 
     def _not_found(self, error: ModuleNotFoundError) -> str:
         missing = error.name or ""
@@ -170,6 +173,20 @@ class _Discovery:
 
     def _location(self, where: SourceLocation) -> SourceLocation:
         return SourceLocation(self._map(where.path), where.line)
+
+
+def _of_environment(error: BaseException) -> str | None:
+    """What to do about a variable of the environment that the build lacks."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not isinstance(error, KeyError) or trace.tb_frame.f_globals is not vars(os):
+        return None
+    name = error.args[0]
+    return (
+        f"the environment of the build has no `{name}`: read it inside a task, or give the build a value, "
+        f'`discovery-env = {{{name} = "..."}}` under [tool.dbxdec]'
+    )
 
 
 def _form(problem: Problem) -> list[str | None]:

@@ -1,0 +1,6 @@
+from dbxdec import task
+
+
+class Shop:
+    @task
+    def orders(self) -> None: ...
