@@ -52,6 +52,8 @@ ACCEPTED = {
         "from acme import Frame\n@task\ndef first(x: Frame | None, y: list[Frame]) -> Frame: ...\n"
         "@task\ndef second(x: 'Frame', y: int | Frame = 3) -> 'dict[str, Frame]': ...\n"
     ),
+    "operators": "import acme\nx = 3 // acme.A >> acme.B @ 2\ny = round(abs(acme.A)), divmod(3, acme.B), 2**acme.A",
+    "what is set": "import acme\nacme.options['rows'] = 3\nacme.options.rows = 3\ndel acme.options['rows'], acme.a.b",
     "two base classes": "from acme import A, B\nclass Both(A, B):\n    pass",
     "the same base twice removed": "from acme import A\nclass One(A):\n    pass\nclass Two(One, A):\n    pass",
     "class keywords": "from acme import Model\nclass Row(Model, frozen=True):\n    x: int = 1",
@@ -75,6 +77,18 @@ REFUSED = {
         "called with `helper`, which it would replace",
     ),
     "an instance": ("from acme import Model\nclass Row(Model):\n    pass\nrow = Row()", "the base of `Row`"),
+    "isinstance": ("import acme\nfound = isinstance(3, acme.Frame)", "asked for its instances"),
+    "issubclass": ("import acme\nfound = issubclass(int, (str, acme.Frame))", "asked for its subclasses"),
+    "a context": ("import acme\nwith acme.connect() as session:\n    pass", "is entered by `with`"),
+    "a number": ("import acme\nport = int(acme.PORT)", "is used as a number"),
+    "a range": ("import acme\nports = range(acme.PORTS)", "is used as a number"),
+    "a path": ("import acme, os\nroot = os.path.join('a', acme.ROOT)", "is used as a path"),
+    "a file": ("import acme\nopen(acme.ROOT)", "is used as a path"),
+    "JSON": ("import acme, json\ntext = json.dumps(acme.ROOT)", "a `StandIn` takes the place of a name of `acme`"),
+    "an exception": (
+        "import acme\ntry:\n    1 / 0\nexcept acme.Error:\n    pass",
+        "catching classes that do not inherit",
+    ),
     "a call in a job's body": (
         "import acme\n@job\ndef other() -> None:\n    acme.settings()",
         "called in the body of the job `other`",

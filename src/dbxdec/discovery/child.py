@@ -22,7 +22,7 @@ from dbxdec.authoring import jobs
 from dbxdec.authoring.recording import is_own
 from dbxdec.discovery.modules import module_name
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
-from dbxdec.discovery.standins import StandInFinder
+from dbxdec.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, listed
 from dbxdec.manifest import encode_jobs
 
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))
     if spec.stand_ins:
         sys.meta_path.append(finder)
-    discovery = _Discovery(spec)
+    discovery = _Discovery(spec, finder)
     discovery.run()
     found = {
         "jobs": encode_jobs(discovery.dags),
@@ -60,8 +60,9 @@ def main(argv: list[str]) -> None:
 
 
 class _Discovery:
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, finder: StandInFinder) -> None:
         self._spec = spec
+        self._finder = finder
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -152,10 +153,23 @@ class _Discovery:
         """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
         for problem in problems:
             mapped = Problem(
-                self._map(problem.message), self._map(str(problem.where)) if problem.where else None, problem.hint
+                self._map(problem.message),
+                self._map(str(problem.where)) if problem.where else None,
+                self._of_stand_ins(problem.message) or problem.hint,
             )
             if mapped not in self.problems:
                 self.problems.append(mapped)
+
+    def _of_stand_ins(self, message: str) -> str | None:
+        """What to do about an error of Python itself, which names the class of stand-ins and no module."""
+        absent = self._finder.listed()
+        if not absent or StandIn.__name__ not in message:
+            return None
+        return (
+            f"a `{StandIn.__name__}` takes the place of a name of {listed(absent)}, not installed where the wheel is "
+            "built: do it inside a task, or set `require-runtime-dependencies = true` in "
+            "[tool.hatch.build.hooks.dbxdec]"
+        )
 
     def _map(self, text: str) -> str:
         return self._ours.sub(lambda match: self._source(match[1]), text)

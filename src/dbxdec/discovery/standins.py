@@ -119,11 +119,44 @@ class StandIn:
     def __format__(self, _: str) -> str:
         _refuse(_name(self), "turned into text")
 
+    def __instancecheck__(self, _: object) -> bool:
+        _refuse(_name(self), "asked for its instances (`isinstance`)")
+
+    def __subclasscheck__(self, _: type) -> bool:
+        _refuse(_name(self), "asked for its subclasses (`issubclass`)")
+
+    def __enter__(self) -> NoReturn:
+        _refuse(_name(self), "entered by `with`")
+
+    def __exit__(self, *_: object) -> None:
+        """Never reached: `with` looks for it before it enters."""
+
+    def _converted(self) -> NoReturn:
+        _refuse(_name(self), "used as a number")
+
+    __int__ = __float__ = __complex__ = __index__ = _converted
+
+    def __fspath__(self) -> NoReturn:
+        _refuse(_name(self), "used as a path")
+
+    def __bytes__(self) -> NoReturn:
+        _refuse(_name(self), "turned into bytes")
+
+    def __setitem__(self, _: object, value: object) -> None:
+        """As attributes can be set: what depends on it would have to read it."""
+
+    def __delitem__(self, _: object) -> None:
+        """As in setting one."""
+
+    __delattr__ = __delitem__
+
     def _computed(self, *_: object) -> StandIn:
         return stand_in(f"{_name(self)}()")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _computed
-    __floordiv__ = __mod__ = __pow__ = __and__ = __rand__ = __xor__ = __neg__ = __invert__ = _computed
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _computed
+    __divmod__ = __rdivmod__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __xor__ = __rxor__ = _computed
+    __and__ = __rand__ = __neg__ = __pos__ = __abs__ = __invert__ = __round__ = _computed
 
 
 def _name(value: StandIn) -> str:
