@@ -41,6 +41,12 @@ def table_here(name: str) -> str | None:
     return f"{root}/tables/{_ODD.sub('_', name).replace('.', '/')}" if root else None
 
 
+def place_here(target: str) -> str:
+    """Where a local run has `target`, which is a path or the name of a table: a path has a `/`."""
+    there = table_here(target) if "/" not in target and "." in target else None
+    return there or here(target)
+
+
 def is_local_run() -> bool:
     """Whether remote places are answered locally."""
     return bool(os.environ.get(ROOT))

@@ -66,7 +66,7 @@ def _result(task: Task, variables: Mapping[str, str]) -> str:
     for output in task.outputs.values():
         if output.target is not None:
             target = resolve(output.target, variables)
-            there = places.here(target)
+            there = places.place_here(target)
             found.append(target if there == target else f"{target} (here: {short(there)})")
         elif output.type is not None:
             found.append(f"task value ({output.type})")

@@ -291,7 +291,9 @@ def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
     from dbxdec.variables import resolve
 
     outputs = [output for task in build.manifest.job(job).tasks for output in task.outputs.values()]
-    return [places.here(resolve(output.target, values)) for output in outputs if output.target and not output.shared]
+    return [
+        places.place_here(resolve(output.target, values)) for output in outputs if output.target and not output.shared
+    ]
 
 
 def _set_aside(target: Path, here: Path) -> None:

@@ -150,12 +150,14 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bars(run: Run) -> tuple[list[dict[str, Any]], float]:
-    """The timeline: a bar for each attempt, in percent of the time from the first to the last, and that in seconds.
+    """The timeline: a bar for each attempt, and for each run of another job, in percent of all the time, and that in s.
 
     Of a run that has been gone on with it shows the last repair: days may lie between.
     """
     began = max((e["time_ms"] for e in run.events if e["event"] == "started"), default=0)
-    attempts = [event for event in run.events if event["event"] == "attempt" and event["started_ms"] >= began]
+    events = [event for event in run.events if event.get("started_ms", 0) >= began]
+    # A job that a task runs has its attempts in a run of its own.
+    attempts = [{"iteration": None, "attempt": 1, **e} for e in events if e["event"] == "attempt" or e.get("run")]
     if not attempts:
         return [], 0.0
     first = min(e["started_ms"] for e in attempts)
