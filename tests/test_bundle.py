@@ -208,6 +208,12 @@ class TestChanges:
         (project.root.parent / ".gitignore").write_text("*.tmp\n*.sql\n", encoding="utf-8")
         assert_builds_once(project, ".gitignore changed")
 
+    def test_a_first_gitignore_above_the_project(self, project: Project) -> None:
+        """Rules where there were none: what they leave out is built without it."""
+        bundle(project)
+        (project.root.parent / ".gitignore").write_text("*.sql\n", encoding="utf-8")
+        assert_builds_once(project, ".gitignore changed")
+
     def test_a_file_included_from_outside(self, project: Project) -> None:
         """A file that the wheel takes from beyond the project's root is watched."""
         (project.root.parent / "shared.sql").write_text("select 1\n", encoding="utf-8")

@@ -146,10 +146,12 @@ def settled_snapshot(root: str, scope: Scope) -> Snapshot:
 def within(found: Snapshot, scope: Scope, outputs: Iterable[str]) -> Snapshot:
     """What a snapshot of `scope` without `outputs` would have had of a snapshot of more."""
     left_out = set(outputs)
+    outside = tuple(f"{path}/" for path in scope.outside)
     return {
         path: stat
         for path, stat in found.items()
         if path not in left_out
+        and (not os.path.isabs(path) or f"{path}/".startswith(outside))
         and not any(scope.leaves_out(path[:i]) for i, letter in enumerate(path) if letter == "/" and i)
     }
 

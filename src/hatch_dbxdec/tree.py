@@ -83,9 +83,19 @@ def _scope(builder: WheelBuilder, read: list[str]) -> dict[str, Any]:
 def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
     """Files and folders beyond the root that this wheel depends on."""
     root = builder.root
-    rules = [path for paths in builder.config.vcs_exclusion_files.values() for path in paths]
+    rules = [path for name in (".git", ".hg") for path in _rules(root, f"{name}ignore", name)]
     git = _git_state(root) if "version" in builder.metadata.dynamic else []
     return {path for path in map(os.path.normpath, [*read, *rules]) if not Path(path).is_relative_to(root)} | set(git)
+
+
+def _rules(root: str, name: str, boundary: str) -> list[str]:
+    """Where hatchling looks for a file of rules, up to the one that it finds; those that are not there may come."""
+    found = []
+    for folder in (Path(root), *Path(root).parents):
+        found.append(str(folder / name))
+        if (folder / name).is_file() or (folder / boundary).exists():
+            break
+    return found
 
 
 def _version_file(builder: WheelBuilder) -> str:
