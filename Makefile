@@ -52,7 +52,7 @@ demo: setup
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(DEMO)/env
 	UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/uv pip install --quiet --python $(DEMO)/env/bin/python \
 	  "dbxdec[cli]" $(FLIGHTS)/dist/*.whl
-	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays --jobs 4 --report $(DEMO)/report.html
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
 

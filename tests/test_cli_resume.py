@@ -274,6 +274,61 @@ def test_a_task_that_had_ended_when_the_runner_was_killed_is_kept(project: Proje
     assert states(project)["source"] == "success"
 
 
+MEETING = """
+@job
+def meeting(n: int = 0) -> None:
+    @task(io_manager=lake.table("numbers", mode="overwrite"))
+    def numbers(n: int) -> pl.DataFrame:
+        return pl.DataFrame({"n": [n]})
+
+    @task
+    def waits(numbers: pl.DataFrame, n: int) -> int:
+        Path(f"wrote-{n}").touch()
+        for _ in range(1200):
+            if Path(f"wrote-{3 - n}").exists():
+                return n
+            time.sleep(0.05)
+        raise TimeoutError
+
+    @task
+    def reads(numbers: pl.DataFrame, waits: int, n: int) -> None:
+        print("READ", numbers["n"].to_list(), waits, n)
+
+    found = numbers(n)
+    reads(found, waits(found, n), n)
+"""
+
+
+def test_two_runs_of_one_job_at_once_do_not_mix(project: Project) -> None:
+    """Both overwrite one table and read it when both have: each has its own version, its own values and folder."""
+    define(project, MEETING)
+    runs = [
+        subprocess.Popen(
+            [*DBXDEC, "run", "meeting", "-p", f"n={n}"], cwd=project.root, stdout=subprocess.PIPE, text=True
+        )
+        for n in (1, 2)
+    ]
+    for n, run in zip((1, 2), runs, strict=True):
+        out, _ = run.communicate(timeout=120)
+        assert run.returncode == 0, out
+        assert f"READ [{n}] {n} {n}" in out
+    assert len({run.id for run in ledger.runs(project.root)}) == 2
+
+
+def test_a_run_that_goes_on_is_not_resumed_by_another_process(project: Project) -> None:
+    """Resuming a run that somebody runs is refused, and changes nothing of it."""
+    define(project, MEETING)
+    with started(project, "meeting", "-p", "n=1") as runner:
+        wait_for(project.root / "wrote-1")
+        run = ledger.find(project.root, "last")
+        assert run.state == "running"
+        said = dbxdec(project, "run", "meeting", "--resume", run.id)
+        assert (said.code, "is going on in another process" in said.err) == (2, True)
+        (project.root / "wrote-2").touch()
+    assert runner.returncode == 0
+    assert ledger.find(project.root, run.id).state == "success"
+
+
 def test_a_run_whose_reader_has_left_ends(project: Project) -> None:
     """`dbxdec run JOB | head -1` ends, as other programs do, and leaves no process."""
     define(project, WIDE)

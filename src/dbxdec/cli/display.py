@@ -25,7 +25,7 @@ from dbxdec.variables import resolve
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -74,12 +74,15 @@ def _result(task: Task, variables: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def following(out: Console, job: Job, *, verbose: bool) -> Iterator[Progress]:
-    """Show a run while it goes on: a live table in a terminal, else a line for each thing that happens."""
+def following(out: Console, job: Job, *, verbose: bool, stopping: Callable[[], bool]) -> Iterator[Progress]:
+    """Show a run while it goes on: a live table in a terminal, else a line for each thing that happens.
+
+    `stopping` says whether somebody has asked the run to stop.
+    """
     if not out.is_terminal or out.no_color or out.is_dumb_terminal:
         yield _Lines(out)
         return
-    screen = _Screen(out, job, verbose)
+    screen = _Screen(out, job, verbose, stopping)
     with Live(console=out, get_renderable=screen.render, refresh_per_second=8, transient=True):
         yield screen
 
@@ -133,9 +136,9 @@ class _Lines(Progress):
 class _Screen(Progress):
     """What a terminal shows: those that run, with their time and last words; those that have ended above."""
 
-    def __init__(self, out: Console, job: Job, verbose: bool) -> None:
+    def __init__(self, out: Console, job: Job, verbose: bool, stopping: Callable[[], bool]) -> None:
         super().__init__(out)
-        self._verbose = verbose
+        self._verbose, self._stopping = verbose, stopping
         self._total = len(job.tasks)
         self._done = 0
         self._keys = {task.key for task in job.tasks}
@@ -171,7 +174,8 @@ class _Screen(Progress):
             table.add_row(Text("•", "cyan"), Text(key, "bold"), Text(f"{now - since:.0f} s"), words)
         hidden = f", {len(running) - room} more at work" if len(running) > room else ""
         text = f"{self._done} of {self._total} tasks, {now - self._began:.0f} s{hidden}"
-        return Group(table, Text(text, "dim"))
+        stop = [Text("stopping: Ctrl-C again ends them at once", "yellow")] if self._stopping() and running else []
+        return Group(table, Text(text, "dim"), *stop)
 
 
 def _outcome(task: TaskRun) -> str:

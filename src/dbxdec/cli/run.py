@@ -183,7 +183,8 @@ def command(
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
     setting = runner.Setting(build, values, here, pool, source, replaced)
-    with interruptible(pool), display.following(out, found, verbose=verbose) as progress:
+    shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
+    with interruptible(pool), shown as progress:
         run = runner.run_job(
             setting, found, parameters=texts, listener=progress.listener, selected=selected, before=before
         )
