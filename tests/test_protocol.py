@@ -147,6 +147,14 @@ class TestRefusing:
         del named[name]
         assert messages(spelled(named)) == [f"the parameter `{name}` is missing"]
 
+    @pytest.mark.parametrize(("name", "token"), [("lake", "${var.lake}"), ("bundle.target", "${bundle.target}")])
+    def test_a_bundle_variable_that_no_bundle_has_resolved_is_refused(self, name: str, token: str) -> None:
+        """Its text would become a path; what another variable's value looks like is the author's."""
+        assert messages(spelled(reserved(**{f"var_{name}": token}))) == [
+            f"the parameter `dbxdec-var-{name}` is the unresolved bundle reference {token}"
+        ]
+        assert parse(spelled(reserved(**{f"var_{name}": "${other}"}))).variables == {name: "${other}"}
+
     def test_an_unknown_reserved_parameter_is_named(self) -> None:
         """A reserved parameter of a newer dbxdec is refused rather than taken for a job parameter."""
         (message,) = messages(spelled({**reserved(), "dbxdec-shard": "1"}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -334,6 +335,25 @@ class TestSecondRun:
             result = start(installation, project, *argv)
             assert result.code == 0, result.output
         assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("", "", "dbxdec: seen"),
+        ("", "logging.basicConfig(level='WARNING')", "INFO:dbxdec:seen"),
+        ("logging.basicConfig()", "", "INFO:dbxdec:seen"),
+        ("logging.basicConfig(); logging.getLogger('dbxdec').setLevel('WARNING')", "", ""),
+    ],
+    ids=["nobody", "the task's module", "the process", "not wanted"],
+)
+def test_summary_lines_are_shown_once_whoever_arranges_logging(
+    tmp_path: Path, before: str, after: str, line: str
+) -> None:
+    """By the handlers there are, whatever the root logger's level, else on stderr; a level that was set counts."""
+    code = f"import logging; {before}\nfrom dbxdec import runtime\nruntime._log_to_stderr()\n{after}\n"
+    result = Project(tmp_path).run(sys.executable, "-c", code + "logging.getLogger('dbxdec').info('seen')")
+    assert (result.code, result.output.strip()) == (0, line)
 
 
 class TestDbxdecRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +83,7 @@ def test_a_missing_key_is_an_error_unless_there_is_a_default(store: str) -> None
     assert get_task_value("other", "key", None) is None
 
 
-@pytest.mark.parametrize("value", [{1, 2}, float("nan"), dt.date(2024, 1, 1), b"x"], ids=repr)
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), dt.date(2024, 1, 1), b"x", (1, 2), [{1: "a"}]], ids=repr)
 def test_what_is_not_json_is_refused(store: str, value: Any) -> None:
     """A value without JSON form is named with its key before anything is sent."""
     with pytest.raises(RunError, match="`key` is not JSON"):
@@ -124,6 +125,41 @@ def test_a_run_without_any_store_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "databricks.sdk.runtime", None)
     with runtime_context.entered(RUN), pytest.raises(RunError, match="dbxdec run"):
         set_task_value("key", 1)
+
+
+@pytest.mark.parametrize("key", ["", None, 5])
+def test_a_key_is_a_name(store: str, key: Any) -> None:
+    """Anything else is refused before it is sent."""
+    with pytest.raises(RunError, match="the key of a task value is"):
+        set_task_value(key, 1)
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_the_sdk_off_the_platform_is_no_place_for_task_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: bool
+) -> None:
+    """Without credentials it can't be imported, and with them it drops what is set without a word."""
+    remote = """
+        class Remote:
+            __module__ = "databricks.sdk.dbutils"
+            class jobs:
+                class taskValues:
+                    set = staticmethod(lambda key, value: None)
+        dbutils = Remote()
+    """
+    refuses = "raise ValueError('default auth: cannot configure default credentials')"
+    (tmp_path / "runtime.py").write_text(textwrap.dedent(remote) if configured else refuses)
+    sdk = ModuleType("databricks.sdk")
+    sdk.__path__ = [str(tmp_path)]
+    monkeypatch.delenv(task_values.FOLDER, raising=False)
+    monkeypatch.setitem(sys.modules, "pyspark.dbutils", None)
+    monkeypatch.setitem(sys.modules, "databricks.sdk", sdk)
+    monkeypatch.delitem(sys.modules, "databricks.sdk.runtime", raising=False)
+    try:
+        with runtime_context.entered(RUN), pytest.raises(RunError, match="no place for task values"):
+            set_task_value("key", 1)
+    finally:
+        sys.modules.pop("databricks.sdk.runtime", None)
 
 
 def test_context_and_params_answer_inside_a_run_only() -> None:

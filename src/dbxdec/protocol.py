@@ -81,8 +81,12 @@ def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[s
     if task.each is not None:
         named[_ITEM] = "{{input.i}}" if isinstance(task.each.items, dag.Literal) else "{{input}}"
     for name in task.variables:
-        named[_VARIABLE + name] = "${bundle.target}" if name == TARGET else f"${{var.{name}}}"
+        named[_VARIABLE + name] = _token(name)
     return named
+
+
+def _token(variable: str) -> str:
+    return "${bundle.target}" if variable == TARGET else f"${{var.{variable}}}"
 
 
 def for_each_inputs(each: dag.Each) -> str:
@@ -165,6 +169,14 @@ def parse(argv: Sequence[str]) -> RunArguments:
         )
         for name in reserved
         if name not in needed and name != _ITEM and not name.startswith(_VARIABLE)
+    ]
+    problems += [
+        Problem(
+            f"the parameter `{name}` is the unresolved bundle reference {value}",
+            hint="the bundle gives it its value: deploy the job with `databricks bundle deploy`",
+        )
+        for name, value in reserved.items()
+        if name.startswith(_VARIABLE) and value == _token(name.removeprefix(_VARIABLE))
     ]
     if problems:
         raise RunError(problems)

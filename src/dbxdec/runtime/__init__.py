@@ -50,12 +50,20 @@ def _boundary() -> Iterator[None]:
 
 
 def _log_to_stderr() -> None:
-    """Show dbxdec's own summary lines, unless the process has arranged its logging already."""
+    """Have dbxdec's own summary lines shown: by the process's handlers, on stderr as long as it has none."""
     import logging
 
-    if not logging.getLogger().handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        logger = logging.getLogger("dbxdec")
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+    class Handler(logging.StreamHandler):  # type: ignore[type-arg]
+        def emit(self, record: logging.LogRecord) -> None:
+            # The task's module may arrange logging when it is imported, after this.
+            if not logging.getLogger().handlers:
+                super().emit(record)
+
+    logger = logging.getLogger("dbxdec")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)  # that of the root logger would keep them back
+    if logger.handlers:
+        return  # a process that runs one task after another
+    handler = Handler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    logger.addHandler(handler)

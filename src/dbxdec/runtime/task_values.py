@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dbxdec.dbutils import find_dbutils
+from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
 from dbxdec.runtime import context
 
@@ -120,8 +120,12 @@ class TaskValues:
 
     def set(self, key: str, value: Json) -> None:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
+        if not isinstance(key, str) or not key:
+            raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
         try:
             text = json.dumps(value, allow_nan=False)
+            if json.loads(text) != value:
+                raise TypeError("it would come back as another value, which tuples and keys other than str do")
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
@@ -154,7 +158,7 @@ class TaskValues:
         if folder := os.environ.get(FOLDER):
             return FolderStore(Path(folder))
         dbutils = find_dbutils()
-        if dbutils is None:
+        if dbutils is None or is_remote(dbutils):
             raise RunError(
                 "there is no place for task values here: neither `dbutils` nor a folder of a local run",
                 hint=f"on a laptop start the job with `dbxdec run`, or set {FOLDER} to a folder",
