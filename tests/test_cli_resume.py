@@ -342,3 +342,56 @@ def test_a_run_whose_reader_has_left_ends(project: Project) -> None:
         _, err = runner.communicate(timeout=60)
     assert b"Traceback" not in err
     wait_for_no_worker(project.root)
+
+
+NESTED = (
+    MARK
+    + """
+@job
+def inner() -> None:
+    native_task("show", notebook_task={"notebook_path": "notebooks/show"})
+
+    @task
+    def fails() -> None:
+        if not Path("go").exists():
+            raise ValueError
+
+    fails()
+
+
+@job
+def outer() -> None:
+    first = inner()
+    native_task("show", notebook_task={"notebook_path": "notebooks/show"}, depends_on=[first])
+"""
+)
+
+
+def test_a_run_inside_a_run_is_not_the_last_one(project: Project) -> None:
+    """The last run, and the one to resume by default, is what a person has started; its inner run goes on with it."""
+    define(project, NESTED)
+    assert dbxdec(project, "run", "outer").code == 1
+    assert ledger.find(project.root, "last").job == "outer"
+    assert {run.job for run in ledger.runs(project.root)} == {"outer", "inner"}
+    refused = dbxdec(project, "run", "inner", "--resume")
+    assert (refused.code, "no run of `inner` is kept" in refused.err) == (2, True)
+    (project.root / "go").touch()
+    assert dbxdec(project, "run", "outer", "--resume").code == 0
+    assert {run.job: run.repairs for run in ledger.runs(project.root)} == {"outer": 1, "inner": 1}
+
+
+def test_tasks_of_inner_runs_are_replaced_by_their_path(project: Project) -> None:
+    """`--replace a/b=...` is for the job that `a` runs, `--replace b=...` for the job itself; others are refused."""
+    define(project, NESTED)
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "outer", "--replace", "inner/show=echo inside", "--replace", "show=echo outside")
+    assert said.code == 0, said
+    assert "inner/show | inside" in said.out
+    assert "\nshow | outside" in said.out
+    for key, text in (
+        ("inner/shwo", "did you mean `show`?"),
+        ("show/x", "runs no other job"),
+        ("x/show", "no task `x`"),
+    ):
+        refused = dbxdec(project, "run", "outer", "--replace", f"{key}=true")
+        assert (refused.code, text in refused.err) == (2, True), refused

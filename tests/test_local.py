@@ -160,6 +160,13 @@ def test_an_interrupt_ends_the_task_and_the_run(slow: Project, installation: Ins
     assert [event["state"] for event in last.tasks().values()] == ["cancelled", "cancelled"]
 
 
+def test_a_tree_that_can_not_be_read_is_no_riddle(tmp_path: Path, installation: Installation) -> None:
+    """Where hatchling is missing and the wheel is not installed, it says which of the two to install."""
+    result = installation.dbxdec(shop(tmp_path.resolve()), "run", "sales")
+    assert result.code == 2
+    assert 'pip install "dbxdec[build]"' in result.output
+
+
 def test_two_runs_at_once_do_not_mix(slow: Project, installation: Installation, tmp_path: Path) -> None:
     """Runs that start at the same moment have ids, folders and task values of their own."""
     command = [str(installation.prefix / "bin" / "dbxdec"), "run", "sales"]

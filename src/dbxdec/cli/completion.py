@@ -58,7 +58,9 @@ def runs(context: click.Context, parameter: click.Parameter, incomplete: str) ->
     """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
     job = _job_key(context)
     resuming = parameter.name == "resume"
-    kept = [run for run in ledger.runs(Path.cwd(), job) if not resuming or run.state != "success"]
+    kept = [
+        run for run in ledger.runs(Path.cwd(), job) if not resuming or (run.state != "success" and not run.is_inner)
+    ]
     found = [CompletionItem(run.id, help=f"{run.job} {run.state}") for run in kept]
     found += [] if resuming or not kept else [CompletionItem("last", help="the newest")]
     return [item for item in found if item.value.startswith(incomplete)]

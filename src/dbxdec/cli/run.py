@@ -14,11 +14,12 @@ from dbxdec.cli import completion
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
+from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
 from dbxdec.local.run_if import State
-from dbxdec.local.selection import check_known, select
+from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
@@ -165,7 +166,7 @@ def command(
     texts = check_parameters(found, parameters)
     check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here)
-    check_known(replaced, found)
+    check_replaced(replaced, found, build.manifest)
     selected = select(found, tasks=tasks, start=start, until=until)
     out = console(stderr=as_json)
     say(f"running {source}")
@@ -215,7 +216,7 @@ def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tupl
         from dbxdec.wheels import read_wheel
 
         return builds.of_wheel(wheel, read_wheel(wheel).manifest, ledger.state_folder(here)), str(wheel)
-    if package is None and find_spec("hatchling") is not None and (found := _of_project(here)) is not None:
+    if package is None and (found := _of_project(here)) is not None:
         return found, "the tree"
     manifest = find_manifest(package) if package is not None else _installed(job)
     return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
@@ -225,6 +226,8 @@ def _of_project(here: Path) -> Build | None:
     """What the tree around `here` would ship; None where it is no project of dbxdec's."""
     from dbxdec.cli import source
 
+    if find_spec("hatchling") is None:
+        return None
     tree = source.project_tree(here)
     if tree is None:
         return None
@@ -241,6 +244,11 @@ def _installed(job: str) -> Manifest:
     if owners:
         names = listed([manifest.project for manifest in owners])
         raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
+    if project_root(".") is not None and find_spec("hatchling") is None:
+        raise ManifestError(
+            f"no pipeline that is installed here defines the job `{job}`, and the tree can't be read without hatchling",
+            hint='pip install "dbxdec[build]", or install the project\'s wheel',
+        )
     raise ManifestError(
         f"no pipeline that is installed here defines the job `{job}`, and this folder is in no project of dbxdec's",
         hint=_jobs_hint(job, manifests),
@@ -261,7 +269,8 @@ def _earlier(here: Path, job: str, name: str) -> Run:
         if found.job != job:
             raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
     else:
-        open_ = [run for run in ledger.runs(here, job) if run.state not in ("success", ledger.RUNNING)]
+        kept = [run for run in ledger.runs(here, job) if not run.is_inner]
+        open_ = [run for run in kept if run.state not in ("success", ledger.RUNNING)]
         if not open_:
             raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
         found = open_[0]

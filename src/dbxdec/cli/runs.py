@@ -45,8 +45,9 @@ def command(context: click.Context, job: str | None, as_json: bool) -> None:
         return
     shown = display.columns("run", "job", "state", "started", "seconds", "tasks", right=("seconds", "tasks"))
     for run in found:
+        inside = f" in {run.head['parent']}" if run.is_inner else ""
         shown.add_row(
-            run.id, escape(run.job), display.state(run.state), _moment(run.started), _seconds(run), _tasks(run)
+            run.id, escape(run.job + inside), display.state(run.state), _moment(run.started), _seconds(run), _tasks(run)
         )
     console().print(shown)
 

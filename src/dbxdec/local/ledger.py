@@ -66,6 +66,11 @@ class Run:
         return RUNNING if is_held(self.folder) else INTERRUPTED
 
     @property
+    def is_inner(self) -> bool:
+        """Whether a task of another run has started it, and not a person."""
+        return "parent" in self.head
+
+    @property
     def started(self) -> int:
         return int(self.head["started_ms"])
 
@@ -219,12 +224,15 @@ def runs(folder: Path, job: str | None = None) -> list[Run]:
 
 
 def find(folder: Path, name: str) -> Run:
-    """The run `name`: its id, a part that only one id begins or ends with, or "last". Raises RunError for others."""
+    """The run `name`: its id, a part that only one id begins or ends with, or "last", the last that a person started.
+
+    Raises RunError for others.
+    """
     known = runs(folder)
     if not known:
         raise RunError(f"no run is kept in {folder / STATE_FOLDER}", hint="`dbxdec run JOB` makes one")
     if name == "last":
-        return known[0]
+        return next((run for run in known if not run.is_inner), known[0])
     exact = [run for run in known if run.id == name]
     near = exact or [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
     if len(near) == 1:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dbxdec.local.ledger import Run
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
-_LONGEST_LOG = 200_000
+_LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
 _CLASSES = {
     State.SUCCESS: "good",
     State.FAILED: "bad",
@@ -122,8 +122,9 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
         log = (run.folder / attempt["log"]).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         log = f"the log can't be read: {error}"
-    if len(log) > _LONGEST_LOG:
-        log = f"… the last {_LONGEST_LOG:,} characters of {len(log):,}\n{log[-_LONGEST_LOG:]}"
+    longest = _LONGEST_LOG[attempt["state"] == State.SUCCESS]
+    if len(log) > longest:
+        log = f"… the last {longest:,} characters of {len(log):,}\n{log[-longest:]}"
     number = f"attempt {attempt['attempt']}"
     return {
         "title": number if attempt["iteration"] is None else f"iteration {attempt['iteration']}, {number}",

@@ -78,7 +78,9 @@ class Setting:
     pool: Pool
     source: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
-    """Commands that run in the place of tasks, by the task's key."""
+    """Commands that run in the place of tasks, by the task's key; `a/b` is `b` of the job that the task `a` runs."""
+    parent: str | None = None
+    """The run one of whose tasks has started this one."""
     mask: Mask = field(default_factory=Mask)
 
 
@@ -102,6 +104,7 @@ def run_job(
         "parameters": dict(parameters),
         "variables": dict(setting.variables),
         "definition": setting.build.manifest.raw_jobs[job.key],
+        **({"parent": setting.parent} if setting.parent else {}),
     }
     ledger = ledgers.new(setting.folder, head) if before is None else ledgers.again(before)
     with ledgers.held(ledger):
@@ -302,8 +305,14 @@ class _Running:
             ended=lambda ended: self._listener.ended(replace(ended, key=prefix + ended.key)),
         )
         parameters = check_parameters(other, texts)
+        replaced = {
+            key.removeprefix(prefix): command
+            for key, command in self._setting.replaced.items()
+            if key.startswith(prefix)
+        }
+        setting = replace(self._setting, replaced=replaced, parent=self._ledger.id)
         run = run_job(
-            self._setting, other, parameters=parameters, listener=inside, before=self._earlier_run_of(task, parameters)
+            setting, other, parameters=parameters, listener=inside, before=self._earlier_run_of(task, parameters)
         )
         return TaskRun(task.key, run.state, attempts=1, run=run.id)
 

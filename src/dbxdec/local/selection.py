@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dbxdec.dag import Job
+    from dbxdec.manifest import Manifest
 
 
 def select(
@@ -48,6 +49,21 @@ def check_known(keys: Iterable[str], job: Job) -> None:
     ]
     if problems:
         raise RunError(problems)
+
+
+def check_replaced(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
+    """The same for the keys of replaced tasks: `a/b` is the task `b` of the job that the task `a` runs."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        before, slash, rest = key.partition("/")
+        inside[before] += [rest] if slash else []
+    check_known(inside, job)
+    for key, others in inside.items():
+        task = job.task(key)
+        if others and task.kind != "run_job":
+            raise RunError(f"the task `{key}` runs no other job, so there is no `{key}/{others[0]}` to replace")
+        if others:
+            check_replaced(others, manifest.job(task.runs_job), manifest)
 
 
 def followers(job: Job) -> dict[str, list[str]]:
