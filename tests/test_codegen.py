@@ -374,7 +374,7 @@ class TestRefused:
                 "`email_notifications.on_failure[1]` is 1 (int), not a text",
             ),
             (
-                jobs_with(schedule={"quartz_cron_expression": "x", "timezone": "UTC", "timezone_id": "UTC"}),
+                jobs_with(schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone": "UTC", "timezone_id": "UTC"}),
                 "`schedule` has no field `timezone`\n    hint: did you mean `timezone_id`?",
             ),
             (jobs_with(description="${var.x"), "holds ${var.x, which"),
@@ -528,6 +528,28 @@ class TestRefused:
 
         (problem,) = refused(one)
         assert "1,001 tasks" in problem.message
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("0 5 * * *", "which has 5 fields"),
+            ("@daily", "which has 1 field"),
+            ("0 0 5 * * ? 2030 1", "which has 8 fields"),
+            ("0 0 5 * * *", "which says the day of the month and of the week"),
+            ("0 0 5 ? * ?", "without day"),
+        ],
+    )
+    def test_a_schedule_that_quartz_refuses_is_refused(self, text: str, said: str) -> None:
+        """A cron expression of the five fields of Unix, or with two days, is an error before it is deployed."""
+        (problem,) = refused(jobs_with(schedule={"quartz_cron_expression": text, "timezone_id": "UTC"}))
+        assert problem.message.endswith(f"`schedule.quartz_cron_expression` is {text!r}, {said}")
+        assert "Quartz" in problem.hint
+
+    @pytest.mark.parametrize("text", ["0 0 5 * * ?", "0 0/15 5-9 ? * MON-FRI", "0 0 5 L * ? 2030-2031", "${var.cron}"])
+    def test_a_schedule_that_quartz_takes_is_taken(self, text: str) -> None:
+        """Six or seven fields, one of the days a question mark, or a variable."""
+        job = jobs_with(schedule={"quartz_cron_expression": text, "timezone_id": "UTC"})
+        assert made(job)[job.key]["schedule"]["quartz_cron_expression"] == text
 
     def test_one_mistake_in_many_tasks_is_said_of_each(self) -> None:
         """Tasks with the same settings are checked together, and refused each by itself, in a for-each task too."""

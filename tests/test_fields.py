@@ -34,6 +34,8 @@ NOT_OF_JOB = {"tasks", "parameters", "job_clusters", "environments", "git_source
 NOT_OF_TASK = {"task_key", "depends_on", "job_cluster_key", "environment_key"}
 # Keys that the build compares with others, so that they can't be variables.
 KEYS = {"task_key", "job_cluster_key", "environment_key"}
+# Fields that don't take any text.
+GIVEN = {**dict.fromkeys(KEYS, "inner"), "quartz_cron_expression": "0 0 5 * * ?"}
 # A git source goes with no wheel of a bundle.
 NOT_OF_BUNDLES = {"GIT"}
 # Fields for files that no deploy uploads: their paths are absolute.
@@ -73,7 +75,7 @@ def whole(kind: Any, within: tuple[Any, ...] = ()) -> Any:
             names = ["task_key", "description", "notebook_task"]
         elif kind in within:
             names = [n for n in names if n in required_of(kind)]
-        return {n: "inner" if n in KEYS else whole(kinds_of(kind)[n], (*within, kind)) for n in names}  # type: ignore[arg-type]
+        return {n: GIVEN.get(n) or whole(kinds_of(kind)[n], (*within, kind)) for n in names}  # type: ignore[arg-type]
     match typing.get_origin(kind):
         case origin if origin is list:
             return [whole(element(kind), within)]
@@ -503,7 +505,7 @@ def values(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
         needed = required_of(kind)
         kinds = {n: k for n, k in kinds_of(kind).items() if n not in KEYS | NOT_OF_TASK or n in needed}  # type: ignore[arg-type]
         optional = {} if depth > 3 else {n: field_values(n, k, depth) for n, k in kinds.items() if n not in needed}
-        required = {n: values(kinds_of(kind)[n], depth + 1) for n in needed}  # type: ignore[arg-type]
+        required = {n: field_values(n, kinds_of(kind)[n], depth) for n in needed}  # type: ignore[arg-type]
         form = st.fixed_dictionaries(required, optional=optional)
         return form if needed else form.filter(bool)
     if typing.get_origin(kind) is list:
@@ -522,6 +524,8 @@ def values(kind: Any, depth: int = 0) -> st.SearchStrategy[Any]:
 
 
 def field_values(name: str, kind: Any, depth: int) -> st.SearchStrategy[Any]:
+    if name in GIVEN and name not in KEYS:
+        return st.just(GIVEN[name])
     if name not in OF_THE_WORKSPACE:
         return values(kind, depth + 1)
     absolute = TEXT.map(lambda text: f"/Volumes/{text}")

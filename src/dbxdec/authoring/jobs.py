@@ -63,7 +63,7 @@ class Job(Generic[P]):
     def __init__(self, fn: Callable[P, Any], options: JobOptions) -> None:
         self.fn = fn
         self.options = options
-        self.key = options.key or fn.__name__
+        self.key = fn.__name__ if options.key is None else options.key
         self.defined_in = recording.running_module() or fn.__module__
         """The module whose import defines the job; a function that makes jobs may be another module's."""
         self._seen = seen_by(fn)

@@ -54,4 +54,5 @@ def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> Jo
     try:
         return JobParameter(parameter.name, kind, kind.to_text(parameter.default))
     except TypeError as error:
-        return f"has a default that does not fit its type `{note.text}`: {error}", "change the default or the type"
+        hint = f"annotate it `{note.text} | None`" if parameter.default is None else "change the default or the type"
+        return f"has a default that does not fit its type `{note.text}`: {error}", hint

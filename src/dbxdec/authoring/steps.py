@@ -155,7 +155,8 @@ def run_job(
             )
     task: dict[str, Any] = {"job_id": f"${{resources.jobs.{job}.id}}"}
     step.settings = {"run_job_task": task | ({"job_parameters": texts} if texts else {})}
-    recorder.add(step, f"a job can be run once in another: give `{job}` another task's key by `native_task`")
+    again = f'native_task("...", run_job_task={{"job_id": "{task["job_id"]}"}})'
+    recorder.add(step, f"a call of a job has the job's key: run it once more by `{again}`")
     return TaskProxy(step)
 
 

@@ -12,7 +12,7 @@ from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import is_classic, levels
 from dbxdec.codegen.paths import not_uploaded
-from dbxdec.errors import CodegenError, Problem, did_you_mean, listed
+from dbxdec.errors import CodegenError, Problem, counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +51,8 @@ def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with the author's settings, one by one, whatever else is wrong with the job."""
     problems = []
     for owner, model, part in _parts(job, definition):
-        problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in _fields(model, part)]
+        findings = [*_fields(model, part), *(_schedule(part) if model == "Job" else ())]
+        problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
     for form, alike in _alike(job, definition):
@@ -67,6 +68,28 @@ def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
 def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from field_problems(model, part)
     yield from _references(part)
+
+
+def _schedule(part: dict[str, Any]) -> Iterator[Finding]:
+    """A schedule that Quartz, by which the platform runs it, would refuse when the job is deployed."""
+    match part.get("schedule"):
+        case {"quartz_cron_expression": str(text)} if not _REFERENCE.search(text):
+            fields = text.split()
+        case _:
+            return
+    where = f"`schedule.quartz_cron_expression` is {text!r}"
+    if len(fields) not in (6, 7):
+        order = "seconds, minutes, hours, day of the month, month, day of the week, and if need be the year"
+        yield (
+            f"{where}, which has {counted(len(fields), 'field')}",
+            f"Quartz has 6 or 7, {order}: '0 30 5 * * ?' is each day at 5:30",
+        )
+    elif (fields[3] == "?") == (fields[5] == "?"):
+        what = "without day" if fields[3] == "?" else "which says the day of the month and of the week"
+        yield (
+            f"{where}, {what}",
+            "Quartz takes one of them and a `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
+        )
 
 
 def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
