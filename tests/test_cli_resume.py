@@ -395,3 +395,62 @@ def test_tasks_of_inner_runs_are_replaced_by_their_path(project: Project) -> Non
     ):
         refused = dbxdec(project, "run", "outer", "--replace", f"{key}=true")
         assert (refused.code, text in refused.err) == (2, True), refused
+
+
+PARTS = (
+    MARK
+    + """
+@job
+def parts() -> None:
+    @task
+    def a() -> int:
+        mark("a")
+        return 1
+
+    @task
+    def b(a: int | None) -> int:
+        mark("b")
+        return 2
+
+    @task
+    def never() -> None: ...
+
+    @task
+    def join() -> int:
+        mark("join")
+        return 3
+
+    @task
+    def c(join: int | None, b: int) -> None:
+        mark("c")
+        if not Path("go").exists():
+            raise ValueError
+
+    got = b(a())
+    unneeded = never()
+    condition(got, "==", 7).then(unneeded)
+    show = native_task("show", notebook_task={"notebook_path": "notebooks/show"})
+    joined = join.override(run_if="NONE_FAILED", depends_on=[unneeded, show])()
+    c(joined, got)
+"""
+)
+
+
+def test_resumed_parts_stay_parts_and_what_succeeded_behind_them_is_kept(project: Project) -> None:
+    """A resumed `--from b` leaves `a` out still; what was excluded, skipped or left out makes nothing run again."""
+    define(project, PARTS)
+    assert dbxdec(project, "run", "parts", "--from", "b", "--from", "show").code == 1
+    assert marks(project) == ["b", "join", "c"]
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "parts", "--resume")
+    assert said.code == 0, said
+    assert marks(project) == ["b", "join", "c", "c"]
+    assert states(project) == {
+        "a": "not selected",
+        "b": "success",
+        "condition": "success",
+        "never": "excluded",
+        "show": "skipped",
+        "join": "success",
+        "c": "success",
+    }

@@ -167,7 +167,9 @@ def command(
     check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here)
     check_replaced(replaced, found, build.manifest)
-    selected = select(found, tasks=tasks, start=start, until=until)
+    selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
+    if before is not None and not (tasks or start or until):
+        selected = before.selected
     out = console(stderr=as_json)
     say(f"running {source}")
     lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())

@@ -24,6 +24,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class Run:
     def repairs(self) -> int:
         return max((int(e["repair"]) for e in self.events if e["event"] == "started"), default=0)
 
+    @cached_property
     def standing(self) -> list[Mapping[str, Any]]:
         """The "attempt" and "task" events that still hold: those of the last repair, and what it has kept of before."""
         found: list[Mapping[str, Any]] = []
@@ -97,7 +99,14 @@ class Run:
 
     def tasks(self) -> dict[str, Mapping[str, Any]]:
         """How each task that has ended did."""
-        return {str(e["task"]): e for e in self.standing() if e["event"] == "task"}
+        return {str(e["task"]): e for e in self.standing if e["event"] == "task"}
+
+    @property
+    def selected(self) -> frozenset[str] | None:
+        """The tasks that it was asked for last; None for all of them."""
+        last = next((e["selected"] for e in reversed(self.events) if e["event"] == "started"), None)
+        whole = {form["key"] for form in self.head["definition"]["tasks"]}
+        return None if last is None or whole <= set(last) else frozenset(last)
 
     def attempts(self, task: str) -> list[Mapping[str, Any]]:
         """All attempts of a task, of all its iterations, as they ended."""

@@ -15,19 +15,29 @@ if TYPE_CHECKING:
     from dbxdec.dag import Job
     from dbxdec.local.ledger import Run
 
-_DONE = frozenset({State.SUCCESS, State.SKIPPED})
+# A task that was excluded is so again, where all that it waits for is as it was.
+_DONE = frozenset({State.SUCCESS, State.EXCLUDED})
 # What a task's results follow from, besides its code: mending that is the usual reason to resume.
 _PARTS = ("kind", "inputs", "outputs", "each", "depends_on", "run_if")
 _PLATFORM_FIELDS = ("condition_task", "run_job_task")
 
 
-def kept_of(job: Job, before: Run) -> dict[str, Mapping[str, Any]]:
+def kept_of(
+    job: Job, before: Run, *, selected: Collection[str], replaced: Collection[str]
+) -> dict[str, Mapping[str, Any]]:
     """The tasks of an earlier attempt of a run that need not run again, with how they ended.
 
-    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now.
+    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now, and one
+    that nobody had asked for, or only the platform could run, where that is otherwise now.
     """
     ends = _ends(before)
-    done = {key for key in _same(job, before) if key in ends and State(ends[key]["state"]) in _DONE}
+
+    def is_done(key: str) -> bool:
+        state = State(ends[key]["state"])
+        open_to = {State.SKIPPED: replaced, State.DESELECTED: selected}.get(state)
+        return state in _DONE if open_to is None else key not in open_to
+
+    done = {key for key in _same(job, before) if key in ends and is_done(key)}
     again = reach((task.key for task in job.tasks if task.key not in done), followers(job))
     return {task.key: ends[task.key] for task in job.tasks if task.key not in again}
 
@@ -37,7 +47,7 @@ def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
     key = str(event["task"])
     facts = [
         fact
-        for e in before.standing()
+        for e in before.standing
         if e["event"] == "attempt" and e["task"] == key and State(e["state"]) is State.SUCCESS
         for fact in e["facts"]
     ]
@@ -59,7 +69,7 @@ def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, l
     """The iterations that need not run again of tasks that do, where all that these wait for is `kept`."""
     same = _same(job, before)
     states: dict[str, dict[int, State]] = {}
-    for event in before.standing():
+    for event in before.standing:
         if event["event"] == "attempt" and event["iteration"] is not None:
             states.setdefault(event["task"], {})[event["iteration"]] = State(event["state"])
     return {
@@ -84,7 +94,7 @@ def _definition(form: Mapping[str, Any]) -> dict[str, Any]:
 def _ends(before: Run) -> dict[str, Mapping[str, Any]]:
     """How each task ended; where the runner was killed right after one had, what its attempt says."""
     ends: dict[str, Mapping[str, Any]] = {}
-    for event in before.standing():
+    for event in before.standing:
         if event["event"] == "task" or event["iteration"] is None:
             ends[event["task"]] = event
     return ends

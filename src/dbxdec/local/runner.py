@@ -146,8 +146,11 @@ class _Running:
         repair = 0 if before is None else before.repairs + 1
         started = int(ledger.head["started_ms"])
         self._references = references.of_run(job.key, ledger.id, started, parameters, repair=repair)
-        self._kept = kept_of(job, before) if before is not None else {}
-        self._iterations = kept_iterations(job, before, self._kept) if before is not None else {}
+        self._kept: Mapping[str, Mapping[str, Any]] = {}
+        self._iterations: Mapping[str, list[int]] = {}
+        if before is not None:
+            self._kept = kept_of(job, before, selected=self._selected, replaced=setting.replaced)
+            self._iterations = kept_iterations(job, before, self._kept)
         ledger.note(
             "started",
             repair=repair,
