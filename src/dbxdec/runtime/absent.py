@@ -7,7 +7,6 @@ are in the job's definition already: any name of the package may then be importe
 from __future__ import annotations
 
 import sys
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -55,14 +54,17 @@ class _Module(ModuleType):
         return INERT
 
 
-class _Finder(MetaPathFinder, Loader):
-    """The last finder on `sys.meta_path`: it is asked only for what nobody else has."""
+class _Finder:
+    """The last finder on `sys.meta_path`: it is asked only for what nobody else has.
+
+    It is its own loader; the bases that importlib.abc has for both would double what a task needs to start.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         ours = fullname in (_PARENT, _PACKAGE) or fullname.startswith(_PACKAGE + ".")
-        return ModuleSpec(fullname, self, is_package=True) if ours else None
+        return ModuleSpec(fullname, self, is_package=True) if ours else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         # Of the parent only this one package is made up: others below it stay absent.

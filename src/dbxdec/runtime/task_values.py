@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.dbutils import find_dbutils, is_remote
@@ -55,28 +54,30 @@ class MemoryStore:
 class FolderStore:
     """Task values as one JSON file for each task; a file is replaced whole, so a kill leaves the old or the new one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = folder
 
     def set(self, task: str, key: str, value: Json) -> None:
         values = {**self._read(task), key: value}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._folder / f".{task}.{os.getpid()}"
-        partial.write_text(json.dumps(values), encoding="utf-8")
-        partial.replace(self._path(task))
+        os.makedirs(self._folder, exist_ok=True)
+        partial = os.path.join(self._folder, f".{task}.{os.getpid()}")
+        with open(partial, "w", encoding="utf-8") as file:
+            json.dump(values, file)
+        os.replace(partial, self._path(task))
 
     def get(self, task: str, key: str) -> Any:
         return self._read(task)[key]
 
     def _read(self, task: str) -> dict[str, Any]:
         try:
-            values: dict[str, Any] = json.loads(self._path(task).read_text(encoding="utf-8"))
+            with open(self._path(task), encoding="utf-8") as file:
+                values: dict[str, Any] = json.load(file)
         except FileNotFoundError:
             return {}
         return values
 
-    def _path(self, task: str) -> Path:
-        return self._folder / f"{task}.json"
+    def _path(self, task: str) -> str:
+        return os.path.join(self._folder, f"{task}.json")
 
 
 class DbutilsStore:
@@ -156,7 +157,7 @@ class TaskValues:
         if self._kept_in is not None:
             return self._kept_in
         if folder := os.environ.get(FOLDER):
-            return FolderStore(Path(folder))
+            return FolderStore(folder)
         dbutils = find_dbutils()
         if dbutils is None or is_remote(dbutils):
             raise RunError(
