@@ -93,7 +93,7 @@ class Progress:
     def __init__(self, out: Console) -> None:
         self._out = out
         self._last: dict[str, deque[str]] = {}
-        self.failures: list[tuple[str, list[str]]] = []
+        self.failures: list[tuple[TaskRun, list[str]]] = []
 
     @property
     def listener(self) -> Listener:
@@ -111,7 +111,7 @@ class Progress:
         """A task has ended, or an iteration."""
         lines = self._last.pop(task.key, None)
         if task.state in (State.FAILED, State.TIMED_OUT) and lines:
-            self.failures.append((task.key, [*lines]))
+            self.failures.append((task, [*lines]))
 
 
 class _Lines(Progress):
@@ -189,7 +189,7 @@ def _words(task: TaskRun) -> list[str]:
     return [*words, *([task.said] if task.said else [])]
 
 
-def show_run(out: Console, run: JobRun, failures: Sequence[tuple[str, Sequence[str]]]) -> None:
+def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequence[str]]]) -> None:
     """State, attempts, time, rows and place of each task; what failed, where the logs are, and how to go on."""
     out.print()
     shown = columns("task", "state", "attempts", "seconds", "rows", "result", right=("attempts", "seconds", "rows"))
@@ -205,8 +205,8 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[str, Sequence[s
             escape(", ".join([*list(results)[:3], *(["…"] if len(results) > 3 else [])])),
         )
     out.print(shown)
-    for key, lines in failures[:_SHOWN_FAILURES]:
-        out.print(f"\n[red bold]{escape(key)}[/] failed:")
+    for task, lines in failures[:_SHOWN_FAILURES]:
+        out.print(f"\n[red bold]{escape(task.key)}[/] {task.state}:")
         for line in lines:
             out.print(f"  {escape(line)}")
     if len(failures) > _SHOWN_FAILURES:

@@ -24,7 +24,7 @@ from dbxdec.local.variables import local_values
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from dbxdec.local.builds import Build
     from dbxdec.local.ledger import Run
@@ -246,22 +246,17 @@ def _installed(job: str) -> Manifest:
     if owners:
         names = listed([manifest.project for manifest in owners])
         raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
-    if project_root(".") is not None and find_spec("hatchling") is None:
-        raise ManifestError(
-            f"no pipeline that is installed here defines the job `{job}`, and the tree can't be read without hatchling",
-            hint='pip install "dbxdec[build]", or install the project\'s wheel',
-        )
-    raise ManifestError(
-        f"no pipeline that is installed here defines the job `{job}`, and this folder is in no project of dbxdec's",
-        hint=_jobs_hint(job, manifests),
-    )
-
-
-def _jobs_hint(job: str, manifests: Iterable[Manifest]) -> str:
     known = [key for manifest in manifests for key in manifest.raw_jobs]
-    if not known:
-        return "go to the project's folder, or install its wheel"
-    return did_you_mean(job, known) or f"jobs are {listed(known)}"
+    where, otherwise = "this folder is in no project of dbxdec's", "go to the project's folder, or install its wheel"
+    if project_root(".") is not None and find_spec("hatchling") is None:
+        where = "the tree can't be read without hatchling"
+        otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'
+    elif known:
+        otherwise = f"jobs are {listed(known)}"
+    raise ManifestError(
+        f"no pipeline that is installed here defines the job `{job}`, and {where}",
+        hint=did_you_mean(job, known) or otherwise,
+    )
 
 
 def _earlier(here: Path, job: str, name: str) -> Run:
