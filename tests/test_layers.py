@@ -27,6 +27,7 @@ FOUNDATION = {
     "checks",
     "locks",
     "places",
+    "pauses",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
+from dbxdec.pauses import without_collection
 from dbxdec.rundate import RunDate
 from dbxdec.values import ValueType
 
@@ -63,7 +64,8 @@ class Manifest:
 
 def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
     """The manifest's `jobs`, from the DAGs."""
-    return {job.key: _encode_job(job) for job in jobs}
+    with without_collection():
+        return {job.key: _encode_job(job) for job in jobs}
 
 
 def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]]) -> str:
@@ -107,7 +109,8 @@ def _text(value: Any) -> str:
 def decode(content: bytes | str, origin: str) -> Manifest:
     """The manifest in `content`. Raises ManifestError, naming `origin`, for another major version or other JSON."""
     try:
-        document = json.loads(content)
+        with without_collection():
+            document = json.loads(content)
         schema = document["schema"]
         if str(schema).partition(".")[0] != SCHEMA.partition(".")[0]:
             raise ManifestError(

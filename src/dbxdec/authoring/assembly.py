@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, kinds, typehints
+from dbxdec import dag, kinds
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
-from dbxdec.typehints import Annotation
 from dbxdec.variables import names_in
 
 if TYPE_CHECKING:
@@ -89,25 +88,8 @@ def _task(call: Call, options: JobOptions) -> dag.Task:
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
         each=call.each,
-        optional=frozenset(
-            name
-            for name, binding in call.inputs.items()
-            if _takes_none(typehints.of_parameter(fn, name) or Annotation("", Any), binding)
-        ),
+        optional=frozenset(call.optional),
     )
-
-
-def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
-    """Whether the annotation lets every task's result in `binding` be None."""
-    match binding:
-        case dag.Sequence(items):
-            return all(_takes_none(note.element(i), item) for i, item in enumerate(items))
-        case dag.Mapped(items):
-            return all(_takes_none(note.element(), item) for _, item in items)
-        case dag.TaskOutput() | dag.TaskValue():
-            return note.optional
-        case _:
-            return True
 
 
 def _step(step: Step, options: JobOptions) -> dag.Task:

@@ -50,7 +50,8 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
         binding = binder.bind_items(value) if isinstance(value, Items) else binder.bind(value)
         if binding is not None:
             inputs[name] = binding
-            edges.check(call, name, binding)
+            if edges.check(call, name, binding):
+                call.optional.append(name)
     call.inputs = inputs
     if call.each is not None:
         call.outputs = of_iterations(call.outputs, call.managers, task)

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _UNSAID = Annotation("", Any)
 
 
-def check(call: Call, parameter: str, binding: dag.Binding) -> None:
-    """Note, on the call's recorder, every part of `binding` that the annotation of `parameter` refuses."""
+def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
+    """Note, on the call's recorder, every part of `binding` that the annotation of `parameter` refuses.
+
+    Gives back whether the annotation lets every task's result in `binding` be None.
+    """
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
     variadic = signature_of(call.task.fn).parameters[parameter].kind in (
         inspect.Parameter.VAR_POSITIONAL,
@@ -32,6 +35,19 @@ def check(call: Call, parameter: str, binding: dag.Binding) -> None:
             _check(call, parameter, note, item)
     else:
         _check(call, parameter, note, binding)
+    return _takes_none(note, binding)
+
+
+def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
+    match binding:
+        case dag.Sequence(items):
+            return all(_takes_none(note.element(i), item) for i, item in enumerate(items))
+        case dag.Mapped(items):
+            return all(_takes_none(note.element(), item) for _, item in items)
+        case dag.TaskOutput() | dag.TaskValue():
+            return note.optional
+        case _:
+            return True
 
 
 def _items(binding: dag.Sequence | dag.Mapped) -> tuple[dag.Binding, ...]:

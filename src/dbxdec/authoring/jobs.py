@@ -21,6 +21,7 @@ from dbxdec.authoring.steps import run_job
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager
+from dbxdec.pauses import without_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -110,7 +111,7 @@ class Job(Generic[P]):
             for name in rebound(self.fn, self._seen)
         ]
         args, kwargs = _proxies(self.fn, recorder)
-        with recording.active(recorder):
+        with recording.active(recorder), without_collection():
             try:
                 self.fn(*args, **kwargs)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the body is the author's code

@@ -79,6 +79,8 @@ class Call(_Ordered):
 
     task: Task[..., Any]
     inputs: Mapping[str, dag.Binding] = field(default_factory=dict)
+    optional: list[str] = field(default_factory=list)
+    """The inputs that may be None."""
     each: dag.Each | None = None
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""

@@ -207,8 +207,8 @@ def _check_function(fn: Any) -> None:
 
 def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
     """`io_manager` and `outputs`, without what is none; mistakes are noted in a job's body, elsewhere raised."""
-    if io_manager is None and outputs is None:
-        return None, {}
+    if outputs is None and (io_manager is None or isinstance(io_manager, IoManager)):
+        return io_manager, {}
     where, problems = recording.caller(), []
     if outputs is not None and not isinstance(outputs, dict):
         problems.append(Problem(f"`outputs` is {shown(outputs)}", where, "give a dict of IoManagers by name"))

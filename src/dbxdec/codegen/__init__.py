@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.codegen.jobs import job_definition
 from dbxdec.codegen.render import render, write_if_changed
 from dbxdec.errors import CodegenError, in_order
+from dbxdec.pauses import without_collection
 
 if TYPE_CHECKING:
     from dbxdec.dag import Job
@@ -40,9 +41,10 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
     from dbxdec.codegen.check import check_job, check_libraries, require_databricks_bundles
 
     require_databricks_bundles()
-    jobs = manifest.jobs
-    definitions = _definitions(manifest, jobs, wheel)
-    problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
+    with without_collection():
+        jobs = manifest.jobs
+        definitions = _definitions(manifest, jobs, wheel)
+        problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
     problems += check_libraries(manifest.libraries, definitions.values())
     if problems:
         raise CodegenError(in_order(problems))
