@@ -195,6 +195,23 @@ class TestChanges:
         (tmp_path / "site" / "acme-2.dist-info").mkdir(parents=True)
         assert_builds_once(Project(project.root, {"PYTHONPATH": str(tmp_path / "site")}), "acme-2.dist-info is new")
 
+    def test_a_module_that_is_not_installed(self, project: Project, tmp_path: Path) -> None:
+        """What the wiring imports from an editable install or PYTHONPATH is watched: the jobs may depend on it."""
+        library = tmp_path / "libs" / "acme"
+        library.mkdir(parents=True)
+        (library / "__init__.py").write_text("", encoding="utf-8")
+        (library / "rows.py").write_text("ROWS = 3\n", encoding="utf-8")
+        project.edit(
+            "src/shop/pipelines/sales.py", "import polars as pl\n", "import polars as pl\nfrom acme.rows import ROWS\n"
+        )
+        project.edit("src/shop/pipelines/sales.py", "sales(n: int = 3)", "sales(n: int = ROWS)")
+        seeing = Project(project.root, {"PYTHONPATH": str(tmp_path / "libs")})
+        built(seeing)
+        assert_fresh(seeing)
+        (library / "rows.py").write_text("ROWS = 4\n", encoding="utf-8")
+        assert_builds_once(seeing, "rows.py changed")
+        assert seeing.manifest()["jobs"]["sales"]["parameters"][0]["default"] == "4"
+
     def test_a_broken_record(self, project: Project) -> None:
         """A record that can't be read is no record."""
         built(project)

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -47,6 +47,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     """`[tool.hatch.build.hooks.dbxdec]`; its settings are under `[tool.dbxdec]`."""
 
     PLUGIN_NAME = "dbxdec"
+    imported: ClassVar[tuple[str, ...]] = ()
+    """Files beyond the project that the last build in this process has imported."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -90,6 +92,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             if self.target_name != "wheel":
                 return
             made = self._build(version, config, build_data)
+            DbxdecBuildHook.imported = made.discovered.imported
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             self._attempts[version] = _Attempt(config, made, scratch)
             atexit.register(self._abandon, version)

@@ -16,6 +16,8 @@ from typing import Any
 import hatchling
 from hatchling.builders.wheel import WheelBuilder
 
+from hatch_dbxdec.plugin import DbxdecBuildHook
+
 
 def main() -> None:
     """Build, and write the report to the path in the first argument."""
@@ -85,7 +87,9 @@ def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
     root = builder.root
     rules = [path for name in (".git", ".hg") for path in _rules(root, f"{name}ignore", name)]
     git = _git_state(root) if "version" in builder.metadata.dynamic else []
-    return {path for path in map(os.path.normpath, [*read, *rules]) if not Path(path).is_relative_to(root)} | set(git)
+    imported = DbxdecBuildHook.imported
+    paths = map(os.path.normpath, [*read, *rules, *imported])
+    return {path for path in paths if not Path(path).is_relative_to(root)} | set(git)
 
 
 def _rules(root: str, name: str, boundary: str) -> list[str]:

@@ -49,6 +49,7 @@ def main(argv: list[str]) -> None:
         "problems": list(map(_form, discovery.problems)),
         "warnings": list(map(_form, discovery.warnings)),
         "stand_ins": finder.listed(),
+        "imported": _from_elsewhere(spec.root),
     }
     partial = Path(f"{spec.result}.partial")
     partial.write_text(json.dumps(found), encoding="utf-8")
@@ -100,7 +101,7 @@ class _Discovery:
             self._add(Problem(p.message, p.where or where, p.hint) for p in error.problems)
         except SyntaxError as error:
             where = SourceLocation(error.filename or module, error.lineno or 1)
-            self._add([Problem(f"{type(error).__name__}: {error.msg}", where, "correct the syntax")])
+            self._add([Problem(f"{type(error).__name__}: {error.msg}", where)])
         except SystemExit as error:
             given = "" if error.code is None else repr(error.code)
             message = f"importing `{module}` ended the interpreter: sys.exit({given})"
@@ -115,7 +116,9 @@ class _Discovery:
 
             text = "".join(traceback.format_exception_only(error)).strip()
             message = f"importing `{self._broken(error) or module}` failed: {text}"
-            self._add([Problem(message, self._innermost(error), _of_environment(error))])
+            circle = "two modules import each other: move what both need into a third one"
+            instead = circle if "partially initialized module" in text else _of_environment(error)
+            self._add([Problem(message, self._innermost(error), instead)])
 
     def _not_found(self, error: ModuleNotFoundError) -> str:
         missing = error.name or ""
@@ -187,6 +190,23 @@ class _Discovery:
 
     def _location(self, where: SourceLocation) -> SourceLocation:
         return SourceLocation(self._map(where.path), where.line)
+
+
+def _from_elsewhere(root: str) -> list[str]:
+    """The files of modules that are neither the project's nor installed: of editable installs, or on PYTHONPATH."""
+    own = (os.path.dirname(os.path.realpath(str(module.__file__))) for module in (os, checks))
+    known = tuple(folder + os.sep for folder in (root, *own))
+    files = {os.path.realpath(file) for module in list(sys.modules.values()) if (file := _file_of(module))}
+    return sorted(
+        file
+        for file in files
+        if not file.startswith(known) and not re.search("(site|dist)-packages", file) and os.path.isfile(file)
+    )
+
+
+def _file_of(module: Any) -> str | None:
+    file = getattr(module, "__file__", None)  # of a stand-in it is no text
+    return file if isinstance(file, str) else None
 
 
 def _of_environment(error: BaseException) -> str | None:

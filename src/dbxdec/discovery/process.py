@@ -46,6 +46,8 @@ class Discovered:
     stand_ins: tuple[str, ...]
     warnings: tuple[Problem, ...]
     output: str
+    imported: tuple[str, ...] = ()
+    """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
 
 
 def discover(
@@ -88,7 +90,7 @@ def discover(
     if found["problems"]:
         raise DiscoveryError([Problem(*form) for form in found["problems"]], jobs=found["jobs"])
     warnings = tuple(Problem(*form) for form in found["warnings"])
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output)
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
 
 
 @contextlib.contextmanager
