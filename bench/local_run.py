@@ -1,4 +1,4 @@
-"""What `dbxdec run` takes for each task of its own: of 200 that do nothing, in warm processes."""
+"""What `dbxdec run` takes for each task of its own: of 200 that do nothing, in warm processes; and other commands."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from measure import Budget, Pair, quietly
+from measure import Budget, Pair, paired, quietly
 
 from dbxdec.local import ledger
 from projects import Project, shop
@@ -54,6 +55,20 @@ def per_task(folder: Path) -> Iterator[Pair]:
             yardstick.append(_bare())
         title = f"dbxdec run, {name}, {AT_ONCE} at once"
         yield Pair(title, "a call in a process pool", Budget("more", 10), ours, yardstick)
+
+
+def commands(folder: Path) -> Iterator[Pair]:
+    """What a person waits for: `--help` in 0.15 s, `check` of a small project in a second, a bare Python included."""
+    project = shop(folder / "shop")
+    for argument, limit, rounds in (("--help", 130, 15), ("check", 980, 7)):
+        yield paired(
+            f"dbxdec {argument}",
+            "a bare Python",
+            Budget("more", limit),
+            partial(quietly, *DBXDEC, argument, cwd=project.root),
+            partial(quietly, sys.executable, "-c", "", cwd=project.root),
+            rounds,
+        )
 
 
 def _run(project: Project, job: str) -> float:

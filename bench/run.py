@@ -29,6 +29,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "hook": building.hook,
     "bundle": building.fresh,
     "local": local_run.per_task,
+    "cli": local_run.commands,
     "tasks": many_tasks.compared,
     "times": storage.times,
     "peaks": memory.peaks,
