@@ -448,6 +448,26 @@ class TestMistakes:
 
         assert checks.check([both.build().dag]) == []
 
+    @pytest.mark.parametrize(
+        ("one", "other", "same"),
+        [
+            ("/lake/x", "/lake/./x/", True),
+            ("abfss://c@a/x/y", "abfss://c@a/x/../x/y", True),
+            ("${var.lake}/x", "${var.lake}//x", True),
+            ("Main.Gold.X", "main.gold.x", True),
+            ("/lake/X", "/lake/x", False),
+            ("s3://a/x", "gs://a/x", False),
+        ],
+    )
+    def test_two_spellings_of_one_target_are_one(self, one: str, other: str, same: bool) -> None:
+        """Paths are compared without their detours, names of a catalog without their case."""
+
+        def writer(key: str, target: str) -> dag.Task:
+            return dag.Task(key, "m:f", SourceLocation("m.py", 1), {}, {"result": dag.Output("m:Shelf", target)})
+
+        both = dag.Job("j", "m", "m:j", SourceLocation("m.py", 1), (writer("a", one), writer("b", other)))
+        assert len(checks.check([both])) == same
+
     def test_the_same_job_key_twice_names_both_places(self) -> None:
         """Two jobs with one key are refused, with the place of the other."""
 

@@ -440,3 +440,14 @@ class TestWarnings:
         (warning,) = checks.warn([one.build().dag])
         assert "/lake/extract whatever the bundle's target is" in warning.message
         assert isinstance(one.build().dag.tasks[0], dag.Task)
+
+        @job
+        def many() -> None:
+            for i in range(3):
+                extract.override(key=f"extract_{i}")()
+
+        (warning,) = checks.warn([many.build().dag])
+        assert warning.message == (
+            "the task `many.extract_0` writes /lake/extract_0 whatever the bundle's target is, and 2 other outputs of the "
+            "job likewise"
+        )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dbxdec import dag
 from dbxdec.dag import Job, Output, Task, run_order
-from dbxdec.errors import Problem, listed
+from dbxdec.errors import Problem, counted, listed
 from dbxdec.values import NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
 
@@ -120,22 +121,28 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
         for task in job.tasks:
             for output in task.outputs.values():
                 if output.target is not None:
-                    writers[output.target.rstrip("/")].append((job, task, output))
+                    writers[_place(output.target)].append((job, task, output))
     problems = []
-    for target, entries in writers.items():
+    for entries in writers.values():
         if len(entries) < 2 or all(output.shared for _, _, output in entries):
             continue
         names = listed([f"{job.key}.{task.key}" for job, task, _ in entries])
-        _, task, _ = entries[-1]
+        _, task, output = entries[-1]
         problems.append(
             Problem(
-                f"{names} write the same target {target}",
+                f"{names} write the same target {output.target}",
                 task.called_at or task.source,
                 "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
                 "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
             )
         )
     return problems
+
+
+def _place(target: str) -> str:
+    """One spelling of all that name the same place; names in a catalog are the same in any case."""
+    scheme, colon, path = target.rpartition("://")
+    return scheme + colon + posixpath.normpath(path) if "/" in target else target.lower()
 
 
 def _never_run(job: Job) -> list[Problem]:
@@ -245,17 +252,29 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
             )
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             warnings += _of_schedule(job)
-        for task in job.tasks:
-            for output in task.outputs.values():
-                if output.target is not None and _is_place(output) and not has_token(output.target):
-                    warnings.append(
-                        Problem(
-                            f"the task `{job.key}.{task.key}` writes {output.target} whatever the bundle's target is",
-                            task.called_at or task.source,
-                            "dev and prod share it: begin `base_path` with a bundle_variable(...)",
-                        )
-                    )
+        warnings += _of_fixed_places(job)
     return warnings
+
+
+def _of_fixed_places(job: Job) -> list[Problem]:
+    """One warning for all tasks of the job whose places are the same in each of the bundle's targets."""
+    fixed = [
+        (task, output.target)
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.target is not None and _is_place(output) and not has_token(output.target)
+    ]
+    if not fixed:
+        return []
+    first, target = fixed[0]
+    more = f", and {counted(len(fixed) - 1, 'other output')} of the job likewise" if len(fixed) > 1 else ""
+    return [
+        Problem(
+            f"the task `{job.key}.{first.key}` writes {target} whatever the bundle's target is{more}",
+            first.called_at or first.source,
+            "dev and prod share it: begin `base_path` with a bundle_variable(...)",
+        )
+    ]
 
 
 _STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
