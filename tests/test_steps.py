@@ -448,6 +448,6 @@ class TestWarnings:
 
         (warning,) = checks.warn([many.build().dag])
         assert warning.message == (
-            "the task `many.extract_0` writes /lake/extract_0 whatever the bundle's target is, and 2 other outputs of the "
-            "job likewise"
+            "the task `many.extract_0` writes /lake/extract_0 whatever the bundle's target is, and 2 other outputs of "
+            "the job likewise"
         )
