@@ -6,7 +6,7 @@ import os
 import random
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -160,7 +160,7 @@ def _write_once(
         _replace_partitions(target, frame, table)
     else:
         sink(target, frame, table, mode=target.mode)
-    return delta_once.result_of(target.open(), target.receipt)
+    return delta_once.result_of(table, target.receipt)
 
 
 def _keep(target: Target, table: DeltaTable) -> WriteResult:
@@ -186,7 +186,7 @@ def _replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, tabl
                 delta_log.add_receipt(table, target.receipt, once=False)
             return
         predicate = delta_partitions.predicate(columns, tuples, *_texts_and_singles(kept.collect_schema()))
-        sink(target, kept, table, mode="overwrite", predicate=predicate)
+        sink(target, kept, table, mode="overwrite", predicate=predicate, spilled=True)
 
 
 def _texts_and_singles(schema: Mapping[str, pl.DataType]) -> tuple[list[str], list[str]]:
@@ -202,8 +202,12 @@ def sink(
     *,
     mode: Mode,
     predicate: str | None = None,
+    spilled: bool = False,
 ) -> None:
-    """Commit `frame` with the receipt; a `place` that is a text is where a table is to be made."""
+    """Commit `frame` with the receipt; a `place` that is a text is where a table is to be made.
+
+    One that is `spilled` is no query any more that could end halfway.
+    """
     import polars as pl
 
     new = isinstance(place, str)
@@ -225,7 +229,8 @@ def sink(
         for name, value in _BOUNDED.items():
             os.environ.setdefault(name, value)
         # The errors of the query are the task's own, and come first.
-        with polars_delta_stream.whole_or_nothing(frame) as rows, refusals(target.context.uri, "write"):
+        whole_frame = nullcontext(frame) if spilled else polars_delta_stream.whole_or_nothing(frame)
+        with whole_frame as rows, refusals(target.context.uri, "write"):
             rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
     else:
         with refusals(target.context.uri, "write"):
