@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -454,3 +455,42 @@ def test_resumed_parts_stay_parts_and_what_succeeded_behind_them_is_kept(project
         "join": "success",
         "c": "success",
     }
+
+
+DATED = """
+import datetime as dt
+
+from dbxdec import run_date
+
+
+@job
+def inner(day: dt.date = run_date(offset_days=-1)) -> None:
+    @task
+    def tell(day: dt.date) -> None:
+        print("INNER", day)
+
+    tell(day)
+
+
+@job
+def dated(day: dt.date = run_date(offset_days=-1)) -> None:
+    @task
+    def fails(day: dt.date) -> None:
+        print("DAY", day)
+        if not Path("go").exists():
+            raise ValueError
+
+    inner(day).after(fails(day))
+"""
+
+
+def test_a_date_that_follows_the_run_stays_that_of_its_start(project: Project) -> None:
+    """Resumed, a run has the date that it began with, and so has another job that is given it."""
+    define(project, DATED)
+    assert dbxdec(project, "run", "dated").code == 1
+    started = dt.datetime.fromtimestamp(ledger.find(project.root, "last").started / 1000, dt.UTC)
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "dated", "--resume")
+    assert said.code == 0, said
+    for name in ("DAY", "INNER"):
+        assert f"{name} {started.date() - dt.timedelta(days=1)}" in said.out

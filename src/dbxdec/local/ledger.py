@@ -91,7 +91,7 @@ class Run:
         found: list[Mapping[str, Any]] = []
         for event in self.events:
             if event["event"] == "started":
-                kept = event["kept"]
+                kept = event.get("kept", {})
                 found = [e for e in found if e["task"] in kept and _is_kept(e, kept[e["task"]])]
             elif event["event"] != "ended":
                 found.append(event)
