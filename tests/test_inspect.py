@@ -6,25 +6,13 @@ import json
 import os
 import re
 import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from projects import Project, shop
-
-DBXDEC = (sys.executable, "-c", "from dbxdec.cli import main; main()")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, by stream, and its exit code."""
-
-    code: int
-    out: str
-    err: str
+from running import DBXDEC, Said
 
 
 def run(project: Project, *arguments: str, **environment: str) -> Said:
