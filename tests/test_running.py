@@ -526,3 +526,26 @@ def slow() -> None:
     assert said.code == 1
     assert states(project) == {"waits": "timed out", "behind": "cancelled"}
     assert "timed out" in said.out.splitlines()[-2]
+
+
+def test_a_run_from_a_folder_of_the_project_is_the_projects(project: Project) -> None:
+    """Its record, its local tables and relative places are at the root, from whichever folder it is started."""
+    define(
+        project,
+        MARK
+        + """
+@job
+def placed() -> None:
+    @task
+    def where() -> None:
+        mark(str(Path.cwd()))
+
+    where()
+""",
+    )
+    inside = Project(project.root / "src", project.environment)
+    assert dbxdec(inside, "run", "placed").code == 0
+    assert marks(project) == [str(project.root)]
+    assert not (inside.root / ".dbxdec").exists()
+    assert "placed" in dbxdec(inside, "runs").out
+    assert "placed" in dbxdec(project, "runs").out

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem
 
+from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Keys of jobs."""
     found = _manifest(context)
-    keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in ledger.runs(Path.cwd()))
+    keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in ledger.runs(home()))
     return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
@@ -58,9 +59,7 @@ def runs(context: click.Context, parameter: click.Parameter, incomplete: str) ->
     """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
     job = _job_key(context)
     resuming = parameter.name == "resume"
-    kept = [
-        run for run in ledger.runs(Path.cwd(), job) if not resuming or (run.state != "success" and not run.is_inner)
-    ]
+    kept = [run for run in ledger.runs(home(), job) if not resuming or (run.state != "success" and not run.is_inner)]
     found = [CompletionItem(run.id, help=f"{run.job} {run.state}") for run in kept]
     found += [] if resuming or not kept else [CompletionItem("last", help="the newest")]
     return [item for item in found if item.value.startswith(incomplete)]
@@ -80,7 +79,7 @@ def _job_key(context: click.Context) -> str | None:
 def _manifest(context: click.Context) -> Manifest | None:
     """That of `--wheel`, or the newest of what has been run or built here."""
     wheel = context.params.get("wheel")
-    here = Path.cwd()
+    here = home()
     places = [
         *([Path(wheel)] if wheel else []),
         *sorted(

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dbxdec import places
+from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
 from dbxdec.local.ledger import Run
@@ -221,8 +222,8 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
 
 
 def short(place: str) -> str:
-    """A path below the folder we are in as from there; other places as they are."""
-    return place.removeprefix(f"{os.getcwd()}{os.sep}")
+    """A path in the project as from the folder we are in; other places as they are."""
+    return os.path.relpath(place) if place.startswith(f"{home()}{os.sep}") else place
 
 
 def as_json(run: Run | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dbxdec import places
 from dbxdec.cli import completion
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
+from dbxdec.cli.home import home
 from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
@@ -150,7 +151,7 @@ def command(
     from dbxdec.cli import display  # what they import takes longer than `--help`
     from dbxdec.local import runner
 
-    here = Path.cwd()
+    here = home()
     if fresh and resume is not None:
         raise click.UsageError("--resume goes on with what is there, and --fresh sets it aside: choose one")
     if root is not None and remote:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dbxdec.cli import completion, display
 from dbxdec.cli.console import console, print_json, say
+from dbxdec.cli.home import home
 from dbxdec.errors import did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.parameters import parameters_shown
@@ -34,12 +35,12 @@ def command(context: click.Context, job: str | None, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    found = ledger.runs(Path.cwd(), job)
+    found = ledger.runs(home(), job)
     if as_json:
         print_json([display.as_json(run) for run in found])
         return
     if not found:
-        others = list(dict.fromkeys(run.job for run in ledger.runs(Path.cwd())))
+        others = list(dict.fromkeys(run.job for run in ledger.runs(home())))
         hint = did_you_mean(job or "", others) or f"those kept are of {listed(others)}" if others else "none is"
         say(f"no run of `{job}` is kept here: {hint}" if job else "no run is kept here: `dbxdec run JOB` makes one")
         return
@@ -65,7 +66,7 @@ def show(run: str, as_json: bool) -> None:
       dbxdec runs show
       dbxdec runs show 533249 --json | jq '.tasks[] | {task, state}'
     """
-    found = ledger.find(Path.cwd(), run)
+    found = ledger.find(home(), run)
     if as_json:
         print_json(display.as_json(found))
         return
@@ -111,7 +112,7 @@ def report(run: str, output: Path | None) -> None:
     """
     from dbxdec.local.report import write
 
-    click.echo(write(ledger.find(Path.cwd(), run), output))
+    click.echo(write(ledger.find(home(), run), output))
 
 
 def _fact(fact: dict[str, object]) -> str:
