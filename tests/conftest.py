@@ -16,6 +16,9 @@ import pytest
 from filelock import FileLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from object_storage import ObjectStorage
     from projects import Project, Result
 
 ROOT = Path(__file__).parents[1]
@@ -155,3 +158,12 @@ def installation(shared: Path, dbxdec_wheel: Path) -> Installation:
             assert not names & {"hatchling", "databricks-bundles"}
             (prefix / "ready.json").write_bytes(listed.stdout)
     return Installation(prefix)
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
+    """An object storage on this machine; each test has keys of its own."""
+    from object_storage import object_storage
+
+    with object_storage(tmp_path_factory.mktemp("storage") / "objects") as found:
+        yield found

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,6 @@ READERS: dict[str, Callable[[str], pl.DataFrame]] = {
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "a lake" / "ü" / "table"
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]:
-    with object_storage(tmp_path_factory.mktemp("objects") / "x") as found:
-        yield found
 
 
 def values(io: PolarsFiles, target: Path, run: str | None = None) -> list[int]:
@@ -284,7 +278,11 @@ def test_files_of_somebody_else_can_be_read(kind: type[PolarsFiles], target: Pat
     with pytest.raises(RunError, match=r"there are no files at .*`frame` reads"):
         io.read(wanted(target))
     target.mkdir(parents=True)
-    write = {"parquet": pl.DataFrame.write_parquet, "csv": pl.DataFrame.write_csv, "ndjson": pl.DataFrame.write_ndjson}
+    write: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
+        "parquet": pl.DataFrame.write_parquet,
+        "csv": pl.DataFrame.write_csv,
+        "ndjson": pl.DataFrame.write_ndjson,
+    }
     for path in (target / f"one.{kind.suffix}", target / f"two.{kind.suffix}"):
         write[kind.suffix](frame(1), path)
     assert values(io, target) == [1, 1]

@@ -82,8 +82,8 @@ class Receipt:
             return None
         try:
             body = dict(json.loads(text)["dbxdec"])
-            places = ("workspace", "job", "run", "task", "item")
-            identity = WriteId(*(body.pop(name) for name in places), output=body.pop("output", ""))
+            places = {name: body.pop(name) for name in ("workspace", "job", "run", "task", "item")}
+            identity = WriteId(**places, output=body.pop("output", ""))
             receipt = cls(identity, body.pop("attempt"), body.pop("build"), body.pop("parameters"))
         except (ValueError, KeyError, TypeError):
             return None

@@ -62,7 +62,7 @@ def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable |
 
 @cache
 def _kind() -> type[DeltaTable]:
-    """DeltaTable whose files on this machine are named as they are: delta-rs encodes the path, and Polars does not."""
+    """DeltaTable whose files are named as they are: delta-rs encodes the table's path, and Polars takes it as it is."""
     from deltalake import DeltaTable
 
     class Table(DeltaTable):
@@ -74,9 +74,8 @@ def _kind() -> type[DeltaTable]:
 
 
 def root_of(table: DeltaTable) -> str:
-    """The folder of `table`, with a slash behind it: a path where it is on this machine, else its URI."""
-    uri = table.table_uri
-    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    """The folder of `table`, with a slash behind it and nothing encoded: a path where it is on this machine."""
+    return unquote(table.table_uri.removeprefix("file://"))
 
 
 def load_version(table: DeltaTable, version: int, uri: str) -> None:
