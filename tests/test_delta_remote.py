@@ -53,7 +53,7 @@ def test_an_append_and_its_retry_add_once(storage: ObjectStorage) -> None:
         io.write(out(uri, receipt(run, attempt=attempt)), frame(int(run)))
     assert sorted(read(io, uri)["x"]) == [1, 2]
     written = io.read(InputContext(uri, "frame", pl.DataFrame, receipt("2").id, written=True))
-    assert written["x"].to_list() == [2]
+    assert written.lazy().collect()["x"].to_list() == [2]
     with pytest.raises(RunError, match="another build"):
         io.write(out(uri, receipt("2", attempt=2, build="c" * 64)), frame(2))
 
