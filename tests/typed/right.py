@@ -34,6 +34,8 @@ lean = environment("lean", dependencies=["polars"])
 @task(io_manager=lake, max_retries=2)
 def extract(day: dt.date, source: str = "api") -> pl.DataFrame:
     set_task_value("rows", 3)
+    names: list[str] = []
+    set_task_value("names", names)
     return pl.DataFrame({"day": [day]})
 
 

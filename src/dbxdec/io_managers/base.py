@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import literals, places
-from dbxdec.errors import DbxdecError, RunError, did_you_mean
+from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
 
@@ -257,20 +257,32 @@ class IoManager(ABC):
         """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
         return {}
 
-    def table(self, name: str, **options: Any) -> Table:
+    def table(self, name: str | BundleVariable, **options: Any) -> Table:
         """This manager bound to the table `name`, with other options where given.
 
         Use it as `io_manager=`, or pass it to a task as an input: such a read takes the newest version. Raises
-        DbxdecError for an option that this manager does not have.
+        DbxdecError, with all of them, for a name that is none and options that this manager does not have.
         """
-        for option in options:
-            if option not in self.table_options:
-                raise DbxdecError(
-                    f"{type(self).__name__}.table() has no option `{option}`",
-                    hint=did_you_mean(option, self.table_options) or f"options are {', '.join(self.table_options)}",
+        problems = [
+            Problem(
+                f"{type(self).__name__}.table() has no option `{option}`",
+                hint=did_you_mean(option, self.table_options) or f"options are {', '.join(self.table_options)}",
+            )
+            for option in options
+            if option not in self.table_options
+        ]
+        if not isinstance(name, str | BundleVariable) or str(name) == "":
+            problems.append(
+                Problem(
+                    f"the name of a table is {_told(name)}",
+                    hint="give a text, such as 'gold/orders': a table is the same in every run, and what changes with a "
+                    "parameter is a partition of it (`partition_by=`) or a slice (`replace=`)",
                 )
+            )
+        if problems:
+            raise DbxdecError(problems)
         bound = copy.copy(self)
-        bound._table = name
+        bound._table = str(name)
         for option, value in options.items():
             setattr(bound, option, value)
         bound.check_options()
@@ -331,6 +343,10 @@ if TYPE_CHECKING:
     class Table(IoManager, Any):  # type: ignore[misc]
         def read(self, context: InputContext = ...) -> Any:
             """By hand, in a notebook or a test, without a context."""
+
+
+def _told(value: Any) -> str:
+    return str(value.describe()) if getattr(type(value), "is_job_parameter", False) else f"{value!r:.60}"
 
 
 def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:

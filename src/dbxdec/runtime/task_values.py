@@ -16,9 +16,13 @@ from dbxdec.errors import RunError
 from dbxdec.runtime import context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from dbxdec.literals import Json
+
+    # As a type checker has it, so that a `list[str]` fits: what is read is never changed.
+    JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 
 FOLDER = "DBXDEC_TASK_VALUES"
 """The environment variable by which the local runner names the run's folder."""
@@ -119,7 +123,7 @@ class TaskValues:
         """Drop what code outside of runs has left in this process."""
         self._memory = MemoryStore()
 
-    def set(self, key: str, value: Json) -> None:
+    def set(self, key: str, value: JsonValue) -> None:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
@@ -137,7 +141,7 @@ class TaskValues:
                 f"the task value `{key}` is {size:,} bytes as JSON; the platform takes {MAX_BYTES:,}",
                 hint="store it as a table through an IoManager, and pass on only what is small",
             )
-        self._store().set(_this_task(), key, value)
+        self._store().set(_this_task(), key, json.loads(text))
 
     def get(self, task: str, key: str, default: Any = _MISSING) -> Any:
         """What `task` has set under `key`, else `default`. Raises RunError where there is neither."""
@@ -170,7 +174,7 @@ class TaskValues:
 task_values = TaskValues()
 
 
-def set_task_value(key: str, value: Json) -> None:
+def set_task_value(key: str, value: JsonValue) -> None:
     """`task_values.set`."""
     task_values.set(key, value)
 
