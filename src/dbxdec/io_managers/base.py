@@ -275,8 +275,8 @@ class IoManager(ABC):
             problems.append(
                 Problem(
                     f"the name of a table is {_told(name)}",
-                    hint="give a text, such as 'gold/orders': a table is the same in every run, and what changes with a "
-                    "parameter is a partition of it (`partition_by=`) or a slice (`replace=`)",
+                    hint="give a text, such as 'gold/orders': a table is the same in every run, and what changes with "
+                    "a parameter is a partition of it (`partition_by=`) or a slice (`replace=`)",
                 )
             )
         if problems:
