@@ -35,6 +35,11 @@ READERS: dict[str, Callable[[str], pl.DataFrame]] = {
     "csv": pl.read_csv,
     "ndjson": pl.read_ndjson,
 }
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
+    "parquet": pl.DataFrame.write_parquet,
+    "csv": pl.DataFrame.write_csv,
+    "ndjson": pl.DataFrame.write_ndjson,
+}
 
 
 @pytest.fixture
@@ -89,9 +94,17 @@ def test_mode_ignore_keeps_what_is_there(kind: type[PolarsFiles], target: Path) 
     """It makes missing files and keeps others, which readers of the run then get."""
     io = kind("unused", mode="ignore")
     io.write(output(target, receipt("1")), frame(1))
-    assert "kept" in io.write(output(target, receipt("2")), frame(2)).note
+    for attempt in (1, 2):
+        assert "kept" in io.write(output(target, receipt("2", attempt=attempt)), frame(2)).note
     assert values(io, target, "2") == [1]
     assert io.write(output(target, receipt("1", attempt=2)), frame(1)).note == "already written by attempt 1"
+    with pytest.raises(NotWrittenError):
+        values(io, target, "3")  # it never ran
+    theirs = target.with_name(f"theirs.{kind.suffix}")
+    theirs.mkdir()
+    WRITERS[kind.suffix](frame(5), theirs / f"x.{kind.suffix}")
+    io.write(output(theirs), frame(2))
+    assert values(io, theirs, "77") == [5]
 
 
 @EACH
@@ -278,13 +291,8 @@ def test_files_of_somebody_else_can_be_read(kind: type[PolarsFiles], target: Pat
     with pytest.raises(RunError, match=r"there are no files at .*`frame` reads"):
         io.read(wanted(target))
     target.mkdir(parents=True)
-    write: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
-        "parquet": pl.DataFrame.write_parquet,
-        "csv": pl.DataFrame.write_csv,
-        "ndjson": pl.DataFrame.write_ndjson,
-    }
     for path in (target / f"one.{kind.suffix}", target / f"two.{kind.suffix}"):
-        write[kind.suffix](frame(1), path)
+        WRITERS[kind.suffix](frame(1), path)
     assert values(io, target) == [1, 1]
     assert values(io, target / f"one.{kind.suffix}") == [1]
     assert kind(target.parent).table("table").read().collect().height == 2

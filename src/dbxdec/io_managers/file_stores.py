@@ -12,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from dbxdec.errors import RunError
 
+STATE = "_dbxdec"
+"""The folder below a target in which dbxdec keeps what it has written, and whose it is."""
+
 
 class Store(Protocol):
     """The folder of one target. Names are paths below it, with "/"."""

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import delta_once
-from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, log, tell
+from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
+from dbxdec.io_managers.file_stores import STATE
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ if TYPE_CHECKING:
 
 Mode = Literal["error", "overwrite", "ignore"]
 _MODES = ("error", "overwrite", "ignore")
-_STATE = "_dbxdec"
-_NEWEST = f"{_STATE}/newest.json"
+_NEWEST = f"{STATE}/newest.json"
+_KEPT = 'kept what is there (mode="ignore")'
 _KEPT_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
 class Written:
-    """One write, as its small file has it. `data` is its folder below the target; None: nothing was to be stored."""
+    """One write, as its small file has it.
+
+    `data` is its folder below the target; None where nothing was to be stored, empty for files of somebody else.
+    """
 
     receipt: Receipt
     data: str | None
@@ -143,6 +147,8 @@ class FilesIoManager(IoManager):
         found = self._wanted(store, context)
         if found is None:
             return self._foreign(store, context)
+        if not found.data:  # mode="ignore" has kept what somebody else had put there
+            return self._foreign(store, context)
         tell(rows=found.rows)
         return self.scan(f"{context.uri}/{found.data}", found.facts, context)
 
@@ -151,12 +157,9 @@ class FilesIoManager(IoManager):
         if context.producer is None:
             return newest
         own = Written.parse(store.read(_receipt_name(context.producer)))
-        if own is None and newest is not None and self.mode == "ignore" and not context.written:
-            log.info('read %s: mode="ignore" kept the files of an earlier run', context.parameter)
-            return newest
-        if own is None or own.data is None:
+        if own is None or own.data is None or (context.written and own.facts.get("kept")):
             raise delta_once.not_written(context)
-        if newest is not None and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
+        if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
             raise NotWrittenError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
                 f"`{context.parameter}` reads, has been replaced since, and is gone",
@@ -193,14 +196,14 @@ class FilesIoManager(IoManager):
         own = self._own(store, context)
         newest = Written.parse(store.read(_NEWEST))
         if self.mode == "ignore" and own is None and (newest is not None or store.has_data()):
-            return WriteResult(note='kept what is there (mode="ignore")')
+            return self._keep(store, context, newest)
         if self.mode == "error":
             self._refuse(store, context, own)
         # What an earlier attempt has finished counts; only "overwrite" makes it anew, where there is something to.
         if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
             _check_same(own.receipt, context)
             self._show(store, newest)
-            return WriteResult(rows=own.rows, note=_by(own.receipt))
+            return WriteResult(rows=own.rows, note=_KEPT if own.facts.get("kept") else _by(own.receipt))
         if value is None:
             store.replace(_receipt_name(context.receipt.id), context.receipt.to_metadata())
             return WriteResult(note="nothing to write")
@@ -212,6 +215,14 @@ class FilesIoManager(IoManager):
             return WriteResult(rows=own.rows, note=_by(own.receipt))
         self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
         return WriteResult(rows=rows)
+
+    def _keep(self, store: Store, context: OutputContext, newest: Written | None) -> WriteResult:
+        """Leave all as it is, but for a receipt: this run's readers get what is there now."""
+        facts = {} if newest is None else {k: v for k, v in newest.facts.items() if k != "replaced"}
+        store.replace(
+            _receipt_name(context.receipt.id), context.receipt.to_metadata(**{"data": "", **facts, "kept": True})
+        )
+        return WriteResult(note=_KEPT)
 
     def _note(self, store: Store, receipt: Receipt, facts: Mapping[str, Any]) -> None:
         """Make what has been written count: for this run's readers, then for everybody else's."""
@@ -245,7 +256,7 @@ class FilesIoManager(IoManager):
 
 
 def _folder_of(write: WriteId) -> str:
-    return f"{_STATE}/{hashlib.sha256(write.transaction.encode()).hexdigest()[:24]}"
+    return f"{STATE}/{hashlib.sha256(write.transaction.encode()).hexdigest()[:24]}"
 
 
 def _receipt_name(write: WriteId) -> str:

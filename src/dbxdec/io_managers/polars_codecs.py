@@ -70,13 +70,15 @@ def _schema(facts: Mapping[str, Any] | None) -> dict[str, pl.DataType] | None:
     return None if text is None else schema_from_text(text)
 
 
-def scan_parquet(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+def scan_parquet(
+    place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
+) -> pl.LazyFrame:
     """The Parquet files at `place`: a file, or a folder of them, in folders of partitions too."""
     import polars as pl
 
     if facts is None:
         return pl.scan_parquet(place, storage_options=options)
-    files, schema = f"{glob.escape(place)}/**/*.parquet", _schema(facts)  # Spark has other files there, too
+    files, schema = f"{glob.escape(str(place))}/**/*.parquet", _schema(facts)  # Spark has other files there, too
     if schema is None:
         return pl.scan_parquet(files, storage_options=options, hive_partitioning=True)
     hive = {name: schema[name] for name in facts.get("partitions", ())}
@@ -156,7 +158,7 @@ def _sink(sink: Callable[[Any], Any], place: Any) -> None:
         raise refused(str(place), "written", error) from error
 
 
-def scan_csv(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
     """The CSV at `place`; without a schema types are guessed, as Polars does."""
     import polars as pl
 
@@ -170,7 +172,9 @@ def scan_csv(place: str, facts: Mapping[str, Any] | None, options: dict[str, str
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
 
 
-def scan_ndjson(place: str, facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+def scan_ndjson(
+    place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
+) -> pl.LazyFrame:
     """The NDJSON at `place`; without a schema types are guessed, as Polars does."""
     import polars as pl
 

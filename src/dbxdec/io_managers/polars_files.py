@@ -69,10 +69,10 @@ class PolarsFiles(FilesIoManager):
         """A LazyFrame, or a DataFrame where the parameter is annotated so."""
         import polars as pl
 
-        frame: pl.LazyFrame = self.frame_at(place, facts)
+        frame: pl.LazyFrame = self.frame_at(polars_stores.foreign(place) if facts is None else place, facts)
         return frame.collect() if context.annotation is pl.DataFrame else frame
 
-    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         """The files at `place`, with the types that `facts` know of."""
         raise NotImplementedError
 
@@ -144,7 +144,7 @@ class PolarsParquetIoManager(PolarsFiles):
                 hint="leave a column for the files",
             )
 
-    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         return polars_codecs.scan_parquet(place, facts, self.options())
 
     def sink(
@@ -187,7 +187,7 @@ class PolarsCsvIoManager(PolarsTextFiles):
     def holds(self, kind: pl.DataType) -> bool:
         return polars_codecs.is_flat(kind)
 
-    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         return polars_codecs.scan_csv(place, facts, self.options())
 
 
@@ -204,5 +204,5 @@ class PolarsNdjsonIoManager(PolarsTextFiles):
     def holds(self, kind: pl.DataType) -> bool:
         return polars_codecs.is_flat(kind) or polars_codecs.is_plain_nested(kind)
 
-    def frame_at(self, place: str, facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         return polars_codecs.scan_ndjson(place, facts, self.options())

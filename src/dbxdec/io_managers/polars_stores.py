@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dbxdec.io_managers.file_stores import LocalStore, Store, is_local, refused
+from dbxdec.io_managers.file_stores import STATE, LocalStore, Store, is_hidden, is_local, refused
 
 if TYPE_CHECKING:
     import polars as pl
@@ -107,3 +107,12 @@ def show(place: str, store: Store, name: str) -> None:
                     shutil.copyfile(source, beside)
         except OSError as error:
             raise refused(store.uri, "written", error) from error
+
+
+def foreign(place: str) -> str | list[str]:
+    """Files of somebody else at `place`, without what dbxdec has put beside them, as Polars reads them."""
+    folder = LocalStore(place).folder
+    if not is_local(place) or not (folder / STATE).is_dir():
+        return place
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [str(path) for path in files if not any(map(is_hidden, path.relative_to(folder).parts))]
