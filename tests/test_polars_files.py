@@ -274,9 +274,9 @@ class TestPartitions:
             raise AssertionError("the query ran")
 
         for data, by, said in (
-            ({"x": [1]}, "k", r"no column 'k'.*its columns are 'x'"),
-            ({"x": [1], "k": [1.5]}, "k", r"'k' \(Float64\) can't be in the `partition_by`"),
-            ({"k": [1]}, "k", "no columns but those"),
+            ({"x": [1]}, "k", r"no column `k`, .*its columns are `x`"),
+            ({"x": [1], "k": [1.5]}, "k", r"can't be partitioned by these columns:.*k: Float64"),
+            ({"k": [1]}, "k", "no column besides those of `partition_by`"),
         ):
             query = pl.LazyFrame(data).map_batches(never)
             with pytest.raises(RunError, match=f"(?s){said}"):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, polars_schema
+from dbxdec.io_managers import PolarsDeltaIoManager, columns, polars_schema
 from delta_tools import output, receipt
 
 MOMENT = dt.datetime(2024, 7, 1, 12, 0, 0, 5)
@@ -140,10 +140,10 @@ def test_every_difference_that_the_policy_forbids_has_its_line(
 ) -> None:
     """Column, type in the table and type in the result; a dash for a column that one of them lacks."""
     if not lines:
-        polars_schema.check(result, HERE, policy=policy, uri="lake/t")
+        columns.compare(result, HERE, policy=policy, uri="lake/t")
         return
     with pytest.raises(RunError, match="lake/t") as error:
-        polars_schema.check(result, HERE, policy=policy, uri="lake/t")
+        columns.compare(result, HERE, policy=policy, uri="lake/t")
     text = error.value.problems[0].message.splitlines()
     assert [" ".join(line.split()) for line in text[2:]] == lines
 
@@ -151,9 +151,9 @@ def test_every_difference_that_the_policy_forbids_has_its_line(
 def test_only_a_table_that_could_grow_is_advised_to() -> None:
     """`schema="add-columns"` is a hint where it helps: not for a type that differs."""
     with pytest.raises(RunError, match="add-columns"):
-        polars_schema.check({**HERE, "c": pl.Date()}, HERE, policy="strict", uri="t")
+        columns.compare({**HERE, "c": pl.Date()}, HERE, policy="strict", uri="t")
     with pytest.raises(RunError) as error:
-        polars_schema.check({**HERE, "a": pl.Int8()}, HERE, policy="strict", uri="t")
+        columns.compare({**HERE, "a": pl.Int8()}, HERE, policy="strict", uri="t")
     assert "add-columns" not in str(error.value)
 
 

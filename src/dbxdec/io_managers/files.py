@@ -13,20 +13,20 @@ a day after a later write has replaced it, since a run that reads it may still g
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import uuid
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
-from dbxdec.io_managers import delta_once
+from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError
+from dbxdec.io_managers import options, outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
 from dbxdec.io_managers.file_stores import STATE
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from dbxdec.io_managers.file_stores import Store
@@ -73,11 +73,13 @@ class FilesIoManager(IoManager):
     reads_written: ClassVar[bool] = True
     append_instead: ClassVar[str]
     """The manager that appends, for the hint."""
+    engine_options: ClassVar[tuple[str, ...]]
+    """The attributes whose options go to the engine as they are."""
     mode: Mode
     partition_by: str | Sequence[str] | None = None
 
     def __init__(self, base_path: str | os.PathLike[str] | BundleVariable, *, mode: Mode, shared: bool) -> None:
-        self.base_path = base_path if isinstance(base_path, str | BundleVariable) else os.fspath(base_path)
+        self.base_path = options.base_path(base_path)
         self.mode = mode
         self.shared = shared
         self.check_options()
@@ -87,18 +89,13 @@ class FilesIoManager(IoManager):
         return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
 
     def check_options(self) -> None:
-        partitions = (self.partition_by,) if isinstance(self.partition_by, str) else tuple(self.partition_by or ())
-        self.partition_by = partitions or None
-        problems = []
-        if self.mode not in _MODES:
-            hint = did_you_mean(str(self.mode), _MODES) or f"allowed are {', '.join(map(repr, _MODES))}"
-            if str(self.mode) == "append":
-                hint = f"files can't be appended to exactly once: use {self.append_instead}"
-            problems.append(Problem(f"`mode` of {type(self).__name__} is {self.mode!r}", hint=hint))
-        if not str(self.base_path):
-            problems.append(Problem("`base_path` is empty", hint="say where the files are"))
-        if "" in partitions or len({name.lower() for name in partitions}) < len(partitions):
-            problems.append(Problem(f"`partition_by` is {list(partitions)}", hint="name each column once"))
+        self.partition_by = options.columns(self.partition_by)
+        problems = list(options.of_all(self, _MODES, one=str.lower))
+        if str(self.mode) == "append":
+            hint = f"files can't be appended to exactly once: use {self.append_instead}"
+            problems[0] = Problem(problems[0].message, hint=hint)
+        for name in self.engine_options:
+            problems += options.of_engine(name, getattr(self, name), own={}, texts=True)
         if problems:
             raise DbxdecError(problems)
 
@@ -158,7 +155,7 @@ class FilesIoManager(IoManager):
             return newest
         own = Written.parse(store.read(_receipt_name(context.producer)))
         if own is None or own.data is None or (context.written and own.facts.get("kept")):
-            raise delta_once.not_written(context)
+            raise outcomes.not_written(context)
         if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
             raise NotWrittenError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
@@ -187,11 +184,8 @@ class FilesIoManager(IoManager):
         """Store a frame, or note that there was nothing to write."""
         task = context.receipt.id.task
         if value is not None and not self.is_storable(value):
-            raise RunError(
-                f"the task `{task}` returned a {type(value).__module__}.{type(value).__qualname__}, which "
-                f"{type(self).__name__} can't store",
-                hint=f"return a {' or a '.join(sorted(self.writes or ()))}",
-            )
+            wanted = f"a {' or a '.join(sorted(self.writes or ()))}"
+            raise outcomes.unstorable(self, value, task=task, wanted=wanted)
         store = self.store_of(context.uri, value)
         own = self._own(store, context)
         newest = Written.parse(store.read(_NEWEST))
@@ -201,9 +195,9 @@ class FilesIoManager(IoManager):
             self._refuse(store, context, own)
         # What an earlier attempt has finished counts; only "overwrite" makes it anew, where there is something to.
         if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
-            _check_same(own.receipt, context)
+            done = outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
             self._show(store, newest)
-            return WriteResult(rows=own.rows, note=_KEPT if own.facts.get("kept") else _by(own.receipt))
+            return WriteResult(note=_KEPT) if own.facts.get("kept") else done
         if value is None:
             store.replace(_receipt_name(context.receipt.id), context.receipt.to_metadata())
             return WriteResult(note="nothing to write")
@@ -212,7 +206,7 @@ class FilesIoManager(IoManager):
         own = self._own(store, context)
         if own is not None and own.receipt.attempt > context.receipt.attempt:
             store.remove(data)  # a zombie gives way to its retry
-            return WriteResult(rows=own.rows, note=_by(own.receipt))
+            return outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
         self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
         return WriteResult(rows=rows)
 
@@ -250,9 +244,9 @@ class FilesIoManager(IoManager):
     def _refuse(self, store: Store, context: OutputContext, own: Written | None) -> None:
         """Raise where mode="error" can't write: something is there, and not by this same write."""
         if own is not None and own.data is not None:
-            _check_same(own.receipt, context)
+            outcomes.already(own.receipt, context.receipt, context.uri)
         elif store.read(_NEWEST) is not None or (own is None and store.has_data()):
-            raise delta_once.exists(context, '"overwrite" or "ignore"')
+            raise outcomes.exists(context, '"overwrite" or "ignore"')
 
 
 def _folder_of(write: WriteId) -> str:
@@ -261,17 +255,3 @@ def _folder_of(write: WriteId) -> str:
 
 def _receipt_name(write: WriteId) -> str:
     return f"{_folder_of(write)}/receipt.json"
-
-
-def _by(receipt: Receipt) -> str:
-    return f"already written by attempt {receipt.attempt}"
-
-
-def _check_same(receipt: Receipt, context: OutputContext) -> None:
-    """Raise where an earlier attempt of this write came of other code or parameters: its result is not this one's."""
-    if (receipt.build, receipt.parameters) != (context.receipt.build, context.receipt.parameters):
-        other = "build" if receipt.build != context.receipt.build else "set of parameters"
-        raise RunError(
-            f"the task `{receipt.id.task}` of this run has already written {context.uri} with another {other}",
-            hint="remove what is there and repair again, or start a new run",
-        )

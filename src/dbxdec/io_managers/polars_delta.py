@@ -10,9 +10,10 @@ from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import (
     delta_log,
     delta_once,
-    delta_options,
     delta_storage,
     delta_written,
+    options,
+    outcomes,
     polars_delta_features,
 )
 from dbxdec.io_managers.base import (
@@ -94,7 +95,7 @@ class PolarsDeltaIoManager(IoManager):
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.base_path = delta_options.base_path(base_path)
+        self.base_path = options.base_path(base_path)
         self.mode = mode
         self.partition_by = partition_by
         self.replace = replace
@@ -109,11 +110,11 @@ class PolarsDeltaIoManager(IoManager):
         return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
 
     def check_options(self) -> None:
-        self.partition_by = delta_options.columns(self.partition_by)
+        self.partition_by = options.columns(self.partition_by)
         problems = [
-            *delta_options.problems(self),
-            *delta_options.of_engine("storage_options", self.storage_options, own={}, texts=True),
-            *delta_options.of_engine("delta_write_options", self.delta_write_options, own=_OWN_OPTIONS, texts=False),
+            *options.of_delta(self),
+            *options.of_engine("storage_options", self.storage_options, own={}, texts=True),
+            *options.of_engine("delta_write_options", self.delta_write_options, own=_OWN_OPTIONS, texts=False),
         ]
         if problems:
             raise DbxdecError(problems)
@@ -172,14 +173,14 @@ class PolarsDeltaIoManager(IoManager):
                 f"there is no Delta table at {context.uri}, which `{context.parameter}` reads",
                 hint="check the path, and that whoever writes the table has run",
             )
-        return delta_once.not_written(context)
+        return outcomes.not_written(context)
 
     def _pin(self, table: DeltaTable, context: InputContext) -> None:
         """Move `table` to the version that the producer wrote in this run."""
         assert context.producer is not None  # noqa: S101 - the caller has looked
         found = delta_log.find_receipt(table, context.producer, since=context.started)
         if found is None or not found.wrote:
-            raise delta_once.not_written(context)
+            raise outcomes.not_written(context)
         delta_log.load_version(table, found.version, context.uri)
 
     # Writing
@@ -196,7 +197,7 @@ class PolarsDeltaIoManager(IoManager):
         if merges:
             return
         if self.mode == "error" and delta_once.done_before(table, context.receipt) is None:
-            raise delta_once.exists(context)
+            raise outcomes.exists(context)
         if self.mode == "append":
             delta_once.done_before(table, context.receipt)
         if self.mode in ("append", "overwrite"):
@@ -217,12 +218,8 @@ class PolarsDeltaIoManager(IoManager):
         if isinstance(value, DeltaMerge):
             return polars_delta_merge.execute(target, value)
         if not isinstance(value, pl.DataFrame | pl.LazyFrame):
-            kind = type(value)
-            raise RunError(
-                f"the task `{context.receipt.id.task}` returned a {kind.__module__}.{kind.__qualname__}, which "
-                f"{type(self).__name__} can't store",
-                hint="return a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger",
-            )
+            wanted = "a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger"
+            raise outcomes.unstorable(self, value, task=context.receipt.id.task, wanted=wanted)
         return write_frame(target, value)
 
     def commit_properties(self) -> CommitProperties:

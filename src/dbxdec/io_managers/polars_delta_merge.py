@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_log, delta_once, delta_storage, polars_schema
+from dbxdec.io_managers import columns, delta_log, delta_once, delta_storage, outcomes, polars_schema
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_partitions import quoted
@@ -42,7 +42,7 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     except CommitFailedError as error:
         now = delta_log.open_table(uri, target.storage_options)
         if now is None or (done := delta_once.done_before(now, target.receipt, own=True)) is None:
-            raise delta_once.conflict(target.context, error) from error
+            raise outcomes.conflict(target.context, delta_storage.said(error)) from error
         return done  # another attempt of this write was quicker
     table = delta_log.open_table(uri, target.storage_options)
     assert table is not None  # noqa: S101 - a merge has just been committed to it
@@ -107,7 +107,7 @@ def _merge(
                 found = delta_log.find_receipt(table, target.receipt.id)
         except CommitFailedError as error:
             if attempt == ATTEMPTS - 1:
-                raise delta_once.conflict(target.context, error) from error
+                raise outcomes.conflict(target.context, delta_storage.said(error)) from error
             pause(attempt)
             continue
         return WriteResult(found.version if found else None, _rows(metrics), _summary(metrics))
@@ -123,7 +123,7 @@ def _check(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType],
     merge.refuse_unknown(schema, {**there, **(schema if grows else {})}, task=target.receipt.id.task)
     # The table may have columns that the source lacks: they keep their values, or are null.
     given = {column: schema[name] for column, name in merge.copied(schema) if schema[name] != there.get(column)}
-    polars_schema.check({**there, **given}, there, policy=target.schema, uri=target.context.uri, whole=False)
+    columns.compare({**there, **given}, there, policy=target.schema, uri=target.context.uri, whole=False)
 
 
 def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options: Any) -> dict[str, Any]:

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_log, delta_once, delta_partitions, polars_delta_stream, polars_schema
+from dbxdec.io_managers import (
+    columns,
+    delta_log,
+    delta_once,
+    delta_partitions,
+    delta_storage,
+    outcomes,
+    polars_delta_stream,
+    polars_schema,
+)
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_storage import refusals
 
@@ -105,7 +114,7 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
             # Rows that are merely added may be written again whatever another writer did in between; so may those of a
             # table that somebody else has made first, by what the mode says of existing tables.
             if (table is not None and target.mode != "append") or attempt == ATTEMPTS - 1:
-                raise delta_once.conflict(target.context, error) from error
+                raise outcomes.conflict(target.context, delta_storage.said(error)) from error
         except DeltaError:
             # Somebody else made the table in between.
             if table is not None or target.open() is None:
@@ -145,10 +154,10 @@ def _write_once(
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
         if target.mode == "error":
-            raise delta_once.exists(target.context)
+            raise outcomes.exists(target.context)
     target.check_partitions(table)
     there = pl.Schema(table.schema())
-    polars_schema.check(schema, there, policy=target.schema, uri=target.context.uri)
+    columns.compare(schema, there, policy=target.schema, uri=target.context.uri)
     # The table's own partitions: `partition_by` may be left out for a table that is there.
     partitions = table.metadata().partition_columns
     polars_schema.check_partitions(schema, partitions, task=target.receipt.id.task)

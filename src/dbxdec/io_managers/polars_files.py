@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
 from dbxdec.errors import RunError
-from dbxdec.io_managers import polars_codecs, polars_stores
+from dbxdec.io_managers import columns, polars_codecs, polars_stores
 from dbxdec.io_managers.files import FilesIoManager, Mode
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class PolarsFiles(FilesIoManager):
     writes: ClassVar[frozenset[str] | None] = _FRAMES
     table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
     append_instead: ClassVar[str] = "PolarsDeltaIoManager"
+    engine_options: ClassVar[tuple[str, ...]] = ("storage_options",)
     suffix: ClassVar[str]
 
     def __init__(
@@ -78,11 +79,6 @@ class PolarsFiles(FilesIoManager):
 
     def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
         """Raise RunError, naming all of them, for columns that the format can't hold."""
-        if missing := [name for name in self.partitions if name not in schema]:
-            raise RunError(
-                f"the result of the task `{task}` has no column {', '.join(map(repr, missing))} of its `partition_by`",
-                hint=f"its columns are {', '.join(map(repr, schema)) or 'none'}",
-            )
         wrong = [f"{name!r} ({kind})" for name, kind in schema.items() if not self.holds(kind)]
         if wrong:
             raise RunError(
@@ -131,18 +127,12 @@ class PolarsParquetIoManager(PolarsFiles):
 
     def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
         super().check_schema(schema, task=task)
-        unfit = [name for name in self.partitions if not polars_codecs.is_partition(schema[name])]
-        if unfit:
-            columns = ", ".join(f"{name!r} ({schema[name]})" for name in unfit)
-            raise RunError(
-                f"{columns} can't be in the `partition_by` of the task `{task}`",
-                hint="partition by texts, integers, booleans or dates",
-            )
-        if self.partitions and len(self.partitions) == len(schema):
-            raise RunError(
-                f"the result of the task `{task}` has no columns but those of its `partition_by`",
-                hint="leave a column for the files",
-            )
+        by = self.partitions
+        missing = [name for name in by if name not in schema]
+        unfit = {n: schema[n] for n in by if n in schema and not polars_codecs.is_partition(schema[n])}
+        alone = bool(by) and not set(schema) - set(by)
+        fit = "texts, integers, booleans or dates"
+        columns.check_partitions(list(schema), missing, unfit, alone=alone, task=task, fit=fit)
 
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         return polars_codecs.scan_parquet(place, facts, self.options())

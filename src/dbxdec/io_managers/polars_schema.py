@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.io_managers import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -20,13 +21,13 @@ def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.Lazy
     RunError, naming every such column, for types that Delta has no form for, and for names that differ only in case.
     """
     schema = frame.collect_schema()
-    problems = _names_alike(schema)
+    problems = columns.names_alike(schema)
     homeless = {name: str(dtype) for name, dtype in schema.items() if not _has_form(dtype)}
     if homeless:
-        columns = "".join(f"\n    {name}: {dtype}" for name, dtype in homeless.items())
+        lines = "".join(f"\n    {name}: {dtype}" for name, dtype in homeless.items())
         problems.append(
             Problem(
-                f"a Delta table can't hold these columns:{columns}",
+                f"a Delta table can't hold these columns:{lines}",
                 hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
             )
         )
@@ -35,33 +36,6 @@ def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.Lazy
     stored = {name: _stored(dtype) for name, dtype in schema.items()}
     casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if _needs_cast(dtype)}
     return (frame.cast(casts) if casts else frame), stored
-
-
-def check(frame: Mapping[str, Any], table: Mapping[str, Any], *, policy: str, uri: str, whole: bool = True) -> None:
-    """Raise RunError with every difference that `policy` ("strict", "add-columns", "replace") does not allow.
-
-    Without `whole` the write leaves rows of the table as they are, which "replace" can't.
-    """
-    if policy == "replace" and whole:
-        return
-    rows = []
-    for name in [*table, *(name for name in frame if name not in table)]:
-        here, there = table.get(name), frame.get(name)
-        allowed = here == there or (policy == "add-columns" and (here is None or there is None))
-        if not allowed:
-            rows.append((name, str(here) if here is not None else "-", str(there) if there is not None else "-"))
-    if not rows:
-        return
-    rows.insert(0, ("column", "table", "result"))
-    widths = [max(len(row[i]) for row in rows) for i in range(2)]
-    lines = "".join(f"\n    {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
-    changed = any("-" not in row[1:] for row in rows[1:])
-    raise RunError(
-        f"the result does not have the columns of the table {uri}:{lines}",
-        hint="cast or rename in the task"
-        + ("" if changed else ', or let the table grow with schema="add-columns"')
-        + ('; mode="overwrite" with schema="replace" gives the table a new schema' if whole else ""),
-    )
 
 
 def watched(
@@ -140,31 +114,9 @@ def refuse_rows_outside(
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
     """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
-    problems = []
-    if missing := [name for name in partitions if name not in schema]:
-        problems.append(
-            Problem(
-                f"the result of the task `{task}` has no column {listed(missing)}, by which its table is partitioned",
-                hint=f"its columns are {listed(list(schema)) or 'none'}",
-            )
-        )
-    if unfit := {name: schema[name] for name in partitions if name in schema and not _can_part(schema[name])}:
-        columns = "".join(f"\n    {name}: {dtype}" for name, dtype in unfit.items())
-        problems.append(
-            Problem(
-                f"the table of the task `{task}` can't be partitioned by these columns:{columns}",
-                hint="partition by texts, numbers, booleans, dates or timestamps",
-            )
-        )
-    if not set(schema) - set(partitions):
-        problems.append(
-            Problem(
-                f"the result of the task `{task}` has no column" + (" besides those of `partition_by`" * bool(schema)),
-                hint="partition values are kept in the log: a data file needs at least one other column",
-            )
-        )
-    if problems:
-        raise RunError(problems)
+    missing = [name for name in partitions if name not in schema]
+    unfit = {name: schema[name] for name in partitions if name in schema and not _can_part(schema[name])}
+    columns.check_partitions(list(schema), missing, unfit, alone=not set(schema) - set(partitions), task=task)
 
 
 def _can_part(dtype: pl.DataType) -> bool:
@@ -172,18 +124,6 @@ def _can_part(dtype: pl.DataType) -> bool:
     import polars as pl
 
     return not (dtype.is_nested() or isinstance(dtype, pl.Binary))
-
-
-def _names_alike(names: Iterable[str]) -> list[Problem]:
-    """Delta's column names are the same if they differ only in case (Delta protocol, "Schema Serialization")."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(name.lower(), []).append(name)
-    return [
-        Problem(f"the columns {listed(group)} are one name to a Delta table", hint="rename all but one in the task")
-        for group in alike.values()
-        if len(group) > 1
-    ]
 
 
 def _has_form(dtype: pl.DataType) -> bool:

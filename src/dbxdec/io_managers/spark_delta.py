@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec import places
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import (
-    delta_once,
-    delta_options,
+    options,
+    outcomes,
     spark_merge,
     spark_messages,
     spark_store,
@@ -80,7 +80,7 @@ class SparkDelta(IoManager):
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
-        self.base_path = delta_options.base_path(base_path)
+        self.base_path = options.base_path(base_path)
         self.mode = mode
         self.partition_by = partition_by
         self.replace = replace
@@ -95,10 +95,10 @@ class SparkDelta(IoManager):
         return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
 
     def check_options(self) -> None:
-        self.partition_by = delta_options.columns(self.partition_by)
-        problems = list(delta_options.problems(self, one=str.lower))
+        self.partition_by = options.columns(self.partition_by)
+        problems = list(options.of_delta(self, one=str.lower))
         for name in ("read_options", "write_options"):
-            problems += delta_options.of_engine(name, getattr(self, name), own=_OWN_OPTIONS, texts=True)
+            problems += options.of_engine(name, getattr(self, name), own=_OWN_OPTIONS, texts=True)
         if problems:
             raise DbxdecError(problems)
 
@@ -134,9 +134,9 @@ class SparkDelta(IoManager):
             if not is_missing(error):
                 fail(error, context.uri, "read")
             newest = context.producer is None
-            raise (spark_messages.no_table if newest else delta_once.not_written)(context) from error
+            raise (spark_messages.no_table if newest else outcomes.not_written)(context) from error
         if commit is None or not commit.wrote:
-            raise delta_once.not_written(context)
+            raise outcomes.not_written(context)
         tell(version=commit.version)
         if context.written:
             commits = table.commits_of(context.producer, since=context.started)
@@ -162,7 +162,7 @@ class SparkDelta(IoManager):
         if self.mode in ("error", "append"):
             done = spark_store.already_done(table, context.receipt)
             if done is None and self.mode == "error":
-                raise delta_once.exists(context)
+                raise outcomes.exists(context)
         if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
             raise RunError(
                 f"the table {context.uri} only takes appends (`delta.appendOnly`), and its task overwrites",

@@ -31,6 +31,7 @@ class SparkParquetIoManager(FilesIoManager):
     writes: ClassVar[frozenset[str] | None] = frozenset({"pyspark.DataFrame"})
     table_options: ClassVar[tuple[str, ...]] = ("mode", "partition_by", "shared", "read_options", "write_options")
     append_instead: ClassVar[str] = "SparkDeltaIoManager"
+    engine_options: ClassVar[tuple[str, ...]] = ("read_options", "write_options")
 
     def __init__(
         self,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
-from dbxdec.io_managers.polars_schema import _names_alike as names_alike
-from dbxdec.io_managers.polars_schema import check as check_columns
-from dbxdec.io_managers.spark_messages import partition_problems
+from dbxdec.io_managers import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,13 +16,13 @@ _NO_PARTITION = ("ArrayType", "BinaryType", "MapType", "StructType", "VariantTyp
 
 def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None:
     """Raise RunError, with everything that is wrong, where no Delta table can hold a frame of `schema`."""
-    problems = names_alike(schema.names)
+    problems = columns.names_alike(schema.names)
     homeless = {field.name: field.dataType.simpleString() for field in schema if not _has_form(field.dataType)}
     if homeless:
-        columns = "".join(f"\n    {name}: {kind}" for name, kind in homeless.items())
+        lines = "".join(f"\n    {name}: {kind}" for name, kind in homeless.items())
         problems.append(
             Problem(
-                f"a Delta table can't hold these columns:{columns}",
+                f"a Delta table can't hold these columns:{lines}",
                 hint="cast them in the task: a void column to the type it is meant to have, times and intervals to "
                 "bigint",
             )
@@ -45,9 +43,7 @@ def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> No
     lower = {name.lower(): name for name in schema.names}
     missing = [name for name in partitions if name.lower() not in lower]
     others = set(lower) - {name.lower() for name in partitions}
-    problems = partition_problems(schema.names, missing, unfit, alone=not others, task=task)
-    if problems:
-        raise RunError(problems)
+    columns.check_partitions(schema.names, missing, unfit, alone=not others, task=task)
 
 
 def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True) -> None:
@@ -58,7 +54,7 @@ def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True) 
     there = {field.name: field.dataType.simpleString() for field in table}
     known = {name.lower(): name for name in there}
     here = {known.get(field.name.lower(), field.name): field.dataType.simpleString() for field in frame}
-    check_columns(here, there, policy=policy, uri=uri, whole=whole)  # it compares and shows, no more
+    columns.compare(here, there, policy=policy, uri=uri, whole=whole)
 
 
 def _has_form(kind: Any) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import delta_once, spark_messages, spark_partitions, spark_schema, spark_write
+from dbxdec.io_managers import outcomes, spark_messages, spark_partitions, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
 from dbxdec.io_managers.spark_log import SparkTable
@@ -76,7 +76,7 @@ class FrameWrite:
                 if (done := already_done(table, receipt)) is not None:
                     return done
                 if self.mode == "error":
-                    raise delta_once.exists(self.context)
+                    raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
             spark_schema.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
             # The table's own partitions: `partition_by` may be left out for a table that is there.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import places
 from dbxdec.errors import RunError
-from dbxdec.io_managers import delta_once
+from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult, of_run
 from dbxdec.testing.lake import NOTHING, Lake, Version, copied, detached
 from dbxdec.typehints import type_name
@@ -52,7 +52,7 @@ class MemoryIoManager(IoManager):
         if not wrote and newest is not NOTHING and self.mode == "ignore" and not context.written:
             return self._asked(newest, context)
         if not wrote or wrote[-1].content is NOTHING:
-            raise delta_once.not_written(context)
+            raise outcomes.not_written(context)
         found = wrote[-1].added if context.written else wrote[-1].content
         if found is NOTHING:
             raise RunError(
@@ -109,7 +109,7 @@ class MemoryIoManager(IoManager):
     def _refuse_existing(self, context: OutputContext) -> None:
         versions = self._lake.versions(context.uri)
         if any(version.content is not NOTHING and version.writer != context.receipt.id for version in versions):
-            raise delta_once.exists(context)
+            raise outcomes.exists(context)
 
     def _after(self, before: Any, added: Any, context: OutputContext) -> Any:
         """The table when `added` has been written over or below `before`."""

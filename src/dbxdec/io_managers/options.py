@@ -1,4 +1,4 @@
-"""What the options of managers of Delta tables must be, whatever the engine."""
+"""What the options of managers must be, whatever the engine."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ class Options(Protocol):
     base_path: Any
     mode: Any
     partition_by: Any
+
+
+class DeltaOptions(Options, Protocol):
+    """What those of Delta tables have."""
+
     replace: Any
     schema: Any
 
@@ -38,7 +43,8 @@ def base_path(value: Any) -> str | BundleVariable:
         if isinstance(path, str):
             return path
     raise DbxdecError(
-        f"`base_path` is {value!r:.60}", hint="give a text, a pathlib.Path or a bundle variable: where the tables are"
+        f"`base_path` is {value!r:.60}",
+        hint="give a text, a pathlib.Path or a bundle variable: where the tables or files are",
     )
 
 
@@ -53,20 +59,24 @@ def columns(value: Any) -> tuple[str, ...] | None:
     return tuple(value) or None
 
 
-def problems(manager: Options, *, one: Callable[[str], str] = str) -> Iterator[Problem]:
+def of_all(manager: Options, modes: Sequence[str], *, one: Callable[[str], str] = str) -> Iterator[Problem]:
     """What is wrong with the options that all have; `one` gives the same text for names that are one to the engine."""
-    for name, value, allowed in (("mode", manager.mode, MODES), ("schema", manager.schema, SCHEMAS)):
-        if value not in allowed:
-            yield Problem(f"`{name}` of {type(manager).__name__} is {value!r:.60}", hint=_nearest(value, allowed))
+    yield from _of(modes, "mode", manager.mode, manager)
     if not str(manager.base_path):
-        yield Problem("`base_path` is empty", hint="say where the tables are")
+        yield Problem("`base_path` is empty", hint="say where the tables or files are")
     partitions = manager.partition_by or ()
     if "" in partitions or len({one(name) for name in partitions}) < len(partitions):
         yield Problem(f"`partition_by` is {list(partitions)}", hint="name each column once")
+
+
+def of_delta(manager: DeltaOptions, *, one: Callable[[str], str] = str) -> Iterator[Problem]:
+    """The same for managers of Delta tables, with the options that these have besides."""
+    yield from of_all(manager, MODES, one=one)
+    yield from _of(SCHEMAS, "schema", manager.schema, manager)
     yield from _replaced(manager.replace)
     if manager.replace is not None and manager.mode != "overwrite":
         yield Problem(f'`replace` is given with mode="{manager.mode}"', hint='use it with mode="overwrite"')
-    if manager.schema == "replace" and (manager.mode != "overwrite" or partitions or manager.replace):
+    if manager.schema == "replace" and (manager.mode != "overwrite" or manager.partition_by or manager.replace):
         yield Problem(
             'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
             hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it grow',
@@ -109,5 +119,7 @@ def _replaced(value: Any) -> Iterator[Problem]:
             yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)
 
 
-def _nearest(value: object, allowed: Sequence[str]) -> str:
-    return did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
+def _of(allowed: Sequence[str], name: str, value: object, manager: object) -> Iterator[Problem]:
+    if value not in allowed:
+        hint = did_you_mean(str(value), allowed) or f"allowed are {', '.join(map(repr, allowed))}"
+        yield Problem(f"`{name}` of {type(manager).__name__} is {value!r:.60}", hint=hint)
