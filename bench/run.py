@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -43,6 +44,8 @@ def main(only: Iterable[str]) -> None:
     chosen = list(only) or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
         raise SystemExit(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHES)}")
+    # With it each start compiles every module anew, as on no machine where people work.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     missed = []
     for name in chosen:
         began = time.perf_counter()

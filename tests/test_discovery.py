@@ -235,3 +235,30 @@ def test_a_package_of_pipelines_that_is_not_there_is_named(tmp_path: Path) -> No
     """A name in `pipelines` that no file of the wheel has is an error that lists what there is."""
     with pytest.raises(DiscoveryError, match=r"p\.pipeline\b"):
         discover(files_of(tmp_path, {}), project="p", version="1", pipelines=["p.pipeline"])
+
+
+def test_installed_modules_are_compiled_once_and_nothing_is_written_beside_the_sources(tmp_path: Path) -> None:
+    """What a pipeline imports from elsewhere leaves its byte code for the next build; the tree stays clean."""
+    library = tmp_path / "lib" / "measures.py"
+    library.parent.mkdir()
+    library.write_text("TAX = 19\n", encoding="utf-8")
+    run(
+        tmp_path / "tree",
+        "import measures",
+        environment={"PYTHONPATH": str(library.parent), "PYTHONDONTWRITEBYTECODE": ""},
+    )
+    assert list(library.parent.glob("__pycache__/measures.*.pyc"))
+    assert not list((tmp_path / "tree").rglob("__pycache__"))
+
+
+def test_what_is_done_meanwhile_runs_while_the_child_does(tmp_path: Path) -> None:
+    """`meanwhile` runs beside the child: a pipeline that waits for what it does comes to its end."""
+    signal = tmp_path / "signal"
+    code = f"""
+        import pathlib, time
+        until = time.monotonic() + 30
+        while not pathlib.Path({str(signal)!r}).exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    """
+    assert run(tmp_path / "tree", code, meanwhile=signal.touch).jobs.keys() == {"nightly"}

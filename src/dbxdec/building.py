@@ -1,6 +1,7 @@
 """One build, without a word about who asks for it: discover, digest, render, verify, write.
 
-The build hook is a thin caller of this; whatever can fail does so in `build`, before a wheel exists.
+The build hook is a thin caller of this; whatever can fail does so in `build`, before a wheel exists. What only the
+end of a build needs is imported while discovery, in its child process, imports the project.
 """
 
 from __future__ import annotations
@@ -15,11 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dbxdec
-from dbxdec import codegen, manifest, protocol
-from dbxdec.codegen.paths import relocate
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
 from dbxdec.errors import ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
-from dbxdec.wheels import DATA, data_digest, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,8 +59,6 @@ def build(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
             hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
         )
-    if config.resources is not None:
-        codegen.preload()
     try:
         discovered = discover(
             files,
@@ -72,14 +68,20 @@ def build(
             stand_ins=config.missing_imports == "stand-in",
             timeout=config.timeout,
             environment=config.discovery_env,
+            meanwhile=lambda: _import_rest(renders=config.resources is not None),
         )
     except DiscoveryError as error:
         problems = list(error.problems)
         if config.resources is not None:
+            from dbxdec import codegen, manifest
+
             found = manifest.Manifest(project, version, "", "", error.jobs)
             with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
                 problems += codegen.setting_problems(found)
         raise DiscoveryError(in_order(problems)) from None
+    from dbxdec import manifest
+    from dbxdec.wheels import DATA, data_digest
+
     payload = tuple(
         sorted(
             [*((file.path, _sha256(file.origin)) for file in files)]
@@ -102,11 +104,25 @@ def build(
     return Build(made, content, payload, discovered, tuple(files))
 
 
+def _import_rest(*, renders: bool) -> None:
+    """Import what `build` needs when discovery has ended; databricks-bundles takes longer than all else of it."""
+    import dbxdec.wheels
+
+    if renders:
+        import dbxdec.codegen.check  # noqa: F401
+
+        with suppress(ImportError):  # said where it is needed
+            import databricks.bundles.jobs  # noqa: F401
+
+
 def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
     """The resources file for `wheel`; both paths are relative to the project's root.
 
     Raises CodegenError where the platform would not take a job.
     """
+    from dbxdec import codegen
+    from dbxdec.codegen.paths import relocate
+
     root = Path(os.path.relpath(".", resources.parent)).as_posix()
     jobs = codegen.build_jobs(made, wheel=wheel.as_posix())
     moved = {key: relocate(job, root) for key, job in jobs.items()}
@@ -116,6 +132,9 @@ def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
 
 def verify(made: Build, wheel: Path, *, standard: bool) -> None:
     """Check that the finished wheel is what was built. Raises ManifestError with every difference."""
+    from dbxdec import protocol
+    from dbxdec.wheels import read_wheel
+
     found = read_wheel(wheel)
     problems = []
     if found.manifest_bytes != made.content:
@@ -145,6 +164,8 @@ def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> boo
 
     Raises OSError where they can't be written.
     """
+    from dbxdec import codegen
+
     path = Path(str(config.resources))
     name = wheel.resolve().relative_to(root.resolve())
     content = resources_content(made.manifest, path, name)
@@ -196,6 +217,8 @@ def drop(root: Path, resources: str | None) -> None:
 
 def drop_orphan(root: Path, resources: str | None) -> None:
     """Remove resources whose wheel is not there, or is of another build."""
+    from dbxdec.wheels import read_wheel
+
     wheel = named_wheel(root, resources)
     if resources is None or wheel is None:
         return
@@ -221,6 +244,8 @@ def _is_utf8(name: str) -> bool:
 
 
 def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
+    from dbxdec import protocol
+
     return entry_points.get(protocol.ENTRY_POINT_GROUP, {}).get(protocol.ENTRY_POINT)
 
 

@@ -11,14 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals
 from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.variables import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dbxdec.dag import Task
+    from dbxdec.dag import Each, Task
     from dbxdec.literals import Json
 
 ENTRY_POINT = "dbxdec-run"
@@ -71,6 +70,8 @@ def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[s
 
     A bundle variable comes one to a parameter: inside a JSON text a quote in its value would break the JSON.
     """
+    from dbxdec import dag
+
     named = {
         "dbxdec-package": package,
         "dbxdec-job": job,
@@ -89,13 +90,15 @@ def _token(variable: str) -> str:
     return "${bundle.target}" if variable == TARGET else f"${{var.{variable}}}"
 
 
-def for_each_inputs(each: dag.Each) -> str:
+def for_each_inputs(each: Each) -> str:
     """The `inputs` of a for-each task: a JSON text, or the platform's reference to one.
 
     The platform gives an iteration no number, so literal items carry theirs. The item itself stands beside it for
     people who read the run's page, unless the text would grow over the platform's limit, or the item is something that
     only the run resolves.
     """
+    from dbxdec import dag
+
     match each.items:
         case dag.Parameter(name):
             return f"{{{{job.parameters.{name}}}}}"
@@ -113,6 +116,8 @@ def for_each_inputs(each: dag.Each) -> str:
 
 def _for_people(item: Json) -> dict[str, Json]:
     """The item as `v`, unless it holds what the bundle or the platform would resolve."""
+    from dbxdec import literals
+
     shown = literals.shown(item)
     text = _compact(shown)
     return {} if (shown is None) != (item is None) or "${" in text or "{{" in text else {"v": shown}

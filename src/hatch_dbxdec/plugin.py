@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec import protocol
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
-from dbxdec.manifest import PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,6 +101,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._fail(error, config)
         except OSError as error:
             self._fail(ConfigError(f"the files of the wheel can't be read: {error}"), config)
+        from dbxdec import protocol
+        from dbxdec.manifest import PATH
+
         build_data["extra_metadata"][str(manifest)] = PATH
         self._keep_in_place(PATH)
         points = self.metadata.core.entry_points.setdefault(protocol.ENTRY_POINT_GROUP, {})
@@ -230,6 +231,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _check_entry_point(self) -> None:
         """The platform looks for a name in all groups: a second one of ours could be started in its place."""
+        from dbxdec import protocol
+
         core = self.metadata.core
         groups = {"scripts": core.scripts, "gui-scripts": core.gui_scripts}
         groups |= {f'entry-points."{group}"': points for group, points in core.entry_points.items()}
@@ -270,6 +273,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _remove_entry_point(self) -> None:
         """The same metadata object serves a following sdist, whose setup.py would have it."""
+        from dbxdec import protocol
+
         groups = self.metadata.core.entry_points
         points = groups.get(protocol.ENTRY_POINT_GROUP, {})
         points.pop(protocol.ENTRY_POINT, None)

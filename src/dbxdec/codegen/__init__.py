@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.codegen.jobs import job_definition
@@ -16,20 +14,7 @@ if TYPE_CHECKING:
     from dbxdec.errors import Problem
     from dbxdec.manifest import Manifest
 
-__all__ = ["build_jobs", "preload", "render", "setting_problems", "write_if_changed"]
-
-
-def preload() -> None:
-    """Begin to import what checks and renders definitions, while the caller waits for something else.
-
-    It takes longer than everything else of a small build together.
-    """
-
-    def load() -> None:
-        with suppress(ImportError):  # said where it is needed
-            import databricks.bundles.jobs  # noqa: F401
-
-    Thread(target=load, daemon=True).start()
+__all__ = ["build_jobs", "render", "setting_problems", "write_if_changed"]
 
 
 def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:

@@ -1,12 +1,13 @@
 """The discovery process: imports the project's pipelines, builds every job, writes what it found to a file.
 
-Started as `python -P -B -m dbxdec.discovery.child SPEC`; nothing that a project does at import reaches the build but
+Started as `python -P -m dbxdec.discovery.child SPEC`; nothing that a project does at import reaches the build but
 through the result file.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import functools
 import gc
 import importlib
 import json
@@ -194,9 +195,15 @@ class _Discovery:
 
 def _from_elsewhere(root: str) -> list[str]:
     """The files of modules that are neither the project's nor installed: of editable installs, or on PYTHONPATH."""
-    own = (os.path.dirname(os.path.realpath(str(module.__file__))) for module in (os, checks))
+    real_folder = functools.cache(os.path.realpath)
+
+    def real(file: str) -> str:
+        path = os.path.join(real_folder(os.path.dirname(file)), os.path.basename(file))
+        return os.path.realpath(path) if os.path.islink(path) else path
+
+    own = (os.path.dirname(real(str(module.__file__))) for module in (os, checks))
     known = tuple(folder + os.sep for folder in (root, *own))
-    files = {os.path.realpath(file) for module in list(sys.modules.values()) if (file := _file_of(module))}
+    files = {real(file) for module in list(sys.modules.values()) if (file := _file_of(module))}
     return sorted(
         file
         for file in files

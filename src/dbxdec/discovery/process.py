@@ -21,7 +21,7 @@ from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
@@ -59,10 +59,12 @@ def discover(
     stand_ins: bool = True,
     timeout: float = 60,
     environment: Mapping[str, str] | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Discovered:
     """Import the pipelines among `files` in a child process and build their jobs. `timeout` is in seconds.
 
-    Raises DiscoveryError with every mistake found, each at the author's file and line.
+    `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each
+    at the author's file and line.
     """
     modules = pipeline_modules([file.path for file in files], pipelines)
     # What the project's imports have started may still write there: then leftovers, rather than a failed build.
@@ -82,7 +84,7 @@ def discover(
         )
         (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
         (folder / "cwd").mkdir()
-        code, output = _run(folder, {**os.environ, **(environment or {})}, timeout)
+        code, output = _run(folder, {**os.environ, **(environment or {})}, timeout, meanwhile)
         result = folder / "result.json"
         if not result.exists():
             raise DiscoveryError(_died(spec, code, output, timeout))
@@ -145,13 +147,17 @@ def _write_dist_info(root: Path, project: str, version: str) -> None:
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
 
 
-def _run(folder: Path, environment: Mapping[str, str], timeout: float) -> tuple[int | None, str]:
+def _run(
+    folder: Path, environment: Mapping[str, str], timeout: float, meanwhile: Callable[[], object]
+) -> tuple[int | None, str]:
     """The child's exit code, None where it ran out of time, and all that it printed."""
     log = folder / "output"
     if "PYTHONPATH" in environment:  # the child starts in another folder
         absolute = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
         environment = {**environment, "PYTHONPATH": absolute}
-    command = [sys.executable, "-P", "-B", "-m", "dbxdec.discovery.child", str(folder / "spec.json")]
+    # It may leave byte code: what it imports of the project is a copy, and compiling what is installed, as some
+    # installers leave it, takes longer than all else at every build.
+    command = [sys.executable, "-P", "-m", "dbxdec.discovery.child", str(folder / "spec.json")]
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -162,25 +168,22 @@ def _run(folder: Path, environment: Mapping[str, str], timeout: float) -> tuple[
             stderr=output,
             start_new_session=True,
         )
+        # `child.wait(timeout)` looks every 50 ms whether it has ended; a thread is woken at once.
+        end = threading.Thread(target=child.wait, daemon=True)
+        end.start()
         try:
-            code: int | None = child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            code = None
-            _ask_where(child)
+            meanwhile()
+            end.join(timeout)
+            in_time = not end.is_alive()
+            if not in_time and WHERE_SIGNAL is not None:  # have it write where it hangs
+                child.send_signal(WHERE_SIGNAL)
+                end.join(_ANSWER_SECONDS)
         finally:
             # What the project's imports have started must not outlive the build.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
-            child.wait()
-    return code, log.read_text(encoding="utf-8", errors="replace")
-
-
-def _ask_where(child: subprocess.Popen[bytes]) -> None:
-    """Have a child that hangs write where it is."""
-    if WHERE_SIGNAL is not None:
-        child.send_signal(WHERE_SIGNAL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(_ANSWER_SECONDS)
+            code = child.wait()
+    return (code if in_time else None), log.read_text(encoding="utf-8", errors="replace")
 
 
 def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
