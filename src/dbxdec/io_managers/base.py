@@ -209,6 +209,13 @@ class IoManager(ABC):
     """The attributes that `table(name, ...)` may set."""
     _table: str | None = None
 
+    def __repr__(self) -> str:
+        # Nothing else of it: what goes to an engine may hold secrets.
+        shown = [repr(str(self.base_path))] if self.base_path is not None else []
+        shown += [f"{name}={getattr(self, name)!r}" for name in ("mode",) if hasattr(self, name)]
+        shown += [f"table={self._table!r}"] if self._table is not None else []
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     @abstractmethod
     def read(self, context: InputContext) -> Any:
         """The value stored at `context.uri`. Raises NotWrittenError where this run's producer wrote nothing."""

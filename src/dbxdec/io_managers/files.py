@@ -84,10 +84,6 @@ class FilesIoManager(IoManager):
         self.shared = shared
         self.check_options()
 
-    def __repr__(self) -> str:
-        table = f", table={self._table!r}" if self._table is not None else ""
-        return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
-
     def check_options(self) -> None:
         self.partition_by = options.columns(self.partition_by)
         problems = list(options.of_all(self, _MODES, one=str.lower))

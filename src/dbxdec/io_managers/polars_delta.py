@@ -6,34 +6,27 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
-from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import (
     delta_log,
     delta_once,
     delta_storage,
     delta_written,
-    options,
     outcomes,
     polars_delta_features,
+    polars_frames,
 )
 from dbxdec.io_managers.base import (
     InputContext,
-    IoManager,
     OutputContext,
     WriteResult,
     current_receipt,
-    described,
     of_run,
     tell,
 )
+from dbxdec.io_managers.delta import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta_merge import DeltaMerge
-from dbxdec.io_managers.polars_delta_write import (
-    Mode,
-    SchemaPolicy,
-    Target,
-    write_frame,
-    write_nothing,
-)
+from dbxdec.io_managers.polars_delta_write import Target, write_frame, write_nothing
 
 if TYPE_CHECKING:
     import os
@@ -57,7 +50,7 @@ _OWN_OPTIONS = {
 _MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
 
 
-class PolarsDeltaIoManager(IoManager):
+class PolarsDeltaIoManager(DeltaIoManager):
     """Stores Polars frames as Delta tables below `base_path`; the default table of a task is named by its key.
 
     `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
@@ -73,7 +66,12 @@ class PolarsDeltaIoManager(IoManager):
 
     reads: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"})
     writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
-    reads_written: ClassVar[bool] = True
+    merges: ClassVar[frozenset[str]] = _MERGES
+    engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "storage_options": {},
+        "delta_write_options": _OWN_OPTIONS,
+    }
+    untexted: ClassVar[frozenset[str]] = frozenset({"delta_write_options"})
     table_options: ClassVar[tuple[str, ...]] = (
         "mode",
         "partition_by",
@@ -95,51 +93,13 @@ class PolarsDeltaIoManager(IoManager):
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.base_path = options.base_path(base_path)
-        self.mode = mode
-        self.partition_by = partition_by
-        self.replace = replace
-        self.schema = schema
-        self.shared = shared
         self.storage_options = storage_options
         self.delta_write_options = delta_write_options
-        self.check_options()
-
-    def __repr__(self) -> str:
-        table = f", table={self._table!r}" if self._table is not None else ""
-        return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
-
-    def check_options(self) -> None:
-        self.partition_by = options.columns(self.partition_by)
-        problems = [
-            *options.of_delta(self),
-            *options.of_engine("storage_options", self.storage_options, own={}, texts=True),
-            *options.of_engine("delta_write_options", self.delta_write_options, own=_OWN_OPTIONS, texts=False),
-        ]
-        if problems:
-            raise DbxdecError(problems)
-
-    def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"mode": self.mode, "schema": self.schema}
-        if self._partitions:
-            settings["partition_by"] = list(self._partitions)
-        if self.replace is not None:
-            settings["replace"] = {name: described(value) for name, value in self.replace.items()}
-        return settings
-
-    def joins(self, returns: tuple[str, ...] | None) -> bool:
-        """Appends, overwritten partitions and merges leave alone what others have written."""
-        merges = returns is not None and not _MERGES.isdisjoint(returns)
-        parts = self.mode == "overwrite" and bool(self._partitions) and self.replace is None
-        return merges or self.mode == "append" or parts
+        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """All frames, one below the other; a column that some lack is null there."""
-        import polars as pl
-
-        frames: list[pl.LazyFrame] = [value.lazy() for value in values]
-        together = pl.concat(frames, how="diagonal_relaxed")
-        return together.collect() if context.annotation is pl.DataFrame else together
+        return polars_frames.together(values, context.annotation)
 
     # Reading
 
@@ -241,7 +201,7 @@ class PolarsDeltaIoManager(IoManager):
             context=context,
             mode=self.mode,
             schema=self.schema,
-            partitions=self._partitions,
+            partitions=self.partitions,
             slice=self.resolve(slice_) if slice_ is not None else None,
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
@@ -262,10 +222,6 @@ class PolarsDeltaIoManager(IoManager):
             if name not in known
         ]:
             raise RunError(problems)
-
-    @property
-    def _partitions(self) -> tuple[str, ...]:
-        return tuple(self.partition_by or ())
 
     def _storage_options(self) -> dict[str, str] | None:
         if places.is_local_run():

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import (
@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.delta import Mode, SchemaPolicy
 
-Mode = Literal["error", "overwrite", "append", "ignore"]
-SchemaPolicy = Literal["strict", "add-columns", "replace"]
 
 SCHEMA_MODES = {"strict": None, "add-columns": "merge", "replace": "overwrite"}
 ATTEMPTS = 12

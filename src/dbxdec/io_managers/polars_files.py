@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
 from dbxdec.errors import RunError
-from dbxdec.io_managers import columns, polars_codecs, polars_stores
+from dbxdec.io_managers import columns, polars_codecs, polars_frames, polars_stores
 from dbxdec.io_managers.files import FilesIoManager, Mode
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ class PolarsFiles(FilesIoManager):
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """All frames, one below the other; a column that some lack is null there."""
-        import polars as pl
-
-        together: pl.LazyFrame = pl.concat([value.lazy() for value in values], how="diagonal_relaxed")
-        return together.collect() if context.annotation is pl.DataFrame else together
+        return polars_frames.together(values, context.annotation)
 
     def is_storable(self, value: Any) -> bool:
         import polars as pl
@@ -68,10 +65,8 @@ class PolarsFiles(FilesIoManager):
 
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """A LazyFrame, or a DataFrame where the parameter is annotated so."""
-        import polars as pl
-
-        frame: pl.LazyFrame = self.frame_at(polars_stores.foreign(place) if facts is None else place, facts)
-        return frame.collect() if context.annotation is pl.DataFrame else frame
+        found = polars_stores.foreign(place) if facts is None else place
+        return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
 
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         """The files at `place`, with the types that `facts` know of."""

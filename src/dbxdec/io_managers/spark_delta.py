@@ -6,9 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
-from dbxdec.errors import DbxdecError, RunError
+from dbxdec.errors import RunError
 from dbxdec.io_managers import (
-    options,
     outcomes,
     spark_merge,
     spark_messages,
@@ -18,23 +17,22 @@ from dbxdec.io_managers import (
 )
 from dbxdec.io_managers.base import (
     InputContext,
-    IoManager,
     OutputContext,
     WriteResult,
     current_receipt,
-    described,
     of_run,
     tell,
 )
+from dbxdec.io_managers.delta import DeltaIoManager
 from dbxdec.io_managers.delta_merge import DeltaMerge
 from dbxdec.io_managers.spark_log import SparkTable
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from dbxdec.io_managers.polars_delta_write import Mode, SchemaPolicy
+    from dbxdec.io_managers.delta import Mode, SchemaPolicy
     from dbxdec.secrets import Secret
     from dbxdec.variables import BundleVariable
 
@@ -57,7 +55,7 @@ _OWN_OPTIONS = {
 }
 
 
-class SparkDelta(IoManager):
+class SparkDelta(DeltaIoManager):
     """What managers of Delta tables through Spark have in common, wherever a table lies."""
 
     reads: ClassVar[frozenset[str] | None] = frozenset({FRAME})
@@ -65,7 +63,12 @@ class SparkDelta(IoManager):
     table_options: ClassVar[tuple[str, ...]] = (
         "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
     )  # fmt: skip
-    reads_written: ClassVar[bool] = True
+    merges: ClassVar[frozenset[str]] = _MERGES
+    engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "read_options": _OWN_OPTIONS,
+        "write_options": _OWN_OPTIONS,
+    }
+    one_name: ClassVar[Callable[[str], str]] = str.lower
     _named: ClassVar[bool] = False
 
     def __init__(
@@ -80,41 +83,9 @@ class SparkDelta(IoManager):
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
-        self.base_path = options.base_path(base_path)
-        self.mode = mode
-        self.partition_by = partition_by
-        self.replace = replace
-        self.schema = schema
-        self.shared = shared
         self.read_options = read_options
         self.write_options = write_options
-        self.check_options()
-
-    def __repr__(self) -> str:
-        table = f", table={self._table!r}" if self._table is not None else ""
-        return f"{type(self).__name__}({str(self.base_path)!r}, mode={self.mode!r}{table})"
-
-    def check_options(self) -> None:
-        self.partition_by = options.columns(self.partition_by)
-        problems = list(options.of_delta(self, one=str.lower))
-        for name in ("read_options", "write_options"):
-            problems += options.of_engine(name, getattr(self, name), own=_OWN_OPTIONS, texts=True)
-        if problems:
-            raise DbxdecError(problems)
-
-    def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"mode": self.mode, "schema": self.schema}
-        if self._partitions:
-            settings["partition_by"] = list(self._partitions)
-        if self.replace is not None:
-            settings["replace"] = {name: described(value) for name, value in self.replace.items()}
-        return settings
-
-    def joins(self, returns: tuple[str, ...] | None) -> bool:
-        """Appends, overwritten partitions and merges leave alone what others have written."""
-        merges = bool(_MERGES & set(returns or ()))
-        parts = self.mode == "overwrite" and bool(self._partitions) and self.replace is None
-        return merges or self.mode == "append" or parts
+        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
 
     # Reading
 
@@ -169,7 +140,7 @@ class SparkDelta(IoManager):
                 hint='use mode="append", or unset the property',
             )
         if self.mode in ("append", "overwrite"):
-            spark_store.check_partitions(detail, self._partitions, context.uri)
+            spark_store.check_partitions(detail, self.partitions, context.uri)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame by the mode, execute a DeltaMergeBuilder, note that there was nothing to write."""
@@ -220,7 +191,7 @@ class SparkDelta(IoManager):
             table=self._at(context.uri, frame.sparkSession),
             context=context,
             mode=self.mode,
-            partitions=self._partitions,
+            partitions=self.partitions,
             replace=self.resolve(part) if part is not None else None,
             schema=self.schema,
             options=self.resolve(dict(self.write_options or {})),
@@ -230,10 +201,6 @@ class SparkDelta(IoManager):
         there = places.table_here(uri) if self._named else None
         options = self.resolve(dict(self.read_options or {}))
         return SparkTable(spark or session(), there or uri, self._named and there is None, options)
-
-    @property
-    def _partitions(self) -> tuple[str, ...]:
-        return tuple(self.partition_by or ())
 
 
 class SparkDeltaIoManager(SparkDelta):

@@ -10,7 +10,7 @@ from dbxdec.io_managers.spark_delta import SparkDelta
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dbxdec.io_managers.polars_delta_write import Mode, SchemaPolicy
+    from dbxdec.io_managers.delta import Mode, SchemaPolicy
     from dbxdec.secrets import Secret
     from dbxdec.variables import BundleVariable
 

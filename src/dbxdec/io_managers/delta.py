@@ -1,0 +1,76 @@
+"""What managers of Delta tables have in common, whatever the engine: options, and what they mean for iterations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dbxdec.errors import DbxdecError
+from dbxdec.io_managers import options
+from dbxdec.io_managers.base import IoManager, described
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dbxdec.variables import BundleVariable
+
+Mode = Literal["error", "overwrite", "append", "ignore"]
+SchemaPolicy = Literal["strict", "add-columns", "replace"]
+
+
+class DeltaIoManager(IoManager):
+    """The options of a manager of Delta tables; a subclass reads and writes with its engine."""
+
+    reads_written: ClassVar[bool] = True
+    merges: ClassVar[frozenset[str]]
+    """Types of merges that it executes."""
+    engine_options: ClassVar[Mapping[str, Mapping[str, str]]]
+    """Attributes whose options go to the engine as they are: for each, what to write instead of those dbxdec sets."""
+    untexted: ClassVar[frozenset[str]] = frozenset()
+    """Those of them whose values may be other than texts."""
+    one_name: ClassVar[Callable[[str], str]] = str
+    """The same text for names that are one to the engine."""
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode,
+        partition_by: str | Sequence[str] | None,
+        replace: Mapping[str, Any] | None,
+        schema: SchemaPolicy,
+        shared: bool,
+    ) -> None:
+        self.base_path = options.base_path(base_path)
+        self.mode = mode
+        self.partition_by = partition_by
+        self.replace = replace
+        self.schema = schema
+        self.shared = shared
+        self.check_options()
+
+    def check_options(self) -> None:
+        self.partition_by = options.columns(self.partition_by)
+        problems = list(options.of_delta(self, one=type(self).one_name))
+        for name, own in self.engine_options.items():
+            problems += options.of_engine(name, getattr(self, name), own=own, texts=name not in self.untexted)
+        if problems:
+            raise DbxdecError(problems)
+
+    def settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"mode": self.mode, "schema": self.schema}
+        if self.partitions:
+            settings["partition_by"] = list(self.partitions)
+        if self.replace is not None:
+            settings["replace"] = {name: described(value) for name, value in self.replace.items()}
+        return settings
+
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        """Appends, overwritten partitions and merges leave alone what others have written."""
+        merges = returns is not None and not self.merges.isdisjoint(returns)
+        parts = self.mode == "overwrite" and bool(self.partitions) and self.replace is None
+        return merges or self.mode == "append" or parts
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        return tuple(self.partition_by or ())
