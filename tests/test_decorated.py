@@ -12,6 +12,7 @@ import pytest
 
 import dbxdec
 from dbxdec import dag, job, task
+from dbxdec.authoring.definitions import _of_signature, arguments_of
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError, SourceLocation
 from dbxdec.values import ValueType
@@ -229,3 +230,26 @@ def test_a_mistake_inside_a_library_is_shown_at_the_authors_line() -> None:
     found = built(nightly)
     assert messages(found)
     assert {problem.where.path for problem in found.problems if isinstance(problem.where, SourceLocation)} == {__file__}
+
+
+PLAIN = [
+    "",
+    "a",
+    "a, b=1",
+    "a, /",
+    "a, /, b, c=1",
+    "a=1, /, b=2, *, c, d=3",
+    "*args",
+    "a, *args, b, c=2",
+    "**extra",
+    "a, *, b=1, **extra",
+    "a, /, b=1, *args, c, d=4, **extra",
+]
+
+
+@pytest.mark.parametrize("parameters", PLAIN)
+def test_what_a_plain_function_takes_is_what_its_signature_says(parameters: str) -> None:
+    """What is read off the code of a function, locals and all, is what `inspect.signature` says."""
+    namespace: dict[str, Any] = {}
+    exec(f"def f({parameters}):\n    local = other = 1\n    return local", namespace)  # noqa: S102 - our own text
+    assert arguments_of(namespace["f"]) == _of_signature(inspect.signature(namespace["f"]))

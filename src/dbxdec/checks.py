@@ -51,6 +51,8 @@ def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
 
 def _cycles(job: Job) -> list[Problem]:
     """One problem for each group of tasks that wait for each other, with the way round."""
+    if _waits_only_for_earlier(job):
+        return []
     left = {task.key: task for task in job.tasks}
     for task in run_order(job):
         del left[task.key]
@@ -71,6 +73,17 @@ def _cycles(job: Job) -> list[Problem]:
         for key in path:
             del left[key]
     return problems
+
+
+def _waits_only_for_earlier(job: Job) -> bool:
+    """Whether each task waits for tasks that the body has called before it, as nearly all do: then no cycle is left."""
+    earlier: set[str] = set()
+    for task in job.tasks:
+        for dependency in task.depends_on:
+            if dependency.task not in earlier:
+                return False
+        earlier.add(task.key)
+    return True
 
 
 def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
@@ -96,7 +109,7 @@ def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
             places = dict.fromkeys(
                 (output.target, name)
                 for output in task.outputs.values()
-                if output.target
+                if output.target and "{" in output.target
                 for name in unknown_in(output.target)
             )
             for target, name in places:
@@ -162,6 +175,8 @@ def _never_run(job: Job) -> list[Problem]:
 
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Inputs whose producer may be left out, or may fail, while their reader runs."""
+    if not any(task.run_if in _RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
+        return []
     guards: dict[str, frozenset[str]] = {}
     problems = []
     for task in run_order(job):

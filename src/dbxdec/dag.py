@@ -176,6 +176,8 @@ class JobParameter:
 
 @dataclass(frozen=True, slots=True)
 class Job:
+    """A job: its tasks in the order of their calls, and what they run on."""
+
     key: str
     module: str
     function: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import functools
 import types
 import typing
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Annotation:
     """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved."""
 
@@ -25,13 +25,13 @@ class Annotation:
     optional: bool = False
     error: str | None = None
 
-    @property
+    @functools.cached_property
     def type_names(self) -> tuple[str, ...]:
         """The types it allows as "root_module.Name", unions taken apart; empty for Any."""
         members = typing.get_args(self.value) if is_union(self.value) else (self.value,)
         return () if any(member is Any or member is object for member in members) else tuple(map(type_name, members))
 
-    @property
+    @functools.cached_property
     def value_type(self) -> ValueType | None:
         """The type as one that travels as text or JSON, or None where it is not one of those."""
         found = None if self.error else ValueType.of(self.value)
@@ -79,7 +79,10 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     if raw is _MISSING:
         return None
     try:
-        value = _plain(raw, function)
+        value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
+        if type(value) is type or value is Any:
+            return _of_class(_text(raw), value)
+        value = _plain(value, function)
     except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
         return Annotation(_text(raw), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
@@ -135,6 +138,17 @@ def type_name(value: Any) -> str:
 _MISSING = object()
 
 
+@functools.lru_cache(1024)
+def _of_class(text: str, value: Any) -> Annotation:
+    """Nearly all annotations of a large pipeline are the same few classes."""
+    return Annotation(text, value)
+
+
+@functools.lru_cache(1024)
+def _compiled(text: str) -> types.CodeType:
+    return compile(text.lstrip(" \t"), "<string>", "eval")
+
+
 def _plain(value: Any, function: Callable[..., Any]) -> Any:
     """The annotation `value` of `function`, its texts resolved and its own names for other types taken away.
 
@@ -143,7 +157,7 @@ def _plain(value: Any, function: Callable[..., Any]) -> Any:
     if type(value) is type or value is Any:
         return value
     if isinstance(value, str):
-        return _plain(eval(value, _namespace(function)), function)  # noqa: S307 - of the author's own code
+        return _plain(eval(_compiled(value), _namespace(function)), function)  # noqa: S307 - of the author's own code
     if isinstance(value, typing.ForwardRef):
         return _plain(value.__forward_arg__, function)
     if type(value).__name__ == "TypeAliasType":
@@ -188,9 +202,10 @@ def _text(value: Any) -> str:
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
     """Names visible where the function was defined: globals, and what it closes over."""
     function = unwrapped(function)
-    code, cells = function.__code__, function.__closure__ or ()
-    namespace = {**vars(builtins), **function.__globals__}
-    for name, cell in zip(code.co_freevars, cells, strict=True):
+    if function.__closure__ is None:
+        return function.__globals__
+    namespace = {**function.__globals__}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
         try:
             namespace[name] = cell.cell_contents
         except ValueError:  # not assigned yet

@@ -41,13 +41,16 @@ def assemble(
     """The DAG; two clusters or environments of one key are noted on the recorder."""
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
+    variables = _Variables()
     where = place_of(function)
     return dag.Job(
         key=recorder.job,
         module=module,
         function=reference(function),
         source=where,
-        tasks=tuple(_task(node, options) if isinstance(node, Call) else _step(node, options) for node in nodes),
+        tasks=tuple(
+            _task(node, options, variables) if isinstance(node, Call) else _step(node, options) for node in nodes
+        ),
         parameters=tuple(parameters),
         clusters=_by_key(recorder, "cluster", where, (options.cluster, *(each.cluster for each in own))),
         environments=_by_key(
@@ -62,20 +65,37 @@ def reference(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
-def _task(call: Call, options: JobOptions) -> dag.Task:
+class _Variables:
+    """The bundle variables of IoManagers, each looked through once: most jobs have one for all their tasks."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, set[str]] = {}
+
+    def of(self, manager: IoManager) -> set[str]:
+        found = self._known.get(id(manager))
+        if found is None:
+            found = self._known[id(manager)] = manager.variables()
+        return found
+
+
+def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
     fn = call.task.fn
-    managers = list(call.managers.values())
+    names: set[str] = set()
+    for manager in call.managers.values():
+        names |= variables.of(manager)
     items = [] if call.each is None else [call.each.items]
-    for binding in call.inputs.values():
-        for leaf in dag.flatten(binding):
-            if isinstance(leaf, dag.TaskOutput):
-                producer = call.recorder.calls[leaf.task]
-                managers += [producer.managers[leaf.output]] if leaf.output in producer.managers else []
-                # A reader counts the iterations, and may ask for their results by item.
-                items += [producer.each.items] if producer.each is not None else []
-            elif isinstance(leaf, dag.Table):
-                managers.append(call.recorder.tables[leaf.target])
-    names = {name for manager in managers for name in manager.variables()}
+    for leaf in (leaf for binding in call.inputs.values() for leaf in dag.flatten(binding)):
+        if isinstance(leaf, dag.TaskOutput):
+            producer = call.recorder.calls[leaf.task]
+            if leaf.output in producer.managers:
+                names |= variables.of(producer.managers[leaf.output])
+            # A reader counts the iterations, and may ask for their results by item.
+            items += [producer.each.items] if producer.each is not None else []
+        elif isinstance(leaf, dag.Table):
+            names |= variables.of(call.recorder.tables[leaf.target])
+        elif isinstance(leaf, dag.Literal):
+            names |= names_in(leaf.value)
+    names |= names_in([item.value for item in items if isinstance(item, dag.Literal)])
     return dag.Task(
         key=call.key,
         function=reference(fn),
@@ -84,7 +104,7 @@ def _task(call: Call, options: JobOptions) -> dag.Task:
         outputs=call.outputs,
         depends_on=tuple(call.depends_on),
         run_if=call.task.options.run_if,
-        variables=tuple(sorted(names | _literal_variables([*call.inputs.values(), *items]))),
+        variables=tuple(sorted(names)),
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
         each=call.each,
@@ -129,11 +149,6 @@ def _with_compute(
         elif options.environment is not None and in_environments:
             own["environment_key"] = options.environment.key
     return own
-
-
-def _literal_variables(bindings: Iterable[dag.Binding]) -> set[str]:
-    leaves = [leaf for binding in bindings for leaf in dag.flatten(binding)]
-    return names_in([leaf.value for leaf in leaves if isinstance(leaf, dag.Literal)])
 
 
 def _by_key(recorder: Recorder, kind: str, where: SourceLocation, values: Iterable[Any]) -> dict[str, Any]:

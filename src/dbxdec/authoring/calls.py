@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, literals
 from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
-from dbxdec.authoring.definitions import signature_of
+from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.each import Items
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import of_iterations, outputs_of
@@ -28,9 +28,7 @@ from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    from collections.abc import Callable, Mapping
 
 
 def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -66,20 +64,17 @@ def _arguments(
     recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Arguments by parameter name; a variadic parameter gets a list or dict. All mistakes are noted."""
-    parameters = signature_of(task.fn).parameters
-    positional = [p for p in parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    by_keyword = {p.name for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    rest = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
-    extra = next((p.name for p in parameters.values() if p.kind is p.VAR_KEYWORD), None)
+    takes = arguments_of(task.fn)
+    positional, by_keyword = takes.positional, takes.by_keyword
     name = task.__name__
 
     def signature() -> str:
-        return f"its signature is `{name}{_signature(parameters.values())}`"
+        return f"its signature is `{name}{_signature(task.fn)}`"
 
-    found: dict[str, Any] = {p.name: value for p, value in zip(positional, args, strict=False)}
+    found: dict[str, Any] = dict(zip(positional, args, strict=False))
     surplus = list(args[len(positional) :])
-    if rest is not None:
-        found[rest] = surplus
+    if takes.rest is not None:
+        found[takes.rest] = surplus
     elif surplus:
         recorder.problem(
             f"the task `{name}` takes {counted(len(positional), 'positional argument')} and was given {len(args)}",
@@ -92,22 +87,23 @@ def _arguments(
             found[key] = value
         elif key in by_keyword:
             recorder.problem(f"the task `{name}` is given its argument `{key}` twice", signature())
-        elif extra is not None:
+        elif takes.extra is not None:
             others[key] = value
         else:
             near = did_you_mean(key, by_keyword - set(found))
             meant |= {p for p in by_keyword if near and f"`{p}`" in near}
             recorder.problem(f"the task `{name}` has no parameter `{key}`", near or signature())
-    if extra is not None and others:
-        found[extra] = others
-    for p in parameters.values():
-        if p.kind not in VARIADIC and p.default is p.empty and p.name not in found and p.name not in meant:
-            recorder.problem(f"the task `{name}` needs a value for `{p.name}`", signature())
+    if takes.extra is not None and others:
+        found[takes.extra] = others
+    for needed in takes.required:
+        if needed not in found and needed not in meant:
+            recorder.problem(f"the task `{name}` needs a value for `{needed}`", signature())
     return found
 
 
-def _signature(parameters: Iterable[inspect.Parameter]) -> str:
+def _signature(function: Callable[..., Any]) -> str:
     """Names and which need a value, without types, whose text depends on how a module imports them."""
+    parameters = inspect.signature(function).parameters.values()
     plain = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in parameters]
     return str(inspect.Signature(plain)).replace("Ellipsis", "...")
 
@@ -119,7 +115,10 @@ class _Binder:
         self._call = call
         self._recorder = call.recorder
         self._parameter = parameter
-        self._where = f"the argument `{parameter}` of the task `{call.key}`"
+
+    @property
+    def _where(self) -> str:
+        return f"the argument `{self._parameter}` of the task `{self._call.key}`"
 
     def bind_items(self, given: Items) -> dag.Binding | None:
         """The binding of `each(...)`, whose items the call then runs for; None with a problem noted."""
@@ -286,6 +285,8 @@ _WRITTEN = {
 
 def compute_settings(recorder: Recorder, key: str, cluster: object, environment: object) -> dict[str, Any]:
     """The platform's fields for the cluster or environment of the task `key`; wrong ones are noted."""
+    if cluster is None and environment is None:
+        return {}
     if cluster is not None and environment is not None:
         recorder.problem(
             f"the task `{key}` has both a cluster and an environment",

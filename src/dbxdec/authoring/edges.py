@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, typehints
-from dbxdec.authoring.definitions import signature_of
+from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.nodes import Step
 from dbxdec.typehints import Annotation
 
@@ -25,11 +25,7 @@ def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
     Gives back whether the annotation lets every task's result in `binding` be None.
     """
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
-    variadic = signature_of(call.task.fn).parameters[parameter].kind in (
-        inspect.Parameter.VAR_POSITIONAL,
-        inspect.Parameter.VAR_KEYWORD,
-    )
-    if variadic and isinstance(binding, dag.Sequence | dag.Mapped):
+    if isinstance(binding, dag.Sequence | dag.Mapped) and arguments_of(call.task.fn).is_variadic(parameter):
         # The annotation of *args and **kwargs is that of each element.
         for item in _items(binding):
             _check(call, parameter, note, item)

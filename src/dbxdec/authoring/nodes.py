@@ -147,12 +147,11 @@ class Recorder(recording.Recording):
                     place_of(task.fn),
                 )
         for task, at_definition in self._defined:
-            where = place_of(task.fn)
             if id(task.fn) not in self._called:
                 self.problem(
                     f"the task `{task.__name__}` is defined in the job `{self.job}` but never called",
                     "call it in the job's body, or remove it",
-                    where,
+                    place_of(task.fn),
                 )
             for name, value in _defaults_of(task.fn).items():
                 if isinstance(value, Reference):
@@ -160,7 +159,7 @@ class Recorder(recording.Recording):
                         f"the parameter `{name}` of the task `{task.__name__}` has as its default {value.describe()}, "
                         "which has no value when the task is defined",
                         f"pass it in the call: `{task.__name__}({name}=...)`",
-                        where,
+                        place_of(task.fn),
                     )
             for name, value in closures_of(task.fn):
                 if isinstance(value, Reference):
@@ -168,14 +167,14 @@ class Recorder(recording.Recording):
                         f"the task `{task.__name__}` closes over `{name}`, {value.describe()}, which has no value when "
                         "the task is defined",
                         f"make `{name}` a parameter of the task and pass it in the call",
-                        where,
+                        place_of(task.fn),
                     )
             for name, value in closure_of(task.fn).items():
                 if name in at_definition and at_definition[name] is not value and not isinstance(value, Reference):
                     self.problem(
                         f"the task `{task.__name__}` closes over `{name}`, which the job's body changes later",
                         f"make `{name}` a parameter of the task and pass it in the call",
-                        where,
+                        place_of(task.fn),
                     )
 
 

@@ -122,8 +122,8 @@ def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) ->
             problem=f"the task `{key}` returns None, so its {type(manager).__name__} has nothing to store",
             hint="annotate and return the result, or remove `io_manager=`",
         )
-    problem, hint = _refusal(manager, note, key) or (None, None)
-    return replace(stored, problem=problem, hint=hint)
+    refusal = _refusal(manager, note, key)
+    return stored if refusal is None else replace(stored, problem=refusal[0], hint=refusal[1])
 
 
 def _refusal(manager: IoManager, note: Annotation, key: str) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
@@ -72,9 +73,9 @@ def caller() -> SourceLocation:
     while frame.f_back is not None and is_own(frame.f_globals):
         frame = frame.f_back
     innermost, outer = frame, frame
-    while outer.f_back is not None and _is_library(outer):
+    while (in_library := _is_library(outer)) and outer.f_back is not None:
         outer = outer.f_back
-    return SourceLocation.of_frame(innermost if is_own(outer.f_globals) or _is_library(outer) else outer)
+    return SourceLocation.of_frame(innermost if in_library or is_own(outer.f_globals) else outer)
 
 
 def running_module() -> str | None:
@@ -87,11 +88,15 @@ def running_module() -> str | None:
 
 def _is_library(frame: FrameType) -> bool:
     """Whether the code is of the standard library, or installed; not of dbxdec, at which the way out ends."""
-    root = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    root = _root(frame.f_globals.get("__name__"))
     return root in sys.stdlib_module_names or ("site-packages" in frame.f_code.co_filename and root != "dbxdec")
 
 
 def is_own(namespace: Mapping[str, Any]) -> bool:
     """Whether a frame with these globals runs dbxdec's own code."""
-    name = namespace.get("__name__")
-    return name == "dbxdec" or (isinstance(name, str) and name.startswith("dbxdec."))
+    return _root(namespace.get("__name__")) == "dbxdec"
+
+
+@functools.cache
+def _root(module: str | None) -> str:
+    return str(module).partition(".")[0]

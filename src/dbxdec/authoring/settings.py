@@ -30,6 +30,8 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
     """
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, dict):
+        return {_name(key, path): plain(item, f"{path}.{key}".lstrip("."), refer) for key, item in value.items()}
     if isinstance(value, Reference):
         return refer(value) if refer is not None else _refuse_reference(value, path)
     if isinstance(value, Enum):
@@ -55,8 +57,6 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
         return value.reference
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{i}]", refer) for i, item in enumerate(value)]
-    if isinstance(value, dict):
-        return {_name(key, path): plain(item, f"{path}.{key}".lstrip("."), refer) for key, item in value.items()}
     if _is_variable(value):
         return value.value
     if callable(getattr(value, "as_dict", None)) and not isinstance(value, type):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dbxdec.codegen.fields import Finding
     from dbxdec.dag import Job, Task
 
+    Groups = list[tuple[dict[str, Any], list[Task]]]
+
 # docs.databricks.com, "Resource limits" and the Jobs API's reference.
 _MAX_TASKS = 1000
 _MAX_NAME_BYTES = 4096
@@ -36,26 +38,32 @@ _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|ar
 
 def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with `definition`, each problem at the author's line."""
-    problems = _limits(job, definition) + check_fields(job, definition)
-    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
-        owner = f"the task `{job.key}.{task.key}`"
-        problems += [Problem(f"{owner} {message}", task.source, hint) for message, hint in _shape(task, form)]
+    groups = _alike(job, definition)
+    problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    for form, alike in groups:
+        findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
         problems += [
-            Problem(f"{owner} {message}", task.source, hint) for message, hint in _compute(task, form, definition)
+            Problem(f"the task `{job.key}.{task.key}` {message}", task.source, hint)
+            for task in alike
+            for message, hint in findings
         ]
     problems += _environments(job)
-    return problems or _from_dict(job, definition)
+    return problems or _from_dict(job, definition, groups)
 
 
 def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with the author's settings, one by one, whatever else is wrong with the job."""
+    return _field_problems(job, definition, _alike(job, definition))
+
+
+def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
     problems = []
     for owner, model, part in _parts(job, definition):
         findings = [*_fields(model, part), *(_schedule(part) if model == "Job" else ())]
         problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
-    for form, alike in _alike(job, definition):
+    for form, alike in groups:
         findings = [*_fields("Task", form), *_not_uploaded(form)]
         problems += [
             Problem(f"the task `{job.key}.{task.key}`: {message}", task.source, hint)
@@ -100,7 +108,7 @@ def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _alike(job: Job, definition: dict[str, Any]) -> Iterable[tuple[dict[str, Any], list[Task]]]:
+def _alike(job: Job, definition: dict[str, Any]) -> Groups:
     """The tasks, together where their authors have set the same, and the form of one of them.
 
     What dbxdec itself writes differs from task to task, and is right in all of them. Large jobs have few such groups.
@@ -110,7 +118,7 @@ def _alike(job: Job, definition: dict[str, Any]) -> Iterable[tuple[dict[str, Any
         each = task.each is not None and [task.each.concurrency]
         key = json.dumps([task.kind, task.run_if, each, task.settings])
         groups.setdefault(key, (form, []))[1].append(task)
-    return groups.values()
+    return list(groups.values())
 
 
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
@@ -168,7 +176,7 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
             )
         wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
         named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
-        size = _size({**named, **pushed_down})
+        size = _size(named, pushed_down)
         if size > _MAX_PARAMETER_BYTES:
             problems.append(
                 Problem(
@@ -178,15 +186,18 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                     "shorten the defaults of the job's parameters; large values belong into a table",
                 )
             )
+        problems += [Problem(f"the task `{job.key}.{task.key}` {m}", task.source, hint) for m, hint in _repeated(form)]
     return problems
 
 
-def _size(parameters: dict[str, str]) -> int:
+def _size(*parameters: dict[str, str]) -> int:
     """The bytes of the parameters as JSON; where there is room in any case, only a rough number of them."""
-    most = sum(6 * (len(name) + len(value)) + 8 for name, value in parameters.items())
+    letters = sum(sum(map(len, some)) + sum(map(len, some.values())) for some in parameters)
+    most = 6 * letters + 8 * sum(map(len, parameters))
     if most <= _MAX_PARAMETER_BYTES:  # no letter takes more than 6 bytes in JSON
         return most
-    return len(json.dumps(parameters, ensure_ascii=False).encode(errors="replace"))
+    together = {name: value for some in parameters for name, value in some.items()}
+    return len(json.dumps(together, ensure_ascii=False).encode(errors="replace"))
 
 
 def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
@@ -203,6 +214,16 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
             yield "is a for-each task inside a for-each task", "the platform takes one level"
+    match form.get("for_each_task"):
+        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
+            yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
+
+
+def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
+    """What a for-each task says that tasks alike to it say otherwise: the key of what it repeats, and the items."""
+    match form.get("for_each_task"):
+        case {"task": {"for_each_task": _}}:
+            pass  # the platform does not take it in any case
         case {"task": {"task_key": str(key)}} if not _TASK_KEY.fullmatch(key):
             yield f"repeats a task with the key {key!r}", _KEY_HINT
     match form.get("for_each_task"):
@@ -211,9 +232,6 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
                 f"repeats over items of {len(text):,} characters; the platform takes {protocol.MAX_INPUTS:,}",
                 "give each iteration several items, or let a task return the list",
             )
-    match form.get("for_each_task"):
-        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
-            yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
 
 
 def _from_git(kind: dict[str, Any]) -> bool:
@@ -297,12 +315,12 @@ def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from _references(item, f"{path}[{i}]")
 
 
-def _from_dict(job: Job, definition: dict[str, Any]) -> list[Problem]:
+def _from_dict(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
     """databricks-bundles has the last word."""
     from databricks.bundles.jobs import Job as BundleJob
 
     try:
-        few = {**definition, "tasks": [form for form, _ in _alike(job, definition)]}
+        few = {**definition, "tasks": [form for form, _ in groups]}
         BundleJob.from_dict(copy.deepcopy(few))  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
         return [Problem(f"the job `{job.key}`: databricks-bundles refuses it: {error}", job.source)]

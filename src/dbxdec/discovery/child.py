@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     """Discover as the JSON file `argv[0]` says."""
     spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     faulthandler.enable()
-    gc.set_threshold(100_000)  # what jobs are made of stays until the end: looking for garbage in it takes long
+    gc.set_threshold(100_000)  # what modules are made of stays: looking for garbage in it takes long
     if WHERE_SIGNAL is not None:
         faulthandler.register(WHERE_SIGNAL, all_threads=False)
     sys.path.insert(0, spec.root)
@@ -81,6 +81,7 @@ class _Discovery:
             for job in jobs.registered():
                 own = job.defined_in
                 defined_by.setdefault(id(job), own if own in self._spec.modules else module)
+        gc.disable()  # all that follows stays until the process ends
         for job in jobs.registered():
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
             built = job.build(defined_by[id(job)])
