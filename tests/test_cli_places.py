@@ -121,15 +121,15 @@ def far() -> None:
         ("/tmp/lake/x", "/tmp/lake/x"),  # noqa: S108 - a text
         ("file:///data/x", "file:///data/x"),
         ("C:/data/x", "C:/data/x"),
-        ("S3A://Bucket/x", "/root/s3a/Bucket/x"),
-        ("main.gold.delays", "/root/tables/main/gold/delays"),
-        ("gold.delays", "/root/tables/gold/delays"),
+        ("S3A://Bucket/x", "/local/s3a/Bucket/x"),
+        ("main.gold.delays", "/local/tables/main/gold/delays"),
+        ("gold.delays", "/local/tables/gold/delays"),
         ("delays", "delays"),
     ],
 )
 def test_where_a_target_lies(monkeypatch: pytest.MonkeyPatch, target: str, there: str) -> None:
     """Local paths stay; remote ones, and tables by their name, go below the root; without a root nothing does."""
-    monkeypatch.setenv(places.ROOT, "/root")
+    monkeypatch.setenv(places.ROOT, "/local")
     assert places.place_here(target) == there
     monkeypatch.delenv(places.ROOT)
     assert places.place_here(target) == target
