@@ -131,7 +131,7 @@ def _write(kind: str, table: str, run: int, attempt: int) -> None:
 
 def _die_at(point: str | None) -> None:
     """Have this process end itself just before or after its commit."""
-    from dbxdec.io_managers import delta_log, delta_once
+    from dbxdec.io_managers import delta_log, delta_once, polars_delta_rows
 
     def die(*_: Any, **__: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -140,6 +140,7 @@ def _die_at(point: str | None) -> None:
         delta_log.commit_properties = die
     elif point == "after":
         delta_once.result_of = die
+        polars_delta_rows.committed = die
 
 
 def _serve() -> None:

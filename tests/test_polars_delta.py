@@ -12,7 +12,6 @@ import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +179,7 @@ class TestExactlyOnce:
         manager("append").write(output(table, receipt("0")), frame(0))
         body = {
             "before": "io.write(context(1), frame(1).lazy().map_batches(lambda data: die()))",
-            "after": "delta_once.result_of = lambda *_: die(); io.write(context(1), frame(1))",
+            "after": "delta_once.result_of = polars_delta_rows.committed = die; io.write(context(1), frame(1))",
         }
         writer = Writer(table, 1, body[moment])
         writer.start()
@@ -257,14 +256,14 @@ class Writer:
         sys.path.insert(0, sys.argv[1])
         import deltalake, polars
         from delta_tools import frame, output, receipt
-        from dbxdec.io_managers import PolarsDeltaIoManager, delta_once
+        from dbxdec.io_managers import PolarsDeltaIoManager, delta_once, polars_delta_rows
 
         io = PolarsDeltaIoManager("unused", mode="append")
 
         def context(run):
             return output(Path(sys.argv[2]), receipt(str(run), attempt=int(sys.argv[3])))
 
-        def die():
+        def die(*_, **__):
             os.kill(os.getpid(), signal.SIGKILL)
 
         def write(run):
@@ -649,35 +648,14 @@ class TestPartitions:
             manager(partition_by="x").write(output(table), frame(1))
         assert not table.exists()
 
-    @LAZY
-    @pytest.mark.parametrize("exists", [True, False], ids=["existing table", "new table"])
-    def test_negative_decimal_partitions_are_refused_before_they_break_the_table(
-        self, table: Path, lazy: bool, exists: bool
-    ) -> None:
-        """delta-rs would write a log that nobody can open: no commit is made, and what is there stays readable."""
-        io = manager("append", partition_by="p")
-
-        def prices(*values: str) -> pl.DataFrame:
-            schema: dict[str, pl.DataType] = {"p": pl.Decimal(10, 2), "x": pl.Int64()}
-            return pl.DataFrame({"p": [Decimal(value) for value in values], "x": 1}, schema=schema)
-
-        if exists:
-            io.write(output(table, receipt("1")), prices("1.50"))
-        with pytest.raises(RunError, match="negative decimals"):
-            io.write(output(table, receipt("2")), as_given(prices("2.00", "-1.50"), lazy))
-        assert DeltaTable.is_deltatable(str(table)) == exists
-        assert not exists or stored(table) == [1]
-
-    def test_the_tables_own_decimal_partitions_are_checked_too(self, table: Path) -> None:
-        """A write that leaves `partition_by` out can't break a partitioned table with a negative decimal either."""
-        schema: dict[str, pl.DataType] = {"p": pl.Decimal(10, 2), "x": pl.Int64()}
-        io = manager("append", partition_by="p")
-        io.write(output(table, receipt("1")), pl.DataFrame({"p": [Decimal("1.5")], "x": [1]}, schema=schema))
-        with pytest.raises(RunError, match="negative decimals"):
-            manager("append").write(
-                output(table, receipt("2")), pl.DataFrame({"p": [Decimal("-1.5")], "x": [2]}, schema=schema)
-            )
-        assert stored(table) == [1]
+    def test_an_equals_sign_above_the_table_names_no_partition(self, tmp_path: Path) -> None:
+        """A table below a folder called `a&b=c` is read by its own partitions, all of it and what one run wrote."""
+        io, uri = manager(partition_by="k"), tmp_path / "a&b=c" / "t"
+        for run in ("1", "2"):
+            io.write(output(uri, receipt(run)), pl.DataFrame({"k": ["x", run], "v": [int(run)] * 2}))
+        read = io.read(wanted(uri, receipt("2")))
+        assert isinstance(read, pl.DataFrame)
+        assert sorted(read.rows()) == [("1", 1), ("2", 2), ("x", 2)]
 
     @LAZY
     def test_partition_by_may_be_left_out_for_a_table_that_is_there(self, table: Path, lazy: bool) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Mode = Literal["error", "overwrite", "append", "ignore"]
 SchemaPolicy = Literal["strict", "add-columns", "replace"]
 
+ADDS_ONLY = frozenset({"WRITE", "CREATE TABLE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT"})
+"""Operations in a log whose files hold new rows only, none that were there before."""
+
 
 class DeltaIoManager(IoManager):
     """The options of a manager of Delta tables; a subclass reads and writes with its engine."""

@@ -26,6 +26,8 @@ _FIRST_CHUNK = 10
 _CHUNK_GROWTH = 8
 _MAX_READS = 100
 _MAX_LOOKED_AT = 20
+# Where a line of the log names the kind of its action.
+_HEAD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,11 @@ def _kind() -> type[DeltaTable]:
     return Table
 
 
-def root_of(table: DeltaTable) -> str:
-    """The folder of `table`, with a slash behind it and nothing encoded: a path where it is on this machine."""
-    return unquote(table.table_uri.removeprefix("file://"))
+def root_of(table: DeltaTable | str) -> str:
+    """The folder of a table, or of one that is to be made at a URI, with nothing encoded: a path where it is on this
+    machine. That of a table ends with a slash."""
+    uri = table if isinstance(table, str) else table.table_uri
+    return unquote(uri.removeprefix("file://")) if "://" in uri else uri
 
 
 def load_version(table: DeltaTable, version: int, uri: str) -> None:
@@ -111,7 +115,13 @@ def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
 
 
 def commit_properties(
-    receipt: Receipt, *, once: bool, alone: bool = False, own: bool = False, **facts: Any
+    receipt: Receipt,
+    *,
+    once: bool,
+    alone: bool = False,
+    own: bool = False,
+    metrics: Mapping[str, int] | None = None,
+    **facts: Any,
 ) -> CommitProperties:
     """Properties that put `receipt` and `facts` into the commit.
 
@@ -120,13 +130,17 @@ def commit_properties(
     With `alone` the commit fails where somebody else has committed since the table was looked at: delta-rs would
     otherwise commit it as the next version, since a writer without a snapshot, and one that replaces everything,
     conflicts with no append. The fact `after`, where given, is the version that the writer has loaded, -1 where there
-    was no table: a reader knows the commit's own version by it.
+    was no table: a reader knows the commit's own version by it. `metrics` are for a commit of files that somebody else
+    has written, of which delta-rs can tell none.
     """
     from deltalake import CommitProperties, Transaction
 
     transaction = receipt.id.own_transaction if own else receipt.id.transaction
+    metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**facts)}
+    if metrics is not None:
+        metadata["operationMetrics"] = dict(metrics)
     return CommitProperties(
-        custom_metadata={"userMetadata": receipt.to_metadata(**facts)},
+        custom_metadata=metadata,
         app_transactions=[Transaction(transaction, 1)] if once else None,
         max_commit_retries=0 if alone else None,
     )
@@ -153,8 +167,11 @@ def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found 
     Of many iterations it is the newest that wrote something, where any did. The handle is moved to the newest version.
     Raises RunError where the table changes too fast to be read.
     """
+    since -= _CLOCK_SKEW_MS
+    if (found := receipt_at(table, write, table.version(), since=since)) is not None and found.wrote:
+        return found
     empty: Found | None = None
-    for commit in _commits(table, since - _CLOCK_SKEW_MS):
+    for commit in _commits(table, since):
         proof = Receipt.from_metadata(commit.get("userMetadata"))
         if proof is None or not write.covers(proof[0].id):
             continue
@@ -164,6 +181,16 @@ def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found 
             return found
         empty = empty or found
     return empty
+
+
+def receipt_at(table: DeltaTable, write: WriteId, version: int, *, since: int = 0) -> Found | None:
+    """The commit `version`, read by itself; None where it is not of `write`, older than `since`, or not there."""
+    infos = [action["commitInfo"] for action in actions(table, version, only="commitInfo")]
+    info: dict[str, Any] = infos[0] if infos else {}
+    proof = Receipt.from_metadata(info.get("userMetadata"))
+    if proof is None or not write.covers(proof[0].id) or info.get("timestamp", since) < since:
+        return None
+    return Found(version, *proof, info.get("operationMetrics") or {})
 
 
 def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
@@ -181,11 +208,14 @@ def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
 
 
 def _is_version(table: DeltaTable, version: int, metadata: str) -> bool:
-    return any((a.get("commitInfo") or {}).get("userMetadata") == metadata for a in actions(table, version))
+    return any(a["commitInfo"].get("userMetadata") == metadata for a in actions(table, version, only="commitInfo"))
 
 
-def actions(table: DeltaTable, version: int) -> list[dict[str, Any]]:
-    """The actions of one commit (Delta protocol, "Delta Log Entries"); none where its file has been cleaned away."""
+def actions(table: DeltaTable, version: int, *, only: str = "") -> list[dict[str, Any]]:
+    """The actions of one commit (Delta protocol, "Delta Log Entries"), or those of the kind `only`.
+
+    None where its file has been cleaned away.
+    """
     import polars as pl
 
     try:
@@ -197,7 +227,9 @@ def actions(table: DeltaTable, version: int) -> list[dict[str, Any]]:
         )
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines.to_series() if line]
+    wanted = [line for line in lines.to_series() if line and only in line[:_HEAD]]
+    found = [json.loads(line) for line in wanted]
+    return [action for action in found if only in action] if only else found
 
 
 def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:

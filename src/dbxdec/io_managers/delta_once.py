@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers import delta_log, outcomes
@@ -11,6 +13,15 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from dbxdec.io_managers.base import Receipt
+
+# How often a commit is tried that others get in the way of.
+ATTEMPTS = 12
+_MAX_PAUSE_S = 3
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next try: longer each time up to a bound, and by chance, so that writers part."""
+    time.sleep(random.uniform(0, min(_MAX_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
 
 
 def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:
@@ -28,7 +39,12 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     return outcomes.already(found.receipt, receipt, str(table.table_uri), found.version)
 
 
-def result_of(table: DeltaTable | None, receipt: Receipt) -> WriteResult:
-    """What the write that has just been committed did."""
-    found = delta_log.find_receipt(table, receipt.id) if table is not None else None
+def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> WriteResult:
+    """What the write that has just been committed did; `after` is the version that it was committed to.
+
+    Nearly always the next version is its own.
+    """
+    if table is None:
+        return WriteResult()
+    found = delta_log.receipt_at(table, receipt.id, after + 1) or delta_log.find_receipt(table, receipt.id)
     return WriteResult(found.version, found.metrics.get("num_added_rows")) if found else WriteResult()

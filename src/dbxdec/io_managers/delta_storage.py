@@ -71,6 +71,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "partition by a shorter column",
     ),
     (
+        r"Invalid data found",
+        "rows of the result break a rule of the table {uri}, such as a constraint or a column that must not be null",
+        "filter or repair them in the task",
+    ),
+    (
         r"No space left",
         "there is no space left to write {uri}",
         "make room",
@@ -114,11 +119,7 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
     """The clear form of an error of delta-rs or its storage; None for one that is no refusal of theirs."""
     text = str(error)
     if overflow := _OVERFLOW.search(text):
-        return RunError(
-            f"the column `{overflow['name']}` has the value {overflow['value']}, which the table {uri} can't hold in "
-            f"its {overflow['type']}: Delta has no unsigned integers",
-            hint="cast the column to a larger signed type in the task, such as Int64",
-        )
+        return too_large(uri, overflow["name"], overflow["value"], overflow["type"])
     if feature := _FEATURE.search(text):
         return unsupported(uri, [feature["name"]], doing, "delta-rs")
     if "catalog-managed" in text:
@@ -146,6 +147,15 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
             f"the storage of {uri} refused to read: {said(error)}", hint="check the path and `storage_options`"
         )
     return None
+
+
+def too_large(uri: str, column: str, value: object, kind: str) -> RunError:
+    """The error of an unsigned integer that the signed type of its column does not hold."""
+    return RunError(
+        f"the column `{column}` has the value {value}, which the table {uri} can't hold in its {kind}: Delta has no "
+        "unsigned integers",
+        hint="cast the column to a larger signed type in the task, such as Int64",
+    )
 
 
 def unsupported(uri: str, features: list[str], doing: Doing, who: str) -> RunError:

@@ -14,6 +14,7 @@ from dbxdec.io_managers import (
     delta_written,
     outcomes,
     polars_delta_features,
+    polars_delta_scan,
     polars_frames,
 )
 from dbxdec.io_managers.base import (
@@ -26,7 +27,8 @@ from dbxdec.io_managers.base import (
 )
 from dbxdec.io_managers.delta import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta_merge import DeltaMerge
-from dbxdec.io_managers.polars_delta_write import Target, write_frame, write_nothing
+from dbxdec.io_managers.polars_delta_target import Target
+from dbxdec.io_managers.polars_delta_write import write_frame, write_nothing
 
 if TYPE_CHECKING:
     import os
@@ -119,9 +121,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if context.producer is not None:
             self._pin(table, context)
         tell(version=table.version())
-        frame = (
-            delta_written.scan(table, table.version(), context.parameter) if context.written else pl.scan_delta(table)
-        )
+        if context.written:
+            frame = delta_written.scan(table, table.version(), context.parameter)
+        else:
+            frame = polars_delta_scan.scan(table)
         if context.annotation is not pl.DataFrame:
             return frame
         with delta_storage.reading(context.uri, table.version()):

@@ -11,9 +11,10 @@ from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, delta_log, delta_once, delta_storage, outcomes, polars_schema
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
+from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_partitions import quoted
 from dbxdec.io_managers.delta_storage import refusals
-from dbxdec.io_managers.polars_delta_write import ATTEMPTS, once_only, pause
+from dbxdec.io_managers.polars_delta_sink import once_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from deltalake.table import TableMerger
 
     from dbxdec.io_managers.delta_merge import Clause, DeltaMerge
-    from dbxdec.io_managers.polars_delta_write import Target
+    from dbxdec.io_managers.polars_delta_target import Target
 
 _QUOTE = '"'
 

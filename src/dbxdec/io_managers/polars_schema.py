@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.io_managers import columns
+from dbxdec.io_managers import columns, delta_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +45,37 @@ def watched(
     import polars as pl
 
     return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
+
+
+def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
+    """Whether unsigned integers are inside lists or structs."""
+    return any(
+        dtype.is_nested() and any(node.is_unsigned_integer() for node in _nodes(dtype)) for dtype in schema.values()
+    )
+
+
+def signed(
+    frame: pl.DataFrame | pl.LazyFrame, stored: Mapping[str, pl.DataType], *, uri: str
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame` with the types `stored`, and a check that its unsigned integers fit; of a LazyFrame's while it runs.
+
+    The check raises RunError.
+    """
+    import polars as pl
+
+    schema = frame.collect_schema()
+    unsigned = [name for name, dtype in schema.items() if dtype.is_unsigned_integer()]
+    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if dtype != stored[name]}
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name in unsigned:
+            limit = pl.select(stored[name].max()).item()  # type: ignore[attr-defined]
+            if (over := data.filter(pl.col(name) > limit).head(1)).height:
+                raise delta_storage.too_large(uri, name, over[name][0], str(stored[name]))
+        return data
+
+    checked = watched(frame, check) if unsigned else frame
+    return checked.cast(casts) if casts else checked
 
 
 def refuse_negative_decimals(

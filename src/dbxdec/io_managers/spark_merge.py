@@ -12,7 +12,7 @@ from dbxdec.errors import DbxdecError, RunError, listed
 from dbxdec.io_managers import spark_messages, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
-from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
+from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.spark_log import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 

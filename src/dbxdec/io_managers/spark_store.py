@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import outcomes, spark_messages, spark_partitions, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
-from dbxdec.io_managers.polars_delta_write import ATTEMPTS, pause
+from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.spark_log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 

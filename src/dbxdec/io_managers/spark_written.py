@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log, tell
+from dbxdec.io_managers.delta import ADDS_ONLY
 from dbxdec.io_managers.spark_log import gone
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import WriteId
     from dbxdec.io_managers.spark_log import Commit, SparkTable
 
-_ADDS_ONLY = frozenset({"WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT"})
 _LOOKED_AT = 100
 
 
@@ -69,7 +69,7 @@ def added(table: SparkTable, commits: Iterable[Commit], parameter: str) -> Any:
 def _added(table: SparkTable, commit: Commit, parameter: str) -> Any:
     from pyspark.sql import functions
 
-    if commit.operation not in _ADDS_ONLY or commit.metrics.get("numCopiedRows"):
+    if commit.operation not in ADDS_ONLY or commit.metrics.get("numCopiedRows"):
         return _changes(table, commit, parameter)
     frame = pinned(table, commit)
     if commit.version == 0:
