@@ -30,8 +30,14 @@ def store(frame: pl.DataFrame | pl.LazyFrame, target: str, partition: str | None
     io.write(context, frame)
 
 
-def load(target: str) -> pl.DataFrame | pl.LazyFrame:
-    return PolarsDeltaIoManager("unused").read(wanted(Path(target)))
+def newest() -> str:
+    """The run that has written last."""
+    return str(int(next(_runs)) - 1)
+
+
+def load(target: str, run: str | None = None) -> pl.DataFrame | pl.LazyFrame:
+    """The newest version, or what `run` has written."""
+    return PolarsDeltaIoManager("unused").read(wanted(Path(target), None if run is None else receipt(run)))
 
 
 def load_lazily(target: str) -> pl.LazyFrame:

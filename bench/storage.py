@@ -43,16 +43,23 @@ def times(folder: Path) -> Iterator[Pair]:
                     n,
                 )
                 if frame is eager and partition is None:
-                    yield _read(folder, rows, n)
+                    yield from _read(folder, rows, n)
                 _clean(folder)
         del eager
 
 
-def _read(folder: Path, rows: int, n: int) -> Pair:
-    """Both read tables that were written in the same way and as often."""
-    name = f"read a DataFrame, {frames.named(rows)}"
-    ours, theirs = str(folder / "managed"), str(folder / "direct")
-    return paired(name, "read_delta", _BUDGET, lambda: managed.load(ours), lambda: direct.load(theirs), 2 * n + 1)
+def _read(folder: Path, rows: int, n: int) -> Iterator[Pair]:
+    """All read one table: the newest version, and the one that a run has written."""
+    table = str(folder / "managed")
+    run = managed.newest()
+    for what, read in (
+        ("read a DataFrame", managed.load),
+        ("read a run's own DataFrame", partial(managed.load, run=run)),
+    ):
+        ours = partial(read, table)
+        yield paired(
+            f"{what}, {frames.named(rows)}", "read_delta", _BUDGET, ours, lambda: direct.load(table), 2 * n + 1
+        )
 
 
 def _store(folder: Path, frame: pl.DataFrame | pl.LazyFrame, partition: str | None, store: Callable[..., Any]) -> None:
