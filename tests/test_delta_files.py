@@ -50,8 +50,8 @@ def manager(mode: Any = "overwrite", **options: Any) -> PolarsDeltaIoManager:
 
 def log(table: Path, version: int) -> list[dict[str, Any]]:
     """The actions of one commit."""
-    lines = (table / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    lines = (table / "_delta_log" / f"{version:020}.json").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
 
 
 def statistics(table: Path, version: int = 0) -> list[dict[str, Any]]:
@@ -86,6 +86,7 @@ def columns(draw: st.DrawFn) -> tuple[str, list[Any]]:
 @settings(max_examples=150)
 @given(case=columns(), lazy=st.booleans())
 @example(case=("text", ["ÿ" * 40, "a"]), lazy=False)
+@example(case=("text", ["\x85", "\u2028"]), lazy=False)
 @example(case=("double", [math.nan, 1.0]), lazy=False)
 @example(case=("double", [math.inf, 1.0]), lazy=False)
 @example(case=("long price", [Decimal("123456789012345678901234567890.25")]), lazy=True)

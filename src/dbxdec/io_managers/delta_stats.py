@@ -47,7 +47,7 @@ def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> st
             _put(low, path, bounds[0])
             _put(high, path, bounds[1])
     stats = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
-    return json.dumps(stats, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(stats, separators=(",", ":"))
 
 
 def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataType | None:

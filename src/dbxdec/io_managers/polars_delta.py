@@ -16,6 +16,7 @@ from dbxdec.io_managers import (
     polars_delta_features,
     polars_delta_scan,
     polars_frames,
+    requirements,
 )
 from dbxdec.io_managers.base import (
     InputContext,
@@ -102,6 +103,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """All frames, one below the other; a column that some lack is null there."""
         return polars_frames.together(values, context.annotation)
+
+    def setup(self) -> None:
+        requirements.require("polars", "polars", "deltalake")
 
     # Reading
 

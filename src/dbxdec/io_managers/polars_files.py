@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
 from dbxdec.errors import RunError
-from dbxdec.io_managers import columns, polars_codecs, polars_frames, polars_stores
+from dbxdec.io_managers import columns, polars_codecs, polars_frames, polars_stores, requirements
 from dbxdec.io_managers.files import FilesIoManager, Mode
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class PolarsFiles(FilesIoManager):
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """All frames, one below the other; a column that some lack is null there."""
         return polars_frames.together(values, context.annotation)
+
+    def setup(self) -> None:
+        requirements.require("polars", "polars")
 
     def is_storable(self, value: Any) -> bool:
         import polars as pl
