@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 _FORBIDDEN = ".forbidden"
 _DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
@@ -153,9 +154,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         key, query = self._asked()
-        self._body()
+        asked = self._body()
         with self.lock:
-            if "uploads" in query:
+            if "delete" in query:
+                for name in re.findall(r"<Key>(.*?)</Key>", asked.decode()):
+                    self.storage.remove(f"{key}/{unescape(name)}")
+                body = "<DeleteResult></DeleteResult>"
+            elif "uploads" in query:
                 name = f"upload-{len(self.parts)}"
                 self.parts[name] = {}
                 body = f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>"

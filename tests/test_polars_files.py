@@ -21,7 +21,7 @@ from polars.testing.parametric import column, dataframes
 
 from dbxdec import secret
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
+from dbxdec.io_managers import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager, files
 from dbxdec.io_managers.base import InputContext, OutputContext
 from dbxdec.io_managers.polars_files import PolarsFiles
 from delta_tools import frame, output, receipt, wanted
@@ -320,6 +320,20 @@ def test_wrong_options_and_results_are_named(kind: type[PolarsFiles], target: Pa
     with pytest.raises(RunError, match=r"returned a builtins\.dict.*(?s:.)*polars\.DataFrame"):
         kind("unused").write(output(target), {"x": [1]})
     assert not target.exists()
+
+
+@EACH
+def test_what_was_replaced_a_day_ago_goes_from_an_object_storage(
+    kind: type[PolarsFiles], storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders of writes that no run can be reading any more are removed, and the newest stays."""
+    io, uri = kind("s3://bucket", mode="overwrite", storage_options=storage.options), "s3://bucket/ä lake/a b"
+    monkeypatch.setattr(files, "_KEPT_MS", -1)
+    for run in ("1", "2", "3"):
+        io.write(OutputContext(uri, receipt(run)), frame(int(run)))
+    data = [key for key in storage.keys("bucket/ä lake/a b/_dbxdec/") if key.endswith(f"/0.{kind.suffix}")]
+    assert len(data) == 1
+    assert list(io.read(InputContext(uri, "x", pl.DataFrame))["x"]) == [3]
 
 
 @EACH

@@ -78,13 +78,16 @@ def scan_parquet(
 
     if facts is None:
         return pl.scan_parquet(place, storage_options=options)
-    files, schema = f"{glob.escape(str(place))}/**/*.parquet", _schema(facts)  # Spark has other files there, too
-    if schema is None:
-        return pl.scan_parquet(files, storage_options=options, hive_partitioning=True)
+    schema = _schema(facts)
+    if schema is None:  # Spark has other files there, too
+        return pl.scan_parquet(
+            f"{glob.escape(str(place))}/**/*.parquet", storage_options=options, hive_partitioning=True
+        )
     hive = {name: schema[name] for name in facts.get("partitions", ())}
     # Folders know texts alone: the types are those that were written.
     frame = pl.scan_parquet(
-        files,
+        f"{place}/",
+        glob=False,  # on object storages its patterns match no umlauts
         storage_options=options,
         hive_partitioning=bool(hive),
         hive_schema=dict.fromkeys(hive, pl.String()) or None,

@@ -1,11 +1,13 @@
-"""Small files on object storage through Polars, which has no other way to them than reading and writing text."""
+"""Small files on object storage, read and written as text through Polars."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from dbxdec.io_managers.file_stores import STATE, LocalStore, Store, is_hidden, is_local, refused
 
@@ -17,7 +19,7 @@ _MISSING = ("not found", "nosuchkey", "404")
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """The folder `uri` of an object storage. It removes nothing, since Polars can't: a life-cycle rule may."""
+    """The folder `uri` of an object storage. What Polars has no way to do there, delta-rs does."""
 
     uri: str
     options: dict[str, str] | None = field(repr=False)
@@ -65,7 +67,11 @@ class ObjectStore:
             raise refused(self.uri, "written", error) from error
 
     def remove(self, name: str) -> None:
-        """Nothing: see the class."""
+        with suppress(Exception):  # without the permission what is replaced stays, and takes nothing but room
+            from deltalake._internal import DeltaFileSystemHandler
+
+            scheme, _, path = self.uri.partition("://")
+            DeltaFileSystemHandler(f"{scheme}://{quote(path)}", self.options).delete_dir(name)
 
     def has_data(self) -> None:
         """It can't tell."""
