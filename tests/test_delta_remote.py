@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import polars as pl
@@ -73,3 +74,30 @@ def test_error_refuses_and_merges_upsert(storage: ObjectStorage) -> None:
     assert sorted(read(io, uri).rows()) == [(1, 1), (2, 5), (3, 5)]
     with pytest.raises(NotWrittenError):
         read(io, uri, "3")
+
+
+def test_a_query_that_fails_leaves_nothing_on_the_storage(storage: ObjectStorage) -> None:
+    """Files that were through before its error are removed again."""
+
+    def fail(data: pl.DataFrame) -> pl.DataFrame:
+        if data["x"].max() == 299_999:
+            raise ValueError("the task's own")
+        return data
+
+    query = pl.LazyFrame({"x": range(300_000)}).with_columns(k=pl.col("x") // 1000).map_batches(fail, streamable=True)
+    with pytest.raises(Exception, match="the task's own"):
+        manager(storage, partition_by="k").write(out("s3://bucket/failed", receipt("1")), query)
+    assert storage.keys("bucket/failed/") == []
+
+
+def test_hundreds_of_partitions_have_statistics_each(storage: ObjectStorage) -> None:
+    """What each file says of itself is read from the storage again, many at a time."""
+    data = pl.DataFrame({"k": range(300), "x": range(300)})
+    uri = "s3://bucket/many"
+    manager(storage, partition_by="k").write(out(uri, receipt("1")), data)
+    log = storage.get(f"bucket/many/_delta_log/{0:020}.json")
+    assert log is not None
+    adds = [action["add"] for line in log.decode().split("\n") if line and "add" in (action := json.loads(line))]
+    assert {add["partitionValues"]["k"]: json.loads(add["stats"])["minValues"] for add in adds} == {
+        str(i): {"x": i} for i in range(300)
+    }

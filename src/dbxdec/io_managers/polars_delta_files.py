@@ -11,8 +11,9 @@ import math
 import os
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # In memory, of which a file has about a third: files of some 100 MB, as delta-rs writes them.
 _BYTES_PER_FILE = 256 * 1024 * 1024
+# Requests to a storage.
+_AT_ONCE = 16
+_USUAL_END = 64 * 1024
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -75,12 +79,18 @@ class Folder:
         except OSError as error:
             raise delta_storage.refusal(self.root, error, "write") or error from error
 
-    def metadata(self, name: str, size: int) -> bytes:
-        """What a Parquet file of `size` bytes says of itself."""
+    def metadata(self, sizes: Mapping[str, int]) -> list[bytes]:
+        """What Parquet files say of themselves; `sizes` has their bytes by their names."""
         if self._local is not None:
-            with (self._local / name).open("rb") as file:
-                return _metadata(file, size)
-        return _metadata(self._handler().open_input_file(name), size)
+            return [self._local_metadata(name, size) for name, size in sizes.items()]
+        handler = self._handler(dict(sizes))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(lambda name: _metadata(handler.open_input_file(name), sizes[name]), sizes))
+
+    def _local_metadata(self, name: str, size: int) -> bytes:
+        assert self._local is not None  # noqa: S101 - the caller has looked
+        with (self._local / name).open("rb") as file:
+            return _metadata(file, size)
 
     def remove(self, name: str) -> None:
         """Remove a file that may be there."""
@@ -90,17 +100,23 @@ class Folder:
             else:
                 self._handler().delete_file(name)
 
-    def _handler(self) -> Any:
+    def _handler(self, sizes: dict[str, int] | None = None) -> Any:
         from deltalake._internal import DeltaFileSystemHandler
 
-        return DeltaFileSystemHandler(self.uri, self.options)
+        return DeltaFileSystemHandler(self.uri, self.options, sizes)
 
 
 def _metadata(file: Any, size: int) -> bytes:
-    file.seek(size - parquet_footer.TAIL)
-    length = parquet_footer.length(bytes(file.read(parquet_footer.TAIL)))
-    file.seek(size - parquet_footer.TAIL - length)
-    return bytes(file.read(length))
+    """The end of a file, in one read where it is no longer than usual: each is a request to a storage."""
+    held = min(size, _USUAL_END)
+    file.seek(size - held)
+    end = bytes(file.read(held))
+    tail = parquet_footer.TAIL
+    length = parquet_footer.length(end[-tail:])
+    if length + tail > held:
+        file.seek(size - tail - length)
+        return bytes(file.read(length))
+    return end[-tail - length : -tail]
 
 
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
@@ -147,11 +163,10 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         for path, _ in names.values():
             folder.remove(path)
         raise
+    metadata = folder.metadata({file.path: file.size for file in found})
     return [
-        DataFile(
-            f.path, f.rows, f.size, f.partition, delta_stats.of_file(f.rows, folder.metadata(f.path, f.size), stored)
-        )
-        for f in found
+        replace(file, stats=delta_stats.of_file(file.rows, said, stored))
+        for file, said in zip(found, metadata, strict=True)
     ]
 
 
