@@ -54,6 +54,14 @@ SETTINGS = {
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 
 
+def defaults(folder: Path) -> dict[str, str]:
+    """The environment of a process whose Spark has the settings, as a cluster's has its own."""
+    folder.mkdir()
+    lines = [f"{name} {value}\n" for name, value in SETTINGS.items()]
+    (folder / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
+    return {"SPARK_CONF_DIR": str(folder)}
+
+
 def start(warehouse: Path, jars: str = "") -> Any:
     """A session of this process, with Delta: its jars are `jars`, or come through Ivy."""
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import spark_tools
 from dbxdec import places
 from projects import Project
 from running import dbxdec, define, empty, states
@@ -164,11 +165,12 @@ def catalog() -> None:
 class TestCatalog:
     pytestmark = needs_spark
 
-    def test_tables_of_a_catalog_lie_below_the_local_root(self, project: Project) -> None:
+    def test_tables_of_a_catalog_lie_below_the_local_root(self, project: Project, tmp_path: Path) -> None:
         """Without a catalog, tables by name are folders; writing, reading and reading as an input work, twice."""
         define(project, SPARK)
+        settings = spark_tools.defaults(tmp_path / "conf")
         for _ in range(2):
-            said = dbxdec(project, "run", "catalog", "-j", "1")
+            said = dbxdec(project, "run", "catalog", "-j", "1", **settings)
             assert said.code == 0, said
         tables = {path.parent.relative_to(project.root).as_posix() for path in project.root.rglob("_delta_log")}
         assert tables == {".dbxdec/lake/tables/main/gold/numbers", ".dbxdec/lake/tables/silver/doubled"}
