@@ -47,7 +47,8 @@ def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> st
             _put(low, path, bounds[0])
             _put(high, path, bounds[1])
     stats = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
-    return json.dumps(stats, separators=(",", ":"))
+    # As they are: delta-rs reads escaped pairs of surrogates as something else, and skips files for it.
+    return json.dumps(stats, ensure_ascii=False, separators=(",", ":"))
 
 
 def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataType | None:
