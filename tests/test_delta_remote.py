@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,7 @@ from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
 from delta_tools import frame, receipt
-from object_storage import ObjectStorage
+from object_storage import ObjectStorage, object_storage
 
 
 def out(uri: str, given: Receipt) -> OutputContext:
@@ -101,3 +102,19 @@ def test_hundreds_of_partitions_have_statistics_each(storage: ObjectStorage) -> 
     assert {add["partitionValues"]["k"]: json.loads(add["stats"])["minValues"] for add in adds} == {
         str(i): {"x": i} for i in range(300)
     }
+
+
+def test_a_storage_that_refuses_the_files_is_said_in_one_sentence(tmp_path: Path) -> None:
+    """One that goes while the query runs names the table; what the query itself can't read passes as it is."""
+    with object_storage(tmp_path / "objects") as storage:
+
+        def forbid(data: pl.DataFrame) -> pl.DataFrame:
+            storage.forbid()
+            return data
+
+        io = manager(storage)
+        with pytest.raises(RunError, match="there is no permission to write s3://bucket/refused"):
+            io.write(out("s3://bucket/refused", receipt("1")), pl.LazyFrame({"x": [1]}).map_batches(forbid))
+    missing = pl.scan_parquet(tmp_path / "missing.parquet", schema={"x": pl.Int64()})
+    with pytest.raises(FileNotFoundError, match="missing"):
+        PolarsDeltaIoManager("unused").write(out(str(tmp_path / "t"), receipt("1")), missing)

@@ -9,6 +9,7 @@ import datetime as dt
 import errno
 import math
 import os
+import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dbxdec.errors import RunError
 from dbxdec.io_managers import delta_log, delta_stats, delta_storage, parquet_footer
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ _BYTES_PER_FILE = 256 * 1024 * 1024
 # Requests to a storage.
 _AT_ONCE = 16
 _USUAL_END = 64 * 1024
+# What a storage says without the file's name.
+_FULL = re.compile(r"No space left|File name too long")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -77,7 +81,14 @@ class Folder:
             if not os.access(self._local, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._local))
         except OSError as error:
-            raise delta_storage.refusal(self.root, error, "write") or error from error
+            raise self.refused(error) from error
+
+    def refused(self, error: OSError) -> RunError:
+        """What the storage says where it refuses to write."""
+        return delta_storage.refusal(self.root, error, "write") or RunError(
+            f"the storage of {self.root} refused to write: {delta_storage.said(error)}",
+            hint="check the path and `storage_options`",
+        )
 
     def metadata(self, sizes: Mapping[str, int]) -> list[bytes]:
         """What Parquet files say of themselves; `sizes` has their bytes by their names."""
@@ -122,7 +133,7 @@ def _metadata(file: Any, size: int) -> bytes:
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
     """Run `frame` once, and store its rows in files below `folder`, which nothing points to yet.
 
-    The errors of the query pass as they are, and then there are no files.
+    Raises RunError where the folder's storage refuses; the errors of the query pass as they are. Neither leaves files.
     """
     import polars as pl
 
@@ -159,11 +170,16 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         frame.sink_parquet(
             target, compression="snappy", mkdir=True, storage_options=folder.options, sinked_paths_callback=note
         )
-    except BaseException:
+    except BaseException as error:
         for path, _ in names.values():
             folder.remove(path)
+        if isinstance(error, OSError) and (str(write_id) in str(error) or _FULL.search(str(error))):
+            raise folder.refused(error) from error
         raise
-    metadata = folder.metadata({file.path: file.size for file in found})
+    try:
+        metadata = folder.metadata({file.path: file.size for file in found})
+    except OSError as error:
+        raise folder.refused(error) from error
     return [
         replace(file, stats=delta_stats.of_file(file.rows, said, stored))
         for file, said in zip(found, metadata, strict=True)
