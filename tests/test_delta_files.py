@@ -255,6 +255,19 @@ class TestFiles:
             manager().write(output(tmp_path / "t"), query)
         assert not [path for path in (tmp_path / "t").rglob("*") if path.is_file()]
 
+    def test_a_storage_without_room_is_said_in_one_sentence(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Polars says it as an error of Parquet's, without a path."""
+
+        def full(*_: Any, **__: Any) -> None:
+            text = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+            raise pl.exceptions.ComputeError(text)
+
+        monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
+        with pytest.raises(RunError, match=f"there is no space left to write {tmp_path}/t"):
+            manager().write(output(tmp_path / "t"), frame(1))
+
     def test_they_are_written_once_whatever_others_commit_meanwhile(self, tmp_path: Path) -> None:
         """An overwrite of partitions goes on beside writers of other partitions, and its query runs once."""
         io, seen = manager(partition_by="k"), []

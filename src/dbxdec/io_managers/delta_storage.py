@@ -76,7 +76,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "filter or repair them in the task",
     ),
     (
-        r"No space left",
+        r"No space left|Disk quota exceeded",
         "there is no space left to write {uri}",
         "make room",
     ),

@@ -37,7 +37,7 @@ _BYTES_PER_FILE = 256 * 1024 * 1024
 _AT_ONCE = 16
 _USUAL_END = 64 * 1024
 # What a storage says without the file's name.
-_FULL = re.compile(r"No space left|File name too long")
+_FULL = re.compile(r"No space left|Disk quota exceeded|File name too long")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -83,7 +83,7 @@ class Folder:
         except OSError as error:
             raise self.refused(error) from error
 
-    def refused(self, error: OSError) -> RunError:
+    def refused(self, error: Exception) -> RunError:
         """What the storage says where it refuses to write."""
         return delta_storage.refusal(self.root, error, "write") or RunError(
             f"the storage of {self.root} refused to write: {delta_storage.said(error)}",
@@ -173,7 +173,8 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     except BaseException as error:
         for path, _ in names.values():
             folder.remove(path)
-        if isinstance(error, OSError) and (str(write_id) in str(error) or _FULL.search(str(error))):
+        ours = str(write_id) in str(error) or _FULL.search(str(error))
+        if ours and isinstance(error, OSError | pl.exceptions.PolarsError):
             raise folder.refused(error) from error
         raise
     try:
