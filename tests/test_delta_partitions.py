@@ -53,19 +53,20 @@ def stored_form(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(case=cases(), lazy=st.booleans())
-@example(case=(["n", "t"], ["day", "text"], [[(None, "")], [(None, None)]]), lazy=False)
-@example(case=(["t"], ["text"], [[(None,)], [("",)]]), lazy=True)
-@example(case=(["z"], ["double"], [[(0.0,)], [(-0.0,), (0.0,)]]), lazy=False)
-@example(case=(["s", "t"], ["single", "text"], [[(0.5, "a")], [(0.5, "b")], [(0.5, "a")]]), lazy=True)
+@given(case=cases(), lazy=st.booleans(), by_delta_rs=st.booleans())
+@example(case=(["n", "t"], ["day", "text"], [[(None, "")], [(None, None)]]), lazy=False, by_delta_rs=True)
+@example(case=(["t"], ["text"], [[(None,)], [("",)]]), lazy=True, by_delta_rs=True)
+@example(case=(["z"], ["double"], [[(0.0,)], [(-0.0,), (0.0,)]]), lazy=False, by_delta_rs=True)
+@example(case=(["s", "t"], ["single", "text"], [[(0.5, "a")], [(0.5, "b")], [(0.5, "a")]]), lazy=True, by_delta_rs=True)
 def test_a_partitioned_overwrite_is_what_the_model_says(
-    case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]], lazy: bool
+    case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]], lazy: bool, by_delta_rs: bool
 ) -> None:
-    """Each write replaces exactly the partitions whose value tuples are in its data."""
+    """Each write replaces exactly the partitions whose value tuples are in its data, whoever writes the files."""
     names, kinds, writes = case
     schema = {**{name: KINDS[kind][0] for name, kind in zip(names, kinds, strict=True)}, "write": pl.Int64()}
     model: dict[tuple[Any, ...], list[int]] = {}
-    io = PolarsDeltaIoManager("unused", mode="overwrite", partition_by=names)
+    options = {"target_file_size": 2**27} if by_delta_rs else None  # an option of delta-rs' own writer
+    io = PolarsDeltaIoManager("unused", mode="overwrite", partition_by=names, delta_write_options=options)
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "table")
         for number, rows in enumerate(writes):
