@@ -40,6 +40,8 @@ _REFERENCES = {
     "dbxdec-attempt": "{{task.execution_count}}",
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
 }
+# Reserved parameters that are numbers, and the largest there is: of times in ms the last of the calendar.
+_LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
 # One reference and nothing else: text that only holds some, a template for instance, is the author's.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 
@@ -127,6 +129,12 @@ def _compact(form: Any) -> str:
     return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
 
 
+def _why_no_number(text: str, largest: int) -> str | None:
+    if not text.isdecimal():
+        return "not a whole number"
+    return "larger than there is" if len(text) > len(str(largest)) or int(text) > largest else None
+
+
 def parse(argv: Sequence[str]) -> RunArguments:
     """What `argv` says. Raises RunError with every mistake in it.
 
@@ -163,9 +171,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
         if name not in reserved
     ]
     problems += [
-        Problem(f"`{name}` is {reserved[name]!r}, not a whole number")
-        for name in ("dbxdec-attempt", "dbxdec-started")
-        if name in reserved and name not in refused and not reserved[name].isdecimal()
+        Problem(f"`{name}` is {reserved[name]!r:.40}, {why}")
+        for name, largest in _LARGEST.items()
+        if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
     ]
     problems += [
         Problem(

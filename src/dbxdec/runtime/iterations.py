@@ -85,8 +85,8 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
         return None
     items = all_items(task.each, parameters)
     if items and items[0].literal:
-        if not given.isdecimal() or int(given) >= len(items):
-            raise RunError(f"the task `{task.key}` has {len(items)} items, and was started for the item {given!r}")
+        if not given.isdecimal() or len(given) > len(str(len(items))) or int(given) >= len(items):
+            raise RunError(f"the task `{task.key}` has {len(items)} items, and was started for the item {given!r:.40}")
         return Iteration(int(given), items[int(given)])
     places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
     if len(places) != 1:
@@ -102,7 +102,7 @@ def _is_text_of(text: str, form: Any) -> bool:
         return text == form
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     # 1 == True in Python, and not in JSON.
     return json.dumps(found, sort_keys=True) == json.dumps(form, sort_keys=True)
