@@ -15,6 +15,8 @@ SRC = Path(__file__).parents[1] / "src"
 # Each layer may import itself, the foundation, and what is named here.
 FOUNDATION = {
     "errors",
+    "forms",
+    "soundness",
     "variables",
     "dbutils",
     "secrets",
@@ -41,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "codegen": {"manifest", "protocol"},
     "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
     "runtime": {"authoring", "io_managers", "manifest", "protocol"},
-    "local": {"config", "locks", "manifest", "protocol", "runtime", "views"},
+    "local": {"config", "locks", "manifest", "protocol", "runtime", "views", "wheels"},
     "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},

@@ -11,13 +11,13 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dbxdec
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
-from dbxdec.errors import ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
+from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,12 +80,12 @@ def build(
                 problems += codegen.setting_problems(found)
         raise DiscoveryError(in_order(problems)) from None
     from dbxdec import manifest
-    from dbxdec.wheels import DATA, data_digest
+    from dbxdec.wheels import DATA
 
     payload = tuple(
         sorted(
             [*((file.path, _sha256(file.origin)) for file in files)]
-            + [(f"{DATA}/{file.path}", data_digest(file.path, Path(file.origin).read_bytes())) for file in data]
+            + [(f"{DATA}/{file.path}", _data_digest(file)) for file in data]
         )
     )
     made = manifest.Manifest(
@@ -98,10 +98,20 @@ def build(
     )
     content = manifest.encode(made)
     # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
-    made = manifest.decode(content, manifest.PATH)
+    made = replace(manifest.decode(content, manifest.PATH), origin=None)
     if config.resources is not None:
         resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
+    else:
+        _require_keys(made)
     return Build(made, content, payload, discovered, tuple(files))
+
+
+def _require_keys(made: Manifest) -> None:
+    """Raise CodegenError for keys that no reader of the manifest takes, where no job definitions are made of it."""
+    from dbxdec.codegen.check import key_problems
+
+    if problems := [problem for job in made.jobs for problem in key_problems(job)]:
+        raise CodegenError(in_order(problems))
 
 
 def _import_rest(*, renders: bool) -> None:
@@ -135,7 +145,7 @@ def verify(made: Build, wheel: Path, *, standard: bool) -> None:
     from dbxdec import protocol
     from dbxdec.wheels import read_wheel
 
-    found = read_wheel(wheel)
+    found = read_wheel(wheel, verified=False)
     problems = []
     if found.manifest_bytes != made.content:
         problems.append(Problem("the manifest in the wheel is not the one that was built"))
@@ -217,13 +227,13 @@ def drop(root: Path, resources: str | None) -> None:
 
 def drop_orphan(root: Path, resources: str | None) -> None:
     """Remove resources whose wheel is not there, or is of another build."""
-    from dbxdec.wheels import read_wheel
+    from dbxdec.wheels import read_manifest
 
     wheel = named_wheel(root, resources)
     if resources is None or wheel is None:
         return
     try:
-        build_id = read_wheel(wheel).manifest.build_id
+        build_id = read_manifest(wheel).build_id
     except ManifestError:
         build_id = ""
     if not build_id or build_id not in (root / resources).read_text(encoding="utf-8", errors="replace"):
@@ -251,6 +261,13 @@ def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
 
 def _differences(built: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> list[str]:
     return sorted({path for path, _ in set(built) ^ set(found)})
+
+
+def _data_digest(file: ShippedFile) -> str:
+    from dbxdec.wheels import data_digest
+
+    with open(file.origin, "rb") as content:
+        return data_digest(file.path, content)
 
 
 def _sha256(path: str) -> str:

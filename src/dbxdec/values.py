@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any
 
 from dbxdec import literals
+from dbxdec.forms import FormError, take
 
 NONE_TEXT = "<dbxdec:none>"
 """How a job parameter that is None travels: the platform's parameters are never null."""
@@ -34,6 +35,7 @@ _PLAIN: dict[Any, str] = {
     list: "list",
     dict: "dict",
 }
+_KINDS = frozenset({*_PLAIN.values(), "enum", "literal"})
 _BOOLEANS = {"true": True, "false": False}
 _SPELLINGS = {
     "int": "a whole number such as 42",
@@ -71,9 +73,18 @@ class ValueType:
         return cls(kind, optional) if kind else None
 
     @classmethod
-    def from_json_form(cls, form: dict[str, Any]) -> ValueType:
-        """From the manifest's form of a type."""
-        return cls(form["type"], form.get("optional", False), form.get("enum"), tuple(form.get("choices", ())))
+    def from_json_form(cls, form: Any) -> ValueType:
+        """From the manifest's form of a type. Raises FormError for another one."""
+        kind = take(form, "type", str)
+        if kind not in _KINDS:
+            raise FormError("type", f"is {kind!r:.60}, which this dbxdec does not know")
+        enum = take(form, "enum", str) if kind == "enum" else None
+        choices = tuple(take(form, "choices", list)) if kind == "literal" else ()
+        if enum is not None and ":" not in enum:
+            raise FormError("enum", "is not of the form `module:Name`")
+        if not all(type(choice) in (str, int, bool) for choice in choices):
+            raise FormError("choices", "are not all strings, numbers and booleans")
+        return cls(kind, take(form, "optional", bool, False), enum, choices)
 
     def json_form(self) -> dict[str, Any]:
         """The manifest's form: `type`, and only where they say something `optional`, `enum` and `choices`."""
