@@ -15,6 +15,8 @@ SRC = Path(__file__).parents[1] / "src"
 # Each layer may import itself, the foundation, and what is named here.
 FOUNDATION = {
     "errors",
+    "boundary",
+    "documents",
     "forms",
     "soundness",
     "variables",

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,7 @@ def build(
     `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
     with every mistake, of the pipelines or of the job definitions they make.
     """
+    _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
         raise ConfigError(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
@@ -104,6 +106,50 @@ def build(
     else:
         _require_keys(made)
     return Build(made, content, payload, discovered, tuple(files))
+
+
+def _require_readable(*files: Sequence[ShippedFile]) -> None:
+    """Raise ConfigError for what the wheel would hold and nobody can read, before anything is copied."""
+    problems = [
+        Problem(
+            f"can't be shipped: {why}",
+            file.source,
+            "remove it, or leave it out of the wheel: `exclude` under [tool.hatch.build.targets.wheel]",
+        )
+        for file in (file for some in files for file in some)
+        if (why := _why_unreadable(file.origin))
+    ]
+    problems += [
+        Problem("is a folder that may not be read, whose files the wheel would lack", path, "allow it, or remove it")
+        for folder in dict.fromkeys(os.path.dirname(file.origin) for some in files for file in some)
+        for path in _unreadable_folders(folder)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _unreadable_folders(folder: str) -> list[str]:
+    """Folders beside what is shipped that hatchling passes over in silence."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if _is_folder(entry) and not os.access(entry, os.R_OK | os.X_OK)]
+    return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def _why_unreadable(path: str) -> str | None:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "it is no file"
+    except FileNotFoundError:
+        return f"it is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "it is gone"
+    except OSError as error:
+        return str(error.strerror)
+    return None if os.access(path, os.R_OK) else "it may not be read"
 
 
 def _require_keys(made: Manifest) -> None:
@@ -204,7 +250,11 @@ def named_wheel(root: Path, resources: str | None) -> Path | None:
     if found is None:
         return None
     name = found["path"]
-    return (path.parent / (json.loads(name) if name.startswith('"') else name)).resolve()
+    try:
+        wheel = Path(os.path.realpath(path.parent / (json.loads(name) if name.startswith('"') else name)))
+    except ValueError:  # no name of a file
+        return None
+    return wheel if wheel.suffix == ".whl" else None
 
 
 def discard(root: Path, resources: str | None, *wheels: Path) -> None:

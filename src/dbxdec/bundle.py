@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
 from dbxdec import config, freshness
+from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ def load_resources(
 
     found = Resources()  # type: ignore[no-untyped-call]
     try:
-        _add_jobs(found, Path.cwd().resolve(), project)
+        try:
+            _add_jobs(found, Path.cwd().resolve(), project)
+        except OSError as error:
+            if (said := refusal(error)) is None:
+                raise
+            raise ConfigError(said) from None
     except DbxdecError as error:
         for problem in error.problems:
             found.add_diagnostic_error(problem.message, detail=problem.hint, location=_location(problem.where, Path()))

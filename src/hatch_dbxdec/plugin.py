@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+from dbxdec import documents
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 
 if TYPE_CHECKING:
@@ -76,8 +78,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def prepare(self, build_data: dict[str, Any]) -> Build:
         """What the standard wheel would hold; nothing is written. Raises DbxdecError with every mistake."""
         config = self._config()
-        if config.resources is not None:
-            self._keep_out(config.resources)
+        self._keep_out(config.resources)
         return self._build("standard", config, build_data)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -85,8 +86,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         config = None
         try:
             config = self._config()
-            if config.resources is not None:
-                self._keep_out(config.resources)
+            self._keep_out(config.resources)
             if self.target_name != "wheel":
                 return
             made = self._build(version, config, build_data)
@@ -213,6 +213,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 hint="move [tool.hatch.build.hooks.dbxdec] behind all other hooks in pyproject.toml",
             )
 
+    def _require_rules(self) -> None:
+        """Raise ConfigError where hatchling can't read the rules of what to leave out, and would not say of which."""
+        if not self.build_config.ignore_vcs:
+            for path in (path for paths in self.build_config.vcs_exclusion_files.values() for path in paths):
+                documents.text_of(Path(path), documents.MAX_TOML)
+
     def _check_ignore_rules(self) -> None:
         config = self.build_config
         if config.ignore_vcs or not config.vcs_exclusion_files["git"]:
@@ -220,7 +226,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         rules = [
             line
             for path in config.vcs_exclusion_files["git"]
-            for line in Path(path).read_text(encoding="utf-8").splitlines()
+            for line in documents.text_of(Path(path), documents.MAX_TOML).splitlines()
             if line.strip() and not line.lstrip().startswith("#")
         ]
         if rules and not config.load_vcs_exclusion_patterns():
@@ -249,18 +255,22 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             raise ConfigError(wrong)
 
     def _check_force_include(self, files: Iterable[ShippedFile], resources: str) -> None:
-        path = Path(self.root, resources).resolve()
-        if found := next((file.path for file in files if Path(file.origin).resolve() == path), None):
+        path = os.path.realpath(Path(self.root, resources))
+        if found := next((file.path for file in files if os.path.realpath(file.origin) == path), None):
             raise ConfigError(
                 f"{resources}, which this build writes, would be in the wheel as {found}",
                 hint="`force-include` other files than these, or choose another `resources` under [tool.dbxdec]",
             )
 
-    def _keep_out(self, resources: str) -> None:
-        """Neither sdist nor wheel may hold the resources of an earlier build."""
+    def _keep_out(self, resources: str | None) -> None:
+        """Neither sdist nor wheel may hold the resources of an earlier build, nor the locks of Emacs.
+
+        Those are links that lead nowhere, beside each file that is being edited.
+        """
         from pathspec import GitIgnoreSpec
 
-        rule = GitIgnoreSpec.from_lines([f"/{resources}"])
+        self._require_rules()
+        rule = GitIgnoreSpec.from_lines([".#*", *([f"/{resources}"] if resources is not None else [])])
         excluded = self.build_config.exclude_spec
         self.build_config.exclude_spec = rule if excluded is None else excluded + rule
 

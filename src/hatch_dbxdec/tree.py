@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
-import hatchling
 from hatchling.builders.wheel import WheelBuilder
 
+from hatch_dbxdec import blame
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
 
@@ -25,10 +24,9 @@ def main() -> None:
     try:
         found = _build(os.getcwd())
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1].filename
-        if not Path(last).is_relative_to(Path(hatchling.__file__).parent):
-            raise  # of a plugin or hook of the project: its author needs the whole of it
-        print(f"hatchling: {error}", file=sys.stderr)
+        if (said := blame.refusal(error, Path.cwd())) is None:
+            raise
+        print(f"dbxdec: {said}", file=sys.stderr)
         raise SystemExit(1) from None
     report.write_text(json.dumps(found), encoding="utf-8")
 
@@ -113,12 +111,17 @@ def _git_state(root: str) -> list[str]:
     for folder in (Path(root), *Path(root).parents):
         git = folder / ".git"
         if git.is_file():  # a worktree or a submodule
-            git = folder / git.read_text(encoding="utf-8").partition(":")[2].strip()
+            git = folder / _line(git).partition(":")[2].strip()
         if git.is_dir():
             common = git / "commondir"
-            shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
+            shared = git / _line(common) if common.is_file() else git
             return [str(git / "HEAD"), str(git / "logs" / "HEAD"), str(shared / "packed-refs"), str(shared / "refs")]
     return []
+
+
+def _line(path: Path) -> str:
+    """The path in a file of git's own, which need not be UTF-8."""
+    return path.read_bytes().partition(b"\n")[0].replace(b"\0", b"").decode("utf-8", "surrogateescape").strip()
 
 
 if __name__ == "__main__":

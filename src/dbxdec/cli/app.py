@@ -74,6 +74,12 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DbxdecError as error:
             raise UsageFailure(str(error)) from None
+        except OSError as error:
+            from dbxdec.boundary import refusal
+
+            if isinstance(error, BrokenPipeError) or (said := refusal(error)) is None:
+                raise
+            raise UsageFailure(said) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
 
