@@ -18,6 +18,7 @@ FOUNDATION = {
     "boundary",
     "documents",
     "forms",
+    "masking",
     "soundness",
     "variables",
     "dbutils",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError, Problem, RunError
+from dbxdec.masking import brief
 from dbxdec.variables import TARGET
 
 if TYPE_CHECKING:
@@ -157,7 +158,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
             )
             refused.add(name)
         elif given.get(name, value) != value:
-            problems.append(Problem(f"the parameter `{name}` is given twice: {given[name]!r:.40} and {value!r:.40}"))
+            problems.append(
+                Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
+            )
             refused.add(name)
         given[name] = value
     reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
@@ -171,7 +174,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
         if name not in reserved
     ]
     problems += [
-        Problem(f"`{name}` is {reserved[name]!r:.40}, {why}")
+        Problem(f"`{name}` is {brief(reserved[name], 40)}, {why}")
         for name, largest in _LARGEST.items()
         if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
     ]

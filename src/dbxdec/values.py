@@ -18,6 +18,7 @@ from typing import Any
 
 from dbxdec import literals
 from dbxdec.forms import FormError, take
+from dbxdec.masking import brief
 
 NONE_TEXT = "<dbxdec:none>"
 """How a job parameter that is None travels: the platform's parameters are never null."""
@@ -139,7 +140,7 @@ class ValueType:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise TypeError(f"{text!r:.80} is a text that UTF-8 can't hold") from None
+            raise TypeError(f"{brief(text)} is a text that UTF-8 can't hold") from None
         return text
 
     def from_text(self, text: str) -> Any:
@@ -169,7 +170,7 @@ class ValueType:
         if value is None and self.optional:
             return None
         if not self._holds(value):
-            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({value!r:.80})")
+            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({brief(value)})")
         if isinstance(value, Enum):
             return value.name
         if isinstance(value, dt.date):
@@ -213,7 +214,7 @@ class ValueType:
                 raise
             value = None
         if not self._holds(value):
-            raise ValueError(f"is {form!r:.80}, which is not of the type {self}")
+            raise ValueError(f"is {brief(form)}, which is not of the type {self}")
         return value
 
     def _holds(self, value: object) -> bool:
@@ -237,7 +238,7 @@ class ValueType:
 
     def _choice(self, known: dict[str, Any], text: Any) -> Any:
         if text not in known:
-            raise ValueError(f"is {text!r:.80}; allowed are {', '.join(known)}")
+            raise ValueError(f"is {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -286,7 +287,7 @@ def _finite(value: Any) -> float:
     try:
         number = float(value)
     except OverflowError:
-        raise TypeError(f"{value!r:.40} is too large for a float") from None
+        raise TypeError(f"{brief(value, 40)} is too large for a float") from None
     if not math.isfinite(number):
         raise TypeError(f"{number!r} is a float that JSON can't hold")
     return number

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import manifest
 from dbxdec.errors import counted
 from dbxdec.local.ledger import RUNNING
-from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.run_if import State
+from dbxdec.masking import Mask
+from dbxdec.secrets import of_this_machine
 from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
 
@@ -50,7 +51,7 @@ def html(run: Run) -> str:
     environment = Environment(
         loader=PackageLoader("dbxdec.local", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    mask = Mask()
+    mask = Mask(of_this_machine())
     job = manifest.decode_job(run.job, run.head["definition"])
     ended = run.tasks()
     marks = {key: _class(event["state"]) for key, event in ended.items()}

@@ -7,6 +7,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.masking import brief
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def iterations(inputs: str) -> list[dict[str, str]]:
     except ValueError:
         items = None
     if not isinstance(items, list):
-        raise RunError(f"the items of each(...) are {inputs!r:.80}, not a JSON list")
+        raise RunError(f"the items of each(...) are {brief(inputs)}, not a JSON list")
     return [
         {
             "input": _text(item),

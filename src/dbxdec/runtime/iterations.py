@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
 from dbxdec.errors import RunError
+from dbxdec.masking import brief
 from dbxdec.runtime.task_values import task_values
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
         case _:
             raise RunError("the manifest names items of a kind that this dbxdec does not know")
     if not isinstance(found, list):
-        raise RunError(f"{what} holds the items of each(...), and is {found!r:.80}", hint="it must be a list")
+        raise RunError(f"{what} holds the items of each(...), and is {brief(found)}", hint="it must be a list")
     return [Item(form, False) for form in found]
 
 
@@ -86,13 +87,15 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
     items = all_items(task.each, parameters)
     if items and items[0].literal:
         if not given.isdecimal() or len(given) > len(str(len(items))) or int(given) >= len(items):
-            raise RunError(f"the task `{task.key}` has {len(items)} items, and was started for the item {given!r:.40}")
+            raise RunError(
+                f"the task `{task.key}` has {len(items)} items, and was started for the item {brief(given, 40)}"
+            )
         return Iteration(int(given), items[int(given)])
     places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
     if len(places) != 1:
         if not places:
-            raise RunError(f"{given!r:.80} is not among the {len(items)} items of the task `{task.key}`")
-        raise RunError(f"{given!r:.80} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
+            raise RunError(f"{brief(given)} is not among the {len(items)} items of the task `{task.key}`")
+        raise RunError(f"{brief(given)} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
     return Iteration(places[0], items[places[0]])
 
 
