@@ -19,6 +19,7 @@ FOUNDATION = {
     "documents",
     "forms",
     "masking",
+    "printing",
     "soundness",
     "variables",
     "dbutils",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from dbxdec import config, freshness
 from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
+from dbxdec.printing import message
 
 if TYPE_CHECKING:
     from databricks.bundles.core import Bundle, Location, Resources
@@ -114,4 +115,4 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _to_stderr(text: str) -> None:
-    print(f"dbxdec: {text.removeprefix('dbxdec: ')}", file=sys.stderr)
+    print(message(f"dbxdec: {text.removeprefix('dbxdec: ')}"), file=sys.stderr)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec import documents
+from dbxdec import documents, printing
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         points = self.metadata.core.entry_points.setdefault(protocol.ENTRY_POINT_GROUP, {})
         points[protocol.ENTRY_POINT] = protocol.ENTRY_POINT_OBJECT
         for warning in made.discovered.warnings:
-            self.app.display_warning(f"dbxdec: warning: {warning}")
+            self.app.display_warning(printing.message(f"dbxdec: warning: {warning}"))
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 
@@ -308,7 +308,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _abort(self, error: DbxdecError) -> NoReturn:
         count = len(error.problems)
         head = f"dbxdec: {count} problems" if count > 1 else "dbxdec"
-        self.app.abort(f"{head}: {error}" if count == 1 else f"{head}:\n{error}")
+        self.app.abort(printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
 
 

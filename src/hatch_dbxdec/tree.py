@@ -14,6 +14,7 @@ from typing import Any
 
 from hatchling.builders.wheel import WheelBuilder
 
+from dbxdec.printing import message
 from hatch_dbxdec import blame
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
@@ -26,7 +27,7 @@ def main() -> None:
     except Exception as error:
         if (said := blame.refusal(error, Path.cwd())) is None:
             raise
-        print(f"dbxdec: {said}", file=sys.stderr)
+        print(message(f"dbxdec: {said}"), file=sys.stderr)
         raise SystemExit(1) from None
     report.write_text(json.dumps(found), encoding="utf-8")
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbxdec import printing
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import print_json, say
 from dbxdec.errors import ConfigError, DbxdecError, counted, located
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dbxdec.errors import Problem
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON.")
 @click.option(
     "--github/--no-github",
-    default=lambda: os.environ.get("GITHUB_ACTIONS") == "true",
+    default=printing.in_workflow,
     help="Print annotations for GitHub's workflows; the default is whether one is running.",
 )
 def command(as_json: bool, github: bool) -> None:
@@ -65,7 +66,7 @@ def command(as_json: bool, github: bool) -> None:
             }
         )
     else:
-        _print(errors, warnings, counts)
+        _print(errors, warnings, counts, printing.uncommanded if github else str)
     if github:
         for level, problems in (("error", errors), ("warning", warnings)):
             for problem in problems:
@@ -73,11 +74,13 @@ def command(as_json: bool, github: bool) -> None:
     raise SystemExit(code)
 
 
-def _print(errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int]) -> None:
+def _print(
+    errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int], safe: Callable[[str], str]
+) -> None:
     for problem in errors:
-        click.echo(str(problem), err=True)
+        click.echo(safe(printing.message(str(problem))), err=True)
     for problem in warnings:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(safe(printing.message(f"warning: {problem}")), err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return
@@ -117,6 +120,7 @@ def _annotation(level: str, problem: Problem) -> str:
 
 
 def _escaped(text: str, *, properties: bool = False) -> str:
+    text = printing.plain(text)
     for letter in ("%", "\r", "\n", *((":", ",") if properties else ())):
         text = text.replace(letter, f"%{ord(letter):02X}")
     return text

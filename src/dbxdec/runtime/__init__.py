@@ -62,7 +62,9 @@ def _boundary() -> Iterator[None]:
     try:
         yield
     except DbxdecError as error:
-        print(f"dbxdec-run: {error}", file=sys.stderr, flush=True)
+        from dbxdec.printing import plain
+
+        print(f"dbxdec-run: {plain(str(error))}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 
