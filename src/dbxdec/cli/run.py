@@ -307,11 +307,11 @@ def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
 
 
 def _set_aside(target: Path, here: Path) -> None:
-    """Move a local target out of the way; what lies outside of the folder is left alone."""
-    place = (here / target).resolve()
-    if not place.exists() or not place.is_relative_to(here.resolve()):
+    """Move a local target out of the way; what lies outside of the folder, or holds dbxdec's own, is left alone."""
+    place, state = Path(os.path.realpath(here / target)), ledger.state_folder(here)
+    if not place.exists() or not place.is_relative_to(here.resolve()) or state.resolve().is_relative_to(place):
         return
-    aside = ledger.state_folder(here) / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
+    aside = state / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
     aside.parent.mkdir(parents=True, exist_ok=True)
     place.rename(aside)
     say(f"{target} is set aside: {aside.relative_to(here)}")

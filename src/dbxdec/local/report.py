@@ -120,7 +120,7 @@ def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        log = (run.folder / attempt["log"]).read_text(encoding="utf-8", errors="replace")
+        log = (run.folder / "logs" / Path(attempt["log"]).name).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         log = f"the log can't be read: {error}"
     longest = _LONGEST_LOG[attempt["state"] == State.SUCCESS]
