@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -70,8 +71,12 @@ def _build(force: bool) -> None:
 
 
 def _from_wheel(wheel: Path, output: Path | None) -> None:
+    from dbxdec import dynamic_version
     from dbxdec.bundle import resources_of_wheel
     from dbxdec.codegen import write_if_changed
+
+    with suppress(OSError):  # then an unchanged wheel is deployed under another version than the last time
+        dynamic_version.stamp(wheel)
 
     if output is None:
         sys.stdout.buffer.write(resources_of_wheel(wheel, Path.cwd() / "resources.yml", Path.cwd()))
