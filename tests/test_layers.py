@@ -28,6 +28,10 @@ FOUNDATION = {
     "locks",
     "places",
     "pauses",
+    "unbuilt",
+    "storage_paths",
+    "quartz",
+    "schedules",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},
@@ -45,13 +49,19 @@ ALLOWED: dict[str, set[str]] = {
     "local": {"config", "locks", "manifest", "protocol", "runtime", "views"},
     "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
-    "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},
+    "bundle": {
+        *("bundlechecks", "bundlefile", "codegen", "config", "freshness", "manifest", "rebuild", "wheels"),
+    },
     "testing": {"authoring", "io_managers", "local", "manifest", "protocol", "runtime", "views"},
     "views": {"manifest"},
     "bundlefile": set(),
+    "localfiles": {"codegen"},
+    "bundlechecks": {"bundlefile", "codegen", "localfiles", "manifest"},
     "scaffold": {"bundlefile", "config"},
     "cli": {
+        "building",
         "scaffold",
+        "bundlechecks",
         "bundlefile",
         "views",
         "bundle",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dbxdec
+from dbxdec import unbuilt
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
 from dbxdec.errors import ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 
@@ -31,6 +32,7 @@ __all__ = [
     "build",
     "discard",
     "drop_orphan",
+    "hold_up",
     "resources_content",
     "restore",
     "verify",
@@ -180,7 +182,9 @@ def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> boo
     path = Path(str(config.resources))
     name = wheel.resolve().relative_to(root.resolve())
     content = resources_content(made.manifest, path, name)
-    return codegen.write_if_changed(root / path, content)
+    changed = codegen.write_if_changed(root / path, content)
+    _unblock(root, str(path))
+    return changed
 
 
 def check_replaceable(root: Path, resources: str | None) -> None:
@@ -226,9 +230,25 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
 
 
 def drop(root: Path, resources: str | None) -> None:
-    """Remove the resources, if a build has made them."""
+    """Remove the resources, if a build has made them; in their place comes what makes a deploy fail."""
+    from dbxdec import codegen
+
     if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
+        codegen.write_if_changed(root / unbuilt.marker_of(resources), unbuilt.content(resources))
         (root / resources).unlink()
+
+
+def hold_up(root: Path, resources: str) -> None:
+    """Put what makes a deploy fail in the place of the resources, unless they are somebody else's."""
+    from dbxdec import codegen
+
+    check_replaceable(root, resources)
+    codegen.write_if_changed(root / resources, unbuilt.content(resources))
+    _unblock(root, resources)
+
+
+def _unblock(root: Path, resources: str) -> None:
+    (root / unbuilt.marker_of(resources)).unlink(missing_ok=True)
 
 
 def drop_orphan(root: Path, resources: str | None) -> None:
@@ -268,6 +288,7 @@ def restore(root: Path, resources: str | None, content: bytes | None) -> None:
     wheel = _wheel_in(content, (root / resources).parent)
     if wheel is not None and _describes(content, wheel):
         codegen.write_if_changed(root / resources, content)
+        _unblock(root, resources)
 
 
 def _describes(content: bytes, wheel: Path) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+from dbxdec import unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 from hatch_dbxdec import hatchling_compat as inside
 
@@ -79,7 +80,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         """What the standard wheel would hold; nothing is written. Raises DbxdecError with every mistake."""
         config = self._config()
         if config.resources is not None:
-            inside.leave_out(self.build_config, config.resources)
+            self._keep_out(config.resources)
         return self._build("standard", config, build_data)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -88,11 +89,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         try:
             config = self._config()
             if config.resources is not None:
-                inside.leave_out(self.build_config, config.resources)
+                self._keep_out(config.resources)
             if self.target_name != "wheel":
                 return
             readme = inside.readme_of(self.metadata)[0]
             made = self._build(version, config, build_data)
+            warnings = [*made.discovered.warnings, *self._check_bundle(version, config, made)]
             DbxdecBuildHook.imported = made.discovered.imported
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             manifest = Path(scratch, "manifest.json")
@@ -112,7 +114,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         inside.add_entry_point(
             self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT
         )
-        for warning in made.discovered.warnings:
+        for warning in warnings:
             self.app.display_warning(f"dbxdec: warning: {warning}")
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
@@ -158,6 +160,19 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if warning := resources.tracking_warning(root, path):
             self.app.display_warning(f"dbxdec: {warning}")
         return f" -> {path}"
+
+    def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
+        """Warnings about the jobs in their bundle, where this wheel is for it. Raises ConfigError with mistakes."""
+        from dbxdec import bundlechecks
+        from hatch_dbxdec import resources
+
+        root = Path(self.root)
+        if resources.why_unnameable(root, version, Path(self.directory), Path(self.build_config.directory)):
+            return ()
+        found = bundlechecks.of_project(root, made.manifest, config.resources)
+        if found.errors:
+            raise ConfigError(found.errors)
+        return found.warnings
 
     def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
         """Remove the resources of another build where this one may replace their wheel, or writes new ones."""
@@ -291,6 +306,11 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 f"{resources}, which this build writes, would be in the wheel as {found}",
                 hint="`force-include` other files than these, or choose another `resources` under [tool.dbxdec]",
             )
+
+    def _keep_out(self, resources: str) -> None:
+        """Neither sdist nor wheel may hold the resources of an earlier build, or what lies in their place."""
+        for path in (resources, unbuilt.marker_of(resources)):
+            inside.leave_out(self.build_config, path)
 
     def _clear(self, attempt: _Attempt) -> None:
         """Take back what the wheel needed: the same metadata serve an sdist that follows."""
