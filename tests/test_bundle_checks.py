@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import storage_paths
+from dbxdec import bundlechecks, config, storage_paths
+from dbxdec.errors import DbxdecError
+from hatch_dbxdec.reading import read_tree
 from projects import Project, Result, shop
 from test_bundle import python_resources
 
@@ -44,24 +46,27 @@ def check(project: Project) -> Result:
     return project.run(str(DBXDEC), "check")
 
 
+def found(project: Project) -> bundlechecks.Found:
+    """What is found in the bundle for the jobs of the tree, as a build would have them."""
+    resources = config.load(project.root / "pyproject.toml").resources
+    return bundlechecks.of_project(project.root, read_tree(project.root).made.manifest, resources)
+
+
 def assert_found(project: Project, *said: str) -> None:
-    """`check` and the build say it both, the build leaves nothing, and a local run does not mind."""
-    checked, built = check(project), project.build()
-    for text in said:
-        assert text in checked.output
-        assert text in built.output
-    assert checked.code != 0
-    assert built.code == 1
-    assert project.wheels == []
-    assert not project.resources.exists()
+    text = "\n".join(map(str, found(project).errors))
+    for part in said:
+        assert part in text
 
 
 def assert_warned(project: Project, *said: str) -> None:
-    checked, built = check(project), project.build()
-    for text in said:
-        assert text in checked.output
-        assert text in built.output
-    assert (checked.code, built.code) == (0, 0)
+    assert found(project).errors == ()
+    text = "\n".join(map(str, found(project).warnings))
+    for part in said:
+        assert part in text
+
+
+def assert_fine(project: Project) -> None:
+    assert found(project) == bundlechecks.Found()
 
 
 def line_of(project: Project, text: str, path: str = SALES) -> str:
@@ -81,6 +86,28 @@ def test_a_bundle_that_has_all_is_fine(project: Project) -> None:
     """Nothing is said of a project whose bundle declares what it uses."""
     assert check(project).output == "fine: 1 job, 3 tasks\n"
     assert project.build().code == 0
+
+
+def test_check_and_the_build_say_it(project: Project) -> None:
+    """What is wrong in the bundle fails `check` and a build, which leaves nothing, and no command of this machine."""
+    project.edit("databricks.yml", "  lake:\n    default: s3://bucket/shop", "  x:\n    default: s3://bucket/shop")
+    checked, built = check(project), project.build()
+    said = f"{line_of(project, '@task(io_manager=lake)')}: the task `sales.orders` uses the bundle variable `lake`"
+    assert (checked.code, built.code) == (2, 1)
+    assert said in checked.output
+    assert said in built.output
+    assert project.wheels == []
+    assert not project.resources.exists()
+    assert project.run(str(DBXDEC), "show", "sales").code == 0
+
+
+def test_check_and_the_build_warn_of_it(project: Project) -> None:
+    """What is probably not meant is said by both, and stops neither."""
+    project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: data/lake")
+    checked, built = check(project), project.build()
+    assert (checked.code, built.code) == (0, 0)
+    for output in (checked.output, built.output):
+        assert "warning: databricks.yml:13: the task `sales.orders` in the target `prod`" in output
 
 
 class TestVariables:
@@ -109,7 +136,7 @@ class TestVariables:
         """What any file of the bundle declares is declared."""
         project.edit("databricks.yml", "variables:\n  lake:\n    default: s3://bucket/shop\n", "")
         project.write("resources/variables.yml", "variables: {lake: {default: s3://bucket}}\n")
-        assert check(project).code == 0
+        assert_fine(project)
 
     def test_a_complex_variable(self, project: Project) -> None:
         """A complex variable can be no parameter of a task: the platform would get none."""
@@ -120,13 +147,13 @@ class TestVariables:
         """A bundle that does not include the resources says nothing of the jobs."""
         project.edit("databricks.yml", "resources/*.yml", "conf/*.yml")
         project.edit("databricks.yml", "  lake:\n", "  other:\n")
-        assert check(project).code == 0
-        assert project.build().code == 0
+        assert_fine(project)
 
     def test_a_bundle_above_the_project(self, tmp_path: Path) -> None:
         """The bundle may be above the project, in the same repository."""
         project = shop(tmp_path / "repository" / "services" / "shop")
         top = Project(tmp_path / "repository")
+        (top.root / ".git").mkdir()
         top.write("databricks.yml", BUNDLE.replace("resources/", "services/shop/resources/").replace("  lake:", "  x:"))
         assert_found(project, "which ../../databricks.yml does not declare")
 
@@ -155,8 +182,7 @@ class TestKeys:
             "      lake: s3://bucket/prod",
             "      lake: s3://bucket/prod\n    resources:\n      jobs:\n        sales: {max_concurrent_runs: 3}",
         )
-        assert project.build().code == 0
-        assert check(project).code == 0
+        assert_fine(project)
 
 
 def _notebook(path: str) -> str:
@@ -225,7 +251,7 @@ class TestFiles:
         project.write("query.sql", "select 1\n")
         project.write("libs/x-1-py3-none-any.whl", "")
         native(project, fields)
-        assert check(project).code == 0
+        assert_fine(project)
 
     def test_an_extra_library(self, project: Project) -> None:
         """A wheel among the extra libraries that is not there is named by its setting, once."""
@@ -235,7 +261,7 @@ class TestFiles:
             '[tool.dbxdec]\nextra-libraries = ["libs/own-1-py3-none-any.whl"]\n[tool.dbxdec.variables]',
         )
         assert_found(project, "tool.dbxdec.extra-libraries: 'libs/own-1-py3-none-any.whl' is not there")
-        assert check(project).output.count("is not there") == 1
+        assert str(found(project).errors).count("is not there") == 1
 
 
 class TestPlaces:
@@ -255,7 +281,7 @@ class TestPlaces:
         """A place that can't be, in one target, is an error at the line of the value, which names the target."""
         project.edit("databricks.yml", "lake: s3://bucket/prod", f"lake: {value}")
         if not said:
-            assert check(project).code == 0
+            assert_fine(project)
             return
         where = line_of(project, f"lake: {value}", "databricks.yml")
         assert_found(
@@ -267,7 +293,7 @@ class TestPlaces:
         project.edit("databricks.yml", "    variables:\n      lake: s3://bucket/prod\n", "    mode: production\n")
         project.edit("databricks.yml", "default: s3://bucket/shop", "default: dbfs:/lake")
         assert_found(project, f"{line_of(project, 'default: dbfs', 'databricks.yml')}: ")
-        assert check(project).output.count("atomic rename") == 1
+        assert str(found(project).errors).count("atomic rename") == 1
 
     def test_a_relative_place_is_warned_of(self, project: Project) -> None:
         """A relative path is on the disk of a machine that goes: a warning, since a local bundle may mean it."""
@@ -294,12 +320,17 @@ class TestPlaces:
     def test_spark_may_use_a_volume(self, project: Project) -> None:
         """Spark commits in another way."""
         text = (project.root / SALES).read_text(encoding="utf-8")
-        text = text.replace("PolarsDeltaIoManager", "SparkDeltaIoManager").replace(
-            "pl.DataFrame:", "'pyspark.sql.DataFrame':"
-        )
-        project.write(SALES, text.replace("pl.LazyFrame", "'pyspark.sql.DataFrame'"))
+        for before, after in (
+            ("PolarsDeltaIoManager", "SparkDeltaIoManager"),
+            ("import polars as pl", "from pyspark.sql import DataFrame"),
+            ("pl.DataFrame({", "dict({"),
+            ("pl.DataFrame", "DataFrame"),
+            ("pl.LazyFrame", "DataFrame"),
+        ):
+            text = text.replace(before, after)
+        project.write(SALES, text)
         project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: dbfs:/lake")
-        assert "atomic rename" not in check(project).output
+        assert found(project).errors == ()
 
 
 @pytest.mark.parametrize("scheme", ["s3:/bucket/x", "S3:bucket/x", "s3//bucket/x", "sss3://bucket/x"])
@@ -307,11 +338,10 @@ def test_a_misspelt_scheme_in_the_code_needs_no_bundle(tmp_path: Path, scheme: s
     """`s3:/bucket` would become a folder of the machine: it is refused at the task, with what to write."""
     project = shop(tmp_path / "repository")
     project.edit(SALES, 'base_path=bundle_variable("lake")', f'base_path="{scheme}"')
-    result = project.build()
-    assert result.code == 1
-    assert (
-        f"{line_of(project, '@task(io_manager=lake)')}: the task `sales.orders` uses {scheme}/orders" in result.output
-    )
+    with pytest.raises(DbxdecError) as caught:
+        read_tree(project.root)
+    where = line_of(project, "report(total(orders(n))")
+    assert f"{where}: the task `sales.orders` uses {scheme}/orders" in str(caught.value)
 
 
 @given(st.sampled_from(storage_paths.SCHEMES), st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1))

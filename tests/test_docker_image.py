@@ -38,7 +38,7 @@ def test_an_empty_list_is_honoured_on_an_image(project: Project) -> None:
 def test_a_cluster_of_its_own_may_have_the_image(project: Project) -> None:
     """An image on the task's own new cluster counts as well."""
     new = {"spark_version": "16.4.x-scala2.12", "node_type_id": "x", "num_workers": 1, "docker_image": {"url": "a"}}
-    cluster = f"cluster={new!r}"
+    cluster = f"new_cluster={new!r}"
     project.edit(SALES, "@task(io_manager=lake)", f"@task(io_manager=lake, libraries=[], {cluster})")
     assert project.build().code == 0
     assert "libraries" not in tasks(project)["orders"]

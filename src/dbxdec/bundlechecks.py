@@ -315,14 +315,18 @@ def _resolved(bundle: Bundle, root: Path, template: str, target: str | None) -> 
 def _value(bundle: Bundle, root: Path, name: str, target: str | None) -> tuple[str | None, SourceLocation | None]:
     """The value of a variable in a target, and where it is written."""
     paths = [("targets", str(target), "variables", name)] if target is not None else []
-    for path in (*paths, ("variables", name)):
+    for place in (*paths, ("variables", name)):
         for document in bundle.documents:
             found: Any = document.content
-            for part in path:
+            path: tuple[str, ...] = place
+            for part in place:
                 found = found.get(part) if isinstance(found, dict) else None
-            value = found.get("default") if isinstance(found, dict) else found if path[0] == "targets" else None
-            if isinstance(value, str | int | float) and not isinstance(value, bool):
-                return str(value), _location(document, path, root)
+            if isinstance(found, dict):
+                path, found = (*path, "default"), found.get("default")
+            elif place[0] != "targets":
+                found = None  # a declaration is a mapping
+            if isinstance(found, str | int | float) and not isinstance(found, bool):
+                return str(found), _location(document, path, root)
     return None, None
 
 
