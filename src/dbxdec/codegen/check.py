@@ -117,8 +117,8 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any
         owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
         if "new_cluster" in entry:
             yield owner, "ClusterSpec", entry["new_cluster"]
-        if beside := {name: value for name, value in entry.items() if name != "new_cluster"}:
-            yield owner, "JobCluster", beside
+        # Older databricks-bundles need a cluster there; it is looked at by itself, and a reference is anything.
+        yield owner, "JobCluster", {**entry, **({"new_cluster": "${var.it}"} if "new_cluster" in entry else {})}
     for entry in definition.get("environments", []):
         owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
         yield owner, "Environment", entry["spec"]
