@@ -6,7 +6,7 @@ import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dbxdec import dag
+from dbxdec import dag, kinds, storage_paths
 from dbxdec.dag import Job, Output, Task, run_order
 from dbxdec.errors import Problem, counted, listed
 from dbxdec.values import ANY, NONE_TEXT
@@ -30,7 +30,7 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         cycles = _cycles(job)
         problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
-    return problems + _unknown_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
+    return problems + _unknown_places(jobs) + _misspelt_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
 def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
@@ -126,6 +126,18 @@ def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
                     )
                 )
     return problems
+
+
+def _misspelt_places(jobs: Iterable[Job]) -> list[Problem]:
+    """Targets and tables whose scheme is no scheme: `s3:/bucket` would become a folder of the machine."""
+    return [
+        Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
+        for job in jobs
+        for task in job.tasks
+        for io, place in dag.places_of(task)
+        if not place.startswith("${")
+        for message, hint in storage_paths.misspelt(place, io)
+    ]
 
 
 def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
@@ -266,11 +278,25 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
                 )
             )
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
-            warnings += _of_schedule(job)
-        warnings += _of_fixed_places(job)
-        warnings += _of_doubled_rows(job)
-        warnings += _of_unsaid_results(job)
+            from dbxdec import schedules
+
+            warnings += [*_of_schedule(job), *schedules.warnings(job)]
+        warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
     return warnings
+
+
+def _of_images(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` has `libraries=[]` on a cluster with a docker_image: no wheel is "
+            "installed, and the image must hold the one of this build",
+            task.called_at or task.source,
+            "install the wheel into the image that you deploy with it, since a task refuses to run from another "
+            "build's; without `libraries=[]` the cluster installs it",
+        )
+        for task in job.tasks
+        if task.kind == "python" and kinds.wheel_is_in_image(task.settings, job.clusters)
+    ]
 
 
 def _of_fixed_places(job: Job) -> list[Problem]:

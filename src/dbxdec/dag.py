@@ -168,6 +168,13 @@ class Task:
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
 
 
+def places_of(task: Task) -> list[tuple[str | None, str]]:
+    """The IoManager class and the place of each table that `task` writes, or reads without a producer."""
+    written = [(output.io, output.target) for output in task.outputs.values() if output.target is not None]
+    read = [leaf for binding in task.inputs.values() for leaf in flatten(binding) if isinstance(leaf, Table)]
+    return list(dict.fromkeys([*written, *((table.io, table.target) for table in read)]))
+
+
 @dataclass(frozen=True, slots=True)
 class JobParameter:
     """A typed parameter; `default` is its text on the platform, None where the author gave no default.

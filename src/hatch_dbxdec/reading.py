@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hatchling
 from hatchling.bridge.app import Application
 from hatchling.builders.wheel import WheelBuilder
 
 from dbxdec import config
 from dbxdec.errors import ConfigError, Problem
+from hatch_dbxdec import hatchling_compat as inside
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
 if TYPE_CHECKING:
@@ -62,15 +62,7 @@ def read_tree(root: Path) -> Tree:
                 return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
             hook.initialize("standard", build_data)
     except Exception as error:
-        if not _is_hatchlings(error):
+        if not inside.raised_by_hatchling(error):
             raise
         raise ConfigError(f"hatchling does not take {root / 'pyproject.toml'}: {error}") from None
     raise config.hook_is_missing()
-
-
-def _is_hatchlings(error: Exception) -> bool:
-    """Whether hatchling itself has raised it; what plugins of the project raise is their author's to see whole."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(hatchling.__file__).parent)

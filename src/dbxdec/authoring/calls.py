@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals
+from dbxdec import dag, literals, typehints
 from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import arguments_of
@@ -103,7 +103,7 @@ def _arguments(
 
 def _signature(function: Callable[..., Any]) -> str:
     """Names and which need a value, without types, whose text depends on how a module imports them."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = typehints.signature(function).parameters.values()
     plain = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in parameters]
     return str(inspect.Signature(plain)).replace("Ellipsis", "...")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
-from dbxdec import dag
+from dbxdec import dag, typehints
 from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import JobOptions, assemble
 from dbxdec.authoring.calls import record_call
@@ -147,7 +146,7 @@ class Job(Generic[P]):
 def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with which the body runs. Nothing is given to `*args` and `**kwargs`, which a job can't have."""
     args, kwargs = [], {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in typehints.signature(function).parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             args.append(ParameterProxy(recorder, name))
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):

@@ -19,7 +19,9 @@ from dbxdec.views import texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbxdec.bundlechecks import Found
     from dbxdec.dag import Job
+    from dbxdec.manifest import Manifest
 
 
 @click.command("check")
@@ -44,6 +46,7 @@ def command(as_json: bool, github: bool) -> None:
     warnings: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     code, counts = 0, {}
+    found = None
     try:
         found = source.of_tree(Path.cwd())
     except DbxdecError as error:
@@ -53,8 +56,10 @@ def command(as_json: bool, github: bool) -> None:
         warnings, notes = found.warnings, _notes(found.manifest.jobs)
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
-    if wrong := _of_bundle(Path.cwd()):
-        errors, code = [*errors, *wrong], code or WRONG_USAGE
+    in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None)
+    if in_bundle.errors:
+        errors, code = [*errors, *in_bundle.errors], code or WRONG_USAGE
+    warnings = [*warnings, *in_bundle.warnings]
     if as_json:
         print_json(
             {
@@ -111,11 +116,18 @@ def _print(
     click.echo(f"{fine}: {found}{noticed}")
 
 
-def _of_bundle(folder: Path) -> list[Problem]:
-    from dbxdec import bundlefile, freshness
+def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
+    """What is wrong with the bundle of the project, and with the project's jobs in it where they could be built."""
+    from dbxdec import bundlechecks, bundlefile, config, freshness
 
     root = freshness.project_root(str(folder))
-    return bundlefile.mistakes(Path(root)) if root is not None else []
+    if root is None:
+        return bundlechecks.Found()
+    builds = bundlefile.mistakes(Path(root))
+    if manifest is None or builds:
+        return bundlechecks.Found(tuple(builds))
+    settings = config.load(Path(root, "pyproject.toml"))
+    return bundlechecks.of_project(Path(root), manifest, settings.resources)
 
 
 def _form(problem: Problem) -> dict[str, Any]:

@@ -123,7 +123,9 @@ def _python_task(
         },
         **_given(task.settings),
     }
-    if is_classic(form):
+    if kinds.wheel_is_in_image(form, job.clusters):
+        del form["libraries"]
+    elif is_classic(form):
         form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)

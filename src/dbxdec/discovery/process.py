@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.discovery import unread
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
@@ -66,7 +67,11 @@ def discover(
     `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each
     at the author's file and line.
     """
-    modules = pipeline_modules([file.path for file in files], pipelines)
+    unread_problems = unread.problems(files, pipelines)
+    try:
+        modules = pipeline_modules([file.path for file in files], pipelines)
+    except DiscoveryError as error:
+        raise DiscoveryError([*unread_problems, *error.problems]) from None
     # What the project's imports have started may still write there: then leftovers, rather than a failed build.
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch).resolve()
@@ -87,10 +92,10 @@ def discover(
         code, output = _run(folder, {**os.environ, **(environment or {})}, timeout, meanwhile)
         result = folder / "result.json"
         if not result.exists():
-            raise DiscoveryError(_died(spec, code, output, timeout))
+            raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
         found = json.loads(result.read_text(encoding="utf-8"))
-    if found["problems"]:
-        raise DiscoveryError([Problem(*form) for form in found["problems"]], jobs=found["jobs"])
+    if found["problems"] or unread_problems:
+        raise DiscoveryError([*unread_problems, *(Problem(*form) for form in found["problems"])], jobs=found["jobs"])
     warnings = tuple(Problem(*form) for form in found["warnings"])
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol
+from dbxdec import dag, protocol, typehints
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext
 from dbxdec.local import references
@@ -129,7 +128,7 @@ class Run:
         ready = self._ready(task, known)
         with ready.environment():
             positional, keyword = ready.read()
-            bound = inspect.signature(ready.function).bind(*positional, **keyword)
+            bound = typehints.signature(ready.function).bind(*positional, **keyword)
             reads = {name: copied(value) for name, value in bound.arguments.items()}
             function = self._given.replace.get(task.key, ready.function)
             result = replace(ready, function=function).call(positional, keyword)
