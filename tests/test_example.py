@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from conftest import ROOT, uv
-from dbxdec.local.references import resolve
+from dbxdec.platform.references import resolve
 from projects import Project
 
 

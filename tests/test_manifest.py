@@ -536,7 +536,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings", "on_failure"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""

@@ -25,6 +25,7 @@ from dbxdec import (
     set_task_value,
     task,
 )
+from dbxdec.errors import AuthoringError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.testing import run_job, run_task
 
@@ -226,15 +227,33 @@ class TestNativeTasks:
             run_job(shown)
 
     def test_a_default_that_follows_the_run_reaches_them_as_the_platform_has_it(self) -> None:
-        """The reference behind run_date(...) is the moment of the start: only tasks of dbxdec make a date of it."""
+        """The reference behind run_date() is the moment of the trigger; a task that returns the date gives the date."""
+
+        @task
+        def that_day(day: dt.date) -> dt.date:
+            return day
+
+        @job
+        def one(day: dt.date = run_date(), before: dt.date = run_date(offset_days=-1)) -> None:
+            given = {"day": day, "before": that_day(before)}
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given})
+
+        result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC))
+        assert result.parameters == {"day": dt.date(2024, 3, 1), "before": dt.date(2024, 2, 29)}
+        assert result["show"].fields["notebook_task"]["base_parameters"] == {
+            "day": "2024-03-01T05:00:00+00:00",
+            "before": "2024-02-29",
+        }
+
+    def test_a_moved_default_is_refused_in_their_fields(self) -> None:
+        """The platform has only the moment, of which run_date(offset_days=-1) is another day."""
 
         @job
         def one(day: dt.date = run_date(offset_days=-1)) -> None:
             native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
 
-        result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC))
-        assert result.parameters == {"day": dt.date(2024, 2, 29)}
-        assert result["show"].fields["notebook_task"]["base_parameters"] == {"day": "2024-03-01T05:00:00+00:00"}
+        with pytest.raises(AuthoringError, match="has the moment of the run and not the date"):
+            run_job(one)
 
     def test_a_function_stands_for_one(self) -> None:
         """It gets the fields, may set task values, and what it raises fails the task."""

@@ -6,18 +6,15 @@ import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dbxdec import dag
+from dbxdec import comparisons, dag, outcomes
 from dbxdec.dag import Job, Output, Task, run_order
 from dbxdec.errors import Problem, counted, listed
+from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
 from dbxdec.values import NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-# With these a task may run although a producer behind it has failed (docs.databricks.com, "Run if").
-_RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"}
-
 
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
@@ -159,8 +156,18 @@ def _place(target: str) -> str:
 
 
 def _never_run(job: Job) -> list[Problem]:
-    """Tasks that hang on both branches of one condition: each outcome has to be met."""
-    return [
+    """Tasks that need a failure and wait for nothing, or that depend on both branches of one condition."""
+    problems = [
+        Problem(
+            f"the task `{task.key}` has run_if={task.run_if} and waits for no task, so it never runs",
+            task.called_at or task.source,
+            "say whose failure it is for: `.after(...)`, `depends_on=[...]`; or for that of any task: "
+            "`@job(on_failure=...)`",
+        )
+        for task in job.tasks
+        if task.run_if in NEEDS_FAILURE and not task.depends_on
+    ]
+    return problems + [
         Problem(
             f"the task `{task.key}` hangs on both branches of the condition `{condition}`, so it never runs",
             task.called_at or task.source,
@@ -175,16 +182,19 @@ def _never_run(job: Job) -> list[Problem]:
 
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Inputs whose producer may be left out, or may fail, while their reader runs."""
-    if not any(task.run_if in _RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
+    if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
         return []
     guards: dict[str, frozenset[str]] = {}
+    references: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for user, key, value in comparisons.referred_to(job):
+        references[user.key].append((key, value))
     problems = []
     for task in run_order(job):
         ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
         # A task is left out where all before it are, or where one branch that it hangs on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
-        late = task.run_if in _RUNS_AFTER_FAILURE
+        late = task.run_if in RUNS_AFTER_FAILURE
         items = {} if task.each is None else {"each(...)": task.each.items}
         for name, binding in {**task.inputs, **items}.items():
             for leaf in dag.flatten(binding):
@@ -201,12 +211,25 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                             f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
                         )
                     )
+        for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
+            missing = sorted(guards[other] - own)
+            if missing or late:
+                why = f"runs only where {missing[0]}" if missing else "may have failed"
+                problems.append(
+                    Problem(
+                        f"the task `{task.key}` refers to what `{other}` leaves, which {why}: the platform would take "
+                        "the reference for a literal string",
+                        task.called_at or task.source,
+                        f"let a function read it, annotated with `| None`, or run `{task.key}` only where `{other}` "
+                        "has succeeded",
+                    )
+                )
         guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
 
 
 def _may_be_excluded(task: Task) -> bool:
-    return task.run_if in ("AT_LEAST_ONE_FAILED", "ALL_FAILED")
+    return task.run_if in NEEDS_FAILURE
 
 
 def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
@@ -256,6 +279,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
     warnings = []
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
+        values += len({key for _, key, value in comparisons.referred_to(job) if value == dag.RETURN_TEXT})
         if values > _MAX_TASK_VALUES:
             warnings.append(
                 Problem(
@@ -268,7 +292,24 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             warnings += _of_schedule(job)
         warnings += _of_fixed_places(job)
+        warnings += _of_failure_handler(job)
+        warnings += outcomes.hidden_failures(job)
+        warnings += outcomes.unchecked_sides(job)
+        warnings += outcomes.strange_references(job)
     return warnings
+
+
+def _of_failure_handler(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` handles failures, and its max_retries={task.settings['max_retries']} has "
+            "no effect: it ends with an error, so that the run is a failed one, and each retry would run it again",
+            task.source,
+            "leave it out, or write `on_failure=handled(...)`: the run then succeeds, with failures",
+        )
+        for task in job.tasks
+        if task.on_failure and task.settings.get("max_retries")
+    ]
 
 
 def _of_fixed_places(job: Job) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from dbxdec import dag
 from dbxdec.authoring import recording
-from dbxdec.authoring.assembly import JobOptions, assemble
+from dbxdec.authoring.assembly import Handled, JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
@@ -132,13 +132,19 @@ class Job(Generic[P]):
         )
 
     def _record_failure_handler(self, recorder: Recorder) -> None:
-        """`on_failure` runs behind all other tasks, where at least one of them has failed."""
+        """`on_failure` runs downstream of all other tasks, where at least one of them has failed.
+
+        It is then the only task that no other waits for, of which the platform makes the run's status: so it ends with
+        an error, unless it is `handled(...)`.
+        """
         handler = self.options.on_failure
         if handler is None:
             return
         where, known, before = place_of(self.fn), len(recorder.problems), list(recorder.calls)
-        proxy: Any = handler.override(run_if="AT_LEAST_ONE_FAILED")()
+        task = handler.task if isinstance(handler, Handled) else handler
+        proxy: Any = task.override(run_if="AT_LEAST_ONE_FAILED")()
         proxy._call.where = where
+        proxy._call.on_failure = not isinstance(handler, Handled)
         for key in before:
             proxy._call.wait_for(key)
         recorder.problems[known:] = [Problem(p.message, where, p.hint) for p in recorder.problems[known:]]
@@ -203,7 +209,7 @@ def job(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     io_manager: IoManager | None = None,
-    on_failure: Task[[], Any] | None = None,
+    on_failure: Task[[], Any] | Handled | None = None,
     **fields: Unpack[JobFields],
 ) -> Callable[[Callable[P, Any]], Job[P]]: ...
 def job(
@@ -239,12 +245,12 @@ def job(
                 "a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one"
             )
         )
-    if on_failure is not None and not isinstance(on_failure, Task):
+    if on_failure is not None and not isinstance(on_failure, Task | Handled):
         problems.append(
             Problem(
                 f"`on_failure` is {shown(on_failure)}, which is not a task",
                 where,
-                "give a function with `@task` that takes no arguments",
+                "give a function with `@task` that takes no arguments, or `handled(...)` of it",
             )
         )
     if io_manager is not None and not isinstance(io_manager, IoManager):

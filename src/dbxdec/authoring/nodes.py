@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.io_managers.base import IoManager
+    from dbxdec.values import ValueType
 
 
 @dataclass(kw_only=True)
@@ -82,6 +83,8 @@ class Call(_Ordered):
     optional: list[str] = field(default_factory=list)
     """The inputs that may be None."""
     each: dag.Each | None = None
+    on_failure: bool = False
+    """Whether it is the job's failure handler, which ends with an error so that the run is a failed one."""
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
 
@@ -92,6 +95,7 @@ class Step(_Ordered):
 
     kind: str
     run_if: str | None = None
+    compares: ValueType | None = None
     cluster: JobCluster | None = None
     environment: Environment | None = None
 

@@ -20,8 +20,8 @@ from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
 from dbxdec.local.ledger import Run
-from dbxdec.local.run_if import State, failed
 from dbxdec.local.runner import JobRun, Listener
+from dbxdec.platform.run_if import State, failed
 from dbxdec.variables import resolve
 from dbxdec.views import texts
 

@@ -19,9 +19,9 @@ from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
-from dbxdec.local.run_if import State
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
+from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
@@ -164,9 +164,9 @@ def command(
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
-    texts = check_parameters(found, parameters)
     check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here)
+    texts = check_parameters(found, parameters, values)
     check_replaced(replaced, found, build.manifest)
     selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
     if before is not None and not (tasks or start or until):

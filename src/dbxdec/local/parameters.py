@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from dbxdec import comparisons
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.manifest import decode_job
-from dbxdec.variables import TARGET, names_in
+from dbxdec.variables import TARGET, names_in, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from dbxdec.manifest import Manifest
 
 
-def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
-    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`."""
+def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`.
+
+    `variables` are the bundle's, as far as they are known.
+    """
     known = {parameter.name: parameter for parameter in job.parameters}
     problems = [
         Problem(
@@ -43,8 +47,10 @@ def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
                 parameter.value(text)
             except ValueError as error:
                 problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
+    resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
+    problems += comparisons.refused_texts(job, resolved, variables, enums=False)
     if problems:
-        raise RunError(problems)
+        raise RunError(list(dict.fromkeys(problems)))
     return texts
 
 
