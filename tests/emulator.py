@@ -90,7 +90,7 @@ class Run:
 
 
 class Workspace:
-    """Deployed jobs by key, with the values of the bundle's variables; notebooks by path."""
+    """Deployed jobs by key, with the values of the bundle's variables; notebooks by the names of their files."""
 
     def __init__(
         self,
@@ -157,7 +157,8 @@ class Workspace:
         return done.returncode == 0, done.stdout
 
     def notebook(self, path: str, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        return self._notebooks[path](parameters) if path in self._notebooks else {}
+        name = path.rpartition("/")[2]
+        return self._notebooks[name](parameters) if name in self._notebooks else {}
 
 
 class _Running:
@@ -199,6 +200,8 @@ class _Running:
             state, outcome = self._run.states[dependency["task_key"]], dependency.get("outcome")
             if outcome is not None and state == EXCLUDED:
                 return EXCLUDED
+            if outcome is not None and state in (FAILED, UPSTREAM_FAILED):
+                return UPSTREAM_FAILED
             if outcome is not None and state == SUCCESS and self._run.outcomes[dependency["task_key"]] != outcome:
                 return EXCLUDED
             seen.append(state)

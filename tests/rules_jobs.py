@@ -55,6 +55,11 @@ def told(what: Any) -> str:
     return repr(what)
 
 
+@task
+def told_all(day: dt.date, at: dt.datetime | None, rest: list[Any]) -> str:
+    return f"{day} {at} {rest}"
+
+
 def step(key: str, **fields: Any) -> Any:
     """A task that costs no process: the platform has it done, and a run on this machine skips it."""
     return native_task(key, notebook_task={"notebook_path": "notebooks/nothing.py"}, **fields)
@@ -228,6 +233,16 @@ def something() -> int | None:
 
 
 @task
+def some_amount() -> Decimal | None:
+    return Decimal("1.50")
+
+
+@task
+def some_night() -> dt.datetime | None:
+    return NIGHT
+
+
+@task
 def word() -> str:
     return "true"
 
@@ -330,6 +345,14 @@ def two_references(limit: int = 4, wanted: float = 1.0) -> None:
     condition(ratio.override(key="third")(), ">=", limit, key="not_above")
 
 
+@job
+def undecided() -> None:
+    chosen = condition(number(), ">", bundle_variable("full"), key="broken")
+    step("yes", depends_on=[chosen.true], run_if="ALL_DONE")
+    step("no", depends_on=[chosen.false], run_if="ALL_DONE")
+    step("anyway", depends_on=[chosen], run_if="ALL_DONE")
+
+
 # Failures, and what a run is called
 
 
@@ -395,9 +418,8 @@ def values(top: int = 3) -> None:
 
 @job
 def passing(day: dt.date = run_date(offset_days=-1), n: int = 2) -> None:
-    taking(day, n=n, flag=flag(), ratio=ratio(), maybe=nothing(), amount=Decimal("1.50"), word="see {{x}}") >> step(
-        "on"
-    )
+    given = {"flag": flag(), "ratio": ratio(), "maybe": nothing(), "amount": some_amount(), "at": some_night()}
+    taking(day, n=n, word="see {{x}}", **given) >> step("on")
 
 
 @job
@@ -408,10 +430,11 @@ def taking(
     ratio: float = 0.5,
     maybe: int | None = 5,
     amount: Decimal | None = None,
+    at: dt.datetime | None = None,
     word: str = "",
     names: list[str] = ["a"],  # noqa: B006 - the default of a job parameter
 ) -> None:
-    told([day, n, flag, ratio, maybe, amount, word, names])
+    told_all.override(key="told")(day, at, [n, flag, ratio, maybe, amount, word, names])
 
 
 @job
@@ -432,6 +455,18 @@ def follows(day: dt.date = run_date(offset_days=-1), there: dt.date = run_date(t
         return f"{day} {there} {context().run_date}"
 
     tell(day, there)
+
+
+@job
+def hands_on(day: dt.date = run_date(offset_days=-1)) -> None:
+    taking(day)
+
+
+@job
+def branching(n: int = 4, full: bool = False) -> None:
+    chosen = condition(n, "==", 4, key="four")
+    chosen.then(told.override(key="yes")(n)).otherwise(told.override(key="no")(n))
+    condition(full, "==", True, key="all").then(told.override(key="everything")(full))
 
 
 # For-each

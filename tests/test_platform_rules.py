@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 import zipfile
@@ -15,6 +16,7 @@ from filelock import FileLock
 
 import rules_jobs
 from dbxdec import testing
+from dbxdec.errors import RunError
 from dbxdec.local import builds, runner
 from dbxdec.local import parameters as local_parameters
 from dbxdec.local.pool import Pool
@@ -109,6 +111,13 @@ CASES = {
     "two references": Case(
         "two_references", outcomes={"same_number": True, "same_ratio": True, "differ": True, "not_above": False}
     ),
+    "a condition fails": Case(
+        "undecided",
+        state=FAILED,
+        states={
+            "number": SUCCESS, "broken": FAILED, "yes": UPSTREAM_FAILED, "no": UPSTREAM_FAILED, "anyway": SUCCESS,
+        },
+    ),
     "a leaf fails": Case("fails", state=FAILED, states={"bad": FAILED, "behind": UPSTREAM_FAILED, "ok": SUCCESS}),
     "a failure is told": Case(
         "told_of_failure",
@@ -136,7 +145,8 @@ CASES = {
             "taking": Case(
                 "taking",
                 results={
-                    "told": "[datetime.date(2024, 1, 5), 2, True, 1.0, None, Decimal('1.50'), 'see {{x}}', ['a']]"
+                    "told": "2024-01-05 2024-03-01 01:30:00+01:00 "
+                    "[2, True, 1.0, None, Decimal('1.50'), 'see {{x}}', ['a']]"
                 },
             )
         },
@@ -278,3 +288,117 @@ def check(case: Case, run: Run) -> None:
 def test_a_job_ends_alike_wherever_it_runs(name: str, executor: str, built: Built, pool: Pool, tmp_path: Path) -> None:
     """States of tasks, branches, results and the run's own state are those of the table, in every executor."""
     check(CASES[name], EXECUTORS[executor](CASES[name], built, pool, tmp_path))
+
+
+# What only the platform does: triggers, queues, targets, retries by itself
+
+TRIGGERED = dt.datetime(2024, 3, 1, 2, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def deployed(built: Built, tmp_path: Path) -> Workspace:
+    return workspace(built, tmp_path)
+
+
+def result(run: Run, key: str) -> Any:
+    assert run.states[key] == SUCCESS, run.printed
+    return run.values[key]["return_value"]
+
+
+def test_run_dates_follow_the_trigger_whatever_the_queue(deployed: Workspace) -> None:
+    """A run that starts after midnight has the dates of its trigger, in each zone and in the context."""
+    run = deployed.run_now("follows", triggered=TRIGGERED, queued=dt.timedelta(hours=23))
+    assert result(run, "tell") == "2024-02-29 2024-02-29 2024-03-01"
+
+
+def test_run_dates_follow_the_start_where_there_is_no_trigger(deployed: Workspace) -> None:
+    """Where the platform leaves that reference as it is, the run's start counts, and the log says so."""
+    queued = dt.timedelta(hours=23)
+    run = deployed.run_now("follows", triggered=TRIGGERED, queued=queued, has_trigger_time=False)
+    assert result(run, "tell") == "2024-03-01 2024-03-01 2024-03-02"
+    assert "`day` follows the run's start: the platform has given no time of the trigger" in run.printed["tell"]
+
+
+@pytest.mark.parametrize("text", ["2024-01-05", "2024-01-05T00:00:00Z", "2024-01-05T00:00:00"])
+def test_a_date_given_by_hand_is_that_date(deployed: Workspace, text: str) -> None:
+    """Dates and midnights, as backfills have them, are never moved."""
+    run = deployed.run_now("follows", {"day": text, "there": text}, triggered=TRIGGERED)
+    assert result(run, "tell") == "2024-01-05 2024-01-05 2024-03-01"
+
+
+def test_a_moment_given_by_hand_is_refused(deployed: Workspace) -> None:
+    """It may be of another day where its author is."""
+    run = deployed.run_now("follows", {"day": "2024-01-05T22:00:00Z"}, triggered=TRIGGERED)
+    assert run.state == FAILED
+    assert "is '2024-01-05T22:00:00Z', a moment and not a date" in run.printed["tell"]
+
+
+def test_a_default_is_handed_on_as_the_date_that_it_is(deployed: Workspace) -> None:
+    """The inner run, which is triggered at another moment, gets the outer one's date."""
+    run = deployed.run_now("hands_on", triggered=TRIGGERED)
+    assert result(run.inner["taking"], "told").startswith("2024-02-29 ")
+
+
+def test_a_date_in_a_test_is_handed_on_too() -> None:
+    """`started` is the moment of the trigger."""
+    run = testing.run_job(rules_jobs.hands_on, started=TRIGGERED)["taking"].run
+    assert run is not None
+    assert run.parameters["day"] == dt.date(2024, 2, 29)
+
+
+def test_a_parameter_that_the_target_adds_is_ignored(built: Built, tmp_path: Path) -> None:
+    """It is pushed down to every task; only the log names it, and a near name too."""
+    definitions = json.loads(json.dumps(built.definitions))
+    definitions["values"]["parameters"] += [{"name": "env", "default": "dev"}, {"name": "topp", "default": "{{x}}"}]
+    workspace = Workspace(definitions, folder=tmp_path, environment={"PYTHONPATH": str(built.site)})
+    run = workspace.run_now("values")
+    assert run.state == SUCCESS
+    assert "ignored the parameter `env`, which the job `values` does not declare\n" in run.printed["read"]
+    assert "`topp`, which the job `values` does not declare: did you mean `top`?" in run.printed["read"]
+
+
+def test_a_failure_handler_is_not_tried_again(deployed: Workspace) -> None:
+    """The platform tries serverless tasks again by itself, which a handler that has done its work forbids."""
+    run = deployed.run_now("told_of_failure")
+    assert (run.tries["alarm"], run.tries["bad"]) == (1, 2)
+    assert run.printed["alarm"].count("ALARM") == 1
+    assert "dbxdec-run: handled; the run has failed tasks" in run.printed["alarm"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"n": "04"}, "the job parameter `n` is '04'\n    hint: write '4'"),
+        ({"n": " 4"}, "the job parameter `n` is ' 4'"),
+        ({"full": "True"}, "the job parameter `full` is 'True'\n    hint: write 'true'"),
+    ],
+)
+def test_another_spelling_runs_no_branch(deployed: Workspace, given: dict[str, str], said: str) -> None:
+    """The platform takes a branch by the string, and each function on it refuses to run."""
+    run = deployed.run_now("branching", given)
+    assert run.state == FAILED
+    assert all(run.states[key] != SUCCESS for key in ("yes", "no", "everything"))
+    assert any(said in text for text in run.printed.values())
+
+
+@pytest.mark.parametrize("given", [{"n": "04"}, {"full": "True"}])
+def test_another_spelling_is_refused_before_a_run(
+    given: dict[str, str], built: Built, pool: Pool, tmp_path: Path
+) -> None:
+    """`dbxdec run` says it before anything runs."""
+    with pytest.raises(RunError, match="compares it as a string"):
+        on_this_machine(Case("branching", given), built, pool, tmp_path)
+
+
+def test_native_tasks_get_what_references_stand_for(built: Built, tmp_path: Path) -> None:
+    """Names that need backticks too."""
+    seen: dict[str, str] = {}
+
+    def echo(parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        seen.update(parameters)
+        return {}
+
+    environment = {"PYTHONPATH": str(built.site)}
+    notebooks = {"echo.py": echo}
+    Workspace(built.definitions, folder=tmp_path, notebooks=notebooks, environment=environment).run_now("odd_names")
+    assert {"mode": "go", "rows": "3", "size": "7", "state": "success"}.items() <= seen.items()

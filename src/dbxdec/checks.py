@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
+_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER)
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
@@ -27,6 +28,8 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         cycles = _cycles(job)
         problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
+        problems += _compared_otherwise(job)
+    problems += _passed_otherwise(jobs)
     return problems + _unknown_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
@@ -180,6 +183,36 @@ def _never_run(job: Job) -> list[Problem]:
     ]
 
 
+def _compared_otherwise(job: Job) -> list[Problem]:
+    """Defaults of parameters whose string is not the one that a condition compares."""
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in job.parameters
+        if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
+    }
+    refused = comparisons.refused_texts(job, defaults, {}, enums=False)
+    return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
+
+
+def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
+    """The same for literals that one job passes to another."""
+    known = {job.key: job for job in jobs}
+    problems = []
+    for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
+        given: Mapping[str, str] = task.settings["run_job_task"].get("job_parameters", {})
+        plain = {name: text for name, text in given.items() if "{{" not in text and not has_token(text)}
+        if (other := known.get(task.runs_job)) is not None:
+            problems += [
+                Problem(
+                    f"the task `{task.key}` runs the job `{other.key}`, and {problem.message}",
+                    task.called_at or task.source,
+                    problem.hint,
+                )
+                for problem in comparisons.refused_texts(other, plain, {}, enums=False)
+            ]
+    return problems
+
+
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Inputs whose producer may be left out, or may fail, while their reader runs."""
     if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
@@ -279,7 +312,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
     warnings = []
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
-        values += len({key for _, key, value in comparisons.referred_to(job) if value == dag.RETURN_TEXT})
+        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value in _STRINGS})
         if values > _MAX_TASK_VALUES:
             warnings.append(
                 Problem(

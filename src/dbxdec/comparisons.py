@@ -66,8 +66,8 @@ def literal_text(kind: ValueType, value: object) -> str:
         if not members:
             raise TypeError(f"which is never equal to {value!r:.60}: compare it with a member of `{kind}`")
         return kind.canonical(members[0])
-    if isinstance(value, bool) != (base == "bool"):
-        raise TypeError(f"which is not a {'boolean' if isinstance(value, bool) else type(value).__name__}")
+    if base != "literal" and isinstance(value, bool) != (base == "bool"):
+        raise TypeError(f"which is `{kind}` and no `{type(value).__name__}`")
     if base in NUMBERS and isinstance(value, int | float | Decimal):
         value = _as_number(base, value)
     try:
@@ -185,9 +185,14 @@ def strings_in(form: Any) -> Iterator[str]:
             yield from strings_in(item)
 
 
-def needs_text(job: dag.Job, task: str) -> bool:
-    """Return whether the string of the task's result is wanted beside the result."""
-    return any(key == task and value == dag.RETURN_TEXT for _, key, value in referred_to(job))
+def strings_of(job: dag.Job, task: str, kind: ValueType, result: object) -> dict[str, str]:
+    """Return the strings of the task's result that are wanted beside it, by their keys.
+
+    Raises TypeError where it has none.
+    """
+    wanted = {value for _, key, value in referred_to(job) if key == task}
+    strings = {dag.RETURN_TEXT: kind.canonical, dag.RETURN_PARAMETER: kind.to_text}
+    return {key: string(result) for key, string in strings.items() if key in wanted}
 
 
 def refused_values(job: dag.Job, task: str, left: Mapping[str, Any]) -> list[Problem]:
@@ -213,7 +218,7 @@ _JSON_TYPES: dict[str, type] = {"str": str, "bool": bool, "int": int}
 
 
 def _refused_value(condition: dag.Task, op: str, key: str, form: Any) -> tuple[str, str] | None:
-    what = "returned" if key in (dag.RETURN_VALUE, dag.RETURN_TEXT) else f"has set `{key}` to"
+    what = "returned" if key in dag.RESULTS else f"has set `{key}` to"
     if op not in EQUALITY:
         text = form if isinstance(form, str) else json.dumps(form)
         if is_number(text) and not is_exact(Decimal(text)) and not isinstance(form, float):
@@ -222,7 +227,7 @@ def _refused_value(condition: dag.Task, op: str, key: str, form: Any) -> tuple[s
                 "the platform may take such numbers for equal: compare inside a task",
             )
         return None
-    if key in (dag.RETURN_VALUE, dag.RETURN_TEXT) or condition.compares is None:
+    if key in dag.RESULTS or condition.compares is None:
         return None
     wanted = base_of(condition.compares)[0]
     if type(form) is not _JSON_TYPES.get(wanted, type(form)):

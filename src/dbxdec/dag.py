@@ -21,7 +21,10 @@ RESULT = "result"
 RETURN_VALUE = "return_value"
 """The key of the task value as which a small result travels."""
 RETURN_TEXT = "dbxdec_text"
-"""The key of the string of a small result, for the platform's own tasks: one string for each value, None too."""
+"""The key of the one string of a small result, by which conditions compare it."""
+RETURN_PARAMETER = "dbxdec_parameter"
+"""The key of the string of a small result as a job parameter, None too, for the runs of other jobs."""
+RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,11 @@ def _fails_with(task: Task, failing: set[str], taken: frozenset[tuple[str, str]]
     """Return whether a task that waits for one of `failing` fails too; branches in `taken` have been taken."""
     if task.on_failure:
         return True
-    if any(d.outcome and d.task not in failing and (d.task, d.outcome) not in taken for d in task.depends_on):
+    gates = [d for d in task.depends_on if d.outcome]
+    if any(d.task not in failing and (d.task, d.outcome) not in taken for d in gates):
         return False
+    if any(d.task in failing for d in gates):
+        return True
     if task.run_if == "AT_LEAST_ONE_SUCCESS":
         return {d.task for d in task.depends_on} <= failing
     return task.run_if in (None, "ALL_SUCCESS", "NONE_FAILED")

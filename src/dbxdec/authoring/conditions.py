@@ -150,7 +150,10 @@ class _Compared:
         left, right = self._sides
         for side in self._sides:
             self._refuse_run_date(side)
+        known = len(self._step.recorder.problems)
         self.type = self._common_type()
+        if len(self._step.recorder.problems) > known:
+            return "", ""  # what is compared has to be said anew
         return self._string(left, right), self._string(right, left)
 
     def _common_type(self) -> ValueType | None:
@@ -216,6 +219,11 @@ class _Compared:
             return str(side)
         if isinstance(other, StateReference):
             self._check_state(side, other)
+        for misspelled in references.misspelled_in(side) if isinstance(side, str) else ():
+            self._problem(
+                f"compares {misspelled}, which the platform takes for a literal string",
+                f"write {references.well_spelled(misspelled)}, or give the result itself",
+            )
         own = comparisons.type_of(side)
         kind = self._type(other) if isinstance(other, Reference) else self.type
         if own is None and not (side is None and kind is not None):

@@ -159,7 +159,7 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
         if declared is not None and declared.run_date is not None:
             return declared.run_date.passed_on(text)
         if isinstance(value, TaskProxy) and kind is not None and kind.optional and text:
-            return references.task_value(value._call.key, dag.RETURN_TEXT)
+            return references.task_value(value._call.key, dag.RETURN_PARAMETER)
         return text
     if isinstance(value, BundleVariable):
         return value.template

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dbxdec import comparisons
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.manifest import decode_job
+from dbxdec.rundate import passed_on
 from dbxdec.variables import TARGET, names_in, resolve
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ def parameters_shown(run: Run) -> dict[str, str]:
     started = dt.datetime.fromtimestamp(run.started / 1000, dt.UTC)
     found = dict(run.head["parameters"])
     for parameter in decode_job(run.job, run.head["definition"]).parameters:
-        if parameter.run_date is not None and found.get(parameter.name) == parameter.default:
+        text = found.get(parameter.name)
+        if parameter.run_date is not None and text == parameter.default:
             found[parameter.name] = str(parameter.run_date.at(started))
+        elif parameter.type.kind == "date" and text is not None:
+            passed, text = passed_on(text)
+            found[parameter.name] = text if passed is None else str(passed)
     return found

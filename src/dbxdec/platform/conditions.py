@@ -66,7 +66,7 @@ def decide(condition: Mapping[str, str], resolve: Callable[[str], str]) -> tuple
             name = path(*min(left_over))
             raise RunError(
                 f"the condition compares {{{{{name}}}}}, which has no value in this run",
-                hint="the task that it names has to run before, and to leave this value",
+                hint="the task that it names has to run before, and to leave this value; a native task is skipped here",
             )
         sides.append(text)
     held = holds(condition["op"], *sides)

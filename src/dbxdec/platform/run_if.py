@@ -106,6 +106,8 @@ def instead_of_running(run_if: str | None, upstream: Sequence[State], *, gates: 
     """
     if any(state is State.EXCLUDED for state in gates):
         return State.EXCLUDED
+    if any(map(failed, gates)):
+        return State.UPSTREAM_FAILED
     # "If all task dependencies are excluded, the task is also excluded, regardless of its Run if condition."
     if upstream and all(state is State.EXCLUDED for state in upstream):
         return State.EXCLUDED

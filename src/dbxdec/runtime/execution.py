@@ -119,11 +119,12 @@ class Execution:
                 hint="correct the annotation or the result",
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
-        if comparisons.needs_text(self.reader.job, self.task.key):
-            try:
-                task_values.set(dag.RETURN_TEXT, kind.canonical(result))
-            except TypeError as error:
-                raise RunError(f"the task `{self.task.key}` returned what can't be compared: {error}") from None
+        try:
+            strings = comparisons.strings_of(self.reader.job, self.task.key, kind, result)
+        except TypeError as error:
+            raise RunError(f"the task `{self.task.key}` returned what can't be compared: {error}") from None
+        for key, text in strings.items():
+            task_values.leave(key, text)
         record.note_value(self.task.key, form)
 
     def _write_named(self, result: Any) -> None:

@@ -11,6 +11,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dbxdec import dag
 from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
 from dbxdec.runtime import context
@@ -134,6 +135,12 @@ class TaskValues:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
+        if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER):
+            raise RunError(f"the key `{key}` is one of dbxdec's own", hint="give the task value another name")
+        self.leave(key, value)
+
+    def leave(self, key: str, value: JsonValue) -> None:
+        """As `set`, for any key."""
         try:
             text = json.dumps(value, allow_nan=False)
             if json.loads(text) != value:

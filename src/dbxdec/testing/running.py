@@ -158,7 +158,7 @@ class Run:
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
         iteration = ready.reader.iteration
         left = self._values.of(title)
-        for key in (dag.RETURN_VALUE, dag.RETURN_TEXT):
+        for key in dag.RESULTS:
             left.pop(key, None)
         return TaskResult(
             title,

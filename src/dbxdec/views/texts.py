@@ -84,10 +84,8 @@ def _referred(side: str) -> str:
     match references.only_one_in(side):
         case ("job", "parameters", name):
             return name
-        case ("tasks", task, "values", dag.RETURN_VALUE | dag.RETURN_TEXT):
-            return task
         case ("tasks", task, "values", key):
-            return f"{task}.value({json.dumps(key)})"
+            return task if key in dag.RESULTS else f"{task}.value({json.dumps(key)})"
         case ("tasks", task, references.RESULT_STATE):
             return f"{task}.state"
     return side
