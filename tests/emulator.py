@@ -240,7 +240,7 @@ class _Running:
         if "notebook_task" in task:
             form = task["notebook_task"]
             given = {name: resolve(text, known) for name, text in form.get("base_parameters", {}).items()}
-            left = self._workspace.notebook(form["notebook_path"], {**given, **self._run.parameters})
+            left = self._workspace.notebook(form["notebook_path"], {**self._run.parameters, **given})
             (self._values / f"{key}.json").write_text(json.dumps(dict(left)))
             return SUCCESS
         return self._wheel(key, task, known)

@@ -454,7 +454,10 @@ def follows(day: dt.date = run_date(offset_days=-1), there: dt.date = run_date(t
     def tell(day: dt.date, there: dt.date) -> str:
         return f"{day} {there} {context().run_date}"
 
-    tell(day, there)
+    given = {"day": day, "there": there}
+    native_task("show", notebook_task={"notebook_path": "notebooks/echo.py", "base_parameters": given}).after(
+        tell(day, there)
+    )
 
 
 @job

@@ -209,7 +209,11 @@ def on_the_platform(case: Case, built: Built, pool: Pool, folder: Path) -> Run:
 
 
 def workspace(built: Built, folder: Path) -> Workspace:
-    return Workspace(built.definitions, folder=folder, variables=VARIABLES, environment={"PYTHONPATH": str(built.site)})
+    environment = {"PYTHONPATH": str(built.site)}
+    notebooks = {"echo.py": lambda parameters: parameters}
+    return Workspace(
+        built.definitions, folder=folder, variables=VARIABLES, notebooks=notebooks, environment=environment
+    )
 
 
 _PLATFORMS = {
@@ -306,9 +310,10 @@ def result(run: Run, key: str) -> Any:
 
 
 def test_run_dates_follow_the_trigger_whatever_the_queue(deployed: Workspace) -> None:
-    """A run that starts after midnight has the dates of its trigger, in each zone and in the context."""
+    """A run that starts after midnight has the dates of its trigger, in each zone, in the context and in a notebook."""
     run = deployed.run_now("follows", triggered=TRIGGERED, queued=dt.timedelta(hours=23))
     assert result(run, "tell") == "2024-02-29 2024-02-29 2024-03-01"
+    assert run.values["show"].items() >= {"day": "2024-02-29", "there": "2024-02-29"}.items()
 
 
 def test_run_dates_follow_the_start_where_there_is_no_trigger(deployed: Workspace) -> None:
@@ -390,15 +395,7 @@ def test_another_spelling_is_refused_before_a_run(
         on_this_machine(Case("branching", given), built, pool, tmp_path)
 
 
-def test_native_tasks_get_what_references_stand_for(built: Built, tmp_path: Path) -> None:
+def test_native_tasks_get_what_references_stand_for(deployed: Workspace) -> None:
     """Names that need backticks too."""
-    seen: dict[str, str] = {}
-
-    def echo(parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        seen.update(parameters)
-        return {}
-
-    environment = {"PYTHONPATH": str(built.site)}
-    notebooks = {"echo.py": echo}
-    Workspace(built.definitions, folder=tmp_path, notebooks=notebooks, environment=environment).run_now("odd_names")
-    assert {"mode": "go", "rows": "3", "size": "7", "state": "success"}.items() <= seen.items()
+    run = deployed.run_now("odd_names")
+    assert {"mode": "go", "rows": "3", "size": "7", "state": "success"}.items() <= run.values["show-it"].items()

@@ -227,33 +227,60 @@ class TestNativeTasks:
             run_job(shown)
 
     def test_a_default_that_follows_the_run_reaches_them_as_the_platform_has_it(self) -> None:
-        """The reference behind run_date() is the moment of the trigger; a task that returns the date gives the date."""
-
-        @task
-        def that_day(day: dt.date) -> dt.date:
-            return day
+        """The reference behind run_date() is the moment of the trigger, where no function runs that leaves the date."""
 
         @job
-        def one(day: dt.date = run_date(), before: dt.date = run_date(offset_days=-1)) -> None:
-            given = {"day": day, "before": that_day(before)}
-            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given})
+        def one(day: dt.date = run_date()) -> None:
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
 
         result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC))
-        assert result.parameters == {"day": dt.date(2024, 3, 1), "before": dt.date(2024, 2, 29)}
-        assert result["show"].fields["notebook_task"]["base_parameters"] == {
-            "day": "2024-03-01T05:00:00+00:00",
-            "before": "2024-02-29",
-        }
+        assert result.parameters == {"day": dt.date(2024, 3, 1)}
+        assert result["show"].fields["notebook_task"]["base_parameters"] == {"day": "2024-03-01T05:00:00+00:00"}
 
-    def test_a_moved_default_is_refused_in_their_fields(self) -> None:
-        """The platform has only the moment, of which run_date(offset_days=-1) is another day."""
+    def test_a_moved_default_reaches_them_as_the_date_that_a_function_leaves(self) -> None:
+        """The nearest function upstream leaves it, whether its result is given or not."""
+
+        @task
+        def count() -> int:
+            return 3
 
         @job
         def one(day: dt.date = run_date(offset_days=-1)) -> None:
-            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+            chosen = condition(day, "==", dt.date(2024, 2, 29)).after(count())
+            given = {"day": day, "text": "as it is"}
+            chosen.then(native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given}))
 
-        with pytest.raises(AuthoringError, match="has the moment of the run and not the date"):
+        for inputs in ({}, {"count": 3}):
+            result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC), inputs=inputs)
+            assert result["show"].fields["notebook_task"]["base_parameters"] == {
+                "day": "2024-02-29",
+                "text": "as it is",
+            }
+            assert result["count"].task_values == {}
+        assert run_job(one, day=dt.date(2024, 1, 1))["show"].state == "excluded"
+
+    def test_a_moved_default_needs_a_function(self) -> None:
+        """The platform has only the moment, of which run_date(offset_days=-1) is another day; so has a condition."""
+
+        @task
+        def count() -> int:
+            return 3
+
+        @job
+        def one(day: dt.date = run_date(offset_days=-1), today: dt.date = run_date()) -> None:
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+            condition(today, "==", dt.date(2024, 2, 29), key="same")
+            behind = native_task("late", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+            condition(1, "==", 2).then(count().after(behind))
+
+        with pytest.raises(AuthoringError) as error:
             run_job(one)
+        told = [problem.message.partition(", of which")[0] for problem in error.value.problems]
+        assert told == [
+            "the task `show` is given the job parameter `day`",
+            "the task `same` is given the job parameter `today`",
+            "the task `late` is given the job parameter `day`",
+        ]
 
     def test_a_function_stands_for_one(self) -> None:
         """It gets the fields, may set task values, and what it raises fails the task."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
-_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER)
+_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
@@ -312,7 +312,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
     warnings = []
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
-        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value in _STRINGS})
+        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value.startswith(_STRINGS)})
         if values > _MAX_TASK_VALUES:
             warnings.append(
                 Problem(

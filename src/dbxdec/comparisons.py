@@ -173,6 +173,12 @@ def referred_to(job: dag.Job) -> Iterator[tuple[dag.Task, str, str]]:
                             yield task, key, value
 
 
+def dates_of(job: dag.Job, task: str) -> list[str]:
+    """Return the job parameters whose dates `task` leaves for tasks of the platform's own kinds."""
+    wanted = {value for _, key, value in referred_to(job) if key == task and value.startswith(dag.DATE_OF)}
+    return sorted(value.removeprefix(dag.DATE_OF) for value in wanted)
+
+
 def strings_in(form: Any) -> Iterator[str]:
     """Yield each string inside plain data, keys of dicts left out."""
     if isinstance(form, str):

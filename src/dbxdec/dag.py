@@ -24,6 +24,8 @@ RETURN_TEXT = "dbxdec_text"
 """The key of the one string of a small result, by which conditions compare it."""
 RETURN_PARAMETER = "dbxdec_parameter"
 """The key of the string of a small result as a job parameter, None too, for the runs of other jobs."""
+DATE_OF = "dbxdec_date_"
+"""With a job parameter's name, the key of its date, which a function leaves for the platform's own tasks."""
 RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 

@@ -53,6 +53,7 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
     names = listed([task.key for task in hidden[:_SHOWN]])
     if len(hidden) > _SHOWN:
         names += f" and {len(hidden) - _SHOWN} more"
+    names = names if len(hidden) == 1 else f"one of {names}"
     ends = _ends(hidden[0], followers)
     yield Problem(
         f"where {names} of the job `{job.key}` fails, the run still succeeds: the platform asks only the last tasks, "

@@ -13,7 +13,7 @@ from dbxdec.authoring.nodes import Step
 from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
-from dbxdec.authoring.steps import recorder_of, reference_to, value_type
+from dbxdec.authoring.steps import date_of, follows_the_run, recorder_of, reference_to, value_type
 from dbxdec.errors import did_you_mean, listed, shown
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY, OPERATORS, is_exact
@@ -122,7 +122,6 @@ class _Compared:
             self._problem(f"compares {side.describe()} by size", "a state is a string: use == or !=")
             return ""
         if isinstance(side, Reference):
-            self._refuse_run_date(side)
             kind = self._type(side)
             if kind is not None and not comparisons.is_numeric(kind):
                 self._problem(
@@ -148,8 +147,6 @@ class _Compared:
 
     def as_strings(self) -> tuple[str, str]:
         left, right = self._sides
-        for side in self._sides:
-            self._refuse_run_date(side)
         known = len(self._step.recorder.problems)
         self.type = self._common_type()
         if len(self._step.recorder.problems) > known:
@@ -201,6 +198,8 @@ class _Compared:
         return False
 
     def _string(self, side: object, other: object) -> str:
+        if isinstance(side, ParameterProxy) and follows_the_run(self._step.recorder, side):
+            return date_of(self._step, side)
         if isinstance(side, Reference):
             kind = self._type(side)
             if (
@@ -253,11 +252,3 @@ class _Compared:
         if isinstance(side, Reference):
             return value_type(self._step.recorder, side)
         return None if isinstance(side, BundleVariable) else comparisons.type_of(side)
-
-    def _refuse_run_date(self, side: object) -> None:
-        declared = self._step.recorder.parameters.get(side._name) if isinstance(side, ParameterProxy) else None
-        if isinstance(side, ParameterProxy) and declared is not None and declared.run_date is not None:
-            self._problem(
-                f"compares {side.describe()}, which follows the run: the platform knows the moment, and not the date",
-                f"let a task return it, and compare its result: `condition(that_day({side._name}), ...)`",
-            )

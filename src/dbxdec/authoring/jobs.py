@@ -12,6 +12,7 @@ from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import Handled, JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.dates import with_dates
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
@@ -120,8 +121,9 @@ class Job(Generic[P]):
                 recorder.check_definitions()
                 self._record_failure_handler(recorder)
         calls = recorder.calls
+        made = assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__)
         return BuiltJob(
-            dag=assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__),
+            dag=with_dates(made, recorder),
             tasks={key: call.task for key, call in calls.items() if isinstance(call, Call)},
             managers={
                 (key, output): manager for key, call in calls.items() for output, manager in call.managers.items()

@@ -112,6 +112,8 @@ class Recorder(recording.Recording):
     tables: dict[str, IoManager] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    wants_dates: dict[str, set[str]] = field(default_factory=dict)
+    """The job parameters whose dates tasks of the platform's own kinds are given, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, rundate
-from dbxdec.authoring import recording
+from dbxdec import dag
+from dbxdec.authoring import dates, recording
 from dbxdec.authoring.calls import compute_settings
 from dbxdec.authoring.nodes import Recorder, Step
 from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
@@ -121,16 +121,22 @@ def reference_to(step: Step, value: Reference) -> str:
     return text or ""
 
 
+def follows_the_run(recorder: Recorder, value: object) -> bool:
+    """Return whether `value` is a job parameter whose default is run_date(...)."""
+    declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
+    return declared is not None and declared.run_date is not None
+
+
+def date_of(step: Step, value: ParameterProxy) -> str:
+    """Return what stands for the date of a job parameter that follows the run."""
+    step.recorder.wants_dates.setdefault(step.key, set()).add(value._name)
+    return dates.wanted(value._name)
+
+
 def _in_a_field(step: Step, value: Reference) -> str:
     """Return the platform's reference to `value` for a field of a native task."""
-    declared = step.recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
-    follows = None if declared is None else declared.run_date
-    if isinstance(value, ParameterProxy) and follows not in (None, rundate.RunDate()):
-        step.recorder.problem(
-            f"the task `{step.key}` is given {value.describe()}, for which the platform has the moment of the run and "
-            "not the date that run_date(...) makes of it",
-            f"let a task return the date, and give its result: `that_day({value._name})`",
-        )
+    if isinstance(value, ParameterProxy) and follows_the_run(step.recorder, value) and value._recorder is step.recorder:
+        return date_of(step, value)
     return reference_to(step, value)
 
 

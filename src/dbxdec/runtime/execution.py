@@ -77,6 +77,10 @@ class Execution:
     def store(self, result: Any) -> None:
         """Keep `result` through the task's IoManager, or as a task value, and see that all is left that others need."""
         self._keep(result)
+        job = self.reader.job
+        for name in comparisons.dates_of(job, self.task.key):
+            kind = next(parameter.type for parameter in job.parameters if parameter.name == name)
+            task_values.leave(dag.DATE_OF + name, kind.to_text(self.run.parameters[name]))
         self._check_left()
 
     def end(self) -> None:

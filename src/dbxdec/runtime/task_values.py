@@ -135,7 +135,7 @@ class TaskValues:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
-        if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER):
+        if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER) or key.startswith(dag.DATE_OF):
             raise RunError(f"the key `{key}` is one of dbxdec's own", hint="give the task value another name")
         self.leave(key, value)
 

@@ -158,8 +158,7 @@ class Run:
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
         iteration = ready.reader.iteration
         left = self._values.of(title)
-        for key in dag.RESULTS:
-            left.pop(key, None)
+        left = {key: value for key, value in left.items() if key not in dag.RESULTS and not key.startswith(dag.DATE_OF)}
         return TaskResult(
             title,
             State.SUCCESS,

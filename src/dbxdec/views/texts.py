@@ -84,6 +84,8 @@ def _referred(side: str) -> str:
     match references.only_one_in(side):
         case ("job", "parameters", name):
             return name
+        case ("tasks", _, "values", key) if key.startswith(dag.DATE_OF):
+            return key.removeprefix(dag.DATE_OF)
         case ("tasks", task, "values", key):
             return task if key in dag.RESULTS else f"{task}.value({json.dumps(key)})"
         case ("tasks", task, references.RESULT_STATE):
