@@ -38,14 +38,13 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
 
     The platform asks only the leaves of a run, the tasks that no other waits for.
     """
-    upstream = {task.key: [d.task for d in task.depends_on] for task in job.tasks}
-    followers: dict[str, list[Task]] = defaultdict(list)
-    for task in job.tasks:
-        for key in dict.fromkeys(upstream[task.key]):
-            followers[key].append(task)
     plain = not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks)
     if plain or job.allows_failures:
         return
+    followers: dict[str, list[Task]] = defaultdict(list)
+    for task in job.tasks:
+        for key in dict.fromkeys(d.task for d in task.depends_on):
+            followers[key].append(task)
     guards = guards_of(job)
     hidden = [task for task in job.tasks if not _is_shown(task, followers, guards)]
     if not hidden:
@@ -115,6 +114,8 @@ def unchecked_sides(job: Job) -> Iterator[Problem]:
 
     A task that is a function refuses a string that the platform would compare otherwise; a native task does not.
     """
+    if not any(True for _ in comparisons.conditions(job)):
+        return
     declared = {parameter.name: parameter for parameter in job.parameters}
     by_key = {task.key: task for task in job.tasks}
     checked = _behind_a_function(job)
@@ -162,6 +163,8 @@ def _downstream(key: str, job: Job) -> list[str]:
 
 def strange_references(job: Job) -> Iterator[Problem]:
     """Yield a warning for each reference, written by hand, that would stay a literal string."""
+    if all(task.kind == "python" for task in job.tasks):
+        return
     parameters = [parameter.name for parameter in job.parameters]
     upstream: dict[str, set[str]] = {}
     for task in run_order(job):
