@@ -259,6 +259,38 @@ class TestNativeTasks:
             assert result["count"].task_values == {}
         assert run_job(one, day=dt.date(2024, 1, 1))["show"].state == "excluded"
 
+    def test_a_result_that_is_given_needs_no_task_values(self) -> None:
+        """What its function would set, and a native task refers to, is given as well, or stays a reference."""
+
+        @task
+        def count() -> int:
+            set_task_value("rows", 3)
+            return 3
+
+        @task
+        def forgets() -> int:
+            return 3
+
+        @job
+        def one() -> None:
+            given = {"rows": count().value("rows")}
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given})
+
+        @job
+        def two() -> None:
+            condition(forgets().value("rows"), ">", 3)
+
+        def shown(**given: Any) -> Any:
+            return run_job(one, **given)["show"].fields["notebook_task"]["base_parameters"]["rows"]
+
+        assert shown() == "3"
+        assert shown(inputs={"count": 3}, task_values={"count": {"rows": 4}}) == "4"
+        assert shown(inputs={"count": 3}) == "{{tasks.count.values.rows}}"
+        with pytest.raises(RunError, match="the task `forgets` has set no task value `rows`, to which"):
+            run_job(two)
+        with pytest.raises(RunError, match="which has no value in this run"):
+            run_job(two, inputs={"forgets": 3})
+
     def test_a_moved_default_needs_a_function(self) -> None:
         """The platform has only the moment, of which run_date(offset_days=-1) is another day; so has a condition."""
 

@@ -201,11 +201,15 @@ def strings_of(job: dag.Job, task: str, kind: ValueType, result: object) -> dict
     return {key: string(result) for key, string in strings.items() if key in wanted}
 
 
-def refused_values(job: dag.Job, task: str, left: Mapping[str, Any]) -> list[Problem]:
-    """Return what is wrong with the task values that `task` has `left`, for those that refer to them."""
+def refused_values(job: dag.Job, task: str, left: Mapping[str, Any], *, ours: bool = True) -> list[Problem]:
+    """Return what is wrong with the task values that `task` has `left`, for those that refer to them.
+
+    Without `ours` those that dbxdec itself is yet to leave may be missing.
+    """
     problems: dict[str, Problem] = {}
     for user, key, value in referred_to(job):
-        if key == task and value not in left:
+        later = not ours and (value in dag.RESULTS or value.startswith(dag.DATE_OF))
+        if key == task and value not in left and not later:
             problems[value] = Problem(
                 f"the task `{task}` has set no task value `{value}`, to which the task `{user.key}` refers",
                 hint=f"set it on every way through the function: `set_task_value({value!r}, ...)`",

@@ -75,13 +75,26 @@ class Execution:
         return result
 
     def store(self, result: Any) -> None:
-        """Keep `result` through the task's IoManager, or as a task value, and see that all is left that others need."""
-        self._keep(result)
-        job = self.reader.job
+        """Keep `result`, and see that all is left to which tasks of the platform's own kinds refer."""
+        self._check_left(ours=False)  # before anything is written
+        self.keep(result)
+        self._check_left()
+
+    def keep(self, result: Any) -> None:
+        """Keep `result` through the task's IoManager, or as a task value, and the dates that others are given."""
+        outputs, job = self.task.outputs, self.reader.job
+        if not outputs:
+            if result is not None:
+                log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
+        elif dag.RESULT not in outputs:
+            self._write_named(result)
+        elif dag.RESULT in self.managers:
+            self._write(dag.RESULT, result, of_parameter(self.function, "return"))
+        else:
+            self._set_task_value(result)
         for name in comparisons.dates_of(job, self.task.key):
             kind = next(parameter.type for parameter in job.parameters if parameter.name == name)
             task_values.leave(dag.DATE_OF + name, kind.to_text(self.run.parameters[name]))
-        self._check_left()
 
     def end(self) -> None:
         """Raise HandledError where the task is the job's failure handler: the run stays a failed one."""
@@ -92,24 +105,12 @@ class Execution:
                 "`on_failure=handled(...)` lets it succeed",
             )
 
-    def _check_left(self) -> None:
+    def _check_left(self, *, ours: bool = True) -> None:
         """Raise RunError where tasks of the platform's own kinds refer to values that are missing or ambiguous."""
         if self.task.each is None and (
-            problems := comparisons.refused_values(self.reader.job, self.task.key, task_values.left)
+            problems := comparisons.refused_values(self.reader.job, self.task.key, task_values.left, ours=ours)
         ):
             raise RunError(problems)
-
-    def _keep(self, result: Any) -> None:
-        outputs = self.task.outputs
-        if not outputs:
-            if result is not None:
-                log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
-        elif dag.RESULT not in outputs:
-            self._write_named(result)
-        elif dag.RESULT in self.managers:
-            self._write(dag.RESULT, result, of_parameter(self.function, "return"))
-        else:
-            self._set_task_value(result)
 
     def _set_task_value(self, result: Any) -> None:
         kind = self.task.outputs[dag.RESULT].type
