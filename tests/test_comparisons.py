@@ -514,6 +514,23 @@ def test_values_that_a_condition_refers_to_are_left_and_of_its_type() -> None:
     assert "compares by size" in said(n=1, s="", size=2**60, p=1)[0]
 
 
+def test_none_does_not_reach_another_job_as_a_string() -> None:
+    """A result has a string for it; a task value that somebody has set has none."""
+
+    @job
+    def inner(name: str | None = None) -> None:
+        work()
+
+    @job
+    def outer() -> None:
+        inner(work().value("name"))
+
+    built = outer.build().dag
+    assert comparisons.refused_values(built, "work", {"name": "x"}) == []
+    (problem,) = comparisons.refused_values(built, "work", {"name": None})
+    assert problem.message == ("the task `work` has set `name` to None, which the job `inner` would get as a string")
+
+
 def test_equal_types_that_json_tells_apart_are_compared_as_their_strings() -> None:
     """An optional result and one that isn't are of one type."""
 

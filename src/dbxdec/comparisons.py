@@ -214,6 +214,11 @@ def refused_values(job: dag.Job, task: str, left: Mapping[str, Any], *, ours: bo
                 f"the task `{task}` has set no task value `{value}`, to which the task `{user.key}` refers",
                 hint=f"set it on every way through the function: `set_task_value({value!r}, ...)`",
             )
+        elif key == task and user.kind == "run_job" and value not in dag.RESULTS and left.get(value, "") is None:
+            problems[value] = Problem(
+                f"the task `{task}` has set `{value}` to None, which the job `{user.runs_job}` would get as a string",
+                hint="return it, annotated with `| None`, and pass on the result",
+            )
     for condition, op, sides in conditions(job):
         for side in sides:
             match references.only_one_in(side):
