@@ -311,6 +311,14 @@ class TestHiddenFailures:
         assert message.startswith("where `work` of the job `one` fails, the run still succeeds")
         assert hidden(same) == []
 
+        @job
+        def both() -> None:
+            chosen, first = condition(number(), "==", 1), work()
+            native("yes", depends_on=[first, chosen.true])
+            native("no", depends_on=[first, chosen.false])
+
+        assert hidden(both) == []  # one of the two fails
+
     def test_a_failure_handler_shows_all(self) -> None:
         """With `on_failure` no failure is hidden, and with `handled` it is meant."""
         from dbxdec import handled

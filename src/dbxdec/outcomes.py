@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 from typing import TYPE_CHECKING
 
 from dbxdec import comparisons
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dbxdec.dag import Job, Task
 
 _SHOWN = 3
+_BRANCHES = 6
+"""So many conditions downstream of a task are looked at with all their outcomes."""
 
 
 def guards_of(job: Job) -> dict[str, frozenset[tuple[str, str]]]:
@@ -53,7 +56,7 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
     if len(hidden) > _SHOWN:
         names += f" and {len(hidden) - _SHOWN} more"
     names = names if len(hidden) == 1 else f"one of {names}"
-    ends = _ends(hidden[0], followers)
+    ends = sorted(other.key for other in _reached(hidden[0], followers) if not followers[other.key])
     yield Problem(
         f"where {names} of the job `{job.key}` fails, the run still succeeds: the platform asks only the last tasks, "
         f"here {listed(ends[:_SHOWN])}",
@@ -66,14 +69,28 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
 def _is_shown(
     task: Task, followers: Mapping[str, list[Task]], guards: Mapping[str, frozenset[tuple[str, str]]]
 ) -> bool:
-    """Return whether a leaf fails whenever `task` fails, and nothing else does."""
+    """Return whether a leaf fails whenever `task` fails and nothing else does, whichever branches are taken."""
+    taken = guards[task.key]
+    open_ = sorted(
+        {d.task for other in _reached(task, followers) for d in other.depends_on if d.outcome}
+        - {condition for condition, _ in taken}
+    )
+    if len(open_) > _BRANCHES:
+        return _shows(task, followers, taken)
+    return all(
+        _shows(task, followers, taken | set(zip(open_, outcomes, strict=True)))
+        for outcomes in product(("true", "false"), repeat=len(open_))
+    )
+
+
+def _shows(task: Task, followers: Mapping[str, list[Task]], taken: frozenset[tuple[str, str]]) -> bool:
     failing, waiting = {task.key}, [task.key]
     while waiting:
         key = waiting.pop()
         if not followers[key]:
             return True
         for follower in followers[key]:
-            if follower.key not in failing and _fails_with(follower, failing, guards[task.key]):
+            if follower.key not in failing and _fails_with(follower, failing, taken):
                 if follower.on_failure:
                     return True
                 failing.add(follower.key)
@@ -95,18 +112,16 @@ def _fails_with(task: Task, failing: set[str], taken: frozenset[tuple[str, str]]
     return task.run_if in (None, "ALL_SUCCESS", "NONE_FAILED")
 
 
-def _ends(task: Task, followers: Mapping[str, list[Task]]) -> list[str]:
-    """Return the leaves downstream of `task`."""
+def _reached(task: Task, followers: Mapping[str, list[Task]]) -> list[Task]:
+    """Return the tasks downstream of `task`."""
     found, waiting, seen = [], [task.key], {task.key}
     while waiting:
-        key = waiting.pop()
-        if not followers[key]:
-            found.append(key)
-        for follower in followers[key]:
+        for follower in followers[waiting.pop()]:
             if follower.key not in seen:
                 seen.add(follower.key)
                 waiting.append(follower.key)
-    return sorted(found)
+                found.append(follower)
+    return found
 
 
 def unchecked_sides(job: Job) -> Iterator[Problem]:
