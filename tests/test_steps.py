@@ -280,7 +280,7 @@ class TestNativeTask:
 
         tasks = tasks_of(definitions(mixed)["mixed"])
         assert tasks["show"]["notebook_task"]["base_parameters"] == {
-            "day": "{{tasks.count.values.dbxdec_date_day}}",
+            "day": "{{job.parameters.day}}",
             "rows": "{{tasks.count.values.return_value}}",
             "table": "/lake/extract",
             "token": "{{secrets/s/k}}",

@@ -227,7 +227,7 @@ class TestNativeTasks:
             run_job(shown)
 
     def test_a_default_that_follows_the_run_reaches_them_as_the_platform_has_it(self) -> None:
-        """The reference behind run_date() is the moment of the trigger, where no function runs that leaves the date."""
+        """The reference behind run_date() is the moment of the trigger, which is of that day in UTC."""
 
         @job
         def one(day: dt.date = run_date()) -> None:

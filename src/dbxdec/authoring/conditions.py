@@ -13,7 +13,7 @@ from dbxdec.authoring.nodes import Step
 from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
-from dbxdec.authoring.steps import date_of, follows_the_run, recorder_of, reference_to, value_type
+from dbxdec.authoring.steps import date_of, recorder_of, reference_to, run_date_of, value_type
 from dbxdec.errors import did_you_mean, listed, shown
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY, OPERATORS, is_exact
@@ -198,7 +198,7 @@ class _Compared:
         return False
 
     def _string(self, side: object, other: object) -> str:
-        if isinstance(side, ParameterProxy) and follows_the_run(self._step.recorder, side):
+        if isinstance(side, ParameterProxy) and run_date_of(self._step.recorder, side) is not None:
             return date_of(self._step, side)
         if isinstance(side, Reference):
             kind = self._type(side)

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, rundate
+from dbxdec import dag
 from dbxdec.outcomes import guards_of
 from dbxdec.platform import references
 from dbxdec.platform.run_if import NEEDS_FAILURE
@@ -63,9 +63,7 @@ def _nearest(
 
 
 def _without(task: dag.Task, name: str, recorder: Recorder) -> str:
-    """Return the moment's own reference, which only an unmoved date in UTC can be read from."""
-    if task.kind != "condition" and recorder.parameters[name].run_date == rundate.RunDate():
-        return references.job_parameter(name)
+    """Note that no function leaves the date."""
     recorder.problem(
         f"the task `{task.key}` is given the job parameter `{name}`, of which the platform knows the moment of the "
         "trigger and not the date, and no function runs before it that could leave the date",

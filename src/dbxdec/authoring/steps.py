@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
+from dbxdec import dag, rundate
 from dbxdec.authoring import dates, recording
 from dbxdec.authoring.calls import compute_settings
 from dbxdec.authoring.nodes import Recorder, Step
@@ -121,10 +121,10 @@ def reference_to(step: Step, value: Reference) -> str:
     return text or ""
 
 
-def follows_the_run(recorder: Recorder, value: object) -> bool:
-    """Return whether `value` is a job parameter whose default is run_date(...)."""
+def run_date_of(recorder: Recorder, value: object) -> rundate.RunDate | None:
+    """Return the run_date(...) that `value`, a job parameter, has as its default; None for anything else."""
     declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
-    return declared is not None and declared.run_date is not None
+    return None if declared is None else declared.run_date
 
 
 def date_of(step: Step, value: ParameterProxy) -> str:
@@ -134,9 +134,14 @@ def date_of(step: Step, value: ParameterProxy) -> str:
 
 
 def _in_a_field(step: Step, value: Reference) -> str:
-    """Return the platform's reference to `value` for a field of a native task."""
-    if isinstance(value, ParameterProxy) and follows_the_run(step.recorder, value) and value._recorder is step.recorder:
-        return date_of(step, value)
+    """Return the platform's reference to `value` for a field of a native task.
+
+    The moment that stands for an unmoved run_date() is of the right day, in UTC; of a moved one it is another day's.
+    """
+    if isinstance(value, ParameterProxy) and value._recorder is step.recorder:
+        follows = run_date_of(step.recorder, value)
+        if follows not in (None, rundate.RunDate()):
+            return date_of(step, value)
     return reference_to(step, value)
 
 
@@ -161,9 +166,8 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
                 f"give it a value of the type `{parameter.type}`",
             )
         text = reference_to(step, value)
-        declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
-        if declared is not None and declared.run_date is not None:
-            return declared.run_date.passed_on(text)
+        if (follows := run_date_of(recorder, value)) is not None:
+            return follows.passed_on(text)
         if isinstance(value, TaskProxy) and kind is not None and kind.optional and text:
             return references.task_value(value._call.key, dag.RETURN_PARAMETER)
         return text
