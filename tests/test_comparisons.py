@@ -473,6 +473,18 @@ def test_parameters_have_the_one_spelling_where_a_condition_compares_them() -> N
     assert "may take such numbers for equal" in refused(built, top=str(2**60))[0]
 
 
+def test_none_has_no_size() -> None:
+    """A parameter that is None can't be compared by size: the run fails, as Python's own comparison would."""
+
+    @job
+    def one(n: int | None = 3) -> None:
+        condition(n, ">", 2)
+        work()
+
+    (problem,) = comparisons.refused_texts(one.build().dag, {"n": "<dbxdec:none>"}, {})
+    assert problem.hint == "give it a number: the condition `condition` compares it by size"
+
+
 def test_defaults_and_what_jobs_pass_have_the_one_spelling() -> None:
     """A default, or a literal for another job, that a condition would compare otherwise is found by the build."""
 

@@ -152,8 +152,9 @@ def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, 
     if op in EQUALITY:
         if right != text:
             return f"is {text!r:.60}", f"write {right!r}: the condition `{condition}` compares it as a string"
-    elif not is_number(text):
-        return f"is {text!r:.60}", f"write {right!r}: the condition `{condition}` compares it by size"
+    elif not is_number(text) and is_numeric(kind):
+        write = f"write {right!r}" if is_number(right) else "give it a number"
+        return f"is {text!r:.60}", f"{write}: the condition `{condition}` compares it by size"
     elif isinstance(value, int | Decimal) and not is_exact(value):
         return (
             f"is {text:.60}",
