@@ -16,8 +16,8 @@ from dbxdec import IoManager, bundle_variable, codegen, dag, each, job, latest, 
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError, CodegenError, RunError
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.local.steps import iterations
 from dbxdec.manifest import Manifest, encode_jobs
+from dbxdec.platform.texts import iterations
 from dbxdec.protocol import MAX_INPUTS, for_each_inputs
 from dbxdec.runtime.iterations import Item, by_item, find_iteration
 from dbxdec.typehints import Annotation

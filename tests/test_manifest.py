@@ -536,7 +536,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings", "on_failure"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""
@@ -547,6 +547,27 @@ class TestSchema:
             "const": manifest.SCHEMA,
             "description": SCHEMA["properties"]["schema"]["description"],
         }
+
+    def test_conditions_say_what_they_compare_and_handlers_what_they_are(self) -> None:
+        """Types of every kind are valid there and come back; what else an author never writes is refused."""
+        kinds = [ValueType("int"), ValueType("str", optional=True), ValueType("literal", choices=("a", 1))]
+        kinds.append(ValueType("enum", enum="shop.sales:Colour"))
+        where = SourceLocation("src/shop/sales.py", 3)
+        form = {"condition_task": {"op": "EQUAL_TO", "left": "{{job.parameters.a}}", "right": "b"}}
+        tasks = [
+            dag.Task(f"t{i}", None, where, {}, {}, kind="condition", settings=form, compares=kind)
+            for i, kind in enumerate(kinds)
+        ]
+        tasks.append(dag.Task("alarm", "shop.sales:alarm", where, {}, {}, on_failure=True))
+        whole = document([dag.Job("sales", "shop.sales", "shop.sales:sales", where, tuple(tasks))])
+        VALIDATOR.validate(whole)
+        found = manifest.decode_job("sales", whole["jobs"]["sales"])
+        assert [task.compares for task in found.tasks] == [*kinds, None]
+        assert [task.on_failure for task in found.tasks] == [False] * 4 + [True]
+        path = ("jobs", "sales", "tasks", 0, "compares")
+        for wrong in ({}, {"type": "complex"}, {"type": "enum"}, {"type": "int", "surplus": 1}, "int"):
+            assert not is_valid(edited(whole, path, wrong))
+        assert not is_valid(edited(whole, ("jobs", "sales", "tasks", 4, "on_failure"), False))
 
     def test_real_manifests_are_valid(self) -> None:
         """Manifests of real jobs with every kind of parameter, binding, output and literal are valid."""

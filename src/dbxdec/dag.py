@@ -8,18 +8,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.errors import SourceLocation
+from dbxdec.rundate import passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.literals import Json
-    from dbxdec.rundate import RunDate
+    from dbxdec.rundate import RunDate, Trigger
     from dbxdec.values import ValueType
 
 RESULT = "result"
 """The name of a task's output when it has only one."""
 RETURN_VALUE = "return_value"
 """The key of the task value as which a small result travels."""
+RETURN_TEXT = "dbxdec_text"
+"""The key of the one string of a small result, by which conditions compare it."""
+RETURN_PARAMETER = "dbxdec_parameter"
+"""The key of the string of a small result as a job parameter, None too, for the runs of other jobs."""
+DATE_OF = "dbxdec_date_"
+"""With a job parameter's name, the key of its date, which a function leaves for the platform's own tasks."""
+RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 
 Rows = typing.Literal["run", "table", "newest", "changed"]
@@ -143,7 +151,9 @@ class Dependency:
 class Task:
     """A task: of the kind "python" it is a function, else a task of the platform's own with its fields in `settings`.
 
-    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first.
+    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first. With `on_failure`
+    it is the job's failure handler, which ends with an error. `compares` is the type of what a condition compares for
+    equality.
     """
 
     key: str
@@ -157,6 +167,8 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "python"
     each: Each | None = None
+    on_failure: bool = False
+    compares: ValueType | None = None
     # What only the build knows and needs: where the task was called, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
@@ -179,7 +191,7 @@ def places_of(task: Task) -> list[tuple[str | None, str]]:
 class JobParameter:
     """A typed parameter; `default` is its text on the platform, None where the author gave no default.
 
-    With `run_date` the default is the run's start, of which this makes the date.
+    With `run_date` the default is the moment at which the run was triggered, of which this makes the date.
     """
 
     name: str
@@ -187,10 +199,15 @@ class JobParameter:
     default: str | None = None
     run_date: RunDate | None = None
 
-    def value(self, text: str) -> Any:
-        """The value that `text` carries. Raises ValueError with what was expected."""
-        date = self.run_date.from_text(text) if self.run_date else None
-        return self.type.from_text(text) if date is None else date
+    def value(self, text: str, trigger: Trigger | None = None) -> Any:
+        """The value that `text` carries, in a run with this `trigger`. Raises ValueError with what was expected."""
+        if self.run_date is not None and trigger is not None and text == trigger.text:
+            return self.run_date.at(trigger.moment)
+        if self.type.kind == "date":
+            found, text = passed_on(text)
+            if found is not None:
+                return found
+        return self.type.from_text(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +223,8 @@ class Job:
     clusters: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # What only the build needs: whether the author has said that a run with failures may be a success.
+    allows_failures: bool = field(default=False, compare=False)
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -241,6 +241,8 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         "variables": list(task.variables),
         "settings": dict(task.settings),
         **({"each": encode_each(task.each)} if task.each is not None else {}),
+        **({"on_failure": True} if task.on_failure else {}),
+        **({"compares": task.compares.json_form()} if task.compares is not None else {}),
     }
 
 
@@ -286,6 +288,8 @@ def _decode_task(form: Mapping[str, Any]) -> dag.Task:
         variables=tuple(form["variables"]),
         settings=form["settings"],
         each=_decode_each(form["each"]) if "each" in form else None,
+        on_failure=form.get("on_failure", False),
+        compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
     )
 
 

@@ -125,6 +125,12 @@ def names_in(value: object) -> set[str]:
     return set()
 
 
+def only_name_in(text: str) -> str | None:
+    """Return the name of the variable whose reference `text` is; None for anything else."""
+    match = _TOKEN.fullmatch(text)
+    return match and (match[1] or match[2])
+
+
 def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = None) -> str:
     """`text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
 

@@ -83,6 +83,8 @@ class Call(_Ordered):
     optional: list[str] = field(default_factory=list)
     """The inputs that may be None."""
     each: dag.Each | None = None
+    on_failure: bool = False
+    """Whether it is the job's failure handler, which ends with an error so that the run is a failed one."""
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
     unsaid: bool = False
@@ -100,6 +102,7 @@ class Step(_Ordered):
 
     kind: str
     run_if: str | None = None
+    compares: ValueType | None = None
     cluster: JobCluster | None = None
     environment: Environment | None = None
 
@@ -116,6 +119,8 @@ class Recorder(recording.Recording):
     tables: dict[str, IoManager] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    wants_dates: dict[str, set[str]] = field(default_factory=dict)
+    """The job parameters whose dates tasks of the platform's own kinds are given, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
 from dbxdec.errors import did_you_mean, listed, shown
+from dbxdec.platform import references
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -40,8 +41,8 @@ class TaskValueReference(TaskReference):
     def describe(self) -> str:
         return f"the task value `{self._key}` of the task `{self._call.key}`"
 
-    def text(self) -> str:
-        return f"{{{{tasks.{self._call.key}.values.{self._key}}}}}"
+    def text(self) -> str | None:
+        return references.task_value(self._call.key, self._key) if references.can_refer_to(self._key) else None
 
 
 class StateReference(TaskReference):
@@ -51,7 +52,7 @@ class StateReference(TaskReference):
         return f"the state of the task `{self._call.key}`"
 
     def text(self) -> str:
-        return f"{{{{tasks.{self._call.key}.result_state}}}}"
+        return references.result_state(self._call.key)
 
 
 _ROWS = {

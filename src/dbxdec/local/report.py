@@ -13,7 +13,7 @@ from dbxdec.errors import counted
 from dbxdec.local.ledger import RUNNING
 from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.local.run_if import State
+from dbxdec.platform.run_if import State
 from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
 
@@ -27,6 +27,7 @@ _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
 _CLASSES = {
     State.SUCCESS: "good",
+    State.SUCCESS_WITH_FAILURES: "late",
     State.FAILED: "bad",
     State.TIMED_OUT: "bad",
     State.UPSTREAM_FAILED: "late",

@@ -9,7 +9,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
 from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.local.selection import select
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
@@ -80,7 +80,11 @@ def run_job(
         in_memory=in_memory,
     )
     if raise_on_error and (error := result.error) is not None:
-        others = [task.key for task in result.tasks.values() if task.error not in (None, error)]
+        others = [
+            task.key
+            for task in result.tasks.values()
+            if task.error not in (None, error) and not isinstance(task.error, HandledError)
+        ]
         if others:
             error.add_note(f"{listed(others)} failed as well")
         raise error

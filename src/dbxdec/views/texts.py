@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
+from dbxdec.platform import references
+from dbxdec.platform.conditions import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-OPERATORS = {
-    "EQUAL_TO": "==",
-    "NOT_EQUAL": "!=",
-    "GREATER_THAN": ">",
-    "GREATER_THAN_OR_EQUAL": ">=",
-    "LESS_THAN": "<",
-    "LESS_THAN_OR_EQUAL": "<=",
-}
 _LONGEST = 60
-_REFERENCE = re.compile(
-    r"\{\{(?:job\.parameters\.(?P<parameter>\w+)|tasks\.(?P<task>[^.{}]+)\.values\.(?P<key>[^{}]+))\}\}"
-)
 
 
 ROWS = {
@@ -79,8 +69,8 @@ def kind(task: dag.Task) -> str:
             return "for each" if task.each else "function"
         case "condition":
             form = task.settings["condition_task"]
-            left, right = (_REFERENCE.sub(_referred, form[side]) for side in ("left", "right"))
-            return f"condition {left} {OPERATORS.get(form['op'], form['op'])} {right}"
+            left, right = (_referred(form[side]) for side in ("left", "right"))
+            return f"condition {left} {SYMBOLS.get(form['op'], form['op'])} {right}"
         case "run_job":
             return f"job {task.runs_job}"
         case _:
@@ -110,11 +100,18 @@ def facts(task: dag.Task, job: dag.Job) -> list[tuple[str, str]]:
     return [*found, *settings({} if task.kind == "condition" else task.settings)]
 
 
-def _referred(match: re.Match[str]) -> str:
-    """What a reference stands for, as the author wrote it."""
-    if match["parameter"]:
-        return match["parameter"]
-    return match["task"] if match["key"] == dag.RETURN_VALUE else f"{match['task']}.value({json.dumps(match['key'])})"
+def _referred(side: str) -> str:
+    """Return a side of a condition as the author wrote it."""
+    match references.only_one_in(side):
+        case ("job", "parameters", name):
+            return name
+        case ("tasks", _, "values", key) if key.startswith(dag.DATE_OF):
+            return key.removeprefix(dag.DATE_OF)
+        case ("tasks", task, "values", key):
+            return task if key in dag.RESULTS else f"{task}.value({json.dumps(key)})"
+        case ("tasks", task, references.RESULT_STATE):
+            return f"{task}.state"
+    return side
 
 
 def each(found: dag.Each) -> str:
