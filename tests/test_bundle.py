@@ -554,7 +554,9 @@ class TestFromWheel:
         assert (result.code, said in result.output) == (2, True)
 
 
-def python_resources(folder: Path, *functions: str, python: str = sys.executable) -> tuple[Result, dict[str, Any]]:
+def python_resources(
+    folder: Path, *functions: str, python: str = sys.executable, environment: dict[str, str] | None = None
+) -> tuple[Result, dict[str, Any]]:
     """What the bundle's CLI gets from `python: {resources: ...}` in a bundle in `folder`, and its diagnostics."""
     scratch = folder.parent / "protocol"
     scratch.mkdir(exist_ok=True)
@@ -568,7 +570,7 @@ def python_resources(folder: Path, *functions: str, python: str = sys.executable
         text for name in ("input", "output", "diagnostics") for text in (f"--{name}", str(scratch / f"{name}.json"))
     ]
     places += ["--locations", str(scratch / "locations.json")]
-    result = Project(folder).run(python, *PYDABS, *places)
+    result = Project(folder, environment or {}).run(python, *PYDABS, *places)
     document: dict[str, Any] = json.loads((scratch / "output.json").read_text(encoding="utf-8"))
     lines = (scratch / "diagnostics.json").read_text(encoding="utf-8").splitlines()
     document["diagnostics"] = [json.loads(line) for line in lines]

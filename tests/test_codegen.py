@@ -69,6 +69,7 @@ class TestDefinition:
                 "dbxdec-run-id": "{{job.run_id}}",
                 "dbxdec-attempt": "{{task.execution_count}}",
                 "dbxdec-started": "{{job.start_time.timestamp_ms}}",
+                "dbxdec-triggered": "{{job.trigger.time.iso_datetime}}",
                 "dbxdec-var-bundle.target": "${bundle.target}",
                 "dbxdec-var-root": "${var.root}",
             },

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from conftest import ROOT, uv
-from dbxdec.local.references import resolve
+from dbxdec.platform.references import resolve
 from projects import Project
 
 
@@ -169,7 +169,7 @@ def test_for_each_condition_and_notebook_are_in_the_resources(weather: Project) 
     assert (weather.root / "resources" / tasks["show"]["notebook_task"]["notebook_path"]).resolve().exists()
     assert {"task_key": "incomplete", "outcome": "false"} in tasks["show"]["depends_on"]
     assert definition["schedule"]["timezone_id"] == "America/New_York"
-    assert definition["parameters"][0] == {"name": "day", "default": "{{job.start_time.iso_datetime}}"}
+    assert definition["parameters"][0] == {"name": "day", "default": "{{job.trigger.time.iso_datetime}}"}
 
 
 def test_branches_and_iterations_run_on_a_laptop(weather: Project, prefix: Path, tmp_path: Path) -> None:

@@ -532,11 +532,18 @@ def field_values(name: str, kind: Any, depth: int) -> st.SearchStrategy[Any]:
     return st.lists(absolute, min_size=1) if typing.get_origin(kind) is list else absolute
 
 
+# Keys and values that all clouds take.
+TAG = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,6}[A-Za-z0-9])?", fullmatch=True)
+
+
 def of_place(place: str) -> st.SearchStrategy[dict[str, Any]]:
     at = PLACES[place]
     names = [n for n in at.names if n not in TASK_KINDS | {"run_if", "libraries", "new_cluster", "existing_cluster_id"}]
     kinds = kinds_of(at.model)
-    form = st.fixed_dictionaries({}, optional={n: field_values(n, kinds[n], 0) for n in names if n != "dependencies"})
+    optional = {n: field_values(n, kinds[n], 0) for n in names if n != "dependencies"}
+    if place == "job":
+        optional["tags"] = st.dictionaries(TAG, TAG, min_size=1, max_size=2)
+    form = st.fixed_dictionaries({}, optional=optional)
     return form.filter(bool) if place == "job_cluster" else form
 
 

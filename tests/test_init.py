@@ -429,7 +429,7 @@ class TestBundleThatBuilds:
         """`dbxdec check` has the same rule: exit code 2, file and line; what a build itself declares is fine."""
         project = shop(tmp_path.resolve())
         assert project.build().code == 0
-        project.write("databricks.yml", f"{BUNDLE}include: [resources/*.yml]\n")
+        project.write("databricks.yml", f"{BUNDLE}include: [resources/*.yml]\nvariables: {{lake: {{}}}}\n")
         check = (*INIT[:-1], "check")
         assert project.run(*check).code == 0
         project.write("databricks.yml", f"{BUNDLE}artifacts:\n  python_artifact:\n    type: whl\n    build: uv build\n")

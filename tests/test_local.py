@@ -12,8 +12,8 @@ import pytest
 
 from conftest import Installation
 from dbxdec.local import ledger
-from dbxdec.local.references import resolve
-from dbxdec.local.run_if import State, instead_of_running
+from dbxdec.platform.references import resolve
+from dbxdec.platform.run_if import State, instead_of_running
 from projects import Project, shop
 
 OK, BAD, OUT, UP = State.SUCCESS, State.FAILED, State.EXCLUDED, State.UPSTREAM_FAILED
@@ -119,9 +119,13 @@ def slow(tmp_path_factory: pytest.TempPathFactory, installation: Installation) -
 
 
 def test_time_limits_and_run_if_hold(slow: Project, installation: Installation) -> None:
-    """A task over its timeout_seconds is stopped; what waits for a failure then runs, the rest is excluded."""
+    """A task over its timeout_seconds is stopped; what waits for a failure then runs, the rest is excluded.
+
+    No task that others don't wait for has failed, so the run succeeds, and says that it has failures.
+    """
     result = installation.dbxdec(slow, "run", "slow")
-    assert result.code == 1
+    assert result.code == 0
+    assert "succeeded with failures" in result.output
     assert "CLEANED UP" in result.output, result.output
     assert "NEVER" not in result.output
     states = {

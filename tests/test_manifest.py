@@ -248,7 +248,7 @@ TYPES = st.one_of(
 )
 BINDINGS: st.SearchStrategy[dag.Binding] = st.recursive(
     st.one_of(
-        st.builds(dag.TaskOutput, KEYS, KEYS, st.booleans()),
+        st.builds(dag.TaskOutput, KEYS, KEYS, st.sampled_from(["run", "table", "newest", "changed"])),
         st.just(dag.Item()),
         st.builds(dag.Table, REFERENCES, st.text(max_size=6)),
         st.builds(dag.Literal, literal_values().map(literals.encode)),
@@ -412,19 +412,19 @@ class TestDigest:
 
 
 class TestRefusing:
-    @pytest.mark.parametrize("version", ["2.0", "0.9", "10.0", "11", "", "x", None, 2])
+    @pytest.mark.parametrize("version", ["1.0", "3.0", "20.0", "21", "", "x", None, 1])
     def test_another_major_version_is_refused_by_name(self, version: object) -> None:
         """A manifest of another major version is refused with both versions, its origin and a way out."""
         content = json.dumps({**document(real()), "schema": version})
         with pytest.raises(ManifestError) as error:
             manifest.decode(content, "shop.whl")
         (problem,) = error.value.problems
-        assert problem.message == f"shop.whl has manifest schema {version}; this dbxdec reads 1.x"
+        assert problem.message == f"shop.whl has manifest schema {version}; this dbxdec reads 2.x"
         assert problem.hint
 
     def test_another_minor_version_is_read(self) -> None:
         """Every minor version of the same major one is read, with fields that this reader does not know."""
-        content = json.dumps({**document(real()), "schema": "1.7", "novelty": []})
+        content = json.dumps({**document(real()), "schema": "2.7", "novelty": []})
         assert manifest.decode(content, "shop.whl").job("bare").key == "bare"
 
     @pytest.mark.parametrize(
@@ -435,13 +435,13 @@ class TestRefusing:
             b"\xff\xfe",
             b"null",
             b"1",
-            b'"1.0"',
+            b'"2.0"',
             b"[]",
             b"{}",
-            b'{"schema": "1.0"}',
-            b'{"schema": "1.0", "project": "shop", "build_id": "", "generator": "", "jobs": {}}',
-            b'{"schema": "1.0", "project": {"name": "a", "version": "1"}, "build_id": "", "generator": "", "jobs": []}',
-            b'{"schema": "1.0", "project": {"name": "a", "version": "1"}, "build_id": "", "generator": ""}',
+            b'{"schema": "2.0"}',
+            b'{"schema": "2.0", "project": "shop", "build_id": "", "generator": "", "jobs": {}}',
+            b'{"schema": "2.0", "project": {"name": "a", "version": "1"}, "build_id": "", "generator": "", "jobs": []}',
+            b'{"schema": "2.0", "project": {"name": "a", "version": "1"}, "build_id": "", "generator": ""}',
         ],
     )
     def test_anything_else_is_refused_by_its_origin(self, content: bytes) -> None:
@@ -629,7 +629,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings", "on_failure"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""
@@ -640,6 +640,27 @@ class TestSchema:
             "const": manifest.SCHEMA,
             "description": SCHEMA["properties"]["schema"]["description"],
         }
+
+    def test_conditions_say_what_they_compare_and_handlers_what_they_are(self) -> None:
+        """Types of every kind are valid there and come back; what else an author never writes is refused."""
+        kinds = [ValueType("int"), ValueType("str", optional=True), ValueType("literal", choices=("a", 1))]
+        kinds.append(ValueType("enum", enum="shop.sales:Colour"))
+        where = SourceLocation("src/shop/sales.py", 3)
+        form = {"condition_task": {"op": "EQUAL_TO", "left": "{{job.parameters.a}}", "right": "b"}}
+        tasks = [
+            dag.Task(f"t{i}", None, where, {}, {}, kind="condition", settings=form, compares=kind)
+            for i, kind in enumerate(kinds)
+        ]
+        tasks.append(dag.Task("alarm", "shop.sales:alarm", where, {}, {}, on_failure=True))
+        whole = document([dag.Job("sales", "shop.sales", "shop.sales:sales", where, tuple(tasks))])
+        VALIDATOR.validate(whole)
+        found = manifest.decode_job("sales", whole["jobs"]["sales"])
+        assert [task.compares for task in found.tasks] == [*kinds, None]
+        assert [task.on_failure for task in found.tasks] == [False] * 4 + [True]
+        path = ("jobs", "sales", "tasks", 0, "compares")
+        for wrong in ({}, {"type": "complex"}, {"type": "enum"}, {"type": "int", "surplus": 1}, "int"):
+            assert not is_valid(edited(whole, path, wrong))
+        assert not is_valid(edited(whole, ("jobs", "sales", "tasks", 4, "on_failure"), False))
 
     def test_real_manifests_are_valid(self) -> None:
         """Manifests of real jobs with every kind of parameter, binding, output and literal are valid."""
@@ -712,7 +733,7 @@ class TestSchema:
         ("path", "change"),
         [
             (("build_id",), lambda _: "ABC"),
-            (("schema",), lambda _: "2.0"),
+            (("schema",), lambda _: "3.0"),
             (("generator",), lambda _: "something else"),
             (("project", "name"), lambda _: ""),
             (("jobs", "bare", "source"), lambda _: "sales.py"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dbxdec import dag, protocol
 from dbxdec.errors import RunError, SourceLocation
 from dbxdec.protocol import RESERVED, RunArguments, parse, task_parameters
+from dbxdec.rundate import REFERENCE
 
 properties = settings(deadline=None, derandomize=True, max_examples=100)
 
@@ -20,6 +21,7 @@ REFERENCES = {
     "{{job.run_id}}": "34",
     "{{task.execution_count}}": "2",
     "{{job.start_time.timestamp_ms}}": "1357000000000",
+    "{{job.trigger.time.iso_datetime}}": "2013-01-01T00:26:00",
 }
 
 
@@ -104,6 +106,7 @@ class TestParsing:
             started=1357000000000,
             variables={},
             parameters={},
+            triggered="2013-01-01T00:26:00",
         )
 
     def test_the_order_of_arguments_does_not_matter(self) -> None:
@@ -116,9 +119,9 @@ class TestRefusing:
     @pytest.mark.parametrize(
         "value", ["{{job.parameters.day}}", " {{tasks.[a b].values.x}}\n", "{{}}", "{{\njob.id\n}}"], ids=repr
     )
-    @pytest.mark.parametrize("name", ["day", "dbxdec-run-id", "dbxdec-attempt", "dbxdec-var-lake"])
+    @pytest.mark.parametrize("name", ["dbxdec-run-id", "dbxdec-attempt", "dbxdec-var-lake"])
     def test_a_value_that_is_an_unresolved_reference_is_refused(self, name: str, value: str) -> None:
-        """A whole value that is still a reference is refused by the parameter's name, once."""
+        """A whole value of ours that is still a reference is refused by the parameter's name, once."""
         (message,) = messages(spelled({**reserved(), name: value}))
         assert message == f"the parameter `{name}` is the unresolved reference {value.strip()}"
 
@@ -186,6 +189,11 @@ class TestRefusing:
             parse([*spelled(reserved()), "--day=a", "day=b"])
         assert parse([*spelled(reserved()), "--day=a", "day=a"]).parameters == {"day": "a"}
 
+    def test_a_trigger_without_a_time_is_none(self) -> None:
+        """Where the platform leaves that reference as it is, the run's start is what there is; else it is a moment."""
+        assert parse(spelled(reserved(triggered=REFERENCE))).triggered is None
+        assert messages(spelled(reserved(triggered="noon"))) == ["`dbxdec-triggered` is 'noon', not a moment"]
+
     def test_the_item_of_an_iteration_is_told_apart(self) -> None:
         """Any text is an item, and no job parameter."""
         arguments = parse([*spelled(reserved()), "dbxdec-item={}"])
@@ -195,12 +203,12 @@ class TestRefusing:
 
     def test_all_mistakes_are_told_at_once(self) -> None:
         """One start tells every mistake in its arguments, each with advice where there is any to give."""
-        named = {**reserved(job=None, started="now"), "day": "{{x}}", "dbxdec-new": "1"}
+        named = {**reserved(job=None, started="now"), "dbxdec-var-x": "{{x}}", "dbxdec-new": "1"}
         with pytest.raises(RunError) as error:
             parse([*spelled(named), "bare"])
         told = [problem.message for problem in error.value.problems]
         assert len(told) == 5
-        for part in ("`day`", "`dbxdec-job`", "`dbxdec-started`", "`dbxdec-new`", "'bare'"):
+        for part in ("`dbxdec-var-x`", "`dbxdec-job`", "`dbxdec-started`", "`dbxdec-new`", "'bare'"):
             assert any(part in message for message in told), part
 
     def test_nothing_at_all_says_what_to_do_instead(self) -> None:
@@ -246,7 +254,7 @@ class TestTaskParameters:
     def test_what_the_platform_leaves_unresolved_is_refused(self) -> None:
         """Without the platform's filling every reference is refused, each by its parameter."""
         told = messages(spelled(task_parameters("shop", "b1", "sales", task())))
-        assert len(told) == len(REFERENCES)
+        assert len(told) == len(REFERENCES) - 1  # a run without a time of the trigger goes by its start
 
 
 def test_entry_point_leads_to_the_runtime() -> None:

@@ -16,7 +16,8 @@ from dbxdec.authoring.settings import plain
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.rundate import REFERENCE, RunDate
+from dbxdec.rundate import REFERENCE, RunDate, Trigger
+from dbxdec.values import ValueType
 
 
 class Frame:
@@ -53,6 +54,17 @@ def consume(first: Any, second: Any = None) -> None: ...
 def inputs(built: BuiltJob, key: str = "consume") -> Any:
     assert built.problems == ()
     return built.dag.task(key).inputs
+
+
+def yesterday() -> dag.JobParameter:
+    """A parameter that follows the run."""
+
+    @job
+    def one(day: dt.date = run_date(offset_days=-1)) -> None:
+        consume(day)
+
+    (parameter,) = one.build().dag.parameters
+    return parameter
 
 
 def messages(built: BuiltJob) -> list[str]:
@@ -248,20 +260,50 @@ class TestRunDate:
 
     @pytest.mark.parametrize("text", ["2024-03-01T05:00:00", "2024-03-01T05:00:00Z", "2024-03-01T05:00:00.123+00:00"])
     def test_the_platforms_moment_is_moved(self, text: str) -> None:
-        """The run's start in any spelling of ISO 8601 is taken, in UTC where it names no zone."""
-        assert str(RunDate(offset_days=-1).from_text(text)) == "2024-02-29"
+        """The trigger's time in any spelling of ISO 8601 is taken, in UTC where it names no zone."""
+        trigger = Trigger.of(text, dt.datetime(2024, 3, 9, tzinfo=dt.UTC))
+        assert yesterday().value(text, trigger) == dt.date(2024, 2, 29)
 
-    def test_a_date_given_by_hand_wins_as_it_is(self) -> None:
-        """A plain date is never moved."""
+    def test_without_a_time_of_the_trigger_the_runs_start_is_moved(self) -> None:
+        """Where the platform leaves the reference as it is, the default is its literal string."""
+        trigger = Trigger.of(None, dt.datetime(2024, 3, 9, tzinfo=dt.UTC))
+        assert yesterday().value(REFERENCE, trigger) == dt.date(2024, 3, 8)
 
-        @job
-        def one(day: dt.date = run_date(offset_days=-1)) -> None:
-            consume(day)
-
-        (parameter,) = one.build().dag.parameters
+    @pytest.mark.parametrize(
+        "text", ["2024-03-01", "2024-03-01T00:00:00", "2024-03-01T00:00:00Z", "2024-03-01T00:00+09:00"]
+    )
+    def test_a_value_given_by_hand_wins_as_it_is(self, text: str) -> None:
+        """A date is never moved, nor is a midnight, of which backfills make dates."""
+        parameter = yesterday()
         assert parameter.default == REFERENCE
-        assert parameter.value("2024-03-01") == dt.date(2024, 3, 1)
-        assert parameter.value("2024-03-01T00:00:00") == dt.date(2024, 2, 29)
+        assert parameter.value(text, Trigger.of("2024-03-01T05:00:00", dt.datetime.now(dt.UTC))) == dt.date(2024, 3, 1)
+
+    def test_another_moment_given_by_hand_is_no_date(self) -> None:
+        """A moment in the middle of a day may be of another day elsewhere, so it is refused."""
+        with pytest.raises(
+            ValueError, match=r"a moment and not a date; a backfill's date is \{\{backfill.iso_date\}\}"
+        ):
+            yesterday().value("2024-03-01T22:00:00Z", Trigger.of("2024-03-01T05:00:00", dt.datetime.now(dt.UTC)))
+
+    @given(
+        moment=st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(dt.UTC)),
+        days=st.integers(-40, 40),
+        months=st.integers(-20, 20),
+        tz=st.sampled_from(["UTC", "America/New_York", "Asia/Tokyo"]),
+    )
+    def test_another_jobs_run_is_passed_the_date(self, moment: dt.datetime, days: int, months: int, tz: str) -> None:
+        """What a job passes on is its own date, by default and given by hand, through any number of jobs."""
+        given_by_parent = RunDate(days, months, tz)
+        own = RunDate(offset_days=7)
+        text = given_by_parent.passed_on("{{job.parameters.day}}")
+        (parent, child) = (moment.isoformat(), (moment + dt.timedelta(hours=3)).isoformat())
+        plain = dag.JobParameter("day", ValueType("date"))
+        for value, expected in ((parent, given_by_parent.at(moment)), ("2024-03-01", dt.date(2024, 3, 1))):
+            passed = text.replace(REFERENCE, parent).replace("{{job.parameters.day}}", value)
+            assert plain.value(passed) == expected
+            again = own.passed_on("{{job.parameters.day}}")
+            again = again.replace(REFERENCE, child).replace("{{job.parameters.day}}", passed)
+            assert plain.value(again, Trigger.of("2030-01-01T00:00:01", moment)) == expected
 
     def test_it_is_for_dates_with_a_known_zone_and_whole_offsets(self) -> None:
         """Another type of the parameter, an unknown zone and a broken offset are refused."""

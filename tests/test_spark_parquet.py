@@ -29,7 +29,7 @@ def manager(mode: Any = "overwrite", **options: Any) -> SparkParquetIoManager:
 def test_a_run_reads_what_it_wrote_whatever_others_write_meanwhile(spark: Any, tmp_path: Path) -> None:
     """Each run's readers get its own rows, all others the newest; a run that wrote nothing learns so."""
     uri = str(tmp_path / "a b" / "ü")
-    with pytest.raises(RunError, match="there are no files"):
+    with pytest.raises(RunError, match="there is nothing at"):
         manager().read(wanted(uri))
     for run in ("1", "2"):
         manager().write(output(uri, receipt(run)), spark.range(int(run)))

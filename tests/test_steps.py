@@ -323,7 +323,10 @@ class TestRunJob:
         tasks = tasks_of(made["outer"])
         assert tasks["inner"]["run_job_task"] == {
             "job_id": "${resources.jobs.inner.id}",
-            "job_parameters": {"day": "{{job.parameters.start}}", "top": "{{tasks.count.values.return_value}}"},
+            "job_parameters": {
+                "day": "<dbxdec:run_date 0 0 UTC {{job.trigger.time.iso_datetime}}>{{job.parameters.start}}",
+                "top": "{{tasks.count.values.return_value}}",
+            },
         }
         assert tasks["say"]["depends_on"] == [{"task_key": "inner"}]
 

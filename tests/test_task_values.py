@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -174,3 +175,44 @@ def test_context_and_params_answer_inside_a_run_only() -> None:
         context()
     with pytest.raises(RunError, match="outside a run"):
         _ = params.day
+
+
+def test_params_are_a_mapping() -> None:
+    """`get`, `in`, `len`, iteration and `dict(...)` are those of any mapping, and refuse what is no run."""
+    with runtime_context.entered(RUN):
+        assert params.get("day") == dt.date(2024, 1, 1)
+        assert (params.get("dya"), params.get("dya", 3)) == (None, 3)
+        assert "day" in params
+        assert "dya" not in params
+        assert params.get(3) is None  # type: ignore[call-overload]
+        assert (len(params), list(params), dict(params)) == (1, ["day"], {"day": dt.date(2024, 1, 1)})
+        assert {**params} == dict(params.items())
+        assert isinstance(params, Mapping)
+        with pytest.raises(KeyError):
+            _ = params["dya"]
+    for ask in (len, list, lambda found: found.get("day"), lambda found: "day" in found):
+        with pytest.raises(RunError, match="outside a run"):
+            ask(params)
+
+
+def test_a_parameter_named_as_a_method_is_no_attribute() -> None:
+    """`params.items` could be either, so neither is taken in silence."""
+    with runtime_context.entered(replace(RUN, parameters={"items": [1], "day": 2})):
+        assert params["items"] == [1]
+        with pytest.raises(RunError, match=r"has a parameter of that name\n.*params\['items'\]"):
+            _ = params.items
+        assert params.get("day") == 2
+
+
+def test_a_task_is_named_as_the_platform_names_it(store: str) -> None:
+    """`task_key=` and `key=` are keywords of both functions, and `default=` too."""
+    set_task_value(key="rows", value=3)
+    assert get_task_value(task_key=store, key="rows") == 3
+    assert task_values.task_values.get(task_key="other", key="rows", default=4) == 4
+
+
+@pytest.mark.parametrize("key", ["dbxdec_text", "dbxdec_parameter", "dbxdec_date_day"])
+def test_keys_of_our_own_are_refused(store: str, key: str) -> None:
+    """What conditions and other jobs are given is not overwritten."""
+    with pytest.raises(RunError, match=f"the key `{key}` is one of dbxdec's own"):
+        set_task_value(key, 1)

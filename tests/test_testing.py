@@ -174,12 +174,13 @@ class TestFailures:
             "bad": "failed",
             "behind": "upstream failed",
             "anyway": "success",
-            "alarm": "success",
+            "alarm": "failed",
         }
-        assert result["anyway"].value == "got None"
-        assert result["alarm"].value == "called"
-        assert isinstance(result.error, ValueError)
         assert result.state == "failed"
+        assert isinstance(result.error, ValueError)
+        assert result["anyway"].value == "got None"
+        with pytest.raises(RunError, match="handled; the run has failed tasks"):
+            _ = result["alarm"].value
         with pytest.raises(RunError, match="the task `behind` has no result, its state is upstream failed"):
             _ = result["behind"].value
         with pytest.raises(ValueError, match="no") as caught:

@@ -25,6 +25,7 @@ from dbxdec import (
     set_task_value,
     task,
 )
+from dbxdec.errors import AuthoringError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.testing import run_job, run_task
 
@@ -226,15 +227,92 @@ class TestNativeTasks:
             run_job(shown)
 
     def test_a_default_that_follows_the_run_reaches_them_as_the_platform_has_it(self) -> None:
-        """The reference behind run_date(...) is the moment of the start: only tasks of dbxdec make a date of it."""
+        """The reference behind run_date() is the moment of the trigger, which is of that day in UTC."""
 
         @job
-        def one(day: dt.date = run_date(offset_days=-1)) -> None:
+        def one(day: dt.date = run_date()) -> None:
             native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
 
         result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC))
-        assert result.parameters == {"day": dt.date(2024, 2, 29)}
+        assert result.parameters == {"day": dt.date(2024, 3, 1)}
         assert result["show"].fields["notebook_task"]["base_parameters"] == {"day": "2024-03-01T05:00:00+00:00"}
+
+    def test_a_moved_default_reaches_them_as_the_date_that_a_function_leaves(self) -> None:
+        """The nearest function upstream leaves it, whether its result is given or not."""
+
+        @task
+        def count() -> int:
+            return 3
+
+        @job
+        def one(day: dt.date = run_date(offset_days=-1)) -> None:
+            chosen = condition(day, "==", dt.date(2024, 2, 29)).after(count())
+            given = {"day": day, "text": "as it is"}
+            chosen.then(native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given}))
+
+        for inputs in ({}, {"count": 3}):
+            result = run_job(one, started=dt.datetime(2024, 3, 1, 5, tzinfo=dt.UTC), inputs=inputs)
+            assert result["show"].fields["notebook_task"]["base_parameters"] == {
+                "day": "2024-02-29",
+                "text": "as it is",
+            }
+            assert result["count"].task_values == {}
+        assert run_job(one, day=dt.date(2024, 1, 1))["show"].state == "excluded"
+
+    def test_a_result_that_is_given_needs_no_task_values(self) -> None:
+        """What its function would set, and a native task refers to, is given as well, or stays a reference."""
+
+        @task
+        def count() -> int:
+            set_task_value("rows", 3)
+            return 3
+
+        @task
+        def forgets() -> int:
+            return 3
+
+        @job
+        def one() -> None:
+            given = {"rows": count().value("rows")}
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": given})
+
+        @job
+        def two() -> None:
+            condition(forgets().value("rows"), ">", 3)
+
+        def shown(**given: Any) -> Any:
+            return run_job(one, **given)["show"].fields["notebook_task"]["base_parameters"]["rows"]
+
+        assert shown() == "3"
+        assert shown(inputs={"count": 3}, task_values={"count": {"rows": 4}}) == "4"
+        assert shown(inputs={"count": 3}) == "{{tasks.count.values.rows}}"
+        with pytest.raises(RunError, match="the task `forgets` has set no task value `rows`, to which"):
+            run_job(two)
+        with pytest.raises(RunError, match="which has no value in this run"):
+            run_job(two, inputs={"forgets": 3})
+
+    def test_a_moved_default_needs_a_function(self) -> None:
+        """The platform has only the moment, of which run_date(offset_days=-1) is another day; so has a condition."""
+
+        @task
+        def count() -> int:
+            return 3
+
+        @job
+        def one(day: dt.date = run_date(offset_days=-1), today: dt.date = run_date()) -> None:
+            native_task("show", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+            condition(today, "==", dt.date(2024, 2, 29), key="same")
+            behind = native_task("late", notebook_task={"notebook_path": "x.py", "base_parameters": {"day": day}})
+            condition(1, "==", 2).then(count().after(behind))
+
+        with pytest.raises(AuthoringError) as error:
+            run_job(one)
+        told = [problem.message.partition(", of which")[0] for problem in error.value.problems]
+        assert told == [
+            "the task `show` is given the job parameter `day`",
+            "the task `same` is given the job parameter `today`",
+            "the task `late` is given the job parameter `day`",
+        ]
 
     def test_a_function_stands_for_one(self) -> None:
         """It gets the fields, may set task values, and what it raises fails the task."""

@@ -247,7 +247,12 @@ class TestWrongTexts:
             (Decimal, "1,5", "is '1,5', which is not of the type Decimal"),
             (dt.date, "01.02.2013", "is '01.02.2013', which is not of the type date"),
             (dt.date, "2013-02-30", "is '2013-02-30', which is not of the type date"),
-            (dt.date, "2013-01-01T00:00:00", "is '2013-01-01T00:00:00', which is not of the type date"),
+            (
+                dt.date,
+                "2013-01-01T00:00:01",
+                "is '2013-01-01T00:00:01', a moment and not a date; a backfill's date is {{backfill.iso_date}}",
+            ),
+            (dt.date, "2013-01-01T", "is '2013-01-01T', which is not of the type date"),
             (dt.datetime, "noon", "is 'noon', which is not of the type datetime"),
             (Colour, "red", "is 'red'; allowed are RED, GREEN, CRIMSON"),
             (Colour, "", "is ''; allowed are RED, GREEN, CRIMSON"),

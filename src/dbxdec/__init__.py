@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dbxdec.authoring.assembly import handled
     from dbxdec.authoring.compute import Environment, JobCluster, environment, job_cluster
+    from dbxdec.authoring.conditions import condition
     from dbxdec.authoring.each import each
     from dbxdec.authoring.jobs import Job, job
     from dbxdec.authoring.proxies import TaskProxy, latest
-    from dbxdec.authoring.steps import condition, native_task
+    from dbxdec.authoring.steps import native_task
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "dbxdec.authoring.assembly": ("handled",),
     "dbxdec.authoring.compute": ("Environment", "JobCluster", "environment", "job_cluster"),
+    "dbxdec.authoring.conditions": ("condition",),
     "dbxdec.authoring.each": ("each",),
     "dbxdec.authoring.jobs": ("Job", "job"),
     "dbxdec.authoring.proxies": ("TaskProxy", "latest"),
-    "dbxdec.authoring.steps": ("condition", "native_task"),
+    "dbxdec.authoring.steps": ("native_task",),
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
@@ -67,6 +71,7 @@ __all__ = [
     "each",
     "environment",
     "get_task_value",
+    "handled",
     "job",
     "job_cluster",
     "latest",

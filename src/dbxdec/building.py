@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dbxdec
+from dbxdec import unbuilt
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
 from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 
@@ -26,7 +27,19 @@ if TYPE_CHECKING:
     from dbxdec.config import Config
     from dbxdec.manifest import Manifest
 
-__all__ = ["Build", "ShippedFile", "build", "discard", "drop_orphan", "resources_content", "verify", "write_resources"]
+__all__ = [
+    "Build",
+    "ShippedFile",
+    "build",
+    "discard",
+    "drop_orphan",
+    "hold_up",
+    "resources_content",
+    "restore",
+    "verify",
+    "withdraw",
+    "write_resources",
+]
 
 # Only finalize knows the wheel's real name; rendering before shows every other mistake while nothing exists yet.
 _PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
@@ -225,7 +238,9 @@ def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> boo
     path = Path(str(config.resources))
     name = wheel.resolve().relative_to(root.resolve())
     content = resources_content(made.manifest, path, name)
-    return codegen.write_if_changed(root / path, content)
+    changed = codegen.write_if_changed(root / path, content)
+    _unblock(root, str(path))
+    return changed
 
 
 def check_replaceable(root: Path, resources: str | None) -> None:
@@ -246,12 +261,17 @@ def named_wheel(root: Path, resources: str | None) -> Path | None:
     path = root / resources if resources is not None else None
     if path is None or not path.is_file() or not _is_ours(path):
         return None
-    found = _SOURCE.search(path.read_text(encoding="utf-8", errors="replace"))
+    return _wheel_in(path.read_bytes(), path.parent)
+
+
+def _wheel_in(content: bytes, folder: Path) -> Path | None:
+    """The wheel that resources in `folder` name."""
+    found = _SOURCE.search(content.decode("utf-8", "replace"))
     if found is None:
         return None
     name = found["path"]
     try:
-        wheel = Path(os.path.realpath(path.parent / (json.loads(name) if name.startswith('"') else name)))
+        wheel = Path(os.path.realpath(folder / (json.loads(name) if name.startswith('"') else name)))
     except ValueError:  # no name of a file
         return None
     return wheel if wheel.suffix == ".whl" else None
@@ -270,24 +290,76 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
 
 
 def drop(root: Path, resources: str | None) -> None:
-    """Remove the resources, if a build has made them."""
+    """Remove the resources, if a build has made them; in their place comes what makes a deploy fail."""
+    from dbxdec import codegen
+
     if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
+        codegen.write_if_changed(root / unbuilt.marker_of(resources), unbuilt.content(resources))
         (root / resources).unlink()
+
+
+def hold_up(root: Path, resources: str) -> None:
+    """Put what makes a deploy fail in the place of the resources, unless they are somebody else's."""
+    from dbxdec import codegen
+
+    check_replaceable(root, resources)
+    codegen.write_if_changed(root / resources, unbuilt.content(resources))
+    _unblock(root, resources)
+
+
+def _unblock(root: Path, resources: str) -> None:
+    (root / unbuilt.marker_of(resources)).unlink(missing_ok=True)
 
 
 def drop_orphan(root: Path, resources: str | None) -> None:
     """Remove resources whose wheel is not there, or is of another build."""
-    from dbxdec.wheels import read_manifest
-
     wheel = named_wheel(root, resources)
     if resources is None or wheel is None:
         return
+    if not _describes((root / resources).read_bytes(), wheel):
+        drop(root, resources)
+
+
+def withdraw(made: Build, root: Path, resources: str | None) -> bytes | None:
+    """Remove resources of another build than `made`, and return what they were; None where there are none.
+
+    The wheel of `made` may take the place of theirs at any moment from here, and whatever ends the build then must not
+    leave it beside them. Raises OSError where they can't be removed.
+    """
+    from dbxdec.wheels import read_wheel
+
+    wheel = named_wheel(root, resources)
+    if resources is None or wheel is None:
+        return None
+    content = (root / resources).read_bytes()
+    with suppress(ManifestError):
+        if _describes(content, wheel) and read_wheel(wheel, verified=False).manifest_bytes == made.content:
+            return None  # they are those of `made`
+    drop(root, resources)
+    return content
+
+
+def restore(root: Path, resources: str | None, content: bytes | None) -> None:
+    """Put withdrawn resources back where their wheel is there as it was."""
+    from dbxdec import codegen
+
+    if resources is None or content is None or (root / resources).exists():
+        return
+    wheel = _wheel_in(content, (root / resources).parent)
+    if wheel is not None and _describes(content, wheel):
+        codegen.write_if_changed(root / resources, content)
+        _unblock(root, resources)
+
+
+def _describes(content: bytes, wheel: Path) -> bool:
+    """Whether resources are those of the build that is in the wheel which they name."""
+    from dbxdec.wheels import read_manifest
+
     try:
         build_id = read_manifest(wheel).build_id
     except ManifestError:
-        build_id = ""
-    if not build_id or build_id not in (root / resources).read_text(encoding="utf-8", errors="replace"):
-        drop(root, resources)
+        return False
+    return bool(build_id) and build_id in content.decode("utf-8", "replace")
 
 
 def _is_ours(resources: Path) -> bool:

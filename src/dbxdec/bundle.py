@@ -13,9 +13,10 @@ import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
-from dbxdec import config, freshness
+from dbxdec import bundlefile, config, documents, freshness, unbuilt
 from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
+from dbxdec.forms import at
 from dbxdec.printing import message
 
 if TYPE_CHECKING:
@@ -24,33 +25,37 @@ if TYPE_CHECKING:
 
 
 def load_resources(
-    bundle: Bundle | None = None,  # noqa: ARG001  # what the protocol gives: nothing here depends on the target
+    bundle: Bundle | None = None,
     project: str | os.PathLike[str] = ".",
 ) -> Resources:
     """The jobs of `project`, a folder of the bundle, with paths relative to the bundle's root.
 
-    Builds the wheel first where it is not up to date. Whatever is wrong becomes a diagnostic of the bundle. A bundle
-    whose project is in a folder calls it in its `resources/__init__.py`: `load_resources(bundle, "my_project")`.
+    Builds the wheel first where it is not up to date. Whatever is wrong becomes a diagnostic of the bundle, and so does
+    what the bundle lacks for runs in flight to keep their wheel. A bundle whose project is in a folder calls it in its
+    `resources/__init__.py`: `load_resources(bundle, "my_project")`.
     """
     from databricks.bundles.core import Resources
 
     found = Resources()  # type: ignore[no-untyped-call]
     try:
         try:
-            _add_jobs(found, Path.cwd().resolve(), project)
+            _add_jobs(found, Path.cwd().resolve(), project, bundle.target if bundle else None)
         except OSError as error:
             if (said := refusal(error)) is None:
                 raise
             raise ConfigError(said) from None
     except DbxdecError as error:
         for problem in error.problems:
-            found.add_diagnostic_error(problem.message, detail=problem.hint, location=_location(problem.where, Path()))
+            last = problem is error.problems[-1]
+            detail = "\n".join(filter(None, [problem.hint, unbuilt.HOW_TO_SKIP if last else None]))
+            found.add_diagnostic_error(problem.message, detail=detail, location=_location(problem.where, Path()))
     return found
 
 
-def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str]) -> None:
+def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], target: str | None) -> None:
     from databricks.bundles.jobs import Job
 
+    from dbxdec import bundlechecks
     from dbxdec.codegen import build_jobs
     from dbxdec.codegen.paths import relocate
     from dbxdec.rebuild import find_project, up_to_date
@@ -62,6 +67,15 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str]) -> N
             f"the project's root, {root}, is not inside the bundle's, {top}",
             hint="Python resources can't name files outside of their bundle: put databricks.yml beside pyproject.toml",
         )
+    if unbuilt.skips() and (reason := _why_stale(root)) is not None:
+        found.add_diagnostic_warning(unbuilt.skipped(reason))
+        found.add_job(unbuilt.JOB, Job.from_dict(cast("JobDict", unbuilt.job())))
+        for stopgap in _stopgaps(root):
+            stopgap.parent.mkdir(parents=True, exist_ok=True)
+            stopgap.touch()
+        return
+    for stopgap in _stopgaps(root):
+        stopgap.unlink(missing_ok=True)
     record = up_to_date(root, say=_to_stderr)
     settings = config.load(root / "pyproject.toml")
     manifest = read_wheel(root / record.wheel).manifest
@@ -71,11 +85,38 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str]) -> N
         found.add_job(
             job.key, Job.from_dict(cast("JobDict", definition)), location=_location(job.source, root.relative_to(top))
         )
-    if settings.resources is not None:
+    path = bundlefile.find(top)
+    in_file = bundlefile.load(path) if path is not None and path.parent == top else None
+    if settings.resources is not None and (
+        in_file is None or bundlechecks.includes(in_file, root / settings.resources)
+    ):
         found.add_diagnostic_warning(
             f"dbxdec writes the jobs to {settings.resources} too: a bundle that includes it has each job twice",
             detail=f"write `resources = false` under [{config.TABLE}] in pyproject.toml",
         )
+    for problem in (
+        bundlechecks.broken_promises(in_file, manifest.project, root / record.wheel, target) if in_file else ()
+    ):
+        found.add_diagnostic_warning(problem.message, detail=problem.hint, location=_location(problem.where, Path()))
+
+
+def _stopgaps(root: Path) -> list[Path]:
+    """The file that keeps the pattern of the project's artifact from matching nothing; none where it can't be told."""
+    try:
+        document = documents.toml_of(root / "pyproject.toml")
+    except ConfigError:
+        return []  # the build says what is wrong
+    project, folder = at(document, "project", "name"), bundlefile.directory_of(at(document, "tool", "hatch"))
+    if not isinstance(project, str) or not f"{project}{folder}".isprintable():
+        return []
+    path = Path(os.path.normpath(root / folder / unbuilt.wheel_of(bundlefile.distribution_name(project))))
+    return [path] if path.is_relative_to(root) else []
+
+
+def _why_stale(root: Path) -> str | None:
+    """Why there is something to build; None where there is nothing."""
+    record, reason = freshness.stale(str(root))
+    return reason if record is not None else reason or "no build is recorded here"
 
 
 def _location(where: SourceLocation | str | None, folder: Path) -> Location | None:

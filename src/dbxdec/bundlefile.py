@@ -132,8 +132,8 @@ def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist")
             f"the bundle builds the wheel of {project or 'this project'} in its artifact `{name}`, after it has read "
             "the job definitions: a deploy would take those of an older build with the new wheel",
             SourceLocation(Path(os.path.relpath(document.path, root)).as_posix(), document.lines.get(path, 1)),
-            "remove that artifact, and let the bundle build in time: `preinit: dbxdec bundle` under `scripts` of "
-            "`experimental`; the resources that it writes declare the wheel",
+            "remove that artifact alone, and let the bundle build in time: `preinit: dbxdec bundle` under `scripts` of "
+            "`experimental`; the resources that it writes declare this wheel, and artifacts of other wheels still work",
         )
         for document in bundle.documents
         for path, name, artifact in _artifacts(document)
@@ -176,6 +176,43 @@ def _is_ours(artifact: dict[str, Any], name: str, project: str) -> bool:
 def artifact_name(project: str) -> str:
     """The name under which the resources declare the wheel."""
     return re.sub(r"[^\w-]", "_", project)
+
+
+def wheel_pattern(project: str, folder: str) -> str:
+    """A pattern of the wheels of `project` in `folder`, and of no other project's: names of wheels hold no `-`."""
+    return f"./{folder}/{distribution_name(project)}-*.whl"
+
+
+def distribution_name(project: str) -> str:
+    """How the name of a wheel begins."""
+    return re.sub(r"[-_.]+", "_", project).lower()
+
+
+def artifacts_of(bundle: Bundle, target: str | None) -> Iterator[tuple[Document, tuple[str, ...], dict[str, Any]]]:
+    """The artifacts that count in a target, in any where it is None: file, path, fields."""
+    for document in bundle.documents:
+        for path, _, artifact in _artifacts(document):
+            if path[0] != "targets" or target in (None, path[1]):
+                yield document, path, artifact
+
+
+def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
+    """The files that an artifact takes, by its patterns."""
+    files = artifact.get("files")
+    sources = [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
+    return {
+        _normal(found)
+        for source in sources
+        if isinstance(source, str) and source and not os.path.isabs(source)
+        for found in _matching(document.path.parent, os.path.normpath(source))
+    }
+
+
+def gives_versions(bundle: Bundle, artifacts: list[dict[str, Any]], target: str | None) -> bool:
+    """Whether the CLI gives the wheels of `artifacts` a version of their own at each deploy."""
+    places = [("presets",), *([("targets", target, "presets")] if target else [])]
+    presets = any(bundle.get(*place, "artifacts_dynamic_version") is True for place in places)
+    return any(artifact.get("dynamic_version") is True or presets for artifact in artifacts)
 
 
 def includes(pattern: str, path: str) -> bool:

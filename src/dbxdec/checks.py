@@ -6,21 +6,19 @@ import posixpath
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from dbxdec import dag
+from dbxdec import comparisons, dag, kinds, outcomes, storage_paths
 from dbxdec.dag import Job, Output, Task, run_order
 from dbxdec.errors import Problem, counted, listed
-from dbxdec.values import NONE_TEXT
+from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
+from dbxdec.values import ANY, NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-# With these a task may run although a producer behind it has failed (docs.databricks.com, "Run if").
-_RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"}
-
+    from collections.abc import Iterable, Iterator, Mapping
 
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
+_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
@@ -30,7 +28,9 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         cycles = _cycles(job)
         problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
-    return problems + _unknown_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
+        problems += _compared_otherwise(job)
+    problems += _passed_otherwise(jobs)
+    return problems + _unknown_places(jobs) + _misspelt_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
 def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
@@ -128,6 +128,18 @@ def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
     return problems
 
 
+def _misspelt_places(jobs: Iterable[Job]) -> list[Problem]:
+    """Targets and tables whose scheme is no scheme: `s3:/bucket` would become a folder of the machine."""
+    return [
+        Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
+        for job in jobs
+        for task in job.tasks
+        for io, place in dag.places_of(task)
+        if not place.startswith("${")
+        for message, hint in storage_paths.misspelt(place, io)
+    ]
+
+
 def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
     writers: dict[str, list[tuple[Job, Task, Output]]] = defaultdict(list)
     for job in jobs:
@@ -159,8 +171,18 @@ def _place(target: str) -> str:
 
 
 def _never_run(job: Job) -> list[Problem]:
-    """Tasks that hang on both branches of one condition: each outcome has to be met."""
-    return [
+    """Tasks that need a failure and wait for nothing, or that depend on both branches of one condition."""
+    problems = [
+        Problem(
+            f"the task `{task.key}` has run_if={task.run_if} and waits for no task, so it never runs",
+            task.called_at or task.source,
+            "say whose failure it is for: `.after(...)`, `depends_on=[...]`; or for that of any task: "
+            "`@job(on_failure=...)`",
+        )
+        for task in job.tasks
+        if task.run_if in NEEDS_FAILURE and not task.depends_on
+    ]
+    return problems + [
         Problem(
             f"the task `{task.key}` hangs on both branches of the condition `{condition}`, so it never runs",
             task.called_at or task.source,
@@ -173,18 +195,51 @@ def _never_run(job: Job) -> list[Problem]:
     ]
 
 
+def _compared_otherwise(job: Job) -> list[Problem]:
+    """Defaults of parameters whose string is not the one that a condition compares."""
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in job.parameters
+        if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
+    }
+    refused = comparisons.refused_texts(job, defaults, {}, enums=False)
+    return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
+
+
+def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
+    """The same for literals that one job passes to another."""
+    known = {job.key: job for job in jobs}
+    problems = []
+    for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
+        given: Mapping[str, str] = task.settings["run_job_task"].get("job_parameters", {})
+        plain = {name: text for name, text in given.items() if "{{" not in text and not has_token(text)}
+        if (other := known.get(task.runs_job)) is not None:
+            problems += [
+                Problem(
+                    f"the task `{task.key}` runs the job `{other.key}`, and {problem.message}",
+                    task.called_at or task.source,
+                    problem.hint,
+                )
+                for problem in comparisons.refused_texts(other, plain, {}, enums=False)
+            ]
+    return problems
+
+
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Inputs whose producer may be left out, or may fail, while their reader runs."""
-    if not any(task.run_if in _RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
+    if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
         return []
     guards: dict[str, frozenset[str]] = {}
+    references: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for user, key, value in comparisons.referred_to(job):
+        references[user.key].append((key, value))
     problems = []
     for task in run_order(job):
         ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
         # A task is left out where all before it are, or where one branch that it hangs on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
-        late = task.run_if in _RUNS_AFTER_FAILURE
+        late = task.run_if in RUNS_AFTER_FAILURE
         items = {} if task.each is None else {"each(...)": task.each.items}
         for name, binding in {**task.inputs, **items}.items():
             for leaf in dag.flatten(binding):
@@ -201,12 +256,25 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                             f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
                         )
                     )
+        for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
+            missing = sorted(guards[other] - own)
+            if missing or late:
+                why = f"runs only where {missing[0]}" if missing else "may have failed"
+                problems.append(
+                    Problem(
+                        f"the task `{task.key}` refers to what `{other}` leaves, which {why}: the platform would take "
+                        "the reference for a literal string",
+                        task.called_at or task.source,
+                        f"let a function read it, annotated with `| None`, or run `{task.key}` only where `{other}` "
+                        "has succeeded",
+                    )
+                )
         guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
 
 
 def _may_be_excluded(task: Task) -> bool:
-    return task.run_if in ("AT_LEAST_ONE_FAILED", "ALL_FAILED")
+    return task.run_if in NEEDS_FAILURE
 
 
 def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
@@ -256,6 +324,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
     warnings = []
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
+        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value.startswith(_STRINGS)})
         if values > _MAX_TASK_VALUES:
             warnings.append(
                 Problem(
@@ -266,9 +335,42 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
                 )
             )
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
-            warnings += _of_schedule(job)
-        warnings += _of_fixed_places(job)
+            from dbxdec import schedules
+
+            warnings += [*_of_schedule(job), *schedules.warnings(job)]
+        warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
+        warnings += _of_failure_handler(job)
+        warnings += outcomes.hidden_failures(job)
+        warnings += outcomes.unchecked_sides(job)
+        warnings += outcomes.strange_references(job)
     return warnings
+
+
+def _of_images(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` has `libraries=[]` on a cluster with a docker_image: no wheel is "
+            "installed, and the image must hold the one of this build",
+            task.called_at or task.source,
+            "install the wheel into the image that you deploy with it, since a task refuses to run from another "
+            "build's; without `libraries=[]` the cluster installs it",
+        )
+        for task in job.tasks
+        if task.kind == "python" and kinds.wheel_is_in_image(task.settings, job.clusters)
+    ]
+
+
+def _of_failure_handler(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` handles failures, and its max_retries={task.settings['max_retries']} has "
+            "no effect: it ends with an error, so that the run is a failed one, and each retry would run it again",
+            task.source,
+            "leave it out, or write `on_failure=handled(...)`: the run then succeeds, with failures",
+        )
+        for task in job.tasks
+        if task.on_failure and task.settings.get("max_retries")
+    ]
 
 
 def _of_fixed_places(job: Job) -> list[Problem]:
@@ -289,6 +391,57 @@ def _of_fixed_places(job: Job) -> list[Problem]:
             first.called_at or first.source,
             "dev and prod share it: begin `base_path` with a bundle_variable(...)",
         )
+    ]
+
+
+def _of_unsaid_results(job: Job) -> Iterator[Problem]:
+    """Warn of results that are read and of which their tasks say nothing."""
+    for task in job.tasks:
+        if any(output.type is not None and output.type.kind == ANY for output in task.outputs.values()):
+            yield Problem(
+                f"the task `{job.key}.{task.key}` says nothing of what it returns, and its result is read: it travels "
+                "as a task value, and only the run finds out whether it can",
+                task.source,
+                "annotate it, as in `-> int` or `-> list[str]`, or give it an IoManager: then the build checks it",
+            )
+
+
+def _of_doubled_rows(job: Job) -> Iterator[Problem]:
+    """Warn of appends of a whole table that itself grows: from the second run on its rows are there twice."""
+    tasks = {task.key: task for task in job.tasks}
+    for task in job.tasks:
+        if not any(map(_appends, task.outputs.values())):
+            continue
+        for name, binding in task.inputs.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                    continue
+                if _appends(tasks[leaf.task].outputs[leaf.output]):
+                    spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
+                    yield Problem(
+                        f"the task `{job.key}.{task.key}` appends, and `{name}` is `{spelt}`, the whole of a table "
+                        "that grows with each run: it would append the rows of earlier runs again",
+                        task.called_at or task.source,
+                        f"pass `{leaf.task}` itself: the rows that it returned in this run",
+                    )
+
+
+def _appends(output: Output) -> bool:
+    return output.partial and output.settings.get("mode") == "append"
+
+
+def partial_reads(job: Job) -> list[tuple[Task, str, dag.TaskOutput]]:
+    """Return the arguments, by task and parameter, that are the rows of a run where the table may hold more."""
+    tasks = {task.key: task for task in job.tasks}
+    return [
+        (task, name, leaf)
+        for task in job.tasks
+        for name, binding in task.inputs.items()
+        for leaf in dag.flatten(binding)
+        if isinstance(leaf, dag.TaskOutput)
+        and leaf.rows == "run"
+        and leaf.output in tasks[leaf.task].outputs
+        and tasks[leaf.task].outputs[leaf.output].partial
     ]
 
 

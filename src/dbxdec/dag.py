@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import typing
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.errors import SourceLocation
+from dbxdec.rundate import passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.literals import Json
-    from dbxdec.rundate import RunDate
+    from dbxdec.rundate import RunDate, Trigger
     from dbxdec.values import ValueType
 
 RESULT = "result"
 """The name of a task's output when it has only one."""
 RETURN_VALUE = "return_value"
 """The key of the task value as which a small result travels."""
+RETURN_TEXT = "dbxdec_text"
+"""The key of the one string of a small result, by which conditions compare it."""
+RETURN_PARAMETER = "dbxdec_parameter"
+"""The key of the string of a small result as a job parameter, None too, for the runs of other jobs."""
+DATE_OF = "dbxdec_date_"
+"""With a job parameter's name, the key of its date, which a function leaves for the platform's own tasks."""
+RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
+
+
+Rows = typing.Literal["run", "table", "newest", "changed"]
+"""Which rows of a task's result a reader gets.
+
+"run": what the task returned in this run (of a merge, the table as it left it). "table": the whole table at the
+version that the task wrote in this run. "newest": the table at its newest version, whoever wrote it. "changed": as
+"run", but of a merge only the rows that it inserted or changed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """What another task of the job stored; with `written` only what it added in this run."""
+    """What another task of the job stored: its output, and which rows of it."""
 
     task: str
     output: str = RESULT
-    written: bool = False
+    rows: Rows = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +126,8 @@ class Output:
     """Where one result goes: to `target` through the IoManager class `io`, or, without one, to a task value.
 
     `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest. With
-    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`.
+    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`. With
+    `partial` the table holds more than what one write stores, so a result and its table differ.
     """
 
     io: str | None = None
@@ -117,6 +136,7 @@ class Output:
     settings: Mapping[str, Json] = field(default_factory=dict)
     shared: bool = False
     per_item: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -131,7 +151,9 @@ class Dependency:
 class Task:
     """A task: of the kind "python" it is a function, else a task of the platform's own with its fields in `settings`.
 
-    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first.
+    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first. With `on_failure`
+    it is the job's failure handler, which ends with an error. `compares` is the type of what a condition compares for
+    equality.
     """
 
     key: str
@@ -145,6 +167,8 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "python"
     each: Each | None = None
+    on_failure: bool = False
+    compares: ValueType | None = None
     # What only the build knows and needs: where the task was called, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
@@ -156,11 +180,18 @@ class Task:
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
 
 
+def places_of(task: Task) -> list[tuple[str | None, str]]:
+    """The IoManager class and the place of each table that `task` writes, or reads without a producer."""
+    written = [(output.io, output.target) for output in task.outputs.values() if output.target is not None]
+    read = [leaf for binding in task.inputs.values() for leaf in flatten(binding) if isinstance(leaf, Table)]
+    return list(dict.fromkeys([*written, *((table.io, table.target) for table in read)]))
+
+
 @dataclass(frozen=True, slots=True)
 class JobParameter:
     """A typed parameter; `default` is its text on the platform, None where the author gave no default.
 
-    With `run_date` the default is the run's start, of which this makes the date.
+    With `run_date` the default is the moment at which the run was triggered, of which this makes the date.
     """
 
     name: str
@@ -168,10 +199,15 @@ class JobParameter:
     default: str | None = None
     run_date: RunDate | None = None
 
-    def value(self, text: str) -> Any:
-        """The value that `text` carries. Raises ValueError with what was expected."""
-        date = self.run_date.from_text(text) if self.run_date else None
-        return self.type.from_text(text) if date is None else date
+    def value(self, text: str, trigger: Trigger | None = None) -> Any:
+        """The value that `text` carries, in a run with this `trigger`. Raises ValueError with what was expected."""
+        if self.run_date is not None and trigger is not None and text == trigger.text:
+            return self.run_date.at(trigger.moment)
+        if self.type.kind == "date":
+            found, text = passed_on(text)
+            if found is not None:
+                return found
+        return self.type.from_text(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +223,22 @@ class Job:
     clusters: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # What only the build needs: whether the author has said that a run with failures may be a success.
+    allows_failures: bool = field(default=False, compare=False)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The bundle variables that any task of the job needs at run time."""
         return tuple(sorted({name for task in self.tasks for name in task.variables}))
+
+    def reads(self, key: str, output: str) -> bool:
+        """Return whether a task of the job reads what the task `key` stores in this run as its output `output`."""
+        return any(
+            isinstance(leaf, TaskOutput) and (leaf.task, leaf.output) == (key, output) and leaf.rows != "newest"
+            for task in self.tasks
+            for binding in task.inputs.values()
+            for leaf in flatten(binding)
+        )
 
     def task(self, key: str) -> Task:
         """The task `key`; raises KeyError."""

@@ -96,6 +96,10 @@ class RunError(DbxdecError):
     """A task can't run: its arguments, its inputs or its target are not what they should be."""
 
 
+class HandledError(RunError):
+    """How a job's failure handler ends when it has done its work: the run has failed tasks."""
+
+
 class TargetExistsError(RunError):
     """A write in mode "error" found its target already there."""
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dbxdec
+from dbxdec import unbuilt
 from dbxdec.locks import try_lock
 
 if TYPE_CHECKING:
@@ -99,6 +100,10 @@ def stale(root: str) -> tuple[Record | None, str | None]:
             return record, f"{path} is gone"
         if now != was:
             return record, f"{path} is not the one that was built"
+    if record.resources is not None and os.path.exists(
+        os.path.join(root, marker := unbuilt.marker_of(record.resources))
+    ):
+        return record, f"{marker} is there"
     now_there, was_there = set(environment()), set(record.environment)
     if now_there != was_there:
         added, gone = sorted(now_there - was_there), sorted(was_there - now_there)
@@ -122,7 +127,7 @@ def snapshot(root: str, scope: Scope, outputs: Iterable[str] = ()) -> Snapshot:
     """The stat of every file in `scope` that could matter to the wheel of the project at `root`; not of `outputs`."""
     found: Snapshot = {}
     _walk(root, "", scope, found)
-    for path in outputs:
+    for path in _made(outputs):
         found.pop(path, None)
     for path in scope.outside:
         if os.path.isdir(path):
@@ -145,7 +150,7 @@ def settled_snapshot(root: str, scope: Scope) -> Snapshot:
 
 def within(found: Snapshot, scope: Scope, outputs: Iterable[str]) -> Snapshot:
     """What a snapshot of `scope` without `outputs` would have had of a snapshot of more."""
-    left_out = set(outputs)
+    left_out = _made(outputs)
     outside = tuple(f"{path}/" for path in scope.outside)
     return {
         path: stat
@@ -154,6 +159,12 @@ def within(found: Snapshot, scope: Scope, outputs: Iterable[str]) -> Snapshot:
         and (not os.path.isabs(path) or f"{path}/".startswith(outside))
         and not any(scope.leaves_out(path[:i]) for i, letter in enumerate(path) if letter == "/" and i)
     }
+
+
+def _made(outputs: Iterable[str]) -> set[str]:
+    """The outputs of builds, and what lies in the place of the resources among them while those are missing."""
+    paths = set(outputs)
+    return paths | {unbuilt.marker_of(path) for path in paths}
 
 
 def differences(before: Mapping[str, Stat], after: Mapping[str, Stat]) -> list[str]:

@@ -6,10 +6,8 @@ bundle/config/validate/job_task_cluster_spec.go). A new kind runs on nothing unt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 CLUSTER_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
 COMPUTE_FIELDS = CLUSTER_FIELDS | {"environment_key"}
@@ -49,3 +47,12 @@ def without_compute(fields: Mapping[str, Any]) -> str | None:
 def compute_of_its_own(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Which of the fields say where the task runs."""
     return {name: value for name, value in fields.items() if name in COMPUTE_FIELDS and value is not None}
+
+
+def wheel_is_in_image(fields: Mapping[str, Any], clusters: Mapping[str, Any]) -> bool:
+    """Whether the author says that a container image has the wheel: `libraries=[]`, on a cluster of such an image.
+
+    `clusters` are those of the job, by their keys.
+    """
+    cluster = fields.get("new_cluster", clusters.get(str(fields.get("job_cluster_key"))))
+    return fields.get("libraries") == [] and isinstance(cluster, Mapping) and bool(cluster.get("docker_image"))

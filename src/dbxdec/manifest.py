@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from dbxdec import dag, soundness
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dbxdec.literals import Json
 
-SCHEMA = "1.0"
+SCHEMA = "2.0"
 """Version of the shape; a reader takes every minor version of its own major one."""
 MAX_BYTES = 32 * 2**20
 """The largest manifest that is read: one of 10,000 tasks has a quarter of it."""
@@ -31,6 +31,7 @@ PATH = "dbxdec/manifest.json"
 """Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
 TASK_VALUE = "task_value"
 """What stands for the IoManager of an output that travels as a task value."""
+_ROWS = get_args(dag.Rows)
 _DEEPEST = 100
 _LINE_DIGITS = 9
 
@@ -184,8 +185,8 @@ def _no_number(name: str) -> None:
 def encode_binding(binding: dag.Binding) -> Json:
     """A binding as the manifest has it."""
     match binding:
-        case dag.TaskOutput(task, output, written):
-            return {"task": task, "output": output, **({"written": True} if written else {})}
+        case dag.TaskOutput(task, output, rows):
+            return {"task": task, "output": output, "rows": rows}
         case dag.TaskValue(task, key):
             return {"value": {"task": task, "key": key}}
         case dag.Table(io, target):
@@ -212,8 +213,8 @@ def decode_binding(form: Any) -> dag.Binding:
 
 def _decode_binding(form: Any, deepest: int) -> dag.Binding:
     match form:
-        case {"task": str(task), "output": str(output)}:
-            return dag.TaskOutput(task, output, take(form, "written", bool, False))
+        case {"task": str(task), "output": str(output), "rows": str(rows)} if rows in _ROWS:
+            return dag.TaskOutput(task, output, rows)  # type: ignore[arg-type]
         case {"value": {"task": str(task), "key": str(key)}}:
             return dag.TaskValue(task, key)
         case {"table": {"io": str(io), "target": str(target)}}:
@@ -247,6 +248,8 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
         form["shared"] = True
     if output.per_item:
         form["per_item"] = True
+    if output.partial:
+        form["partial"] = True
     return form
 
 
@@ -259,6 +262,7 @@ def _decode_output(form: Any) -> dag.Output:
         settings=_plain_at(form, "settings", {}),
         shared=take(form, "shared", bool, False),
         per_item=take(form, "per_item", bool, False),
+        partial=take(form, "partial", bool, False),
     )
 
 
@@ -297,6 +301,8 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         "variables": list(task.variables),
         "settings": dict(task.settings),
         **({"each": encode_each(task.each)} if task.each is not None else {}),
+        **({"on_failure": True} if task.on_failure else {}),
+        **({"compares": task.compares.json_form()} if task.compares is not None else {}),
     }
 
 
@@ -343,6 +349,8 @@ def _decode_task(form: Any) -> dag.Task:
         variables=strings(form, "variables"),
         settings=_plain_at(form, "settings"),
         each=_decode_each(form["each"]) if "each" in form else None,
+        on_failure=take(form, "on_failure", bool, False),
+        compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.masking import brief
+from dbxdec.platform import references
+from dbxdec.rundate import REFERENCE, moment_of
 from dbxdec.variables import TARGET
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
 RESERVED = "dbxdec-"
 _VARIABLE = "dbxdec-var-"
 _ITEM = "dbxdec-item"
+_TRIGGERED = "dbxdec-triggered"
 
 MAX_INPUTS = 5_000
 """Characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
@@ -40,17 +43,20 @@ _REFERENCES = {
     "dbxdec-run-id": "{{job.run_id}}",
     "dbxdec-attempt": "{{task.execution_count}}",
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
+    _TRIGGERED: REFERENCE,
 }
 # Reserved parameters that are numbers, and the largest there is: of times in ms the last of the calendar.
 _LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
 # One reference and nothing else: text that only holds some, a template for instance, is the author's.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
+_UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
 
 
 @dataclass(frozen=True, slots=True)
 class RunArguments:
     """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch.
 
+    `triggered` is the moment at which the run was triggered, as the platform spells it; None where it gives none.
     `item` is the iteration's, where the task runs for each of many: its number where the items are literals, else its
     text.
     """
@@ -66,6 +72,7 @@ class RunArguments:
     variables: Mapping[str, str]
     parameters: Mapping[str, str]
     item: str | None = None
+    triggered: str | None = None
 
 
 def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[str, str]:
@@ -104,11 +111,11 @@ def for_each_inputs(each: Each) -> str:
 
     match each.items:
         case dag.Parameter(name):
-            return f"{{{{job.parameters.{name}}}}}"
+            return references.job_parameter(name)
         case dag.TaskOutput(task):
-            return f"{{{{tasks.{task}.values.{dag.RETURN_VALUE}}}}}"
+            return references.task_value(task, dag.RETURN_VALUE)
         case dag.TaskValue(task, key):
-            return f"{{{{tasks.{task}.values.{key}}}}}"
+            return references.task_value(task, key)
         case dag.Literal(list() as items):
             numbered = [{"i": i, **_for_people(item)} for i, item in enumerate(items)]
             texts = [_compact(form) for form in (numbered, [{"i": i} for i in range(len(items))])]
@@ -139,7 +146,8 @@ def _why_no_number(text: str, largest: int) -> str | None:
 def parse(argv: Sequence[str]) -> RunArguments:
     """What `argv` says. Raises RunError with every mistake in it.
 
-    The platform leaves a reference that it can't resolve as it is; such a value is refused rather than used.
+    The platform leaves a reference that it can't resolve as it is; such a value is refused rather than used. Those of
+    job parameters are left to the job, which knows its own.
     """
     given: dict[str, str] = {}
     problems = []
@@ -149,13 +157,8 @@ def parse(argv: Sequence[str]) -> RunArguments:
         if not equals or not name:
             problems.append(Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`"))
             refused.add(name)
-        elif _UNRESOLVED.fullmatch(value):
-            problems.append(
-                Problem(
-                    f"the parameter `{name}` is the unresolved reference {value.strip()}",
-                    hint="the platform did not know this reference: check its spelling and where it is used",
-                )
-            )
+        elif name.startswith(RESERVED) and name != _TRIGGERED and is_unresolved(value):
+            problems.append(unresolved(f"the parameter `{name}`", value))
             refused.add(name)
         elif given.get(name, value) != value:
             problems.append(
@@ -178,6 +181,8 @@ def parse(argv: Sequence[str]) -> RunArguments:
         for name, largest in _LARGEST.items()
         if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
     ]
+    if moment_of(triggered := reserved.get(_TRIGGERED, REFERENCE)) is None and not is_unresolved(triggered):
+        problems.append(Problem(f"`{_TRIGGERED}` is {triggered!r:.60}, not a moment"))
     problems += [
         Problem(
             f"the reserved parameter `{name}` is not known to this dbxdec",
@@ -210,4 +215,15 @@ def parse(argv: Sequence[str]) -> RunArguments:
         },
         parameters={name: value for name, value in given.items() if name not in reserved},
         item=reserved.get(_ITEM),
+        triggered=None if is_unresolved(triggered) else triggered,
     )
+
+
+def is_unresolved(value: str) -> bool:
+    """Return whether a parameter's value is a reference that the platform has left as it was."""
+    return _UNRESOLVED.fullmatch(value) is not None
+
+
+def unresolved(what: str, value: str) -> Problem:
+    """Return the problem that `what` has such a value."""
+    return Problem(f"{what} is the unresolved reference {value.strip()}", hint=_UNKNOWN)

@@ -95,7 +95,7 @@ def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
     Files that the build itself writes change with each one; they count by content, as they were before it.
     """
     environment = freshness.environment()
-    scope, outputs = (last.scope, list(last.outputs)) if last else (freshness.Scope(), [])
+    scope, outputs = (last.scope, list(last.outputs)) if last else (freshness.Scope(), _resources(root))
     known = _digests(root, last.generated if last else ())
     before = freshness.settled_snapshot(str(root), scope)
     try:
@@ -126,6 +126,14 @@ def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
             before, known, report = inputs, found, _run(root, last, lock)
     say(f"{changed[0]} is another after each build, so that the next call has to build again")
     return record
+
+
+def _resources(root: Path) -> list[str]:
+    """The file that a build writes beside the wheel, by the settings as they are."""
+    with suppress(DbxdecError):  # the build says what is wrong
+        resources = config.load(root / "pyproject.toml").resources
+        return [resources] if resources else []
+    return []
 
 
 def _older(path: str, stat: list[int], moment: int) -> bool:

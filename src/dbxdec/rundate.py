@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dbxdec.forms import FormError, take
 
-REFERENCE = "{{job.start_time.iso_datetime}}"
-"""What is emitted as the default: the run's start in UTC, which stays the same in each retry and repair."""
+REFERENCE = "{{job.trigger.time.iso_datetime}}"
+"""What is emitted as the default: the moment at which the run was triggered, in UTC.
+
+It is the same in each retry and repair, however long the run was queued; for a schedule it is the scheduled minute.
+"""
+
+_PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*)>(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What triggered a run: `text` is what the platform makes of REFERENCE, by which a default is known from a value
+    that somebody has given."""
+
+    text: str
+    moment: dt.datetime
+
+    @classmethod
+    def of(cls, text: str | None, started: dt.datetime) -> Trigger:
+        """Return the trigger of a run; where the platform gave no time, the run's start stands for it."""
+        moment = None if text is None else moment_of(text)
+        return cls(REFERENCE if text is None else text, moment or started)
+
+
+def moment_of(text: str) -> dt.datetime | None:
+    """Return the moment that `text` is, in UTC where it names no zone; None for anything else."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def passed_on(text: str) -> tuple[dt.date | None, str]:
+    """Return the date that another job's run has passed on, or the text of the date that it was given itself."""
+    while (match := _PASSED_ON.fullmatch(text)) is not None:
+        days, months, tz, trigger, given = match.groups()
+        moment = moment_of(trigger)
+        if given == trigger and moment is not None:
+            try:
+                return RunDate(int(days), int(months), tz).at(moment), given
+            except (KeyError, ValueError, OverflowError):
+                raise ValueError(f"is {text!r:.80}, which no job has passed on") from None
+        text = given
+    return None, text
 
 
 _FARTHEST = 1_000_000
@@ -17,18 +61,18 @@ _FARTHEST = 1_000_000
 
 @dataclass(frozen=True)
 class RunDate:
-    """The date of a run's start in `tz`, moved by months and then by days."""
+    """The date in `tz` of the moment at which a run was triggered, moved by months and then by days."""
 
     offset_days: int = 0
     offset_months: int = 0
     tz: str = "UTC"
 
-    def at(self, started: dt.datetime) -> dt.date:
-        """The date for a run that started at `started`, which has a zone. The 31st becomes a shorter month's last.
+    def at(self, moment: dt.datetime) -> dt.date:
+        """The date for a run triggered at `moment`, which has a zone. The 31st becomes a shorter month's last.
 
         Raises ValueError for a zone that isn't known here, and for a date that there is not.
         """
-        day = started.astimezone(_zone(self.tz)).date()
+        day = moment.astimezone(_zone(self.tz)).date()
         try:
             return self._moved(day)
         except (ValueError, OverflowError):
@@ -41,18 +85,12 @@ class RunDate:
         last = (following - dt.timedelta(days=1)).day
         return first.replace(day=min(day.day, last)) + dt.timedelta(days=self.offset_days)
 
-    def from_text(self, text: str) -> dt.date | None:
-        """The date behind a parameter's text: of the run's start where it is a moment, None for anything else.
+    def passed_on(self, reference: str) -> str:
+        """Return the text with which a job passes its parameter on to another job, whose own run can then read it.
 
-        A date given by hand is no moment (it has no time), and so is never moved.
+        The platform passes on the moment of a default; beside it goes what makes a date of it.
         """
-        if "T" not in text:
-            return None
-        try:
-            moment = dt.datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return self.at(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+        return f"<dbxdec:run_date {self.offset_days} {self.offset_months} {self.tz} {REFERENCE}>{reference}"
 
     def json_form(self) -> dict[str, Any]:
         """The manifest's form."""
@@ -79,9 +117,10 @@ def _zone(name: str) -> dt.tzinfo:
 
 
 def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:
-    """A default for a job parameter of the type `date`: the date on which the run started in `tz`, moved.
+    """A default for a job parameter of the type `date`: the date on which the run was triggered in `tz`, moved.
 
-    It is the same in each retry and repair of a run; a value given by hand wins as it is. Raises ValueError for an
+    It is the same in each retry and repair of a run, and for one that was queued past midnight; a value given by hand
+    wins as it is. Raises ValueError for an
     unknown zone, TypeError for offsets that are no whole numbers.
     """
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

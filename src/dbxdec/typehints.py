@@ -13,7 +13,8 @@ from dbxdec.literals import STAND_IN_NAME
 from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import inspect
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Annotation:
 
 def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     """The annotation of the parameter `name` ("return" for the result), or None where there is none."""
-    raw = getattr(function, "__annotations__", {}).get(name, _MISSING)
+    raw = _annotations(function).get(name, _MISSING)
     if raw is _MISSING:
         return None
     try:
@@ -87,6 +88,42 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
         return Annotation(_text(raw), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
     return Annotation(_text(raw), bare, optional or value is None)
+
+
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """What `function` takes, as `inspect.signature` has it; an annotation that can't be resolved is no hindrance."""
+    import inspect
+
+    try:
+        return inspect.signature(function)
+    except Exception:
+        if (lazily := _lazily()) is None:
+            raise
+        return inspect.signature(function, annotation_format=lazily.Format.STRING)  # type: ignore[call-arg]
+
+
+def _annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The annotations of `function`, each a value or a string.
+
+    From Python 3.14 on they are evaluated when they are asked for, all at once (PEP 649 and 749): where one can't be,
+    they are had as strings.
+    """
+    try:
+        return getattr(function, "__annotations__", {})
+    except Exception:
+        if (lazily := _lazily()) is None:
+            raise
+        found: Mapping[str, Any] = lazily.get_annotations(function, format=lazily.Format.STRING)
+        return found
+
+
+def _lazily() -> Any:
+    """The module that reads annotations without evaluating them; None where Python has none."""
+    try:
+        import annotationlib  # type: ignore[import-not-found]
+    except ModuleNotFoundError:
+        return None
+    return annotationlib
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:

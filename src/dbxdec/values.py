@@ -20,6 +20,8 @@ from dbxdec import literals
 from dbxdec.forms import FormError, take
 from dbxdec.masking import brief
 
+ANY = "any"
+"""The kind of a result whose task says nothing of its type: whatever a literal can be."""
 NONE_TEXT = "<dbxdec:none>"
 """How a job parameter that is None travels: the platform's parameters are never null."""
 REQUIRED_TEXT = "<dbxdec:required>"
@@ -38,6 +40,8 @@ _PLAIN: dict[Any, str] = {
 }
 _KINDS = frozenset({*_PLAIN.values(), "enum", "literal"})
 _BOOLEANS = {"true": True, "false": False}
+_WRITTEN_OUT = 30
+"""Decimals are spelled without an exponent up to so many digits before or behind the point."""
 _SPELLINGS = {
     "int": "a whole number such as 42",
     "float": "a number such as 1.5",
@@ -113,6 +117,8 @@ class ValueType:
 
     def accepts(self, other: ValueType) -> bool:
         """Whether a value of type `other` may be given where this type is asked for (int widens to float)."""
+        if other.kind == ANY:
+            return True  # it is checked when the task runs
         if other.optional and not self.optional:
             return False
         if self.kind == "literal" and other.kind == "literal":
@@ -143,6 +149,24 @@ class ValueType:
             raise TypeError(f"{brief(text)} is a text that UTF-8 can't hold") from None
         return text
 
+    def canonical(self, value: object) -> str:
+        """Return the one string of `value`, by which equal values are equal strings.
+
+        `from_text` reads it. Raises TypeError where it is not of this type, and for a Decimal that is not finite.
+        """
+        if not self._holds(value):
+            return self.to_text(value)
+        if self.kind == "float":
+            return json.dumps(_finite(value) + 0.0)  # -0.0 is 0.0
+        if isinstance(value, dt.datetime):
+            return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat()
+        if isinstance(value, Decimal):
+            return _canonical_decimal(value)
+        if self.kind in ("list", "dict"):
+            _require_json(value)
+            return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return self.to_text(value)
+
     def from_text(self, text: str) -> Any:
         """The value that `text` carries. Raises ValueError with what was expected."""
         if text == NONE_TEXT:
@@ -154,6 +178,8 @@ class ValueType:
             form = _BOOLEANS.get(text.strip().lower(), text)
         elif self.kind in ("int", "float"):
             form = _number(self.kind, text)
+        elif self.kind == "date":
+            form = _day(text)
         elif self.kind in ("list", "dict"):
             try:
                 form = json.loads(text)
@@ -167,6 +193,8 @@ class ValueType:
 
     def to_json(self, value: object) -> literals.Json:
         """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        if self.kind == ANY:
+            return literals.encode(value)
         if value is None and self.optional:
             return None
         if not self._holds(value):
@@ -185,6 +213,8 @@ class ValueType:
 
     def from_json(self, form: Any) -> Any:
         """The value behind a JSON form. Raises ValueError with what was expected."""
+        if self.kind == ANY:
+            return literals.decode(form)
         if form is None:
             if self.optional:
                 return None
@@ -281,6 +311,33 @@ def _number(kind: str, text: str) -> int | float | str:
     except ValueError:
         return text
     return text if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def _day(text: str) -> str:
+    """Return the date whose midnight `text` is, in whatever zone, since backfills give moments; else `text` itself.
+
+    Raises ValueError for another time of a day: in some zones that is another day.
+    """
+    try:
+        moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
+    except ValueError:
+        return text
+    if moment is None or moment.time() == dt.time():
+        return text if moment is None else moment.date().isoformat()
+    raise ValueError(f"is {text!r:.80}, a moment and not a date; a backfill's date is {{{{backfill.iso_date}}}}")
+
+
+def _canonical_decimal(value: Decimal) -> str:
+    """Return one string for all spellings of a number: 1.50 and 1.5, 100 and 1E+2."""
+    if not value.is_finite():
+        raise TypeError(f"{value} is not a number to compare")
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    bare = text.rstrip("0")
+    if not bare:
+        return "0"
+    number = Decimal((sign, tuple(map(int, bare)), int(exponent) + len(text) - len(bare)))
+    return format(number, "f") if -_WRITTEN_OUT <= number.adjusted() <= _WRITTEN_OUT else str(number)
 
 
 def _finite(value: Any) -> float:

@@ -21,6 +21,7 @@ TARGET = "bundle.target"
 
 _TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}")
 _current: Mapping[str, str] = {}
+_live = False
 
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ else:
 
 
 class BundleVariable(_Anything):
-    """Text that holds at least one bundle reference; `/` and f-strings make longer ones."""
+    """A string that holds at least one bundle reference; `/` and f-strings make longer ones.
+
+    While a task runs, it is its value wherever a string is asked for.
+    """
 
     __slots__ = ("template",)
 
@@ -44,12 +48,14 @@ class BundleVariable(_Anything):
         return BundleVariable(f"{self.template.rstrip('/')}/{str(part).lstrip('/')}")
 
     def __str__(self) -> str:
-        return self.template
+        return resolve(self.template) if _live else self.template
 
     def __repr__(self) -> str:
         return f"BundleVariable({self.template!r})"
 
     def __eq__(self, other: object) -> bool:
+        if _live:
+            return isinstance(other, str | BundleVariable) and str(self) == str(other)
         if isinstance(other, str):
             self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
         return isinstance(other, BundleVariable) and other.template == self.template
@@ -58,10 +64,17 @@ class BundleVariable(_Anything):
         return hash(self.template)
 
     def __bool__(self) -> bool:
-        self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+        if not _live:
+            self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+        return bool(str(self))
 
-    def __fspath__(self) -> NoReturn:
-        self._refuse()
+    def __fspath__(self) -> str:
+        return str(self) if _live else self._refuse()
+
+    def __getattr__(self, name: str) -> Any:
+        if not _live or name.startswith("__"):
+            raise AttributeError(f"a bundle variable has no attribute {name!r} while the pipeline is defined")
+        return getattr(str(self), name)
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
         raise RunError(
@@ -112,12 +125,19 @@ def names_in(value: object) -> set[str]:
     return set()
 
 
+def only_name_in(text: str) -> str | None:
+    """Return the name of the variable whose reference `text` is; None for anything else."""
+    match = _TOKEN.fullmatch(text)
+    return match and (match[1] or match[2])
+
+
 def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = None) -> str:
     """`text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
 
     Raises RunError with all variables that have no value.
     """
     known = _current if variables is None else variables
+    text = text.template if isinstance(text, BundleVariable) else text
     names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
     problems = [
         Problem(
@@ -129,15 +149,23 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     ]
     if problems:
         raise RunError(problems)
-    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", str(text))
+    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", text)
 
 
 @contextmanager
-def using(variables: Mapping[str, str]) -> Iterator[None]:
-    """Make `variables` the values of this run for as long as the block lasts."""
-    global _current
-    before, _current = _current, variables
+def using(variables: Mapping[str, str], *, live: bool = False) -> Iterator[None]:
+    """Make `variables` the values of this run for as long as the block lasts.
+
+    With `live` a task runs in it: a bundle variable is its value there, and no token.
+    """
+    global _current, _live
+    before, (_current, _live) = (_current, _live), (variables, live)
     try:
         yield
     finally:
-        _current = before
+        _current, _live = before
+
+
+def tokens_of_run(value: object) -> set[str]:
+    """Return the variables of this run whose tokens are inside `value`: strings that were made too early."""
+    return names_in(value) & set(_current)

@@ -1,7 +1,8 @@
 """The build hook: gives `dbxdec.building` the files of the wheel, and puts what it makes into the wheel.
 
 Everything that can fail runs in `initialize`; `finalize` verifies the finished wheel and writes the resources that
-name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is not there.
+name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is not there: those of
+another build go before the wheel comes, so that a build that is killed leaves no wheel beside them either.
 """
 
 from __future__ import annotations
@@ -19,28 +20,31 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec import documents, printing
+from dbxdec import printing, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
+from hatch_dbxdec import hatchling_compat as inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hatchling.builders.plugin.interface import IncludedFile
 
     from dbxdec.building import Build, ShippedFile
     from dbxdec.config import Config
 
-# Hatchling's own options of any hook: they stay in `self.config`, and are none of ours.
-_HATCHLING_OPTIONS = {"dependencies", "require-runtime-dependencies", "require-runtime-features", "enable-by-default"}
-
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What `initialize` made for one version of the wheel. `scratch` holds its manifest until the wheel does."""
+    """What `initialize` made for one version of the wheel. `scratch` holds its manifest until the wheel does.
+
+    `withdrawn` are the resources of the build before, and `readme` what the wheel holds in another form.
+    """
 
     config: Config
     made: Build
     scratch: str
+    readme: str
+    withdrawn: bytes | None
 
 
 class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
@@ -60,10 +64,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         Build front ends ask for it themselves when they make an editable install.
         """
-        from hatchling.builders.constants import EDITABLES_REQUIREMENT
-
         wanted = self.target_name == "wheel" and "editable" in self.build_config.versions
-        return [EDITABLES_REQUIREMENT] if wanted else []
+        return [inside.editables_requirement()] if wanted else []
 
     def clean(self, versions: list[str]) -> None:
         """Remove the resources where hatchling has removed the wheel that they name.
@@ -89,26 +91,29 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._keep_out(config.resources)
             if self.target_name != "wheel":
                 return
+            readme = inside.readme_of(self.metadata)[0]
             made = self._build(version, config, build_data)
+            warnings = [*made.discovered.warnings, *self._check_bundle(version, config, made)]
             DbxdecBuildHook.imported = made.discovered.imported
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
-            self._attempts[version] = _Attempt(config, made, scratch)
-            atexit.register(self._abandon, version)
             manifest = Path(scratch, "manifest.json")
             manifest.write_bytes(made.content)
             manifest.chmod(0o644)
+            self._attempts[version] = _Attempt(config, made, scratch, readme, self._withdraw(version, config, made))
+            atexit.register(self._abandon, version)
         except DbxdecError as error:
             self._fail(error, config)
         except OSError as error:
-            self._fail(ConfigError(f"the files of the wheel can't be read: {error}"), config)
+            self._fail(ConfigError(f"the build can't keep its files: {error}"), config)
         from dbxdec import protocol
         from dbxdec.manifest import PATH
 
         build_data["extra_metadata"][str(manifest)] = PATH
-        self._keep_in_place(PATH)
-        points = self.metadata.core.entry_points.setdefault(protocol.ENTRY_POINT_GROUP, {})
-        points[protocol.ENTRY_POINT] = protocol.ENTRY_POINT_OBJECT
-        for warning in made.discovered.warnings:
+        inside.keep_in_place(self.build_config, PATH)
+        inside.add_entry_point(
+            self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT
+        )
+        for warning in warnings:
             self.app.display_warning(printing.message(f"dbxdec: warning: {warning}"))
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
@@ -117,23 +122,23 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         """Verify the finished wheel, and write the resources that deploy it."""
         if self.target_name != "wheel":
             return
-        from dbxdec import building
+        from dbxdec import building, dynamic_version
 
         attempt = self._attempts.pop(version)
         config, made = attempt.config, attempt.made
         wheel = Path(artifact_path)
-        shutil.rmtree(attempt.scratch, ignore_errors=True)
-        self._remove_entry_point()
+        self._clear(attempt)
         jobs, tasks = len(made.manifest.raw_jobs), sum(len(j["tasks"]) for j in made.manifest.raw_jobs.values())
         summary = f"dbxdec: {counted(jobs, 'job')}, {counted(tasks, 'task')}, build {made.manifest.build_id[:12]}"
         try:
             building.verify(made, wheel, standard=version == "standard")
+            dynamic_version.stamp(wheel)
             if config.resources is not None:
                 summary += self._resources(version, config, made, wheel)
         except DbxdecError as error:
             self._fail(error, config, wheel)
         except OSError as error:
-            self._fail(ConfigError(f"the resources can't be written: {error}"), config, wheel)
+            self._fail(ConfigError(f"the build can't be finished: {error}"), config, wheel)
         self.app.display_info(summary)
 
     def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
@@ -155,10 +160,35 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self.app.display_warning(f"dbxdec: {warning}")
         return f" -> {path}"
 
+    def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
+        """Warnings about the jobs in their bundle, where this wheel is for it. Raises ConfigError with mistakes."""
+        from dbxdec import bundlechecks
+        from hatch_dbxdec import resources
+
+        root = Path(self.root)
+        if resources.why_unnameable(root, version, Path(self.directory), Path(self.build_config.directory)):
+            return ()
+        found = bundlechecks.of_project(root, made.manifest, config.resources)
+        if found.errors:
+            raise ConfigError(found.errors)
+        return found.warnings
+
+    def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
+        """Remove the resources of another build where this one may replace their wheel, or writes new ones."""
+        from dbxdec import building
+        from hatch_dbxdec import resources
+
+        root, directory = Path(self.root), Path(self.directory).resolve()
+        named = building.named_wheel(root, config.resources)
+        if named is None:
+            return None
+        why = resources.why_unnameable(root, version, directory, Path(self.build_config.directory))
+        return None if why and named.parent != directory else building.withdraw(made, root, config.resources)
+
     def _config(self) -> Config:
         from dbxdec import config
 
-        unknown = sorted(set(self.config) - _HATCHLING_OPTIONS)
+        unknown = sorted(set(self.config) - inside.OPTIONS_OF_ANY_HOOK)
         if unknown:
             raise ConfigError(
                 Problem(
@@ -185,55 +215,69 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             )
         building.check_replaceable(Path(self.root), config.resources)
         building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
-        with self.build_config.set_build_data(build_data):
-            files = _shipped(self.build_config.builder.recurse_included_files())
-            data = self._shared(build_data)
-        if config.resources is not None:
-            self._check_force_include(files, config.resources)
-        return building.build(files, project=core.raw_name, version=self.metadata.version, config=config, data=data)
-
-    def _shared(self, build_data: dict[str, Any]) -> list[ShippedFile]:
-        """Scripts and data files, which are installed outside of the import path."""
-        from hatchling.builders.utils import normalize_inclusion_map
-
-        found: list[ShippedFile] = []
-        for kind, folder in (("shared_data", "data"), ("shared_scripts", "scripts")):
-            included = {
-                **getattr(self.build_config, kind, {}),
-                **normalize_inclusion_map(build_data.get(kind, {}), self.root),
-            }
-            found += _shipped(self.build_config.builder.recurse_explicit_files(included), f"{folder}/")
-        return found
+        try:
+            included = inside.included(self.build_config, build_data, self.root)
+            files = _shipped(included.files)
+            data = [file for folder, entry in included.data for file in _shipped([entry], f"{folder}/")]
+            self._check_paths(files, data)
+            if config.resources is not None:
+                self._check_force_include(files, config.resources)
+            self._check_metadata(version)
+            return building.build(files, project=core.raw_name, version=self.metadata.version, config=config, data=data)
+        except OSError as error:
+            raise ConfigError(f"the files of the wheel can't be read: {error}") from None
 
     def _check_hooks(self, build_data: dict[str, Any]) -> None:
-        behind = build_data["build_hooks"][build_data["build_hooks"].index(self.PLUGIN_NAME) + 1 :]
-        if behind:
+        if later := inside.later_hooks(build_data, self.PLUGIN_NAME):
             raise ConfigError(
-                f"the build hook `{behind[0]}` runs after `dbxdec`, which would not see the files it makes",
+                f"the build hook `{later[0]}` runs after `dbxdec`, which would not see the files it makes",
                 hint="move [tool.hatch.build.hooks.dbxdec] behind all other hooks in pyproject.toml",
             )
 
-    def _require_rules(self) -> None:
-        """Raise ConfigError where hatchling can't read the rules of what to leave out, and would not say of which."""
-        if not self.build_config.ignore_vcs:
-            for path in (path for paths in self.build_config.vcs_exclusion_files.values() for path in paths):
-                documents.text_of(Path(path), documents.MAX_TOML)
-
     def _check_ignore_rules(self) -> None:
-        config = self.build_config
-        if config.ignore_vcs or not config.vcs_exclusion_files["git"]:
-            return
-        rules = [
-            line
-            for path in config.vcs_exclusion_files["git"]
-            for line in documents.text_of(Path(path), documents.MAX_TOML).splitlines()
-            if line.strip() and not line.lstrip().startswith("#")
-        ]
-        if rules and not config.load_vcs_exclusion_patterns():
+        if inside.drops_ignore_rules(self.build_config):
             raise ConfigError(
                 f"a rule of .gitignore matches the project's own path, {self.root}, so hatchling drops all of them",
                 hint="start the rule with `/`, or check the project out somewhere else",
             )
+
+    def _check_paths(self, files: Sequence[ShippedFile], data: Sequence[ShippedFile]) -> None:
+        """Two files at one path of the wheel, which hatchling refuses when it has begun to write the wheel."""
+        sources = {path: ["what hatchling writes"] for path in inside.reserved_paths(self.build_config.builder)}
+        for prefix, some in (("", files), ("*.data/", data)):
+            for file in some:
+                sources.setdefault(prefix + file.path, []).append(file.source)
+        wrong = [
+            Problem(
+                f"the wheel would hold {len(found)} files as {path}: {' and '.join(found)}",
+                hint="give one of them another place under `force-include`, or `exclude` the other",
+            )
+            for path, found in sources.items()
+            if len(found) > 1
+        ]
+        if wrong:
+            raise ConfigError(wrong)
+
+    def _check_metadata(self, version: str) -> None:
+        """Have METADATA be one to which the bundle's CLI can give another version."""
+        from dbxdec import dynamic_version
+
+        readme, content_type, path = inside.readme_of(self.metadata)
+        mended, lines = dynamic_version.mended(readme, content_type)
+        if lines:
+            inside.replace_readme(self.metadata, mended)
+            where = f"{path}:{lines[0]}" if path else f"line {lines[0]} of the readme"
+            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+            self.app.display_info(
+                f"dbxdec: {where}{more} starts with `Version:`, which a bundle takes for the version of the wheel: the "
+                "wheel holds it behind a blank"
+            )
+        if version != "standard":
+            return
+        text = inside.metadata_text(self.build_config, self.metadata)
+        project_id = inside.project_id(self.build_config.builder)
+        if problems := list(dynamic_version.refusals(text, project_id, self.metadata.version, (readme, path))):
+            raise ConfigError(problems)
 
     def _check_entry_point(self) -> None:
         """The platform looks for a name in all groups: a second one of ours could be started in its place."""
@@ -263,33 +307,23 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             )
 
     def _keep_out(self, resources: str | None) -> None:
-        """Neither sdist nor wheel may hold the resources of an earlier build, nor the locks of Emacs.
+        """Neither sdist nor wheel may hold the resources of an earlier build, or what lies in their place.
 
-        Those are links that lead nowhere, beside each file that is being edited.
+        Nor may they hold the locks of Emacs, links that lead nowhere, beside each file that is being edited.
         """
-        from pathspec import GitIgnoreSpec
+        inside.require_ignore_rules(self.build_config)
+        inside.leave_out_named(self.build_config, ".#*")
+        for path in (resources, unbuilt.marker_of(resources)) if resources is not None else ():
+            inside.leave_out(self.build_config, path)
 
-        self._require_rules()
-        rule = GitIgnoreSpec.from_lines([".#*", *([f"/{resources}"] if resources is not None else [])])
-        excluded = self.build_config.exclude_spec
-        self.build_config.exclude_spec = rule if excluded is None else excluded + rule
-
-    def _keep_in_place(self, path: str) -> None:
-        """Have `sources` leave `path` alone: hatchling rewrites metadata by it too (`sources = {"" = "prefix"}`)."""
-        rewrite = self.build_config.get_distribution_path
-        if rewrite(path) != path:
-            kept = lambda other: path if other == path else rewrite(other)  # noqa: E731
-            setattr(self.build_config, "get_distribution_path", kept)  # noqa: B010 - a method, to mypy
-
-    def _remove_entry_point(self) -> None:
-        """The same metadata object serves a following sdist, whose setup.py would have it."""
+    def _clear(self, attempt: _Attempt) -> None:
+        """Take back what the wheel needed: the same metadata serve an sdist that follows."""
         from dbxdec import protocol
 
-        groups = self.metadata.core.entry_points
-        points = groups.get(protocol.ENTRY_POINT_GROUP, {})
-        points.pop(protocol.ENTRY_POINT, None)
-        if not points:
-            groups.pop(protocol.ENTRY_POINT_GROUP, None)
+        shutil.rmtree(attempt.scratch, ignore_errors=True)
+        inside.remove_entry_point(self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT)
+        if inside.readme_of(self.metadata)[0] != attempt.readme:
+            inside.replace_readme(self.metadata, attempt.readme)
 
     def _abandon(self, version: str) -> None:
         """At the process's end: `finalize` was never called, since something else failed or only hooks were run."""
@@ -297,6 +331,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             from dbxdec import building
 
             shutil.rmtree(attempt.scratch, ignore_errors=True)
+            building.restore(Path(self.root), attempt.config.resources, attempt.withdrawn)
             building.drop_orphan(Path(self.root), attempt.config.resources)
 
     def _fail(self, error: DbxdecError, config: Config | None, *wheels: Path) -> NoReturn:

@@ -16,6 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from dbxdec.printing import message
 from hatch_dbxdec import blame
+from hatch_dbxdec import hatchling_compat as inside
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
 
@@ -41,44 +42,25 @@ def _build(root: str) -> dict[str, Any]:
     return {
         "has_hook": True,
         "wheel": wheel,
-        **(_scope(builder, read) if _is_plain(builder) else {"only": None, "unwatched": []}),
+        **(_scope(builder, read) if inside.is_plain(builder) else {"only": None, "unwatched": []}),
         "outside": sorted(_outside(builder, read)),
     }
 
 
-def _is_plain(builder: WheelBuilder) -> bool:
-    """Whether nothing but hatchling and dbxdec have a say: plugins may read anything in the tree."""
-    metadata = builder.metadata
-    return (
-        set(builder.config.hook_config) == {"dbxdec"}
-        and not metadata.hatch.metadata.hook_config
-        and ("version" not in metadata.dynamic or metadata.hatch.version.source_name == "regex")
-    )
-
-
 def _read(builder: WheelBuilder) -> list[str]:
     """All files and folders that the project's settings name, or that are in the wheel."""
-    config, core = builder.config, builder.metadata.core
-    named = [*config.only_include, *config.force_include, *config.shared_data, *config.shared_scripts]
-    named += [*config.extra_metadata, *getattr(config, "sbom_files", ())]  # sbom_files is of hatchling 1.28
-    patterns = core.config.get("license-files")
-    named += [pattern for pattern in (patterns if isinstance(patterns, list) else ()) if "/" in pattern]
-    named += [core.readme_path, _version_file(builder)]
     shipped = [file.path for file in builder.recurse_included_files()]
-    return [*shipped, *(os.path.normpath(os.path.join(builder.root, path)) for path in named if path)]
+    named = (os.path.normpath(os.path.join(builder.root, path)) for path in inside.named_in_settings(builder) if path)
+    return [*shipped, *named]
 
 
 def _scope(builder: WheelBuilder, read: list[str]) -> dict[str, Any]:
     """Folders at the root that hatchling looks into, where it is told so; else those that git's rules leave out."""
-    config = builder.config
     needed = {os.path.relpath(path, builder.root).partition(os.sep)[0] for path in read}
-    if any({"packages", "only-include"} & set(table) for table in (config.target_config, config.build_config)):
+    if inside.chooses_files(builder):
         # `*/LICENSE`, or the root itself: anything could be meant.
         return {"only": None if any("*" in name or name == "." for name in needed) else sorted(needed), "unwatched": []}
-    folders = {entry.name for entry in os.scandir(builder.root) if entry.is_dir()} - needed
-    if config.artifact_spec is not None:  # takes in what is ignored
-        return {"only": None, "unwatched": []}
-    return {"only": None, "unwatched": sorted(name for name in folders if config.path_is_excluded(f"{name}/"))}
+    return {"only": None, "unwatched": inside.excluded_folders(builder, needed)}
 
 
 def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
@@ -99,12 +81,6 @@ def _rules(root: str, name: str, boundary: str) -> list[str]:
         if (folder / name).is_file() or (folder / boundary).exists():
             break
     return found
-
-
-def _version_file(builder: WheelBuilder) -> str:
-    metadata = builder.metadata
-    path = metadata.hatch.version.config.get("path") if "version" in metadata.dynamic else None
-    return path if isinstance(path, str) else ""
 
 
 def _git_state(root: str) -> list[str]:

@@ -258,7 +258,7 @@ def follow(found: manifest.Manifest, other: manifest.Manifest) -> None:
         graph.mermaid(job)
         graph.dot(job)
         for task in dag.run_order(job):
-            texts.facts(task)
+            texts.facts(task, job)
             texts.kind(task)
             protocol.task_parameters(found.project, found.build_id, job.key, task)
     made = codegen.build_jobs(found, wheel="dist/x.whl")

@@ -17,6 +17,7 @@ from dbxdec import (
     context,
     each,
     get_task_value,
+    handled,
     job,
     latest,
     native_task,
@@ -44,7 +45,7 @@ class Mode(Enum):
 def extract(day: dt.date, source: str = "api", token: str = "") -> pl.DataFrame:
     set_task_value("rows", 3)
     task_values.set("more", {"a": [1, None]})
-    return pl.DataFrame({"day": [day], "rows": [get_task_value("other", "rows", 0)]})
+    return pl.DataFrame({"day": [day], "rows": [get_task_value(task_key="other", key="rows", default=0)]})
 
 
 @task(outputs={"good": gold, "bad": lake.table("bad")})
@@ -81,7 +82,7 @@ def inner(day: dt.date, top: int = 3) -> None:
     extract(day)
 
 
-@job(io_manager=lake, on_failure=alarm)
+@job(io_manager=lake, on_failure=handled(alarm))
 def outer(
     day: dt.date = run_date(offset_days=-1, offset_months=1, tz="Europe/Berlin"),
     top: int = 3,

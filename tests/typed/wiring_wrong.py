@@ -6,7 +6,7 @@ import datetime as dt
 
 import polars as pl
 
-from dbxdec import condition, each, job, latest, native_task, run_date, task
+from dbxdec import condition, each, handled, job, latest, native_task, run_date, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path="lake", mode="append")
@@ -39,6 +39,10 @@ def needy(x: int) -> None: ...
 
 @job(on_failure=needy)  # wrong
 def guarded() -> None: ...
+
+
+@job(on_failure=handled(needy))  # wrong
+def guarded_too() -> None: ...
 
 
 @job(cluster="small")  # wrong

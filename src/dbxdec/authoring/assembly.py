@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, kinds
+from dbxdec.authoring import recording
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
+from dbxdec.authoring.surroundings import Surroundings
+from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.variables import names_in
 
 if TYPE_CHECKING:
@@ -20,6 +23,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Handled:
+    """A failure handler behind which the run counts as a success."""
+
+    task: Task[[], Any]
+
+
+def handled(task: Task[[], Any]) -> Handled:
+    """As `@job(on_failure=handled(task))`: the run succeeds, "with failures", when the handler has succeeded.
+
+    Without it a run in which a task has failed is a failed run. Raises AuthoringError for anything but a task.
+    """
+    from dbxdec.authoring.tasks import Task
+
+    if not isinstance(task, Task):
+        raise AuthoringError(
+            Problem(
+                f"`handled` is given {shown(task)}, which is not a task",
+                recording.caller(),
+                "give a function with `@task` that takes no arguments",
+            )
+        )
+    return Handled(task)
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """How a job runs; `settings` are the platform's own fields as plain data."""
 
@@ -27,7 +55,7 @@ class JobOptions:
     cluster: JobCluster | None = None
     environment: Environment | None = None
     io_manager: IoManager | None = None
-    on_failure: Task[[], Any] | None = None
+    on_failure: Task[[], Any] | Handled | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -41,7 +69,11 @@ def assemble(
     """The DAG; two clusters or environments of one key are noted on the recorder."""
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
-    variables = _Variables()
+    variables = _Variables(_compared(nodes))
+    surroundings = Surroundings()
+    for node in nodes:
+        if isinstance(node, Call):
+            recorder.problems += [p for p in surroundings.of(node.task.fn)[1] if p not in recorder.problems]
     where = place_of(function)
     return dag.Job(
         key=recorder.job,
@@ -49,7 +81,8 @@ def assemble(
         function=reference(function),
         source=where,
         tasks=tuple(
-            _task(node, options, variables) if isinstance(node, Call) else _step(node, options) for node in nodes
+            _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
+            for node in nodes
         ),
         parameters=tuple(parameters),
         clusters=_by_key(recorder, "cluster", where, (options.cluster, *(each.cluster for each in own))),
@@ -57,6 +90,7 @@ def assemble(
             recorder, "environment", where, (options.environment, *(each.environment for each in own))
         ),
         settings=options.settings,
+        allows_failures=isinstance(options.on_failure, Handled),
     )
 
 
@@ -65,10 +99,21 @@ def reference(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
+def _compared(nodes: Iterable[Call | Step]) -> set[str]:
+    """The bundle variables that conditions compare as strings: each task of ours checks them, as job parameters."""
+    return {
+        name
+        for node in nodes
+        if isinstance(node, Step) and node.compares is not None and node.compares.kind != "str"
+        for name in names_in(dict(node.settings))
+    }
+
+
 class _Variables:
     """The bundle variables of IoManagers, each looked through once: most jobs have one for all their tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_all: set[str]) -> None:
+        self.of_all = of_all
         self._known: dict[int, set[str]] = {}
 
     def of(self, manager: IoManager) -> set[str]:
@@ -78,9 +123,9 @@ class _Variables:
         return found
 
 
-def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
+def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: Surroundings) -> dag.Task:
     fn = call.task.fn
-    names: set[str] = set()
+    names = variables.of_all | set(surroundings.of(fn)[0])
     for manager in call.managers.values():
         names |= variables.of(manager)
     items = [] if call.each is None else [call.each.items]
@@ -108,6 +153,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
         each=call.each,
+        on_failure=call.on_failure,
         optional=frozenset(call.optional),
     )
 
@@ -122,6 +168,7 @@ def _step(step: Step, options: JobOptions) -> dag.Task:
         outputs={},
         depends_on=tuple(step.depends_on),
         run_if=step.run_if,
+        compares=step.compares,
         settings=_native_settings(step.settings, options),
         called_at=step.where,
     )

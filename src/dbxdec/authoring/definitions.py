@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import typehints
 from dbxdec.errors import SourceLocation
 from dbxdec.typehints import layers, unwrapped
 
@@ -42,7 +43,7 @@ def place_of(function: Callable[..., Any]) -> SourceLocation:
 def arguments_of(function: Callable[..., Any]) -> Arguments:
     """What `function` takes, as `inspect.signature` has it, which takes ten times as long for a plain function."""
     if type(function) is not FunctionType or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
-        return _of_signature(inspect.signature(function))
+        return _of_signature(typehints.signature(function))
     code = function.__code__
     flags = (bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS))
     counts = (code.co_posonlyargcount, code.co_argcount, code.co_argcount + code.co_kwonlyargcount)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
-from dbxdec import dag
+from dbxdec import dag, typehints
 from dbxdec.authoring import recording
-from dbxdec.authoring.assembly import JobOptions, assemble
+from dbxdec.authoring.assembly import Handled, JobOptions, assemble
 from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
+from dbxdec.authoring.dates import with_dates
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
@@ -120,8 +120,9 @@ class Job(Generic[P]):
                 recorder.check_definitions()
                 self._record_failure_handler(recorder)
         calls = recorder.calls
+        made = assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__)
         return BuiltJob(
-            dag=assemble(self.fn, self.options, recorder, parameters, module or self.fn.__module__),
+            dag=with_dates(made, recorder),
             tasks={key: call.task for key, call in calls.items() if isinstance(call, Call)},
             managers={
                 (key, output): manager for key, call in calls.items() for output, manager in call.managers.items()
@@ -132,13 +133,19 @@ class Job(Generic[P]):
         )
 
     def _record_failure_handler(self, recorder: Recorder) -> None:
-        """`on_failure` runs behind all other tasks, where at least one of them has failed."""
+        """`on_failure` runs downstream of all other tasks, where at least one of them has failed.
+
+        It is then the only task that no other waits for, of which the platform makes the run's status: so it ends with
+        an error, unless it is `handled(...)`.
+        """
         handler = self.options.on_failure
         if handler is None:
             return
         where, known, before = place_of(self.fn), len(recorder.problems), list(recorder.calls)
-        proxy: Any = handler.override(run_if="AT_LEAST_ONE_FAILED")()
+        task = handler.task if isinstance(handler, Handled) else handler
+        proxy: Any = task.override(run_if="AT_LEAST_ONE_FAILED")()
         proxy._call.where = where
+        proxy._call.on_failure = not isinstance(handler, Handled)
         for key in before:
             proxy._call.wait_for(key)
         recorder.problems[known:] = [Problem(p.message, where, p.hint) for p in recorder.problems[known:]]
@@ -147,7 +154,7 @@ class Job(Generic[P]):
 def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with which the body runs. Nothing is given to `*args` and `**kwargs`, which a job can't have."""
     args, kwargs = [], {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in typehints.signature(function).parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             args.append(ParameterProxy(recorder, name))
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -203,7 +210,7 @@ def job(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     io_manager: IoManager | None = None,
-    on_failure: Task[[], Any] | None = None,
+    on_failure: Task[[], Any] | Handled | None = None,
     **fields: Unpack[JobFields],
 ) -> Callable[[Callable[P, Any]], Job[P]]: ...
 def job(
@@ -239,12 +246,12 @@ def job(
                 "a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one"
             )
         )
-    if on_failure is not None and not isinstance(on_failure, Task):
+    if on_failure is not None and not isinstance(on_failure, Task | Handled):
         problems.append(
             Problem(
                 f"`on_failure` is {shown(on_failure)}, which is not a task",
                 where,
-                "give a function with `@task` that takes no arguments",
+                "give a function with `@task` that takes no arguments, or `handled(...)` of it",
             )
         )
     if io_manager is not None and not isinstance(io_manager, IoManager):

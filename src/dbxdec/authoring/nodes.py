@@ -14,6 +14,7 @@ from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.typehints import unwrapped
+from dbxdec.values import ANY, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,8 +83,17 @@ class Call(_Ordered):
     optional: list[str] = field(default_factory=list)
     """The inputs that may be None."""
     each: dag.Each | None = None
+    on_failure: bool = False
+    """Whether it is the job's failure handler, which ends with an error so that the run is a failed one."""
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
+    unsaid: bool = False
+    """Whether it says nothing of its result."""
+
+    def read(self) -> None:
+        """Note that something reads its result: where it says nothing of that, it is left as a task value."""
+        if self.unsaid and self.each is None:
+            self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
 
 @dataclass(kw_only=True)
@@ -92,6 +102,7 @@ class Step(_Ordered):
 
     kind: str
     run_if: str | None = None
+    compares: ValueType | None = None
     cluster: JobCluster | None = None
     environment: Environment | None = None
 
@@ -108,6 +119,8 @@ class Recorder(recording.Recording):
     tables: dict[str, IoManager] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    wants_dates: dict[str, set[str]] = field(default_factory=dict)
+    """The job parameters whose dates tasks of the platform's own kinds are given, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
 

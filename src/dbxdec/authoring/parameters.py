@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import typehints
@@ -13,6 +12,7 @@ from dbxdec.rundate import REFERENCE, RunDate
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable
 
 _TYPES = "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], list or dict, each with `| None`"
@@ -22,7 +22,7 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], lis
     """The parameters of a job's function and what is wrong with them."""
     where = place_of(function)
     found, problems = [], []
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in typehints.signature(function).parameters.values():
         result = _parameter(function, parameter)
         if isinstance(result, JobParameter):
             found.append(result)

@@ -43,6 +43,9 @@ class Node(ABC):
     outputs: Mapping[str, dag.Output]
     each: dag.Each | None = None
 
+    def read(self) -> None:
+        """Note that something reads the result of this task."""
+
     @abstractmethod
     def depend(self, other: object) -> None:
         """Order this task behind the one whose proxy `other` is; anything else is noted as a mistake."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
 from dbxdec.errors import AuthoringError, Problem
+from dbxdec.platform import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,4 +180,4 @@ class ParameterProxy(Reference):
         return f"the job parameter `{self._name}`"
 
     def text(self) -> str:
-        return f"{{{{job.parameters.{self._name}}}}}"
+        return references.job_parameter(self._name)

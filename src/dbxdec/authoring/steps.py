@@ -1,97 +1,32 @@
-"""Tasks that are not functions: conditions, the platform's native tasks, and runs of other jobs."""
+"""Tasks that are not functions: the platform's native tasks, and runs of other jobs."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-from decimal import Decimal
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
-from dbxdec.authoring import recording
+from dbxdec import dag, rundate
+from dbxdec.authoring import dates, recording
 from dbxdec.authoring.calls import compute_settings
 from dbxdec.authoring.nodes import Recorder, Step
-from dbxdec.authoring.proxies import BranchReference, TaskProxy, TaskReference, UriReference
+from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem, did_you_mean, shown
+from dbxdec.errors import AuthoringError, Problem, did_you_mean
 from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.platform import references
 from dbxdec.secrets import Secret
-from dbxdec.values import ValueType
+from dbxdec.values import ANY
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Unpack
 
     from databricks.bundles.jobs import RunIfParam
 
     from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.authoring.keywords import NativeTaskFields
-
-Operator = Literal["==", "!=", ">", ">=", "<", "<="]
-
-_OPERATORS = {
-    "==": "EQUAL_TO",
-    "!=": "NOT_EQUAL",
-    ">": "GREATER_THAN",
-    ">=": "GREATER_THAN_OR_EQUAL",
-    "<": "LESS_THAN",
-    "<=": "LESS_THAN_OR_EQUAL",
-}
-_NUMBERS = ("int", "float", "decimal")
-
-
-class ConditionProxy(TaskProxy[None]):
-    """A condition: `.then(...)` and `.otherwise(...)` hang tasks on its branches."""
-
-    def describe(self) -> str:
-        return f"the condition `{self._call.key}`"
-
-    def then(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
-        """Run `proxies` only where the condition holds; gives the condition back."""
-        return self._hang(self.true, proxies)
-
-    def otherwise(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
-        """Run `proxies` only where the condition does not hold; gives the condition back."""
-        return self._hang(self.false, proxies)
-
-    @property
-    def true(self) -> Any:
-        """The branch where the condition holds, for `depends_on` and `.after`."""
-        return BranchReference(self._call, "true")
-
-    @property
-    def false(self) -> Any:
-        """The branch where the condition does not hold, for `depends_on` and `.after`."""
-        return BranchReference(self._call, "false")
-
-    def _hang(self, branch: BranchReference, proxies: Iterable[object]) -> ConditionProxy:
-        for proxy in proxies:
-            if isinstance(proxy, TaskProxy):
-                proxy._call.depend(branch)
-            else:
-                self._call.recorder.problem(
-                    f"{proxy!r:.60} can't hang on {branch.describe()}", "give results of tasks: `.then(a(...), b(...))`"
-                )
-        return self
-
-
-def condition(left: Any, op: Operator, right: Any, *, key: str = "condition") -> ConditionProxy:
-    """A condition task. Each side is a literal, a job parameter, a task value or a task's small result.
-
-    `>`, `>=`, `<` and `<=` compare numbers, `==` and `!=` texts, as the platform does. Outside a job's body it raises
-    AuthoringError.
-    """
-    recorder = _recorder("condition")
-    if op not in _OPERATORS:
-        recorder.problem(f"the condition `{key}` has the operator {op!r}", f"operators are {', '.join(_OPERATORS)}")
-    step = Step(recorder=recorder, key=key, where=recording.caller(), kind="condition")
-    sides = [_side(step, side, numeric=op not in ("==", "!=")) for side in (left, right)]
-    step.settings = {"condition_task": {"op": _OPERATORS.get(op, "EQUAL_TO"), "left": sides[0], "right": sides[1]}}
-    recorder.add(step, 'give it a key of its own: `condition(..., key="...")`')
-    return ConditionProxy(step)
+    from dbxdec.values import ValueType
 
 
 def native_task(
@@ -108,7 +43,7 @@ def native_task(
     Job parameters, task values, states and places inside its fields become the platform's references, and those of
     tasks make edges. Paths are relative to the project's root. Outside a job's body it raises AuthoringError.
     """
-    recorder = _recorder("native_task")
+    recorder = recorder_of("native_task")
     step = Step(
         recorder=recorder,
         key=key,
@@ -119,7 +54,7 @@ def native_task(
         environment=environment,
     )
     try:
-        step.settings = plain(fields, refer=lambda value: _text(step, value))
+        step.settings = plain(fields, refer=lambda value: _in_a_field(step, value))
     except AuthoringError as error:
         for problem in error.problems:
             recorder.problem(f"the task `{key}`: {problem.message}", problem.hint)
@@ -160,7 +95,7 @@ def run_job(
     return TaskProxy(step)
 
 
-def _recorder(name: str) -> Recorder:
+def recorder_of(name: str) -> Recorder:
     recorder = recording.current()
     if not isinstance(recorder, Recorder):
         raise AuthoringError(
@@ -169,7 +104,7 @@ def _recorder(name: str) -> Recorder:
     return recorder
 
 
-def _text(step: Step, value: Reference) -> str:
+def reference_to(step: Step, value: Reference) -> str:
     """The platform's reference to `value`, behind whose task the step then runs."""
     recorder = step.recorder
     owner = value._recorder if isinstance(value, ParameterProxy) else getattr(value, "_call", step).recorder
@@ -187,42 +122,37 @@ def _text(step: Step, value: Reference) -> str:
     return text or ""
 
 
-def _side(step: Step, value: Any, *, numeric: bool) -> str:
-    recorder = step.recorder
-    if isinstance(value, Reference):
-        kind = _value_type(recorder, value)
-        if numeric and kind is not None and kind.kind not in _NUMBERS:
-            recorder.problem(
-                f"the condition `{step.key}` compares {value.describe()}, which is `{kind}`, by size",
-                "the platform compares only numbers by size; use == or !=",
-            )
-        return _text(step, value)
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, int | float | Decimal) and math.isfinite(value):
-        return str(value)
-    elif isinstance(value, str | BundleVariable):
-        text = str(value)
-    elif isinstance(value, dt.date):
-        text = value.isoformat()
-    elif isinstance(value, Enum):
-        text = value.name
-    else:
-        recorder.problem(
-            f"the condition `{step.key}` compares {shown(value)}",
-            "each side is a text, number, boolean, date or Enum, a job parameter, a task value or a small result",
-        )
-        return ""
-    if numeric and not isinstance(value, BundleVariable):
-        recorder.problem(f"the condition `{step.key}` compares {value!r:.60} by size", "use a number, or == or !=")
-    return text
+def run_date_of(recorder: Recorder, value: object) -> rundate.RunDate | None:
+    """Return the run_date(...) that `value`, a job parameter, has as its default; None for anything else."""
+    declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
+    return None if declared is None else declared.run_date
 
 
-def _value_type(recorder: Recorder, value: Reference) -> ValueType | None:
+def date_of(step: Step, value: ParameterProxy) -> str:
+    """Return what stands for the date of a job parameter that follows the run."""
+    step.recorder.wants_dates.setdefault(step.key, set()).add(value._name)
+    return dates.wanted(value._name)
+
+
+def _in_a_field(step: Step, value: Reference) -> str:
+    """Return the platform's reference to `value` for a field of a native task.
+
+    The moment that stands for an unmoved run_date() is of the right day, in UTC; of a moved one it is another day's.
+    """
+    if isinstance(value, ParameterProxy) and value._recorder is step.recorder:
+        follows = run_date_of(step.recorder, value)
+        if follows not in (None, rundate.RunDate()):
+            return date_of(step, value)
+    return reference_to(step, value)
+
+
+def value_type(recorder: Recorder, value: Reference) -> ValueType | None:
+    """Return the type of a job parameter or a small result; None for what has none, or one that isn't known."""
     if isinstance(value, ParameterProxy):
         declared = recorder.parameters.get(value._name)
         return declared.type if declared else None
     if isinstance(value, TaskProxy):
+        value._call.read()
         output = value._call.outputs.get(dag.RESULT)
         return output.type if output else None
     return None
@@ -232,13 +162,23 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
     recorder = step.recorder
     what = f"the parameter `{parameter.name}` of the job `{step.key}`"
     if isinstance(value, Reference):
-        kind = _value_type(recorder, value)
-        if kind is not None and not parameter.type.accepts(kind):
+        kind = value_type(recorder, value)
+        if kind is not None and kind.kind == ANY:
+            recorder.problem(
+                f"{what} is `{parameter.type}`, and {value.describe()} does not say of which type it is",
+                f"annotate what the task's function returns: `-> {parameter.type}`",
+            )
+        elif kind is not None and not parameter.type.accepts(kind):
             recorder.problem(
                 f"{what} is `{parameter.type}`, and {value.describe()} is `{kind}`",
                 f"give it a value of the type `{parameter.type}`",
             )
-        return _text(step, value)
+        text = reference_to(step, value)
+        if (follows := run_date_of(recorder, value)) is not None:
+            return follows.passed_on(text)
+        if isinstance(value, TaskProxy) and kind is not None and kind.optional and text:
+            return references.task_value(value._call.key, dag.RETURN_PARAMETER)
+        return text
     if isinstance(value, BundleVariable):
         return value.template
     if isinstance(value, Secret):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from dbxdec import freshness
-from dbxdec.cli.app import FAILED
+from dbxdec import config, freshness, unbuilt
+from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import say
+from dbxdec.errors import DbxdecError
 
 
 @click.command("bundle")
@@ -42,7 +44,8 @@ def command(force: bool, wheel: Path | None, output: Path | None) -> None:
       dbxdec bundle --wheel dist/my_pipeline-1.0-py3-none-any.whl -o resources/dbxdec.yml
 
     The exit code is 1 when the build fails, which leaves neither wheel nor resources, and 2 for a project or an
-    option that is wrong.
+    option that is wrong. With DBXDEC_SKIP_BUNDLE=1 in the environment nothing is built, for commands such as
+    `bundle summary` and `bundle destroy`; a deploy fails then.
     """
     if wheel is not None:
         if force:
@@ -54,7 +57,11 @@ def command(force: bool, wheel: Path | None, output: Path | None) -> None:
             "--output goes with --wheel; where a build writes the resources says `resources` under [tool.dbxdec]"
         )
     root = freshness.project_root(".")
-    if not force and root is not None and freshness.stale(root)[1] is None:
+    record, reason = freshness.stale(root) if root is not None else (None, None)
+    if not force and record is not None and reason is None:
+        return
+    if unbuilt.skips():
+        _skip(root, record.resources if record else config.Config().resources, reason)
         return
     _build(force)
 
@@ -64,14 +71,38 @@ def _build(force: bool) -> None:
 
     try:
         up_to_date(find_project(Path.cwd()), say=say, force=force)
-    except BuildError as error:
+    except DbxdecError as error:
         say(str(error))
+        say(unbuilt.HOW_TO_SKIP)
+        raise SystemExit(FAILED if isinstance(error, BuildError) else WRONG_USAGE) from None
+
+
+def _skip(root: str | None, known: str | None, reason: str | None) -> None:
+    """Build nothing, and see to it that nothing is deployed either. `known` are the resources by the last record."""
+    from dbxdec import building
+
+    say(unbuilt.skipped(reason))
+    if root is None:
+        return
+    resources = known
+    with suppress(DbxdecError):  # wrong settings are for the next build to say
+        resources = config.load(Path(root, "pyproject.toml")).resources
+    if resources is None:
+        return  # jobs come from Python, which holds up a deploy itself
+    try:
+        building.hold_up(Path(root), resources)
+    except (DbxdecError, OSError) as error:
+        say(f"a deploy can't be held up: {error}")
         raise SystemExit(FAILED) from None
 
 
 def _from_wheel(wheel: Path, output: Path | None) -> None:
+    from dbxdec import dynamic_version
     from dbxdec.bundle import resources_of_wheel
     from dbxdec.codegen import write_if_changed
+
+    with suppress(OSError):  # then an unchanged wheel is deployed under another version than the last time
+        dynamic_version.stamp(wheel)
 
     if output is None:
         sys.stdout.buffer.write(resources_of_wheel(wheel, Path.cwd() / "resources.yml", Path.cwd()))

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import printing
+from dbxdec import checks, printing
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import print_json, say
-from dbxdec.errors import ConfigError, DbxdecError, counted, located
+from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
+from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbxdec.errors import Problem
+    from dbxdec.bundlechecks import Found
+    from dbxdec.dag import Job
+    from dbxdec.manifest import Manifest
 
 
 @click.command("check")
@@ -41,18 +44,22 @@ def command(as_json: bool, github: bool) -> None:
     """
     errors: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
+    notes: Sequence[Problem] = ()
     code, counts = 0, {}
+    found = None
     try:
         found = source.of_tree(Path.cwd())
     except DbxdecError as error:
         errors = error.problems
         code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
     else:
-        warnings = found.warnings
+        warnings, notes = found.warnings, _notes(found.manifest.jobs)
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
-    if wrong := _of_bundle(Path.cwd()):
-        errors, code = [*errors, *wrong], code or WRONG_USAGE
+    in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None)
+    if in_bundle.errors:
+        errors, code = [*errors, *in_bundle.errors], code or WRONG_USAGE
+    warnings = [*warnings, *in_bundle.warnings]
     if as_json:
         print_json(
             {
@@ -60,27 +67,50 @@ def command(as_json: bool, github: bool) -> None:
                 **counts,
                 "problems": [
                     {"level": level, **_form(problem)}
-                    for level, problems in (("error", errors), ("warning", warnings))
+                    for level, problems in (("error", errors), ("warning", warnings), ("note", notes))
                     for problem in problems
                 ],
             }
         )
     else:
-        _print(errors, warnings, counts, printing.uncommanded if github else str)
+        _print(errors, warnings, notes, counts, printing.uncommanded if github else str)
     if github:
-        for level, problems in (("error", errors), ("warning", warnings)):
+        for level, problems in (("error", errors), ("warning", warnings), ("notice", notes)):
             for problem in problems:
                 click.echo(_annotation(level, problem), err=as_json)
     raise SystemExit(code)
 
 
+def _notes(jobs: Sequence[Job]) -> list[Problem]:
+    """Return one note for each job whose readers get less than a whole table."""
+    found = []
+    for job in jobs:
+        reads = checks.partial_reads(job)
+        if reads:
+            edges = ", ".join(f"{task.key} <- {texts.binding(leaf)}" for task, _, leaf in reads)
+            found.append(
+                Problem(
+                    f"in the job `{job.key}` these get the rows of the run, of tables that may hold more: {edges}",
+                    job.source,
+                    "`x.table` is the whole table",
+                )
+            )
+    return found
+
+
 def _print(
-    errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int], safe: Callable[[str], str]
+    errors: Sequence[Problem],
+    warnings: Sequence[Problem],
+    notes: Sequence[Problem],
+    counts: dict[str, int],
+    safe: Callable[[str], str],
 ) -> None:
     for problem in errors:
         click.echo(safe(printing.message(str(problem))), err=True)
     for problem in warnings:
         click.echo(safe(printing.message(f"warning: {problem}")), err=True)
+    for problem in notes:
+        click.echo(safe(printing.message(f"note: {problem}")), err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return
@@ -90,11 +120,18 @@ def _print(
     click.echo(f"{fine}: {found}{noticed}")
 
 
-def _of_bundle(folder: Path) -> list[Problem]:
-    from dbxdec import bundlefile, freshness
+def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
+    """What is wrong with the bundle of the project, and with the project's jobs in it where they could be built."""
+    from dbxdec import bundlechecks, bundlefile, config, freshness
 
     root = freshness.project_root(str(folder))
-    return bundlefile.mistakes(Path(root)) if root is not None else []
+    if root is None:
+        return bundlechecks.Found()
+    builds = bundlefile.mistakes(Path(root))
+    if manifest is None or builds:
+        return bundlechecks.Found(tuple(builds))
+    settings = config.load(Path(root, "pyproject.toml"))
+    return bundlechecks.of_project(Path(root), manifest, settings.resources)
 
 
 def _form(problem: Problem) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
 from dbxdec.local.ledger import Run
-from dbxdec.local.run_if import State, failed
 from dbxdec.local.runner import JobRun, Listener
+from dbxdec.platform.run_if import State, failed
 from dbxdec.variables import resolve
 from dbxdec.views import texts
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {
     "success": "green",
+    "succeeded with failures": "yellow",
     "failed": "red",
     "timed out": "red",
     "upstream failed": "yellow",
@@ -213,9 +214,11 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
     if len(failures) > _SHOWN_FAILURES:
         out.print(f"\n{counted(len(failures) - _SHOWN_FAILURES, 'more failure')}: see the logs")
     out.print()
-    verdict = {State.SUCCESS: "[green]succeeded[/]", State.CANCELLED: "[yellow]was cancelled[/]"}.get(
-        run.state, f"[red]{'timed out' if run.timed_out else 'failed'}[/]"
-    )
+    verdict = {
+        State.SUCCESS: "[green]succeeded[/]",
+        State.SUCCESS_WITH_FAILURES: "[yellow]succeeded with failures[/], as on the platform: no last task has failed",
+        State.CANCELLED: "[yellow]was cancelled[/]",
+    }.get(run.state, f"[red]{'timed out' if run.timed_out else 'failed'}[/]")
     out.print(f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(short(str(run.folder / 'logs')))}")
     if run.state is not State.SUCCESS:
         out.print(f"go on with it: dbxdec run {escape(run.job)} --resume {run.id}")

@@ -86,10 +86,11 @@ def _show(text: str) -> None:
 
 
 def _next(found: Plan, folder: Path) -> None:
+    run, build = ("uv run dbxdec run hello", "uv build --wheel") if found.uv else ("dbxdec run hello", "hatch build")
     steps = [
         *([(f"cd {folder}", "")] if folder != Path() else []),
-        *([("dbxdec run hello", "runs the first pipeline on this machine")] if found.has_hello else []),
-        ("hatch build", "makes the wheel and the job definitions"),
+        *([(run, "runs the first pipeline on this machine")] if found.has_hello else []),
+        (build, "makes the wheel and the job definitions"),
         ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),
     ]
     width = max(len(step) for step, _ in steps)

@@ -19,9 +19,9 @@ from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
-from dbxdec.local.run_if import State
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
+from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ def command(
 
     Tasks run in parallel in warm processes, each with the parameters that it has on the platform. Remote places
     (abfss://, s3://, /Volumes/...) and tables of a catalog lie below .dbxdec/lake. Logs, task values and the record of
-    the run stay in .dbxdec/runs. The exit code is 1 when a task failed, 2 for wrong usage, 130 after Ctrl-C.
+    the run stay in .dbxdec/runs. The exit code is 1 when the run failed, 2 for wrong usage, 130 after Ctrl-C. As on the
+    platform a run has failed when one of its last tasks has; else it "succeeded with failures", and the exit code is 0.
 
     \b
     Examples:
@@ -164,9 +165,9 @@ def command(
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
-    texts = check_parameters(found, parameters)
     check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here)
+    texts = check_parameters(found, parameters, values)
     check_replaced(replaced, found, build.manifest)
     selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
     if before is not None and not (tasks or start or until):

@@ -7,12 +7,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import kinds, protocol
+from dbxdec import kinds, protocol, schedules
 from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import is_classic, levels
 from dbxdec.codegen.paths import not_uploaded
-from dbxdec.errors import CodegenError, Problem, counted, did_you_mean, listed
+from dbxdec.errors import CodegenError, Problem, did_you_mean, listed
 from dbxdec.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
 _MAX_CONCURRENCY = 100
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
+# As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google's cloud.
+_TAGS = (
+    (re.compile(r"[\w +\-=.:/@]{0,127}", re.ASCII), re.compile(r"[\w +\-=.:/@]{0,255}", re.ASCII)),
+    (re.compile(r"[^<>*&%;\\/+?\n]{1,512}"), re.compile(r"[^\n]{0,256}")),
+    (re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII), re.compile(r"([\w.-]{0,63})", re.ASCII)),
+)
+_TAG_HINT = (
+    "keys have up to 127 letters, digits, blanks and `+ - = . _ : / @`, values up to 255 (on Google's cloud 63 "
+    "letters, digits, `_`, `-` and `.`)"
+)
 
 _REFERENCE = re.compile(r"\$\{[^}]*\}?")
 _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|artifacts)\.[\w.\-\[\]]+\}")
@@ -58,7 +68,7 @@ def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
 def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
     problems = []
     for owner, model, part in _parts(job, definition):
-        findings = [*_fields(model, part), *(_schedule(part) if model == "Job" else ())]
+        findings = [*_fields(model, part), *(schedules.findings(part.get("schedule")) if model == "Job" else ())]
         problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
@@ -75,28 +85,6 @@ def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> lis
 def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from field_problems(model, part)
     yield from _references(part)
-
-
-def _schedule(part: dict[str, Any]) -> Iterator[Finding]:
-    """A schedule that Quartz, by which the platform runs it, would refuse when the job is deployed."""
-    match part.get("schedule"):
-        case {"quartz_cron_expression": str(text)} if not _REFERENCE.search(text):
-            fields = text.split()
-        case _:
-            return
-    where = f"`schedule.quartz_cron_expression` is {text!r}"
-    if len(fields) not in (6, 7):
-        order = "seconds, minutes, hours, day of the month, month, day of the week, and if need be the year"
-        yield (
-            f"{where}, which has {counted(len(fields), 'field')}",
-            f"Quartz has 6 or 7, {order}: '0 30 5 * * ?' is each day at 5:30",
-        )
-    elif (fields[3] == "?") == (fields[5] == "?"):
-        what = "without day" if fields[3] == "?" else "which says the day of the month and of the week"
-        yield (
-            f"{where}, {what}",
-            "Quartz takes one of them and a `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
-        )
 
 
 def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
@@ -128,8 +116,8 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any
         owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
         if "new_cluster" in entry:
             yield owner, "ClusterSpec", entry["new_cluster"]
-        if beside := {name: value for name, value in entry.items() if name != "new_cluster"}:
-            yield owner, "JobCluster", beside
+        # Older databricks-bundles need a cluster there; it is looked at by itself, and a reference is anything.
+        yield owner, "JobCluster", {**entry, **({"new_cluster": "${var.it}"} if "new_cluster" in entry else {})}
     for entry in definition.get("environments", []):
         owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
         yield owner, "Environment", entry["spec"]
@@ -167,10 +155,8 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
         )
     if isinstance(name := definition["name"], str) and len(name.encode()) > _MAX_NAME_BYTES:
         problems.append(Problem(f"the name of the job `{job.key}` is over {_MAX_NAME_BYTES} bytes", job.source))
-    if isinstance(tags := definition.get("tags"), dict) and len(tags) > _MAX_TAGS:
-        problems.append(
-            Problem(f"the job `{job.key}` has {len(tags)} tags; the platform takes {_MAX_TAGS}", job.source)
-        )
+    if isinstance(tags := definition.get("tags"), dict):
+        problems += [Problem(f"the job `{job.key}` {message}", job.source, hint) for message, hint in _tags(tags)]
     if "git_source" in definition:
         problems.append(
             Problem(
@@ -193,6 +179,17 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
             )
         problems += [Problem(f"the task `{job.key}.{task.key}` {m}", task.source, hint) for m, hint in _repeated(form)]
     return problems
+
+
+def _tags(tags: dict[Any, Any]) -> Iterator[Finding]:
+    """Tags that no cloud takes: jobs hand them on to their clusters, whose tags are the cloud's."""
+    if len(tags) > _MAX_TAGS:
+        yield f"has {len(tags)} tags; the platform takes {_MAX_TAGS}", None
+    for key, value in tags.items():
+        if isinstance(key, str) and "${" not in key and not any(rule[0].fullmatch(key) for rule in _TAGS):
+            yield f"has the tag {key!r:.60}, a key that no cloud takes", _TAG_HINT
+        if isinstance(value, str) and "${" not in value and not any(rule[1].fullmatch(value) for rule in _TAGS):
+            yield f"has the tag {key!r:.60} with a value that no cloud takes: {value!r:.60}", _TAG_HINT
 
 
 def _size(*parameters: dict[str, str]) -> int:
@@ -255,6 +252,8 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
                 hint = did_you_mean(level[field], keys)
                 known = f"defined are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
                 yield f"has the {field} {level[field]!r}, which nothing defines", hint or known
+        if level.get("existing_cluster_id") == "":
+            yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
         places = sorted(kinds.compute_of_its_own(level))
         if len(places) > 1:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"

@@ -123,10 +123,18 @@ def _python_task(
         },
         **_given(task.settings),
     }
-    if is_classic(form):
+    if kinds.wheel_is_in_image(form, job.clusters):
+        del form["libraries"]
+    elif is_classic(form):
         form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
+    if task.on_failure:
+        # It ends with an error each time, which another try would only repeat; serverless tries again by itself.
+        if not is_classic(form):
+            form |= {"max_retries": 0, "disable_auto_optimization": True}
+        elif "max_retries" in form:
+            form["max_retries"] = 0
     return {**_head(task), **(form if task.each is None else _for_each(task, task.each, form))}
 
 

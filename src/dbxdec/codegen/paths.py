@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.codegen.environments import local_file
@@ -47,6 +48,15 @@ _NOT_UPLOADED_OF_JOB: tuple[Pattern, ...] = (
     ("environments", _EACH, "spec", "project_environment"),
     ("environment_variables", _EACH, "spec", "files", _EACH),
 )
+# What a local path is, by the last part of its pattern; others are files.
+_KINDS = {
+    "notebook_path": "notebook",
+    "project_directory": "folder",
+    "whl": "library",
+    "jar": "library",
+    "command_path": "anything",
+    "workspace_path": "anything",
+}
 _ELSEWHERE = re.compile(r"[/~]|[\w+.-]+:|.*\$\{|.*\{\{", re.DOTALL)
 
 
@@ -76,6 +86,41 @@ def relocate(definition: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def is_local(path: str) -> bool:
     """Whether `path` is a file or folder of the project: not absolute, of another storage, or with a reference."""
     return _ELSEWHERE.match(path) is None
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    """A path of the project in a job definition: what it has to be there, and the field that has it.
+
+    Kinds are "notebook", "file", "folder", "library", which may be a pattern, and "anything".
+    """
+
+    kind: str
+    field: str
+    path: str
+
+
+def local_paths(definition: Mapping[str, Any]) -> Iterator[LocalPath]:
+    """Each path of the project in `definition`, a job's without its tasks or a task's."""
+    for pattern in (*_TASK_PATHS, *(("for_each_task", "task", *p) for p in _TASK_PATHS)):
+        kind = _KINDS.get(pattern[-1], "file")
+        if not _is_of_git(definition, pattern):
+            yield from (LocalPath(kind, f, path) for f, path in _found(definition, pattern, "") if is_local(path))
+    for field, text in _found(definition, _DEPENDENCY, ""):
+        file = local_file(text)
+        if file is not None and is_local(file[1]):
+            path = file[1].partition("[")[0] if not file[0] else file[1]
+            yield LocalPath("file" if file[0] else "library", field, path)
+
+
+def _is_of_git(definition: Mapping[str, Any], pattern: Pattern) -> bool:
+    """Whether the path at `pattern` is one in a git source."""
+    place: Any = definition
+    for part in pattern[:-1]:
+        place = place.get(part) if isinstance(place, dict) else None
+        if isinstance(place, dict) and place.get("source") == "GIT":
+            return True
+    return False
 
 
 def not_uploaded(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -57,6 +57,41 @@ def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[
     )
 
 
+def left_out(paths: Iterable[str], named: Sequence[str] | None) -> dict[str, str]:
+    """Python files beside the pipelines that are not imported, by their path in the wheel, and why.
+
+    No module name leads to them: a part of the path is no name, or a package of the same name hides them.
+    """
+    paths = list(paths)
+    packages = {name for path in paths if path.endswith("/__init__.py") and (name := module_name(path))}
+    found = {}
+    for path in paths:
+        stem, dot, suffix = path.rpartition(".")
+        if suffix.lower() != "py" or not dot:
+            continue
+        folders, file = stem.split("/")[:-1], stem.rpartition("/")[2]
+        if not _is_below(folders, file, named):
+            continue
+        odd = [part for part in (*folders, file) if not part.isidentifier()]
+        if odd:
+            found[path] = f"`{odd[0]}` can't be the name of a module"
+        elif suffix != "py":
+            found[path] = f"modules end in `.py`, not in `.{suffix}`"
+        elif file == "__main__":
+            found[path] = "`__main__` is a program, and no module of pipelines"
+        elif ".".join((*folders, file)) in packages:
+            found[path] = f"the package of the same name, {stem}/, hides it"
+    return found
+
+
+def _is_below(folders: Sequence[str], file: str, named: Sequence[str] | None) -> bool:
+    """Whether a file is where pipelines are looked for, or would be if its path were one of modules."""
+    if named is None:
+        return _DEFAULT in folders[1:] or (bool(folders) and file == _DEFAULT)
+    parts = [*folders, file]
+    return any(parts[: len(root)] == root for root in (name.split(".") for name in named))
+
+
 def _parents(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[:i]) for i in range(1, len(parts))]

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.discovery import unread
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
@@ -68,7 +69,11 @@ def discover(
     `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each
     at the author's file and line.
     """
-    modules = pipeline_modules([file.path for file in files], pipelines)
+    unread_problems = unread.problems(files, pipelines)
+    try:
+        modules = pipeline_modules([file.path for file in files], pipelines)
+    except DiscoveryError as error:
+        raise DiscoveryError([*unread_problems, *error.problems]) from None
     # What the project's imports have started may still write there: then leftovers, rather than a failed build.
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch).resolve()
@@ -89,12 +94,13 @@ def discover(
         code, output = _run(folder, {**os.environ, **(environment or {})}, timeout, meanwhile)
         result = folder / "result.json"
         if not result.exists():
-            raise DiscoveryError(_died(spec, code, output, timeout))
+            raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
         found = json.loads(result.read_text(encoding="utf-8"))
     # What a module raises at import may hold what it has read from the environment.
     mask = Mask(of_this_machine())
-    if found["problems"]:
-        raise DiscoveryError([Problem(*form) for form in mask.data(found["problems"])], jobs=found["jobs"])
+    if found["problems"] or unread_problems:
+        own = (Problem(*form) for form in mask.data(found["problems"]))
+        raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"])
     warnings = tuple(Problem(*form) for form in mask.data(found["warnings"]))
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
 

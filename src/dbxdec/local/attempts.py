@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import protocol
 from dbxdec.local import ledger as ledgers
-from dbxdec.local.references import resolve as resolve_references
-from dbxdec.local.run_if import State
-from dbxdec.local.steps import iterations
+from dbxdec.platform.references import resolve as resolve_references
+from dbxdec.platform.run_if import State
+from dbxdec.platform.texts import iterations
 from dbxdec.printing import plain_lines
 from dbxdec.runtime import record, task_values
 from dbxdec.values import REQUIRED_TEXT
@@ -120,7 +120,8 @@ class Attempts:
         command: str | None = None,
     ) -> TaskRun:
         """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
-        retries = _number(task.settings, "max_retries", 0)
+        # A failure handler ends with an error each time: nothing is tried again, as the resources say too.
+        retries = 0 if task.on_failure else _number(task.settings, "max_retries", 0)
         first = ledgers.now_ms()
         tried = 0
         while True:

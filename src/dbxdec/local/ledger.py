@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from dbxdec.errors import RunError, did_you_mean, listed
-from dbxdec.local.run_if import State
 from dbxdec.locks import try_lock
+from dbxdec.platform.run_if import State
 
 STATE_FOLDER = ".dbxdec"
 VALUES = "task_values"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
+from dbxdec import comparisons
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.manifest import decode_job
-from dbxdec.variables import TARGET, names_in
+from dbxdec.rundate import passed_on
+from dbxdec.variables import TARGET, names_in, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from dbxdec.manifest import Manifest
 
 
-def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
-    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`."""
+def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`.
+
+    `variables` are the bundle's, as far as they are known.
+    """
     known = {parameter.name: parameter for parameter in job.parameters}
     problems = [
         Problem(
@@ -43,8 +48,10 @@ def check_parameters(job: Job, given: Mapping[str, str]) -> dict[str, str]:
                 parameter.value(text)
             except ValueError as error:
                 problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
+    resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
+    problems += comparisons.refused_texts(job, resolved, variables, enums=False)
     if problems:
-        raise RunError(problems)
+        raise RunError(list(dict.fromkeys(problems)))
     return texts
 
 
@@ -81,6 +88,10 @@ def parameters_shown(run: Run) -> dict[str, str]:
     started = dt.datetime.fromtimestamp(run.started / 1000, dt.UTC)
     found = dict(run.head["parameters"])
     for parameter in decode_job(run.job, run.head["definition"]).parameters:
-        if parameter.run_date is not None and found.get(parameter.name) == parameter.default:
+        text = found.get(parameter.name)
+        if parameter.run_date is not None and text == parameter.default:
             found[parameter.name] = str(parameter.run_date.at(started))
+        elif parameter.type.kind == "date" and text is not None:
+            passed, text = passed_on(text)
+            found[parameter.name] = text if passed is None else str(passed)
     return found

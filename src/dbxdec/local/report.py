@@ -12,8 +12,8 @@ from dbxdec import manifest
 from dbxdec.errors import counted
 from dbxdec.local.ledger import RUNNING
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.local.run_if import State
 from dbxdec.masking import Mask
+from dbxdec.platform.run_if import State
 from dbxdec.secrets import of_this_machine
 from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
@@ -21,13 +21,14 @@ from dbxdec.views import graph, page, texts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbxdec.dag import Task
+    from dbxdec.dag import Job, Task
     from dbxdec.local.ledger import Run
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
 _CLASSES = {
     State.SUCCESS: "good",
+    State.SUCCESS_WITH_FAILURES: "late",
     State.FAILED: "bad",
     State.TIMED_OUT: "bad",
     State.UPSTREAM_FAILED: "late",
@@ -71,7 +72,7 @@ def html(run: Run) -> str:
         resume="" if run.state in ("success", RUNNING) else f"dbxdec run {run.job} --resume {run.id}",
         facts=mask.data(_facts(run)),
         picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
-        tasks=mask.data([_task(run, task, ended.get(task.key, {})) for task in job.tasks]),
+        tasks=mask.data([_task(run, job, task, ended.get(task.key, {})) for task in job.tasks]),
         bars=bars,
         axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
     )
@@ -102,9 +103,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
+def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
     state = event.get("state", "not run")
-    facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task)]
+    facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task, job)]
     facts += [("its own run", event["run"])] if event.get("run") else []
     return {
         "key": task.key,

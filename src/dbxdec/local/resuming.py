@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import manifest as manifests
 from dbxdec.local.attempts import TaskRun
-from dbxdec.local.run_if import State
 from dbxdec.local.selection import followers, reach
+from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -6,6 +6,7 @@ A task gets the very parameters that the resources give it, with references and 
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
@@ -17,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.dag import run_order
 from dbxdec.errors import RunError
 from dbxdec.local import ledger as ledgers
-from dbxdec.local import references
 from dbxdec.local.attempts import Attempts, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.resuming import as_it_ended, kept_iterations, kept_of
-from dbxdec.local.run_if import State, failed, instead
 from dbxdec.local.selection import followers
-from dbxdec.local.steps import decide, references_to
 from dbxdec.masking import Mask
+from dbxdec.platform import known as known_references
+from dbxdec.platform import status
+from dbxdec.platform.conditions import decide
+from dbxdec.platform.references import resolve as resolve_references
+from dbxdec.platform.run_if import State, instead
 from dbxdec.secrets import of_this_machine
 from dbxdec.variables import resolve as resolve_variables
 
@@ -38,26 +40,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobRun:
-    """How a run ended; `folder` keeps its record, its logs and its task values."""
+    """How a run ended; `folder` keeps its record, its logs and its task values.
+
+    `upstream` names the tasks that each task waits for.
+    """
 
     id: str
     job: str
     tasks: tuple[TaskRun, ...]
     folder: Path
+    upstream: Mapping[str, tuple[str, ...]]
     timed_out: bool = False
 
     @property
     def state(self) -> State:
         if self.timed_out:
             return State.TIMED_OUT
-        states = {task.state for task in self.tasks}
-        if State.CANCELLED in states:
-            return State.CANCELLED
-        return State.FAILED if any(map(failed, states)) else State.SUCCESS
+        return status.of_run({task.key: task.state for task in self.tasks}, self.upstream)
 
     @property
     def succeeded(self) -> bool:
-        return self.state is State.SUCCESS
+        return self.state in status.SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class _Running:
         self._out_of_time = threading.Event()
         repair = 0 if before is None else before.repairs + 1
         started = int(ledger.head["started_ms"])
-        self._references = references.of_run(job.key, ledger.id, started, parameters, repair=repair)
+        self._references = known_references.of_run(job.key, ledger.id, started, parameters, repair=repair)
         self._kept: Mapping[str, Mapping[str, Any]] = {}
         self._iterations: Mapping[str, list[int]] = {}
         if before is not None:
@@ -203,6 +206,7 @@ class _Running:
             self._job.key,
             tuple(done[task.key] for task in order),
             self._ledger.folder,
+            {task.key: tuple(d.task for d in task.depends_on) for task in order},
             timed_out=self._out_of_time.is_set(),
         )
         self._ledger.close(run.state)
@@ -211,8 +215,9 @@ class _Running:
     def _remember(self, ended: TaskRun) -> None:
         """What tasks that start from now on see of one that has ended."""
         self._states[ended.key] = ended.state
-        values = self._ledger.folder / ledgers.VALUES
-        self._references = {**self._references, **references_to(ended.key, ended.state, values)}
+        path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
+        values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        self._references = {**self._references, **known_references.of_task(ended.key, ended.state, values)}
 
     def _next(self, deadline: float | None) -> TaskRun | None:
         """The next task that has ended; None where the time is over. Raises what a task's thread has not dealt with."""
@@ -308,7 +313,7 @@ class _Running:
             printed=lambda key, line: self._listener.printed(prefix + key, line),
             ended=lambda ended: self._listener.ended(replace(ended, key=prefix + ended.key)),
         )
-        parameters = check_parameters(other, texts)
+        parameters = check_parameters(other, texts, self._setting.variables)
         replaced = {
             key.removeprefix(prefix): command
             for key, command in self._setting.replaced.items()
@@ -318,7 +323,9 @@ class _Running:
         run = run_job(
             setting, other, parameters=parameters, listener=inside, before=self._earlier_run_of(task, parameters)
         )
-        return TaskRun(task.key, run.state, attempts=1, run=run.id)
+        # As for the platform: a run that succeeded with failures is a success for the task that has started it.
+        state, said = (State.SUCCESS, str(run.state)) if run.succeeded else (run.state, "")
+        return TaskRun(task.key, state, attempts=1, run=run.id, said="" if run.state is state else said)
 
     def _earlier_run_of(self, task: Task, parameters: Mapping[str, str]) -> Run | None:
         event = self._before.tasks().get(task.key) if self._before is not None else None

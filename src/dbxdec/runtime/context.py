@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,22 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 LOGGER = "dbxdec.task"
+_OF_MAPPINGS = frozenset({"get", "items", "keys", "values"})
+
+
+class _NoParameterError(RunError, KeyError):
+    """Raised for a parameter that the job doesn't have; a KeyError, as mappings raise."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """This start of this task. `attempt` counts from 1; `started` is the run's start, in UTC.
+    """This start of this task. `attempt` counts from 1; `started` is when the run was triggered, in UTC.
 
     `iteration` is the number, from 0, of the item that a task with each(...) runs for; None in others.
     """
@@ -36,7 +45,7 @@ class RunContext:
 
     @property
     def run_date(self) -> dt.date:
-        """The date, in UTC, on which the run was started: the same in each retry and repair."""
+        """The date, in UTC, on which the run was triggered: the same in each retry and repair."""
         return self.started.date()
 
     @property
@@ -74,8 +83,16 @@ def context() -> RunContext:
     return _current
 
 
-class Params:
-    """The run's typed job parameters, as attributes or items: `params.day`, `params["day"]`."""
+class Params(Mapping[str, Any]):
+    """The run's typed job parameters, as attributes or items: `params.day`, `params["day"]`; else a mapping."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OF_MAPPINGS and _current is not None and name in _current.parameters:
+            raise RunError(
+                f"params.{name} is a method of mappings, and the job `{_current.job}` has a parameter of that name",
+                hint=f"write params[{name!r}] for the parameter",
+            )
+        return super().__getattribute__(name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -83,18 +100,29 @@ class Params:
         return self[name]
 
     def __getitem__(self, name: str) -> Any:
-        if _current is None:
-            raise RunError(
-                f"params.{name} was read outside a run",
-                hint="job parameters have values only while a task runs; in a test pass the value as an argument",
-            )
-        known = _current.parameters
+        known = self._known(f"params.{name} was")
         if name not in known:
-            raise RunError(
-                f"the job `{_current.job}` has no parameter `{name}`",
-                hint=did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}",
+            raise _NoParameterError(
+                f"the job `{context().job}` has no parameter `{name}`",
+                hint=did_you_mean(str(name), known) or f"its parameters are {', '.join(known) or 'none'}",
             )
         return known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known("params were"))
+
+    def __len__(self) -> int:
+        return len(self._known("params were"))
+
+    __hash__ = object.__hash__
+
+    def _known(self, what: str) -> Mapping[str, Any]:
+        if _current is None:
+            raise RunError(
+                f"{what} read outside a run",
+                hint="job parameters have values only while a task runs; in a test pass the value as an argument",
+            )
+        return _current.parameters
 
     def __repr__(self) -> str:
         return f"params({dict(_current.parameters)!r})" if _current else "params(outside a run)"

@@ -11,16 +11,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, places, protocol, variables
-from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
+from dbxdec import comparisons, dag, places, protocol, variables
+from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
+from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
+from dbxdec.rundate import Trigger
 from dbxdec.runtime import context, record
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.runtime.iterations import Iteration, find_iteration
+from dbxdec.runtime.iterations import find_iteration
 from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter, returned_types
 
@@ -46,7 +48,7 @@ class Execution:
         """What the task's own code may rely on: its context, its variables, its receipt."""
         stack = ExitStack()
         stack.enter_context(context.entered(self.run))
-        stack.enter_context(variables.using(self.variables))
+        stack.enter_context(variables.using(self.variables, live=True))
         named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}
         stack.enter_context(base.running(self.run.job, self.task.key, self.receipt, named))
         return stack
@@ -74,8 +76,14 @@ class Execution:
         return result
 
     def store(self, result: Any) -> None:
-        """Keep `result` through the task's IoManager, or as a task value."""
-        outputs = self.task.outputs
+        """Keep `result`, and see that all is left to which tasks of the platform's own kinds refer."""
+        self._check_left(ours=False)  # before anything is written
+        self.keep(result)
+        self._check_left()
+
+    def keep(self, result: Any) -> None:
+        """Keep `result` through the task's IoManager, or as a task value, and the dates that others are given."""
+        outputs, job = self.task.outputs, self.reader.job
         if not outputs:
             if result is not None:
                 log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
@@ -85,6 +93,25 @@ class Execution:
             self._write(dag.RESULT, result, of_parameter(self.function, "return"))
         else:
             self._set_task_value(result)
+        for name in comparisons.dates_of(job, self.task.key):
+            kind = next(parameter.type for parameter in job.parameters if parameter.name == name)
+            task_values.leave(dag.DATE_OF + name, kind.to_text(self.run.parameters[name]))
+
+    def end(self) -> None:
+        """Raise HandledError where the task is the job's failure handler: the run stays a failed one."""
+        if self.task.on_failure:
+            raise HandledError(
+                "handled; the run has failed tasks",
+                hint="the failure handler ends with an error, so that the platform calls the run failed; "
+                "`on_failure=handled(...)` lets it succeed",
+            )
+
+    def _check_left(self, *, ours: bool = True) -> None:
+        """Raise RunError where tasks of the platform's own kinds refer to values that are missing or ambiguous."""
+        if self.task.each is None and (
+            problems := comparisons.refused_values(self.reader.job, self.task.key, task_values.left, ours=ours)
+        ):
+            raise RunError(problems)
 
     def _set_task_value(self, result: Any) -> None:
         kind = self.task.outputs[dag.RESULT].type
@@ -92,12 +119,25 @@ class Execution:
             raise ManifestError(f"the result of the task `{self.task.key}` has neither an IoManager nor a type")
         try:
             form = kind.to_json(result)
+        except UnsupportedLiteralError as error:
+            raise RunError(
+                f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result travels "
+                f"as a task value: {error}",
+                hint="give it an IoManager (`@task(io_manager=...)`), or return what a task value can be: str, int, "
+                "float, bool, None, dates, lists and dicts of them",
+            ) from None
         except TypeError as error:
             raise RunError(
                 f"the task `{self.task.key}` returned what its annotation does not say: {error}",
                 hint="correct the annotation or the result",
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
+        try:
+            strings = comparisons.strings_of(self.reader.job, self.task.key, kind, result)
+        except TypeError as error:
+            raise RunError(f"the task `{self.task.key}` returned what can't be compared: {error}") from None
+        for key, text in strings.items():
+            task_values.leave(key, text)
         record.note_value(self.task.key, form)
 
     def _write_named(self, result: Any) -> None:
@@ -132,10 +172,10 @@ class Execution:
         output = self.task.outputs[name]
         uri = places.resolved(output.target) if output.target else ""
         if output.per_item and self.reader.iteration is not None:
-            uri = self.managers[name].item_target(uri, self.reader.iteration.index)
+            uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
         receipt = replace(self.receipt, id=replace(self.receipt.id, output="" if name == dag.RESULT else name))
-        return OutputContext(uri, receipt, returns, self.run.parameters)
+        return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
 
 
 def prepare(argv: Sequence[str]) -> Execution:
@@ -149,7 +189,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     job = manifest.job(arguments.job)
     task = _find_task(job, arguments.task)
     stand_in_for_bundles()
-    values = typed_parameters(job, arguments.parameters, moment(arguments.started))
+    values = typed_parameters(job, arguments.parameters, arguments.variables, trigger_of(arguments))
     with variables.using(arguments.variables):
         built = _build(job)
     _check_same(task, built)
@@ -175,14 +215,14 @@ def ready(
         task=task.key,
         run_id=arguments.run_id,
         attempt=arguments.attempt,
-        started=moment(arguments.started),
+        started=trigger_of(arguments).moment,
         parameters=values,
     )
     with context.entered(run):
         iteration = find_iteration(task, arguments.item, values)
-    item = "" if iteration is None else str(iteration.index)
+    item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(arguments, iteration))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(job, arguments))
     reader = Reader(
         job=job,
         parameters=values,
@@ -221,19 +261,35 @@ def _find_task(job: dag.Job, key: str) -> dag.Task:
         ) from None
 
 
-def typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetime) -> dict[str, Any]:
-    """The values of all job parameters, of which `given` are texts. Raises RunError with all that is wrong."""
+def trigger_of(arguments: protocol.RunArguments) -> Trigger:
+    """What run dates follow."""
+    return Trigger.of(arguments.triggered, moment(arguments.started))
+
+
+def typed_parameters(
+    job: dag.Job, given: Mapping[str, str], bundle: Mapping[str, str], trigger: Trigger
+) -> dict[str, Any]:
+    """The values of all job parameters, of which `given` are texts, with the bundle's variables.
+
+    A parameter that the job does not declare is none of its own: the bundle's target adds it, or a person, and the
+    platform pushes it down to every task. Raises RunError with all that is wrong.
+    """
     from dbxdec.values import REQUIRED_TEXT
 
-    problems = []
+    problems = comparisons.refused_texts(job, given, bundle)
     values: dict[str, Any] = {}
     known = [parameter.name for parameter in job.parameters]
     for name in given:
         if name not in known:
-            hint = did_you_mean(name, known) or f"its parameters are {listed(known) if known else 'none'}"
-            problems.append(Problem(f"the job `{job.key}` has no parameter `{name}`", hint=hint))
+            near = did_you_mean(name, known)
+            log.info(
+                "ignored the parameter `%s`, which the job `%s` does not declare%s",
+                name,
+                job.key,
+                f": {near}" if near else "",
+            )
     for parameter in job.parameters:
-        default = started.isoformat() if parameter.run_date else parameter.default
+        default = trigger.text if parameter.run_date else parameter.default
         text = given.get(parameter.name, default)
         if text is None or text == REQUIRED_TEXT:
             problems.append(
@@ -243,19 +299,27 @@ def typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetim
                 )
             )
             continue
+        what = f"the job parameter `{parameter.name}`"
+        if parameter.run_date is not None and text == trigger.text:
+            if protocol.is_unresolved(text):
+                log.info("`%s` follows the run's start: the platform has given no time of the trigger", parameter.name)
+        elif protocol.is_unresolved(text):
+            problems.append(protocol.unresolved(what, text))
+            continue
         try:
-            values[parameter.name] = parameter.value(variables.resolve(text))
+            values[parameter.name] = parameter.value(variables.resolve(text, bundle), trigger)
         except ValueError as error:
-            problems.append(Problem(f"the job parameter `{parameter.name}` {error}", hint=parameter.type.hint))
+            problems.append(Problem(f"{what} {error}", hint=parameter.type.hint))
     if problems:
-        raise RunError(problems)
+        raise RunError(list(dict.fromkeys(problems)))
     return values
 
 
-def _digest(arguments: protocol.RunArguments, iteration: Iteration | None) -> str:
-    """Of all that a repair may change: an iteration's item too, which a task before it has computed."""
-    item = [] if iteration is None else [iteration.proof]
-    content = json.dumps([dict(arguments.parameters), dict(arguments.variables), *item], sort_keys=True)
+def _digest(job: dag.Job, arguments: protocol.RunArguments) -> str:
+    """Return the digest of all that a repair may change."""
+    declared = {parameter.name for parameter in job.parameters}
+    given = {name: text for name, text in arguments.parameters.items() if name in declared}
+    content = json.dumps([given, dict(arguments.variables)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -11,9 +11,11 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dbxdec import dag
 from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
 from dbxdec.runtime import context
+from dbxdec.variables import tokens_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,6 +111,13 @@ class TaskValues:
     def __init__(self) -> None:
         self._memory = MemoryStore()
         self._kept_in: Store | None = None
+        self._left: tuple[object, dict[str, Any]] = (None, {})
+
+    @property
+    def left(self) -> Mapping[str, Any]:
+        """What the task that runs here has set so far."""
+        run, values = self._left
+        return values if run is not None and run is context.context() else {}
 
     @contextmanager
     def kept_in(self, store: Store) -> Iterator[None]:
@@ -127,6 +136,12 @@ class TaskValues:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
+        if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER) or key.startswith(dag.DATE_OF):
+            raise RunError(f"the key `{key}` is one of dbxdec's own", hint="give the task value another name")
+        self.leave(key, value)
+
+    def leave(self, key: str, value: JsonValue) -> None:
+        """As `set`, for any key."""
         try:
             text = json.dumps(value, allow_nan=False)
             if json.loads(text) != value:
@@ -135,6 +150,12 @@ class TaskValues:
             raise RunError(
                 f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
             ) from None
+        if names := tokens_of_run(value):
+            raise RunError(
+                f"the task value `{key}` holds the name of the bundle variable `{min(names)}` and not its value: the "
+                "string was made while the pipeline was defined",
+                hint='make the string inside the task, as in `f"{root}/t"`',
+            )
         size = len(text.encode())
         if size > MAX_BYTES:
             raise RunError(
@@ -142,16 +163,21 @@ class TaskValues:
                 hint="store it as a table through an IoManager, and pass on only what is small",
             )
         self._store().set(_this_task(), key, json.loads(text))
+        if context.in_run():
+            run = context.context()
+            if self._left[0] is not run:
+                self._left = (run, {})
+            self._left[1][key] = json.loads(text)
 
-    def get(self, task: str, key: str, default: Any = _MISSING) -> Any:
-        """What `task` has set under `key`, else `default`. Raises RunError where there is neither."""
+    def get(self, task_key: str, key: str, default: Any = _MISSING) -> Any:
+        """What the task `task_key` has set under `key`, else `default`. Raises RunError where there is neither."""
         try:
-            return self._store().get(task, key)
+            return self._store().get(task_key, key)
         except KeyError:
             if default is not _MISSING:
                 return default
             raise RunError(
-                f"the task `{task}` has set no value `{key}` in this run",
+                f"the task `{task_key}` has set no value `{key}` in this run",
                 hint="check the task's key and that it ran before this one, or give a default",
             ) from None
 
@@ -179,9 +205,9 @@ def set_task_value(key: str, value: JsonValue) -> None:
     task_values.set(key, value)
 
 
-def get_task_value(task: str, key: str, default: Any = _MISSING) -> Any:
+def get_task_value(task_key: str, key: str, default: Any = _MISSING) -> Any:
     """`task_values.get`."""
-    return task_values.get(task, key, default)
+    return task_values.get(task_key, key, default)
 
 
 def _this_task() -> str:

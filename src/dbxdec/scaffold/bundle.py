@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dbxdec.bundlefile import Bundle
 
 COMMAND = "dbxdec bundle"
+# Without the project: its tree may be one that can't be built, and what it needs to run is not needed to build it.
+_BY_UV = f"uv run --only-group dev {COMMAND}"
 DESCRIPTION = "Where the tables of the pipelines live"
 
 
@@ -25,14 +27,17 @@ class Wanted:
     """What is to be in a bundle.
 
     `resources` is the file that builds write, from the bundle's root, None where Python makes the jobs: then `loader`
-    names the function. `folder` is the project's, from the bundle's root. `lake_root` is where the tables of all
-    targets live, None where nothing asks for it.
+    names the function, and `wheels` is (the name of the artifact, the pattern of its files). `folder` is the project's,
+    from the bundle's root. `lake_root` is where the tables of all targets live, None where nothing asks for it. `uv` is
+    whether the project's environment is uv's.
     """
 
     folder: str
     resources: str | None
     loader: str | None
     lake_root: str | None
+    wheels: tuple[str, str] = ("", "")
+    uv: bool = False
 
 
 def edit(bundle: Bundle, text: str, wanted: Wanted) -> Editing:
@@ -40,9 +45,10 @@ def edit(bundle: Bundle, text: str, wanted: Wanted) -> Editing:
     editing = Editing(bundle.main.path.name, text)
     if wanted.resources is not None:
         _include(editing, bundle, wanted.resources)
-        _preinit(editing, bundle, wanted.folder)
+        _preinit(editing, bundle, script(wanted.folder, uv=wanted.uv))
     if wanted.loader is not None:
         _python(editing, bundle, wanted.loader)
+        _artifact(editing, bundle, *wanted.wheels)
     if bundle.get("experimental", "skip_artifact_cleanup") is None:
         _put(editing, ("experimental", "skip_artifact_cleanup"), True)
     if wanted.lake_root is not None:
@@ -59,9 +65,10 @@ def include_pattern(resources: str, root: Path) -> str:
     return f"{prefix}*.{suffix}" if folder and not others else f"{prefix}{stem}*.{suffix}"
 
 
-def script(folder: str) -> str:
+def script(folder: str, *, uv: bool) -> str:
     """The command that brings the project in `folder` up to date, from the bundle's root."""
-    return COMMAND if folder == "." else f"cd {shlex.quote(folder)} && {COMMAND}"
+    command = _BY_UV if uv else COMMAND
+    return command if folder == "." else f"cd {shlex.quote(folder)} && {command}"
 
 
 def _include(editing: Editing, bundle: Bundle, resources: str) -> None:
@@ -78,12 +85,12 @@ def _include(editing: Editing, bundle: Bundle, resources: str) -> None:
     )
 
 
-def _preinit(editing: Editing, bundle: Bundle, folder: str) -> None:
+def _preinit(editing: Editing, bundle: Bundle, command: str) -> None:
     found = at(bundle.get("experimental", "scripts"), "preinit")
     if found is None:
-        _put(editing, ("experimental", "scripts", "preinit"), script(folder))
+        _put(editing, ("experimental", "scripts", "preinit"), command)
     elif COMMAND not in str(found):
-        lines = "".join(f"\n      {line}" for line in [*str(found).splitlines(), script(folder)])
+        lines = "".join(f"\n      {line}" for line in [*str(found).splitlines(), command])
         editing.note(
             f"{editing.file}: `preinit` under `experimental.scripts` has a command; have it run dbxdec's as well:\n"
             f"    preinit: |{lines}"
@@ -99,6 +106,18 @@ def _python(editing: Editing, bundle: Bundle, loader: str) -> None:
             lambda before: yaml_text.append(before, ("python", "resources"), loader),
             f"{editing.file}, under `resources` of `python`:\n  - {loader}",
         )
+
+
+def _artifact(editing: Editing, bundle: Bundle, name: str, pattern: str) -> None:
+    """Python resources declare no artifact, and only a declared wheel is given a name of its own at each deploy."""
+    names = {source for _, _, artifact in bundlefile.artifacts_of(bundle, None) for source in _sources(artifact)}
+    if name not in table(bundle.get("artifacts")) and pattern not in names:
+        _put(editing, ("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
+
+
+def _sources(artifact: dict[str, Any]) -> list[str]:
+    files = artifact.get("files")
+    return [str(entry.get("source")) for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
 
 
 def _lake_root(editing: Editing, bundle: Bundle, lake_root: str) -> None:

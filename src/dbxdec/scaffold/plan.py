@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import bundlefile, config, documents
+from dbxdec import bundlefile, config, documents, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
 from dbxdec.scaffold.toml_text import get
@@ -50,7 +50,8 @@ class Change:
 class Plan:
     """All that is to be done in the project at `root`. `notes` are for a person to do by hand.
 
-    `repository` is the top of the git repository that the project is in.
+    `repository` is the top of the git repository that the project is in; `uv` is whether the project's environment is
+    uv's.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Plan:
     changes: tuple[Change, ...]
     notes: tuple[str, ...]
     has_hello: bool
+    uv: bool
 
 
 @dataclass
@@ -113,18 +115,20 @@ def plan(folder: Path, asked: Asked) -> Plan:
     needs_hello = not has_hello and not _has_pipelines(root, project)
     needs_lake = needs_hello or layout.mentions(root, project.package, "lake_root")
     pydabs = asked.pydabs or project.settings.resources is None
-    _settings(making, project, asked, needs_hello=needs_hello, needs_lake=needs_lake)
-    _bundle(making, project, asked, needs_lake=needs_lake)
+    uses_uv = _uses_uv(root, project, asked)
+    _settings(making, project, asked, needs_hello=needs_hello, needs_lake=needs_lake, uses_uv=uses_uv)
+    _bundle(making, project, asked, needs_lake=needs_lake, uses_uv=uses_uv)
     local = get(tomllib.loads(_after(making, root / pyproject.FILE, project.text)), ("tool", "dbxdec", "variables"), {})
     lake = ["lake/"] if needs_lake and local.get("lake_root") == "lake" else []
-    _ignore(making, ["dist/", ".dbxdec/", *lake, *([] if pydabs else [str(project.settings.resources)])])
+    made = [] if pydabs else [str(project.settings.resources), unbuilt.marker_of(str(project.settings.resources))]
+    _ignore(making, ["dist/", ".dbxdec/", *lake, *made])
     if needs_hello:
         _hello(making, project, asked)
     making.problems += _unwritable(making)
     if making.problems:
         raise ConfigError(making.problems)
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
-    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello)
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello, uses_uv)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
@@ -217,9 +221,21 @@ def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | N
     return name
 
 
-def _settings(making: _Making, project: _Project, asked: Asked, *, needs_hello: bool, needs_lake: bool) -> None:
-    uses_uv = asked.uv if project.is_new else "uv" in project.document.get("tool", {})
-    uses_uv = uses_uv or asked.use_hatchling or _find_above(making.root, "uv.lock") is not None
+def _uses_uv(root: Path, project: _Project, asked: Asked) -> bool:
+    """Whether the project's environment is uv's: it has started us, has made the environment, or has settings here."""
+    marks = root / ".venv" / "pyvenv.cfg"
+    return (
+        asked.uv
+        or asked.use_hatchling
+        or "uv" in project.document.get("tool", {})
+        or _find_above(root, "uv.lock") is not None
+        or (marks.is_file() and b"\nuv = " in b"\n" + marks.read_bytes())
+    )
+
+
+def _settings(
+    making: _Making, project: _Project, asked: Asked, *, needs_hello: bool, needs_lake: bool, uses_uv: bool
+) -> None:
     wanted = pyproject.Wanted(
         name=project.name,
         package=project.package,
@@ -229,6 +245,7 @@ def _settings(making: _Making, project: _Project, asked: Asked, *, needs_hello: 
         pydabs=asked.pydabs,
         hatch_file=project.hatch_text is not None and "build" in tomllib.loads(project.hatch_text),
         watched=layout.watched(making.root, project.package, project.hatch) if uses_uv else (),
+        group=uses_uv,
         required_elsewhere=_is_required_elsewhere(making.root, project.hatch),
     )
     edited = pyproject.edit(project.text, project.hatch, wanted)
@@ -247,7 +264,7 @@ def _is_required_elsewhere(root: Path, hatch: Mapping[str, Any]) -> bool:
     return any(b"dbxdec" in path.read_bytes() for path in paths if path.is_file())
 
 
-def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: bool) -> None:
+def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: bool, uses_uv: bool) -> None:
     lake_root = (asked.lake_root or f"{LAKE_ROOT}/{project.name}").rstrip("/") if needs_lake else None
     resources = None if asked.pydabs else project.settings.resources
     path = bundlefile.find(making.root)
@@ -259,9 +276,16 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
             making.notes.append(
                 f"{config.Config().resources}: remove it, since a bundle that includes it has each job twice"
             )
+    artifact = bundlefile.artifact_name(project.name)
+    output = (Path(folder) / bundlefile.directory_of(project.hatch)).as_posix()
+    wheels = bundlefile.wheel_pattern(project.name, output)
     if path is None:
         text = templates.render(
             "databricks.yml",
+            artifact=artifact,
+            wheels=wheels,
+            preinit=bundle.script(folder, uv=uses_uv),
+            needs="uv on PATH" if uses_uv else "dbxdec[build,cli] on PATH",
             name=project.name,
             resources=resources and bundle.include_pattern(resources, top),
             loader=_LOADER if asked.pydabs else None,
@@ -283,6 +307,8 @@ def _bundle(making: _Making, project: _Project, asked: Asked, *, needs_lake: boo
         resources=resources and (Path(folder) / resources).as_posix(),
         loader=_LOADER if asked.pydabs else None,
         lake_root=lake_root,
+        wheels=(artifact, wheels),
+        uv=uses_uv,
     )
     edited = bundle.edit(found, text, wanted)
     making.change(path, text, edited.text)

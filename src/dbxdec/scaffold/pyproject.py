@@ -51,7 +51,7 @@ class Wanted:
     `engine` is the extra for what its first pipeline needs; `lake` whether a local place of tables is; `hatch_file`
     whether the settings of builds stand in hatch.toml. `watched` are patterns of the files that a wheel depends on,
     which uv is told to look at; none where uv is not used. `required_elsewhere` is whether a file that dependencies are
-    taken from has dbxdec.
+    taken from has dbxdec. `group` is whether the commands of dbxdec come from the group of dependencies `dev`.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Wanted:
     hatch_file: bool = False
     watched: tuple[str, ...] = ()
     required_elsewhere: bool = False
+    group: bool = False
 
 
 def requirement(extra: str | None, version: str) -> str:
@@ -123,6 +124,8 @@ def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
         _put(editing, ("tool", "dbxdec", "variables"), {"lake_root": "lake"})
     if wanted.pydabs and get(editing.toml, ("tool", "dbxdec", "resources")) is None:
         _put(editing, ("tool", "dbxdec"), {"resources": False})
+    if wanted.group:
+        _group(editing, requirement("build,cli", wanted.version))
     if wanted.watched:
         _cache_keys(editing, wanted.watched)
     return editing
@@ -183,6 +186,14 @@ def _project(editing: Editing, wanted: Wanted) -> None:
         editing.note(
             f'pyproject.toml: `requires-python = "{python}"`, which dbxdec needs; it is {project["requires-python"]!r}'
         )
+
+
+def _group(editing: Editing, needed: str) -> None:
+    """Have the commands of dbxdec in the group `dev`: tasks on a cluster need neither click nor hatchling."""
+    if get(editing.toml, ("dependency-groups", "dev")) is None:
+        _put(editing, ("dependency-groups",), {"dev": [needed]})
+    else:
+        _require(editing, ("dependency-groups", "dev"), ("build", "cli"), needed)
 
 
 def _require(editing: Editing, path: Path, extras: tuple[str, ...], needed: str) -> None:
@@ -293,6 +304,8 @@ def _shapes(document: Mapping[str, Any]) -> list[Problem]:
         (("project",), dict, "a table"),
         (("project", "dependencies"), list, "a list"),
         (("project", "dynamic"), list, "a list"),
+        (("dependency-groups",), dict, "a table"),
+        (("dependency-groups", "dev"), list, "a list"),
         (("tool",), dict, "a table"),
         *((("tool", name), dict, "a table") for name in ("hatch", "dbxdec", "uv")),
         (("tool", "uv", "cache-keys"), list, "a list"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dbxdec.local.run_if import State
+    from dbxdec.platform.run_if import State
     from dbxdec.testing.api import run_job, run_task
     from dbxdec.testing.lake import Lake
     from dbxdec.testing.results import JobResult, TaskResult
@@ -18,7 +18,7 @@ _HOME_OF = {
     "JobDag": "dbxdec.testing.shape",
     "JobResult": "dbxdec.testing.results",
     "Lake": "dbxdec.testing.lake",
-    "State": "dbxdec.local.run_if",
+    "State": "dbxdec.platform.run_if",
     "TaskResult": "dbxdec.testing.results",
     "TaskShape": "dbxdec.testing.shape",
     "job_dag": "dbxdec.testing.shape",

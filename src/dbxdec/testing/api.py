@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import masking
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
 from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.local.selection import select
 from dbxdec.secrets import of_this_machine
@@ -82,7 +82,11 @@ def run_job(
         in_memory=in_memory,
     )
     if raise_on_error and (error := result.error) is not None:
-        others = [task.key for task in result.tasks.values() if task.error not in (None, error)]
+        others = [
+            task.key
+            for task in result.tasks.values()
+            if task.error not in (None, error) and not isinstance(task.error, HandledError)
+        ]
         if others:
             error.add_note(f"{listed(others)} failed as well")
         raise error

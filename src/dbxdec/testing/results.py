@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, did_you_mean, listed
-from dbxdec.local.run_if import State, failed
+from dbxdec.errors import HandledError, RunError, did_you_mean, listed
+from dbxdec.platform import status
+from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,11 +61,12 @@ class JobResult:
     parameters: Mapping[str, Any]
     tables: Lake
     stored: frozenset[str] = field(repr=False)
+    upstream: Mapping[str, tuple[str, ...]] = field(repr=False)
 
     @property
     def state(self) -> State:
-        """Failed where any of its tasks has."""
-        return State.FAILED if any(failed(task.state) for task in self.tasks.values()) else State.SUCCESS
+        """How the run ended, as on the platform: failed where a task has failed that no other waits for."""
+        return status.of_run({key: task.state for key, task in self.tasks.items()}, self.upstream)
 
     @property
     def states(self) -> dict[str, str]:
@@ -80,7 +82,8 @@ class JobResult:
     @property
     def error(self) -> Exception | None:
         """What the first task that failed has raised."""
-        return next((task.error for task in self.tasks.values() if task.error is not None), None)
+        errors = [task.error for task in self.tasks.values() if task.error is not None]
+        return next((error for error in errors if not isinstance(error, HandledError)), None)
 
     def __getitem__(self, key: str) -> TaskResult:
         """How the task `key` did. Raises RunError for a task that the job does not have."""

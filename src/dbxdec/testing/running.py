@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol
-from dbxdec.errors import DbxdecError, NotWrittenError, RunError
+from dbxdec import dag, protocol, typehints
+from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext
-from dbxdec.local import references
-from dbxdec.local.run_if import State, failed, instead
-from dbxdec.local.steps import decide, iterations
-from dbxdec.local.steps import references as references_to
 from dbxdec.local.undoing import undone
+from dbxdec.platform import known as known_references
+from dbxdec.platform import references, status
+from dbxdec.platform.conditions import decide
+from dbxdec.platform.run_if import State, failed, instead
+from dbxdec.platform.texts import iterations
+from dbxdec.rundate import Trigger
 from dbxdec.runtime import context, execution
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
@@ -62,20 +63,21 @@ class Run:
         """Run the `selected` tasks, and take those whose results are given as done."""
         texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
-        self._known = references.of_run(self._job.key, self._number, self._started, pushed_down)
+        self._known = known_references.of_run(self._job.key, self._number, self._started, pushed_down)
         self._texts = {name: self._resolved(text, self._known) for name, text in pushed_down.items()}
-        started = execution.moment(self._started)
+        trigger = Trigger.of(self._known["job.trigger.time.iso_datetime"], execution.moment(self._started))
         with using_variables(self._given.variables):
-            self._parameters = execution.typed_parameters(self._job, self._texts, started)
+            self._parameters = execution.typed_parameters(self._job, self._texts, self._given.variables, trigger)
         results: dict[str, TaskResult] = {}
         for task in dag.run_order(self._job):
             state = instead(task, self._states, self._outcomes) if task.key in selected else State.DESELECTED
             results[task.key] = self._task(task) if state is None else TaskResult(task.key, state)
             self._states[task.key] = results[task.key].state
-            self._known |= references_to(task.key, self._states[task.key], self._values.of(task.key))
+            self._known |= known_references.of_task(task.key, self._states[task.key], self._values.of(task.key))
         stored = frozenset(task.key for task in self._job.tasks if task.outputs)
         ordered = {task.key: results[task.key] for task in self._job.tasks}
-        return JobResult(self._job.key, ordered, self._parameters, self._lake, stored)
+        upstream = {task.key: tuple(d.task for d in task.depends_on) for task in self._job.tasks}
+        return JobResult(self._job.key, ordered, self._parameters, self._lake, stored, upstream)
 
     def _resolved(self, text: str, known: Mapping[str, str]) -> str:
         return references.resolve(resolve_variables(text, self._given.variables), known)
@@ -129,12 +131,17 @@ class Run:
         ready = self._ready(task, known)
         with ready.environment():
             positional, keyword = ready.read()
-            bound = inspect.signature(ready.function).bind(*positional, **keyword)
+            bound = typehints.signature(ready.function).bind(*positional, **keyword)
             reads = {name: copied(value) for name, value in bound.arguments.items()}
             function = self._given.replace.get(task.key, ready.function)
             result = replace(ready, function=function).call(positional, keyword)
             ready.store(result)
-        return self._done(ready, title, result, reads)
+        done = self._done(ready, title, result, reads)
+        try:
+            ready.end()
+        except HandledError as error:
+            return replace(done, state=State.FAILED, error=error, load=None)
+        return done
 
     def _ready(self, task: dag.Task, known: Mapping[str, str]) -> Execution:
         """The start of a task, told by the very parameters that the platform would give it."""
@@ -150,7 +157,7 @@ class Run:
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
         iteration = ready.reader.iteration
         left = self._values.of(title)
-        left.pop(dag.RETURN_VALUE, None)
+        left = {key: value for key, value in left.items() if key not in dag.RESULTS and not key.startswith(dag.DATE_OF)}
         return TaskResult(
             title,
             State.SUCCESS,
@@ -177,14 +184,11 @@ class Run:
         return lambda: {name: value(name) for name in contexts}
 
     def _written(self, manager: IoManager, uri: str, writer: WriteId) -> Any:
-        """What one write has stored; None where it had nothing to write."""
-        asked = InputContext(uri, "value", None, writer, self._started, written=manager.reads_written)
+        """Return what one write has stored, of a merge the table; None where it had nothing to write."""
         try:
-            return detached(manager.read(asked))
+            return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
         except NotWrittenError:
             return None
-        except RunError:  # a merge has added rows that nobody can tell from those it rewrote
-            return detached(manager.read(replace(asked, written=False)))
 
     # Results that the test gives
 
@@ -239,7 +243,7 @@ class Run:
 
     def _store(self, ready: Execution, title: str, value: Any) -> TaskResult:
         with ready.environment():
-            ready.store(value)
+            ready.keep(value)  # what its function would set beside it, the test gives as `task_values`
         return self._done(ready, title, value, {})
 
     # Tasks of the platform's own kinds
@@ -280,7 +284,9 @@ class Run:
             task.runs_job, self._all, self._given.inside(task.key), self._lake, number=number, started=self._started
         )
         run = inside.run(given, frozenset(other.key for other in self._all[task.runs_job].dag.tasks))
-        return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run, load=lambda: None)
+        if run.state in status.SUCCEEDED:
+            return TaskResult(task.key, State.SUCCESS, fields=fields, run=run, load=lambda: None)
+        return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run)
 
 
 @contextmanager

@@ -74,4 +74,6 @@ def daily_weather(
         },
         depends_on=[days],
     )
-    condition(missing, ">", bundle_variable("accepted_gaps"), key="incomplete").then(tell(day, missing)).otherwise(show)
+    # Both branches wait for `days`: where it fails, the last task of each fails, and so does the run.
+    told = tell(day, missing).after(days)
+    condition(missing, ">", bundle_variable("accepted_gaps"), key="incomplete").then(told).otherwise(show)

@@ -1,0 +1,271 @@
+"""`condition(left, op, right)`: a task of the platform that compares, and the branches behind it."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+
+from dbxdec import comparisons, dag
+from dbxdec.authoring import recording
+from dbxdec.authoring.nodes import Step
+from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
+from dbxdec.authoring.references import ParameterProxy, Reference
+from dbxdec.authoring.settings import plain
+from dbxdec.authoring.steps import date_of, recorder_of, reference_to, run_date_of, value_type
+from dbxdec.errors import did_you_mean, listed, shown
+from dbxdec.platform import references
+from dbxdec.platform.conditions import EQUALITY, OPERATORS, is_exact
+from dbxdec.platform.run_if import RESULT_STATES
+from dbxdec.values import ANY, ValueType
+from dbxdec.variables import BundleVariable, only_name_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from databricks.bundles.jobs import RunIfParam
+
+Operator = Literal["==", "!=", ">", ">=", "<", "<="]
+
+_TEXT = ValueType("str")
+_SIDES = (
+    "each side is a string, number, boolean, date or Enum, a job parameter, a task value, a small result or a state"
+)
+
+
+class ConditionProxy(TaskProxy[None]):
+    """A condition: `.then(...)` and `.otherwise(...)` hang tasks on its branches."""
+
+    def describe(self) -> str:
+        return f"the condition `{self._call.key}`"
+
+    def then(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
+        """Run `proxies` only where the condition holds; gives the condition back."""
+        return self._hang(self.true, proxies)
+
+    def otherwise(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
+        """Run `proxies` only where the condition does not hold; gives the condition back."""
+        return self._hang(self.false, proxies)
+
+    @property
+    def true(self) -> Any:
+        """The branch where the condition holds, for `depends_on` and `.after`."""
+        return BranchReference(self._call, "true")
+
+    @property
+    def false(self) -> Any:
+        """The branch where the condition does not hold, for `depends_on` and `.after`."""
+        return BranchReference(self._call, "false")
+
+    def _hang(self, branch: BranchReference, proxies: Iterable[object]) -> ConditionProxy:
+        for proxy in proxies:
+            if isinstance(proxy, TaskProxy):
+                proxy._call.depend(branch)
+            else:
+                self._call.recorder.problem(
+                    f"{proxy!r:.60} can't hang on {branch.describe()}", "give results of tasks: `.then(a(...), b(...))`"
+                )
+        return self
+
+
+def condition(
+    left: Any, op: Operator, right: Any, *, key: str = "condition", run_if: RunIfParam | None = None
+) -> ConditionProxy:
+    """A condition task. Each side is a literal, a job parameter, a task value or a task's small result.
+
+    `>`, `>=`, `<` and `<=` compare numbers. `==` and `!=` are those of Python for two values of one type; where the
+    platform, which compares strings, could see it otherwise, the build or the run fails. A condition that compares a
+    state is decided however the task has ended, unless `run_if` says otherwise. Outside a job's body it raises
+    AuthoringError.
+    """
+    recorder = recorder_of("condition")
+    if op not in OPERATORS:
+        recorder.problem(f"the condition `{key}` has the operator {op!r}", f"operators are {', '.join(OPERATORS)}")
+    name = OPERATORS.get(op, "EQUAL_TO")
+    step = Step(recorder=recorder, key=key, where=recording.caller(), kind="condition")
+    if run_if is not None:
+        step.run_if = str(plain(run_if, "run_if"))
+    elif isinstance(left, StateReference) or isinstance(right, StateReference):
+        step.run_if = "ALL_DONE"
+    compared = _Compared(step, left, right)
+    if not compared.is_typed():
+        sides = ("", "")
+    else:
+        sides = compared.as_strings() if name in EQUALITY else compared.as_numbers()
+    step.compares = compared.type
+    step.settings = {"condition_task": {"op": name, "left": sides[0], "right": sides[1]}}
+    recorder.add(step, 'give it a key of its own: `condition(..., key="...")`')
+    return ConditionProxy(step)
+
+
+class _Compared:
+    """The two sides of one condition. `type` is that of an equality, for the checks of a run."""
+
+    def __init__(self, step: Step, left: object, right: object) -> None:
+        self._step, self._sides = step, (left, right)
+        self.type: ValueType | None = None
+
+    def _problem(self, message: str, hint: str) -> None:
+        self._step.recorder.problem(f"the condition `{self._step.key}` {message}", hint)
+
+    def is_typed(self) -> bool:
+        """Note each task that does not say what it returns; return whether there is none."""
+        unsaid = [
+            side
+            for side in self._sides
+            if isinstance(side, Reference) and (kind := self._type(side)) is not None and kind.kind == ANY
+        ]
+        for side in unsaid:
+            self._problem(
+                f"compares {side.describe()}, which does not say of which type it is",
+                "annotate what the task's function returns, such as `-> int`",
+            )
+        return not unsaid
+
+    # By size
+
+    def as_numbers(self) -> tuple[str, str]:
+        kinds = [self._type(side) for side in self._sides]
+        if {"float", "decimal"} <= {comparisons.base_of(kind)[0] for kind in kinds if kind}:
+            self._problem(
+                "compares a float with a Decimal by size", "a float has other digits: make both of one type in a task"
+            )
+        left, right = map(self._number, self._sides)
+        return left, right
+
+    def _number(self, side: object) -> str:
+        if isinstance(side, StateReference):
+            self._problem(f"compares {side.describe()} by size", "a state is a string: use == or !=")
+            return ""
+        if isinstance(side, Reference):
+            kind = self._type(side)
+            if kind is not None and not comparisons.is_numeric(kind):
+                self._problem(
+                    f"compares {side.describe()}, which is `{kind}`, by size",
+                    "the platform compares only numbers by size; use == or !=",
+                )
+            return reference_to(self._step, side)
+        if isinstance(side, BundleVariable):
+            return str(side)
+        kind = comparisons.type_of(side)
+        if kind is None or (isinstance(side, float | Decimal) and not math.isfinite(side)):
+            self._problem(f"compares {shown(side)}", _SIDES)
+            return ""
+        if not comparisons.is_numeric(kind) or isinstance(side, Enum):
+            self._problem(f"compares {side!r:.60} by size", "use a number, or == or !=")
+        elif isinstance(side, int | Decimal) and not is_exact(side):
+            self._problem(
+                f"compares {side} by size, and the platform may take such numbers for equal", "compare inside a task"
+            )
+        return kind.canonical(side)
+
+    # As strings
+
+    def as_strings(self) -> tuple[str, str]:
+        left, right = self._sides
+        known = len(self._step.recorder.problems)
+        self.type = self._common_type()
+        if len(self._step.recorder.problems) > known:
+            return "", ""  # what is compared has to be said anew
+        return self._string(left, right), self._string(right, left)
+
+    def _common_type(self) -> ValueType | None:
+        """Return the type of both sides; a mismatch is noted."""
+        known = [(side, kind) for side in self._sides if (kind := self._type(side)) is not None]
+        states = [side for side in self._sides if isinstance(side, StateReference)]
+        untyped = [side for side in self._sides if isinstance(side, TaskValueReference)]
+        typed = [(side, kind) for side, kind in known if isinstance(side, Reference)]
+        for side, kind in typed:
+            if kind.kind in ("list", "dict"):
+                self._problem(
+                    f"compares {side.describe()}, which is `{kind}`",
+                    "the platform compares only strings, numbers and booleans: compare inside a task",
+                )
+                return None
+        if len(untyped) == 2:
+            self._problem(
+                f"compares {untyped[0].describe()} with {untyped[1].describe()}, whose types nobody knows",
+                "let the tasks return what is compared, with a return annotation",
+            )
+            return None
+        if len(typed) == 2 and comparisons.base_of(typed[0][1]) != comparisons.base_of(typed[1][1]):
+            (one, kind), (other, second) = typed
+            self._problem(
+                f"compares {one.describe()}, which is `{kind}`, with {other.describe()}, which is `{second}`",
+                "the platform compares strings: make both of one type",
+            )
+            return None
+        found = next((kind for _, kind in [*typed, *known]), None)
+        if (states or untyped) and found is not None and not self._fits_json(states + untyped, found):
+            return None
+        return found or (_TEXT if states or untyped else None)
+
+    def _fits_json(self, sides: list[Any], kind: ValueType) -> bool:
+        wanted = ("str",) if isinstance(sides[0], StateReference) else ("str", "bool", "int")
+        if comparisons.base_of(kind)[0] in wanted and not kind.optional:
+            return True
+        self._problem(
+            f"compares {sides[0].describe()} with a value of the type `{kind}`",
+            "a state is a string"
+            if wanted == ("str",)
+            else "a task value that is compared is a string, a whole number or a boolean: let the task return what is "
+            "compared, with a return annotation",
+        )
+        return False
+
+    def _string(self, side: object, other: object) -> str:
+        if isinstance(side, ParameterProxy) and run_date_of(self._step.recorder, side) is not None:
+            return date_of(self._step, side)
+        if isinstance(side, Reference):
+            kind = self._type(side)
+            if (
+                isinstance(side, TaskProxy)
+                and kind is not None
+                and not comparisons.is_told_alike(kind, other)
+                and reference_to(self._step, side)
+            ):
+                return references.task_value(side._call.key, dag.RETURN_TEXT)
+            return reference_to(self._step, side)
+        if isinstance(side, BundleVariable):
+            if only_name_in(str(side)) is None and self.type not in (None, _TEXT):
+                self._problem(
+                    f"compares {side} with a value of the type `{self.type}`", "a path of a bundle variable is a string"
+                )
+            return str(side)
+        if isinstance(other, StateReference):
+            self._check_state(side, other)
+        for misspelled in references.misspelled_in(side) if isinstance(side, str) else ():
+            self._problem(
+                f"compares {misspelled}, which the platform takes for a literal string",
+                f"write {references.well_spelled(misspelled)}, or give the result itself",
+            )
+        own = comparisons.type_of(side)
+        kind = self._type(other) if isinstance(other, Reference) else self.type
+        if own is None and not (side is None and kind is not None):
+            self._problem(f"compares {shown(side)}", _SIDES)
+            return ""
+        try:
+            return comparisons.literal_text(kind or own or _TEXT, side)
+        except TypeError as error:
+            what = other.describe() if isinstance(other, Reference) else repr(other)
+            self._problem(
+                f"compares {side!r:.60} with {what:.80}, {error}", f"write a value of the type `{kind or own}`"
+            )
+            return ""
+
+    def _check_state(self, side: object, state: StateReference) -> None:
+        if isinstance(side, str) and side not in RESULT_STATES:
+            self._problem(
+                f"compares {state.describe()} with {side!r:.60}, which it never is",
+                did_you_mean(side, RESULT_STATES) or f"states are {listed(sorted(RESULT_STATES))}",
+            )
+
+    # Sides
+
+    def _type(self, side: object) -> ValueType | None:
+        if isinstance(side, StateReference):
+            return None
+        if isinstance(side, Reference):
+            return value_type(self._step.recorder, side)
+        return None if isinstance(side, BundleVariable) else comparisons.type_of(side)

@@ -1,0 +1,50 @@
+"""What references stand for in a run on this machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.platform.references import RESULT_STATE, path, resolve
+from dbxdec.platform.run_if import RESULT_STATE_OF, State
+from dbxdec.platform.texts import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *, repair: int = 0) -> dict[str, str]:
+    """Return what references to a run stand for; it was triggered as it started, in milliseconds since the epoch."""
+    known = {
+        "workspace.id": "local",
+        "job.id": job,
+        "job.name": job,
+        "job.run_id": run_id,
+        "job.repair_count": str(repair),
+        "job.trigger.type": "one_time",
+    }
+    for name, text in _parts(started).items():
+        known |= {f"job.start_time.{name}": text, f"job.trigger.time.{name}": text}
+    # A default may itself be a reference, as that of run_date(...) is.
+    return known | {path("job", "parameters", name): resolve(text, known) for name, text in parameters.items()}
+
+
+def of_task(task: str, state: State, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what references to a task that has ended stand for; `values` are the task values that it has left."""
+    ended = RESULT_STATE_OF.get(state)
+    found = {} if ended is None else {path("tasks", task, RESULT_STATE): ended}
+    return found | {path("tasks", task, "values", key): text_of(value) for key, value in values.items()}
+
+
+def _parts(milliseconds: int) -> dict[str, str]:
+    """A moment by the names of its arguments, in UTC."""
+    moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    fields = {name: str(getattr(moment, name)) for name in ("year", "month", "day", "hour", "minute", "second")}
+    return {
+        **fields,
+        "timestamp_ms": str(milliseconds),
+        "iso_datetime": moment.isoformat(timespec="seconds"),
+        "iso_date": moment.date().isoformat(),
+        "iso_weekday": str(moment.isoweekday()),
+        "is_weekday": "true" if moment.isoweekday() <= 5 else "false",
+    }

@@ -1,0 +1,104 @@
+"""References such as `{{tasks.extract.values.rows}}`: spelled, read and resolved.
+
+A segment that an author has named (a task, a key, a parameter) may hold any characters between backticks; without them
+only ASCII letters, digits and `_`. Whatever is spelled otherwise, or names nothing, stays the literal string.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+RESULT_STATE = "result_state"
+INPUT = "input"
+# What the platform fills; what begins otherwise between two braces is the author's own template.
+NAMESPACES = frozenset({"job", "task", "tasks", INPUT, "workspace", "backfill"})
+
+_PLAIN = re.compile(r"[A-Za-z0-9_]+")
+_SEGMENT = r"(?:[A-Za-z0-9_]+|`[^`{}\x00-\x1f]+`)"
+_REFERENCE = re.compile(rf"\{{\{{[ \t]*({_SEGMENT}(?:\.{_SEGMENT})*)[ \t]*\}}\}}")
+_SEGMENTS = re.compile(r"`([^`]+)`|([^.`]+)")
+_BRACED = re.compile(r"\{\{([^{}]*)\}\}")
+
+
+def can_refer_to(name: str) -> bool:
+    """Return whether a reference can hold `name` as a segment."""
+    return re.fullmatch(r"[^`{}\x00-\x1f]+", name) is not None
+
+
+def path(*segments: str) -> str:
+    """Return the inside of a reference, with backticks where a segment needs them."""
+    return ".".join(segment if _PLAIN.fullmatch(segment) else f"`{segment}`" for segment in segments)
+
+
+def reference(*segments: str) -> str:
+    """Return the reference to what these segments name."""
+    return f"{{{{{path(*segments)}}}}}"
+
+
+def job_parameter(name: str) -> str:
+    """Return the reference to a job parameter."""
+    return reference("job", "parameters", name)
+
+
+def task_value(task: str, key: str) -> str:
+    """Return the reference to a value that a task sets."""
+    return reference("tasks", task, "values", key)
+
+
+def result_state(task: str) -> str:
+    """Return the reference to how a task has ended."""
+    return reference("tasks", task, RESULT_STATE)
+
+
+def found_in(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield the segments of each reference in `text`, in order."""
+    if "{{" in text:
+        for match in _REFERENCE.finditer(text):
+            yield _segments(match[1])
+
+
+def only_one_in(text: str) -> tuple[str, ...] | None:
+    """Return the segments of the reference that `text` is; None for anything else."""
+    match = _REFERENCE.fullmatch(text)
+    return None if match is None else _segments(match[1])
+
+
+def misspelled_in(text: str) -> list[str]:
+    """Return what is meant as a reference of the platform's and would stay a literal string."""
+    if "{{" not in text:
+        return []
+    return [
+        match[0]
+        for match in _BRACED.finditer(text)
+        if match[1].strip().partition(".")[0] in NAMESPACES and _REFERENCE.fullmatch(match[0]) is None
+    ]
+
+
+def well_spelled(text: str) -> str:
+    """Return a misspelled reference with backticks where its segments need them, as far as they can be told apart."""
+    parts = text.strip("{} \t").split(".")
+    if parts[0] == "tasks" and len(parts) > 3 and "values" in parts[2:-1]:
+        at = parts.index("values", 2)
+        parts = [parts[0], ".".join(parts[1:at]), "values", ".".join(parts[at + 1 :])]
+    elif parts[0] == "tasks" and len(parts) > 2:
+        parts = [parts[0], ".".join(parts[1:-1]), parts[-1]]
+    elif parts[:2] == ["job", "parameters"]:
+        parts = [*parts[:2], ".".join(parts[2:])]
+    elif parts[0] == INPUT:
+        parts = [parts[0], ".".join(parts[1:])]
+    return reference(*(part.strip("`[]") for part in parts))
+
+
+def resolve(text: str, values: Mapping[str, str]) -> str:
+    """Return `text` with each reference that `values` has replaced; its keys are spelled by `path`."""
+    if "{{" not in text:
+        return text
+    return _REFERENCE.sub(lambda match: values.get(path(*_segments(match[1])), match[0]), text)
+
+
+def _segments(inside: str) -> tuple[str, ...]:
+    return tuple(quoted or plain for quoted, plain in _SEGMENTS.findall(inside))

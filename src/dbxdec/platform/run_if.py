@@ -1,0 +1,128 @@
+"""When a task runs, from the states of its upstream tasks (docs.databricks.com, "Configure task dependencies")."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+class State(StrEnum):
+    """How a task, or a run, ended.
+
+    `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
+    only the platform can run it, and here it counts as done. `DESELECTED`: nobody has asked for it, which the platform
+    treats as success as well. `SUCCESS_WITH_FAILURES`: a run in which a task failed, and none of those that no other
+    task waits for.
+    """
+
+    SUCCESS = "success"
+    SUCCESS_WITH_FAILURES = "succeeded with failures"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    UPSTREAM_FAILED = "upstream failed"
+    EXCLUDED = "excluded"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    DESELECTED = "not selected"
+
+
+RESULT_STATES = frozenset(
+    {
+        "success",
+        "failed",
+        "excluded",
+        "canceled",
+        "evicted",
+        "timedout",
+        "upstream_canceled",
+        "upstream_evicted",
+        "upstream_failed",
+    }
+)
+"""What `{{tasks.<task>.result_state}}` may be (docs.databricks.com, "Dynamic value references")."""
+
+RESULT_STATE_OF = {
+    State.SUCCESS: "success",
+    State.SKIPPED: "success",
+    State.FAILED: "failed",
+    State.TIMED_OUT: "timedout",
+    State.UPSTREAM_FAILED: "upstream_failed",
+    State.EXCLUDED: "excluded",
+    State.CANCELLED: "canceled",
+}
+"""A task that was not selected has none: it is no part of the run."""
+
+RUNS_AFTER_FAILURE = frozenset({"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"})
+"""With these a task may run although an upstream task has failed."""
+NEEDS_FAILURE = frozenset({"AT_LEAST_ONE_FAILED", "ALL_FAILED"})
+"""With these a task runs only if an upstream task has failed, and is excluded otherwise."""
+
+_FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED})
+
+
+class _Dependency(Protocol):
+    @property
+    def task(self) -> str: ...
+    @property
+    def outcome(self) -> str | None: ...
+
+
+class _Task(Protocol):
+    @property
+    def depends_on(self) -> Iterable[_Dependency]: ...
+    @property
+    def run_if(self) -> str | None: ...
+
+
+def failed(state: State) -> bool:
+    """Return whether downstream tasks of one in this state see a failure."""
+    return state in _FAILURES
+
+
+def instead(task: _Task, states: Mapping[str, State], outcomes: Mapping[str, str]) -> State | None:
+    """Return the state of `task` where it must not run, None where it may.
+
+    `states` are those of the tasks that it waits for, all of which have ended, `outcomes` the branches that conditions
+    have taken.
+    """
+    seen, gates = [], []
+    for dependency in task.depends_on:
+        taken = outcomes.get(dependency.task)
+        left_out = dependency.outcome is not None and taken is not None and taken != dependency.outcome
+        seen.append(State.EXCLUDED if left_out else states[dependency.task])
+        if dependency.outcome is not None:
+            gates.append(seen[-1])
+    return instead_of_running(task.run_if, seen, gates=gates)
+
+
+def instead_of_running(run_if: str | None, upstream: Sequence[State], *, gates: Sequence[State] = ()) -> State | None:
+    """Return the state of a task that must not run, None for one that may.
+
+    `gates` are those of `upstream` that stand for branches: each outcome has to be met for the task to run, whatever
+    else it waits for (the Jobs API's reference, `TaskDependency.outcome`).
+    """
+    if any(state is State.EXCLUDED for state in gates):
+        return State.EXCLUDED
+    if any(map(failed, gates)):
+        return State.UPSTREAM_FAILED
+    # "If all task dependencies are excluded, the task is also excluded, regardless of its Run if condition."
+    if upstream and all(state is State.EXCLUDED for state in upstream):
+        return State.EXCLUDED
+    failures = sum(map(failed, upstream))
+    ran = sum(state in (State.SUCCESS, State.SKIPPED, State.DESELECTED) for state in upstream)
+    match run_if or "ALL_SUCCESS":
+        case "ALL_SUCCESS":
+            return State.UPSTREAM_FAILED if failures else None
+        case "AT_LEAST_ONE_SUCCESS":
+            return None if ran or not upstream else State.UPSTREAM_FAILED if failures else State.EXCLUDED
+        case "NONE_FAILED":
+            return State.UPSTREAM_FAILED if failures else None if ran or not upstream else State.EXCLUDED
+        case "ALL_FAILED":
+            return None if upstream and failures == len(upstream) else State.EXCLUDED
+        case "AT_LEAST_ONE_FAILED":
+            return None if failures else State.EXCLUDED
+        case _:  # ALL_DONE
+            return None

@@ -1,0 +1,70 @@
+"""Places of tables as authors and bundles write them: what can't be one, or is not the one that is meant."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Finding = tuple[str, str | None]
+
+# What Polars, delta-rs and Spark know, with what the platform adds.
+SCHEMES = (
+    *("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "azure", "adl", "wasb", "wasbs", "hdfs", "r2", "http"),
+    *("https", "file", "memory", "dbfs", "lakefs", "hf"),
+)
+# A single letter is a drive of Windows.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
+_NO_COLON = re.compile(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
+_MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
+# A path of the machine may begin so, in all of its spellings.
+_PATHS_OF_ONE_SLASH = ("dbfs", "file")
+
+
+def misspelt(place: str, io: str | None) -> Iterator[Finding]:
+    """What is wrong with the scheme of `place`, which the IoManager class `io` writes or reads.
+
+    Managers that authors have written may have schemes of their own.
+    """
+    found = _SCHEME.match(place)
+    if found is None:
+        if wrong := _NO_COLON.match(place):
+            yield f"{place} has no `:` after its scheme", f"write {wrong[1]}://{place[wrong.end() :]}"
+        return
+    scheme, slashes, rest = found[1].lower(), found[2], found[3]
+    if scheme not in SCHEMES:
+        near = did_you_mean(scheme, SCHEMES)
+        if near is not None or is_ours(io):
+            known = f"schemes are {', '.join(SCHEMES)}"
+            yield f"{place} has the scheme `{found[1]}`, which no storage has", near or known
+    elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
+        yield f"{place} has {len(slashes)} slashes after `{found[1]}:`, where two belong", f"write {found[1]}://{rest}"
+
+
+def is_ours(io: str | None) -> bool:
+    """Whether the IoManager class `io`, "module:name", is one of dbxdec's."""
+    return io is not None and io.startswith("dbxdec.")
+
+
+def commits_by_rename(io: str | None) -> bool:
+    """Whether the IoManager class `io` has delta-rs commit, which a mount of the platform can't do safely."""
+    return io is not None and io.endswith(":PolarsDeltaIoManager")
+
+
+def on_a_mount(place: str) -> bool:
+    """Whether `place` is on a mount of the platform, which has no atomic rename for the commits of delta-rs."""
+    return place.startswith(_MOUNTS) or place in ("/Volumes", "/dbfs")
+
+
+def is_relative(place: str) -> bool:
+    """Whether `place` is relative to a folder of the machine that writes."""
+    return (
+        bool(place)
+        and not place.startswith(("/", "\\", "${", "{"))
+        and _SCHEME.match(place) is None
+        and place[1:2] != ":"
+    )

@@ -1,0 +1,220 @@
+"""Everything of hatchling's inside that the hook uses, in one place: what a release of hatchling may change.
+
+`tests/test_hatchling_compat.py` holds it, against the newest version that is admitted and, by `make test-lowest`, the
+oldest.
+"""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hatchling
+import packaging
+import pathspec
+
+from dbxdec import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from hatchling.builders.plugin.interface import IncludedFile
+
+# The builder, its configuration and the project's metadata are `Any`: what is used of them is no interface of
+# hatchling's for plugins, and its types differ between the versions that are admitted.
+
+OPTIONS_OF_ANY_HOOK = frozenset(
+    {"dependencies", "require-runtime-dependencies", "require-runtime-features", "enable-by-default"}
+)
+"""Options that hatchling reads itself from the table of a hook, and leaves in it."""
+_HATCHLING = Path(hatchling.__file__).parent
+_HELPERS = tuple(Path(str(module.__file__)).parent for module in (packaging, pathspec))
+_STANDARD = Path(sysconfig.get_path("stdlib"))
+_INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+_RESERVED = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+
+
+@dataclass(frozen=True)
+class Included:
+    """The files of a wheel: those at their paths in it, and those that are installed elsewhere, below `*.data`."""
+
+    files: tuple[IncludedFile, ...]
+    data: tuple[tuple[str, IncludedFile], ...]
+    """The folder below `*.data`, "scripts" or "data", and the file."""
+
+
+def editables_requirement() -> str:
+    """What hatchling needs to make an editable wheel."""
+    from hatchling.builders.constants import EDITABLES_REQUIREMENT
+
+    return EDITABLES_REQUIREMENT
+
+
+def raised_by_hatchling(error: BaseException) -> bool:
+    """Whether hatchling itself has raised `error`: what a plugin raises is for its author to see whole."""
+    owner = owner_of(error)
+    return owner is not None and owner.is_relative_to(_HATCHLING)
+
+
+def owner_of(error: BaseException) -> Path | None:
+    """The file whose code has raised `error`, by itself or through the standard library or what hatchling leans on."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        found = found if _is_helper(path) else path
+        trace = trace.tb_next
+    return found
+
+
+def _is_helper(path: Path) -> bool:
+    if not path.is_absolute() or any(map(path.is_relative_to, _HELPERS)):
+        return True
+    return path.is_relative_to(_STANDARD) and not any(map(path.is_relative_to, _INSTALLED))
+
+
+def later_hooks(build_data: Mapping[str, Any], name: str) -> Sequence[str]:
+    """The build hooks that run after the hook `name`."""
+    hooks: tuple[str, ...] = build_data["build_hooks"]
+    return hooks[hooks.index(name) + 1 :]
+
+
+def included(config: Any, build_data: dict[str, Any], root: str) -> Included:
+    """What the wheel will hold, given what earlier hooks have put into `build_data`.
+
+    Raises OSError for what can't be read.
+    """
+    from hatchling.builders.utils import normalize_inclusion_map
+
+    with config.set_build_data(build_data):
+        files = tuple(config.builder.recurse_included_files())
+        data: list[tuple[str, IncludedFile]] = []
+        for kind, folder in (("shared_data", "data"), ("shared_scripts", "scripts")):
+            wanted = {**getattr(config, kind, {}), **normalize_inclusion_map(build_data.get(kind, {}), root)}
+            data += ((folder, file) for file in config.builder.recurse_explicit_files(wanted))
+    return Included(files, tuple(data))
+
+
+def project_id(builder: Any) -> str:
+    """The start of the wheel's name: `<distribution>-<version>`."""
+    name: str = builder.artifact_project_id
+    return name
+
+
+def reserved_paths(builder: Any) -> set[str]:
+    """Paths in the wheel that hatchling writes itself."""
+    return {f"{project_id(builder)}.dist-info/{name}" for name in _RESERVED}
+
+
+def leave_out(config: Any, path: str) -> None:
+    """Keep the file at `path`, relative to the root, out of what is built."""
+    leave_out_named(config, f"/{path}")
+
+
+def leave_out_named(config: Any, pattern: str) -> None:
+    """Keep what matches a pattern of git's out of what is built."""
+    rule = pathspec.GitIgnoreSpec.from_lines([pattern])
+    excluded = config.exclude_spec
+    config.exclude_spec = rule if excluded is None else excluded + rule
+
+
+def require_ignore_rules(config: Any) -> None:
+    """Raise ConfigError for rules of what to leave out that hatchling can't read, and would not say of which file."""
+    if not config.ignore_vcs:
+        for path in (path for paths in config.vcs_exclusion_files.values() for path in paths):
+            documents.text_of(Path(path), documents.MAX_TOML)
+
+
+def keep_in_place(config: Any, path: str) -> None:
+    """Have `sources` leave `path` alone: hatchling rewrites extra metadata by it too (`sources = {"" = "prefix"}`)."""
+    rewrite = config.get_distribution_path
+    if rewrite(path) != path:
+        config.get_distribution_path = lambda other: path if other == path else rewrite(other)
+
+
+def drops_ignore_rules(config: Any) -> bool:
+    """Whether hatchling ignores all rules of .gitignore, since one of them matches the project's own path."""
+    if config.ignore_vcs or not config.vcs_exclusion_files["git"]:
+        return False
+    rules = [
+        line
+        for path in config.vcs_exclusion_files["git"]
+        for line in Path(path).read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return bool(rules) and not config.load_vcs_exclusion_patterns()
+
+
+def add_entry_point(metadata: Any, group: str, name: str, value: str) -> None:
+    """Have the wheel declare an entry point: hatchling reads them from the metadata when it writes the wheel."""
+    metadata.core.entry_points.setdefault(group, {})[name] = value
+
+
+def remove_entry_point(metadata: Any, group: str, name: str) -> None:
+    """Take it back: the same metadata serve an sdist that follows."""
+    groups = metadata.core.entry_points
+    points = groups.get(group, {})
+    points.pop(name, None)
+    if not points:
+        groups.pop(group, None)
+
+
+def metadata_text(config: Any, metadata: Any) -> str:
+    """The wheel's METADATA, as hatchling will write it."""
+    text: str = config.core_metadata_constructor(metadata)
+    return text
+
+
+def readme_of(metadata: Any) -> tuple[str, str, str]:
+    """The readme: its text, its type, and its path in the project, empty where it is in no file."""
+    core = metadata.core
+    return core.readme, core.readme_content_type, core.readme_path
+
+
+def replace_readme(metadata: Any, text: str) -> None:
+    """Have METADATA hold `text` as the readme."""
+    _ = metadata.core.readme  # read first: it would replace what is set
+    metadata.core._readme = text  # there is no other way
+
+
+def named_in_settings(builder: Any) -> Iterable[str]:
+    """Files and folders that the project's settings name for the wheel, as they are written there."""
+    config, core = builder.config, builder.metadata.core
+    yield from (*config.only_include, *config.force_include, *config.shared_data, *config.shared_scripts)
+    yield from (*config.extra_metadata, *getattr(config, "sbom_files", ()))  # sbom_files is of hatchling 1.28
+    patterns = core.config.get("license-files")
+    yield from (pattern for pattern in (patterns if isinstance(patterns, list) else ()) if "/" in pattern)
+    yield core.readme_path
+    yield _version_file(builder.metadata)
+
+
+def is_plain(builder: Any) -> bool:
+    """Whether nothing but hatchling and dbxdec have a say: plugins may read anything in the tree."""
+    metadata = builder.metadata
+    return (
+        set(builder.config.hook_config) == {"dbxdec"}
+        and not metadata.hatch.metadata.hook_config
+        and ("version" not in metadata.dynamic or metadata.hatch.version.source_name == "regex")
+    )
+
+
+def chooses_files(builder: Any) -> bool:
+    """Whether the settings name the packages or folders of the wheel."""
+    config = builder.config
+    return any({"packages", "only-include"} & set(table) for table in (config.target_config, config.build_config))
+
+
+def excluded_folders(builder: Any, needed: set[str]) -> list[str]:
+    """Folders at the root, beside `needed`, that the rules of git leave out; none where some of it is taken in."""
+    config = builder.config
+    if config.artifact_spec is not None:
+        return []
+    folders = {entry.name for entry in os.scandir(builder.root) if entry.is_dir()} - needed
+    return sorted(name for name in folders if config.path_is_excluded(f"{name}/"))
+
+
+def _version_file(metadata: Any) -> str:
+    path = metadata.hatch.version.config.get("path") if "version" in metadata.dynamic else None
+    return path if isinstance(path, str) else ""
