@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "manifest": set(),
     "protocol": set(),
     "config": set(),
-    "dynamic_version": set(),
+    "dynamic_version": {"wheels"},
     "wheels": {"manifest"},
     "io_managers": set(),
     "authoring": {"io_managers"},

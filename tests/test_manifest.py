@@ -411,6 +411,9 @@ class TestDigest:
         assert len(digests) == 1
 
 
+OUTPUT = {"task": "consume", "output": "result", "rows": "run"}
+
+
 class TestRefusing:
     @pytest.mark.parametrize("version", ["1.0", "3.0", "20.0", "21", "", "x", None, 1])
     def test_another_major_version_is_refused_by_name(self, version: object) -> None:
@@ -514,8 +517,16 @@ class TestRefusing:
             (("tasks", 0, "depends_on"), [{"task": "nowhere", "outcome": None}], "names 'nowhere'"),
             (("tasks", 0, "depends_on"), [{"task": "extract", "outcome": None}], "in a circle"),
             (("tasks", 1, "key"), "extract", "once more"),
-            (("tasks", 0, "inputs", "day"), {"task": "nowhere", "output": "result"}, "a result of 'nowhere'"),
-            (("tasks", 0, "inputs", "day"), {"task": "consume", "output": "nothing"}, "a result of 'consume'"),
+            (
+                ("tasks", 0, "inputs", "day"),
+                {"task": "nowhere", "output": "result", "rows": "run"},
+                "a result of 'nowhere'",
+            ),
+            (
+                ("tasks", 0, "inputs", "day"),
+                {"task": "consume", "output": "nothing", "rows": "run"},
+                "a result of 'consume'",
+            ),
             (("tasks", 0, "inputs", "day"), {"value": {"task": "nowhere", "key": "k"}}, "a result of 'nowhere'"),
             (("tasks", 0, "kind"), "novelty", "which this dbxdec does not know"),
             (("tasks", 0, "kind"), "condition", "settings.condition_task.op is null"),
@@ -536,10 +547,10 @@ class TestRefusing:
     @pytest.mark.parametrize(
         "content",
         [
-            b'{"schema": "1.0", "jobs": ' + b"[" * 200_000,
-            b'{"schema": "1.0", "jobs": NaN}',
-            b'{"schema": "1.0", "jobs": ' + b"9" * 5000 + b"}",
-            b'{"schema": "1.0", "jobs": "\\ud800"}',
+            b'{"schema": "2.0", "jobs": ' + b"[" * 200_000,
+            b'{"schema": "2.0", "jobs": NaN}',
+            b'{"schema": "2.0", "jobs": ' + b"9" * 5000 + b"}",
+            b'{"schema": "2.0", "jobs": "\\ud800"}',
             b" " * (manifest.MAX_BYTES + 1),
         ],
         ids=["deep", "nan", "long number", "surrogate", "large"],

@@ -117,7 +117,7 @@ def test_output_of_tasks_moves_no_cursor(forked: Forked, project: Project) -> No
 
 def test_settings_of_a_wheel_move_no_cursor(forked: Forked, project: Project) -> None:
     """What a wheel says of itself is shown as it stands there."""
-    settings = f"description={'text' + ESCAPES!r}, tags={{'a': {COMMANDS!r}}}"
+    settings = f"description={'text' + ESCAPES + COMMANDS!r}"
     define(project, f"@job({settings})\ndef loud() -> None:\n    @task\n    def shout() -> None: ...\n\n    shout()\n")
     assert forked.build(project.root).code == 0
     wheel = str(project.wheel)

@@ -80,6 +80,16 @@ def read_manifest(path: Path) -> Manifest:
         return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
 
 
+def read_record(path: Path) -> bytes:
+    """The RECORD of the wheel at `path`, which has the digests of all its files. Raises ManifestError without one."""
+    with _opened(path) as (archive, members):
+        for member in members:
+            folder, _, name = member.filename.partition("/")
+            if folder.endswith(".dist-info") and name == "RECORD":
+                return _read(archive, member, MAX_BYTES)
+    raise ManifestError(f"{path} can't be read as a wheel: it has no RECORD")
+
+
 def unpack(path: Path, folder: Path) -> None:
     """Write the files of the wheel at `path` below `folder`.
 

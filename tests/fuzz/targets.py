@@ -20,7 +20,7 @@ import mutations
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec import building, bundlefile, codegen, config, dag, freshness, manifest, protocol, wheels
+from dbxdec import building, bundlechecks, bundlefile, codegen, config, dag, freshness, manifest, protocol, wheels
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
 from dbxdec.views import diff, graph, jobs, texts
@@ -340,13 +340,22 @@ class Bundles(Target):
     def prepare(self, project: Project) -> None:
         self.document = yaml.safe_load(BUNDLE)
         project.write("parts/more.yml", "variables: {more: {default: 1}}\n")
+        built(project)
+        self.wheel = project.wheel
+        self.manifest = wheels.read_wheel(self.wheel).manifest
 
     def attempt(self, chance: random.Random, *, whole: bool) -> str | None:
         path = self.root / chance.choice(["databricks.yml", "databricks.yml", "parts/more.yml"])
         (self.root / "databricks.yml").write_text(BUNDLE)
         path.write_bytes(yaml_of(chance, self.document))
         found = quietly(
-            lambda: bundlefile.mistakes(self.root), lambda: variables.local_values({"lake", "more"}, {}, self.root)
+            lambda: bundlefile.mistakes(self.root),
+            lambda: variables.local_values({"lake", "more"}, {}, self.root),
+            lambda: bundlechecks.of_project(self.root, self.manifest, "resources/dbxdec.yml"),
+            lambda: bundlechecks.of_project(self.root, self.manifest, None),
+            lambda: bundlechecks.broken_promises(
+                bundlefile.load(self.root / "databricks.yml"), "shop-pipelines", self.wheel, "dev"
+            ),
         )
         commands = (("check",), ("init", "--dry-run"), ("run", "other"))
         for command in [chance.choice(commands)] if whole else ():
