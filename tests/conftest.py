@@ -18,6 +18,7 @@ from filelock import FileLock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from forked import Forked
     from object_storage import ObjectStorage
     from projects import Project, Result
 
@@ -158,6 +159,16 @@ def installation(shared: Path, dbxdec_wheel: Path) -> Installation:
             assert not names & {"hatchling", "databricks-bundles"}
             (prefix / "ready.json").write_bytes(listed.stdout)
     return Installation(prefix)
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forked]:
+    """Programs of dbxdec, called in processes that start at once."""
+    from forked import Forked
+
+    found = Forked()
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

@@ -166,7 +166,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_bytes_that_are_no_utf8_are_no_toml(tmp_path: Path) -> None:
     """A file in another encoding is an error that names it."""
     (tmp_path / "pyproject.toml").write_bytes(b"name = '\xff'\n")
-    with pytest.raises(ConfigError, match=r"pyproject\.toml is not TOML"):
+    with pytest.raises(ConfigError, match=r"pyproject\.toml:1: is not UTF-8"):
         load(tmp_path / "pyproject.toml")
 
 

@@ -437,7 +437,7 @@ class TestBundleThatBuilds:
         assert checked.code == 2
         assert "databricks.yml:4: the bundle builds the wheel of shop-pipelines" in checked.output
         project.write("databricks.yml", "bundle: [")
-        assert "databricks.yml is not YAML" in project.run(*check).output
+        assert "databricks.yml:2: is not YAML" in project.run(*check).output
 
 
 class TestWriting:
@@ -462,7 +462,7 @@ class TestWriting:
         """A file in the place of a folder, and a bundle that is no YAML, are both said."""
         files = {**SHOP, "databricks.yml": "bundle: [", "tests": ""}
         said = problems(tmp_path, files)
-        assert "databricks.yml is not YAML" in said
+        assert "databricks.yml:2: is not YAML" in said
         before = tree(tmp_path)
         refused = init(tmp_path)
         assert (refused.code, tree(tmp_path)) == (2, before)

@@ -169,6 +169,13 @@ class TestRefusing:
         """An attempt or start that is no whole number is refused by its name."""
         assert messages(spelled(reserved(**{name: value}))) == [f"`dbxdec-{name}` is {value!r}, not a whole number"]
 
+    @pytest.mark.parametrize("value", ["9" * 22, "9" * 5000, "253402300800000"])
+    @pytest.mark.parametrize("name", ["attempt", "started"])
+    def test_numbers_have_an_end(self, name: str, value: str) -> None:
+        """A time beyond the calendar is refused by its name, in a message of one line."""
+        (message,) = messages(spelled(reserved(**{name: value})))
+        assert message == f"`dbxdec-{name}` is {value!r:.40}, larger than there is"
+
     @pytest.mark.parametrize("argument", ["day", "--day", "", "--", "=x", "--=x", "-h", "--help", "--dbxdec-attempt"])
     def test_arguments_without_name_or_value_are_refused(self, argument: str) -> None:
         """An argument of another form is refused as it was written, and is one mistake, not two."""

@@ -10,15 +10,16 @@ import hashlib
 import json
 import os
 import re
+import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dbxdec
 from dbxdec import unbuilt
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
-from dbxdec.errors import ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
+from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +68,7 @@ def build(
     `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
     with every mistake, of the pipelines or of the job definitions they make.
     """
+    _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
         raise ConfigError(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
@@ -93,12 +95,12 @@ def build(
                 problems += codegen.setting_problems(found)
         raise DiscoveryError(in_order(problems)) from None
     from dbxdec import manifest
-    from dbxdec.wheels import DATA, data_digest
+    from dbxdec.wheels import DATA
 
     payload = tuple(
         sorted(
             [*((file.path, _sha256(file.origin)) for file in files)]
-            + [(f"{DATA}/{file.path}", data_digest(file.path, Path(file.origin).read_bytes())) for file in data]
+            + [(f"{DATA}/{file.path}", _data_digest(file)) for file in data]
         )
     )
     made = manifest.Manifest(
@@ -111,10 +113,64 @@ def build(
     )
     content = manifest.encode(made)
     # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
-    made = manifest.decode(content, manifest.PATH)
+    made = replace(manifest.decode(content, manifest.PATH), origin=None)
     if config.resources is not None:
         resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
+    else:
+        _require_keys(made)
     return Build(made, content, payload, discovered, tuple(files))
+
+
+def _require_readable(*files: Sequence[ShippedFile]) -> None:
+    """Raise ConfigError for what the wheel would hold and nobody can read, before anything is copied."""
+    problems = [
+        Problem(
+            f"can't be shipped: {why}",
+            file.source,
+            "remove it, or leave it out of the wheel: `exclude` under [tool.hatch.build.targets.wheel]",
+        )
+        for file in (file for some in files for file in some)
+        if (why := _why_unreadable(file.origin))
+    ]
+    problems += [
+        Problem("is a folder that may not be read, whose files the wheel would lack", path, "allow it, or remove it")
+        for folder in dict.fromkeys(os.path.dirname(file.origin) for some in files for file in some)
+        for path in _unreadable_folders(folder)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _unreadable_folders(folder: str) -> list[str]:
+    """Folders beside what is shipped that hatchling passes over in silence."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if _is_folder(entry) and not os.access(entry, os.R_OK | os.X_OK)]
+    return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def _why_unreadable(path: str) -> str | None:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "it is no file"
+    except FileNotFoundError:
+        return f"it is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "it is gone"
+    except OSError as error:
+        return str(error.strerror)
+    return None if os.access(path, os.R_OK) else "it may not be read"
+
+
+def _require_keys(made: Manifest) -> None:
+    """Raise CodegenError for keys that no reader of the manifest takes, where no job definitions are made of it."""
+    from dbxdec.codegen.check import key_problems
+
+    if problems := [problem for job in made.jobs for problem in key_problems(job)]:
+        raise CodegenError(in_order(problems))
 
 
 def _import_rest(*, renders: bool) -> None:
@@ -148,7 +204,7 @@ def verify(made: Build, wheel: Path, *, standard: bool) -> None:
     from dbxdec import protocol
     from dbxdec.wheels import read_wheel
 
-    found = read_wheel(wheel)
+    found = read_wheel(wheel, verified=False)
     problems = []
     if found.manifest_bytes != made.content:
         problems.append(Problem("the manifest in the wheel is not the one that was built"))
@@ -214,7 +270,11 @@ def _wheel_in(content: bytes, folder: Path) -> Path | None:
     if found is None:
         return None
     name = found["path"]
-    return (folder / (json.loads(name) if name.startswith('"') else name)).resolve()
+    try:
+        wheel = Path(os.path.realpath(folder / (json.loads(name) if name.startswith('"') else name)))
+    except ValueError:  # no name of a file
+        return None
+    return wheel if wheel.suffix == ".whl" else None
 
 
 def discard(root: Path, resources: str | None, *wheels: Path) -> None:
@@ -273,7 +333,7 @@ def withdraw(made: Build, root: Path, resources: str | None) -> bytes | None:
         return None
     content = (root / resources).read_bytes()
     with suppress(ManifestError):
-        if _describes(content, wheel) and read_wheel(wheel).manifest_bytes == made.content:
+        if _describes(content, wheel) and read_wheel(wheel, verified=False).manifest_bytes == made.content:
             return None  # they are those of `made`
     drop(root, resources)
     return content
@@ -293,10 +353,10 @@ def restore(root: Path, resources: str | None, content: bytes | None) -> None:
 
 def _describes(content: bytes, wheel: Path) -> bool:
     """Whether resources are those of the build that is in the wheel which they name."""
-    from dbxdec.wheels import read_wheel
+    from dbxdec.wheels import read_manifest
 
     try:
-        build_id = read_wheel(wheel).manifest.build_id
+        build_id = read_manifest(wheel).build_id
     except ManifestError:
         return False
     return bool(build_id) and build_id in content.decode("utf-8", "replace")
@@ -323,6 +383,13 @@ def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
 
 def _differences(built: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> list[str]:
     return sorted({path for path, _ in set(built) ^ set(found)})
+
+
+def _data_digest(file: ShippedFile) -> str:
+    from dbxdec.wheels import data_digest
+
+    with open(file.origin, "rb") as content:
+        return data_digest(file.path, content)
 
 
 def _sha256(path: str) -> str:

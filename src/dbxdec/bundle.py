@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
-from dbxdec import bundlefile, config, freshness, unbuilt
+from dbxdec import bundlefile, config, documents, freshness, unbuilt
+from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
+from dbxdec.forms import at
+from dbxdec.printing import message
 
 if TYPE_CHECKING:
     from databricks.bundles.core import Bundle, Location, Resources
@@ -36,7 +38,12 @@ def load_resources(
 
     found = Resources()  # type: ignore[no-untyped-call]
     try:
-        _add_jobs(found, Path.cwd().resolve(), project, bundle.target if bundle else None)
+        try:
+            _add_jobs(found, Path.cwd().resolve(), project, bundle.target if bundle else None)
+        except OSError as error:
+            if (said := refusal(error)) is None:
+                raise
+            raise ConfigError(said) from None
     except DbxdecError as error:
         for problem in error.problems:
             last = problem is error.problems[-1]
@@ -96,11 +103,14 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
 def _stopgaps(root: Path) -> list[Path]:
     """The file that keeps the pattern of the project's artifact from matching nothing; none where it can't be told."""
     try:
-        document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-        project, hatch = document["project"]["name"], document.get("tool", {}).get("hatch", {})
-        return [root / bundlefile.directory_of(hatch) / unbuilt.wheel_of(bundlefile.distribution_name(project))]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        document = documents.toml_of(root / "pyproject.toml")
+    except ConfigError:
         return []  # the build says what is wrong
+    project, folder = at(document, "project", "name"), bundlefile.directory_of(at(document, "tool", "hatch"))
+    if not isinstance(project, str) or not f"{project}{folder}".isprintable():
+        return []
+    path = Path(os.path.normpath(root / folder / unbuilt.wheel_of(bundlefile.distribution_name(project))))
+    return [path] if path.is_relative_to(root) else []
 
 
 def _why_stale(root: Path) -> str | None:
@@ -146,4 +156,4 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _to_stderr(text: str) -> None:
-    print(f"dbxdec: {text.removeprefix('dbxdec: ')}", file=sys.stderr)
+    print(message(f"dbxdec: {text.removeprefix('dbxdec: ')}"), file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import bundlefile, localfiles, storage_paths
 from dbxdec.dag import places_of
 from dbxdec.errors import ConfigError, Problem, SourceLocation, did_you_mean, in_order
+from dbxdec.forms import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -155,7 +156,7 @@ def _uses(job: Job, definition: Mapping[str, Any]) -> Iterator[_Use]:
 
 def _variables(bundle: Bundle, root: Path, uses: Iterable[_Use]) -> Iterator[Problem]:
     """Bundle variables that nothing declares, and complex ones where only text can go."""
-    declared = bundle.get("variables") or {}
+    declared = table(bundle.get("variables"))
     name_of_file = _relative(bundle.main.path, root)
     seen: set[tuple[str, bool]] = set()
     for use in uses:
@@ -256,7 +257,7 @@ def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest)
 def _places(bundle: Bundle, root: Path, jobs: Iterable[Job]) -> Iterator[tuple[bool, Problem]]:
     """Places of tables in the bundle's targets that can't be, or are no place of the cloud; whether it is an error."""
     said: set[tuple[str, str]] = set()
-    targets = list(bundle.get("targets") or {}) or [None]
+    targets: list[str | None] = [*table(bundle.get("targets"))] or [None]
     for job in jobs:
         for task in job.tasks:
             for io, template in places_of(task):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import documents
 from dbxdec.errors import ConfigError, Problem, SourceLocation
+from dbxdec.forms import at, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,9 @@ NAMES = ("databricks.yml", "databricks.yaml", "bundle.yml", "bundle.yaml")
 _MAKES_WHEELS = re.compile(
     r"(?<![\w-])(hatch(ling)?|python3? -m build|(uv|poetry|pdm|flit) build|pip wheel|bdist_wheel|dbxdec)\b"
 )
+
+_MAGIC = re.compile(r"[*?\[]")
+_MOST_FILES = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Bundle:
 
     def get(self, *path: str) -> Any:
         """The value at `path`: of the first file that has it, and mappings of all files put together."""
-        found = [value for each in self.documents if (value := _at(each.content, path)) is not None]
+        found = [value for each in self.documents if (value := at(each.content, *path)) is not None]
         if all(isinstance(value, dict) for value in found):
             return {key: item for value in reversed(found) for key, item in value.items()} if found else None
         return found[0]
@@ -73,16 +78,25 @@ def load(path: Path, text: str | None = None) -> Bundle:
 
     Raises ConfigError for a file that can't be read as YAML, or is no mapping.
     """
-    main = _parse(path, _read(path) if text is None else text)
+    main = _parse(path, text)
     patterns = main.content.get("include")
     files = [
         file
         for pattern in (patterns if isinstance(patterns, list) else ())
         if isinstance(pattern, str) and not os.path.isabs(pattern)
-        for file in sorted(path.parent.glob(pattern))
+        for file in _matching(path.parent, pattern)
         if file.suffix in (".yml", ".yaml", ".json") and file != path
     ]
-    return Bundle(main, tuple(_parse(file, _read(file)) for file in dict.fromkeys(files)))
+    included: list[Document] = []
+    problems: list[Problem] = []
+    for file in dict.fromkeys(files):
+        try:
+            included.append(_parse(file))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Bundle(main, tuple(included))
 
 
 def mistakes(root: Path) -> list[Problem]:
@@ -91,20 +105,21 @@ def mistakes(root: Path) -> list[Problem]:
     if path is None:
         return []
     try:
-        settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        settings = documents.toml_of(root / "pyproject.toml")
+    except ConfigError:
         settings = {}
-    directory = directory_of(_at(settings, ("tool", "hatch")))
+    directory = directory_of(at(settings, "tool", "hatch"))
     try:
-        return builds_of(load(path), root, str(_at(settings, ("project", "name")) or ""), directory)
+        return builds_of(load(path), root, str(at(settings, "project", "name") or ""), directory)
     except ConfigError as error:
         return list(error.problems)
 
 
 def directory_of(hatch: Any) -> str:
     """The folder that wheels go to, by the settings of hatch."""
-    own = _at(hatch, ("build", "targets", "wheel", "directory"))
-    return str(own or _at(hatch, ("build", "directory")) or "dist")
+    own = at(hatch, "build", "targets", "wheel", "directory")
+    found = own or at(hatch, "build", "directory")
+    return found if isinstance(found, str) else "dist"
 
 
 def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist") -> list[Problem]:
@@ -128,10 +143,9 @@ def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist")
 
 def _artifacts(document: Document) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
     """All artifacts that a file declares, for all targets and for some: path, name, fields."""
-    targets = _at(document.content, ("targets",)) or {}
+    targets = table(document.content, "targets")
     for prefix in [(), *(("targets", name) for name in targets)]:
-        artifacts = _at(document.content, (*prefix, "artifacts"))
-        for name, artifact in (artifacts if isinstance(artifacts, dict) else {}).items():
+        for name, artifact in table(document.content, *prefix, "artifacts").items():
             if isinstance(artifact, dict):
                 yield (*prefix, "artifacts", name), str(name), artifact
 
@@ -190,7 +204,7 @@ def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
         _normal(found)
         for source in sources
         if isinstance(source, str) and source and not os.path.isabs(source)
-        for found in document.path.parent.glob(os.path.normpath(source))
+        for found in _matching(document.path.parent, os.path.normpath(source))
     }
 
 
@@ -211,43 +225,28 @@ def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path))
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8: {error}") from None
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """The files that match a pattern as the CLI's `filepath.Glob` has it, by which `**` is `*`; sorted."""
+    places = [folder] if pattern.isprintable() else []
+    for part in PurePosixPath(pattern).parts:
+        if _MAGIC.search(part):
+            places = [place / name for place in places for name in _names(place) if fnmatchcase(name, part)]
+        else:
+            places = [place / part for place in places if os.path.lexists(place / part)]
+        if len(places) > _MOST_FILES:
+            raise ConfigError(f"`include` takes in more than {_MOST_FILES:,} files by {pattern!r:.80}")
+    return [place for place in places if place != folder]
 
 
-def _parse(path: Path, text: str) -> Document:
-    import yaml
+def _names(folder: Path) -> list[str]:
+    with suppress(OSError):  # no folder, or none that can be read
+        return sorted(os.listdir(folder))
+    return []
 
-    try:
-        content = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if content is None:
-        content = {}
+
+def _parse(path: Path, text: str | None = None) -> Document:
+    found = documents.yaml_of(path) if text is None else documents.yaml(text, str(path))
+    content = {} if found.value is None else found.value
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no mapping, which a bundle is")
-    return Document(path, content, dict(_lines(node)))
-
-
-def _lines(node: Any, path: tuple[str, ...] = (), depth: int = 5) -> Iterator[tuple[tuple[str, ...], int]]:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode) and depth:
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                yield (*path, key.value), key.start_mark.line + 1
-                yield from _lines(value, (*path, key.value), depth - 1)
-
-
-def _at(content: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        if not isinstance(content, dict):
-            return None
-        content = content.get(part)
-    return content
+    return Document(path, content, found.lines)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import documents
 from dbxdec.errors import ConfigError, Problem, did_you_mean
+from dbxdec.forms import at, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,23 +42,17 @@ class Config:
 
 def load(path: Path) -> Config:
     """The settings in the pyproject.toml at `path`. Raises ConfigError with every mistake."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
-    tool = document.get("tool", {})
-    return parse(tool.get("dbxdec", {}) if isinstance(tool, dict) else {})
+    found = at(documents.toml_of(path), "tool", "dbxdec")
+    return parse({} if found is None else found)
 
 
-def parse(table: Any) -> Config:
-    """The settings in `table`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
-    if not isinstance(table, dict):
-        raise ConfigError(Problem(f"is {_toml_type(table)}, not a table", TABLE, "write `[tool.dbxdec]`"))
+def parse(form: Any) -> Config:
+    """The settings in `form`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
+    if not isinstance(form, dict):
+        raise ConfigError(Problem(f"is {_toml_type(form)}, not a table", TABLE, "write `[tool.dbxdec]`"))
     problems: list[Problem] = []
     values: dict[str, Any] = {}
-    for key, value in table.items():
+    for key, value in form.items():
         reader = _READERS.get(key)
         if reader is None:
             hint = did_you_mean(key, _READERS) or f"known settings are {', '.join(_READERS)}"
@@ -181,12 +176,12 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
 def turns_hook_on(path: Path) -> bool:
     """Whether the project of this pyproject.toml is one of dbxdec's; a file that is no TOML is, to be complained of."""
     try:
-        tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {})
-    except (ValueError, OSError):
+        tool = at(documents.toml_of(path), "tool")
+    except ConfigError:
         return True
-    build = tool.get("hatch", {}).get("build", {})
-    hooks = [build.get("hooks", {}), *(target.get("hooks", {}) for target in build.get("targets", {}).values())]
-    return "dbxdec" in tool or any("dbxdec" in found for found in hooks)
+    build = table(tool, "hatch", "build")
+    hooks = [build.get("hooks"), *(at(target, "hooks") for target in table(build, "targets").values())]
+    return "dbxdec" in table(tool) or any("dbxdec" in found for found in hooks if isinstance(found, dict))
 
 
 def hook_is_missing() -> ConfigError:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import zipfile
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import ManifestError, Problem, SourceLocation
+from dbxdec.errors import Problem, SourceLocation
+from dbxdec.wheels import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,10 +89,5 @@ def stamp(wheel: Path) -> None:
 
 def _moment(wheel: Path) -> int:
     """The time for the wheel, in ns: of its RECORD, which has the digests of all its files."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name))
-            digest = hashlib.sha256(archive.read(name)).digest()
-    except (OSError, zipfile.BadZipFile, StopIteration) as error:
-        raise ManifestError(f"{wheel} can't be read as a wheel: {error or 'it has no RECORD'}") from None
+    digest = hashlib.sha256(read_record(wheel)).digest()
     return (_EARLIEST + int.from_bytes(digest[:16]) % _SPAN) * _STEP

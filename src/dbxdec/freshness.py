@@ -79,9 +79,9 @@ class Record(NamedTuple):
 
 
 def project_root(start: str) -> str | None:
-    """The nearest folder with a pyproject.toml, `start` or one above it."""
+    """The nearest folder with a pyproject.toml, `start` or one above it; what is no file there is still to be said."""
     folder = os.path.realpath(start)
-    while not os.path.isfile(os.path.join(folder, "pyproject.toml")):
+    while not os.path.lexists(os.path.join(folder, "pyproject.toml")):
         parent = os.path.dirname(folder)
         if parent == folder:
             return None
@@ -222,9 +222,23 @@ def _load(root: str) -> Record | None:
             form: dict[str, Any] = json.load(file)
         if form.pop("format") != _FORMAT:
             return None
-        return Record(**{**form, "scope": Scope(*form["scope"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = Record(**{**form, "scope": Scope(*form["scope"])})
+        return record if _is_whole(record) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # whatever it is, another build mends it
+
+
+def _is_whole(record: Record) -> bool:
+    """Whether all of a record that was read is of the types that a build has written."""
+    scope = record.scope
+    lists = [record.environment, record.generated, scope.unwatched, scope.outside, scope.only or []]
+    stats = [*record.outputs.items(), *record.inputs.items()]
+    names = [record.wheel, record.build_id, record.resources or "", *(name for found in lists for name in found)]
+    return (
+        all(type(found) is list for found in lists)
+        and all(type(name) is str and "\0" not in name for name in [*names, *(path for path, _ in stats)])
+        and all(type(stat) is list and all(type(number) is int for number in stat) for _, stat in stats)
+    )
 
 
 def _walk(top: str, prefix: str, scope: Scope, found: Snapshot) -> None:
@@ -240,7 +254,7 @@ def _walk(top: str, prefix: str, scope: Scope, found: Snapshot) -> None:
             continue
         for entry in entries:
             path = before + entry.name
-            if entry.is_dir():
+            if _is_dir(entry):
                 if entry.name in _UNSEEN or scope.leaves_out(path):
                     continue
                 if entry.is_symlink():
@@ -251,6 +265,13 @@ def _walk(top: str, prefix: str, scope: Scope, found: Snapshot) -> None:
                 pending.append((entry.path, f"{path}/"))
             elif not entry.name.endswith(".pyc"):
                 found[path] = stat_of(entry) or []
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def stat_of(path: str | os.DirEntry[str]) -> Stat | None:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dbxdec.errors import RunError
+from dbxdec.forms import FormError, kind_of
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, has_token, resolve
 
@@ -179,6 +181,52 @@ _SCALARS: dict[type, Any] = {
 }
 
 
+def checked(value: Any, deepest: int = 100) -> Json:
+    """`value`, which has the form that `encode` gives. Raises FormError for another one."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        if kind is float and not math.isfinite(value):
+            raise FormError("literal", "is a number that JSON can't hold")
+        return value  # type: ignore[no-any-return]
+    if not deepest:
+        raise FormError("literal", "is nested more than 100 times")
+    if kind is list:
+        for item in value:
+            checked(item, deepest - 1)
+    elif TAG not in value:
+        for item in value.values():
+            checked(item, deepest - 1)
+    else:
+        _check_tagged(value, deepest - 1)
+    return value  # type: ignore[no-any-return]
+
+
+def _check_tagged(value: dict[str, Any], deepest: int) -> None:
+    tag, body = value[TAG], value.get("v")
+    match tag, body:
+        case ("tuple", list(items)):
+            for item in items:
+                checked(item, deepest)
+        case ("dict", list(pairs)):
+            for pair in pairs:
+                if not (type(pair) is list and len(pair) == 2 and type(pair[0]) is str):
+                    raise FormError("literal", "has a dict whose items are not pairs")
+                checked(pair[1], deepest)
+        case ("template", str()) | ("secret", [str(), str()]):
+            pass
+        case ("enum", [str(reference), str()]) if ":" in reference:
+            pass
+        case ("decimal" | "date" | "datetime" | "timedelta" | "bytes", _):
+            try:
+                _decode_tagged({name: item for name, item in value.items() if name != "tz"}, {})
+            except (ValueError, TypeError, LookupError, ArithmeticError):
+                raise FormError("literal", f"is a {tag} of {kind_of(body)}: {body!a:.60}") from None
+            if "tz" in value and (type(value["tz"]) is not str or value.get("fold") not in (0, 1)):
+                raise FormError("literal", "is a datetime whose zone is no string")
+        case _:
+            raise FormError("literal", f"has the unknown tag {tag!a:.60} with {kind_of(body)}")
+
+
 def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
     """The value that `encode` took; tokens of bundle variables are resolved with `variables`."""
     if isinstance(value, list):
@@ -252,9 +300,15 @@ def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
     moment = dt.datetime.fromisoformat(value["v"])
     if "tz" not in value:
         return moment
-    from zoneinfo import ZoneInfo
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-    return moment.replace(tzinfo=ZoneInfo(value["tz"]), fold=value["fold"])
+    try:
+        zone = ZoneInfo(value["tz"])
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise RunError(
+            f"the time zone {value['tz']!r:.60} of a datetime isn't known to this machine", hint="install `tzdata`"
+        ) from None
+    return moment.replace(tzinfo=zone, fold=value["fold"])
 
 
 def is_importable(kind: type) -> bool:

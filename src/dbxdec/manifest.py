@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from dbxdec import dag
+from dbxdec import dag, soundness
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
+from dbxdec.forms import FormError, at, by_key, each_of, kind_of, plain_object, strings, take, take_or_null
+from dbxdec.literals import checked
 from dbxdec.pauses import without_collection
 from dbxdec.rundate import RunDate
 from dbxdec.values import ValueType
@@ -23,10 +25,15 @@ if TYPE_CHECKING:
 
 SCHEMA = "2.0"
 """Version of the shape; a reader takes every minor version of its own major one."""
+MAX_BYTES = 32 * 2**20
+"""The largest manifest that is read: one of 10,000 tasks has a quarter of it."""
 PATH = "dbxdec/manifest.json"
 """Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
 TASK_VALUE = "task_value"
 """What stands for the IoManager of an output that travels as a task value."""
+_ROWS = get_args(dag.Rows)
+_DEEPEST = 100
+_LINE_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,9 @@ class Manifest:
     raw_jobs: Mapping[str, Any]
     libraries: tuple[str, ...] = ()
     """More wheels and PyPI requirements for each task; no part of the build id, since they are none of the wheel."""
+    schema: str = SCHEMA
+    origin: str | None = None
+    """The file that it was read from; None for one that was made here, whose jobs the build itself has checked."""
 
     def job(self, key: str) -> dag.Job:
         """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
@@ -49,12 +59,26 @@ class Manifest:
                 hint=did_you_mean(key, self.raw_jobs) or f"its jobs are {listed(list(self.raw_jobs)) or 'none'}",
             )
         try:
-            return decode_job(key, self.raw_jobs[key])
-        except (ManifestError, ValueError, KeyError, TypeError, AttributeError) as error:
+            job = decode_job(key, self.raw_jobs[key])
+            if self.origin is not None:
+                soundness.require_job(job)
+        except FormError as error:
             raise ManifestError(
-                f"the job `{key}` of {self.project} {self.version} can't be read: {type(error).__name__}: {error}",
+                f"the job `{key}` of {self.project} {self.version} can't be read: {error}",
                 hint=f"the manifest was written by {self.generator}: install that version where it is read",
             ) from None
+        return job
+
+    def require_sound(self) -> None:
+        """Raise ManifestError for a job that can't be read, or that no build can have made."""
+        for key in self.raw_jobs:
+            self.job(key)
+
+    @property
+    def packages(self) -> list[str]:
+        """The top-level packages of the modules that define the jobs."""
+        modules = [at(form, "module") for form in self.raw_jobs.values()]
+        return sorted({module.partition(".")[0] for module in modules if isinstance(module, str)})
 
     @property
     def jobs(self) -> list[dag.Job]:
@@ -68,14 +92,14 @@ def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
         return {job.key: _encode_job(job) for job in jobs}
 
 
-def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]]) -> str:
+def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]], *, schema: str = SCHEMA) -> str:
     """The build id: sha256, in hex, over the DAG and the sorted (path in the wheel, sha256) of the payload.
 
     The project's version is left out: the bundle's CLI renames the wheel at deploy and changes no code.
     """
     import hashlib  # a run needs none
 
-    content = {"project": project, "schema": SCHEMA, "jobs": jobs, "payload": sorted(map(list, payload))}
+    content = {"project": project, "schema": schema, "jobs": jobs, "payload": sorted(map(list, payload))}
     compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(compact.encode()).hexdigest()
 
@@ -109,26 +133,53 @@ def _text(value: Any) -> str:
 def decode(content: bytes | str, origin: str) -> Manifest:
     """The manifest in `content`. Raises ManifestError, naming `origin`, for another major version or other JSON."""
     try:
-        with without_collection():
-            document = json.loads(content)
+        document = _parsed(content)
         schema = document["schema"]
         if str(schema).partition(".")[0] != SCHEMA.partition(".")[0]:
             raise ManifestError(
-                f"{origin} has manifest schema {schema}; this dbxdec reads {SCHEMA.partition('.')[0]}.x",
+                f"{origin} has manifest schema {schema!s:.20}; this dbxdec reads {SCHEMA.partition('.')[0]}.x",
                 hint="install the dbxdec that built the wheel, or build the wheel again with this one",
             )
-        if not isinstance(document["jobs"], dict):
-            raise TypeError("`jobs` is not an object")
-        return Manifest(
-            project=document["project"]["name"],
-            version=document["project"]["version"],
-            build_id=document["build_id"],
-            generator=document["generator"],
-            raw_jobs=document["jobs"],
-            libraries=tuple(document.get("libraries", ())),
+        project = take(document, "project", dict)
+        found = Manifest(
+            project=take(project, "name", str),
+            version=take(project, "version", str),
+            build_id=take(document, "build_id", str),
+            generator=take(document, "generator", str),
+            raw_jobs=take(document, "jobs", dict),
+            libraries=strings(document, "libraries", ()),
+            schema=take(document, "schema", str),
+            origin=origin,
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ManifestError(f"{origin} is not a manifest of dbxdec: {type(error).__name__}: {error}") from None
+        soundness.require_project(found.project, found.version, found.build_id)
+        soundness.require_keys(found.raw_jobs)
+    except FormError as error:
+        raise ManifestError(f"{origin} is not a manifest of dbxdec: {error}") from None
+    return found
+
+
+def _parsed(content: bytes | str) -> dict[str, Any]:
+    """The JSON object with a schema that `content` is. Raises FormError for anything else."""
+    if len(content) > MAX_BYTES:
+        raise FormError("", f"has more than {MAX_BYTES // 2**20} MiB")
+    try:
+        text = content.decode() if isinstance(content, bytes) else content
+        with without_collection():
+            document = json.loads(text, parse_constant=_no_number)
+            if "\\ud" in text.lower():  # half of a pair, which no file and no terminal takes
+                json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError:
+        raise FormError("", "is nested too deeply") from None
+    except ValueError as error:  # of JSON or UTF-8, or a number of thousands of digits
+        raise FormError("", f"is not JSON: {error!s:.200}") from None
+    if type(document) is not dict or "schema" not in document:
+        what = "has no schema" if type(document) is dict else f"is {kind_of(document)}, not an object"
+        raise FormError("", what)
+    return document
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def encode_binding(binding: dag.Binding) -> Json:
@@ -156,26 +207,34 @@ def encode_binding(binding: dag.Binding) -> Json:
 
 
 def decode_binding(form: Any) -> dag.Binding:
-    """The binding that `encode_binding` took."""
+    """The binding that `encode_binding` took. Raises FormError for anything else."""
+    return _decode_binding(form, _DEEPEST)
+
+
+def _decode_binding(form: Any, deepest: int) -> dag.Binding:
     match form:
-        case {"task": task, "output": output, "rows": rows}:
-            return dag.TaskOutput(task, output, rows)
-        case {"value": {"task": task, "key": key}}:
+        case {"task": str(task), "output": str(output), "rows": str(rows)} if rows in _ROWS:
+            return dag.TaskOutput(task, output, rows)  # type: ignore[arg-type]
+        case {"value": {"task": str(task), "key": str(key)}}:
             return dag.TaskValue(task, key)
-        case {"table": {"io": io, "target": target}}:
+        case {"table": {"io": str(io), "target": str(target)}}:
             return dag.Table(io, target)
         case {"literal": value}:
-            return dag.Literal(value)
-        case {"parameter": name}:
+            return dag.Literal(checked(value))
+        case {"parameter": str(name)}:
             return dag.Parameter(name)
         case {"item": True}:
             return dag.Item()
-        case {"list": items} | {"tuple": items}:
-            return dag.Sequence(tuple(map(decode_binding, items)), "list" if "list" in form else "tuple")
-        case {"dict": items}:
-            return dag.Mapped(tuple((key, decode_binding(items[key])) for key in form.get("order", items)))
+        case {"list": list(items)} | {"tuple": list(items)} if deepest:
+            inside = tuple(_decode_binding(item, deepest - 1) for item in items)
+            return dag.Sequence(inside, "list" if "list" in form else "tuple")
+        case {"dict": dict(items)} if deepest:
+            order = strings(form, "order", tuple(items))
+            if "order" in form and sorted(order) != sorted(items):
+                raise FormError("order", "has other keys than `dict`")
+            return dag.Mapped(tuple((key, _decode_binding(items[key], deepest - 1)) for key in order))
         case _:
-            raise ManifestError(f"a binding of an unknown kind: {form!r}")
+            raise FormError("", f"is a binding of an unknown kind: {soundness.shown(form)}")
 
 
 def encode_output(output: dag.Output) -> dict[str, Any]:
@@ -194,15 +253,16 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
     return form
 
 
-def _decode_output(form: Mapping[str, Any]) -> dag.Output:
+def _decode_output(form: Any) -> dag.Output:
+    io = take(form, "io", str)
     return dag.Output(
-        io=None if form["io"] == TASK_VALUE else form["io"],
-        target=form["target"],
-        type=ValueType.from_json_form(dict(form)) if "type" in form else None,
-        settings=form.get("settings", {}),
-        shared=form.get("shared", False),
-        per_item=form.get("per_item", False),
-        partial=form.get("partial", False),
+        io=None if io == TASK_VALUE else io,
+        target=take_or_null(form, "target", str),
+        type=ValueType.from_json_form(form) if "type" in form else None,
+        settings=_plain_at(form, "settings", {}),
+        shared=take(form, "shared", bool, False),
+        per_item=take(form, "per_item", bool, False),
+        partial=take(form, "partial", bool, False),
     )
 
 
@@ -252,51 +312,72 @@ def encode_each(each: dag.Each) -> dict[str, Any]:
     return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
 
 
-def decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
-    """The job `key` of its form in a manifest."""
+def decode_job(key: str, form: Any) -> dag.Job:
+    """The job `key` of its form in a manifest. Raises FormError, with the place, for another form."""
     return dag.Job(
         key=key,
-        module=form["module"],
-        function=form["function"],
-        source=_location(form["source"]),
-        settings=form["settings"],
-        parameters=tuple(
-            dag.JobParameter(
-                p["name"],
-                ValueType.from_json_form(p),
-                p["default"],
-                RunDate(**p["run_date"]) if "run_date" in p else None,
-            )
-            for p in form["parameters"]
-        ),
-        clusters=form["clusters"],
-        environments=form["environments"],
-        tasks=tuple(map(_decode_task, form["tasks"])),
+        module=take(form, "module", str),
+        function=take(form, "function", str),
+        source=_location(form),
+        settings=_plain_at(form, "settings"),
+        parameters=each_of(form, "parameters", _decode_parameter),
+        clusters=by_key(form, "clusters", plain_object),
+        environments=by_key(form, "environments", plain_object),
+        tasks=each_of(form, "tasks", _decode_task),
     )
 
 
-def _decode_task(form: Mapping[str, Any]) -> dag.Task:
+def _decode_parameter(form: Any) -> dag.JobParameter:
+    return dag.JobParameter(
+        name=take(form, "name", str),
+        type=ValueType.from_json_form(form),
+        default=take_or_null(form, "default", str),
+        run_date=RunDate.from_json_form(form["run_date"]) if "run_date" in form else None,
+    )
+
+
+def _decode_task(form: Any) -> dag.Task:
     return dag.Task(
-        key=form["key"],
-        kind=form["kind"],
-        function=form["function"],
-        source=_location(form["source"]),
-        inputs={name: decode_binding(binding) for name, binding in form["inputs"].items()},
-        outputs={name: _decode_output(output) for name, output in form["outputs"].items()},
-        depends_on=tuple(dag.Dependency(d["task"], d["outcome"]) for d in form["depends_on"]),
-        run_if=form["run_if"],
-        variables=tuple(form["variables"]),
-        settings=form["settings"],
+        key=take(form, "key", str),
+        kind=take(form, "kind", str),
+        function=take_or_null(form, "function", str),
+        source=_location(form),
+        inputs=by_key(form, "inputs", decode_binding),
+        outputs=by_key(form, "outputs", _decode_output),
+        depends_on=each_of(form, "depends_on", _decode_dependency),
+        run_if=take_or_null(form, "run_if", str),
+        variables=strings(form, "variables"),
+        settings=_plain_at(form, "settings"),
         each=_decode_each(form["each"]) if "each" in form else None,
-        on_failure=form.get("on_failure", False),
+        on_failure=take(form, "on_failure", bool, False),
         compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
     )
 
 
-def _decode_each(form: Mapping[str, Any]) -> dag.Each:
-    return dag.Each(decode_binding(form["items"]), form.get("concurrency"))
+def _decode_dependency(form: Any) -> dag.Dependency:
+    return dag.Dependency(take(form, "task", str), take_or_null(form, "outcome", str))
 
 
-def _location(text: str) -> SourceLocation:
-    path, _, line = text.rpartition(":")
+def _decode_each(form: Any) -> dag.Each:
+    take(form, "items", dict)
+    concurrency = form.get("concurrency")
+    if type(concurrency) not in (int, str, type(None)):
+        raise FormError("each.concurrency", f"is {kind_of(concurrency)}, not a number")
+    return dag.Each(decode_binding(form["items"]), concurrency)
+
+
+def _plain_at(form: Any, name: str, *default: dict[str, Any]) -> dict[str, Any]:
+    found = take(form, name, dict, *default)
+    if not found:
+        return found
+    try:
+        return plain_object(found)
+    except FormError as error:
+        raise error.inside(name) from None
+
+
+def _location(form: Any) -> SourceLocation:
+    path, _, line = take(form, "source", str).rpartition(":")
+    if not line.isdecimal() or len(line) > _LINE_DIGITS:
+        raise FormError("source", "is not of the form `path:line`")
     return SourceLocation(path, int(line))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError, Problem, RunError
+from dbxdec.masking import brief
 from dbxdec.platform import references
 from dbxdec.rundate import REFERENCE, moment_of
 from dbxdec.variables import TARGET
@@ -44,6 +45,8 @@ _REFERENCES = {
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
     _TRIGGERED: REFERENCE,
 }
+# Reserved parameters that are numbers, and the largest there is: of times in ms the last of the calendar.
+_LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
 # One reference and nothing else: text that only holds some, a template for instance, is the author's.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 _UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
@@ -134,6 +137,12 @@ def _compact(form: Any) -> str:
     return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
 
 
+def _why_no_number(text: str, largest: int) -> str | None:
+    if not text.isdecimal():
+        return "not a whole number"
+    return "larger than there is" if len(text) > len(str(largest)) or int(text) > largest else None
+
+
 def parse(argv: Sequence[str]) -> RunArguments:
     """What `argv` says. Raises RunError with every mistake in it.
 
@@ -152,7 +161,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
             problems.append(unresolved(f"the parameter `{name}`", value))
             refused.add(name)
         elif given.get(name, value) != value:
-            problems.append(Problem(f"the parameter `{name}` is given twice: {given[name]!r:.40} and {value!r:.40}"))
+            problems.append(
+                Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
+            )
             refused.add(name)
         given[name] = value
     reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
@@ -166,9 +177,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
         if name not in reserved
     ]
     problems += [
-        Problem(f"`{name}` is {reserved[name]!r}, not a whole number")
-        for name in ("dbxdec-attempt", "dbxdec-started")
-        if name in reserved and name not in refused and not reserved[name].isdecimal()
+        Problem(f"`{name}` is {brief(reserved[name], 40)}, {why}")
+        for name, largest in _LARGEST.items()
+        if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
     ]
     if moment_of(triggered := reserved.get(_TRIGGERED, REFERENCE)) is None and not is_unresolved(triggered):
         problems.append(Problem(f"`{_TRIGGERED}` is {triggered!r:.60}, not a moment"))

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dbxdec import config, freshness
+from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
 
 if TYPE_CHECKING:
@@ -71,11 +72,21 @@ def up_to_date(root: Path, *, say: Say, force: bool = False) -> Record:
             record, reason = freshness.stale(str(root))  # the other one may have built what is missing
             if record is not None and reason is None and not force:
                 return record
+            _require_settings(root, record)
             say(f"{reason or 'asked for'}: building the wheel")
             freshness.forget(str(root))
             return _build(root, record, lock, say)
     except OSError as error:
-        raise ConfigError(f"the build can't keep its files in {root}: {error}") from None
+        raise ConfigError(f"the build can't keep its files in {root}: {refusal(error) or error}") from None
+
+
+def _require_settings(root: Path, last: Record | None) -> None:
+    """Raise ConfigError for settings that can't be read; no earlier wheel is left for those of this tree then."""
+    try:
+        config.load(root / "pyproject.toml")
+    except ConfigError:
+        _discard(root, last)
+        raise
 
 
 def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:

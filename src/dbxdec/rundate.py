@@ -7,13 +7,15 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dbxdec.forms import FormError, take
+
 REFERENCE = "{{job.trigger.time.iso_datetime}}"
 """What is emitted as the default: the moment at which the run was triggered, in UTC.
 
 It is the same in each retry and repair, however long the run was queued; for a schedule it is the scheduled minute.
 """
 
-_PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d+) (-?\d+) (\S+) ([^<>]*)>(.*)", re.DOTALL)
+_PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*)>(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def passed_on(text: str) -> tuple[dt.date | None, str]:
     return None, text
 
 
+_FARTHEST = 1_000_000
+
+
 @dataclass(frozen=True)
 class RunDate:
     """The date in `tz` of the moment at which a run was triggered, moved by months and then by days."""
@@ -63,10 +68,17 @@ class RunDate:
     tz: str = "UTC"
 
     def at(self, moment: dt.datetime) -> dt.date:
-        """The date for a run triggered at `moment`, which has a zone. The 31st becomes a shorter month's last."""
-        from zoneinfo import ZoneInfo
+        """The date for a run triggered at `moment`, which has a zone. The 31st becomes a shorter month's last.
 
-        day = moment.astimezone(ZoneInfo(self.tz)).date()
+        Raises ValueError for a zone that isn't known here, and for a date that there is not.
+        """
+        day = moment.astimezone(_zone(self.tz)).date()
+        try:
+            return self._moved(day)
+        except (ValueError, OverflowError):
+            raise ValueError(f"is a date beyond the calendar: {day} moved by {self.json_form()}") from None
+
+    def _moved(self, day: dt.date) -> dt.date:
         months = day.year * 12 + day.month - 1 + self.offset_months
         first = dt.date(months // 12, months % 12 + 1, 1)
         following = dt.date((months + 1) // 12, (months + 1) % 12 + 1, 1)
@@ -83,6 +95,25 @@ class RunDate:
     def json_form(self) -> dict[str, Any]:
         """The manifest's form."""
         return asdict(self)
+
+    @classmethod
+    def from_json_form(cls, form: Any) -> RunDate:
+        """From the manifest's form. Raises FormError for another one."""
+        found = cls(take(form, "offset_days", int), take(form, "offset_months", int), take(form, "tz", str))
+        if max(abs(found.offset_days), abs(found.offset_months)) > _FARTHEST:
+            raise FormError("run_date", "has an offset beyond the calendar")
+        return found
+
+
+def _zone(name: str) -> dt.tzinfo:
+    if name == "UTC":
+        return dt.UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"follows the time zone {name!r:.60}, which this machine does not know") from None
 
 
 def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from dbxdec import masking
 from dbxdec.dbutils import find_dbutils
 from dbxdec.errors import RunError
 
@@ -36,7 +37,7 @@ class Secret:
     def value(self) -> str:
         """The secret itself, from the environment or from the platform. Raises RunError where neither has it."""
         if (found := os.environ.get(self.variable)) is not None:
-            _seen.add(found)
+            masking.learn(found)
             return found
         dbutils = find_dbutils()
         if dbutils is None:
@@ -51,25 +52,13 @@ class Secret:
                 f"the secret `{self.key}` of the scope `{self.scope}` can't be read: {type(error).__name__}",
                 hint="check that scope and key exist and that the job's identity may read them",
             ) from None
-        _seen.add(found)
+        masking.learn(found)
         return found
 
 
-# What this process has been given.
-_seen: set[str] = set()
-
-
-def hidden(text: str) -> str:
-    """`text` without the values of secrets that this process has used."""
-    for value in sorted(filter(None, _seen), key=len, reverse=True):
-        text = text.replace(value, "...")
-    return text
-
-
-def secrets_of_this_machine() -> list[str]:
-    """The values of all secrets that the environment has, the longest first: what no log may show."""
-    found = {value for name, value in os.environ.items() if name.startswith(_PREFIX) and value}
-    return sorted(found, key=len, reverse=True)
+def of_this_machine() -> list[str]:
+    """The values of all secrets that the environment has: what no log may show."""
+    return [value for name, value in os.environ.items() if name.startswith(_PREFIX)]
 
 
 def secret(scope: str, key: str) -> Any:

@@ -17,6 +17,8 @@ from enum import Enum
 from typing import Any
 
 from dbxdec import literals
+from dbxdec.forms import FormError, take
+from dbxdec.masking import brief
 
 ANY = "any"
 """The kind of a result whose task says nothing of its type: whatever a literal can be."""
@@ -36,6 +38,7 @@ _PLAIN: dict[Any, str] = {
     list: "list",
     dict: "dict",
 }
+_KINDS = frozenset({*_PLAIN.values(), "enum", "literal"})
 _BOOLEANS = {"true": True, "false": False}
 _WRITTEN_OUT = 30
 """Decimals are spelled without an exponent up to so many digits before or behind the point."""
@@ -75,9 +78,18 @@ class ValueType:
         return cls(kind, optional) if kind else None
 
     @classmethod
-    def from_json_form(cls, form: dict[str, Any]) -> ValueType:
-        """From the manifest's form of a type."""
-        return cls(form["type"], form.get("optional", False), form.get("enum"), tuple(form.get("choices", ())))
+    def from_json_form(cls, form: Any) -> ValueType:
+        """From the manifest's form of a type. Raises FormError for another one."""
+        kind = take(form, "type", str)
+        if kind not in _KINDS:
+            raise FormError("type", f"is {kind!r:.60}, which this dbxdec does not know")
+        enum = take(form, "enum", str) if kind == "enum" else None
+        choices = tuple(take(form, "choices", list)) if kind == "literal" else ()
+        if enum is not None and ":" not in enum:
+            raise FormError("enum", "is not of the form `module:Name`")
+        if not all(type(choice) in (str, int, bool) for choice in choices):
+            raise FormError("choices", "are not all strings, numbers and booleans")
+        return cls(kind, take(form, "optional", bool, False), enum, choices)
 
     def json_form(self) -> dict[str, Any]:
         """The manifest's form: `type`, and only where they say something `optional`, `enum` and `choices`."""
@@ -134,7 +146,7 @@ class ValueType:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise TypeError(f"{text!r:.80} is a text that UTF-8 can't hold") from None
+            raise TypeError(f"{brief(text)} is a text that UTF-8 can't hold") from None
         return text
 
     def canonical(self, value: object) -> str:
@@ -186,7 +198,7 @@ class ValueType:
         if value is None and self.optional:
             return None
         if not self._holds(value):
-            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({value!r:.80})")
+            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({brief(value)})")
         if isinstance(value, Enum):
             return value.name
         if isinstance(value, dt.date):
@@ -232,7 +244,7 @@ class ValueType:
                 raise
             value = None
         if not self._holds(value):
-            raise ValueError(f"is {form!r:.80}, which is not of the type {self}")
+            raise ValueError(f"is {brief(form)}, which is not of the type {self}")
         return value
 
     def _holds(self, value: object) -> bool:
@@ -256,7 +268,7 @@ class ValueType:
 
     def _choice(self, known: dict[str, Any], text: Any) -> Any:
         if text not in known:
-            raise ValueError(f"is {text!r:.80}; allowed are {', '.join(known)}")
+            raise ValueError(f"is {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -332,7 +344,7 @@ def _finite(value: Any) -> float:
     try:
         number = float(value)
     except OverflowError:
-        raise TypeError(f"{value!r:.40} is too large for a float") from None
+        raise TypeError(f"{brief(value, 40)} is too large for a float") from None
     if not math.isfinite(number):
         raise TypeError(f"{number!r} is a float that JSON can't hold")
     return number

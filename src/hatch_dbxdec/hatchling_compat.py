@@ -7,11 +7,16 @@ oldest.
 from __future__ import annotations
 
 import os
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hatchling
+import packaging
+import pathspec
+
+from dbxdec import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +30,10 @@ OPTIONS_OF_ANY_HOOK = frozenset(
     {"dependencies", "require-runtime-dependencies", "require-runtime-features", "enable-by-default"}
 )
 """Options that hatchling reads itself from the table of a hook, and leaves in it."""
+_HATCHLING = Path(hatchling.__file__).parent
+_HELPERS = tuple(Path(str(module.__file__)).parent for module in (packaging, pathspec))
+_STANDARD = Path(sysconfig.get_path("stdlib"))
+_INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
 _RESERVED = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 
@@ -46,10 +55,24 @@ def editables_requirement() -> str:
 
 def raised_by_hatchling(error: BaseException) -> bool:
     """Whether hatchling itself has raised `error`: what a plugin raises is for its author to see whole."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    return frame is not None and Path(frame.tb_frame.f_code.co_filename).is_relative_to(Path(hatchling.__file__).parent)
+    owner = owner_of(error)
+    return owner is not None and owner.is_relative_to(_HATCHLING)
+
+
+def owner_of(error: BaseException) -> Path | None:
+    """The file whose code has raised `error`, by itself or through the standard library or what hatchling leans on."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        found = found if _is_helper(path) else path
+        trace = trace.tb_next
+    return found
+
+
+def _is_helper(path: Path) -> bool:
+    if not path.is_absolute() or any(map(path.is_relative_to, _HELPERS)):
+        return True
+    return path.is_relative_to(_STANDARD) and not any(map(path.is_relative_to, _INSTALLED))
 
 
 def later_hooks(build_data: Mapping[str, Any], name: str) -> Sequence[str]:
@@ -87,11 +110,21 @@ def reserved_paths(builder: Any) -> set[str]:
 
 def leave_out(config: Any, path: str) -> None:
     """Keep the file at `path`, relative to the root, out of what is built."""
-    from pathspec import GitIgnoreSpec
+    leave_out_named(config, f"/{path}")
 
-    rule = GitIgnoreSpec.from_lines([f"/{path}"])
+
+def leave_out_named(config: Any, pattern: str) -> None:
+    """Keep what matches a pattern of git's out of what is built."""
+    rule = pathspec.GitIgnoreSpec.from_lines([pattern])
     excluded = config.exclude_spec
     config.exclude_spec = rule if excluded is None else excluded + rule
+
+
+def require_ignore_rules(config: Any) -> None:
+    """Raise ConfigError for rules of what to leave out that hatchling can't read, and would not say of which file."""
+    if not config.ignore_vcs:
+        for path in (path for paths in config.vcs_exclusion_files.values() for path in paths):
+            documents.text_of(Path(path), documents.MAX_TOML)
 
 
 def keep_in_place(config: Any, path: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec import unbuilt
+from dbxdec import printing, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 from hatch_dbxdec import hatchling_compat as inside
 
@@ -79,8 +80,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def prepare(self, build_data: dict[str, Any]) -> Build:
         """What the standard wheel would hold; nothing is written. Raises DbxdecError with every mistake."""
         config = self._config()
-        if config.resources is not None:
-            self._keep_out(config.resources)
+        self._keep_out(config.resources)
         return self._build("standard", config, build_data)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -88,8 +88,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         config = None
         try:
             config = self._config()
-            if config.resources is not None:
-                self._keep_out(config.resources)
+            self._keep_out(config.resources)
             if self.target_name != "wheel":
                 return
             readme = inside.readme_of(self.metadata)[0]
@@ -115,7 +114,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT
         )
         for warning in warnings:
-            self.app.display_warning(f"dbxdec: warning: {warning}")
+            self.app.display_warning(printing.message(f"dbxdec: warning: {warning}"))
         if made.discovered.stand_ins:
             self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 
@@ -300,16 +299,21 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             raise ConfigError(wrong)
 
     def _check_force_include(self, files: Iterable[ShippedFile], resources: str) -> None:
-        path = Path(self.root, resources).resolve()
-        if found := next((file.path for file in files if Path(file.origin).resolve() == path), None):
+        path = os.path.realpath(Path(self.root, resources))
+        if found := next((file.path for file in files if os.path.realpath(file.origin) == path), None):
             raise ConfigError(
                 f"{resources}, which this build writes, would be in the wheel as {found}",
                 hint="`force-include` other files than these, or choose another `resources` under [tool.dbxdec]",
             )
 
-    def _keep_out(self, resources: str) -> None:
-        """Neither sdist nor wheel may hold the resources of an earlier build, or what lies in their place."""
-        for path in (resources, unbuilt.marker_of(resources)):
+    def _keep_out(self, resources: str | None) -> None:
+        """Neither sdist nor wheel may hold the resources of an earlier build, or what lies in their place.
+
+        Nor may they hold the locks of Emacs, links that lead nowhere, beside each file that is being edited.
+        """
+        inside.require_ignore_rules(self.build_config)
+        inside.leave_out_named(self.build_config, ".#*")
+        for path in (resources, unbuilt.marker_of(resources)) if resources is not None else ():
             inside.leave_out(self.build_config, path)
 
     def _clear(self, attempt: _Attempt) -> None:
@@ -339,7 +343,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _abort(self, error: DbxdecError) -> NoReturn:
         count = len(error.problems)
         head = f"dbxdec: {count} problems" if count > 1 else "dbxdec"
-        self.app.abort(f"{head}: {error}" if count == 1 else f"{head}:\n{error}")
+        self.app.abort(printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hatchling.bridge.app import Application
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec import config
-from dbxdec.errors import ConfigError, Problem
-from hatch_dbxdec import hatchling_compat as inside
+from dbxdec import config, documents
+from dbxdec.errors import ConfigError, DbxdecError, Problem
+from hatch_dbxdec import blame
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def read_tree(root: Path) -> Tree:
 
     Raises DbxdecError with every mistake, as a build would, and ConfigError where hatchling does not take the project.
     """
+    documents.toml_of(root / "pyproject.toml")  # hatchling's own message has no file
     app = _Listening()
     try:
         builder = WheelBuilder(str(root), app=app)
@@ -61,8 +62,10 @@ def read_tree(root: Path) -> Tree:
                 made = hook.prepare(build_data)
                 return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
             hook.initialize("standard", build_data)
+    except DbxdecError:
+        raise
     except Exception as error:
-        if not inside.raised_by_hatchling(error):
+        if (said := blame.refusal(error, root)) is None:
             raise
-        raise ConfigError(f"hatchling does not take {root / 'pyproject.toml'}: {error}") from None
+        raise ConfigError(said) from None
     raise config.hook_is_missing()

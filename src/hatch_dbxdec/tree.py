@@ -14,6 +14,8 @@ from typing import Any
 
 from hatchling.builders.wheel import WheelBuilder
 
+from dbxdec.printing import message
+from hatch_dbxdec import blame
 from hatch_dbxdec import hatchling_compat as inside
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
@@ -24,9 +26,9 @@ def main() -> None:
     try:
         found = _build(os.getcwd())
     except Exception as error:
-        if not inside.raised_by_hatchling(error):
-            raise  # of a plugin or hook of the project: its author needs the whole of it
-        print(f"hatchling: {error}", file=sys.stderr)
+        if (said := blame.refusal(error, Path.cwd())) is None:
+            raise
+        print(message(f"dbxdec: {said}"), file=sys.stderr)
         raise SystemExit(1) from None
     report.write_text(json.dumps(found), encoding="utf-8")
 
@@ -86,12 +88,17 @@ def _git_state(root: str) -> list[str]:
     for folder in (Path(root), *Path(root).parents):
         git = folder / ".git"
         if git.is_file():  # a worktree or a submodule
-            git = folder / git.read_text(encoding="utf-8").partition(":")[2].strip()
+            git = folder / _line(git).partition(":")[2].strip()
         if git.is_dir():
             common = git / "commondir"
-            shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
+            shared = git / _line(common) if common.is_file() else git
             return [str(git / "HEAD"), str(git / "logs" / "HEAD"), str(shared / "packed-refs"), str(shared / "refs")]
     return []
+
+
+def _line(path: Path) -> str:
+    """The path in a file of git's own, which need not be UTF-8."""
+    return path.read_bytes().partition(b"\n")[0].replace(b"\0", b"").decode("utf-8", "surrogateescape").strip()
 
 
 if __name__ == "__main__":

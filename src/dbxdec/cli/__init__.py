@@ -9,8 +9,11 @@ def _is_fresh() -> bool:
     """Whether `dbxdec bundle` has nothing to do; asked before anything of third parties is imported."""
     from dbxdec import freshness
 
-    root = freshness.project_root(".")
-    return root is not None and freshness.stale(root)[1] is None
+    try:
+        root = freshness.project_root(".")
+        return root is not None and freshness.stale(root)[1] is None
+    except OSError:
+        return False  # the command itself says what is wrong
 
 
 def main() -> None:

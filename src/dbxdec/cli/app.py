@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import dbxdec
+from dbxdec import printing
 from dbxdec.errors import DbxdecError, did_you_mean
 
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
@@ -37,7 +38,7 @@ class UsageFailure(click.ClickException):
     exit_code = WRONG_USAGE
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"dbxdec: {self.format_message()}", file=file, err=file is None)
+        click.echo(printing.message(f"dbxdec: {self.format_message()}"), file=file, err=file is None)
 
 
 class Commands(click.Group):
@@ -74,6 +75,12 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except DbxdecError as error:
             raise UsageFailure(str(error)) from None
+        except OSError as error:
+            from dbxdec.boundary import refusal
+
+            if isinstance(error, BrokenPipeError) or (said := refusal(error)) is None:
+                raise
+            raise UsageFailure(said) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
 

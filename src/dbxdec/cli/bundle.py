@@ -101,12 +101,12 @@ def _from_wheel(wheel: Path, output: Path | None) -> None:
     from dbxdec.bundle import resources_of_wheel
     from dbxdec.codegen import write_if_changed
 
+    if output is not None and output.suffix not in (".yml", ".yaml", ".json"):
+        raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")
+    content = resources_of_wheel(wheel, output or Path.cwd() / "resources.yml", Path.cwd())
     with suppress(OSError):  # then an unchanged wheel is deployed under another version than the last time
         dynamic_version.stamp(wheel)
-
     if output is None:
-        sys.stdout.buffer.write(resources_of_wheel(wheel, Path.cwd() / "resources.yml", Path.cwd()))
-        return
-    if output.suffix not in (".yml", ".yaml", ".json"):
-        raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")
-    write_if_changed(output, resources_of_wheel(wheel, output, Path.cwd()))
+        sys.stdout.buffer.write(content)
+    else:
+        write_if_changed(output, content)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import checks
+from dbxdec import checks, printing
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import print_json, say
@@ -17,7 +17,7 @@ from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dbxdec.bundlechecks import Found
     from dbxdec.dag import Job
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what is found as JSON.")
 @click.option(
     "--github/--no-github",
-    default=lambda: os.environ.get("GITHUB_ACTIONS") == "true",
+    default=printing.in_workflow,
     help="Print annotations for GitHub's workflows; the default is whether one is running.",
 )
 def command(as_json: bool, github: bool) -> None:
@@ -73,7 +73,7 @@ def command(as_json: bool, github: bool) -> None:
             }
         )
     else:
-        _print(errors, warnings, notes, counts)
+        _print(errors, warnings, notes, counts, printing.uncommanded if github else str)
     if github:
         for level, problems in (("error", errors), ("warning", warnings), ("notice", notes)):
             for problem in problems:
@@ -99,14 +99,18 @@ def _notes(jobs: Sequence[Job]) -> list[Problem]:
 
 
 def _print(
-    errors: Sequence[Problem], warnings: Sequence[Problem], notes: Sequence[Problem], counts: dict[str, int]
+    errors: Sequence[Problem],
+    warnings: Sequence[Problem],
+    notes: Sequence[Problem],
+    counts: dict[str, int],
+    safe: Callable[[str], str],
 ) -> None:
     for problem in errors:
-        click.echo(str(problem), err=True)
+        click.echo(safe(printing.message(str(problem))), err=True)
     for problem in warnings:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(safe(printing.message(f"warning: {problem}")), err=True)
     for problem in notes:
-        click.echo(f"note: {problem}", err=True)
+        click.echo(safe(printing.message(f"note: {problem}")), err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return
@@ -153,6 +157,7 @@ def _annotation(level: str, problem: Problem) -> str:
 
 
 def _escaped(text: str, *, properties: bool = False) -> str:
+    text = printing.plain(text)
     for letter in ("%", "\r", "\n", *((":", ",") if properties else ())):
         text = text.replace(letter, f"%{ord(letter):02X}")
     return text

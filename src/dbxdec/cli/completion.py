@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,8 @@ from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
-from dbxdec.manifest import PATH, Manifest, decode
+from dbxdec.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.wheels import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,15 +92,10 @@ def _manifest(context: click.Context) -> Manifest | None:
 
 
 def _read(place: Path) -> Iterator[Manifest]:
-    ending = f".dist-info/extra_metadata/{PATH}"
-    try:
-        if place.is_dir():
-            for path in place.glob(f"*{ending}"):
-                yield decode(path.read_text(encoding="utf-8"), str(path))
-        else:
-            with zipfile.ZipFile(place) as archive:
-                for name in archive.namelist():
-                    if name.endswith(ending):
-                        yield decode(archive.read(name).decode(), str(place))
-    except (OSError, ValueError, DbxdecError, zipfile.BadZipFile, json.JSONDecodeError):
-        return
+    with suppress(OSError, DbxdecError):
+        if not place.is_dir():
+            yield read_manifest(place)
+            return
+        for path in place.glob(f"*.dist-info/extra_metadata/{PATH}"):
+            with path.open("rb") as file:
+                yield decode(file.read(MAX_BYTES + 1), str(path))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from dbxdec import printing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _UNBROKEN = 10_000
+_CONTROL = re.compile("[\x7f-\x9f]")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -21,11 +25,21 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal else Console(highlight=False, soft_wrap=True, stderr=stderr, width=_UNBROKEN)
 
 
+def escape(text: str) -> str:
+    """A string of others as markup of rich that is just that string."""
+    from rich.markup import escape as escaped
+
+    return escaped(printing.safe(text))
+
+
 def say(text: str) -> None:
     """A message for the person in front of the screen."""
-    click.echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)
+    click.echo(printing.message(text if text.startswith("dbxdec: ") else f"dbxdec: {text}"), err=True)
 
 
 def print_json(data: Any) -> None:
     """Data for a program."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    # JSON leaves some control characters as they are; a workflow would find a command inside of a string.
+    text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    click.echo(text.replace("##[", "#\\u0023[") if printing.in_workflow() else text)

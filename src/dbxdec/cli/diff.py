@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from dbxdec.cli import source
-from dbxdec.cli.console import console, print_json
+from dbxdec.cli.console import console, escape, print_json
 from dbxdec.views.diff import difference
 
 if TYPE_CHECKING:

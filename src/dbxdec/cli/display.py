@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dbxdec import places
+from dbxdec import places, printing
+from dbxdec.cli.console import escape
 from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
@@ -132,7 +132,7 @@ class _Lines(Progress):
         self._write(f"{task.key} {' '.join(_words(task))}")
 
     def _write(self, line: str) -> None:
-        click.echo(line, file=self._out.file)
+        click.echo(printing.safe(line), file=self._out.file)
 
 
 class _Screen(Progress):
@@ -172,7 +172,7 @@ class _Screen(Progress):
         room = max(3, self._out.height - 4)
         for key, since in running[:room]:
             last = self._last.get(key)
-            words = Text(last[-1] if last else "", "dim")
+            words = Text(printing.safe(last[-1]) if last else "", "dim")
             table.add_row(Text("•", "cyan"), Text(key, "bold"), Text(f"{now - since:.0f} s"), words)
         hidden = f", {len(running) - room} more at work" if len(running) > room else ""
         text = f"{self._done} of {self._total} tasks, {now - self._began:.0f} s{hidden}"
@@ -271,4 +271,4 @@ def _mark(state: State) -> str:
 
 def state(name: str) -> str:
     """How something ended, in its colour."""
-    return f"[{_COLOURS.get(name, 'default')}]{name}[/]"
+    return f"[{_COLOURS.get(name, 'default')}]{escape(name)}[/]"

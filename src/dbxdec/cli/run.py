@@ -14,7 +14,7 @@ from dbxdec.cli import completion
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
+from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
@@ -185,7 +185,7 @@ def command(
         at_once,
         folder=str(here),
         environment={"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment, **_path(build)},
-        packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
+        packages=build.manifest.packages,
     )
     setting = runner.Setting(build, values, here, pool, source, replaced)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
@@ -219,7 +219,7 @@ def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tupl
     if wheel is not None:
         from dbxdec.wheels import read_wheel
 
-        return builds.of_wheel(wheel, read_wheel(wheel).manifest, ledger.state_folder(here)), str(wheel)
+        return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
     if package is None and (found := _of_project(here)) is not None:
         return found, "the tree"
     manifest = find_manifest(package) if package is not None else _installed(job)
@@ -236,12 +236,13 @@ def _of_project(here: Path) -> Build | None:
     if tree is None:
         return None
     files = [(file.path, file.origin, file.source) for file in tree.made.files]
-    return builds.of_files(files, tree.made.content, tree.made.manifest, ledger.state_folder(here))
+    made = tree.made
+    return builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
 
 
 def _installed(job: str) -> Manifest:
     """The manifest that defines `job`. Raises ManifestError where none or several do."""
-    manifests = installed_manifests()
+    manifests, unreadable = installed_manifests()
     owners = [manifest for manifest in manifests if job in manifest.raw_jobs]
     if len(owners) == 1:
         return owners[0]
@@ -255,10 +256,11 @@ def _installed(job: str) -> Manifest:
         otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'
     elif known:
         otherwise = f"jobs are {listed(known)}"
-    raise ManifestError(
+    missing = Problem(
         f"no pipeline that is installed here defines the job `{job}`, and {where}",
         hint=did_you_mean(job, known) or otherwise,
     )
+    raise ManifestError([missing, *(problem for error in unreadable for problem in error.problems)])
 
 
 def _earlier(here: Path, job: str, name: str) -> Run:
@@ -306,11 +308,11 @@ def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
 
 
 def _set_aside(target: Path, here: Path) -> None:
-    """Move a local target out of the way; what lies outside of the folder is left alone."""
-    place = (here / target).resolve()
-    if not place.exists() or not place.is_relative_to(here.resolve()):
+    """Move a local target out of the way; what lies outside of the folder, or holds dbxdec's own, is left alone."""
+    place, state = Path(os.path.realpath(here / target)), ledger.state_folder(here)
+    if not place.exists() or not place.is_relative_to(here.resolve()) or state.resolve().is_relative_to(place):
         return
-    aside = ledger.state_folder(here) / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
+    aside = state / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
     aside.parent.mkdir(parents=True, exist_ok=True)
     place.rename(aside)
     say(f"{target} is set aside: {aside.relative_to(here)}")

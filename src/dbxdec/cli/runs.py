@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
 from dbxdec.cli import completion, display
-from dbxdec.cli.console import console, print_json, say
+from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.errors import did_you_mean, listed
 from dbxdec.local import ledger

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from dbxdec.cli import completion, source
-from dbxdec.cli.console import console, print_json
+from dbxdec.cli.console import console, escape, print_json
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
 from dbxdec.views import texts

@@ -13,6 +13,7 @@ from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import is_classic, levels
 from dbxdec.codegen.paths import not_uploaded
 from dbxdec.errors import CodegenError, Problem, did_you_mean, listed
+from dbxdec.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,6 @@ _MAX_NAME_BYTES = 4096
 _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
 _MAX_CONCURRENCY = 100
-_TASK_KEY = re.compile(r"[\w-]{1,100}", re.ASCII)
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google's cloud.
 _TAGS = (
@@ -40,7 +40,6 @@ _TAG_HINT = (
     "keys have up to 127 letters, digits, blanks and `+ - = . _ : / @`, values up to 255 (on Google's cloud 63 "
     "letters, digits, `_`, `-` and `.`)"
 )
-_RESOURCE_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 _REFERENCE = re.compile(r"\$\{[^}]*\}?")
 _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|artifacts)\.[\w.\-\[\]]+\}")
@@ -124,9 +123,10 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any
         yield owner, "Environment", entry["spec"]
 
 
-def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
+def key_problems(job: Job) -> list[Problem]:
+    """Keys that no bundle takes, and no reader of the manifest."""
     problems = []
-    if not _RESOURCE_KEY.fullmatch(job.key):
+    if not JOB_KEY.fullmatch(job.key):
         problems.append(
             Problem(
                 f"{job.key!r} can't be the key of a job in a bundle",
@@ -134,6 +134,19 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
                 "letters, digits, `_` and `-`, not starting with a digit; give it a title with `name=`",
             )
         )
+    return problems + [
+        Problem(
+            f"{task.key!r} can't be the key of a task",
+            task.source,
+            f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`",
+        )
+        for task in job.tasks
+        if not TASK_KEY.fullmatch(task.key)
+    ]
+
+
+def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    problems = key_problems(job)
     if not job.tasks:
         problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     if len(job.tasks) > _MAX_TASKS:
@@ -152,14 +165,6 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
         )
     pushed_down = {parameter["name"]: parameter["default"] for parameter in definition.get("parameters", [])}
     for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
-        if not _TASK_KEY.fullmatch(task.key):
-            problems.append(
-                Problem(
-                    f"{task.key!r} can't be the key of a task",
-                    task.source,
-                    f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`",
-                )
-            )
         wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
         named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
         size = _size(named, pushed_down)
@@ -221,7 +226,7 @@ def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
             pass  # the platform does not take it in any case
-        case {"task": {"task_key": str(key)}} if not _TASK_KEY.fullmatch(key):
+        case {"task": {"task_key": str(key)}} if not TASK_KEY.fullmatch(key):
             yield f"repeats a task with the key {key!r}", _KEY_HINT
     match form.get("for_each_task"):
         case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:

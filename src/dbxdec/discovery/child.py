@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import checks, dag
 from dbxdec.authoring import jobs
 from dbxdec.authoring.recording import is_own
+from dbxdec.boundary import refusal
 from dbxdec.discovery.modules import module_name
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandIn, StandInFinder
@@ -241,4 +242,9 @@ def _module_names(paths: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except OSError as error:  # a full disk; the project's own errors are mistakes that were found
+        if (said := refusal(error)) is None:
+            raise
+        sys.exit(said)

@@ -20,6 +20,8 @@ from dbxdec.discovery import unread
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
+from dbxdec.masking import Mask
+from dbxdec.secrets import of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,9 +96,12 @@ def discover(
         if not result.exists():
             raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
         found = json.loads(result.read_text(encoding="utf-8"))
+    # What a module raises at import may hold what it has read from the environment.
+    mask = Mask(of_this_machine())
     if found["problems"] or unread_problems:
-        raise DiscoveryError([*unread_problems, *(Problem(*form) for form in found["problems"])], jobs=found["jobs"])
-    warnings = tuple(Problem(*form) for form in found["warnings"])
+        own = (Problem(*form) for form in mask.data(found["problems"]))
+        raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"])
+    warnings = tuple(Problem(*form) for form in mask.data(found["warnings"]))
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
 
 
@@ -201,7 +206,11 @@ def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
         hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
         return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
     ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    printed = [line for line in output.splitlines() if line.strip() and not _FAULTHANDLER.match(line)]
+    printed = [
+        line
+        for line in Mask(of_this_machine()).text(output).splitlines()
+        if line.strip() and not _FAULTHANDLER.match(line)
+    ]
     said = "".join(f"\n    {line}" for line in printed[-15:])
     hint = "keep what ends the process inside of tasks, or under `if __name__ == '__main__':`"
     return Problem(f"the interpreter ended {ending} while {doing}{said}", where, hint)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
-from dbxdec.secrets import hidden
+from dbxdec.masking import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ def said(error: BaseException) -> str:
             break
         if text and text not in parts:
             parts.append(text)
-    text = hidden(_WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts)))
+    text = hide(_WRAPPERS.sub("", ": ".join(part.rstrip(":") for part in parts)))
     text = _SIGNED.sub(r"\1?...", _PASSWORD.sub(r"\1...@", text))
     return text if len(text) <= 300 else f"{text[:297]}..."
 

@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from dbxdec.errors import RunError
+from dbxdec.masking import hide
 
 STATE = "_dbxdec"
 """The folder below a target in which dbxdec keeps what it has written, and whose it is."""
@@ -104,5 +105,5 @@ def is_local(uri: str) -> bool:
 
 def refused(uri: str, done: str, error: Exception) -> RunError:
     """The error of a storage that refuses to be "read" or "written"."""
-    text = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    text = (hide(str(error)).splitlines() or [type(error).__name__])[0][:200]
     return RunError(f"{uri} can't be {done}: {text}", hint="check the path, its permissions and the storage's options")

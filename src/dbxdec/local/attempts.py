@@ -15,6 +15,7 @@ from dbxdec.local import ledger as ledgers
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
+from dbxdec.printing import plain_lines
 from dbxdec.runtime import record, task_values
 from dbxdec.values import REQUIRED_TEXT
 from dbxdec.variables import resolve as resolve_variables
@@ -153,10 +154,10 @@ class Attempts:
         with (folder / log).open("w", encoding="utf-8") as file:
 
             def printed(line: str) -> None:
-                line = self._mask.text(line)
-                file.write(f"{line}\n")
-                file.flush()
-                self._listener.printed(title, line)
+                for part in map(self._mask.text, plain_lines(line)):
+                    file.write(f"{part}\n")
+                    file.flush()
+                    self._listener.printed(title, part)
 
             def started() -> None:
                 began[0] = ledgers.now_ms()

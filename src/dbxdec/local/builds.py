@@ -1,31 +1,36 @@
 """A build as its tasks import it, unpacked: what a wheel holds, or what the wheel of a tree would hold.
 
 Tasks run from there and not from the tree: what isn't shipped can't be imported, and an edit during a run changes
-nothing of it.
+nothing of it. The folder is named by a digest of what is in it, and looked at again before each run.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbxdec import wheels
+from dbxdec.errors import RunError
 from dbxdec.manifest import PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from dbxdec.manifest import Manifest
 
+    Payload = tuple[tuple[str, str], ...]
+
 _FOLDER = "builds"
-_SOURCES = "sources.json"
+_SCRATCH = ".new-"
+_OURS = re.compile(r"(tree|wheel)-[0-9a-f]{64}|\.new-.+")
 _KEPT_DAYS = 2
 
 
@@ -41,68 +46,93 @@ class Build:
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_wheel(wheel: Path, manifest: Manifest, state: Path) -> Build:
-    """Unpack a finished wheel below the folder `state`."""
+@dataclass(frozen=True)
+class _Content:
+    """What an unpacked build has to hold."""
 
-    def unpack(folder: Path) -> dict[str, str]:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(folder)
-        return {}
+    payload: Payload
+    manifest: bytes
 
-    folder = _place(state, f"wheel-{manifest.build_id[:32]}-{manifest.version}")
-    return Build(manifest, folder, _once(folder, unpack))
+    def is_in(self, folder: Path) -> bool:
+        """Whether `folder` holds this and nothing else; byte code is Python's own to keep."""
+        found = [path.read_bytes() for path in folder.glob(f"*.dist-info/extra_metadata/{PATH}")]
+        own = tuple(entry for entry in self.payload if "__pycache__/" not in entry[0])
+        return found == [self.manifest] and wheels.payload_of(folder) == own
 
 
-def of_files(files: Iterable[tuple[str, str, str]], content: bytes, manifest: Manifest, state: Path) -> Build:
-    """Copy `files`, (path in the wheel, path here, path in the project) each, and put the manifest beside them."""
+def of_wheel(wheel: Path, found: wheels.Wheel, state: Path) -> Build:
+    """Unpack a finished wheel, as which `found` was read, below the folder `state`."""
+    with wheel.open("rb") as file:
+        name = f"wheel-{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    content = _Content(found.payload, found.manifest_bytes)
+    folder = _filled(state, name, content, lambda folder: wheels.unpack(wheel, folder))
+    return Build(found.manifest, folder)
 
-    def copy(folder: Path) -> dict[str, str]:
-        sources = {}
-        for path, origin, source in files:
+
+def of_files(
+    files: Iterable[tuple[str, str, str]], content: bytes, manifest: Manifest, payload: Payload, state: Path
+) -> Build:
+    """Copy `files`, (path in the wheel, path here, path in the project) each, and put the manifest beside them.
+
+    `payload` are their digests.
+    """
+    files = list(files)
+
+    def copy(folder: Path) -> None:
+        for path, origin, _ in files:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin, target)
-            sources[path] = source
         name = manifest.project.replace("-", "_").replace(".", "_")
         info = folder / f"{name}-{manifest.version}.dist-info"
         (info / "extra_metadata" / PATH).parent.mkdir(parents=True)
         (info / "extra_metadata" / PATH).write_bytes(content)
         head = f"Metadata-Version: 2.1\nName: {manifest.project}\nVersion: {manifest.version}\n"
         (info / "METADATA").write_text(head, encoding="utf-8")
-        return sources
 
-    folder = _place(state, f"tree-{manifest.build_id[:32]}-{manifest.version}")
-    return Build(manifest, folder, _once(folder, copy))
-
-
-def _place(state: Path, name: str) -> Path:
-    return state / _FOLDER / name
+    # Scripts and data files are installed outside of the import path, and are not copied.
+    copied = tuple(entry for entry in payload if not entry[0].startswith(f"{wheels.DATA}/"))
+    folder = _filled(state, f"tree-{hashlib.sha256(content).hexdigest()}", _Content(copied, content), copy)
+    return Build(manifest, folder, {str(folder / path): source for path, _, source in files})
 
 
-def _once(folder: Path, fill: object) -> dict[str, str]:
-    """Fill `folder` where no earlier run has; it appears whole, or not at all. Gives the sources by copied path."""
-    assert callable(fill)  # noqa: S101 - for the type checker
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _clean(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
-            filling = Path(scratch, "x")
-            filling.mkdir()
-            sources = fill(filling)
-            (filling / _SOURCES).write_text(json.dumps(sources), encoding="utf-8")
-            try:
-                filling.rename(folder)
-            except OSError:
-                if not folder.exists():  # another run was not quicker
-                    raise
-    os.utime(folder)
-    sources = json.loads((folder / _SOURCES).read_text(encoding="utf-8"))
-    return {str(folder / path): source for path, source in sources.items()}
+def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], object]) -> Path:
+    """The folder `name`, filled where no earlier run has, or something has changed it since; it appears whole.
+
+    Raises RunError where it can't be made.
+    """
+    place = state / _FOLDER
+    folder = place / name
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        _clean(place)
+        if not content.is_in(folder):
+            with tempfile.TemporaryDirectory(dir=place, prefix=_SCRATCH) as scratch:
+                filling = Path(scratch, "new")
+                filling.mkdir()
+                fill(filling)
+                if not content.is_in(filling):
+                    raise RunError("files changed while they were copied", hint="run it again")
+                with suppress(FileNotFoundError):
+                    folder.rename(Path(scratch, "old"))
+                try:
+                    filling.rename(folder)
+                except OSError:
+                    if not content.is_in(folder):  # another run was not quicker
+                        raise
+        os.utime(folder)
+    except OSError as error:
+        raise RunError(f"the build can't be unpacked to {folder}: {error.strerror or error}") from None
+    return folder
 
 
-def _clean(folder: Path) -> None:
-    """Remove builds that no run has used for days."""
-    for old in folder.iterdir():
-        with suppress(FileNotFoundError):  # another run cleans as well
-            if time.time() - old.stat().st_mtime > _KEPT_DAYS * 86_400:
+def _clean(place: Path) -> None:
+    """Remove builds that no run has used for days: folders that are named as ours are, and nothing else."""
+    for old in place.iterdir():
+        with suppress(OSError):  # another run cleans as well
+            if _OURS.fullmatch(old.name) and not old.is_symlink() and _is_old(old):
                 shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_old(folder: Path) -> bool:
+    return time.time() - folder.stat().st_mtime > _KEPT_DAYS * 86_400

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import manifest
 from dbxdec.errors import counted
 from dbxdec.local.ledger import RUNNING
-from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import parameters_shown
+from dbxdec.masking import Mask
 from dbxdec.platform.run_if import State
+from dbxdec.secrets import of_this_machine
 from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
 
@@ -51,7 +52,7 @@ def html(run: Run) -> str:
     environment = Environment(
         loader=PackageLoader("dbxdec.local", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    mask = Mask()
+    mask = Mask(of_this_machine())
     job = manifest.decode_job(run.job, run.head["definition"])
     ended = run.tasks()
     marks = {key: _class(event["state"]) for key, event in ended.items()}
@@ -120,7 +121,7 @@ def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any]) -> dict[str,
 
 def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        log = (run.folder / attempt["log"]).read_text(encoding="utf-8", errors="replace")
+        log = (run.folder / "logs" / Path(attempt["log"]).name).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         log = f"the log can't be read: {error}"
     longest = _LONGEST_LOG[attempt["state"] == State.SUCCESS]

@@ -19,15 +19,16 @@ from dbxdec.dag import run_order
 from dbxdec.errors import RunError
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.attempts import Attempts, TaskRun
-from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import check_parameters
 from dbxdec.local.resuming import as_it_ended, kept_iterations, kept_of
 from dbxdec.local.selection import followers
+from dbxdec.masking import Mask
 from dbxdec.platform import known as known_references
 from dbxdec.platform import status
 from dbxdec.platform.conditions import decide
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State, instead
+from dbxdec.secrets import of_this_machine
 from dbxdec.variables import resolve as resolve_variables
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Setting:
     """Commands that run in the place of tasks, by the task's key; `a/b` is `b` of the job that the task `a` runs."""
     parent: str | None = None
     """The run one of whose tasks has started this one."""
-    mask: Mask = field(default_factory=Mask)
+    mask: Mask = field(default_factory=lambda: Mask(of_this_machine()))
 
 
 def run_job(

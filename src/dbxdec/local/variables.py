@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dbxdec import config
-from dbxdec.errors import Problem, RunError
+from dbxdec import config, documents
+from dbxdec.errors import ConfigError, Problem, RunError, SourceLocation
+from dbxdec.forms import at, kind_of, table
 from dbxdec.variables import TARGET
 
 if TYPE_CHECKING:
@@ -55,14 +56,13 @@ def _bundle_defaults(folder: Path) -> dict[str, str]:
     found = _find(folder, _BUNDLE_FILES)
     if found is None:
         return {}
-    import yaml
-
-    try:
-        document: Any = yaml.safe_load(found.read_text(encoding="utf-8"))
-        variables = document.get("variables") or {}
-        defaults = {name: entry.get("default") for name, entry in variables.items() if isinstance(entry, dict)}
-    except (yaml.YAMLError, AttributeError) as error:
-        raise RunError(f"{found} can't be read as a bundle: {error}") from None
+    document = documents.yaml_of(found)
+    variables = at(document.value, "variables")
+    if not isinstance(variables, dict | None):
+        line = document.lines.get(("variables",), 1)
+        what = f"`variables` is {kind_of(variables)}, not a mapping"
+        raise ConfigError(Problem(what, SourceLocation(str(found), line), "declare each by its name, below it"))
+    defaults = {name: entry.get("default") for name, entry in table(variables).items() if isinstance(entry, dict)}
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in defaults.items()

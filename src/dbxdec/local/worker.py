@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.local.undoing import undone
+from dbxdec.masking import hide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,7 +90,15 @@ def _run_command(command: str) -> int:
 
 
 def _run() -> int:
-    from dbxdec.runtime import main as run_task
+    from dbxdec import masking
+    from dbxdec.secrets import of_this_machine
+
+    with masking.scope(of_this_machine()), masking.output():
+        return _run_task()
+
+
+def _run_task() -> int:
+    from dbxdec.runtime import run_task
 
     try:
         run_task()
@@ -120,7 +129,7 @@ def _print(error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
     for copy, own in json.loads(os.environ.get("DBXDEC_SOURCES") or "{}").items():
         text = text.replace(copy, own)
-    print(text, end="", file=sys.stderr)
+    print(hide(text), end="", file=sys.stderr)
 
 
 def _from_the_author(trace: TracebackType | None) -> TracebackType | None:

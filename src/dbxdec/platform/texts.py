@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from dbxdec.errors import RunError
+from dbxdec.masking import brief
 from dbxdec.platform.references import INPUT, path
 
 
@@ -21,10 +22,10 @@ def iterations(inputs: str) -> list[dict[str, str]]:
     """
     try:
         items = json.loads(inputs)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
-        raise RunError(f"the items of each(...) are {inputs!r:.80}, not a JSON list")
+        raise RunError(f"the items of each(...) are {brief(inputs)}, not a JSON list")
     return [
         {
             INPUT: text_of(item),

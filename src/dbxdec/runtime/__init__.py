@@ -1,7 +1,7 @@
 """`dbxdec-run`: runs one task of a deployed job.
 
 This module is also the error boundary: what dbxdec refuses ends as a message and a failed task, what the author's
-code raises passes with its whole traceback.
+code raises passes with its whole traceback. Neither shows a secret that the task has used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
 
 __all__ = ["main"]
@@ -20,8 +21,26 @@ def main() -> None:
     """The entry point that Databricks calls, without arguments; it returns when the task has succeeded.
 
     It never calls `sys.exit(0)`, which the platform shows as a failure. A refusal raises SystemExit(1) after its
-    message has been written to stderr.
+    message has been written to stderr, and so does an exception whose traceback has to be shown without secrets.
     """
+    from dbxdec import masking
+    from dbxdec.secrets import of_this_machine
+
+    with masking.scope(of_this_machine()), masking.output():
+        try:
+            run_task()
+        except Exception as error:
+            import traceback
+
+            text = "".join(traceback.format_exception(error))
+            if (shown := masking.hide(text)) == text:
+                raise
+            print(shown, end="", file=sys.stderr, flush=True)
+            raise SystemExit(1) from None
+
+
+def run_task() -> None:
+    """Run the task that the process's arguments name; the caller has said which secrets are hidden."""
     from dbxdec.runtime import execution
 
     _log_to_stderr()
@@ -44,9 +63,9 @@ def _boundary() -> Iterator[None]:
     try:
         yield
     except DbxdecError as error:
-        from dbxdec.secrets import hidden
+        from dbxdec.printing import plain
 
-        print(f"dbxdec-run: {hidden(str(error))}", file=sys.stderr, flush=True)
+        print(f"dbxdec-run: {plain(str(error))}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
 
 
@@ -58,13 +77,26 @@ def _log_to_stderr() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             # The task's module may arrange logging when it is imported, after this.
             if not logging.getLogger().handlers:
+                self.stream = sys.stderr  # of this task, in a process that runs one after another
                 super().emit(record)
 
     logger = logging.getLogger("dbxdec")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)  # that of the root logger would keep them back
+    if _hide not in logger.filters:
+        logger.addFilter(_hide)
     if logger.handlers:
         return  # a process that runs one task after another
     handler = Handler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     logger.addHandler(handler)
+
+
+def _hide(record: logging.LogRecord) -> bool:
+    """Hide secrets in a line of our own, whoever handles it."""
+    from dbxdec import masking
+
+    text = record.getMessage()
+    if (shown := masking.hide(text)) != text:
+        record.msg, record.args = shown, ()
+    return True

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, did_you_mean, listed
-from dbxdec.manifest import PATH, Manifest, decode
+from dbxdec.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +33,19 @@ def find_manifest(package: str) -> Manifest:
     return _find_elsewhere(package)
 
 
-def installed_manifests() -> list[Manifest]:
-    """The manifests of all installed pipelines, by name."""
+def installed_manifests() -> tuple[list[Manifest], list[ManifestError]]:
+    """The manifests of all installed pipelines, by name, and why others can't be read: one spoils no other."""
     found: dict[str, str] = {}
     for name, folder in _dist_infos():
         found.setdefault(name, folder)
-    return [
-        _read(name, folder) for name, folder in sorted(found.items()) if os.path.isfile(os.path.join(folder, _FILE))
-    ]
+    manifests, unreadable = [], []
+    for name, folder in sorted(found.items()):
+        if os.path.isfile(os.path.join(folder, _FILE)):
+            try:
+                manifests.append(_read(name, folder))
+            except ManifestError as error:
+                unreadable.append(error)
+    return manifests, unreadable
 
 
 def _dist_infos() -> Iterator[tuple[str, str]]:
@@ -58,10 +63,12 @@ def _dist_infos() -> Iterator[tuple[str, str]]:
 def _read(package: str, folder: str) -> Manifest:
     path = os.path.join(folder, _FILE)
     try:
-        with open(path, encoding="utf-8") as file:
-            return decode(file.read(), path)
+        with open(path, "rb") as file:
+            return decode(file.read(MAX_BYTES + 1), path)
     except FileNotFoundError:
         raise _without_manifest(package) from None
+    except OSError as error:
+        raise ManifestError(f"{path} can't be read: {error.strerror}") from None
 
 
 def _find_elsewhere(package: str) -> Manifest:
@@ -70,11 +77,13 @@ def _find_elsewhere(package: str) -> Manifest:
     try:
         text = metadata.distribution(package).read_text(_FILE)
     except metadata.PackageNotFoundError:
-        known = [manifest.project for manifest in installed_manifests()]
+        known = [manifest.project for manifest in installed_manifests()[0]]
         raise ManifestError(
             f"the package `{package}` is not installed in {sys.prefix}",
             hint=did_you_mean(package, known) or (f"installed pipelines: {listed(known)}" if known else None),
         ) from None
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"the manifest of `{package}` can't be read: {error}") from None
     if text is None:
         raise _without_manifest(package)
     return decode(text, f"the manifest of {package}")

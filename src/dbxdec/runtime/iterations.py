@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
 from dbxdec.errors import RunError
+from dbxdec.masking import brief
 from dbxdec.runtime.task_values import task_values
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
         case _:
             raise RunError("the manifest names items of a kind that this dbxdec does not know")
     if not isinstance(found, list):
-        raise RunError(f"{what} holds the items of each(...), and is {found!r:.80}", hint="it must be a list")
+        raise RunError(f"{what} holds the items of each(...), and is {brief(found)}", hint="it must be a list")
     return [Item(form, False) for form in found]
 
 
@@ -115,14 +116,16 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
     items = all_items(task.each, parameters)
     iterations = iterations_of(items)
     if items and items[0].literal:
-        if not given.isdecimal() or int(given) >= len(items):
-            raise RunError(f"the task `{task.key}` has {len(items)} items, and was started for the item {given!r}")
+        if not given.isdecimal() or len(given) > len(str(len(items))) or int(given) >= len(items):
+            raise RunError(
+                f"the task `{task.key}` has {len(items)} items, and was started for the item {brief(given, 40)}"
+            )
         return iterations[int(given)]
     places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
     if len(places) != 1:
         if not places:
-            raise RunError(f"{given!r:.80} is not among the {len(items)} items of the task `{task.key}`")
-        raise RunError(f"{given!r:.80} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
+            raise RunError(f"{brief(given)} is not among the {len(items)} items of the task `{task.key}`")
+        raise RunError(f"{brief(given)} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
     return iterations[places[0]]
 
 
@@ -132,7 +135,7 @@ def _is_text_of(text: str, form: Any) -> bool:
         return text == form
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     # 1 == True in Python, and not in JSON.
     return json.dumps(found, sort_keys=True) == json.dumps(form, sort_keys=True)

@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dbxdec import masking
 from dbxdec.io_managers.base import log
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
 
 def note_value(task: str, form: Json) -> None:
     """Log a small result."""
-    text = json.dumps(form, ensure_ascii=False)[:200]
+    text = masking.hide(json.dumps(form, ensure_ascii=False))[:200]
     log.info("write %s: task value %s", task, text)
     _append({"kind": "write", "name": task, "value": text}, None)
 
@@ -53,7 +54,8 @@ def _append(document: dict[str, Any], value: Any) -> None:
     if not path:
         return
     columns = _columns(value)
-    line = json.dumps({**document, **({"columns": columns} if columns else {})})
+    document = {name: masking.hide(value) if isinstance(value, str) else value for name, value in document.items()}
+    line = json.dumps({**document, **({"columns": masking.hide_data(columns)} if columns else {})})
     with open(path, "a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 

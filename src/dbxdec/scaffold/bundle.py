@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import bundlefile
+from dbxdec.forms import at, table
 from dbxdec.scaffold import yaml_text
 from dbxdec.scaffold.edits import Editing
 
@@ -85,7 +86,7 @@ def _include(editing: Editing, bundle: Bundle, resources: str) -> None:
 
 
 def _preinit(editing: Editing, bundle: Bundle, command: str) -> None:
-    found = (bundle.get("experimental", "scripts") or {}).get("preinit")
+    found = at(bundle.get("experimental", "scripts"), "preinit")
     if found is None:
         _put(editing, ("experimental", "scripts", "preinit"), command)
     elif COMMAND not in str(found):
@@ -110,7 +111,7 @@ def _python(editing: Editing, bundle: Bundle, loader: str) -> None:
 def _artifact(editing: Editing, bundle: Bundle, name: str, pattern: str) -> None:
     """Python resources declare no artifact, and only a declared wheel is given a name of its own at each deploy."""
     names = {source for _, _, artifact in bundlefile.artifacts_of(bundle, None) for source in _sources(artifact)}
-    if name not in (bundle.get("artifacts") or {}) and pattern not in names:
+    if name not in table(bundle.get("artifacts")) and pattern not in names:
         _put(editing, ("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
 
 
@@ -121,16 +122,15 @@ def _sources(artifact: dict[str, Any]) -> list[str]:
 
 def _lake_root(editing: Editing, bundle: Bundle, lake_root: str) -> None:
     """The variable, and a value for each target that has none: a place of its own."""
-    declared: Any = (bundle.get("variables") or {}).get("lake_root")
-    targets = bundle.get("targets") or {}
-    if declared is None and "lake_root" not in (bundle.get("variables") or {}):
+    variables, targets = table(bundle.get("variables")), table(bundle.get("targets"))
+    declared: Any = variables.get("lake_root")
+    if declared is None and "lake_root" not in variables:
         fields = {"description": DESCRIPTION, **({} if targets else {"default": lake_root})}
         _put(editing, ("variables", "lake_root"), fields)
     elif isinstance(declared, dict) and "default" in declared:
         return
     for target in targets:
-        values = bundle.get("targets", target, "variables") or {}
-        if "lake_root" not in values:
+        if "lake_root" not in table(bundle.get("targets", target, "variables")):
             _put(editing, ("targets", target, "variables", "lake_root"), f"{lake_root}/{target}")
 
 

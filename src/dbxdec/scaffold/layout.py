@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 import sys
@@ -112,7 +113,7 @@ def has_pipelines(root: Path, package: Package) -> bool:
     """Whether the package has modules where pipelines are looked for."""
     folder = root / package.folder
     return any(
-        path.name != "__init__.py" or path.read_bytes().strip()
+        path.name != "__init__.py" or _content(path).strip()
         for place in folder.rglob(PIPELINES)
         if place.is_dir()
         for path in place.rglob("*.py")
@@ -121,7 +122,14 @@ def has_pipelines(root: Path, package: Package) -> bool:
 
 def mentions(root: Path, package: Package, word: str) -> bool:
     """Whether a module of the package has `word` in it."""
-    return any(word.encode() in path.read_bytes() for path in (root / package.folder).rglob("*.py"))
+    return any(word.encode() in _content(path) for path in (root / package.folder).rglob("*.py"))
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file; nothing where it is none, as the locks of Emacs are, or can't be read."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes() if path.is_file() else b""
+    return b""
 
 
 def _declared(root: Path, packages: list[str]) -> Package | Problem:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import bundlefile, config, unbuilt
+from dbxdec import bundlefile, config, documents, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
 from dbxdec.scaffold.toml_text import get
@@ -77,7 +77,10 @@ class _Making:
 
     def add(self, path: str, text: str) -> None:
         """A new file; one that is there stays as it is."""
-        target = self.root / path
+        target = Path(os.path.normpath(self.root / path))
+        if not target.is_relative_to(self.root):
+            self.problems.append(Problem(f"is outside of the project, where {target.name} would have to be", path))
+            return
         if not os.path.lexists(target):
             self.change(target, None, text)
 
@@ -400,17 +403,17 @@ def _in_repository(folder: Path) -> bool:
 
 def _read(making: _Making, path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
-    except OSError as error:
-        making.problems.append(Problem(f"can't be read: {error.strerror}", str(path)))
-    except UnicodeDecodeError as error:
-        making.problems.append(Problem(f"is not UTF-8: {error}", str(path)))
+        return documents.text_of(path, documents.MAX_YAML)
+    except ConfigError as error:
+        making.problems += error.problems
     return None
 
 
 def _toml(making: _Making, path: Path, text: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        making.problems.append(Problem(f"is not TOML: {error}", str(path)))
+        if len(text) > documents.MAX_TOML:
+            raise ConfigError(f"{path} has more than {documents.MAX_TOML:,} characters, which no settings have")
+        return documents.toml(text, str(path))
+    except ConfigError as error:
+        making.problems += error.problems
         return None

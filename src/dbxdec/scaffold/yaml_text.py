@@ -9,19 +9,23 @@ from typing import Any
 
 import yaml
 
+from dbxdec import documents
+from dbxdec.errors import ConfigError
 from dbxdec.scaffold.lines import line_end, newline_of
 from dbxdec.scaffold.toml_places import CannotEdit
 
 Path = tuple[str, ...]
 
 _STEP = "  "
+_LONGEST = 2**20
+"""Characters of what is edited: PyYAML takes minutes for more."""
 
 
 def put(text: str, path: Path, value: Any) -> str:
     """The text with `value` at `path`, where nothing is yet; mappings on the way are made where they are missing."""
     expected = _load(text)
     _merge(expected, path, value)
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = _composed(text)
     if root is None:
         body = text + ("" if not text or text.endswith("\n") else newline_of(text))
         return _same(body + newline_of(text).join([*_lines(dict([_nested(path, value)]), ""), ""]), expected)
@@ -48,7 +52,7 @@ def append(text: str, path: Path, value: str) -> str:
     found: Any = expected
     for part in path:
         found = found.get(part) if isinstance(found, dict) else None
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = _composed(text)
     if not isinstance(found, list) or root is None:
         raise CannotEdit(".".join(path))
     found.append(value)
@@ -73,10 +77,20 @@ def _nested(path: Path, value: Any) -> tuple[str, Any]:
     return path[0], value
 
 
+def _composed(text: str) -> yaml.Node | None:
+    if len(text) > _LONGEST:
+        raise CannotEdit
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        raise CannotEdit from None
+    return root
+
+
 def _load(text: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = documents.yaml(text, "").value
+    except ConfigError:
         raise CannotEdit from None
     if found is None:
         return {}
@@ -107,9 +121,9 @@ def _merge(document: dict[str, Any], path: Path, value: Any) -> None:
 
 def _same(changed: str, expected: Any) -> str:
     try:
-        if yaml.safe_load(changed) == expected:
+        if documents.yaml(changed, "").value == expected:
             return changed
-    except yaml.YAMLError:
+    except ConfigError:
         pass
     raise CannotEdit
 

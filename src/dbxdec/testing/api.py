@@ -9,9 +9,11 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import masking
 from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
 from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.local.selection import select
+from dbxdec.secrets import of_this_machine
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run
@@ -157,7 +159,7 @@ def _run(
         built = {key: where_it_is(one, lake) for key, one in built.items()}
     moment = started or dt.datetime.now(dt.UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    with _environment(given.environment):
+    with _environment(given.environment), masking.scope(of_this_machine()):
         run = Run(job.key, built, given, lake, number=f"test-{next(_numbers)}", started=int(moment.timestamp() * 1000))
         return run.run(texts, selected)
 

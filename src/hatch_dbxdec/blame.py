@@ -1,0 +1,30 @@
+"""What has ended a build, in one sentence, where hatchling or the file system refuses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dbxdec
+import hatch_dbxdec
+from hatch_dbxdec import hatchling_compat as inside
+
+_OURS = tuple(Path(str(module.__file__)).parent for module in (dbxdec, hatch_dbxdec))
+
+
+def refusal(error: BaseException, root: Path) -> str | None:
+    """What is refused in the project at `root`.
+
+    None for what plugins and hooks of the project raise, which their authors need whole.
+    """
+    if inside.raised_by_hatchling(error):
+        return f"hatchling does not take {root / 'pyproject.toml'}: {_said(error)}"
+    owner = inside.owner_of(error)
+    if isinstance(error, OSError) and owner is not None and any(map(owner.is_relative_to, _OURS)):
+        return _said(error)
+    return None
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
