@@ -1,6 +1,7 @@
 # make demo   builds and runs the flights example
 # make test   lints, checks types, runs all tests
 # make bench  measures
+# make fuzz   feeds damaged files to everything that reads one, for MINUTES (10) minutes
 # make test-lowest  runs the core of the tests with the oldest versions that the extras admit
 # Both set up what they need in .venv/ and build/; nothing else is touched.
 
@@ -17,7 +18,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup test test-lowest lint types format demo bench constraints clean
+.PHONY: setup test test-lowest lint types format demo bench fuzz constraints clean
 
 setup: $(VENV)/ready
 
@@ -42,6 +43,10 @@ format: setup
 
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+MINUTES ?= 10
+fuzz: setup
+	$(BIN)/python tests/fuzz/fuzzing.py --minutes $(MINUTES)
 
 # What the extras name directly, at its oldest; tools of the tests stay at their pinned versions. Left out is what is about
 # fields that databricks-bundles has only since.

@@ -82,7 +82,7 @@ class TestWheel:
             content = archive.read("shop_pipelines-1.2.0.dist-info/extra_metadata/dbxdec/manifest.json")
         assert encode(decode(content, "it")) == content
         document = json.loads(content)
-        assert document["schema"] == "1.0"
+        assert document["schema"] == "2.0"
         assert document["project"] == {"name": "shop-pipelines", "version": "1.2.0"}
         assert document["jobs"]["sales"]["source"] == f"{SALES}:{line_of(project, '@job')}"
         assert str(project.root) not in content.decode()

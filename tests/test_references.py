@@ -92,7 +92,7 @@ class TestTaskReferences:
             consume(latest(extract()), latest(shelf.table("gold/x")))
 
         built = one.build()
-        assert inputs(built)["first"] == dag.Table("test_references:Shelf", "${var.root}/extract")
+        assert inputs(built)["first"] == dag.TaskOutput("extract", "result", "newest")
         assert inputs(built)["second"] == dag.Table("test_references:Shelf", "${var.root}/gold/x")
         assert [d.task for d in built.dag.task("consume").depends_on] == ["extract"]
         assert set(built.tables) == {"${var.root}/extract", "${var.root}/gold/x"}
