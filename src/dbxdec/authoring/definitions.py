@@ -6,9 +6,9 @@ import dis
 import functools
 import inspect
 import re
-from collections import Counter
+import weakref
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import SourceLocation
@@ -16,11 +16,11 @@ from dbxdec.typehints import layers, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import CodeType
 
 # Control characters other than tab and newline, and halves of surrogate pairs.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_times: Counter[int] = Counter()
+# How many functions each code object has become. By identity: equal code of two modules is not the same place.
+_times: dict[int, tuple[weakref.ref[CodeType], int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,15 @@ def _of_signature(signature: inspect.Signature) -> Arguments:
 def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:
     """What `function` sees, by name, while it is being defined: keep it for `rebound`."""
     function = unwrapped(function)
-    _times[id(function.__code__)] += 1
+    _count(function.__code__)
     return _seen(function)
+
+
+def _count(code: CodeType) -> None:
+    """Count one more function of `code`; the count ends with the code, whose id another one may get."""
+    key = id(code)
+    reference, times = _times.get(key) or (weakref.ref(code, lambda _: _times.pop(key, None)), 0)
+    _times[key] = (reference, times + 1)
 
 
 def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[str]:
@@ -115,7 +122,7 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
     """
     function = unwrapped(function)
     code = function.__code__
-    if _times[id(code)] < 2:
+    if _times[id(code)][1] < 2:
         return []
     now = _seen(function)
     changed = [name for name, value in seen.items() if name in now and now[name] is not value]
