@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec import dag
 from dbxdec.dag import Job, Output, Task, run_order
-from dbxdec.errors import Problem, counted, listed
+from dbxdec.errors import Problem, concerning, counted, listed
 from dbxdec.values import NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
 
@@ -28,9 +28,9 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     jobs = list(jobs)
     problems = _duplicate_jobs(jobs)
     for job in jobs:
-        cycles = _cycles(job)
-        problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
-    return problems + _unknown_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
+        own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
+        problems += concerning((job.key,), [*own, *_unknown_places(job)])
+    return problems + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
 def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
@@ -44,6 +44,7 @@ def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
                     f"the job `{job.key}` is already defined at {before.source}",
                     job.source,
                     "give one of them another name, or `@job(key=...)`",
+                    (job.key,),
                 )
             )
     return problems
@@ -101,30 +102,29 @@ def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
     return []
 
 
-def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
+def _unknown_places(job: Job) -> list[Problem]:
     """Targets with a reference or a placeholder that would become the name of a folder."""
     problems = []
-    for job in jobs:
-        for task in job.tasks:
-            places = dict.fromkeys(
-                (output.target, name)
-                for output in task.outputs.values()
-                if output.target and "{" in output.target
-                for name in unknown_in(output.target)
-            )
-            for target, name in places:
-                bundle = name.startswith("$")
-                is_ = "has no value in a run" if bundle else "is no placeholder"
-                problems.append(
-                    Problem(
-                        f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
-                        task.called_at or task.source,
-                        "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
-                        "default of a variable"
-                        if bundle
-                        else "`base_path` takes `{job}` and `{task}`",
-                    )
+    for task in job.tasks:
+        places = dict.fromkeys(
+            (output.target, name)
+            for output in task.outputs.values()
+            if output.target and "{" in output.target
+            for name in unknown_in(output.target)
+        )
+        for target, name in places:
+            bundle = name.startswith("$")
+            is_ = "has no value in a run" if bundle else "is no placeholder"
+            problems.append(
+                Problem(
+                    f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
+                    task.called_at or task.source,
+                    "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
+                    "default of a variable"
+                    if bundle
+                    else "`base_path` takes `{job}` and `{task}`",
                 )
+            )
     return problems
 
 
@@ -147,6 +147,7 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
                 task.called_at or task.source,
                 "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
                 "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
+                tuple(dict.fromkeys(job.key for job, _, _ in entries)),
             )
         )
     return problems
@@ -218,8 +219,9 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
             f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",
             task.called_at or task.source,
             "define it in a module that `pipelines` in [tool.dbxdec] names",
+            (key,),
         )
-        for tasks in runs.values()
+        for key, tasks in runs.items()
         for task, target in tasks
         if target not in known
     ]
@@ -233,6 +235,7 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
                         task.called_at or task.source for task, target in runs[job.key] if target == [*way, job.key][1]
                     ),
                     "remove one of these calls: each would start the next without end",
+                    tuple(way),
                 )
             )
     return problems

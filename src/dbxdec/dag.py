@@ -147,9 +147,16 @@ class Task:
     each: Each | None = None
     doc: str | None = None
     """The docstring of the function, without its indentation; None where there is none."""
-    # What only the build knows and needs: where the task was called, and which inputs may be None.
+    # What only the build knows and needs: where the task was called, where it was overridden, and which inputs may be
+    # None.
     called_at: SourceLocation | None = field(default=None, compare=False)
+    overridden_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def set_at(self) -> SourceLocation:
+        """The line that gave the task its settings last."""
+        return self.overridden_at or self.source
 
     @property
     def runs_job(self) -> str:

@@ -7,8 +7,8 @@ It is canonical (sorted keys, LF, nothing of the machine or the moment), lies in
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec import dag
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
@@ -25,8 +25,14 @@ SCHEMA = "1.0"
 """Version of the shape; a reader takes every minor version of its own major one."""
 PATH = "dbxdec/manifest.json"
 """Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
+UNBUILT = "unbuilt-"
+"""How the id of a build begins that is of no wheel: jobs of a tree that can't be built as a whole."""
 TASK_VALUE = "task_value"
 """What stands for the IoManager of an output that travels as a task value."""
+
+
+Places: TypeAlias = "tuple[SourceLocation | None, SourceLocation | None]"
+"""Where a task was called and where it was overridden."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Manifest:
     raw_jobs: Mapping[str, Any]
     libraries: tuple[str, ...] = ()
     """More wheels and PyPI requirements for each task; no part of the build id, since they are none of the wheel."""
+    places: Mapping[str, Mapping[str, Places]] = field(default_factory=dict, compare=False)
+    """Lines of tasks, by job and task, which a build knows and no wheel holds."""
 
     def job(self, key: str) -> dag.Job:
         """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
@@ -49,7 +57,7 @@ class Manifest:
                 hint=did_you_mean(key, self.raw_jobs) or f"its jobs are {listed(list(self.raw_jobs)) or 'none'}",
             )
         try:
-            return decode_job(key, self.raw_jobs[key])
+            return _placed(decode_job(key, self.raw_jobs[key]), self.places.get(key, {}))
         except (ManifestError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ManifestError(
                 f"the job `{key}` of {self.project} {self.version} can't be read: {type(error).__name__}: {error}",
@@ -60,6 +68,20 @@ class Manifest:
     def jobs(self) -> list[dag.Job]:
         """All jobs, by key."""
         return [self.job(key) for key in self.raw_jobs]
+
+
+def places_of(jobs: Iterable[dag.Job]) -> dict[str, dict[str, Places]]:
+    """Return the lines of the tasks of `jobs`."""
+    return {job.key: {task.key: (task.called_at, task.overridden_at) for task in job.tasks} for job in jobs}
+
+
+def _placed(job: dag.Job, places: Mapping[str, Places]) -> dag.Job:
+    if not places:
+        return job
+    nowhere: Places = (None, None)
+    found = [(task, places.get(task.key, nowhere)) for task in job.tasks]
+    tasks = tuple(replace(task, called_at=called, overridden_at=set_) for task, (called, set_) in found)
+    return replace(job, tasks=tasks)
 
 
 def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:

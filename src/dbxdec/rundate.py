@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dbxdec.mistakes import forgiving, giving
+
 REFERENCE = "{{job.start_time.iso_datetime}}"
 """What is emitted as the default: the run's start in UTC, which stays the same in each retry and repair."""
 
@@ -47,6 +49,7 @@ class RunDate:
         return asdict(self)
 
 
+@forgiving(giving(RunDate()))
 def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:
     """A default for a job parameter of the type `date`: the date on which the run started in `tz`, moved.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbxdec.dbutils import find_dbutils
 from dbxdec.errors import RunError
+from dbxdec.mistakes import forgiving, giving
 
 _PREFIX = "DBXDEC_SECRET_"
 
@@ -20,6 +21,7 @@ class Secret:
     scope: str
     key: str
 
+    @forgiving(giving("?"))
     def __str__(self) -> str:
         raise TypeError(f"{self!r} has no text while the pipeline is defined: pass it whole, not inside an f-string")
 
@@ -72,6 +74,7 @@ def secrets_of_this_machine() -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
+@forgiving(giving(Secret("unknown", "unknown")))
 def secret(scope: str, key: str) -> Any:
     """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
 
@@ -79,6 +82,6 @@ def secret(scope: str, key: str) -> Any:
     empty scope or key, or one with characters that the platform does not take.
     """
     for name, text in (("scope", scope), ("key", key)):
-        if not re.fullmatch(r"[\w.@/-]+", text) or "/" in text:
+        if not isinstance(text, str) or not re.fullmatch(r"[\w.@-]+", text):
             raise ValueError(f"{text!r} can't be the {name} of a secret: letters, digits, `_`, `-`, `.` and `@` only")
     return Secret(scope, key)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
+from dbxdec.mistakes import forgiving, giving, is_wiring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +50,7 @@ class BundleVariable(_Anything):
     def __repr__(self) -> str:
         return f"BundleVariable({self.template!r})"
 
+    @forgiving(giving(False))
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str):
             self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
@@ -57,9 +59,11 @@ class BundleVariable(_Anything):
     def __hash__(self) -> int:
         return hash(self.template)
 
+    @forgiving(giving(True))
     def __bool__(self) -> bool:
         self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
 
+    @forgiving(giving("unknown"))
     def __fspath__(self) -> NoReturn:
         self._refuse()
 
@@ -70,13 +74,14 @@ class BundleVariable(_Anything):
         )
 
 
+@forgiving(giving(BundleVariable("${var.unknown}")))
 def bundle_variable(name: str) -> BundleVariable:
     """The bundle variable `name`: `${var.name}` in resources, its value at run time.
 
     Usable as an argument of an IoManager or of a task, and in settings. Raises ValueError for a name that a
     bundle could not declare.
     """
-    if not _TOKEN.fullmatch(f"${{var.{name}}}"):
+    if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
         raise ValueError(
             f"{name!r} can't be the name of a bundle variable: "
             "names have letters, digits, `_` and `-`, and a letter or `_` first"
@@ -119,10 +124,13 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     """
     known = _current if variables is None else variables
     names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
+    instead = "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
     problems = [
         Problem(
-            f"the bundle variable `{name}` has no value here",
-            hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
+            f"the bundle variable `{name}` has no value {'while the pipeline is defined' if is_wiring() else 'here'}",
+            hint=instead
+            if is_wiring()
+            else f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
         )
         for name, value in names.items()
         if value is None

@@ -108,6 +108,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
         variables=tuple(sorted(names)),
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
+        overridden_at=call.task.overridden_at,
         each=call.each,
         doc=doc_of(fn),
         optional=frozenset(call.optional),

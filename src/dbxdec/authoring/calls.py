@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals
@@ -26,15 +25,16 @@ from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
+from dbxdec.mistakes import signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Add a node to the job being built, and note every mistake in the call."""
     recorder.called(task)
-    key = task.__name__ if task.options.key is None else task.options.key
+    key = recorder.usable(task.__name__ if task.options.key is None else task.options.key)
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
     call.nothing = stored.nothing
@@ -69,7 +69,7 @@ def _arguments(
     name = task.__name__
 
     def signature() -> str:
-        return f"its signature is `{name}{_signature(task.fn)}`"
+        return f"its signature is `{name}{signature_of(task.fn)}`"
 
     found: dict[str, Any] = dict(zip(positional, args, strict=False))
     surplus = list(args[len(positional) :])
@@ -99,13 +99,6 @@ def _arguments(
         if needed not in found and needed not in meant:
             recorder.problem(f"the task `{name}` needs a value for `{needed}`", signature())
     return found
-
-
-def _signature(function: Callable[..., Any]) -> str:
-    """Names and which need a value, without types, whose text depends on how a module imports them."""
-    parameters = inspect.signature(function).parameters.values()
-    plain = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in parameters]
-    return str(inspect.Signature(plain)).replace("Ellipsis", "...")
 
 
 class _Binder:
@@ -297,7 +290,7 @@ def compute_settings(recorder: Recorder, key: str, cluster: object, environment:
         (cluster, JobCluster, "job_cluster_key"),
         (environment, Environment, "environment_key"),
     ):
-        if value is None:
+        if value is None or isinstance(value, Spoiled):
             continue
         if isinstance(value, kind):
             settings[field] = value.key

@@ -10,9 +10,10 @@ from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
+from dbxdec.io_managers.base import Mistaken
 from dbxdec.typehints import unwrapped
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class _Ordered(recording.Node):
         if isinstance(others, list | tuple | set | frozenset):
             for other in others:
                 self.depend(other)
-        else:
+        elif not isinstance(others, Spoiled):
             what = others.describe() if isinstance(others, Reference) else shown(others)
             self.recorder.problem(
                 f"`depends_on` is {what}, not a list",
@@ -54,6 +55,8 @@ class _Ordered(recording.Node):
 
     def depend(self, other: object) -> None:
         recorder = self.recorder
+        if isinstance(other, Spoiled):
+            return
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
         elif not isinstance(other, TaskProxy | OutputReference | BranchReference):
@@ -85,6 +88,10 @@ class Call(_Ordered):
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
 
+    @property
+    def is_mistaken(self) -> bool:
+        return any(isinstance(manager, Mistaken) for manager in self.managers.values())
+
 
 @dataclass(kw_only=True)
 class Step(_Ordered):
@@ -114,13 +121,15 @@ class Recorder(recording.Recording):
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         self.problems.append(Problem(message, where or recording.caller(), hint))
 
+    def usable(self, key: object) -> str:
+        """Return `key`, or, where it is no string, one that can be used in its place; the mistake is noted."""
+        if isinstance(key, str) and key:
+            return key
+        self.problem(f"{shown(key)} can't be the key of a task", "a string of 1 to 100 letters, digits, `_` and `-`")
+        return f"_mistake_{len(self.problems)}"
+
     def add(self, node: Call | Step, hint: str) -> None:
         """Take `node` into the DAG; a second one of its key is noted with `hint`."""
-        if not isinstance(node.key, str) or not node.key:
-            self.problem(
-                f"{shown(node.key)} can't be the key of a task", "a text of 1 to 100 letters, digits, `_` and `-`"
-            )
-            node.key = f"{node.key!r:.60}"
         before = self.calls.setdefault(node.key, node)
         if before is not node:
             self.problem(f"the job `{self.job}` already has a task `{node.key}`, called at {before.where}", hint)

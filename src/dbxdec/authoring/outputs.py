@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, typehints
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
-from dbxdec.io_managers.base import IoManager, io_reference
+from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +114,7 @@ def _output(manager: IoManager, job: str, key: str) -> dag.Output:
 
 def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
     stored = Stored({dag.RESULT: _output(manager, job, key)}, {dag.RESULT: manager})
-    if note is None or note.error:
+    if note is None or note.error or isinstance(manager, Mistaken):
         return stored
     if note.is_none:
         return replace(

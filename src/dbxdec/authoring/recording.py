@@ -6,15 +6,18 @@ import functools
 import sys
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import SourceLocation
+from dbxdec import mistakes
+from dbxdec.errors import AuthoringError, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import FrameType
 
     from dbxdec import dag
+    from dbxdec.errors import Problem
 
 
 class Recording(ABC):
@@ -43,6 +46,11 @@ class Node(ABC):
     outputs: Mapping[str, dag.Output]
     each: dag.Each | None = None
 
+    @property
+    def is_mistaken(self) -> bool:
+        """Whether what it stores can't be known, because of a mistake that has been noted."""
+        return False
+
     @abstractmethod
     def depend(self, other: object) -> None:
         """Order this task behind the one whose proxy `other` is; anything else is noted as a mistake."""
@@ -58,11 +66,17 @@ def current() -> Recording | None:
 
 @contextmanager
 def active(recorder: Recording) -> Iterator[None]:
-    """Record into `recorder` for as long as the block lasts."""
+    """Record into `recorder`, mistakes too, for as long as the block lasts."""
     global _current
+
+    def note(problem: Problem) -> None:
+        where = problem.where
+        recorder.problem(problem.message, problem.hint, where if isinstance(where, SourceLocation) else None)
+
     before, _current = _current, recorder
     try:
-        yield
+        with mistakes.noted_by(note):
+            yield
     finally:
         _current = before
 
@@ -76,6 +90,33 @@ def caller() -> SourceLocation:
     while (in_library := _is_library(outer)) and outer.f_back is not None:
         outer = outer.f_back
     return SourceLocation.of_frame(innermost if in_library or is_own(outer.f_globals) else outer)
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Note mistakes, at the author's line that is running unless they name another; raise them where none are noted."""
+    if found := list(problems):
+        where = caller()
+        mistakes.refuse([replace(problem, where=problem.where or where) for problem in found], AuthoringError)
+
+
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
+    """Note the mistakes of the block in `problems`, at the author's lines."""
+
+    def note(problem: Problem) -> None:
+        problems.append(replace(problem, where=problem.where or caller()))
+
+    with mistakes.noted_by(note):
+        yield
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Refuse all mistakes of the block at its end, in one error where they are raised."""
+    problems: list[Problem] = []
+    with collecting(problems):
+        yield
+    refuse(problems)
 
 
 def running_module() -> str | None:

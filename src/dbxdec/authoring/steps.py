@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from dataclasses import replace
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.calls import compute_settings
+from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.nodes import Recorder, Step
 from dbxdec.authoring.proxies import BranchReference, TaskProxy, TaskReference, UriReference
-from dbxdec.authoring.references import ParameterProxy, Reference
-from dbxdec.authoring.settings import plain
+from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
+from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.errors import AuthoringError, Problem, did_you_mean, shown
 from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.mistakes import forgiving, itself, noted_by
 from dbxdec.secrets import Secret
 from dbxdec.values import ValueType
 from dbxdec.variables import BundleVariable
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
     from databricks.bundles.jobs import RunIfParam
 
-    from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.authoring.keywords import NativeTaskFields
 
 Operator = Literal["==", "!=", ">", ">=", "<", "<="]
@@ -40,6 +42,8 @@ _OPERATORS = {
     "<": "LESS_THAN",
     "<=": "LESS_THAN_OR_EQUAL",
 }
+_KEYWORDS = ("key", "depends_on", "run_if", "cluster", "environment")
+_KINDS: dict[type, str] = {JobCluster: "cluster", Environment: "environment", TaskProxy: "depends_on"}
 _NUMBERS = ("int", "float", "decimal")
 
 
@@ -49,10 +53,12 @@ class ConditionProxy(TaskProxy[None]):
     def describe(self) -> str:
         return f"the condition `{self._call.key}`"
 
+    @forgiving(itself)
     def then(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
         """Run `proxies` only where the condition holds; gives the condition back."""
         return self._hang(self.true, proxies)
 
+    @forgiving(itself)
     def otherwise(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
         """Run `proxies` only where the condition does not hold; gives the condition back."""
         return self._hang(self.false, proxies)
@@ -71,13 +77,14 @@ class ConditionProxy(TaskProxy[None]):
         for proxy in proxies:
             if isinstance(proxy, TaskProxy):
                 proxy._call.depend(branch)
-            else:
+            elif not isinstance(proxy, Spoiled):
                 self._call.recorder.problem(
                     f"{proxy!r:.60} can't hang on {branch.describe()}", "give results of tasks: `.then(a(...), b(...))`"
                 )
         return self
 
 
+@forgiving()
 def condition(left: Any, op: Operator, right: Any, *, key: str = "condition") -> ConditionProxy:
     """A condition task. Each side is a literal, a job parameter, a task value or a task's small result.
 
@@ -85,15 +92,20 @@ def condition(left: Any, op: Operator, right: Any, *, key: str = "condition") ->
     AuthoringError.
     """
     recorder = _recorder("condition")
-    if op not in _OPERATORS:
-        recorder.problem(f"the condition `{key}` has the operator {op!r}", f"operators are {', '.join(_OPERATORS)}")
+    key = recorder.usable(key)
+    if not isinstance(op, str) or op not in _OPERATORS:
+        recorder.problem(
+            f"the condition `{key}` has the operator {shown(op)}", f"operators are {', '.join(_OPERATORS)}"
+        )
+        op = "=="
     step = Step(recorder=recorder, key=key, where=recording.caller(), kind="condition")
     sides = [_side(step, side, numeric=op not in ("==", "!=")) for side in (left, right)]
-    step.settings = {"condition_task": {"op": _OPERATORS.get(op, "EQUAL_TO"), "left": sides[0], "right": sides[1]}}
+    step.settings = {"condition_task": {"op": _OPERATORS[op], "left": sides[0], "right": sides[1]}}
     recorder.add(step, 'give it a key of its own: `condition(..., key="...")`')
     return ConditionProxy(step)
 
 
+@forgiving()
 def native_task(
     key: str,
     *,
@@ -109,20 +121,21 @@ def native_task(
     tasks make edges. Paths are relative to the project's root. Outside a job's body it raises AuthoringError.
     """
     recorder = _recorder("native_task")
+    key = recorder.usable(key)
     step = Step(
         recorder=recorder,
         key=key,
         where=recording.caller(),
         kind="native",
-        run_if=None if run_if is None else str(plain(run_if)),
+        run_if=run_if_of(run_if),
         cluster=cluster,
         environment=environment,
     )
-    try:
-        step.settings = plain(fields, refer=lambda value: _text(step, value))
-    except AuthoringError as error:
-        for problem in error.problems:
-            recorder.problem(f"the task `{key}`: {problem.message}", problem.hint)
+    problems: list[Problem] = []
+    with noted_by(problems.append):
+        given = given_fields("task", fields, filled={}, own=_KEYWORDS, kinds=_KINDS, refer=lambda v: _text(step, v))
+    recording.refuse(replace(problem, message=f"the task `{key}`: {problem.message}") for problem in problems)
+    step.settings = given
     step.settings = {**step.settings, **compute_settings(recorder, key, cluster, environment)}
     recorder.add(step, "give each task a key of its own")
     step.depend_on_all(depends_on)

@@ -14,20 +14,22 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import checks, dag
-from dbxdec.authoring import jobs
+from dbxdec import checks, dag, mistakes
+from dbxdec.authoring import jobs, recording
 from dbxdec.authoring.recording import is_own
 from dbxdec.discovery.modules import module_name
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandIn, StandInFinder
-from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, listed
-from dbxdec.manifest import encode_jobs
+from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, did_you_mean, listed
+from dbxdec.manifest import encode_jobs, places_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 
@@ -51,6 +53,10 @@ def main(argv: list[str]) -> None:
         "warnings": list(map(_form, discovery.warnings)),
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
+        "places": {
+            job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
+            for job, tasks in places_of(discovery.dags).items()
+        },
     }
     partial = Path(f"{spec.result}.partial")
     partial.write_text(json.dumps(found), encoding="utf-8")
@@ -61,10 +67,43 @@ def main(argv: list[str]) -> None:
     os._exit(0)
 
 
+class _Imports:
+    """Which jobs the modules define. A module may be imported several times: its jobs are those of the last time."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        self._modules = modules
+        self._found: list[tuple[int, str, jobs.Job[...]]] = []  # at which time, of which module of pipelines
+        self._times = 0
+
+    @contextmanager
+    def of(self, module: str) -> Iterator[None]:
+        """Note the jobs that the import of a module, which the block is, defines."""
+        known = set(map(id, jobs.registered()))
+        self._times += 1
+        try:
+            with mistakes.defining():
+                yield
+        finally:
+            for job in jobs.registered():
+                if id(job) not in known:
+                    own = job.defined_in if job.defined_in in self._modules else module
+                    self._found.append((self._times, own, job))
+
+    def jobs(self) -> Iterator[tuple[str, jobs.Job[...]]]:
+        """Each job, with the module that defines it."""
+        last = {job.defined_in: times for times, _, job in self._found}
+        yield from ((module, job) for times, module, job in self._found if last[job.defined_in] == times)
+
+    def keys(self, module: str) -> tuple[str, ...]:
+        """The keys of the jobs that a module defines."""
+        return tuple(dict.fromkeys(job.key for _, own, job in self._found if own == module))
+
+
 class _Discovery:
     def __init__(self, spec: Spec, finder: StandInFinder) -> None:
         self._spec = spec
         self._finder = finder
+        self._imports = _Imports(frozenset(spec.modules))
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -72,20 +111,17 @@ class _Discovery:
 
     def run(self) -> None:
         """Import every module, then build every job: one broken module hides no other's mistakes."""
-        defined_by: dict[int, str] = {}
         path = list(sys.path)
         for module in self._spec.modules:
             Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
             sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
-            for job in jobs.registered():
-                own = job.defined_in
-                defined_by.setdefault(id(job), own if own in self._spec.modules else module)
+        found = list(self._imports.jobs())
         gc.disable()  # all that follows stays until the process ends
-        for job in jobs.registered():
+        for module, job in found:
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
-            built = job.build(defined_by[id(job)])
-            self._add(built.problems)
+            built = job.build(module)
+            self._add(concerning((job.key,), built.problems))
             self.dags.append(self._located(built.dag))
         Path(self._spec.progress).write_text("", encoding="utf-8")
         self._add(checks.check(self.dags))
@@ -96,31 +132,62 @@ class _Discovery:
             self.warnings = [Problem(f"no job is defined in {modules}: the wheel deploys nothing", None, hint)]
 
     def _import(self, module: str) -> None:
+        """Import a module; one whose wiring is wrong a second time, in which no mistake ends it."""
+        noted: list[Problem] = []
         try:
-            importlib.import_module(module)
+            with self._imports.of(module):
+                importlib.import_module(module)
         except DbxdecError as error:
+            loaded = set(sys.modules)
+            found = self._failure(module, error)
+            if ended := self._import_noting(module, noted):
+                found = ended
+            elif noted:
+                found = []
+            self._unload(loaded)  # the next module that imports what is wrong fails as well
+        except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
+            found = self._failure(module, error)
+        else:
+            return
+        self._add(concerning(self._imports.keys(module), [*noted, *found]))
+
+    def _import_noting(self, module: str, noted: list[Problem]) -> list[Problem]:
+        """Import a module with its mistakes noted; gives what ended the import nevertheless."""
+        try:
+            with self._imports.of(module), recording.collecting(noted):
+                importlib.import_module(module)
+        except BaseException as error:  # noqa: BLE001 - as in `_import`
+            return self._failure(module, error)
+        return []
+
+    def _unload(self, kept: set[str]) -> None:
+        """Have modules of the project that are not among `kept` imported anew."""
+        for name, module in list(sys.modules.items()):
+            if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
+                del sys.modules[name]
+
+    def _failure(self, module: str, error: BaseException) -> list[Problem]:
+        """Why the import of a module has failed."""
+        if isinstance(error, DbxdecError):
             where = self._innermost(error)
-            self._add(Problem(p.message, p.where or where, p.hint) for p in error.problems)
-        except SyntaxError as error:
+            return [replace(p, where=p.where or where) for p in error.problems]
+        if isinstance(error, SyntaxError):
             where = SourceLocation(error.filename or module, error.lineno or 1)
-            self._add([Problem(f"{type(error).__name__}: {error.msg}", where)])
-        except SystemExit as error:
+            return [Problem(f"{type(error).__name__}: {error.msg}", where)]
+        if isinstance(error, SystemExit):
             given = "" if error.code is None else repr(error.code)
             message = f"importing `{module}` ended the interpreter: sys.exit({given})"
             hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
-            self._add([Problem(message, self._innermost(error), hint)])
-        except ModuleNotFoundError as error:
-            self._add(
-                [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
-            )
-        except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
-            import traceback
+            return [Problem(message, self._innermost(error), hint)]
+        if isinstance(error, ModuleNotFoundError):
+            return [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
+        import traceback
 
-            text = "".join(traceback.format_exception_only(error)).strip()
-            message = f"importing `{self._broken(error) or module}` failed: {text}"
-            circle = "two modules import each other: move what both need into a third one"
-            instead = circle if "partially initialized module" in text else _of_environment(error)
-            self._add([Problem(message, self._innermost(error), instead)])
+        text = "".join(traceback.format_exception_only(error)).strip()
+        message = f"importing `{self._broken(error) or module}` failed: {text}"
+        circle = "two modules import each other: move what both need into a third one"
+        instead = circle if "partially initialized module" in text else _of_environment(error)
+        return [Problem(message, self._innermost(error), instead)]
 
     def _not_found(self, error: ModuleNotFoundError) -> str:
         missing = error.name or ""
@@ -161,8 +228,14 @@ class _Discovery:
                 self._map(problem.message),
                 self._map(str(problem.where)) if problem.where else None,
                 self._of_stand_ins(problem.message) or problem.hint,
+                problem.jobs,
             )
-            if mapped not in self.problems:
+            if mapped in self.problems:
+                place = self.problems.index(mapped)
+                before = self.problems[place].jobs
+                both = None if before is None or mapped.jobs is None else tuple(dict.fromkeys(before + mapped.jobs))
+                self.problems[place] = replace(mapped, jobs=both)
+            else:
                 self.problems.append(mapped)
 
     def _of_stand_ins(self, message: str) -> str | None:
@@ -185,7 +258,12 @@ class _Discovery:
 
     def _located(self, job: dag.Job) -> dag.Job:
         tasks = tuple(
-            replace(t, source=self._location(t.source), called_at=t.called_at and self._location(t.called_at))
+            replace(
+                t,
+                source=self._location(t.source),
+                called_at=t.called_at and self._location(t.called_at),
+                overridden_at=t.overridden_at and self._location(t.overridden_at),
+            )
             for t in job.tasks
         )
         return replace(job, source=self._location(job.source), tasks=tasks)
@@ -231,8 +309,8 @@ def _of_environment(error: BaseException) -> str | None:
     )
 
 
-def _form(problem: Problem) -> list[str | None]:
-    return [problem.message, str(problem.where) if problem.where else None, problem.hint]
+def _form(problem: Problem) -> list[Any]:
+    return [problem.message, str(problem.where) if problem.where else None, problem.hint, problem.jobs]
 
 
 def _module_names(paths: Any) -> list[str]:

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
-from dbxdec.errors import DiscoveryError, Problem
+from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dbxdec.manifest import Places
 
 _ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
@@ -46,6 +48,7 @@ class Discovered:
     stand_ins: tuple[str, ...]
     warnings: tuple[Problem, ...]
     output: str
+    places: Mapping[str, Mapping[str, Places]]
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
 
@@ -89,10 +92,22 @@ def discover(
         if not result.exists():
             raise DiscoveryError(_died(spec, code, output, timeout))
         found = json.loads(result.read_text(encoding="utf-8"))
+    places = {
+        job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
+        for job, tasks in found["places"].items()
+    }
     if found["problems"]:
-        raise DiscoveryError([Problem(*form) for form in found["problems"]], jobs=found["jobs"])
-    warnings = tuple(Problem(*form) for form in found["warnings"])
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
+        problems = [
+            Problem(message, where, hint, None if jobs is None else tuple(jobs))
+            for message, where, hint, jobs in found["problems"]
+        ]
+        raise DiscoveryError(problems, jobs=found["jobs"], places=places)
+    warnings = tuple(Problem(message, where, hint) for message, where, hint, _ in found["warnings"])
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+
+
+def _location(form: list[Any] | None) -> SourceLocation | None:
+    return None if form is None else SourceLocation(*form)
 
 
 @contextlib.contextmanager
