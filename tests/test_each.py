@@ -189,7 +189,7 @@ def test_items_of_a_parameter_and_of_a_task_are_references() -> None:
 def test_what_the_run_resolves_is_not_shown_in_the_inputs() -> None:
     """Secrets, bundle variables and texts like references stay out; the number alone finds the item."""
     items = [secret("s", "k"), bundle_variable("v"), "{{input}}", "${x}", None, dt.date(2024, 1, 2), Colour.RED, (1, 2)]
-    made = built(lambda: ingest(each(items)))
+    made = built(lambda: wide(each(items)))
     assert made.problems == ()
     (only,) = made.dag.tasks
     assert only.each is not None

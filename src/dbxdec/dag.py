@@ -40,9 +40,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value written by the author, as tagged JSON (`dbxdec.literals`)."""
+    """A value written by the author, as tagged JSON (`dbxdec.literals`).
+
+    Only the build knows what was `given`.
+    """
 
     value: Json
+    given: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

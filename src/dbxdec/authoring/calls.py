@@ -162,7 +162,7 @@ class _Binder:
         if isinstance(value, list | tuple | dict) and _holds_references(value):
             return self._bind_container(value)
         try:
-            return dag.Literal(literals.encode(value))
+            return dag.Literal(literals.encode(value), value)
         except literals.UnsupportedLiteralError as error:
             recorder.problem(f"{self._where}: {error}", error.hint)
             return None
@@ -200,7 +200,7 @@ class _Binder:
         if isinstance(reference, TaskValueReference):
             return dag.TaskValue(reference._call.key, reference._key)
         if isinstance(reference, UriReference) and text is not None:
-            return dag.Literal(literals.encode(text))
+            return dag.Literal(literals.encode(text), text)
         what, hint = (
             ("only native tasks and conditions can be given that", "use it in `native_task(...)` or `condition(...)`")
             if isinstance(reference, StateReference)

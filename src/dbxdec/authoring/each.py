@@ -90,7 +90,7 @@ def _bound(call: Call, parameter: str, given: Items, bound: dag.Binding | None) 
         recorder.problem(f"{where} has no items", "leave the call out, or give it a job parameter")
         return None
     try:
-        return dag.Each(dag.Literal(literals.encode(list(items))), given._concurrency)
+        return dag.Each(dag.Literal(literals.encode(list(items)), items), given._concurrency)
     except literals.UnsupportedLiteralError as error:
         recorder.problem(f"{where}: {error}", f"items are {_KINDS}")
         return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import typing
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, typehints
 from dbxdec.authoring.definitions import arguments_of
+from dbxdec.authoring.literal_types import misfit
 from dbxdec.authoring.nodes import Step
 from dbxdec.typehints import Annotation
 
@@ -25,7 +27,8 @@ def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
     Gives back whether the annotation lets every task's result in `binding` be None.
     """
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
-    if isinstance(binding, dag.Sequence | dag.Mapped) and arguments_of(call.task.fn).is_variadic(parameter):
+    several = isinstance(binding, dag.Sequence | dag.Mapped) or isinstance(getattr(binding, "given", None), list | dict)
+    if several and arguments_of(call.task.fn).is_variadic(parameter):
         # The annotation of *args and **kwargs is that of each element.
         for item in _items(binding):
             _check(call, parameter, note, item)
@@ -46,16 +49,28 @@ def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
             return True
 
 
-def _items(binding: dag.Sequence | dag.Mapped) -> tuple[dag.Binding, ...]:
-    return binding.items if isinstance(binding, dag.Sequence) else tuple(item for _, item in binding.items)
+def _items(binding: dag.Binding) -> tuple[dag.Binding, ...]:
+    match binding:
+        case dag.Sequence(items):
+            return items
+        case dag.Mapped(items):
+            return tuple(item for _, item in items)
+        case dag.Literal(given=list(values)):
+            return tuple(dag.Literal(None, value) for value in values)
+        case dag.Literal(given=dict(values)):
+            return tuple(dag.Literal(None, value) for value in values.values())
+    return ()
 
 
-def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -> None:
+def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding, *, place: str = "") -> None:
     recorder = call.recorder
     match binding:
         case dag.Sequence() | dag.Mapped():
+            if not _is_container(call, parameter, note, binding, place):
+                return
+            names = [f"[{key!r}]" for key, _ in binding.items] if isinstance(binding, dag.Mapped) else None
             for i, item in enumerate(_items(binding)):
-                _check(call, parameter, note.element(i), item)
+                _check(call, parameter, note.element(i), item, place=place + (names[i] if names else f"[{i}]"))
         case dag.Parameter(name):
             # A parameter whose own declaration is wrong is noted there.
             if (declared := recorder.parameters.get(name)) is not None:
@@ -64,8 +79,40 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -
             _check_output(call, parameter, note, binding)
         case dag.Table(_, target):
             _check_read(call, parameter, note, recorder.tables[target], f"the table {target}")
-        case dag.Literal() | dag.TaskValue() | dag.Item():
-            pass  # a literal is what the author wrote, and the type of a task value shows only when it is set
+        case dag.Literal(given=value):
+            _check_literal(call, parameter, note, value, place)
+        case dag.Item() if call.each is not None and isinstance(call.each.items, dag.Literal):
+            for i, item in enumerate(call.each.items.given):
+                _check_literal(call, parameter, note, item, f"{place}, item {i} of each(...),")
+        case dag.TaskValue() | dag.Item():
+            pass  # their types show only in the run
+
+
+def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, place: str) -> None:
+    if (found := misfit(value, note)) is not None:
+        path = f"{place}{found.path}"
+        given = f"{parameter}{path} is {found}" if path else f"is given {found}"
+        call.recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {given}",
+            found.hint or "give it another value, or another annotation",
+        )
+
+
+def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Sequence | dag.Mapped, place: str) -> bool:
+    """Whether the annotation takes such a list, tuple or dict; noted where not. Its elements are not looked at."""
+    empty: Any = {}
+    if isinstance(binding, dag.Sequence):
+        empty = [] if binding.kind == "list" else (None,) * len(binding.items)
+    found = misfit(empty, note)
+    if found is None or found.path:
+        return True
+    kind = type(empty).__name__
+    call.recorder.problem(
+        f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and "
+        + (f"{parameter}{place} is a {kind}" if place else f"is given a {kind}"),
+        f"give it one value, or annotate it `{kind}[...]`",
+    )
+    return False
 
 
 def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.TaskOutput) -> None:
@@ -175,8 +222,6 @@ def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType,
 
 def _is_abstract(note: Annotation, given: ValueType) -> bool:
     """Whether it asks for a Sequence, a Mapping or the like, of which `given` is one."""
-    import typing
-
     origins = [typing.get_origin(member) or member for member in _members(note)]
     return (note.optional or not given.optional) and any(
         inspect.isabstract(origin) and issubclass(given.plain, origin) for origin in origins if given.plain is not None
@@ -184,8 +229,6 @@ def _is_abstract(note: Annotation, given: ValueType) -> bool:
 
 
 def _members(note: Annotation) -> tuple[Any, ...]:
-    import typing
-
     return typing.get_args(note.value) if typehints.is_union(note.value) else (note.value,)
 
 
