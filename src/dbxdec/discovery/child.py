@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import checks, dag, mistakes
 from dbxdec.authoring import jobs, recording
-from dbxdec.authoring.recording import is_own
+from dbxdec.discovery.failures import Failures
 from dbxdec.discovery.modules import module_name
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandIn, StandInFinder
-from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, did_you_mean, listed
+from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
 from dbxdec.manifest import encode_jobs, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 
 def main(argv: list[str]) -> None:
@@ -103,6 +102,7 @@ class _Discovery:
     def __init__(self, spec: Spec, finder: StandInFinder) -> None:
         self._spec = spec
         self._finder = finder
+        self._failures = Failures(spec.root, frozenset(_module_names(spec.sources)))
         self._imports = _Imports(frozenset(spec.modules))
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
@@ -139,14 +139,14 @@ class _Discovery:
                 importlib.import_module(module)
         except DbxdecError as error:
             loaded = set(sys.modules)
-            found = self._failure(module, error)
+            found = self._failures.explained(module, error)
             if ended := self._import_noting(module, noted):
                 found = ended
             elif noted:
                 found = []
             self._unload(loaded)  # the next module that imports what is wrong fails as well
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
-            found = self._failure(module, error)
+            found = self._failures.explained(module, error)
         else:
             return
         self._add(concerning(self._imports.keys(module), [*noted, *found]))
@@ -157,7 +157,7 @@ class _Discovery:
             with self._imports.of(module), recording.collecting(noted):
                 importlib.import_module(module)
         except BaseException as error:  # noqa: BLE001 - as in `_import`
-            return self._failure(module, error)
+            return self._failures.explained(module, error)
         return []
 
     def _unload(self, kept: set[str]) -> None:
@@ -165,61 +165,6 @@ class _Discovery:
         for name, module in list(sys.modules.items()):
             if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
                 del sys.modules[name]
-
-    def _failure(self, module: str, error: BaseException) -> list[Problem]:
-        """Why the import of a module has failed."""
-        if isinstance(error, DbxdecError):
-            where = self._innermost(error)
-            return [replace(p, where=p.where or where) for p in error.problems]
-        if isinstance(error, SyntaxError):
-            where = SourceLocation(error.filename or module, error.lineno or 1)
-            return [Problem(f"{type(error).__name__}: {error.msg}", where)]
-        if isinstance(error, SystemExit):
-            given = "" if error.code is None else repr(error.code)
-            message = f"importing `{module}` ended the interpreter: sys.exit({given})"
-            hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
-            return [Problem(message, self._innermost(error), hint)]
-        if isinstance(error, ModuleNotFoundError):
-            return [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
-        import traceback
-
-        text = "".join(traceback.format_exception_only(error)).strip()
-        message = f"importing `{self._broken(error) or module}` failed: {text}"
-        circle = "two modules import each other: move what both need into a third one"
-        instead = circle if "partially initialized module" in text else _of_environment(error)
-        return [Problem(message, self._innermost(error), instead)]
-
-    def _not_found(self, error: ModuleNotFoundError) -> str:
-        missing = error.name or ""
-        root = missing.partition(".")[0]
-        if any(name.partition(".")[0] == root for name in _module_names(self._spec.sources)):
-            beside = [n for n in _module_names(self._spec.sources) if n.count(".") == missing.count(".")]
-            return did_you_mean(missing, beside) or (
-                f"`{missing}` is not among the files of the wheel: check .gitignore and the build's include and exclude"
-            )
-        return (
-            f"install `{root}` where the wheel is built (`requires` of [build-system], or "
-            "require-runtime-dependencies of the hook)"
-        )
-
-    def _innermost(self, error: BaseException) -> SourceLocation | None:
-        """The last line of the project's own code that the error passed."""
-        own = self._own_frames(error)
-        return SourceLocation(own[-1][0].f_code.co_filename, own[-1][1]) if own else None
-
-    def _broken(self, error: BaseException) -> str | None:
-        """The module whose import failed: where several import a broken one, it is one mistake."""
-        bodies = [frame for frame, _ in self._own_frames(error) if frame.f_code.co_name == "<module>"]
-        return str(bodies[-1].f_globals.get("__name__")) if bodies else None
-
-    def _own_frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
-        import traceback
-
-        return [
-            (frame, line)
-            for frame, line in traceback.walk_tb(error.__traceback__)
-            if frame.f_code.co_filename.startswith(self._spec.root) and not is_own(frame.f_globals)
-        ]
 
     def _add(self, problems: Any) -> None:
         """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
@@ -293,20 +238,6 @@ def _from_elsewhere(root: str) -> list[str]:
 def _file_of(module: Any) -> str | None:
     file = getattr(module, "__file__", None)  # of a stand-in it is no text
     return file if isinstance(file, str) else None
-
-
-def _of_environment(error: BaseException) -> str | None:
-    """What to do about a variable of the environment that the build lacks."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not isinstance(error, KeyError) or trace.tb_frame.f_globals is not vars(os):
-        return None
-    name = error.args[0]
-    return (
-        f"the environment of the build has no `{name}`: read it inside a task, or give the build a value, "
-        f'`discovery-env = {{{name} = "..."}}` under [tool.dbxdec]'
-    )
 
 
 def _form(problem: Problem) -> list[Any]:
