@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dbxdec.literals import STAND_IN_NAME
 from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,12 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     try:
         value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
         if type(value) is type or value is Any:
-            return _of_class(_text(raw), value)
-        value = _plain(value, function)
+            return _of_class(_text(raw, function), value)
+        value = _Plain(lambda: _namespace(function)).of(value)
     except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
-        return Annotation(_text(raw), error=f"{type(error).__name__}: {error}")
+        return Annotation(_text(raw, function), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
-    return Annotation(_text(raw), bare, optional or value is None)
+    return Annotation(_text(raw, function), bare, optional or value is None)
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,36 +150,69 @@ def _compiled(text: str) -> types.CodeType:
     return compile(text.lstrip(" \t"), "<string>", "eval")
 
 
-def _plain(value: Any, function: Callable[..., Any]) -> Any:
-    """The annotation `value` of `function`, its texts resolved and its own names for other types taken away.
+class _Plain:
+    """Takes the author's own names for other types away: `Annotated`, `NewType`, type aliases, TypedDicts, texts.
 
-    Those are `Annotated`, `NewType`, type aliases and TypedDicts, which are dicts when a task runs.
+    `names` gives what a text may name. A TypedDict is a dict when a task runs.
     """
-    if type(value) is type or value is Any:
-        return value
-    if isinstance(value, str):
-        return _plain(eval(_compiled(value), _namespace(function)), function)  # noqa: S307 - of the author's own code
-    if isinstance(value, typing.ForwardRef):
-        return _plain(value.__forward_arg__, function)
-    if type(value).__name__ == "TypeAliasType":
-        return _plain(value.__value__, function)
-    origin: Any = typing.get_origin(value)
-    args = typing.get_args(value)
-    if origin is typing.Annotated:
-        return _plain(args[0], function)
-    if is_union(value):
-        return typing.Union[tuple(_plain(arg, function) for arg in args)]  # noqa: UP007 - built at run time
-    if isinstance(origin, type) and args and origin is not Callable:
-        return origin[tuple(_plain(arg, function) for arg in args)]  # type: ignore[index]
-    if isinstance(value, typing.NewType):
-        return _plain(value.__supertype__, function)
-    return dict if typing.is_typeddict(value) else value
+
+    def __init__(self, names: Callable[[], dict[str, Any]]) -> None:
+        self._names = names
+        self._within: list[Any] = []
+
+    def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
+        """Return what `value` stands for, where type parameters are `given` types."""
+        if type(value) is type or value is Any:
+            return value
+        if isinstance(value, typing.ForwardRef):
+            value = value.__forward_arg__
+        if isinstance(value, str):
+            return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - of the author's own code
+        if isinstance(value, typing.TypeVar):
+            return given.get(value, value)
+        origin: Any = typing.get_origin(value)
+        args = typing.get_args(value)
+        if _is_alias(value) or _is_alias(origin):
+            return self._of_alias(origin or value, [self.of(arg, given) for arg in args])
+        if origin is typing.Annotated or origin in _QUALIFIERS:
+            return self.of(args[0], given)
+        if is_union(value):
+            return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
+        if isinstance(origin, type) and args and origin is not Callable:
+            return origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+        if isinstance(value, typing.NewType):
+            return self.of(value.__supertype__, given)
+        if value is typing.LiteralString:
+            return str
+        return Any if value in _QUALIFIERS else dict if typing.is_typeddict(value) else value
+
+    def _of_alias(self, alias: Any, args: list[Any]) -> Any:
+        """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
+        if any(alias is outer for outer in self._within):
+            return Any
+        names, module = self._names, sys.modules.get(alias.__module__)
+        self._within.append(alias)
+        try:
+            value = alias.__value__
+            if module is not None:
+                self._names = lambda: vars(module)
+            return self.of(value, dict(zip(alias.__type_params__, args, strict=False)))
+        finally:
+            self._names = names
+            self._within.pop()
 
 
-def _text(value: Any) -> str:
-    """The annotation as its author wrote it, nearly: classes without their modules."""
+_QUALIFIERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
+
+def _is_alias(value: Any) -> bool:
+    return type(value).__name__ == "TypeAliasType"  # of `typing` (3.12), or of typing_extensions
+
+
+def _text(value: Any, function: Callable[..., Any]) -> str:
+    """The annotation as its author wrote it, nearly."""
     if (type(value) is type or value is Any) and value is not types.NoneType:
-        return value.__name__
+        return _name_of(value, function)
     if isinstance(value, str):
         return value
     if isinstance(value, typing.ForwardRef):
@@ -187,25 +221,42 @@ def _text(value: Any) -> str:
         return "None"
     origin, args = typing.get_origin(value), typing.get_args(value)
     if origin is typing.Annotated:
-        return _text(args[0])
+        return _text(args[0], function)
     if origin is typing.Literal:
         return f"Literal[{', '.join(map(repr, args))}]"
     if is_union(value):
-        return " | ".join(map(_text, args))
-    name = getattr(origin or value, "__name__", None)
+        return " | ".join(_text(arg, function) for arg in args)
+    named = origin or value
+    name = _name_of(named, function) if isinstance(named, type) else getattr(named, "__name__", None)
     if not isinstance(name, str) or any(isinstance(arg, list) for arg in args):
         return repr(value)
-    inner = ", ".join("..." if arg is Ellipsis else _text(arg) for arg in args)
+    inner = ", ".join("..." if arg is Ellipsis else _text(arg, function) for arg in args)
     return f"{name}[{inner}]" if args else name
+
+
+def _name_of(kind: Any, function: Callable[..., Any]) -> str:
+    name: str = kind.__name__
+    is_known = kind.__module__ in ("builtins", "typing", "collections.abc") or "<locals>" in kind.__qualname__
+    return name if is_known or function.__globals__.get(name) is kind else _known_as(kind, function.__module__)
+
+
+@functools.lru_cache(1024)
+def _known_as(kind: Any, module: str) -> str:
+    """How the module `module` writes a class that it has by no name of its own: `pl.DataFrame`, `dt.date`."""
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    aliases = (alias for alias, value in names.items() if isinstance(value, types.ModuleType) and alias[:1] != "_")
+    found = (alias for alias in aliases if vars(names[alias]).get(kind.__name__) is kind)
+    return next((f"{alias}.{kind.__name__}" for alias in found), type_name(kind))
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
     """Names visible where the function was defined: globals, and what it closes over."""
     function = unwrapped(function)
-    if function.__closure__ is None:
+    parameters = getattr(function, "__type_params__", ())  # of Python 3.12
+    if function.__closure__ is None and not parameters:
         return function.__globals__
-    namespace = {**function.__globals__}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
+    namespace = {**function.__globals__, **{parameter.__name__: parameter for parameter in parameters}}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             namespace[name] = cell.cell_contents
         except ValueError:  # not assigned yet
