@@ -143,7 +143,7 @@ def test_a_type_alias_is_what_it_stands_for() -> None:
     """`type Day = dt.date` is a date, also where typing_extensions has it."""
     t = TypeVar("t")
     assert value_type(TypeAliasType("Alias", Optional[int])) == "int | None"
-    maybe = TypeAliasType("maybe", Optional[t], type_params=(t,))  # type: ignore[arg-type]
+    maybe = TypeAliasType("maybe", Optional[t], type_params=(t,))
     assert value_type(maybe[int]) == "int | None"
 
 

@@ -33,8 +33,13 @@ else:
     _Anything = object
 
 
+JOINING = 'f-strings, `+` and `/` make longer ones: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
+"""How to make a longer string of a bundle variable, for messages."""
+_STR_METHODS = frozenset(name for name in dir(str) if not name.startswith("_"))
+
+
 class BundleVariable(_Anything):
-    """Text that holds at least one bundle reference; `/` and f-strings make longer ones."""
+    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones."""
 
     __slots__ = ("template",)
 
@@ -42,10 +47,25 @@ class BundleVariable(_Anything):
         self.template = template
 
     def __truediv__(self, part: object) -> BundleVariable:
-        return BundleVariable(f"{self.template.rstrip('/')}/{str(part).lstrip('/')}")
+        return BundleVariable(f"{self.template.rstrip('/')}/{_of_path(part).lstrip('/')}")
+
+    def __rtruediv__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{_of_path(part).rstrip('/')}/{self.template.lstrip('/')}")
+
+    def __add__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{self.template}{part}") if isinstance(part, str | BundleVariable) else NotImplemented
+
+    def __radd__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{part}{self.template}") if isinstance(part, str) else NotImplemented
 
     def __str__(self) -> str:
         return self.template
+
+    @forgiving(giving("?"))
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self._refuse(f"is formatted by {spec!r}, and ", f"; {JOINING}")
+        return str(self)
 
     def __repr__(self) -> str:
         return f"BundleVariable({self.template!r})"
@@ -63,15 +83,55 @@ class BundleVariable(_Anything):
     def __bool__(self) -> bool:
         self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
 
-    @forgiving(giving("unknown"))
+    @forgiving(giving(os.devnull))
     def __fspath__(self) -> NoReturn:
-        self._refuse()
+        self._refuse("is used as a path, and ", f"; {JOINING}")
+
+    @forgiving(giving(False))
+    def _ordered(self, _: object) -> bool:
+        self._refuse("is compared, and ", "; or compare inside a task")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _ordered
+
+    @forgiving(giving(0))
+    def _counted(self) -> int:
+        self._refuse("is used as a number, and ", "; a task that is given it can make a number of it")
+
+    __int__ = __len__ = _counted
+
+    @forgiving(giving(0.0))
+    def __float__(self) -> float:
+        return float(self._counted())
+
+    @forgiving(giving(iter(())))
+    def __iter__(self) -> Iterator[str]:
+        self._refuse("is taken apart, and ", "; or take it apart inside a task")
+
+    @forgiving()
+    def __getitem__(self, _: object) -> Any:
+        self._refuse("is taken apart, and ", "; or take it apart inside a task")
+
+    @forgiving()
+    def __mod__(self, _: object) -> Any:
+        self._refuse("is used as a format, and ", f"; {JOINING}")
+
+    @forgiving()
+    def __getattr__(self, name: str) -> Any:
+        if name not in _STR_METHODS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._refuse(f"is changed by `.{name}`, and ", "; or do it inside a task")
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
         raise RunError(
             f"{self.template} {how}has no value while the pipeline is defined",
             hint=f"give it to an IoManager, a task argument or a setting; they resolve it at run time{instead}",
         )
+
+
+def _of_path(part: object) -> str:
+    """`part` with slashes, whatever the machine's paths have."""
+    as_posix = getattr(type(part), "as_posix", None)
+    return str(part) if as_posix is None else as_posix(part)
 
 
 @forgiving(giving(BundleVariable("${var.unknown}")))

@@ -23,6 +23,7 @@ from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, 
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.mistakes import forgiving, is_defining, spoiled
 from dbxdec.pauses import without_collection
+from dbxdec.variables import JOINING, BundleVariable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,7 +198,9 @@ def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -
         Problem(
             f"the body of the job `{job}` raised {text}",
             where,
-            "the body only wires tasks; it runs when the wheel is built",
+            JOINING
+            if BundleVariable.__name__ in text
+            else "the body only wires tasks; it runs when the wheel is built",
         )
     ]
 

@@ -7,6 +7,7 @@ in the same build.
 from __future__ import annotations
 
 import dis
+import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -129,7 +130,7 @@ class Reference:
 
     def __fspath__(self) -> str:
         self._misused("as a path", "open it inside a task that receives it")
-        return "?"
+        return os.devnull
 
     def __reversed__(self) -> Iterator[Any]:
         return self.__iter__()

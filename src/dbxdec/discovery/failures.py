@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.recording import is_own
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, nearest
+from dbxdec.variables import JOINING, BundleVariable
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -51,7 +52,8 @@ class Failures:
         import traceback
 
         text = "".join(traceback.format_exception_only(error)).strip()
-        return [Problem(f"{failed}: {text}", where, _of_environment(error))]
+        joined = JOINING if BundleVariable.__name__ in text else None
+        return [Problem(f"{failed}: {text}", where, joined or _of_environment(error))]
 
     def _not_found(self, missing: str) -> str:
         root, (parent, _, name) = missing.partition(".")[0], missing.rpartition(".")

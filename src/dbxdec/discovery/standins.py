@@ -6,6 +6,7 @@ that, and refuses, naming the module and the ways out, whatever would make the b
 
 from __future__ import annotations
 
+import os
 import sys
 import typing
 from importlib.machinery import ModuleSpec
@@ -154,7 +155,7 @@ class StandIn:
 
     def __fspath__(self) -> str:
         _refuse(_name(self), "used as a path")
-        return "unknown"
+        return os.devnull
 
     def __bytes__(self) -> bytes:
         _refuse(_name(self), "turned into bytes")
