@@ -21,6 +21,7 @@ import killing
 import local_run
 import many_tasks
 import memory
+import reading
 import starting
 import storage
 from measure import Line, Pair
@@ -33,6 +34,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "cli": local_run.commands,
     "tasks": many_tasks.compared,
     "times": storage.times,
+    "results": reading.results,
     "peaks": memory.peaks,
     "growth": memory.growth,
     "crash": killing.kills,

@@ -128,7 +128,7 @@ def test_a_version_whose_log_has_been_cleaned_says_so(table: Path) -> None:
     opened.create_checkpoint()
     for version in (0, 1):
         (table / "_delta_log" / f"{version:020}.json").unlink()
-    with pytest.raises(RunError, match=r"wrote nothing|can't be read any more|has no write"):
+    with pytest.raises(RunError, match="the commit with its receipt has been cleaned from the log"):
         manager().read(wanted(table, receipt("2")))
 
 

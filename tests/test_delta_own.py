@@ -56,7 +56,7 @@ def test_a_result_that_an_earlier_attempt_did_not_come_to_is_stored(table: Path)
         append_itself(io, table, 1)
     io.write(output(table, receipt(attempt=2)), frame(2))
     assert stored(table) == [1, 2]
-    assert sorted(io.read(wanted(table, receipt())).lazy().collect()["x"]) == [1, 2]
+    assert io.read(wanted(table, receipt())).lazy().collect()["x"].to_list() == [2]
 
 
 def test_merges_of_two_named_outputs_are_told_apart(table: Path) -> None:

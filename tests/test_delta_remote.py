@@ -11,7 +11,7 @@ import pytest
 
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
+from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, Rows
 from delta_tools import frame, receipt
 from object_storage import ObjectStorage, object_storage
 
@@ -54,8 +54,10 @@ def test_an_append_and_its_retry_add_once(storage: ObjectStorage) -> None:
     for run, attempt in (("1", 1), ("1", 2), ("2", 1)):
         io.write(out(uri, receipt(run, attempt=attempt)), frame(int(run)))
     assert sorted(read(io, uri)["x"]) == [1, 2]
-    written = io.read(InputContext(uri, "frame", pl.DataFrame, receipt("2").id, written=True))
-    assert written.lazy().collect()["x"].to_list() == [2]
+    kinds: list[tuple[Rows, list[int]]] = [("run", [2]), ("table", [1, 2])]
+    for rows, expected in kinds:
+        found = io.read(InputContext(uri, "frame", pl.DataFrame, receipt("2").id, rows=rows))
+        assert sorted(found.lazy().collect()["x"]) == expected
     with pytest.raises(RunError, match="another build"):
         io.write(out(uri, receipt("2", attempt=2, build="c" * 64)), frame(2))
 

@@ -41,9 +41,7 @@ class Shelf(IoManager):
 
 
 class Joining(Shelf):
-    """Iterations write one target, and one write can be told from another."""
-
-    reads_written: ClassVar[bool] = True
+    """Iterations write one target."""
 
     def joins(self, returns: tuple[str, ...] | None) -> bool:
         return True
@@ -228,7 +226,7 @@ def test_the_manifest_holds_the_items_and_where_results_go() -> None:
     assert tasks["ingest"]["each"] == {"items": {"literal": ["de", "fr"]}}
     assert tasks["ingest"]["outputs"]["result"]["per_item"] is True
     assert "per_item" not in tasks["append"]["outputs"]["result"]
-    assert tasks["read_anything"]["inputs"]["x"] == {"task": "more", "output": "result", "written": True}
+    assert tasks["read_anything"]["inputs"]["x"] == {"task": "more", "output": "result", "rows": "changed"}
     again = Manifest("p", "1", "b", "dbxdec 0", {"one": json.loads(json.dumps(form))}).job("one")
     assert encode_jobs([again])["one"] == form
 
@@ -255,8 +253,9 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     ),
     (lambda: read_dict(ingest(each(["a", "a"]))), "reads the results of the iterations of `ingest` by item, and two"),
     (lambda: read_dict(wide(each([["a"]]))), "reads the results of the iterations of `wide` by item, and an item"),
-    (lambda: read_one(ingest("a").written), "asks for what one write of `ingest` has added, which Shelf can't tell"),
-    (lambda: read_anything(name().written), "asks for what `name` wrote, a task value"),
+    (lambda: read_one(ingest("a").table), "is given the whole table of `ingest`, which Shelf can't tell from"),
+    (lambda: read_anything(name().written), "is given `.written` of `name`, whose result is a task value"),
+    (lambda: read_anything(name().table), "is given `.table` of `name`, whose result is a task value"),
     (lambda: read_anything(latest(ingest(each(["a"])))), "whose iterations have tables of their own"),
     (
         lambda: read_anything(ingest(each(["a"])).uri),
@@ -421,7 +420,7 @@ def world(codes: list[str] = ["a", "b"]) -> None:
         print("ADDED", sorted(added["code"]), everything.height, [frame.collect().height for frame in each_added])
 
     entries = enter(each(codes))
-    count(entries.written, entries, entries)
+    count(entries, entries.table, entries)
 
     @task
     def check(countries: list[pl.DataFrame], days: dict[dt.date, pl.LazyFrame | None], all_days: pl.DataFrame) -> None:

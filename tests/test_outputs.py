@@ -61,7 +61,7 @@ def test_each_output_has_its_place_and_is_an_input_of_its_own() -> None:
     }
     assert built.dag.task("consume").inputs == {
         "first": dag.TaskOutput("split", "good"),
-        "second": dag.Table("test_outputs:Shelf", "/lake/bad"),
+        "second": dag.TaskOutput("split", "bad", "newest"),
     }
     assert built.dag.task("again").inputs["second"] == dag.Literal("/lake/good")
     assert [d.task for d in built.dag.task("again").depends_on] == ["split"]

@@ -475,7 +475,7 @@ def test_fresh_sets_aside_what_is_there(project: Project) -> None:
         assert dbxdec(project, "run", "broken", *options).code == 0
     assert pl.read_delta(str(project.root / "lake/double")).height == 2
     (aside,) = (project.root / ".dbxdec/set_aside").glob("*/lake/double")
-    assert pl.read_delta(str(aside)).height == 6
+    assert pl.read_delta(str(aside)).height == 4
 
 
 def test_an_interrupted_task_may_clean_up(project: Project) -> None:

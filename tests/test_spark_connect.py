@@ -53,7 +53,7 @@ PROGRAM = textwrap.dedent(
             result = t.write("append", "2", t.frame(2), attempt)
         assert result.note == "already written by attempt 1", result
         assert t.read("1") == [1] and t.stored == [1, 2]
-        assert rows(t.manager().read(wanted(t.uri, receipt("2"), written=True))) == [(2,)]
+        assert rows(t.manager().read(wanted(t.uri, receipt("2")))) == [(2,)]
         refuses(RunError, lambda: t.write("append", "3", t.sql("'x' AS x")))
         t.write("overwrite", "3", t.frame(3))
         assert t.stored == [3]
@@ -64,7 +64,8 @@ PROGRAM = textwrap.dedent(
         p.write("overwrite", "1", p.pairs((1, 1), (2, 2)), partition_by="k")
         p.write("overwrite", "2", p.pairs((1, 7)), partition_by="k")
         p.write("overwrite", "3", p.pairs((2, 9)), replace={"k": 2})
-        assert rows(p.manager().read(wanted(p.uri, receipt("3")))) == [(1, 7), (2, 9)]
+        assert rows(p.manager().read(wanted(p.uri, receipt("3")))) == [(2, 9)]
+        assert rows(p.manager().read(wanted(p.uri, receipt("3"), rows="table"))) == [(1, 7), (2, 9)]
     files = SparkParquetIoManager("unused", mode="overwrite")
     for run in (1, 2):
         files.write(output(lake + "/files", receipt(str(run))), spark.range(run))

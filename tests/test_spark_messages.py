@@ -125,7 +125,7 @@ def test_tables_of_a_catalog_are_named_by_schema_task_and_item() -> None:
     assert io.table("main.raw.orders").template("daily", "load") == "main.raw.orders"
     assert io.table(f"{bundle_variable('catalog')}.raw.orders").template("d", "l") == "${var.catalog}.raw.orders"
     assert io.table(f"orders_{bundle_variable('x')}").template("d", "l") == "${var.catalog}.sales_d.orders_${var.x}"
-    assert io.item_target("main.raw.orders", 3) == "main.raw.orders_3"
+    assert io.item_target("main.raw.orders", "de_1") == "main.raw.orders_de_1"
     with variables.using({"catalog": "main"}), running("daily", "load", receipt()):
         assert io.uri() == "main.sales_daily.load"
         assert io.uri("orders") == "main.sales_daily.orders"

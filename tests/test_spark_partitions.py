@@ -229,13 +229,13 @@ def test_a_slice_is_named_by_values_of_any_type(path: Place) -> None:
 )
 def test_the_predicate_names_tuples(columns: list[str], tuples: list[tuple[str | None, ...]], sql: str) -> None:
     """Values are listed for each combination of the columns before, nulls apart, names quoted."""
-    assert spark_partitions.predicate(columns, tuples, {"n": "int", "r": "string"}) == sql
+    assert spark_partitions.predicate(columns, tuples, {"n": "int", "r": "string"}, ["r"]) == sql
 
 
 def test_a_name_that_delta_misreads_is_refused() -> None:
     """A predicate over a column with a backtick, which Delta would take for null, is an error and no doubled rows."""
     with pytest.raises(RunError, match=r"`a`b`.*misreads"):
-        spark_partitions.predicate(["a`b"], [("1",)], {"a`b": "int"})
+        spark_partitions.predicate(["a`b"], [("1",)], {"a`b": "int"}, ["a`b"])
 
 
 def test_hundreds_of_partitions(path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_hundreds_of_partitions(path: Place, monkeypatch: pytest.MonkeyPatch) ->
     many = path.spark.range(500).selectExpr("CAST(id AS INT) AS k", "CAST(id AS INT) AS x", "1 AS v").coalesce(1)
     tuples = spark_partitions.distinct_values(many, ["k", "x"])
     kinds = {"k": "int", "x": "int"}
-    where = spark_partitions.predicate(["k", "x"], tuples, kinds)
+    where = spark_partitions.predicate(["k", "x"], tuples, kinds, ["k", "x"])
     assert len(tuples) == 500
     assert path.manager().read(wanted(path.uri)).where(where).count() == 1
 

@@ -26,20 +26,20 @@ def load(ids: list[int]) -> pl.DataFrame:
 @job
 def appending(ids: list[int] = [1]) -> None:  # noqa: B006
     @task
-    def look(mine: pl.DataFrame, new: pl.DataFrame, newest: pl.LazyFrame, table: pl.LazyFrame) -> list[int]:
-        return [mine.height, new.height, newest.collect().height, table.collect().height]
+    def look(mine: pl.DataFrame, whole: pl.DataFrame, newest: pl.LazyFrame, table: pl.LazyFrame) -> list[int]:
+        return [mine.height, whole.height, newest.collect().height, table.collect().height]
 
     loaded = load(ids)
-    look(loaded, loaded.written, latest(loaded), orders).after(loaded)
+    look(loaded, loaded.table, latest(loaded), orders).after(loaded)
 
 
 class TestModes:
     def test_an_append_goes_below_what_is_there(self, dbxdec_lake: Lake) -> None:
-        """Runs over one lake build on each other; a result is what its own run added, a read the whole table."""
+        """Runs over one lake build on each other; a result is what its own run returned, `.table` the whole table."""
         dbxdec_lake["orders"] = pl.DataFrame({"id": [0]})
         first = run_job(appending, ids=[1], tables=dbxdec_lake)
         second = run_job(appending, ids=[2, 3], tables=dbxdec_lake)
-        assert (first["look"].value, second["look"].value) == ([2, 1, 2, 2], [4, 2, 4, 4])
+        assert (first["look"].value, second["look"].value) == ([1, 2, 2, 2], [2, 4, 4, 4])
         assert second["load"].value["id"].to_list() == [2, 3]
         assert dbxdec_lake["orders"]["id"].to_list() == [0, 1, 2, 3]
         assert first["load"].value["id"].to_list() == [1]
@@ -64,15 +64,17 @@ class TestModes:
                 return pl.LazyFrame({"country": ["fr"], "n": [2]})
 
             @task
-            def read(written: pl.DataFrame) -> int:
-                return written.height
+            def read(whole: pl.DataFrame, own: pl.DataFrame, written: pl.DataFrame) -> list[int]:
+                return [whole.height, own.height, written.height]
 
-            read(write())
+            x = write()
+            read(x.table, x, x.written)
 
         before = pl.DataFrame({"country": ["de", "fr", None], "n": [1, 1, 1]})
         result = run_job(one, tables={"t": before})
         assert result.tables["t"].rows() == left
-        assert result["read"].value == len(left)
+        kept = table.mode == "ignore"
+        assert result["read"].value == [len(left), len(left) if kept else 1, 0 if kept else 1]
 
     def test_a_table_that_is_there_already_is_refused(self) -> None:
         """With mode="error", before the function is called."""
@@ -275,7 +277,7 @@ class TestOwnManagers:
         names = pl.DataFrame({"id": [1], "name": ["one"]})
         for _ in range(2):
             result = run_job(one, in_memory=False, variables={"root": tmp_path}, tables={"names": names})
-        assert result["named"].value.sort("id").rows() == [(1, "one"), (1, "one"), (2, None), (2, None)]
+        assert result["named"].value.sort("id").rows() == [(1, "one"), (2, None)]
         assert result["load"].value["id"].to_list() == [1, 2]
         assert pl.read_delta(str(tmp_path / "orders"))["id"].to_list() == [1, 2, 1, 2]
         given = pl.DataFrame({"id": [7]})

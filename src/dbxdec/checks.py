@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from dbxdec import dag
 from dbxdec.dag import Job, Output, Task, run_order
 from dbxdec.errors import Problem, concerning, counted, listed
-from dbxdec.values import NONE_TEXT
+from dbxdec.values import ANY, NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 # With these a task may run although a producer behind it has failed (docs.databricks.com, "Run if").
 _RUNS_AFTER_FAILURE = {"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"}
@@ -271,6 +271,8 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             warnings += _of_schedule(job)
         warnings += _of_fixed_places(job)
+        warnings += _of_doubled_rows(job)
+        warnings += _of_unsaid_results(job)
     return warnings
 
 
@@ -292,6 +294,57 @@ def _of_fixed_places(job: Job) -> list[Problem]:
             first.called_at or first.source,
             "dev and prod share it: begin `base_path` with a bundle_variable(...)",
         )
+    ]
+
+
+def _of_unsaid_results(job: Job) -> Iterator[Problem]:
+    """Warn of results that are read and of which their tasks say nothing."""
+    for task in job.tasks:
+        if any(output.type is not None and output.type.kind == ANY for output in task.outputs.values()):
+            yield Problem(
+                f"the task `{job.key}.{task.key}` says nothing of what it returns, and its result is read: it travels "
+                "as a task value, and only the run finds out whether it can",
+                task.source,
+                "annotate it, as in `-> int` or `-> list[str]`, or give it an IoManager: then the build checks it",
+            )
+
+
+def _of_doubled_rows(job: Job) -> Iterator[Problem]:
+    """Warn of appends of a whole table that itself grows: from the second run on its rows are there twice."""
+    tasks = {task.key: task for task in job.tasks}
+    for task in job.tasks:
+        if not any(map(_appends, task.outputs.values())):
+            continue
+        for name, binding in task.inputs.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                    continue
+                if _appends(tasks[leaf.task].outputs[leaf.output]):
+                    spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
+                    yield Problem(
+                        f"the task `{job.key}.{task.key}` appends, and `{name}` is `{spelt}`, the whole of a table "
+                        "that grows with each run: it would append the rows of earlier runs again",
+                        task.called_at or task.source,
+                        f"pass `{leaf.task}` itself: the rows that it returned in this run",
+                    )
+
+
+def _appends(output: Output) -> bool:
+    return output.partial and output.settings.get("mode") == "append"
+
+
+def partial_reads(job: Job) -> list[tuple[Task, str, dag.TaskOutput]]:
+    """Return the arguments, by task and parameter, that are the rows of a run where the table may hold more."""
+    tasks = {task.key: task for task in job.tasks}
+    return [
+        (task, name, leaf)
+        for task in job.tasks
+        for name, binding in task.inputs.items()
+        for leaf in dag.flatten(binding)
+        if isinstance(leaf, dag.TaskOutput)
+        and leaf.rows == "run"
+        and leaf.output in tasks[leaf.task].outputs
+        and tasks[leaf.task].outputs[leaf.output].partial
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,13 +22,22 @@ RETURN_VALUE = "return_value"
 """The key of the task value as which a small result travels."""
 
 
+Rows = typing.Literal["run", "table", "newest", "changed"]
+"""Which rows of a task's result a reader gets.
+
+"run": what the task returned in this run (of a merge, the table as it left it). "table": the whole table at the
+version that the task wrote in this run. "newest": the table at its newest version, whoever wrote it. "changed": as
+"run", but of a merge only the rows that it inserted or changed.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """What another task of the job stored; with `written` only what it added in this run."""
+    """What another task of the job stored: its output, and which rows of it."""
 
     task: str
     output: str = RESULT
-    written: bool = False
+    rows: Rows = "run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,8 @@ class Output:
     """Where one result goes: to `target` through the IoManager class `io`, or, without one, to a task value.
 
     `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest. With
-    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`.
+    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`. With
+    `partial` the table holds more than what one write stores, so a result and its table differ.
     """
 
     io: str | None = None
@@ -121,6 +132,7 @@ class Output:
     settings: Mapping[str, Json] = field(default_factory=dict)
     shared: bool = False
     per_item: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -207,6 +219,15 @@ class Job:
     def variables(self) -> tuple[str, ...]:
         """The bundle variables that any task of the job needs at run time."""
         return tuple(sorted({name for task in self.tasks for name in task.variables}))
+
+    def reads(self, key: str, output: str) -> bool:
+        """Return whether a task of the job reads what the task `key` stores in this run as its output `output`."""
+        return any(
+            isinstance(leaf, TaskOutput) and (leaf.task, leaf.output) == (key, output) and leaf.rows != "newest"
+            for task in self.tasks
+            for binding in task.inputs.values()
+            for leaf in flatten(binding)
+        )
 
     def task(self, key: str) -> Task:
         """The task `key`; raises KeyError."""

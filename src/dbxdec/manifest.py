@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dbxdec.literals import Json
 
-SCHEMA = "1.0"
+SCHEMA = "2.0"
 """Version of the shape; a reader takes every minor version of its own major one."""
 PATH = "dbxdec/manifest.json"
 """Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
@@ -156,8 +156,8 @@ def decode(content: bytes | str, origin: str) -> Manifest:
 def encode_binding(binding: dag.Binding) -> Json:
     """A binding as the manifest has it."""
     match binding:
-        case dag.TaskOutput(task, output, written):
-            return {"task": task, "output": output, **({"written": True} if written else {})}
+        case dag.TaskOutput(task, output, rows):
+            return {"task": task, "output": output, "rows": rows}
         case dag.TaskValue(task, key):
             return {"value": {"task": task, "key": key}}
         case dag.Table(io, target):
@@ -180,8 +180,8 @@ def encode_binding(binding: dag.Binding) -> Json:
 def decode_binding(form: Any) -> dag.Binding:
     """The binding that `encode_binding` took."""
     match form:
-        case {"task": task, "output": output}:
-            return dag.TaskOutput(task, output, form.get("written", False))
+        case {"task": task, "output": output, "rows": rows}:
+            return dag.TaskOutput(task, output, rows)
         case {"value": {"task": task, "key": key}}:
             return dag.TaskValue(task, key)
         case {"table": {"io": io, "target": target}}:
@@ -211,6 +211,8 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
         form["shared"] = True
     if output.per_item:
         form["per_item"] = True
+    if output.partial:
+        form["partial"] = True
     return form
 
 
@@ -222,6 +224,7 @@ def _decode_output(form: Mapping[str, Any]) -> dag.Output:
         settings=form.get("settings", {}),
         shared=form.get("shared", False),
         per_item=form.get("per_item", False),
+        partial=form.get("partial", False),
     )
 
 

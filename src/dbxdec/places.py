@@ -35,6 +35,12 @@ def here(uri: str) -> str:
     return f"{root}/{remote['scheme'].lower()}/{_ODD.sub('_', remote['rest'])}"
 
 
+def absolute(uri: str) -> str:
+    """Return `uri`, a relative path as an absolute one: engines differ in which folder they take it to be in."""
+    is_path = _REMOTE.fullmatch(uri) is None and not uri.startswith("/")
+    return os.path.abspath(uri) if is_path else uri
+
+
 def table_here(name: str) -> str | None:
     """Where a local run has the table `name` of a catalog; None where the catalog itself is to be asked."""
     root = os.environ.get(ROOT)

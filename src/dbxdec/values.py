@@ -18,6 +18,8 @@ from typing import Any
 
 from dbxdec import literals
 
+ANY = "any"
+"""The kind of a result whose task says nothing of its type: whatever a literal can be."""
 NONE_TEXT = "<dbxdec:none>"
 """How a job parameter that is None travels: the platform's parameters are never null."""
 REQUIRED_TEXT = "<dbxdec:required>"
@@ -101,6 +103,8 @@ class ValueType:
 
     def accepts(self, other: ValueType) -> bool:
         """Whether a value of type `other` may be given where this type is asked for (int widens to float)."""
+        if other.kind == ANY:
+            return True  # it is checked when the task runs
         if other.optional and not self.optional:
             return False
         if self.kind == "literal" and other.kind == "literal":
@@ -155,6 +159,8 @@ class ValueType:
 
     def to_json(self, value: object) -> literals.Json:
         """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        if self.kind == ANY:
+            return literals.encode(value)
         if value is None and self.optional:
             return None
         if not self._holds(value):
@@ -173,6 +179,8 @@ class ValueType:
 
     def from_json(self, form: Any) -> Any:
         """The value behind a JSON form. Raises ValueError with what was expected."""
+        if self.kind == ANY:
+            return literals.decode(form)
         if form is None:
             if self.optional:
                 return None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
-from dbxdec.mistakes import forgiving, giving, is_wiring
+from dbxdec.mistakes import forgiving, giving, is_wiring, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ TARGET = "bundle.target"
 
 _TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}")
 _current: Mapping[str, str] = {}
+_live = False
 
 
 if TYPE_CHECKING:
@@ -36,10 +37,26 @@ else:
 JOINING = 'f-strings, `+` and `/` make longer ones: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
 """How to make a longer string of a bundle variable, for messages."""
 _STR_METHODS = frozenset(name for name in dir(str) if not name.startswith("_"))
+_TAKE_APART = "; or do it inside a task"
+
+
+def _of_value(name: str, how: str, instead: str, harmless: Any = None) -> Any:
+    """A method of strings, which a variable has while a task runs."""
+
+    @forgiving(giving(harmless) if harmless is not None else spoiled)
+    def method(self: BundleVariable, *args: Any) -> Any:
+        if not _live:
+            self._refuse(how, instead)
+        return getattr(str, name)(str(self), *(str(arg) if isinstance(arg, BundleVariable) else arg for arg in args))
+
+    return method
 
 
 class BundleVariable(_Anything):
-    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones."""
+    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones.
+
+    While a task runs, it is its value wherever a string is asked for.
+    """
 
     __slots__ = ("template",)
 
@@ -59,19 +76,21 @@ class BundleVariable(_Anything):
         return BundleVariable(f"{part}{self.template}") if isinstance(part, str) else NotImplemented
 
     def __str__(self) -> str:
-        return self.template
+        return resolve(self.template) if _live else self.template
 
     @forgiving(giving("?"))
     def __format__(self, spec: str) -> str:
-        if spec:
+        if spec and not _live:
             self._refuse(f"is formatted by {spec!r}, and ", f"; {JOINING}")
-        return str(self)
+        return format(str(self), spec)
 
     def __repr__(self) -> str:
         return f"BundleVariable({self.template!r})"
 
     @forgiving(giving(False))
     def __eq__(self, other: object) -> bool:
+        if _live:
+            return isinstance(other, str | BundleVariable) and str(self) == str(other)
         if isinstance(other, str):
             self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
         return isinstance(other, BundleVariable) and other.template == self.template
@@ -81,45 +100,46 @@ class BundleVariable(_Anything):
 
     @forgiving(giving(True))
     def __bool__(self) -> bool:
-        self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+        if not _live:
+            self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+        return bool(str(self))
 
     @forgiving(giving(os.devnull))
-    def __fspath__(self) -> NoReturn:
-        self._refuse("is used as a path, and ", f"; {JOINING}")
+    def __fspath__(self) -> str:
+        if not _live:
+            self._refuse("is used as a path, and ", f"; {JOINING}")
+        return str(self)
 
-    @forgiving(giving(False))
-    def _ordered(self, _: object) -> bool:
-        self._refuse("is compared, and ", "; or compare inside a task")
-
-    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _ordered
+    __len__ = _of_value("__len__", "is taken apart, and ", _TAKE_APART, 0)
+    __iter__ = _of_value("__iter__", "is taken apart, and ", _TAKE_APART, iter(()))
+    __getitem__ = _of_value("__getitem__", "is taken apart, and ", _TAKE_APART)
+    __contains__ = _of_value("__contains__", "is searched, and ", _TAKE_APART, False)
+    __mod__ = _of_value("__mod__", "is used as a format, and ", f"; {JOINING}")
+    __lt__ = _of_value("__lt__", "is compared, and ", _TAKE_APART, False)
+    __le__ = _of_value("__le__", "is compared, and ", _TAKE_APART, False)
+    __gt__ = _of_value("__gt__", "is compared, and ", _TAKE_APART, False)
+    __ge__ = _of_value("__ge__", "is compared, and ", _TAKE_APART, False)
 
     @forgiving(giving(0))
-    def _counted(self) -> int:
-        self._refuse("is used as a number, and ", "; a task that is given it can make a number of it")
-
-    __int__ = __len__ = _counted
+    def __int__(self) -> int:
+        return int(self._number())
 
     @forgiving(giving(0.0))
     def __float__(self) -> float:
-        return float(self._counted())
+        return float(self._number())
 
-    @forgiving(giving(iter(())))
-    def __iter__(self) -> Iterator[str]:
-        self._refuse("is taken apart, and ", "; or take it apart inside a task")
-
-    @forgiving()
-    def __getitem__(self, _: object) -> Any:
-        self._refuse("is taken apart, and ", "; or take it apart inside a task")
-
-    @forgiving()
-    def __mod__(self, _: object) -> Any:
-        self._refuse("is used as a format, and ", f"; {JOINING}")
+    def _number(self) -> str:
+        if not _live:
+            self._refuse("is used as a number, and ", "; or make a number of it inside a task")
+        return str(self)
 
     @forgiving()
     def __getattr__(self, name: str) -> Any:
         if name not in _STR_METHODS:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        self._refuse(f"is changed by `.{name}`, and ", "; or do it inside a task")
+            raise AttributeError(f"a bundle variable has no attribute {name!r}")
+        if not _live:
+            self._refuse(f"is changed by `.{name}`, and ", _TAKE_APART)
+        return getattr(str(self), name)
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
         raise RunError(
@@ -183,6 +203,7 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     Raises RunError with all variables that have no value.
     """
     known = _current if variables is None else variables
+    text = text.template if isinstance(text, BundleVariable) else text
     names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
     instead = "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
     problems = [
@@ -197,15 +218,23 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     ]
     if problems:
         raise RunError(problems)
-    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", str(text))
+    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", text)
 
 
 @contextmanager
-def using(variables: Mapping[str, str]) -> Iterator[None]:
-    """Make `variables` the values of this run for as long as the block lasts."""
-    global _current
-    before, _current = _current, variables
+def using(variables: Mapping[str, str], *, live: bool = False) -> Iterator[None]:
+    """Make `variables` the values of this run for as long as the block lasts.
+
+    With `live` a task runs in it: a bundle variable is its value there, and no token.
+    """
+    global _current, _live
+    before, (_current, _live) = (_current, _live), (variables, live)
     try:
         yield
     finally:
-        _current = before
+        _current, _live = before
+
+
+def tokens_of_run(value: object) -> set[str]:
+    """Return the variables of this run whose tokens are inside `value`: strings that were made too early."""
+    return names_in(value) & set(_current)

@@ -9,6 +9,7 @@ from dbxdec import dag, kinds
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
+from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.variables import names_in
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def assemble(
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
     variables = _Variables()
+    surroundings = Surroundings()
+    for node in nodes:
+        if isinstance(node, Call):
+            recorder.problems += [p for p in surroundings.of(node.task.fn)[1] if p not in recorder.problems]
     where = place_of(function)
     return dag.Job(
         key=recorder.job,
@@ -49,7 +54,8 @@ def assemble(
         function=reference(function),
         source=where,
         tasks=tuple(
-            _task(node, options, variables) if isinstance(node, Call) else _step(node, options) for node in nodes
+            _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
+            for node in nodes
         ),
         parameters=tuple(parameters),
         clusters=_by_key(recorder, "cluster", where, (options.cluster, *(each.cluster for each in own))),
@@ -79,9 +85,9 @@ class _Variables:
         return found
 
 
-def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
+def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: Surroundings) -> dag.Task:
     fn = call.task.fn
-    names: set[str] = set()
+    names: set[str] = set(surroundings.of(fn)[0])
     for manager in call.managers.values():
         names |= variables.of(manager)
     items = [] if call.each is None else [call.each.items]

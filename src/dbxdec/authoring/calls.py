@@ -37,7 +37,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     key = recorder.usable(task.__name__ if task.options.key is None else task.options.key)
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
-    call.nothing = stored.nothing
+    call.nothing, call.unsaid = stored.nothing, stored.unsaid
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
     if stored.problem:
         recorder.problem(stored.problem, stored.hint)
@@ -182,6 +182,7 @@ class _Binder:
     def _bind_proxy(self, proxy: TaskProxy[Any]) -> dag.Binding | None:
         if not self._belongs(proxy):
             return None
+        proxy._call.read()
         outputs = proxy._call.outputs
         if outputs and dag.RESULT not in outputs:
             self._recorder.problem(
@@ -196,7 +197,7 @@ class _Binder:
             return None
         text = reference.text()
         if isinstance(reference, OutputReference):
-            return dag.TaskOutput(reference._call.key, reference._output, reference._written)
+            return dag.TaskOutput(reference._call.key, reference._output, reference._rows)
         if isinstance(reference, TaskValueReference):
             return dag.TaskValue(reference._call.key, reference._key)
         if isinstance(reference, UriReference) and text is not None:
@@ -224,6 +225,12 @@ class _Binder:
         bound = self.bind(what)
         if not isinstance(bound, dag.TaskOutput):
             return None
+        if bound.rows == "changed":
+            self._recorder.problem(
+                f"{self._where} is `latest` of {what.describe()}",
+                "`latest(x)` is the newest version of the whole table; what this run wrote is `x` itself",
+            )
+            return None
         producer = self._recorder.calls[bound.task]
         output, manager = producer.outputs.get(bound.output), producer.managers.get(bound.output)
         if output is not None and output.per_item:
@@ -238,8 +245,7 @@ class _Binder:
                 f"give `{producer.key}` an IoManager, or pass its result itself",
             )
             return None
-        self._recorder.tables[output.target] = manager
-        return dag.Table(output.io, output.target)
+        return dag.TaskOutput(bound.task, bound.output, "newest")
 
     def _bind_table(self, manager: IoManager) -> dag.Binding | None:
         if not manager.is_table:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, literals, typehints
 from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.literal_types import misfit
-from dbxdec.authoring.nodes import Step
+from dbxdec.authoring.nodes import Call, Step
 from dbxdec.typehints import Annotation
 
 if TYPE_CHECKING:
-    from dbxdec.authoring.nodes import Call
     from dbxdec.io_managers.base import IoManager
     from dbxdec.values import ValueType
 
@@ -124,9 +123,10 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
         _refuse_without_output(call, parameter, producer)
         return
     if stored.type is not None:
-        if binding.written:
+        if binding.rows != "run":
             recorder.problem(
-                f"`{parameter}` of the task `{call.key}` asks for what `{binding.task}` wrote, a task value",
+                f"`{parameter}` of the task `{call.key}` is given `.{_SPELT[binding.rows]}` of `{binding.task}`, whose "
+                "result is a task value",
                 "pass its result itself",
             )
         _check_value(call, parameter, note, stored.type, what)
@@ -134,42 +134,55 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
     manager = producer.managers.get(binding.output)
     if manager is None:
         return
+    _check_rows(call, parameter, binding, manager, producer)
     if producer.each is None:
         _check_read(call, parameter, note, manager, what)
-        by_commit = binding.written
     else:
-        apart = stored.per_item or binding.written
-        by_commit = _check_iterations(call, parameter, note, manager, producer, apart=apart) or binding.written
-    if by_commit and not manager.reads_written:
-        recorder.problem(
-            f"`{parameter}` of the task `{call.key}` asks for what one write of `{binding.task}` has added, which "
-            f"{type(manager).__name__} can't tell from the rest",
-            "read the whole result, or use an IoManager with versions, such as PolarsDeltaIoManager",
+        _check_iterations(call, parameter, note, manager, producer)
+
+
+_SPELT = {"table": "table", "changed": "written"}
+
+
+def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: IoManager, producer: Call | Step) -> None:
+    """Note where the manager, or what the producer returns, doesn't tell which rows the reader gets."""
+    name = type(manager).__name__
+    if binding.rows == "table" and not manager.reads_table:
+        call.recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is given the whole table of `{binding.task}`, which {name} can't "
+            "tell from the task's result",
+            "pass the result itself, or use an IoManager of tables, such as PolarsDeltaIoManager",
+        )
+    if binding.rows != "run" or not isinstance(producer, Call):
+        return
+    returns = set(typehints.returned_types(producer.task.fn, named=binding.output != dag.RESULT) or ())
+    if returns & manager.merges and returns - manager.merges:
+        call.recorder.problem(
+            f"`{parameter}` of the task `{call.key}` reads `{binding.task}`, which returns a frame or a merge: a frame "
+            "has rows of its own, a merge has none",
+            "say which rows are meant: `x.table` is the whole table, `x.written` what this run wrote",
         )
 
 
-def _check_iterations(
-    call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step, *, apart: bool
-) -> bool:
-    """Check a reader of all iterations, whose results are read `apart`; gives back whether it asks for each of them."""
+def _check_iterations(call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step) -> None:
+    """Check a reader of all iterations."""
     recorder, what = call.recorder, f"the results of the iterations of `{producer.key}`"
     collects = note.collects(manager.reads)
     if collects is None:
         _check_read(call, parameter, note, manager, what)
-        if apart and not manager.combines:
+        if not manager.combines:
             recorder.problem(
                 f"`{parameter}` of the task `{call.key}` reads {what} as one, which {type(manager).__name__} can't put "
                 "together",
                 "annotate it `list[...]` or `dict[..., ...]`, or implement `combine` in the IoManager",
             )
-        return False
+        return
     _check_read(call, parameter, note.element(), manager, what)
     if collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
         recorder.problem(
             f"`{parameter}` of the task `{call.key}` reads {what} by item, and {why}",
             "annotate it `list[...]`: the results come in the order of the items",
         )
-    return not apart
 
 
 def _no_keys(each: dag.Each) -> str | None:

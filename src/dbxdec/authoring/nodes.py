@@ -15,6 +15,7 @@ from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import Mistaken
 from dbxdec.typehints import unwrapped
+from dbxdec.values import ANY, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,13 @@ class Call(_Ordered):
     each: dag.Each | None = None
     nothing: str = ""
     """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
+    unsaid: bool = False
+    """Whether it says nothing of its result."""
+
+    def read(self) -> None:
+        """Note that something reads its result: where it says nothing of that, it is left as a task value."""
+        if self.unsaid and self.each is None:
+            self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
     @property
     def is_mistaken(self) -> bool:

@@ -28,6 +28,8 @@ class Stored:
     problem: str | None = None
     hint: str | None = None
     nothing: str = ""
+    unsaid: bool = False
+    """Whether the task says nothing of a result: one that somebody reads is a small one."""
 
 
 def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | None) -> Stored:
@@ -46,7 +48,7 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
     if small is not None:
         return Stored({dag.RESULT: dag.Output(type=small)})
     if note is None:
-        return Stored(nothing="has neither an IoManager nor a return annotation")
+        return Stored(nothing="has neither an IoManager nor a return annotation", unsaid=True)
     if note.error:
         return Stored(
             problem=f"the task `{key}` returns `{note.text}`, which can't be resolved ({note.error}), and has no "
@@ -88,7 +90,7 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
                 problem=f"the output `{name}` of the task `{key}` has an IoManager that is bound to no table",
                 hint='name one for each output: `outputs={"good": io.table("good"), "bad": io.table("bad")}`',
             )
-        outputs[name] = _output(manager, job, key)
+        outputs[name] = _output(manager, job, key, note and note.element())
     stored = Stored(outputs, managers)
     if note is None or note.error or not note.type_names:
         return stored
@@ -103,17 +105,19 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
     return replace(stored, problem=problem, hint=hint)
 
 
-def _output(manager: IoManager, job: str, key: str) -> dag.Output:
+def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> dag.Output:
+    returns = None if note is None or note.error else note.type_names or None
     return dag.Output(
         io=io_reference(manager),
         target=manager.template(job, key),
         settings=plain(manager.settings()),
         shared=manager.shared,
+        partial=manager.is_partial(returns),
     )
 
 
 def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
-    stored = Stored({dag.RESULT: _output(manager, job, key)}, {dag.RESULT: manager})
+    stored = Stored({dag.RESULT: _output(manager, job, key, note)}, {dag.RESULT: manager})
     if note is None or note.error or isinstance(manager, Mistaken):
         return stored
     if note.is_none:

@@ -58,27 +58,52 @@ class StateReference(TaskReference):
         return f"{{{{tasks.{self._call.key}.result_state}}}}"
 
 
-class OutputReference(TaskReference):
-    """One of a task's named outputs."""
+_ROWS = {
+    "run": "",
+    "table": "the whole table of ",
+    "newest": "the newest version of ",
+    "changed": "what this run wrote as ",
+}
 
-    def __init__(self, call: recording.Node, output: str, *, written: bool = False) -> None:
+
+class OutputReference(TaskReference):
+    """One of a task's outputs, and which rows of it."""
+
+    def __init__(self, call: recording.Node, output: str, rows: dag.Rows = "run") -> None:
         super().__init__(call)
         self._output = output
-        self._written = written
+        self._rows = rows
 
     def describe(self) -> str:
         what = "the result" if self._output == dag.RESULT else f"the output `{self._output}`"
-        return f"{f'what this run wrote as {what}' if self._written else what} of the task `{self._call.key}`"
+        return f"{_ROWS[self._rows]}{what} of the task `{self._call.key}`"
+
+    @property
+    def table(self) -> Any:
+        """The whole table at the version that the task wrote in this run."""
+        return TableReference(self._call, self._output, "table")
 
     @property
     def written(self) -> Any:
-        """Only what this run wrote, without what was there before."""
-        return OutputReference(self._call, self._output, written=True)
+        """What this run wrote; of a merge the rows that it inserted or changed."""
+        return OutputReference(self._call, self._output, "changed")
 
     @property
     def uri(self) -> Any:
         """Where the output is stored."""
         return UriReference(self._call, self._output)
+
+
+class TableReference(OutputReference):
+    """The whole table of a result."""
+
+    def __call__(self, *names: object, **_: object) -> Any:
+        name = f'"{names[0]}"' if names and isinstance(names[0], str) else '"..."'
+        self._call.recorder.problem(
+            f"`.table` of {TaskProxy(self._call).describe()} is called, and it is the whole table that the task writes",
+            f"write `x.table` without arguments; to read another table give the task `io.table({name})`",
+        )
+        return self
 
 
 class UriReference(TaskReference):
@@ -117,6 +142,7 @@ class TaskProxy(_ProxyBase[R_co]):
         return f"the result of the task `{self._call.key}`"
 
     def text(self) -> str | None:
+        self._call.read()
         output = self._call.outputs.get(dag.RESULT)
         small = output is not None and output.type is not None
         return TaskValueReference(self._call, dag.RETURN_VALUE).text() if small else None
@@ -160,9 +186,17 @@ class TaskProxy(_ProxyBase[R_co]):
         return StateReference(self._call)
 
     @property
+    def table(self) -> Any:
+        """The whole table at the version that the task wrote in this run; `x` itself is only what it returned."""
+        return TableReference(self._call, dag.RESULT, "table")
+
+    @property
     def written(self) -> Any:
-        """Only what this run wrote, without what was there before: the new rows of an append."""
-        return OutputReference(self._call, dag.RESULT, written=True)
+        """What this run wrote, as `x` itself; of a merge, which has no rows of its own, those it inserted or changed.
+
+        These are known where the table keeps a change data feed; deleted rows are not among them.
+        """
+        return OutputReference(self._call, dag.RESULT, "changed")
 
     @property
     def uri(self) -> Any:

@@ -51,6 +51,9 @@ class Node(ABC):
         """Whether what it stores can't be known, because of a mistake that has been noted."""
         return False
 
+    def read(self) -> None:
+        """Note that something reads the result of this task."""
+
     @abstractmethod
     def depend(self, other: object) -> None:
         """Order this task behind the one whose proxy `other` is; anything else is noted as a mistake."""

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dbxdec import checks
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import print_json, say
-from dbxdec.errors import ConfigError, DbxdecError, counted, located
+from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
+from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbxdec.errors import Problem
+    from dbxdec.dag import Job
 
 
 @click.command("check")
@@ -40,6 +42,7 @@ def command(as_json: bool, github: bool) -> None:
     """
     errors: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
+    notes: Sequence[Problem] = ()
     code, counts = 0, {}
     try:
         found = source.of_tree(Path.cwd())
@@ -47,7 +50,7 @@ def command(as_json: bool, github: bool) -> None:
         errors = error.problems
         code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
     else:
-        warnings = found.warnings
+        warnings, notes = found.warnings, _notes(found.manifest.jobs)
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
     if wrong := _of_bundle(Path.cwd()):
@@ -59,25 +62,46 @@ def command(as_json: bool, github: bool) -> None:
                 **counts,
                 "problems": [
                     {"level": level, **_form(problem)}
-                    for level, problems in (("error", errors), ("warning", warnings))
+                    for level, problems in (("error", errors), ("warning", warnings), ("note", notes))
                     for problem in problems
                 ],
             }
         )
     else:
-        _print(errors, warnings, counts)
+        _print(errors, warnings, notes, counts)
     if github:
-        for level, problems in (("error", errors), ("warning", warnings)):
+        for level, problems in (("error", errors), ("warning", warnings), ("notice", notes)):
             for problem in problems:
                 click.echo(_annotation(level, problem), err=as_json)
     raise SystemExit(code)
 
 
-def _print(errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int]) -> None:
+def _notes(jobs: Sequence[Job]) -> list[Problem]:
+    """Return one note for each job whose readers get less than a whole table."""
+    found = []
+    for job in jobs:
+        reads = checks.partial_reads(job)
+        if reads:
+            edges = ", ".join(f"{task.key} <- {texts.binding(leaf)}" for task, _, leaf in reads)
+            found.append(
+                Problem(
+                    f"in the job `{job.key}` these get the rows of the run, of tables that may hold more: {edges}",
+                    job.source,
+                    "`x.table` is the whole table",
+                )
+            )
+    return found
+
+
+def _print(
+    errors: Sequence[Problem], warnings: Sequence[Problem], notes: Sequence[Problem], counts: dict[str, int]
+) -> None:
     for problem in errors:
         click.echo(str(problem), err=True)
     for problem in warnings:
         click.echo(f"warning: {problem}", err=True)
+    for problem in notes:
+        click.echo(f"note: {problem}", err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return

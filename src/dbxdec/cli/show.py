@@ -83,7 +83,7 @@ def _show(out: Console, job: Job) -> None:
         out.print(table)
     for task in run_order(job):
         out.print(f"\n[bold]{escape(task.key)}[/]  [dim]{escape(texts.kind(task))}, {task.source}[/]")
-        for name, text in texts.facts(task):
+        for name, text in texts.facts(task, job):
             out.print(f"  [dim]{escape(name)}[/] {escape(text)}")
 
 

@@ -9,21 +9,18 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec import literals, places
-from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean
+from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.mistakes import forgiving, giving
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 log = logging.getLogger("dbxdec")
-
-
-ANY_ITEM = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class WriteId:
     run: str
     task: str
     item: str = ""
-    """The number of the for-each iteration; empty outside one; ANY_ITEM where any iteration of the task is meant."""
+    """Names the item of a for-each iteration, whatever its place among the items; empty outside of one."""
     output: str = ""
     """The named output, of which two may go to one table; empty for a task's only result."""
 
@@ -53,10 +50,6 @@ class WriteId:
     def own_transaction(self) -> str:
         """That of what the task's own code commits: what its IoManager then stores is another commit."""
         return f"own/{self.transaction}"
-
-    def covers(self, other: WriteId) -> bool:
-        """Whether `other` is this write, or one of those that this one stands for."""
-        return self == (replace(other, item=ANY_ITEM) if self.item == ANY_ITEM else other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +84,21 @@ class Receipt:
         return receipt, body
 
 
+Rows = Literal["run", "table", "changed"]
+"""Which rows of a task's result a reader gets.
+
+"run": what the task returned in this run (of a merge, the table as it left it). "table": the whole table, at the
+version that the task wrote. "changed": as "run", but of a merge only the rows that it inserted or changed.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class InputContext:
     """What a read is asked for.
 
-    `producer` is the write whose version is wanted; None asks for the newest. `started` is the run's start in
-    milliseconds since the epoch: no write of this run is older. `annotation` is the parameter's, without `| None`.
-    With `written` only what that write itself has added is wanted, not what was there before.
+    `producer` is the write whose result is wanted, of which `rows` says what; None asks for the newest of the table.
+    `started` is the run's start in milliseconds since the epoch: no write of this run is older. `annotation` is the
+    parameter's, without `| None`.
     """
 
     uri: str
@@ -105,7 +106,16 @@ class InputContext:
     annotation: Any = None
     producer: WriteId | None = None
     started: int = 0
-    written: bool = False
+    rows: Rows = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWrite:
+    """The write of one iteration of a for-each task: who, where to, and its item as people read it."""
+
+    id: WriteId
+    uri: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +123,15 @@ class OutputContext:
     """What a write is told: where to, and the receipt that belongs into it.
 
     `returns` names the types that the task's function says it returns, as "polars.DataFrame"; None where it says
-    nothing. `parameters` are the run's, which options of a manager may refer to.
+    nothing. `parameters` are the run's, which options of a manager may refer to. `has_readers` says whether a task of
+    the job reads the result.
     """
 
     uri: str
     receipt: Receipt
     returns: tuple[str, ...] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    has_readers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +220,10 @@ class IoManager(ABC):
     """Annotations that `read` can satisfy, as "polars.LazyFrame"; None for any."""
     writes: ClassVar[frozenset[str] | None] = None
     """Types that `write` takes; None for any."""
-    reads_written: ClassVar[bool] = False
-    """Whether `read` honours `InputContext.written`."""
+    merges: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that are merges into a table, without rows of their own."""
+    reads_table: ClassVar[bool] = False
+    """Whether `read` tells the whole table from what one write stored (`InputContext.rows`)."""
     table_options: ClassVar[tuple[str, ...]] = ("shared",)
     """The attributes that `table(name, ...)` may set."""
     _table: str | None = None
@@ -230,7 +244,11 @@ class IoManager(ABC):
 
     @abstractmethod
     def read(self, context: InputContext) -> Any:
-        """The value stored at `context.uri`. Raises NotWrittenError where this run's producer wrote nothing."""
+        """Return what `context.producer` stored at `context.uri`, without a producer the newest.
+
+        Raises NotWrittenError where it is certain that the producer stored nothing, or that there is nothing at all: a
+        parameter annotated `| None` is None then.
+        """
 
     @abstractmethod
     def write(self, context: OutputContext, value: Any) -> WriteResult | None:
@@ -249,13 +267,49 @@ class IoManager(ABC):
         """
         return False
 
-    def item_target(self, target: str, item: int) -> str:
-        """The target of one iteration of a for-each task, where iterations have targets of their own.
+    def is_partial(self, returns: tuple[str, ...] | None) -> bool:
+        """Return whether a table may hold more than what one write stores. `returns` is as in OutputContext."""
+        return False
 
-        The folder's name keeps it out of a table that lies at `target`: Delta's VACUUM and Spark's readers leave alone
-        what begins with an underscore.
+    def item_target(self, target: str, item: str) -> str:
+        """Return the target of one iteration of a for-each task, where iterations have targets of their own.
+
+        `item` names the item in letters, digits and `_`. The folder's name keeps it out of a table that lies at
+        `target`: Delta's VACUUM and Spark's readers leave alone what begins with an underscore.
         """
         return f"{target}/_items/{item}"
+
+    def read_items(
+        self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool
+    ) -> Any | list[Any | NotWrittenError]:
+        """Return what the iterations of a for-each task stored: one value of all that stored something.
+
+        `context.producer` is the task's write, whatever the item. With `apart` it is a list with the value of each
+        item, or the error of one that stored nothing. Without, raises NotWrittenError where none stored anything.
+        """
+        found: list[Any] = []
+        for item in items:
+            try:
+                found.append(self.read(replace(context, uri=item.uri, producer=item.id)))
+            except NotWrittenError as error:
+                found.append(error)
+        if apart:
+            return found
+        values = [one for one in found if not isinstance(one, NotWrittenError)]
+        if not values:
+            raise found[0]
+        return self.combine(values, context)
+
+    def empty(self, context: InputContext) -> Any:
+        """Return an empty value with the columns of what is at `context.uri`.
+
+        It is what a reader of a for-each task without items gets. Raises NotWrittenError where nothing is there, and
+        in managers that know no empty values.
+        """
+        raise NotWrittenError(
+            f"no iteration has stored anything at {context.uri}, and `{context.parameter}` needs it",
+            hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
+        )
 
     @property
     def combines(self) -> bool:

@@ -17,16 +17,11 @@ if TYPE_CHECKING:
 Mode = Literal["error", "overwrite", "append", "ignore"]
 SchemaPolicy = Literal["strict", "add-columns", "replace"]
 
-ADDS_ONLY = frozenset({"WRITE", "CREATE TABLE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT"})
-"""Operations in a log whose files hold new rows only, none that were there before."""
-
 
 class DeltaIoManager(IoManager):
     """The options of a manager of Delta tables; a subclass reads and writes with its engine."""
 
-    reads_written: ClassVar[bool] = True
-    merges: ClassVar[frozenset[str]]
-    """Types of merges that it executes."""
+    reads_table: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]]
     """Attributes whose options go to the engine as they are: for each, what to write instead of those dbxdec sets."""
     untexted: ClassVar[frozenset[str]] = frozenset()
@@ -73,6 +68,12 @@ class DeltaIoManager(IoManager):
         merges = returns is not None and not self.merges.isdisjoint(returns)
         parts = self.mode == "overwrite" and bool(self.partitions) and self.replace is None
         return merges or self.mode == "append" or parts
+
+    def is_partial(self, returns: tuple[str, ...] | None) -> bool:
+        """Return whether rows of others stay: a merge has no rows of its own, so its result is the table."""
+        merges_only = returns is not None and self.merges.issuperset(returns)
+        parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
+        return not merges_only and (self.mode == "append" or parts)
 
     @property
     def partitions(self) -> tuple[str, ...]:

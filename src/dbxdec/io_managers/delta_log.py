@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.errors import RunError
 from dbxdec.io_managers import delta_storage
-from dbxdec.io_managers.base import ANY_ITEM, Receipt
+from dbxdec.io_managers.delta_receipts import Commit, Found, Trail, search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from deltalake import CommitProperties, DeltaTable
 
-    from dbxdec.io_managers.base import WriteId
+    from dbxdec.io_managers.base import Receipt, WriteId
+    from dbxdec.io_managers.delta_receipts import Left
 
-# A run that starts where clocks differ must still find its own commits.
-_CLOCK_SKEW_MS = 3_600_000
-_FIRST_CHUNK = 10
-_CHUNK_GROWTH = 8
-_MAX_READS = 100
+# Clocks of writers differ, so a commit that looks older than the run may still be one of it.
+_CLOCK_SKEW_MS = 24 * 3_600_000
+_CHUNKS = (1, 10, 80, 640)
+_MANY = 3
+# Requests to a storage.
+_AT_ONCE = 16
 _MAX_LOOKED_AT = 20
 # Where a line of the log names the kind of its action.
 _HEAD = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A commit with a receipt: its version, and what stands beside the receipt and in the commit's metrics."""
-
-    version: int
-    receipt: Receipt
-    facts: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-
-    @property
-    def wrote(self) -> bool:
-        """False for a commit that only says that the task had nothing to write."""
-        return bool(self.facts.get("wrote", True))
 
 
 def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
@@ -82,20 +68,23 @@ def root_of(table: DeltaTable | str) -> str:
     return unquote(uri.removeprefix("file://")) if "://" in uri else uri
 
 
-def load_version(table: DeltaTable, version: int, uri: str) -> None:
-    """Move `table` to `version`. Raises RunError where its log or one of its files is gone."""
+def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
+    """Return a handle of `version`. Raises RunError where its log or one of its files is gone."""
     from deltalake.exceptions import DeltaError
 
     if version == table.version():
-        return
-    # Only files that a later version has dropped can be gone, and Polars would say so in the task's own query.
-    kept = set(table.file_uris())
+        return table
     try:
-        table.load_as_version(version)
+        # A handle of its own: a lazy frame of Polars looks at its handle again when it runs.
+        older = _kind()(table.table_uri, version=version, storage_options=table._storage_options)
     except DeltaError as error:
         raise delta_storage.gone(uri, version, delta_storage.said(error)) from error
-    dropped = sorted(set(table.file_uris()) - kept)
-    for file in dropped[:_MAX_LOOKED_AT]:
+    return older
+
+
+def refuse_gone(table: DeltaTable, files: Iterable[str], uri: str, version: int) -> None:
+    """Raise RunError where one of `files` of `version`, which a later version has dropped, is gone."""
+    for file in list(files)[:_MAX_LOOKED_AT]:
         if not _exists(file, table._storage_options):
             raise delta_storage.gone(uri, version, f"{file} does not exist")
 
@@ -116,150 +105,166 @@ def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
 
 def commit_properties(
     receipt: Receipt,
+    left: Left,
     *,
-    once: bool,
     alone: bool = False,
-    own: bool = False,
     metrics: Mapping[str, int] | None = None,
     **facts: Any,
 ) -> CommitProperties:
-    """Properties that put `receipt` and `facts` into the commit.
+    """Return properties that put `receipt`, what the write left and more `facts` into the commit.
 
-    With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"), so
-    that a second commit of the same write is a conflict; with `own` it is that of a commit which the task's code makes.
-    With `alone` the commit fails where somebody else has committed since the table was looked at: delta-rs would
-    otherwise commit it as the next version, since a writer without a snapshot, and one that replaces everything,
-    conflicts with no append. The fact `after`, where given, is the version that the writer has loaded, -1 where there
-    was no table: a reader knows the commit's own version by it. `metrics` are for a commit of files that somebody else
-    has written, of which delta-rs can tell none.
+    They carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"): a second commit
+    of the same write at the same time is a conflict, and it is proof of the write when the log has been cleaned. Its
+    version is the attempt. With `alone` the commit fails where another writer has committed since the table was looked
+    at: delta-rs would otherwise commit it as the next version, since a writer without a snapshot, and one that replaces
+    everything, conflicts with no append. `metrics` are for a commit of files that dbxdec has had written, of which
+    delta-rs can tell none.
     """
     from deltalake import CommitProperties, Transaction
 
-    transaction = receipt.id.own_transaction if own else receipt.id.transaction
-    metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**facts)}
+    transaction = receipt.id.own_transaction if left.own else receipt.id.transaction
+    metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
     if metrics is not None:
         metadata["operationMetrics"] = dict(metrics)
     return CommitProperties(
         custom_metadata=metadata,
-        app_transactions=[Transaction(transaction, 1)] if once else None,
+        app_transactions=[Transaction(transaction, receipt.attempt)] if left.kind not in _UNCLAIMED else None,
         max_commit_retries=0 if alone else None,
     )
 
 
-def add_receipt(table: DeltaTable, receipt: Receipt, *, once: bool, **facts: Any) -> None:
+# Receipts of a write that has not touched the table: a retry may still write.
+_UNCLAIMED = ("kept", "none")
+
+
+def add_receipt(table: DeltaTable, receipt: Receipt, left: Left, **facts: Any) -> None:
     """Commit `receipt` without any data."""
-    properties = commit_properties(receipt, once=once, after=table.version(), **facts)
+    properties = commit_properties(receipt, left, **facts)
     table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
-def committed(table: DeltaTable, write: WriteId, *, own: bool = False) -> bool:
-    """Whether a commit with the transaction identifier of `write` is in the table, as this handle knows it.
+def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:
+    """Return the attempt that committed `write`, as this handle of the table knows it; None where there is none.
 
-    With `own` one that the task's code has made counts as well.
+    With `own` a commit that the task's code made counts as well. The answer outlives the log's clean-up, and a RESTORE.
     """
     names = [write.transaction, write.own_transaction] if own else [write.transaction]
-    return any(table.transaction_version(name) is not None for name in names)
+    attempts = [attempt for name in names if (attempt := table.transaction_version(name)) is not None]
+    return max(attempts, default=None)
 
 
-def find_receipt(table: DeltaTable, write: WriteId, *, since: int = 0) -> Found | None:
-    """The newest commit of `write`, looking no further back than `since` (milliseconds since the epoch).
-
-    Of many iterations it is the newest that wrote something, where any did. The handle is moved to the newest version.
-    Raises RunError where the table changes too fast to be read.
-    """
-    since -= _CLOCK_SKEW_MS
-    if (found := receipt_at(table, write, table.version(), since=since)) is not None and found.wrote:
+def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | None:
+    """Return the commit of this very attempt, which came later than the version `after`; nearly always next to it."""
+    log = Log(table)
+    if (found := log.of_attempt(after + 1, receipt)) is not None:
         return found
-    empty: Found | None = None
-    for commit in _commits(table, since):
-        proof = Receipt.from_metadata(commit.get("userMetadata"))
-        if proof is None or not write.covers(proof[0].id):
-            continue
-        version = _version(table, commit, proof[1].get("after"))
-        found = Found(version, *proof, commit.get("operationMetrics") or {})
-        if found.wrote or write.item != ANY_ITEM:
-            return found
-        empty = empty or found
-    return empty
+    table.update_incremental()
+    newest = table.version()
+    return next(
+        (found for v in range(after + 2, newest + 1) if (found := log.of_attempt(v, receipt)) is not None), None
+    )
 
 
-def receipt_at(table: DeltaTable, write: WriteId, version: int, *, since: int = 0) -> Found | None:
-    """The commit `version`, read by itself; None where it is not of `write`, older than `since`, or not there."""
-    infos = [action["commitInfo"] for action in actions(table, version, only="commitInfo")]
-    info: dict[str, Any] = infos[0] if infos else {}
-    proof = Receipt.from_metadata(info.get("userMetadata"))
-    if proof is None or not write.covers(proof[0].id) or info.get("timestamp", since) < since:
-        return None
-    return Found(version, *proof, info.get("operationMetrics") or {})
+class Log:
+    """The commits of a table, up to the version that its handle has loaded, each file read at most once.
 
-
-def _version(table: DeltaTable, commit: dict[str, Any], after: object) -> int:
-    """The version of `commit`, which came later than the version `after`.
-
-    `commitInfo` is optional (Delta protocol, "Commit Provenance Information"). delta-rs' history leaves out the commits
-    that have none, without a gap in its numbers, so those of all older commits are too high. The log itself is looked
-    at only where the number may be wrong.
+    delta-rs has no way to read one commit, and its history leaves out commits without `commitInfo`, which is optional
+    (Delta protocol, "Commit Provenance Information"), without a gap in its numbers.
     """
-    numbered = int(commit["version"])
-    for version in range(numbered, after if isinstance(after, int) else -1, -1):
-        if version - 1 == after or _is_version(table, version, commit["userMetadata"]):
-            return version
-    return numbered
 
+    def __init__(self, table: DeltaTable) -> None:
+        self.newest = table.version()
+        self.reaches_start = False
+        """Whether the last search read all commits that a run may have made."""
+        root = f"{root_of(table).rstrip('/')}/_delta_log"
+        self._root, self._options = root, table._storage_options
+        self._lines: dict[int, list[str] | None] = {}
 
-def _is_version(table: DeltaTable, version: int, metadata: str) -> bool:
-    return any(a["commitInfo"].get("userMetadata") == metadata for a in actions(table, version, only="commitInfo"))
+    def lines(self, version: int) -> list[str] | None:
+        """Return the actions of one commit, a JSON document each; None where its file has been cleaned away."""
+        if version not in self._lines:
+            self._lines[version] = _read_lines(f"{self._root}/{version:020}.json", self._options)
+        return self._lines[version]
 
+    def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
+        """Return the actions of one commit of these kinds (Delta protocol, "Delta Log Entries")."""
+        wanted = [line for line in self.lines(version) or () if any(kind in line[:_HEAD] for kind in kinds)]
+        found = [json.loads(line) for line in wanted]
+        return [action for action in found if any(kind in action for kind in kinds)]
 
-def actions(table: DeltaTable, version: int, *, only: str = "") -> list[dict[str, Any]]:
-    """The actions of one commit (Delta protocol, "Delta Log Entries"), or those of the kind `only`.
+    def has(self, kinds: Collection[str], *, above: int) -> bool:
+        """Return whether a commit above the version `above` has actions of these kinds."""
+        versions = range(above + 1, self.newest + 1)
+        self._load(versions)
+        return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
 
-    None where its file has been cleaned away.
-    """
-    import polars as pl
-
-    try:
-        # delta-rs has no way to read a single commit; Polars reads it with the access it has to the data.
-        lines = pl.read_lines(
-            f"{root_of(table).rstrip('/')}/_delta_log/{version:020}.json",
-            glob=False,
-            storage_options=table._storage_options,
+    def commit(self, version: int) -> Commit | None:
+        """Return what the log says of one commit; None where its file has been cleaned away."""
+        if self.lines(version) is None:
+            return None
+        infos = [action["commitInfo"] for action in self.actions(version, "commitInfo")]
+        info: dict[str, Any] = infos[0] if infos else {}
+        stamp = info.get("timestamp")
+        return Commit(
+            version,
+            stamp if isinstance(stamp, int) else None,
+            str(info.get("operation", "")),
+            info.get("operationParameters") or {},
+            info.get("userMetadata"),
+            info.get("operationMetrics") or {},
         )
+
+    def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
+        """Return the results of `writes` by commits since a moment (milliseconds since the epoch), newest first."""
+        return search(self._back(since), writes)
+
+    def of_attempt(self, version: int, receipt: Receipt) -> Found | None:
+        """Return the commit `version` where it is of this very attempt."""
+        commit = self.commit(version)
+        found = Found.of_commit(commit) if commit is not None else None
+        return found if found is not None and found.receipt == receipt else None
+
+    def _back(self, since: int) -> Iterator[Commit]:
+        """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest.
+
+        The search ends where all commits of a whole chunk are much older than `since`: one with an old time is that of
+        a writer whose clock is behind.
+        """
+        self.reaches_start = False
+        too_old = since - _CLOCK_SKEW_MS
+        seen: list[bool] = []
+        version, step = self.newest, 0
+        while version >= 0:
+            size = _CHUNKS[min(step, len(_CHUNKS) - 1)]
+            chunk = range(version, max(version - size, -1), -1)
+            self._load(chunk)
+            for number in chunk:
+                commit = self.commit(number)
+                if commit is None:  # cleaned away, and so are all before it
+                    self.reaches_start = bool(seen) and all(seen[-_MANY:])
+                    return
+                yield commit
+                seen.append(commit.timestamp is not None and commit.timestamp < too_old)
+            if len(chunk) > _CHUNKS[1] and all(seen[-len(chunk) :]):
+                break
+            version, step = chunk[-1] - 1, step + 1
+        self.reaches_start = True
+
+    def _load(self, versions: Iterable[int]) -> None:
+        """Read these commits, those on a storage many at once."""
+        missing = [version for version in versions if version not in self._lines]
+        if len(missing) > 1 and "://" in self._root:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self.lines, missing))
+
+
+def _read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+    try:
+        if "://" not in path:
+            return Path(path).read_text(encoding="utf-8").split("\n")  # a string may hold other ends of lines
+        import polars as pl
+
+        # With the access that Polars has to the data.
+        return pl.read_lines(path, glob=False, storage_options=storage_options).to_series().to_list()
     except FileNotFoundError:
-        return []
-    wanted = [line for line in lines.to_series() if line and only in line[:_HEAD]]
-    found = [json.loads(line) for line in wanted]
-    return [action for action in found if only in action] if only else found
-
-
-def _commits(table: DeltaTable, since: int) -> Iterator[dict[str, Any]]:
-    """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest."""
-    limit, seen = _FIRST_CHUNK, 0
-    while True:
-        chunk = _history(table, limit)
-        for commit in chunk[seen:]:
-            if commit.get("timestamp", since) < since:
-                return
-            yield commit
-        # Not the length of the chunk, in which commits without `commitInfo` are missing.
-        if limit > table.version():
-            return
-        # A commit that landed in between moves the rest down: those are looked at twice, and none is missed.
-        seen, limit = len(chunk), limit * _CHUNK_GROWTH
-
-
-def _history(table: DeltaTable, limit: int) -> list[dict[str, Any]]:
-    """The table's newest commits, numbered down from its newest version.
-
-    delta-rs lists the newest commits, and numbers them down from the version that the handle has loaded: where
-    somebody commits in between, every number is wrong. So the list counts only if the handle was at the end of the
-    log before and after it was read.
-    """
-    for _ in range(_MAX_READS):
-        table.update_incremental()
-        before = table.version()
-        commits = table.history(limit)
-        table.update_incremental()
-        if table.version() == before:
-            return commits
-    raise RunError(f"the log of {table.table_uri} changes faster than it can be read")
+        return None

@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from dbxdec.io_managers import delta_log, outcomes
+from dbxdec.io_managers import delta_log, delta_receipts, outcomes
 from dbxdec.io_managers.base import WriteResult
 
 if TYPE_CHECKING:
@@ -25,26 +25,32 @@ def pause(attempt: int) -> None:
 
 
 def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:
-    """What an earlier attempt of this same write has committed, None where there is none.
+    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
 
-    With `own` a commit with the manager's `commit_properties()` counts: the write is a merge made with them. Raises
-    RunError where it was done by another build or with other parameters: dropping the new result would lose it in
-    silence, and adding it would double the rows.
+    What a RESTORE has undone counts no more, although the table keeps the write's transaction identifier. With `own` a
+    commit with the manager's `commit_properties()` counts: the write is a merge made with them. Raises RunError where
+    it was done by another build or with other parameters: dropping the new result would lose it in silence, and adding
+    it would double the rows.
     """
-    if not delta_log.committed(table, receipt.id, own=own):
+    if delta_log.attempt_of(table, receipt.id, own=own) is None:
         return None
-    found = delta_log.find_receipt(table, receipt.id)
-    if found is None:  # the log has been cleaned since; the transaction identifier remains
-        return WriteResult(note="written by an earlier attempt")
-    return outcomes.already(found.receipt, receipt, str(table.table_uri), found.version)
+    log = delta_log.Log(table)
+    trail = log.find([receipt.id])
+    found = trail.found.get(receipt.id)
+    if found is not None and (own or not found.left.own):
+        return outcomes.already(
+            found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest
+        )
+    if found is None and trail.unclear is not None:
+        raise delta_receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
+    if trail.undone or found is not None:
+        return None
+    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
 
 
 def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> WriteResult:
-    """What the write that has just been committed did; `after` is the version that it was committed to.
-
-    Nearly always the next version is its own.
-    """
+    """Return what the write that has just been committed did; `after` is the version that it was committed to."""
     if table is None:
         return WriteResult()
-    found = delta_log.receipt_at(table, receipt.id, after + 1) or delta_log.find_receipt(table, receipt.id)
+    found = delta_log.committed_by(table, receipt, after=after)
     return WriteResult(found.version, found.metrics.get("num_added_rows")) if found else WriteResult()

@@ -19,7 +19,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError
+from dbxdec.errors import DbxdecError, Problem, RunError
 from dbxdec.io_managers import options, outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
 from dbxdec.io_managers.file_stores import STATE
@@ -70,7 +70,7 @@ class FilesIoManager(IoManager):
     Files can't be appended to exactly once, so there is no such mode.
     """
 
-    reads_written: ClassVar[bool] = True
+    reads_table: ClassVar[bool] = True
     append_instead: ClassVar[str]
     """The manager that appends, for the hint."""
     engine_options: ClassVar[tuple[str, ...]]
@@ -124,6 +124,10 @@ class FilesIoManager(IoManager):
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
         """The frame at `place`; `facts` are those of `sink`, None for files of somebody else."""
 
+    @abstractmethod
+    def cleared(self, frame: Any) -> Any:
+        """Return a frame without rows, with the columns of `frame`."""
+
     def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
         """Show what the newest write has stored to readers that know nothing of dbxdec."""
 
@@ -138,22 +142,27 @@ class FilesIoManager(IoManager):
         context = context or InputContext(self.uri())
         store = self.store_of(context.uri)
         found = self._wanted(store, context)
-        if found is None:
-            return self._foreign(store, context)
-        if not found.data:  # mode="ignore" has kept what somebody else had put there
-            return self._foreign(store, context)
-        tell(rows=found.rows)
-        return self.scan(f"{context.uri}/{found.data}", found.facts, context)
+        if found is None or not found.data:  # mode="ignore" has kept what another program had put there
+            frame = self._foreign(store, context)
+        else:
+            frame = self.scan(f"{context.uri}/{found.data}", found.facts, context)
+        if found is not None and found.facts.get("kept") and context.rows == "changed":
+            return self.cleared(frame)
+        tell(rows=None if found is None else found.rows)
+        return frame
+
+    def empty(self, context: InputContext) -> Any:
+        return self.cleared(self.read(context))
 
     def _wanted(self, store: Store, context: InputContext) -> Written | None:
         newest = Written.parse(store.read(_NEWEST))
         if context.producer is None:
             return newest
         own = Written.parse(store.read(_receipt_name(context.producer)))
-        if own is None or own.data is None or (context.written and own.facts.get("kept")):
+        if own is None or own.data is None:
             raise outcomes.not_written(context)
         if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
-            raise NotWrittenError(
+            raise RunError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
                 f"`{context.parameter}` reads, has been replaced since, and is gone",
                 hint="replaced files stay for a day: run the producer again, or use "
@@ -163,9 +172,12 @@ class FilesIoManager(IoManager):
 
     def _foreign(self, store: Store, context: InputContext) -> Any:
         if store.has_data() is False:
+            if context.producer is None:
+                raise outcomes.not_written(context)
             raise RunError(
-                f"there are no files at {context.uri}, which `{context.parameter}` reads",
-                hint="check the path, and that whoever writes them has run",
+                f"the files at {context.uri}, which the task `{context.producer.task}` of this run kept and "
+                f"`{context.parameter}` reads, are gone",
+                hint="whoever wrote them has removed them: run the task again",
             )
         return self.scan(context.uri, None, context)
 

@@ -11,21 +11,37 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
 
 
-def already(found: Receipt, own: Receipt, uri: str, version: int | None = None, rows: int | None = None) -> WriteResult:
-    """What an earlier attempt of this same write has done: `found` is its receipt, in `version` of a table.
+def already(
+    found: Receipt,
+    own: Receipt,
+    uri: str,
+    version: int | None = None,
+    rows: int | None = None,
+    *,
+    is_newest: bool = False,
+) -> WriteResult:
+    """Return what an earlier attempt of this same write has done: `found` is its receipt, in `version` of a table.
 
-    Raises RunError where it was done by another build or with other parameters: dropping the new result would lose it
-    in silence, and adding it would double the rows.
+    `is_newest` says that nobody has committed since. Raises RunError where it was done by another build or with other
+    parameters: dropping the new result would lose it in silence, and adding it would double the rows.
     """
     if (found.build, found.parameters) != (own.build, own.parameters):
         other = "build" if found.build != own.build else "set of parameters"
         there = "" if version is None else f" (version {version})"
-        mend = "remove what is there" if version is None else f"restore the table to version {version - 1}"
         raise RunError(
             f"the task `{own.id.task}` of this run has already written {uri}{there} with another {other}",
-            hint=f"{mend} and repair again, or start a new run",
+            hint=_mend(version, is_newest=is_newest),
         )
     return WriteResult(version, rows, f"already written by attempt {found.attempt}")
+
+
+def _mend(version: int | None, *, is_newest: bool) -> str:
+    """Return how to take back an earlier result; never one that takes other commits back as well."""
+    if version is None or (version == 0 and is_newest):
+        return "remove what is there and repair again, or start a new run"
+    if is_newest:
+        return f"restore the table to version {version - 1} and repair again, or start a new run"
+    return f"start a new run; later commits rest on version {version}, so delete by hand the rows that it added"
 
 
 def exists(context: OutputContext, others: str = '"overwrite", "append" or "ignore"') -> TargetExistsError:
@@ -45,13 +61,18 @@ def conflict(context: OutputContext, said: str) -> RunError:
 
 
 def not_written(context: InputContext) -> NotWrittenError:
-    """The error of a read whose producer has written nothing in this run."""
-    assert context.producer is not None  # noqa: S101 - only reads with a producer come here
+    """Return the error of a read that finds nothing: of a write of this run, or of a table that doesn't exist yet."""
+    if context.producer is None:
+        return NotWrittenError(
+            f"there is nothing at {context.uri}, which `{context.parameter}` reads",
+            hint=f"check the place, and that whoever writes it has run; or annotate `{context.parameter}` with "
+            "`| None` if it may not be there yet",
+        )
     return NotWrittenError(
         f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, and `{context.parameter}` "
         "needs it",
-        hint=f"annotate `{context.parameter}` with `| None` if that may happen, or pass the table itself "
-        "(`io.table(...)`) to read its newest version",
+        hint=f"annotate `{context.parameter}` with `| None` if that may happen, or read the newest version, whoever "
+        "wrote it: `latest(x)`, or the table itself (`io.table(...)`)",
     )
 
 

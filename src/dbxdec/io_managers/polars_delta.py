@@ -6,12 +6,11 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import (
     delta_log,
     delta_once,
     delta_storage,
-    delta_written,
     outcomes,
     polars_delta_features,
     polars_delta_scan,
@@ -20,6 +19,7 @@ from dbxdec.io_managers import (
 )
 from dbxdec.io_managers.base import (
     InputContext,
+    ItemWrite,
     OutputContext,
     WriteResult,
     current_receipt,
@@ -28,6 +28,8 @@ from dbxdec.io_managers.base import (
 )
 from dbxdec.io_managers.delta import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta_merge import DeltaMerge
+from dbxdec.io_managers.delta_receipts import Left
+from dbxdec.io_managers.polars_delta_read import PolarsResults
 from dbxdec.io_managers.polars_delta_target import Target
 from dbxdec.io_managers.polars_delta_write import write_frame, write_nothing
 
@@ -112,43 +114,46 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
         """The table as a LazyFrame, or as a DataFrame where the parameter is annotated so.
 
-        With a producer it is exactly the version that this write made; without, the newest. Called by hand it reads
-        the table that this manager is bound to.
+        With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
+        without, the newest version. Called by hand it reads the table that this manager is bound to.
         """
+        context = context or InputContext(self.uri())
+        table = self._table_of(context)
+        if context.producer is None:
+            tell(version=table.version())
+            return self._as_asked(polars_delta_scan.scan(table), table, context)
+        return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if any(item.uri != context.uri for item in items):  # each has a table of its own
+            return super().read_items(context, items, apart=apart)
+        table = self._table_of(context)
+        results = PolarsResults(table, context)
+        if not apart:
+            return self._as_asked(results.of_all(items), table, context)
+        found = results.of_items(items)
+        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
+
+    def empty(self, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        table = self._table_of(context)
+        return self._as_asked(polars_delta_scan.scan(table).clear(), table, context)
+
+    def _table_of(self, context: InputContext) -> DeltaTable:
         import polars as pl
 
-        context = context or InputContext(self.uri())
         table = delta_log.open_table(context.uri, self._storage_options())
         if table is None:
-            raise self._missing(context)
+            raise outcomes.not_written(context)
         polars_delta_features.refuse_read(table, pl.scan_delta(table), context.uri)
-        if context.producer is not None:
-            self._pin(table, context)
-        tell(version=table.version())
-        if context.written:
-            frame = delta_written.scan(table, table.version(), context.parameter)
-        else:
-            frame = polars_delta_scan.scan(table)
+        return table
+
+    def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        import polars as pl
+
         if context.annotation is not pl.DataFrame:
             return frame
         with delta_storage.reading(context.uri, table.version()):
             return frame.collect()
-
-    def _missing(self, context: InputContext) -> RunError:
-        if context.producer is None:
-            return RunError(
-                f"there is no Delta table at {context.uri}, which `{context.parameter}` reads",
-                hint="check the path, and that whoever writes the table has run",
-            )
-        return outcomes.not_written(context)
-
-    def _pin(self, table: DeltaTable, context: InputContext) -> None:
-        """Move `table` to the version that the producer wrote in this run."""
-        assert context.producer is not None  # noqa: S101 - the caller has looked
-        found = delta_log.find_receipt(table, context.producer, since=context.started)
-        if found is None or not found.wrote:
-            raise outcomes.not_written(context)
-        delta_log.load_version(table, found.version, context.uri)
 
     # Writing
 
@@ -199,7 +204,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         from deltalake import CommitProperties
 
         receipt = current_receipt(self)
-        return CommitProperties() if receipt is None else delta_log.commit_properties(receipt, once=True, own=True)
+        return CommitProperties() if receipt is None else delta_log.commit_properties(receipt, Left("merge", own=True))
 
     def _target(self, context: OutputContext) -> Target:
         self._refuse_unknown_options()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.io_managers.polars_delta_files import partition_text
+from dbxdec.io_managers import polars_delta_scan
+from dbxdec.io_managers.delta_values import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,16 +125,8 @@ class Replacement:
         )
 
     def _replaced(self) -> pl.DataFrame:
-        """The files of these partitions. An empty text is null, as in the log."""
-        import polars as pl
-
-        there = pl.DataFrame(self.table.get_add_actions(flatten=True))
-        if not there.height:
-            return pl.DataFrame(schema={"path": pl.String()})
-        here = self.values.select(pl.all().name.prefix(_PARTITION))
-        texts = pl.col(pl.String).replace({"": None})
-        here = here.cast({name: there.schema[name] for name in here.columns}).with_columns(texts)
-        return there.with_columns(texts).join(here, on=here.columns, how="semi", nulls_equal=True)
+        """The files of these partitions."""
+        return polars_delta_scan.files_of_partitions(self.table, self.values)
 
     def _removed(self, partitions: Sequence[str]) -> list[RemoveAction]:
         from deltalake.transaction import RemoveAction
@@ -145,7 +138,7 @@ class Replacement:
                 True,
                 now,
                 file["size_bytes"],
-                {name: partition_text(file[_PARTITION + name]) for name in partitions},
+                {name: value_text(file[_PARTITION + name]) for name in partitions},
             )
             for file in self._replaced().iter_rows(named=True)
         ]

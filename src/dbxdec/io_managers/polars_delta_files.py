@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
-import math
+import itertools
 import os
 import re
 import time
@@ -15,13 +15,13 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import delta_log, delta_stats, delta_storage, parquet_footer
+from dbxdec.io_managers.delta_values import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class DataFile:
         """The action that adds it (Delta protocol, "Add File and Remove File")."""
         from deltalake.transaction import AddAction
 
-        values = {name: partition_text(value) for name, value in zip(partitions, self.partition, strict=True)}
+        values = {name: value_text(value) for name, value in zip(partitions, self.partition, strict=True)}
         return AddAction(self.path, self.size, values, int(time.time() * 1000), True, self.stats)
 
 
@@ -140,11 +140,12 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     schema = frame.collect_schema()
     stored = {name: kind for name, kind in schema.items() if name not in partitions}
     names: dict[str, tuple[str, tuple[Any, ...]]] = {}
+    numbers = itertools.count()  # Polars asks from several threads
     write_id = uuid.uuid4()
 
     def place(of: FileProviderArgs) -> str:
         values = of.partition_keys.row(0) if partitions else ()
-        name = f"part-{len(names):05}-{write_id}-c000.snappy.parquet"
+        name = f"part-{next(numbers):05}-{write_id}-c000.snappy.parquet"
         path = "/".join([*map(folder_of, partitions, values), name])
         names[name] = (path, values)
         return path
@@ -190,30 +191,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
 def folder_of(column: str, value: Any) -> str:
     """The folder of a partition. Other readers go by the log, and Polars by this: it decodes the value, and not the
     column, and knows times in UTC by no sign."""
-    text = partition_text(value)
+    text = value_text(value)
     if text is not None and isinstance(value, dt.datetime):
         text = text.replace("T", " ").removesuffix("Z")
     return f"{column.replace('/', '%2F')}={_NULL if text is None else quote(text, safe='')}"
-
-
-def partition_text(value: Any) -> str | None:
-    """A partition value in the log (Delta protocol, "Partition Value Serialization"): an empty text is null."""
-    match value:
-        case None | "":
-            return None
-        case bool():
-            return "true" if value else "false"
-        case dt.datetime():
-            moment = value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
-            text = moment.isoformat(" ", "microseconds")
-            return text if value.tzinfo is None else text.replace(" ", "T") + "Z"
-        case dt.date():
-            return value.isoformat()
-        case Decimal():
-            return f"{value:f}"
-        case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
-        case float():
-            return f"{Decimal(repr(value)):f}"
-        case _:
-            return str(value)

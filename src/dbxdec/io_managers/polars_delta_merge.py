@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_partitions import quoted
+from dbxdec.io_managers.delta_receipts import Left
 from dbxdec.io_managers.delta_storage import refusals
 from dbxdec.io_managers.polars_delta_sink import once_only
 
@@ -30,14 +31,26 @@ _QUOTE = '"'
 
 
 def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
-    """Execute a merge that the author has made, unless an earlier attempt of this write has done so."""
+    """Execute a merge that the author has made, unless an earlier attempt of this write has done so.
+
+    Raises RunError, with nothing merged, for one into another table where a task reads the result: it would get the
+    table of the task's own IoManager, which the merge has not touched.
+    """
     from deltalake.exceptions import CommitFailedError
 
     uri = _uri_of(merger) or target.context.uri
+    elsewhere = not _is_at(uri, target.context.uri)
+    if elsewhere and target.context.has_readers:
+        raise RunError(
+            f"the task `{target.receipt.id.task}` returned a merge into {uri}, and those that read its result read "
+            f"{target.context.uri}",
+            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
+            "take that table as an input (`io.table(...)`)",
+        )
     before = delta_log.open_table(uri, target.storage_options)
     if before is not None and (done := delta_once.done_before(before, target.receipt, own=True)) is not None:
         return done
-    started = time.time_ns() // 1_000_000
+    after = -1 if before is None else before.version()
     try:
         metrics = merger.execute()
     except CommitFailedError as error:
@@ -47,11 +60,11 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
         return done  # another attempt of this write was quicker
     table = delta_log.open_table(uri, target.storage_options)
     assert table is not None  # noqa: S101 - a merge has just been committed to it
-    found = delta_log.find_receipt(table, target.receipt.id, since=started)
-    note = "merged" if uri.rstrip("/").endswith(target.context.uri.rstrip("/")) else f"merged into {uri}"
-    if found is None or found.receipt != target.receipt:
-        # The receipt comes behind the data; a kill in between makes the retry merge again.
-        delta_log.add_receipt(table, target.receipt, once=True, merge=metrics)
+    found = delta_log.committed_by(table, target.receipt, after=after)
+    note = f"merged into {uri}" if elsewhere else "merged"
+    if found is None:
+        # The receipt comes later than the data; a kill in between makes the retry merge again.
+        delta_log.add_receipt(table, target.receipt, Left("merge"), merge=metrics)
         if metrics.get("num_target_files_added") or metrics.get("num_target_files_removed"):
             note += "; at least once: give the merge `commit_properties=io.commit_properties()` for exactly once"
         return WriteResult(table.version() + 1, _rows(metrics), note)
@@ -96,16 +109,17 @@ def _merge(
             return done
         _check(target, merge, schema, table)
         rows = source.lazy().collect(engine="streaming")
-        properties = delta_log.commit_properties(target.receipt, once=True, after=table.version())
+        properties = delta_log.commit_properties(target.receipt, Left("merge"))
+        after = table.version()
         try:
             with refusals(target.context.uri, "write"), _told(target):
                 metrics = _execute(table, merge, rows, merge_schema=grows, commit_properties=properties)
             table = target.open() or table
-            found = delta_log.find_receipt(table, target.receipt.id)
-            if found is None or found.receipt != target.receipt:
+            found = delta_log.committed_by(table, target.receipt, after=after)
+            if found is None:
                 # delta-rs makes no commit of a merge that changes nothing, and this task has run all the same.
-                delta_log.add_receipt(table, target.receipt, once=True)
-                found = delta_log.find_receipt(table, target.receipt.id)
+                delta_log.add_receipt(table, target.receipt, Left("merge"))
+                found = delta_log.committed_by(table, target.receipt, after=after)
         except CommitFailedError as error:
             if attempt == ATTEMPTS - 1:
                 raise outcomes.conflict(target.context, delta_storage.said(error)) from error
@@ -228,6 +242,14 @@ def _rows(metrics: dict[str, Any]) -> int:
 def _summary(metrics: dict[str, Any]) -> str:
     counts = [(metrics.get(f"num_target_rows_{kind}", 0), kind) for kind in ("inserted", "updated", "deleted")]
     return "merged: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+
+
+def _is_at(uri: str, place: str) -> bool:
+    """Return whether the table at `uri`, as delta-rs spells it, is the one at `place`."""
+    one, other = map(delta_log.root_of, (uri, place))
+    if "://" in one or "://" in other:
+        return one.rstrip("/") == other.rstrip("/")
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _uri_of(merger: TableMerger) -> str | None:

@@ -15,6 +15,8 @@ from dbxdec.io_managers import (
 )
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
+from dbxdec.io_managers.delta_receipts import Left, of_partitions
+from dbxdec.io_managers.delta_slices import Slice
 from dbxdec.io_managers.delta_storage import refusals
 
 if TYPE_CHECKING:
@@ -46,31 +48,36 @@ class Rows:
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
             frame = polars_schema.refuse_negative_decimals(self._frame, partitions)
-            polars_delta_sink.sink(target, frame, uri, mode="error")
+            polars_delta_sink.sink(target, frame, uri, Left("whole"), mode="error")
             return delta_once.result_of(target.open(), target.receipt, after=-1)
         files = self._files(uri, partitions)
         with refusals(uri, "write"):
             polars_delta_commit.create(
-                uri, self.schema, files, partitions, target.storage_options, self._properties(files, -1, alone=True)
+                uri,
+                self.schema,
+                files,
+                partitions,
+                target.storage_options,
+                self._properties(files, Left("whole"), alone=True),
             )
         return committed(0, files)
 
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
         if not self._by_files(table):
-            return self._through_delta_rs(table, mode=self._target.mode)
+            return self._through_delta_rs(table, Left("files"), mode=self._target.mode)
         files, after = self._files_of(table), table.version()
         with refusals(self._target.context.uri, "write"):
-            polars_delta_commit.append(table, files, self._properties(files, after, alone=False))
+            polars_delta_commit.append(table, files, self._properties(files, Left("files"), alone=False))
         return delta_once.result_of(table, self._target.receipt, after=after)
 
     def overwrite(self, table: DeltaTable) -> WriteResult:
         """Put the rows in place of all others."""
         if not self._by_files(table):
-            return self._through_delta_rs(table, mode="overwrite")
+            return self._through_delta_rs(table, Left("whole"), mode="overwrite")
         files = self._files_of(table)
         with refusals(self._target.context.uri, "write"):
-            polars_delta_commit.overwrite(table, files, self._properties(files, table.version(), alone=True))
+            polars_delta_commit.overwrite(table, files, self._properties(files, Left("whole"), alone=True))
         return committed(table.version() + 1, files)
 
     def replace_partitions(self, table: DeltaTable) -> WriteResult:
@@ -85,23 +92,27 @@ class Rows:
         files = self._files_of(table)
         kinds = {name: self.schema[name] for name in partitions}
         values = pl.DataFrame([file.partition for file in files], schema=kinds, orient="row")
-        return self._replace(polars_delta_commit.Replacement(table, values), files)
+        left = of_partitions(partitions, [file.partition for file in files])
+        return self._replace(polars_delta_commit.Replacement(table, values), files, left)
 
     def replace_slice(self, table: DeltaTable, slice_: Mapping[str, Any]) -> WriteResult:
         """Put the rows in place of those with the values of `slice_`."""
         import polars as pl
 
         partitions = table.metadata().partition_columns
+        left = Left("slice", Slice.of_values(slice_, partitions))
         if not (slice_.keys() <= set(partitions) and self._by_files(table)):
             predicate = delta_partitions.slice_predicate(
                 slice_, partitions, *polars_delta_sink.texts_and_singles(self.schema)
             )
-            return self._through_delta_rs(table, mode="overwrite", predicate=predicate)
+            return self._through_delta_rs(table, left, mode="overwrite", predicate=predicate)
         files = self._files_of(table)
         values = pl.DataFrame({name: pl.Series([value], dtype=self.schema[name]) for name, value in slice_.items()})
-        return self._replace(polars_delta_commit.Replacement(table, values), files)
+        return self._replace(polars_delta_commit.Replacement(table, values), files, left)
 
-    def _replace(self, replacement: polars_delta_commit.Replacement, files: Sequence[DataFile]) -> WriteResult:
+    def _replace(
+        self, replacement: polars_delta_commit.Replacement, files: Sequence[DataFile], left: Left
+    ) -> WriteResult:
         """Commit as often as others commit elsewhere in the table; what they do to these partitions is a conflict."""
         from deltalake.exceptions import CommitFailedError
 
@@ -109,7 +120,7 @@ class Rows:
             after = replacement.table.version()
             try:
                 with refusals(self._target.context.uri, "write"):
-                    replacement.commit(files, self._properties(files, after, alone=True))
+                    replacement.commit(files, self._properties(files, left, alone=True))
             except CommitFailedError:
                 if attempt == ATTEMPTS - 1 or not replacement.is_untouched():
                     raise
@@ -141,19 +152,20 @@ class Rows:
             self._stored = partitions, polars_delta_files.write(frame.lazy(), folder, partitions)
         return self._stored[1]
 
-    def _through_delta_rs(self, table: DeltaTable, *, mode: Any, predicate: str | None = None) -> WriteResult:
+    def _through_delta_rs(
+        self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
+    ) -> WriteResult:
         frame = polars_schema.refuse_negative_decimals(self._frame, table.metadata().partition_columns)
         after = table.version()
-        polars_delta_sink.sink(self._target, frame, table, mode=mode, predicate=predicate)
+        polars_delta_sink.sink(self._target, frame, table, left, mode=mode, predicate=predicate)
         return delta_once.result_of(table, self._target.receipt, after=after)
 
-    def _properties(self, files: Sequence[DataFile], after: int, *, alone: bool) -> CommitProperties:
+    def _properties(self, files: Sequence[DataFile], left: Left, *, alone: bool) -> CommitProperties:
         return delta_log.commit_properties(
             self._target.receipt,
-            once=self._target.mode != "overwrite",
+            left,
             alone=alone,
             metrics={"num_added_rows": _rows(files), "num_added_files": len(files)},
-            after=after,
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers import delta_log, delta_partitions, polars_delta_stream
+from dbxdec.io_managers.delta_receipts import of_partitions
 from dbxdec.io_managers.delta_storage import refusals
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from dbxdec.io_managers.delta import Mode
+    from dbxdec.io_managers.delta_receipts import Left
     from dbxdec.io_managers.polars_delta_target import Target
 
 SCHEMA_MODES = {"strict": None, "add-columns": "merge", "replace": "overwrite"}
@@ -50,12 +52,13 @@ def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table
     with once_only(frame) as kept:
         columns = list(target.partitions)
         tuples = kept.lazy().select(columns).unique().collect(engine="streaming").rows()
+        left = of_partitions(columns, tuples)
         if not tuples:
             with refusals(target.context.uri, "write"):
-                delta_log.add_receipt(table, target.receipt, once=False)
+                delta_log.add_receipt(table, target.receipt, left)
             return
         predicate = delta_partitions.predicate(columns, tuples, *texts_and_singles(kept.collect_schema()))
-        sink(target, kept, table, mode="overwrite", predicate=predicate, spilled=True)
+        sink(target, kept, table, left, mode="overwrite", predicate=predicate, spilled=True)
 
 
 def texts_and_singles(schema: Mapping[str, pl.DataType]) -> tuple[list[str], list[str]]:
@@ -68,28 +71,26 @@ def sink(
     target: Target,
     frame: pl.DataFrame | pl.LazyFrame,
     place: str | DeltaTable,
+    left: Left,
     *,
     mode: Mode,
     predicate: str | None = None,
     spilled: bool = False,
 ) -> None:
-    """Commit `frame` with the receipt; a `place` that is a text is where a table is to be made.
+    """Commit `frame` with the receipt, which says what is `left`; a `place` that is a string is that of a new table.
 
     One that is `spilled` is no query any more that could end halfway.
     """
     import polars as pl
 
     new = isinstance(place, str)
-    after = -1 if isinstance(place, str) else place.version()
     # delta-rs would let rows stand that another writer has added since the table was looked at.
     whole = mode == "overwrite" and predicate is None
     options = {
         **target.write_options,
         "partition_by": list(target.partitions) or None,
         "schema_mode": None if new else SCHEMA_MODES[target.schema],
-        "commit_properties": delta_log.commit_properties(
-            target.receipt, once=target.mode != "overwrite", alone=new or whole, after=after
-        ),
+        "commit_properties": delta_log.commit_properties(target.receipt, left, alone=new or whole),
         "predicate": predicate,
     }
     given = {name: value for name, value in options.items() if value is not None}

@@ -15,6 +15,7 @@ from dbxdec.io_managers import (
 )
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
+from dbxdec.io_managers.delta_receipts import Left
 from dbxdec.io_managers.delta_storage import refusals
 from dbxdec.io_managers.polars_delta_rows import Rows
 
@@ -59,7 +60,7 @@ def write_nothing(target: Target) -> WriteResult:
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
         with refusals(target.context.uri, "write"):
-            delta_log.add_receipt(table, target.receipt, once=False, wrote=False)
+            delta_log.add_receipt(table, target.receipt, Left("none"))
     return WriteResult(note="nothing to write")
 
 
@@ -94,7 +95,7 @@ def _keep(target: Target, table: DeltaTable) -> WriteResult:
         return done
     try:
         with refusals(target.context.uri, "write"):
-            delta_log.add_receipt(table, target.receipt, once=False, kept=True)
+            delta_log.add_receipt(table, target.receipt, Left("kept"))
     except RunError as error:
         return WriteResult(table.version(), note=f"{note}, where no receipt can be left for readers: {error}")
     return WriteResult(table.version(), note=note)

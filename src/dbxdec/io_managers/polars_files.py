@@ -71,6 +71,9 @@ class PolarsFiles(FilesIoManager):
         found = polars_stores.foreign(place) if facts is None else place
         return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
 
+    def cleared(self, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
+        return frame.clear()
+
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
         """The files at `place`, with the types that `facts` know of."""
         raise NotImplementedError

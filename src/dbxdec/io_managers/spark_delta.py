@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec import places
@@ -10,22 +9,23 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import (
     outcomes,
     spark_merge,
-    spark_messages,
+    spark_read,
     spark_store,
     spark_write,
-    spark_written,
 )
 from dbxdec.io_managers.base import (
     InputContext,
+    ItemWrite,
     OutputContext,
     WriteResult,
     current_receipt,
     of_run,
-    tell,
 )
 from dbxdec.io_managers.delta import DeltaIoManager
 from dbxdec.io_managers.delta_merge import DeltaMerge
+from dbxdec.io_managers.delta_receipts import Left
 from dbxdec.io_managers.spark_log import SparkTable
+from dbxdec.io_managers.spark_read import SparkResults
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
 
 if TYPE_CHECKING:
@@ -92,31 +92,36 @@ class SparkDelta(DeltaIoManager):
     def read(self, context: InputContext | None = None) -> Any:
         """The table as a DataFrame of Spark's.
 
-        With a producer it is exactly the version that this write made; without, the newest. Called by hand it reads
-        the table that this manager is bound to.
+        With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
+        without, the newest version. Called by hand it reads the table that this manager is bound to.
         """
         context = context or InputContext(self.uri())
         table = self._at(context.uri)
+        if context.producer is None:
+            return self._looked_up(context, lambda: spark_read.newest(table))
+        producer = context.producer
+        return self._looked_up(context, lambda: SparkResults(table, context).of(producer))
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if any(item.uri != context.uri for item in items):  # each has a table of its own
+            return super().read_items(context, items, apart=apart)
+        results = SparkResults(self._at(context.uri), context)
+        return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
+
+    def empty(self, context: InputContext) -> Any:
+        return self._looked_up(context, lambda: spark_read.newest(self._at(context.uri)).limit(0))
+
+    def _looked_up(self, context: InputContext, read: Callable[[], Any]) -> Any:
         try:
-            if context.producer is None:
-                return spark_written.newest(table)
-            commit = table.find(context.producer, since=context.started)
+            return read()
         except Exception as error:
-            if not is_missing(error):
-                fail(error, context.uri, "read")
-            newest = context.producer is None
-            raise (spark_messages.no_table if newest else outcomes.not_written)(context) from error
-        if commit is None or not commit.wrote:
-            raise outcomes.not_written(context)
-        tell(version=commit.version)
-        if context.written:
-            commits = table.commits_of(context.producer, since=context.started)
-            return spark_written.added(table, commits, context.parameter)
-        return spark_written.pinned(table, commit)
+            if is_missing(error):
+                raise outcomes.not_written(context) from error
+            fail(error, context.uri, "read")
 
     def combine(self, values: list[Any], context: InputContext) -> Any:
         """All frames, one below the other; a column that some lack is null there."""
-        return functools.reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), values)
+        return spark_read.together(values)
 
     # Writing
 
@@ -132,7 +137,7 @@ class SparkDelta(DeltaIoManager):
             return
         if self.mode in ("error", "append"):
             done = spark_store.already_done(table, context.receipt)
-            if done is None and self.mode == "error":
+            if done is None and self.mode == "error" and not spark_write.is_shell(table, detail, context.receipt):
                 raise outcomes.exists(context)
         if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
             raise RunError(
@@ -174,7 +179,7 @@ class SparkDelta(DeltaIoManager):
         if receipt is None:
             return {}
         own = {"txnAppId": receipt.id.own_transaction, "txnVersion": "1"}
-        return {**spark_write.write_options(receipt, once=False, own=True), **own}
+        return {**spark_write.write_options(receipt, Left("merge", own=True)), **own}
 
     def _write_nothing(self, context: OutputContext) -> WriteResult:
         table = self._at(context.uri)
@@ -182,7 +187,7 @@ class SparkDelta(DeltaIoManager):
             # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
             if (done := spark_store.already_done(table, context.receipt)) is not None:
                 return done
-            spark_write.add_receipt(table, context.receipt, wrote=False)
+            spark_write.add_receipt(table, context.receipt, Left("none"))
         return WriteResult(note="nothing to write")
 
     def _write_to(self, context: OutputContext, frame: Any) -> spark_store.FrameWrite:
@@ -198,7 +203,7 @@ class SparkDelta(DeltaIoManager):
         )
 
     def _at(self, uri: str, spark: Any = None) -> SparkTable:
-        there = places.table_here(uri) if self._named else None
+        there = places.table_here(uri) if self._named else places.absolute(uri)
         options = self.resolve(dict(self.read_options or {}))
         return SparkTable(spark or session(), there or uri, self._named and there is None, options)
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.base import ANY_ITEM, Receipt
-from dbxdec.io_managers.delta_log import Found
+from dbxdec.io_managers.delta_receipts import Commit, Trail, search
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_gone, is_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from dbxdec.io_managers.base import WriteId
 
 # A run that starts where clocks differ must still find its own commits.
-_CLOCK_SKEW_MS = 3_600_000
+_CLOCK_SKEW_MS = 24 * 3_600_000
 _FIRST_CHUNK = 20
 _CHUNK_GROWTH = 8
 
@@ -32,14 +31,6 @@ class Detail:
     partitions: tuple[str, ...]
     features: frozenset[str]
     properties: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Commit(Found):
-    """A commit with a receipt, what kind of operation it was, and the newest version of the table when it was found."""
-
-    operation: str
-    newest: int
 
 
 @dataclass(frozen=True)
@@ -98,47 +89,57 @@ class SparkTable:
         (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").select("version").collect()
         return int(row[0])
 
-    def find(self, write: WriteId, *, since: int = 0) -> Commit | None:
-        """The newest commit of `write`, looking no further back than `since` (milliseconds since the epoch).
+    def find(self, write: WriteId, *, since: int = 0) -> Trail:
+        """Return the receipts of `write` in the log, as `History.find` does."""
+        return History(self).find([write], since=since)
 
-        Of many iterations it is the newest that wrote something, where any did.
+
+class History:
+    """The commits of a table, as DESCRIBE HISTORY has them."""
+
+    def __init__(self, table: SparkTable) -> None:
+        self.reaches_start = False
+        """Whether all commits were read that a run may have made."""
+        self._table = table
+
+    def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
+        """Return the results of `writes` by commits since a moment (milliseconds since the epoch), newest first."""
+        return search(self._commits(since), writes)
+
+    def _commits(self, since: int) -> Iterator[Commit]:
+        """Return commits, newest first, in growing chunks: the one asked for is nearly always among the newest.
+
+        They end where all of a whole chunk are much older than `since`: one with an old time is that of a writer whose
+        clock is behind.
         """
-        empty: Commit | None = None
-        for found in self.commits_of(write, since=since):
-            if found.wrote or write.item != ANY_ITEM:
-                return found
-            empty = empty or found
-        return empty
-
-    def commits_of(self, write: WriteId, *, since: int = 0) -> Iterator[Commit]:
-        """All commits of `write`, the newest first, as far back as `find` looks."""
-        newest = 0
-        for row in self._commits(since - _CLOCK_SKEW_MS):
-            newest = max(newest, row["version"])
-            proof = Receipt.from_metadata(row["userMetadata"])
-            if proof is not None and write.covers(proof[0].id):
-                metrics = {name: _number(text) for name, text in (row["operationMetrics"] or {}).items()}
-                yield Commit(row["version"], *proof, metrics, row["operation"] or "", newest)
-
-    def _commits(self, since: int) -> Iterator[Any]:
-        """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest."""
+        self.reaches_start = False
         limit, seen = _FIRST_CHUNK, None
         while True:
-            history = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT {limit}")
-            columns = ["version", "unix_millis(timestamp) AS ms", "operation", "userMetadata", "operationMetrics"]
-            rows = history.selectExpr(*columns).collect()
-            rows.sort(key=lambda row: -row["version"])
+            rows = [row for row in self._rows(limit) if seen is None or row["version"] < seen]
+            old = bool(rows)
             for row in rows:
-                if seen is not None and row["version"] >= seen:
-                    continue
-                if row["ms"] is not None and row["ms"] < since:
-                    return
-                yield row
+                yield _commit(row)
+                old = old and row["ms"] is not None and row["ms"] < since - _CLOCK_SKEW_MS
             # A commit without a file any more is left out: the log is read to its end when the oldest has been seen.
-            oldest = rows[-1]["version"] if rows else 0
-            if oldest == 0 or oldest == seen:
+            oldest = rows[-1]["version"] if rows else seen
+            if old or oldest in (0, None):
+                self.reaches_start = True
+                return
+            if not rows:
                 return
             seen, limit = oldest, limit * _CHUNK_GROWTH
+
+    def _rows(self, limit: int) -> list[Any]:
+        history = self._table.spark.sql(f"DESCRIBE HISTORY {self._table.sql} LIMIT {limit}")
+        columns = ["version", "unix_millis(timestamp) AS ms", "operation", "operationParameters", "userMetadata"]
+        rows = history.selectExpr(*columns, "operationMetrics").collect()
+        return sorted(rows, key=lambda row: -row["version"])
+
+
+def _commit(row: Any) -> Commit:
+    metrics = {name: _number(text) for name, text in (row["operationMetrics"] or {}).items()}
+    parameters = {name: text for name, text in (row["operationParameters"] or {}).items() if text is not None}
+    return Commit(row["version"], row["ms"], row["operation"] or "", parameters, row["userMetadata"], metrics)
 
 
 def quoted(name: str) -> str:

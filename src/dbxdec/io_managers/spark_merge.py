@@ -13,6 +13,7 @@ from dbxdec.io_managers import spark_messages, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
+from dbxdec.io_managers.delta_receipts import Left, Trail
 from dbxdec.io_managers.spark_log import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
@@ -33,6 +34,13 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
     Raises RunError where another writer was in its way.
     """
     into = _target_of(builder, table)
+    if into is not table and context.has_readers:
+        raise RunError(
+            f"the task `{context.receipt.id.task}` returned a merge into {into.uri}, and those that read its result "
+            f"read {context.uri}",
+            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
+            "take that table as an input (`io.table(...)`)",
+        )
 
     def run() -> list[Any] | None:
         outcome = builder.execute()
@@ -43,7 +51,7 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
     except Exception as error:
         if isinstance(error, DbxdecError) or not is_conflict(error):
             fail(error, into.uri, "write")
-        if (found := into.find(context.receipt.id)) is None:
+        if (found := into.find(context.receipt.id).found.get(context.receipt.id)) is None:
             raise spark_messages.conflict(context, error) from error
         return spark_messages.already(found, context.receipt, into.uri)  # another attempt was quicker
 
@@ -117,18 +125,20 @@ def _told(target: FrameWrite) -> Iterator[None]:
 def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
     """What `run` merges, unless an earlier attempt has: the session carries the write's transaction meanwhile."""
     receipt = context.receipt
-    mark = uuid.uuid4().hex
+    mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
-    with settings(table.spark, spark_write.transaction_settings(receipt, write=mark)) as taken:
+    trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
+    once = spark_write.next_transaction(trail, receipt)
+    with settings(table.spark, spark_write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
         # Without the transaction Spark would merge again what an earlier attempt has merged.
-        if not taken and (found := table.find(receipt.id)) is not None and found.wrote:
-            return spark_messages.already(found, receipt, table.uri)
+        if not taken and (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
+            return spark_messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
         outcome = run()
     if not taken:
-        spark_write.add_receipt(table, receipt)
+        spark_write.add_receipt(table, receipt, left)
         count = outcome[0]["num_affected_rows"] if outcome else None
         return WriteResult(None, count, "merged; at least once: this compute takes no transaction settings")
-    found = table.find(receipt.id, since=began)
+    found = table.find(receipt.id, since=began).found.get(receipt.id)
     if found is not None and found.facts.get("write") == mark:
         counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
         where = "" if table.uri == context.uri else f" into {table.uri}"
@@ -136,7 +146,7 @@ def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any]
         return WriteResult(found.version, sum(count for count, _ in counts), note)
     if outcome:
         return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
-    found = found or table.find(receipt.id)
+    found = found or table.find(receipt.id).found.get(receipt.id)
     if found is not None:
         return spark_messages.already(found, receipt, table.uri)
     return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since

@@ -12,8 +12,8 @@ from dbxdec.io_managers.spark_session import first_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
-    from dbxdec.io_managers.delta_log import Found
+    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.delta_receipts import Found
 
 
 def conflict(context: OutputContext, error: BaseException) -> RunError:
@@ -21,16 +21,9 @@ def conflict(context: OutputContext, error: BaseException) -> RunError:
     return outcomes.conflict(context, first_line(error))
 
 
-def no_table(context: InputContext) -> RunError:
-    return RunError(
-        f"there is no Delta table at {context.uri}, which `{context.parameter}` reads",
-        hint="check the path, and that whoever writes the table has run",
-    )
-
-
-def already(found: Found, receipt: Receipt, uri: str) -> WriteResult:
-    """As `outcomes.already`, of a commit."""
-    return outcomes.already(found.receipt, receipt, uri, found.version)
+def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False) -> WriteResult:
+    """Return what `outcomes.already` does, of a commit."""
+    return outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
 
 
 def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:

@@ -74,6 +74,9 @@ class SparkParquetIoManager(FilesIoManager):
         except Exception as error:  # noqa: BLE001 - it is raised again
             fail(error, place, "read")
 
+    def cleared(self, frame: Any) -> Any:
+        return frame.limit(0)
+
     def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
         spark_schema.check_partitions(value.schema, self.partitions, task=task)
         try:

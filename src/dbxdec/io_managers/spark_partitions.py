@@ -11,7 +11,9 @@ from dbxdec.errors import RunError, listed
 from dbxdec.io_managers.spark_log import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from dbxdec.io_managers.delta_slices import Slice
 
 
 def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
@@ -33,7 +35,7 @@ def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None
 def _as_text(column: str, kind: str) -> str:
     if kind == "timestamp":
         return f"CAST(unix_micros({column}) AS STRING)"
-    if kind == "string" or kind.startswith(("char", "varchar")):
+    if _is_string(kind):
         # Delta protocol, "Partition Value Serialization": an empty string is null.
         return f"nullif(CAST({column} AS STRING), '')"
     return f"CAST({column} AS STRING)"
@@ -42,7 +44,7 @@ def _as_text(column: str, kind: str) -> str:
 def _from_text(text: str, kind: str) -> str:
     if kind == "timestamp":
         return f"timestamp_micros({text})"
-    if kind == "string" or kind.startswith(("char", "varchar")):
+    if _is_string(kind):
         return _text(text)
     return f"CAST('{text}' AS {kind})"
 
@@ -69,21 +71,45 @@ def literal(value: Any, kind: str) -> str | None:
         case int() | float() | Decimal():
             return f"CAST('{value}' AS {kind})"
         case _:
-            text = str(value)
-            return _text(text) if text else None
+            return _text(str(value))
 
 
-def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
-    """SQL that holds exactly for the rows whose columns have `values`; `kinds` are the columns' types."""
-    return predicate(list(values), [tuple(literal(value, kinds[name]) for name, value in values.items())], kinds)
+def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partitions: Collection[str]) -> str:
+    """Return SQL that holds exactly for the rows whose columns have `values`.
+
+    `kinds` are the columns' types, `partitions` those of them that are partition columns of the table.
+    """
+    literals = tuple(literal(value, kinds[name]) for name, value in values.items())
+    return predicate(list(values), [literals], kinds, partitions)
 
 
-def predicate(columns: Sequence[str], tuples: Iterable[tuple[str | None, ...]], kinds: Mapping[str, str]) -> str:
-    """SQL that holds exactly for rows whose `columns` are one of `tuples` of literals; `tuples` must not be empty.
+def receipt_predicate(slice_: Slice, kinds: Mapping[str, str], partitions: Collection[str]) -> str:
+    """Return SQL that holds exactly for the rows of a slice that a receipt names; its rows must not be none."""
+    tuples = [
+        tuple(None if text is None else _of_receipt(text, kinds[name]) for name, text in zip(slice_.columns, row))  # noqa: B905
+        for row in slice_.rows
+    ]
+    return predicate(slice_.columns, tuples, kinds, partitions)
 
-    One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last
-    column's values are listed for each combination of the others. Raises RunError for a name with a backtick: Delta 4.4
-    takes such a partition column for null in every filter, so rows would be doubled.
+
+def _of_receipt(text: str, kind: str) -> str:
+    if _is_string(kind):
+        return _text(text)
+    return f"X'{text}'" if kind == "binary" else f"CAST('{text}' AS {kind})"
+
+
+def predicate(
+    columns: Sequence[str],
+    tuples: Iterable[tuple[str | None, ...]],
+    kinds: Mapping[str, str],
+    partitions: Collection[str],
+) -> str:
+    """Return SQL that holds exactly for rows whose `columns` are one of `tuples` of literals, of which there are some.
+
+    Only in `partitions` an empty string is null (Delta protocol, "Partition Value Serialization"). One list of values
+    for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last column's values are
+    listed for each combination of the others. Raises RunError for a name with a backtick: Delta 4.4 takes such a
+    partition column for null in every filter, so rows would be doubled.
     """
     if odd := [name for name in columns if "`" in name]:
         raise RunError(
@@ -96,7 +122,10 @@ def predicate(columns: Sequence[str], tuples: Iterable[tuple[str | None, ...]], 
     alternatives = []
     for values, lasts in groups.items():
         wanted = [*([value] for value in values), lasts]
-        terms = [_one_of(name, some, kinds[name]) for name, some in zip(columns, wanted, strict=True)]
+        terms = [
+            _one_of(name, some, string=_is_string(kinds[name]), partition=name in partitions)
+            for name, some in zip(columns, wanted, strict=True)
+        ]
         alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
     return _any_of(alternatives)
 
@@ -109,14 +138,19 @@ def _any_of(terms: Sequence[str]) -> str:
     return f"({_any_of(terms[:middle])}) OR ({_any_of(terms[middle:])})"
 
 
-def _one_of(column: str, values: Sequence[str | None], kind: str) -> str:
+def _one_of(column: str, values: Sequence[str | None], *, string: bool, partition: bool) -> str:
     name = quoted(column)
-    present = [value for value in values if value is not None]
+    nulls = {None, "''"} if string and partition else {None}
+    present = [value for value in values if value is not None and value not in nulls]
     terms = []
     if present:
         terms.append(f"{name} = {present[0]}" if len(present) == 1 else f"{name} IN ({', '.join(present)})")
     if len(present) < len(values):
         terms.append(f"{name} IS NULL")
-        if kind == "string" or kind.startswith(("char", "varchar")):
+        if string and partition:
             terms.append(f"{name} = ''")
     return terms[0] if len(terms) == 1 else f"({' OR '.join(terms)})"
+
+
+def _is_string(kind: str) -> bool:
+    return kind == "string" or kind.startswith(("char", "varchar"))

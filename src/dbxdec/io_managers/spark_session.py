@@ -86,10 +86,11 @@ def settings(spark: Any, values: Mapping[str, str]) -> Iterator[bool]:
         stack.enter_context(_settings_lock)
         stack.callback(_restore, spark, before)
         for name, value in values.items():
-            was = spark.conf.get(name, None)
             try:
+                was = spark.conf.get(name, None)
                 spark.conf.set(name, value)
             except Exception as error:  # noqa: BLE001 - classic and Connect sessions raise different errors
+                # Serverless compute refuses names that it doesn't know, to be read as well as to be set.
                 log.info("the session does not take %s: %s", name, first_line(error))
                 taken = False
                 break

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import outcomes, spark_messages, spark_partitions, spark_schema, spark_write
+from dbxdec.io_managers import delta_receipts, outcomes, spark_messages, spark_partitions, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
+from dbxdec.io_managers.delta_receipts import Left
+from dbxdec.io_managers.delta_slices import Slice
 from dbxdec.io_managers.spark_log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 
@@ -70,12 +72,13 @@ class FrameWrite:
             self.create_empty(frame)
             detail = table.detail()
         if detail is not None:
-            if self.mode == "ignore":
+            shell = spark_write.is_shell(table, detail, receipt)
+            if self.mode == "ignore" and not shell:
                 return self._keep()
             if self.mode in ("error", "append"):
                 if (done := already_done(table, receipt)) is not None:
                     return done
-                if self.mode == "error":
+                if self.mode == "error" and not shell:
                     raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
             spark_schema.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
@@ -83,26 +86,43 @@ class FrameWrite:
             spark_schema.check_partitions(frame.schema, detail.partitions, task=self.task)
         # Tells this very write from another of the same attempt.
         mark = uuid.uuid4().hex
-        proof = spark_write.write_options(receipt, once=self.mode != "overwrite", write=mark)
+        left = self._left(detail)
+        proof = spark_write.write_options(receipt, left, once=self._transaction(detail), write=mark)
         began = time.time_ns() // 1_000_000
         if detail is None:
             self._create(frame, {**self.options, **proof})
         else:
             self._change(frame, detail, {**self.options, **proof, **_SCHEMA_OPTIONS[self.schema]})
-        found = table.find(receipt.id, since=began)
+        found = table.find(receipt.id, since=began).found.get(receipt.id)
         if found is not None and found.facts.get("write") == mark:
             return WriteResult(found.version, found.metrics.get("numOutputRows"))
         if self.mode == "overwrite":  # nothing to add and nothing to remove: Delta makes no commit of that
-            spark_write.add_receipt(table, receipt, write=mark)
-            found = table.find(receipt.id, since=began)
+            spark_write.add_receipt(table, receipt, left, write=mark)
+            found = table.find(receipt.id, since=began).found.get(receipt.id)
             return WriteResult(found.version if found else None, 0)
         # Spark has dropped the rows, since this write was committed before.
-        found = found or table.find(receipt.id)
+        found = found or table.find(receipt.id).found.get(receipt.id)
         if found is not None:
             return spark_messages.already(found, receipt, table.uri)
         if self.mode == "ignore":
             return self._keep()
         return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+    def _left(self, detail: Detail | None) -> Left:
+        """Return what the write leaves. Where another writer may make the table first, only files tell the rows."""
+        if detail is not None and self.replace is not None:
+            return Left("slice", Slice.of_values(self.replace, detail.partitions))
+        whole = self.mode == "overwrite" and not self.partitions
+        return Left("whole") if whole and (detail is not None or not self.table.named) else Left("files")
+
+    def _transaction(self, detail: Detail | None) -> int | None:
+        """Return the version of the write's transaction, None for a write that may be repeated."""
+        if self.mode == "overwrite":
+            return None
+        receipt = self.context.receipt
+        if detail is None or receipt.attempt <= 1:
+            return 1
+        return spark_write.next_transaction(self.table.find(receipt.id), receipt)
 
     def _keep(self) -> WriteResult:
         """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
@@ -110,7 +130,7 @@ class FrameWrite:
             return done
         note = 'kept what is there (mode="ignore")'
         try:
-            spark_write.add_receipt(self.table, self.context.receipt, kept=True)
+            spark_write.add_receipt(self.table, self.context.receipt, Left("kept"))
         except Exception as error:  # noqa: BLE001 - whatever keeps this Spark from writing, there is nothing to write
             note += f", where no receipt can be left for readers: {first_line(error)}"
         return WriteResult(note=note)
@@ -131,13 +151,13 @@ class FrameWrite:
             spark_write.create(self.table, frame, self.mode, self.partitions, options)
         except Exception as error:
             orphan = spark_write.orphaned(self.table, error)
-            found = orphan.find(self.context.receipt.id) if orphan is not None else None
+            found = orphan.find(self.context.receipt.id).found.get(self.context.receipt.id) if orphan else None
             if found is None:
                 raise
             # An earlier attempt was killed between the commit and the entry in the catalog. With its transaction
             # identifier an overwrite makes the entry, and writes no rows.
             spark_messages.already(found, self.context.receipt, self.table.uri)
-            proof = spark_write.write_options(self.context.receipt, once=True)
+            proof = spark_write.write_options(self.context.receipt, found.left, once=1)
             spark_write.create(self.table, frame, "overwrite", self.partitions, {**options, **proof})
 
     def _change(self, frame: Any, detail: Detail, options: Mapping[str, str]) -> None:
@@ -150,7 +170,7 @@ class FrameWrite:
                     f"`replace` of the task `{self.task}` names {unknown}, and {self.table.uri} has no such column",
                     hint=f"its columns are {', '.join(kinds)}",
                 )
-            where = spark_partitions.slice_predicate(self.replace, kinds)
+            where = spark_partitions.slice_predicate(self.replace, kinds, detail.partitions)
             spark_write.overwrite_where(self.table, frame, where, options)
         elif self.partitions:
             spark_write.overwrite_partitions(self.table, frame, self.partitions, options)
@@ -170,17 +190,21 @@ class FrameWrite:
 
 
 def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
-    """What an earlier attempt of this same write has committed, None where there is none.
+    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
 
-    A first attempt has none before it, and Spark looks at the transaction identifier itself in any case. Raises
-    RunError where it was another build, or other parameters.
+    A first attempt has none before it, and Spark looks at the transaction identifier itself in any case. What a RESTORE
+    has undone counts no more. Raises RunError where it was another build, or other parameters.
     """
     if receipt.attempt <= 1:
         return None
+    trail = table.find(receipt.id)
+    found = trail.found.get(receipt.id)
+    if found is None and trail.unclear is not None:
+        raise delta_receipts.unclear(trail.unclear, table.uri, receipt.id.task)
     # What the task's own code has committed is no result of it, nor is the word that it has left alone what was there.
-    no_result = {"own", "kept"}
-    found = next((one for one in table.commits_of(receipt.id) if no_result.isdisjoint(one.facts)), None)
-    return spark_messages.already(found, receipt, table.uri) if found is not None and found.wrote else None
+    if found is None or found.left.own or found.left.kind in ("kept", "none"):
+        return None
+    return spark_messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
 
 
 def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:

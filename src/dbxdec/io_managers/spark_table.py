@@ -54,5 +54,5 @@ class SparkTableIoManager(SparkDelta):
         # The spelling of a bundle variable has a dot of its own.
         return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{namespace}.{name}"
 
-    def item_target(self, target: str, item: int) -> str:
+    def item_target(self, target: str, item: str) -> str:
         return f"{target}_{item}"

@@ -8,38 +8,55 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import spark_partitions
-from dbxdec.io_managers.base import log
+from dbxdec.io_managers.base import Receipt, log
 from dbxdec.io_managers.spark_log import SparkTable, quoted
 from dbxdec.io_managers.spark_session import condition, fail, first_line, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dbxdec.io_managers.base import Receipt
+    from dbxdec.io_managers.delta_receipts import Left, Trail
+    from dbxdec.io_managers.spark_log import Detail
 
 USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 TXN_APP_ID = "spark.databricks.delta.write.txnAppId"
 TXN_VERSION = "spark.databricks.delta.write.txnVersion"
+MADE_FOR = "dbxdec.created"
+"""The table property that names the write for which a table was made without rows."""
+_PROOF = frozenset({"userMetadata", "txnAppId", "txnVersion", "partitionOverwriteMode"})
+_TXN = "txn"
 _BY_TYPE = "spark.databricks.delta.dynamicPartitionOverwrite.parsePartitionValues"
 
 
-def write_options(receipt: Receipt, *, once: bool, **facts: Any) -> dict[str, str]:
-    """Writer options that put `receipt` and `facts` into the commit.
+def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **facts: Any) -> dict[str, str]:
+    """Return writer options that put `receipt`, what the write left and more `facts` into the commit.
 
-    With `once` they carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"):
-    Spark drops a second write with it.
+    With `once` they carry the write's transaction identifier as well, at this version (Delta protocol, "Transaction
+    identifiers"): Spark drops a write whose version is not above the last one's.
     """
-    options = {"userMetadata": receipt.to_metadata(**facts)}
-    return {**options, "txnAppId": receipt.id.transaction, "txnVersion": "1"} if once else options
+    if once is None:
+        return {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
+    metadata = receipt.to_metadata(**left.facts(), **facts, **({_TXN: once} if once > 1 else {}))
+    return {"userMetadata": metadata, "txnAppId": receipt.id.transaction, "txnVersion": str(once)}
 
 
-def transaction_settings(receipt: Receipt, **facts: Any) -> dict[str, str]:
-    """The same for commands that take no options, as settings of the session."""
+def transaction_settings(receipt: Receipt, left: Left, *, once: int, **facts: Any) -> dict[str, str]:
+    """Return the same for commands that take no options, as settings of the session."""
+    options = write_options(receipt, left, once=once, **facts)
     return {
-        USER_METADATA: receipt.to_metadata(**facts),
-        TXN_APP_ID: receipt.id.transaction,
-        TXN_VERSION: "1",
+        USER_METADATA: options["userMetadata"],
+        TXN_APP_ID: options["txnAppId"],
+        TXN_VERSION: options["txnVersion"],
     }
+
+
+def next_transaction(trail: Trail, receipt: Receipt) -> int:
+    """Return the version of the write's transaction: above that of a commit of it which a RESTORE has undone.
+
+    The table keeps the identifier over a RESTORE, so Spark would drop the same version.
+    """
+    undone = trail.undone.get(receipt.id)
+    return 1 if undone is None else int(undone[0].facts.get(_TXN, 1)) + 1
 
 
 def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], options: Mapping[str, str]) -> None:
@@ -52,8 +69,33 @@ def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], 
         return
     # Delta leaves the option `userMetadata` out of the commit that makes a table of the catalog, but heeds the setting.
     given = options.get("userMetadata")
-    with settings(table.spark, {USER_METADATA: given} if given else {}):
-        writer.saveAsTable(table.sql)
+    with settings(table.spark, {USER_METADATA: given} if given else {}) as taken:
+        if taken:
+            writer.saveAsTable(table.sql)
+            return
+    _create_shell(table, frame, partitions, options)
+    append(table, frame, options)
+
+
+def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+    """Make the table without rows, with the mark of the write that fills it: compute that takes no settings leaves
+    the receipt out of a commit that makes a table."""
+    proof = Receipt.from_metadata(options["userMetadata"])
+    assert proof is not None  # noqa: S101 - the caller has put it there
+    new = frame.limit(0).writeTo(table.sql).using("delta").tableProperty(MADE_FOR, proof[0].id.transaction)
+    for name, value in options.items():
+        if name not in _PROOF:
+            new = new.option(name, value)
+    if partitions:
+        from pyspark.sql import functions
+
+        new = new.partitionedBy(*(functions.col(quoted(name)) for name in partitions))
+    new.create()
+
+
+def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
+    """Return whether the table was made by an earlier attempt of this write, which did not come to fill it."""
+    return detail.properties.get(MADE_FOR) == receipt.id.transaction and table.version() == 0
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
@@ -115,7 +157,7 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
             kinds = {field.name: field.dataType.simpleString() for field in frame.schema}
             names = {name.lower(): name for name in kinds}
             columns = [names[name.lower()] for name in partitions]
-            overwrite_where(table, frame, spark_partitions.predicate(columns, tuples, kinds), options)
+            overwrite_where(table, frame, spark_partitions.predicate(columns, tuples, kinds, columns), options)
 
 
 def _has_empty_text(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
@@ -159,9 +201,9 @@ def overwrite_where(table: SparkTable, frame: Any, predicate: str, options: Mapp
     frame.write.format("delta").mode("overwrite").options(**options).save(table.uri)
 
 
-def add_receipt(table: SparkTable, receipt: Receipt, **facts: Any) -> None:
+def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -> None:
     """Commit `receipt` without any data."""
-    options = write_options(receipt, once=False, **facts)
+    options = write_options(receipt, left, **facts)
     # Delta makes no commit without an action; a transaction identifier of its own is one, and conflicts with nothing.
     options |= {"txnAppId": f"{receipt.id.transaction}/receipt", "txnVersion": str(time.time_ns() // 1_000_000)}
     append(table, table.frame().limit(0), options)

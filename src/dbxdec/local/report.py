@@ -20,7 +20,7 @@ from dbxdec.views import graph, page, texts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbxdec.dag import Task
+    from dbxdec.dag import Job, Task
     from dbxdec.local.ledger import Run
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
@@ -70,7 +70,7 @@ def html(run: Run) -> str:
         resume="" if run.state in ("success", RUNNING) else f"dbxdec run {run.job} --resume {run.id}",
         facts=mask.data(_facts(run)),
         picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
-        tasks=mask.data([_task(run, task, ended.get(task.key, {})) for task in job.tasks]),
+        tasks=mask.data([_task(run, job, task, ended.get(task.key, {})) for task in job.tasks]),
         bars=bars,
         axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
     )
@@ -101,9 +101,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
+def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
     state = event.get("state", "not run")
-    facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task)]
+    facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task, job)]
     facts += [("its own run", event["run"])] if event.get("run") else []
     return {
         "key": task.key,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, literals, places
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import base
-from dbxdec.io_managers.base import ANY_ITEM, InputContext, IoManager, WriteId, log
+from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
 from dbxdec.runtime import record
-from dbxdec.runtime.iterations import Iteration, all_items, by_item
+from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter
+from dbxdec.values import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class Reader:
             case dag.Mapped(items):
                 return {key: self._value(item, note.element(), parameter) for key, item in items}
             case dag.Table(_, target):
-                return self._read(self.tables[target], places.resolved(target), note, parameter, None)
+                return self._newest(self.tables[target], places.resolved(target), note, parameter)
             case dag.TaskOutput():
                 return self._output(binding, note, parameter)
 
@@ -93,17 +94,40 @@ class Reader:
         stored = producer.outputs[binding.output]
         try:
             if stored.type is not None:
-                return self._small_result(binding.task, stored.type, parameter)
+                return self._small_result(binding.task, stored.type, note, parameter)
+            manager = self.managers[binding.task, binding.output]
+            target = places.resolved(stored.target or "")
+            if binding.rows == "newest":
+                return self._newest(manager, target, note, parameter)
+            output = "" if binding.output == dag.RESULT else binding.output
+            write = replace(self.writer, task=binding.task, item="", output=output)
+            context = self._context(target, note, parameter, write, binding.rows)
             if producer.each is not None:
-                return self._iterations(binding, producer.each, stored, note, parameter)
-            return self._stored(binding, stored, note, parameter)
+                return self._iterations(producer.each, stored, manager, context, note)
+            return _recorded(context, lambda: manager.read(context))
         except NotWrittenError:
             if note.optional:
                 log.info("read %s: None, since the task `%s` wrote nothing in this run", parameter, binding.task)
                 return None
             raise
 
-    def _small_result(self, task: str, kind: ValueType, parameter: str) -> Any:
+    def _newest(self, manager: IoManager, uri: str, note: Annotation, parameter: str) -> Any:
+        """Return what is at `uri` now, whoever wrote it; None for an optional parameter where nothing is there yet."""
+        context = self._context(uri, note, parameter, None, "run")
+        try:
+            return _recorded(context, lambda: manager.read(context))
+        except NotWrittenError:
+            if note.optional:
+                log.info("read %s: None, since there is nothing at %s yet", parameter, uri)
+                return None
+            raise
+
+    def _context(
+        self, uri: str, note: Annotation, parameter: str, producer: WriteId | None, rows: base.Rows
+    ) -> InputContext:
+        return InputContext(uri, parameter, None if note.error else note.value, producer, self.started, rows)
+
+    def _small_result(self, task: str, kind: ValueType, note: Annotation, parameter: str) -> Any:
         missing = object()
         form = task_values.get(task, dag.RETURN_VALUE, missing)
         if form is missing:
@@ -112,58 +136,75 @@ class Reader:
                 hint=f"annotate `{parameter}` with `| None` if the task may be left out",
             )
         try:
-            return kind.from_json(form)
+            value = kind.from_json(form)
         except ValueError as error:
             raise RunError(f"the result of the task `{task}` {error}") from None
-
-    def _stored(
-        self,
-        binding: dag.TaskOutput,
-        stored: dag.Output,
-        note: Annotation,
-        parameter: str,
-        *,
-        item: str = "",
-        written: bool = False,
-    ) -> Any:
-        """What the producer wrote: all of it, or in the iteration `item`."""
-        output = "" if binding.output == dag.RESULT else binding.output
-        producer = replace(self.writer, task=binding.task, item=item, output=output)
-        manager = self.managers[binding.task, binding.output]
-        target = places.resolved(stored.target or "")
-        if stored.per_item:
-            target = manager.item_target(target, int(item))
-        return self._read(manager, target, note, parameter, producer, written=written or binding.written)
+        if kind.kind == ANY and note.value_type is not None:
+            try:
+                note.value_type.to_json(value)
+            except TypeError as error:
+                raise RunError(
+                    f"`{parameter}` is annotated `{note.text}`, and the task `{task}` returned something else: {error}",
+                    hint=f"annotate what `{task}` returns, and the build finds it",
+                ) from None
+        return value
 
     def _iterations(
-        self, binding: dag.TaskOutput, each: dag.Each, stored: dag.Output, note: Annotation, parameter: str
+        self, each: dag.Each, stored: dag.Output, manager: IoManager, context: InputContext, note: Annotation
     ) -> Any:
-        """The results of all iterations of the producer: as one, as a list, or as a dict by item."""
-        manager = self.managers[binding.task, binding.output]
-        collects = note.collects(manager.reads)
-        # What they have added are several commits of one table.
-        if collects is None and not stored.per_item and not binding.written:
-            return self._stored(binding, stored, note, parameter, item=ANY_ITEM)
-        items = all_items(each, self.parameters)
-        element = note.element() if collects else note
+        """Return the results of all iterations of the producer: as one, as a list, or as a dict by item."""
+        collects, items = note.collects(manager.reads), all_items(each, self.parameters)
+        write = context.producer
+        assert write is not None  # noqa: S101 - the caller has given one
+        writes = [
+            base.ItemWrite(
+                replace(write, item=one.id),
+                manager.item_target(context.uri, one.id) if stored.per_item else context.uri,
+                one.label,
+            )
+            for one in iterations_of(items)
+        ]
+        if not collects:
+            return self._together(manager, context, writes, note)
+        element = note.element()
+        context = replace(context, annotation=None if element.error else element.value)
         found: list[Any] = []
-        missing: list[NotWrittenError] = []
-        for i in range(len(items)):
-            try:
-                one = self._stored(binding, stored, element, parameter, item=str(i), written=not stored.per_item)
-            except NotWrittenError as error:
-                missing.append(error)
-                one = None
-            found.append(one)
-        # One result of all is made of those there are; where they are told apart, each has to be there.
-        if missing and (len(missing) == len(items) or (collects and not element.optional)):
-            raise missing[0]
-        if collects == "list":
-            return found
-        if collects == "dict":
-            return by_item(items, found, note.keys, f"`{parameter}`")
-        context = InputContext(places.resolved(stored.target or ""), parameter, None if note.error else note.value)
-        return manager.combine([one for one in found if one is not None], context)
+        try:
+            if writes:
+                found = _recorded(context, lambda: manager.read_items(context, writes, apart=True))
+        except NotWrittenError as error:  # there is no table at all
+            found = [error] * len(writes)
+        if missing := [one for one in found if isinstance(one, NotWrittenError)]:
+            if not element.optional:
+                raise missing[0]
+            found = [None if isinstance(one, NotWrittenError) else one for one in found]
+        return found if collects == "list" else by_item(items, found, note.keys, f"`{context.parameter}`")
+
+    def _together(
+        self, manager: IoManager, context: InputContext, writes: list[base.ItemWrite], note: Annotation
+    ) -> Any:
+        """Return the results of all iterations as one: of none at all an empty one, unless None may stand for it."""
+        try:
+            if writes:
+                return _recorded(context, lambda: manager.read_items(context, writes, apart=False))
+        except NotWrittenError:
+            if note.optional:
+                raise
+        if note.optional:
+            log.info("read %s: None, since no iteration has stored anything in this run", context.parameter)
+            return None
+        place = writes[0].uri if writes else context.uri
+        try:
+            found = manager.empty(replace(context, uri=place, producer=None))
+        except NotWrittenError:
+            task = context.producer.task if context.producer else ""
+            raise NotWrittenError(
+                f"no iteration of the task `{task}` has stored anything in this run, and `{context.parameter}` needs "
+                f"it: there is nothing at {place} yet, so an empty result would have no columns",
+                hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
+            ) from None
+        log.info("read %s: empty, since no iteration has stored anything in this run", context.parameter)
+        return found
 
     def _task_value(self, task: str, key: str, note: Annotation) -> Any:
         form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
@@ -174,22 +215,14 @@ class Reader:
         except ValueError as error:
             raise RunError(f"the task value `{key}` of the task `{task}` {error}") from None
 
-    def _read(
-        self,
-        manager: IoManager,
-        uri: str,
-        note: Annotation,
-        parameter: str,
-        producer: WriteId | None,
-        *,
-        written: bool = False,
-    ) -> Any:
-        began = time.perf_counter()
-        context = InputContext(uri, parameter, None if note.error else note.value, producer, self.started, written)
-        with base.facts_of_reading() as facts:
-            value = manager.read(context)
-        record.note("read", parameter, uri, facts, value, time.perf_counter() - began)
-        return value
+
+def _recorded(context: InputContext, read: Callable[[], Any]) -> Any:
+    """Return what `read` gives, with one line in the log."""
+    began = time.perf_counter()
+    with base.facts_of_reading() as facts:
+        value = read()
+    record.note("read", context.parameter, context.uri, facts, value, time.perf_counter() - began)
+    return value
 
 
 def _position(function: Callable[..., Any], name: str) -> int:

@@ -15,12 +15,13 @@ from dbxdec import dag, places, protocol, variables
 from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
+from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.runtime import context, record
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.runtime.iterations import Iteration, find_iteration
+from dbxdec.runtime.iterations import find_iteration
 from dbxdec.runtime.task_values import task_values
 from dbxdec.typehints import Annotation, of_parameter, returned_types
 
@@ -46,7 +47,7 @@ class Execution:
         """What the task's own code may rely on: its context, its variables, its receipt."""
         stack = ExitStack()
         stack.enter_context(context.entered(self.run))
-        stack.enter_context(variables.using(self.variables))
+        stack.enter_context(variables.using(self.variables, live=True))
         named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}
         stack.enter_context(base.running(self.run.job, self.task.key, self.receipt, named))
         return stack
@@ -92,6 +93,13 @@ class Execution:
             raise ManifestError(f"the result of the task `{self.task.key}` has neither an IoManager nor a type")
         try:
             form = kind.to_json(result)
+        except UnsupportedLiteralError as error:
+            raise RunError(
+                f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result travels "
+                f"as a task value: {error}",
+                hint="give it an IoManager (`@task(io_manager=...)`), or return what a task value can be: str, int, "
+                "float, bool, None, dates, lists and dicts of them",
+            ) from None
         except TypeError as error:
             raise RunError(
                 f"the task `{self.task.key}` returned what its annotation does not say: {error}",
@@ -132,10 +140,10 @@ class Execution:
         output = self.task.outputs[name]
         uri = places.resolved(output.target) if output.target else ""
         if output.per_item and self.reader.iteration is not None:
-            uri = self.managers[name].item_target(uri, self.reader.iteration.index)
+            uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
         receipt = replace(self.receipt, id=replace(self.receipt.id, output="" if name == dag.RESULT else name))
-        return OutputContext(uri, receipt, returns, self.run.parameters)
+        return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
 
 
 def prepare(argv: Sequence[str]) -> Execution:
@@ -180,9 +188,9 @@ def ready(
     )
     with context.entered(run):
         iteration = find_iteration(task, arguments.item, values)
-    item = "" if iteration is None else str(iteration.index)
+    item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(arguments, iteration))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(arguments))
     reader = Reader(
         job=job,
         parameters=values,
@@ -252,10 +260,9 @@ def typed_parameters(job: dag.Job, given: Mapping[str, str], started: dt.datetim
     return values
 
 
-def _digest(arguments: protocol.RunArguments, iteration: Iteration | None) -> str:
-    """Of all that a repair may change: an iteration's item too, which a task before it has computed."""
-    item = [] if iteration is None else [iteration.proof]
-    content = json.dumps([dict(arguments.parameters), dict(arguments.variables), *item], sort_keys=True)
+def _digest(arguments: protocol.RunArguments) -> str:
+    """Return the digest of all that a repair may change."""
+    content = json.dumps([dict(arguments.parameters), dict(arguments.variables)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from dbxdec.typehints import Annotation
 
+_DIGITS = 16
+_LETTERS = 24
 _HINT = "give each item once: it names the iteration's part of the result"
 
 
@@ -24,6 +29,12 @@ class Item:
 
     form: Any
     literal: bool
+
+    @property
+    def label(self) -> str:
+        """The item as people read it."""
+        shown = literals.shown(self.form) if self.literal else self.form
+        return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
     def value(self, note: Annotation, what: str) -> Any:
         """The item as the annotation asks for it. Raises RunError where it is not of that type."""
@@ -39,19 +50,37 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One iteration, numbered from 0."""
+    """One iteration, numbered from 0.
+
+    `id` names its item in letters, digits and `_`, whatever its number: a repair may find the items in another order.
+    """
 
     index: int
     item: Item
+    id: str
 
     def value(self, note: Annotation, what: str) -> Any:
-        """`Item.value` of its item."""
+        """Return its item as the annotation asks for it, as `Item.value` does."""
         return self.item.value(note, what)
 
     @property
-    def proof(self) -> str:
-        """Tells this item from another one with the same number."""
-        return json.dumps(self.item.form, sort_keys=True)
+    def label(self) -> str:
+        """The item as people read it."""
+        return self.item.label
+
+
+def iterations_of(items: Sequence[Item]) -> list[Iteration]:
+    """Return the iterations over `items`; equal items are told apart by how often they came before."""
+    counts: Counter[str] = Counter()
+    found = []
+    for index, item in enumerate(items):
+        content = json.dumps(item.form, sort_keys=True)
+        more = f"_{counts[content]}" if counts[content] else ""
+        counts[content] += 1
+        digest = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
+        words = re.sub(r"[^0-9a-z]+", "_", item.label.lower(), flags=re.ASCII).strip("_")[:_LETTERS]
+        found.append(Iteration(index, item, f"{words}_{digest}{more}".lstrip("_")))
+    return found
 
 
 def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
@@ -84,16 +113,17 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
             raise RunError(f"the task `{task.key}` {is_}", hint="deploy the job again with this wheel")
         return None
     items = all_items(task.each, parameters)
+    iterations = iterations_of(items)
     if items and items[0].literal:
         if not given.isdecimal() or int(given) >= len(items):
             raise RunError(f"the task `{task.key}` has {len(items)} items, and was started for the item {given!r}")
-        return Iteration(int(given), items[int(given)])
+        return iterations[int(given)]
     places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
     if len(places) != 1:
         if not places:
             raise RunError(f"{given!r:.80} is not among the {len(items)} items of the task `{task.key}`")
         raise RunError(f"{given!r:.80} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
-    return Iteration(places[0], items[places[0]])
+    return iterations[places[0]]
 
 
 def _is_text_of(text: str, form: Any) -> bool:

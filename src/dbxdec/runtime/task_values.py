@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
 from dbxdec.runtime import context
+from dbxdec.variables import tokens_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -135,6 +136,12 @@ class TaskValues:
             raise RunError(
                 f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
             ) from None
+        if names := tokens_of_run(value):
+            raise RunError(
+                f"the task value `{key}` holds the name of the bundle variable `{min(names)}` and not its value: the "
+                "string was made while the pipeline was defined",
+                hint='make the string inside the task, as in `f"{root}/t"`',
+            )
         size = len(text.encode())
         if size > MAX_BYTES:
             raise RunError(

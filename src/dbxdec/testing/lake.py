@@ -15,16 +15,21 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import WriteId
 
 NOTHING: Any = object()
-"""No table; the content of a write that had nothing to write; what a merge has added, which nobody can tell."""
+"""No table; the content of a write that had nothing to write; what a merge returned, which has no rows."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A table after one write: its whole `content`, and what the write itself has `added`. A test has no `writer`."""
+    """A table after one write: its whole `content`, and what the write itself returned.
+
+    `returned` is NOTHING for a merge, which has no rows of its own. A test has no `writer`. With `kept` the write left
+    the table alone (mode="ignore").
+    """
 
     writer: WriteId | None
     content: Any
-    added: Any
+    returned: Any
+    kept: bool = False
 
 
 class Lake:
@@ -123,3 +128,11 @@ def copied(value: Any) -> Any:
         return copy.deepcopy(value)
     except Exception:  # noqa: BLE001 - any type may refuse, as locks and connections do
         return value
+
+
+def cleared(value: Any) -> Any:
+    """Return a frame without rows, with the columns of `value`; NOTHING for what is no frame."""
+    kind = type_name(type(value))
+    if kind in ("polars.DataFrame", "polars.LazyFrame"):
+        return value.clear()
+    return value.limit(0) if kind.startswith("pyspark.") else NOTHING

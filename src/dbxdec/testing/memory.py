@@ -8,22 +8,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import places
-from dbxdec.errors import RunError
-from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult, of_run
-from dbxdec.testing.lake import NOTHING, Lake, Version, copied, detached
+from dbxdec.errors import NotWrittenError, RunError
+from dbxdec.io_managers import delta_receipts, outcomes
+from dbxdec.io_managers.base import InputContext, IoManager, ItemWrite, OutputContext, WriteResult, of_run
+from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 from dbxdec.typehints import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _REAL = "`in_memory=False` has the task's own IoManager store it, below `variables={...}` of a temporary folder"
 
 
 class MemoryIoManager(IoManager):
     """Stands for `own`, which would write to the place `target`."""
-
-    reads_written = True
 
     def __init__(self, lake: Lake, own: IoManager, target: str | None) -> None:
         self._lake = lake
@@ -40,26 +38,74 @@ class MemoryIoManager(IoManager):
     # Reading
 
     def read(self, context: InputContext) -> Any:
-        versions, newest = self._lake.versions(context.uri), self._lake.newest(context.uri)
         if context.producer is None:
+            newest = self._lake.newest(context.uri)
             if newest is NOTHING:
-                raise RunError(
+                raise NotWrittenError(
                     f"there is no table at {context.uri}, which `{context.parameter}` reads",
                     hint=f'give it to the run: tables={{"{context.uri.rpartition("/")[2]}": ...}}',
                 )
             return self._asked(newest, context)
-        wrote = [v for v in versions if v.writer is not None and context.producer.covers(v.writer)]
-        if not wrote and newest is not NOTHING and self.mode == "ignore" and not context.written:
-            return self._asked(newest, context)
-        if not wrote or wrote[-1].content is NOTHING:
+        return self._asked(self._of_run(self._version(context), context), context)
+
+    def _version(self, context: InputContext) -> Version:
+        """Return what the producer wrote in this run. Raises NotWrittenError where it had nothing to write."""
+        wrote = [version for version in self._lake.versions(context.uri) if version.writer == context.producer]
+        found = next((version for version in reversed(wrote) if version.content is not NOTHING), None)
+        if found is None:
             raise outcomes.not_written(context)
-        found = wrote[-1].added if context.written else wrote[-1].content
-        if found is NOTHING:
+        return found
+
+    def _of_run(self, found: Version, context: InputContext) -> Any:
+        if context.rows == "changed" and found.kept:
+            return cleared(found.content)
+        if context.rows == "changed" and found.returned is NOTHING:
             raise RunError(
-                f"`{context.parameter}` asks for what a merge into {context.uri} has added",
-                hint="read the whole result",
+                f"`{context.parameter}` asks for the rows that a merge into {context.uri} has changed, which tables in "
+                "memory don't record",
+                hint=f"read the whole result; or {_REAL}",
             )
-        return self._asked(found, context)
+        return found.content if context.rows == "table" or found.returned is NOTHING else found.returned
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        self._refuse_lost(context, items)
+        if apart or len({item.uri for item in items}) > 1:
+            return super().read_items(context, items, apart=apart)
+        # All write one table, which each of them has changed further.
+        versions = self._lake.versions(context.uri)
+        found = [version for item in items if (version := self._found(context, item)) is not None]
+        merges = {version.returned is NOTHING for version in found}
+        if len(merges) > 1 and context.rows != "table":
+            raise delta_receipts.mixed(context)
+        if found and (context.rows == "table" or merges == {True}):
+            return self._asked(self._of_run(max(found, key=versions.index), context), context)
+        return super().read_items(context, items, apart=False)
+
+    def _found(self, context: InputContext, item: ItemWrite) -> Version | None:
+        try:
+            return self._version(replace(context, uri=item.uri, producer=item.id))
+        except NotWrittenError:
+            return None
+
+    def _refuse_lost(self, context: InputContext, items: Sequence[ItemWrite]) -> None:
+        """Raise RunError where two iterations wrote one partition."""
+        columns = self._own.settings().get("partition_by")
+        if self.mode != "overwrite" or not columns or getattr(self._own, "replace", None) is not None:
+            return
+        owners: dict[Any, ItemWrite] = {}
+        for item in items:
+            version = self._found(context, item)
+            if version is None or type_name(type(version.returned)) != "polars.DataFrame":
+                continue
+            for row in version.returned.select(columns).unique().rows():
+                other = owners.setdefault((item.uri, *map(str, row)), item)
+                if other.id != item.id:
+                    raise delta_receipts.overwritten(context, other.label, item.label)
+
+    def empty(self, context: InputContext) -> Any:
+        newest = self._lake.newest(context.uri)
+        found = NOTHING if newest is NOTHING else cleared(newest)
+        return super().empty(context) if found is NOTHING else self._asked(found, context)
 
     def _asked(self, value: Any, context: InputContext) -> Any:
         """`value` as the reader's annotation has it, else as the task's own manager would give it."""
@@ -96,6 +142,7 @@ class MemoryIoManager(IoManager):
             self._refuse_existing(context)
         before = self._lake.newest(context.uri)
         if before is not NOTHING and self.mode == "ignore":
+            self._lake.add(context.uri, Version(context.receipt.id, before, NOTHING, kept=True))
             return WriteResult(note="kept what was there")
         added = detached(value)
         content = added if before is NOTHING else self._after(before, added, context)

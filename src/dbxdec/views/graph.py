@@ -6,14 +6,14 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from dbxdec.dag import RESULT
+from dbxdec.dag import RESULT, TaskOutput, flatten
 from dbxdec.views import texts
 from dbxdec.views.layout import Box, Drawing, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dbxdec.dag import Job, Task
+    from dbxdec.dag import Dependency, Job, Task
 
 _LETTER = 7.6
 _SMALL_LETTER = 6.1
@@ -42,6 +42,22 @@ STYLE = """\
 """
 
 
+_LABELS = {"run": "rows", "table": "table", "newest": "newest", "changed": "changed"}
+
+
+def _label(found: Dependency, task: Task, job: Job) -> str:
+    """Return what an edge says: its branch, or which rows go along it where a table may hold more than these."""
+    if found.outcome is not None:
+        return found.outcome
+    leaves = [leaf for binding in task.inputs.values() for leaf in flatten(binding)]
+    rows = [
+        _LABELS[leaf.rows]
+        for leaf in leaves
+        if isinstance(leaf, TaskOutput) and leaf.task == found.task and texts.rows_of(leaf, job)
+    ]
+    return ", ".join(dict.fromkeys(rows))
+
+
 def mermaid(job: Job) -> str:
     """A flowchart for Markdown (mermaid.js.org)."""
     names = {task.key: f"t{i}" for i, task in enumerate(job.tasks)}
@@ -54,7 +70,8 @@ def mermaid(job: Job) -> str:
         lines.append(f'    {names[task.key]}{open_}"{label}"{close}')
     for task in job.tasks:
         for found in task.depends_on:
-            arrow = "-->" if found.outcome is None else f"-->|{found.outcome}|"
+            label = _label(found, task, job)
+            arrow = f"-->|{label}|" if label else "-->"
             lines.append(f"    {names[found.task]} {arrow} {names[task.key]}")
     return "\n".join(lines) + "\n"
 
@@ -67,7 +84,8 @@ def dot(job: Job) -> str:
         lines.append(f"    {json.dumps(task.key)}{shape.get(task.kind, '')};")
     for task in job.tasks:
         for found in task.depends_on:
-            label = f" [label={json.dumps(found.outcome)}]" if found.outcome else ""
+            said = _label(found, task, job)
+            label = f" [label={json.dumps(said)}]" if said else ""
             lines.append(f"    {json.dumps(found.task)} -> {json.dumps(task.key)}{label};")
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -87,7 +105,7 @@ def svg(
     lines = {task.key: texts.shortened(second(task)) for task in job.tasks}
     sizes = {task.key: (_width(task.key, lines[task.key]), _HEIGHT) for task in job.tasks}
     edges = [(d.task, task.key) for task in job.tasks for d in task.depends_on]
-    outcomes = [d.outcome for task in job.tasks for d in task.depends_on]
+    labels = [_label(d, task, job) for task in job.tasks for d in task.depends_on]
     drawing = place(sizes, edges)
     width, height = drawing.width + 2 * _MARGIN, drawing.height + 2 * _MARGIN
     head = (
@@ -99,7 +117,7 @@ def svg(
         _box(task, drawing.boxes[task.key], lines[task.key], link, (marks or {}).get(task.key, ""))
         for task in job.tasks
     )
-    return "\n".join([head, _ARROW, *_edges(drawing, outcomes), *boxes, "</svg>"]) + "\n"
+    return "\n".join([head, _ARROW, *_edges(drawing, labels), *boxes, "</svg>"]) + "\n"
 
 
 def standalone_svg(job: Job) -> str:
@@ -124,9 +142,9 @@ def _width(title: str, second: str) -> float:
     return max(len(title) * _LETTER, len(second) * _SMALL_LETTER, 60.0) + 24
 
 
-def _edges(drawing: Drawing, outcomes: list[str | None]) -> list[str]:
+def _edges(drawing: Drawing, labels: list[str]) -> list[str]:
     parts = []
-    for points, outcome in zip(drawing.edges, outcomes, strict=True):
+    for points, label in zip(drawing.edges, labels, strict=True):
         (x, y), *others = points
         path = f"M{x:.1f} {y:.1f}"
         for next_x, next_y in others:
@@ -134,10 +152,10 @@ def _edges(drawing: Drawing, outcomes: list[str | None]) -> list[str]:
             path += f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {next_y:.1f}"
             x, y = next_x, next_y
         parts.append(f'<path d="{path}" marker-end="url(#arrow)"/>')
-        if outcome is not None:
+        if label:
             (x, y), (next_x, next_y) = points[0], points[1]
             parts.append(
-                f'<text class="small" x="{(x + next_x) / 2 + 5:.1f}" y="{(y + next_y) / 2:.1f}">{outcome}</text>'
+                f'<text class="small" x="{(x + next_x) / 2 + 5:.1f}" y="{(y + next_y) / 2:.1f}">{label}</text>'
             )
     return parts
 

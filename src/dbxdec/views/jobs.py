@@ -32,7 +32,7 @@ def _job(job: Job) -> str:
     tasks = "\n".join(
         f'<details id="{escape(place(task))}"><summary><b>{escape(task.key)}</b> '
         f'<span class="faint">{escape(texts.kind(task))}, {escape(str(task.source))}</span></summary>'
-        f"{_list(texts.facts(task))}</details>"
+        f"{_list(texts.facts(task, job))}</details>"
         for task in run_order(job)
     )
     return (

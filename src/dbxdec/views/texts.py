@@ -25,12 +25,21 @@ _REFERENCE = re.compile(
 )
 
 
+ROWS = {
+    "run": "the rows of this run",
+    "table": "the whole table",
+    "newest": "the newest version, whoever wrote it",
+    "changed": "the rows that this run wrote",
+}
+
+
 def binding(found: dag.Binding) -> str:
     """Where an argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`, or a value."""
     match found:
-        case dag.TaskOutput(task, output, written):
+        case dag.TaskOutput(task, output, rows):
             name = task if output == dag.RESULT else f"{task}[{json.dumps(output)}]"
-            return f"{name}.written" if written else name
+            spelt = {"table": f"{name}.table", "changed": f"{name}.written", "newest": f"latest({name})"}
+            return spelt.get(rows, name)
         case dag.TaskValue(task, key):
             return f"{task}.value({json.dumps(key)})"
         case dag.Table(_, target):
@@ -78,12 +87,24 @@ def kind(task: dag.Task) -> str:
             return next((name for name in task.settings if name.endswith("_task")), "native")
 
 
-def facts(task: dag.Task) -> list[tuple[str, str]]:
+def rows_of(found: dag.Binding, job: dag.Job) -> str:
+    """Return which rows of another task's table an argument is, where a table may hold more; "" for all else."""
+    if not isinstance(found, dag.TaskOutput):
+        return ""
+    stored = job.task(found.task).outputs.get(found.output)
+    if stored is None or stored.io is None or (found.rows == "run" and not stored.partial):
+        return ""
+    return ROWS[found.rows]
+
+
+def facts(task: dag.Task, job: dag.Job) -> list[tuple[str, str]]:
     """What there is to say of a task beside its kind: what it waits for, its inputs and outputs, its settings."""
     found = [("after", ", ".join(map(dependency, task.depends_on)))] if task.depends_on else []
     found += [("run if", task.run_if)] if task.run_if else []
     found += [("for", each(task.each))] if task.each else []
-    found += [(f"{name} <-", binding(bound)) for name, bound in task.inputs.items()]
+    for name, bound in task.inputs.items():
+        rows = ", ".join(dict.fromkeys(filter(None, (rows_of(leaf, job) for leaf in dag.flatten(bound)))))
+        found.append((f"{name} <-", f"{binding(bound)} ({rows})" if rows else binding(bound)))
     for name, result in task.outputs.items():
         found.append(("->" if len(task.outputs) == 1 else f"{name} ->", output(result)))
     return [*found, *settings({} if task.kind == "condition" else task.settings)]

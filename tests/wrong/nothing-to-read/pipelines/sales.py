@@ -1,4 +1,4 @@
-from dbxdec import job, task
+from dbxdec import each, job, task
 
 
 @task
@@ -11,9 +11,14 @@ def count(n: int):
 
 
 @task
-def report(refreshed: object, count: int) -> None: ...
+def each_count(n: int):
+    return n
+
+
+@task
+def report(refreshed: object, count: int, counts: list[int]) -> None: ...
 
 
 @job
 def sales(n: int = 3) -> None:
-    report(refresh(), count(n))
+    report(refresh(), count(n), each_count(each([1, 2])))

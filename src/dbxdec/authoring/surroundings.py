@@ -1,0 +1,171 @@
+"""What a task's function uses without being given it: bundle variables, IoManagers, and strings made of them.
+
+The build gives the task the variables behind these, so that the function finds their values in a run.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+from dataclasses import dataclass, field
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.authoring.tasks import Task
+from dbxdec.errors import Problem, SourceLocation
+from dbxdec.io_managers.base import IoManager
+from dbxdec.typehints import layers
+from dbxdec.variables import BundleVariable, has_token, names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+
+_MANY = 1_000
+_DEEPEST = 3
+
+
+@dataclass
+class Surroundings:
+    """What functions of one project use. Each function is looked at once, however many tasks call it."""
+
+    _found: dict[int, tuple[Any, frozenset[str], tuple[Problem, ...]]] = field(default_factory=dict)
+
+    def of(self, function: Callable[..., Any]) -> tuple[frozenset[str], tuple[Problem, ...]]:
+        """Return the bundle variables that `function` uses, and what is wrong with how it does."""
+        known = self._found.get(id(function))
+        if known is None:
+            look = _Look(function.__module__.partition(".")[0])
+            for layer in layers(function):
+                look.function(layer)
+            known = (function, frozenset(look.variables), tuple(look.problems))  # a function that is gone frees its id
+            self._found[id(function)] = known
+        return known[1], known[2]
+
+
+class _Look:
+    """One look at a function and at those of the project that it calls. `package` is the project's own."""
+
+    def __init__(self, package: str) -> None:
+        self.variables: set[str] = set()
+        self.problems: list[Problem] = []
+        self._package = package
+        self._seen: set[int] = set()
+
+    def function(self, function: Any) -> None:
+        if id(function) in self._seen or len(self._seen) > _MANY or not hasattr(function, "__code__"):
+            return
+        self._seen.add(id(function))
+        code, namespace = function.__code__, getattr(function, "__globals__", {})
+        for name, value in _closure(function):
+            self._value(name, value, code)
+        for default in (*(getattr(function, "__defaults__", None) or ()), *(function.__kwdefaults__ or {}).values()):
+            self._value("", default, code)
+        wanted = {name for part in _parts(code) for name in part.co_names if self._matters(namespace.get(name))}
+        for name in sorted(wanted & _globals_of(code)) if wanted else ():
+            self._value(name, namespace[name], code)
+
+    def _matters(self, value: object) -> bool:
+        """Return whether a global may lead to a variable: nearly all are modules and functions of libraries."""
+        if isinstance(value, str):
+            return has_token(value)
+        if isinstance(value, BundleVariable | IoManager | list | tuple | dict | Task | functools.partial):
+            return True
+        return self._is_own(value)
+
+    def _is_own(self, value: object) -> bool:
+        """Return whether `value` is a function, class, module or object of the project."""
+        if value is None or isinstance(value, bool | int | float | bytes):
+            return False
+        if isinstance(value, ModuleType):
+            name: Any = value.__name__
+        else:
+            name = getattr(value if isinstance(value, type | FunctionType) else type(value), "__module__", None)
+        return isinstance(name, str) and name.partition(".")[0] == self._package
+
+    def _value(self, name: str, value: Any, code: CodeType, depth: int = 0) -> None:
+        """Take in what `value` leads to, which `code` calls `name`."""
+        if isinstance(value, str) and has_token(value):
+            self._refuse(name, value, code)
+        elif isinstance(value, BundleVariable):
+            self.variables |= names_in(value)
+        elif isinstance(value, IoManager):
+            self.variables |= value.variables()
+        elif isinstance(value, list | tuple | dict):
+            for item in (value.values() if isinstance(value, dict) else value) if depth < _DEEPEST else ():
+                self._value(name, item, code, depth + 1)
+        elif isinstance(value, Task):
+            self.function(value.fn)
+        elif isinstance(value, functools.partial):
+            self._value(name, [value.func, *value.args, *value.keywords.values()], code, depth + 1)
+        elif self._is_own(value):
+            self._own(name, value, code, depth)
+
+    def _own(self, name: str, value: Any, code: CodeType, depth: int) -> None:
+        if isinstance(value, FunctionType):
+            self.function(value)
+        elif isinstance(value, ModuleType):
+            used = {attribute for part in _parts(code) for attribute in part.co_names}
+            for attribute in sorted(used & vars(value).keys()) if depth < _DEEPEST else ():
+                if self._matters(item := vars(value)[attribute]):
+                    self._value(f"{name}.{attribute}", item, code, depth + 1)
+        elif isinstance(value, type):
+            for item in vars(value).values():
+                plain = item.__func__ if isinstance(item, staticmethod | classmethod) else item
+                if isinstance(plain, FunctionType | BundleVariable | IoManager):
+                    self._value(name, plain, code, depth + 1)
+        elif depth < _DEEPEST:
+            held = [item for item in getattr(value, "__dict__", {}).values() if not isinstance(item, str)]
+            for item in [type(value), *held]:
+                if self._matters(item):
+                    self._value(name, item, code, depth + 1)
+
+    def _refuse(self, name: str, value: str, code: CodeType) -> None:
+        where = SourceLocation(code.co_filename, _line_of(code, name))
+        what = f"`{name}`, " if name else ""
+        problem = Problem(
+            f"`{code.co_name}` uses {what}the string {value!r:.60}, which holds the name of a bundle variable and not "
+            "its value: it was made while the pipeline was defined",
+            where,
+            'make it inside the function, as in `f"{root}/t"`, or keep it a bundle variable: `root / "t"`',
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _closure(function: Any) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+
+
+@functools.lru_cache(1024)
+def _parts(code: CodeType) -> tuple[CodeType, ...]:
+    """The code and that of the functions inside it."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, type(code)))
+    return (code, *(part for one in inner for part in _parts(one)))
+
+
+@functools.lru_cache(1024)
+def _globals_of(code: CodeType) -> frozenset[str]:
+    """The names that are globals in `code`, and not attributes."""
+    return frozenset(
+        step.argval
+        for part in _parts(code)
+        for step in dis.get_instructions(part)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    )
+
+
+def _line_of(code: CodeType, name: str) -> int:
+    """The first line at which `code` uses `name`, else its own."""
+    wanted = name.partition(".")[0]
+    for part in _parts(code):
+        line = part.co_firstlineno
+        for step in dis.get_instructions(part):
+            line = getattr(step.positions, "lineno", None) or line
+            if step.argval == wanted and step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
+                return line
+    return code.co_firstlineno
