@@ -82,10 +82,10 @@ def type_names(annotation: Any) -> tuple[str, ...]:
         ("Day | None", "date | None"),
         (CustomerId, "int"),
         (Optional[CustomerId], "int | None"),
-        (Counts, "dict"),
-        ("Counts | None", "dict | None"),
-        (List["int"], "list"),
-        (Dict[str, "int"], "dict"),
+        (Counts, "dict[str, int]"),
+        ("Counts | None", "dict[str, int] | None"),
+        (List["int"], "list[int]"),
+        (Dict[str, "int"], "dict[str, int]"),
         (Literal["a", "b"], "Literal['a', 'b']"),
         (Final[int], "int"),
         ("Final[int | None]", "int | None"),
@@ -242,9 +242,9 @@ def test_edges_in_all_spellings() -> None:
     built: BuiltJob = job(nightly).build()
     assert [parameter.type for parameter in built.dag.parameters] == [ValueType("date"), ValueType("int")]
     assert messages(built) == [
-        "`b` of the task `second` is annotated `Counts`, and the result of `numbers` is `list`",
-        "`c` of the task `second` is annotated `Sequence[int]`, and the result of `third` is `dict`",
-        "`e` of the task `second` is annotated `Mapping[str, int]`, and the result of `numbers` is `list`",
+        "`b` of the task `second` is annotated `Counts`, and the result of `numbers` is `list[int]`",
+        "`c` of the task `second` is annotated `Sequence[int]`, and the result of `third` is `dict[str, int]`",
+        "`e` of the task `second` is annotated `Mapping[str, int]`, and the result of `numbers` is `list[int]`",
     ]
 
 

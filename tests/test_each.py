@@ -290,7 +290,7 @@ def test_a_parameter_that_is_no_list_is_refused() -> None:
 
     first, second = one.build().problems
     assert "which is `int`" in first.message
-    assert "which is `list | None`" in second.message
+    assert "which is `list[str] | None`" in second.message
 
 
 def test_a_concurrency_that_the_platform_refuses_is_an_error() -> None:

@@ -231,7 +231,7 @@ SETTINGS: st.SearchStrategy[dict[str, Any]] = st.dictionaries(
     ),
     max_size=2,
 )
-TYPES = st.one_of(
+PLAIN_TYPES = st.one_of(
     st.builds(
         ValueType,
         st.sampled_from(["str", "int", "float", "bool", "date", "datetime", "decimal", "list", "dict"]),
@@ -245,6 +245,13 @@ TYPES = st.one_of(
         st.none(),
         st.lists(st.one_of(st.text(max_size=3), st.integers(), st.booleans()), min_size=1, max_size=3).map(tuple),
     ),
+)
+TYPES = st.recursive(
+    PLAIN_TYPES,
+    lambda inner: st.builds(
+        ValueType, st.sampled_from(["list", "dict"]), st.booleans(), st.none(), st.just(()), st.none() | inner
+    ),
+    max_leaves=3,
 )
 BINDINGS: st.SearchStrategy[dag.Binding] = st.recursive(
     st.one_of(
@@ -568,7 +575,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"doc", "run_date", "optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"doc", "element", "run_date", "optional", "shared", "order", "settings"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""

@@ -7,6 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -184,19 +185,37 @@ class _Plain:
             return self.of(value.__supertype__, given)
         if value is typing.LiteralString:
             return str
-        return Any if value in _QUALIFIERS else dict if typing.is_typeddict(value) else value
+        if typing.is_typeddict(value):
+            return self._of_typed_dict(value)
+        return Any if value in _QUALIFIERS else value
 
     def _of_alias(self, alias: Any, args: list[Any]) -> Any:
         """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
         if any(alias is outer for outer in self._within):
             return Any
-        names, module = self._names, sys.modules.get(alias.__module__)
-        self._within.append(alias)
+        with self._inside(alias):
+            return self.of(alias.__value__, dict(zip(alias.__type_params__, args, strict=False)))
+
+    def _of_typed_dict(self, kind: Any) -> Any:
+        """A dict whose values are of one of the fields' types; of any, where those can't be resolved."""
+        if any(kind is outer for outer in self._within):
+            return dict
+        with self._inside(kind):
+            try:
+                fields = [self.of(field) for field in kind.__annotations__.values()]
+            except Exception:  # noqa: BLE001 - any expression may stand in an annotation
+                return dict
+        return dict[str, typing.Union[tuple(fields)]] if fields else dict  # type: ignore[misc]  # noqa: UP007
+
+    @contextmanager
+    def _inside(self, named: Any) -> Iterator[None]:
+        """Resolve what stands in the definition of `named`, in its module."""
+        names, module = self._names, sys.modules.get(named.__module__)
+        self._within.append(named)
+        if module is not None:
+            self._names = lambda: vars(module)
         try:
-            value = alias.__value__
-            if module is not None:
-                self._names = lambda: vars(module)
-            return self.of(value, dict(zip(alias.__type_params__, args, strict=False)))
+            yield
         finally:
             self._names = names
             self._within.pop()

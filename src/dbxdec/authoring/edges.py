@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dbxdec.values import ValueType
 
 _UNSAID = Annotation("", Any)
+# An item that is a string is read as what the annotation says.
+_READ_FROM_STRINGS = ("date", "datetime", "decimal", "enum", "literal")
 
 
 def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
@@ -83,6 +85,8 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding, *
         case dag.Item() if call.each is not None and isinstance(call.each.items, dag.Literal):
             for i, item in enumerate(call.each.items.given):
                 _check_literal(call, parameter, note, item, f"{place}, item {i} of each(...),")
+        case dag.Item() if call.each is not None:
+            _check_item(call, parameter, note, call.each.items)
         case dag.TaskValue() | dag.Item():
             pass  # their types show only in the run
 
@@ -95,6 +99,26 @@ def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, pla
             f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {given}",
             found.hint or "give it another value, or another annotation",
         )
+
+
+def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding) -> None:
+    """An item of a list that only the run knows, of which the type may say what it holds."""
+    recorder, element = call.recorder, None
+    match items:
+        case dag.Parameter(name) if name in recorder.parameters:
+            element, of = recorder.parameters[name].type.element, f"the job parameter `{name}`"
+        case dag.TaskOutput(task) if dag.RESULT in recorder.calls[task].outputs:
+            kind = recorder.calls[task].outputs[dag.RESULT].type
+            element, of = kind and kind.element, f"the result of `{task}`"
+    if element is None or note.error:
+        return
+    if note.value_type is None and not element.is_json:
+        recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is given items of {of}, which travel as strings",
+            f"annotate it `{element}`: then each item is one again",
+        )
+    elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
+        _check_value(call, parameter, note, element, f"an item of {of}")
 
 
 def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Sequence | dag.Mapped, place: str) -> bool:

@@ -15,7 +15,10 @@ from dbxdec.variables import BundleVariable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TYPES = "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], list or dict, each with `| None`"
+_TYPES = (
+    "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], lists of these and dicts with str keys, "
+    "each with `| None`"
+)
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], list[Problem]]:
