@@ -161,6 +161,18 @@ MISTAKES = {
     "a call of a job with a result": ("other(x)", "is given the result of the task `orders`"),
     "a result in a path": ("open_at = os.path.join(x, 'y')", "is used as a path"),
     "a result in a list index": ("['a', 'b'][c]", "is used as a number"),
+    "a return type that is not there": ("@task\n    def y() -> Nowhere: ...\n    count.override(key='c')(y())\n    ingest.override(key='i')(y.override(key='z')().uri)", "can't be resolved"),
+    "a return type that JSON lacks": ("@task\n    def y() -> set[str]: ...\n    z = y()\n    ingest.override(key='i')(each(z))\n    condition(z, '==', 'a').then(other(z))\n    native_task('n', notebook_task={'notebook_path': 'a', 'base_parameters': {'z': z}}).after(count.override(key='c')(latest(z)))", "which has no sets"),
+    "a return type that is not stored": ("y = countries.override(key='o', io_manager=lake)()\n    total.override(key='t')([y])\n    ingest.override(key='i')(each(y))", "can't store"),
+    "outputs without tables": ("y = split.override(key='o', outputs={'a': lake})()\n    count.override(key='c')(y['a'])", "bound to no table"),
+    "an unknown output": ("y = split.override(key='o', outputs={'a': lake.table('a')})()\n    count.override(key='c')(y['b'])", "has no output 'b'"),
+    "an argument by another name": ("report.override(key='r')(m=1)", "has no parameter `m`"),
+    "a result with a star": ("report.override(key='r')(*x)", "is used in a loop"),
+    "a result with two stars": ("report.override(key='r')(**x)", "is used with `.keys`"),
+    "a value that is set": ("set_task_value('a', 3)", "a task value is set while the pipeline is defined"),
+    "a value that is read": ("report.override(key='r')(get_task_value('a', 'b'))", "a task value is read while the pipeline is defined"),
+    "the run's context": ("ingest.override(key='i')(context().run_id)", "context() was asked outside a run"),
+    "the run's parameters": ("report.override(key='r')(params.n)", "params.n was read outside a run"),
     "what a misuse gives": ("y = (n + 1).columns[0]\n    ingest.override(key='i', depends_on=[y])(y).after(y.z()) >> y", "is used in arithmetic"),
 }  # fmt: skip
 
@@ -186,3 +198,32 @@ def test_a_mistake_is_one_message_and_the_body_goes_on(statement: str, said: str
     assert said in str(first)
     assert isinstance(first.where, SourceLocation)
     assert LINE <= first.where.line < after
+
+
+def test_a_value_of_the_run_that_python_refuses_says_so() -> None:
+    """Where code of others raises an exception over what stands for a value, the hint says what that is."""
+    for statement in ("dt.datetime.strptime(day, '%Y')", "{'a': 1}[day]", "__import__('json').dumps([day])"):
+        (problem,) = build(statement)
+        assert problem.message.startswith("the body of the job `one` raised ")
+        assert "has a value only when the job runs: do this inside a task" in (problem.hint or "")
+    (problem,) = build("'/'.join(['a', root])")
+    assert "`+` and `/` make longer ones" in (problem.hint or "")
+
+
+def test_a_hint_for_two_writers_names_what_tells_them_apart() -> None:
+    """Another key helps where the key is in the path, `{job}` where the writers are of two jobs."""
+    (own, _) = build("orders.override(key='o', io_manager=lake.table('orders'))()")
+    assert own.hint is not None
+    assert "another key" in own.hint
+    assert "{job}" not in own.hint
+    (bound, _) = build("for key in 'ab': orders.override(key=key, io_manager=lake.table('t'))()")
+    assert bound.hint is not None
+    assert "another key" not in bound.hint
+
+
+def test_a_for_each_that_may_lack_its_list_is_not_asked_to_annotate_it() -> None:
+    """Without the list nothing can run: the hint says how the task waits for it."""
+    (late, _) = build("ingest.override(key='i', run_if='ALL_DONE')(each(countries()))")
+    assert "leave out run_if=ALL_DONE: without the list there is nothing to run for" in (late.hint or "")
+    (branch, _) = build("y = countries(); condition(n, '>', 3).then(y); ingest.override(key='i')(each(y)).after(c)")
+    assert "let `i` run only where condition is true as well" in (branch.hint or "")

@@ -251,7 +251,7 @@ def test_items_that_travel_as_strings_are_asked_for_by_their_type() -> None:
     @job
     def one() -> None:
         read(each(texts()))
-        chosen(each(texts.override(key="c")()))  # type: ignore[arg-type]
+        chosen(each(texts.override(key="c")()))
         number(each(texts.override(key="t")()))
         unsaid(each(days()))
         other(each(days.override(key="d")()))

@@ -145,12 +145,20 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
             Problem(
                 f"{names} write the same target {output.target}",
                 task.called_at or task.source,
-                "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
-                "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
+                f"give one of them another table (`io.table(...)`){_or_else(entries)}; if both are meant to write it, "
+                "say `io.table(..., shared=True)`",
                 tuple(dict.fromkeys(job.key for job, _, _ in entries)),
             )
         )
     return problems
+
+
+def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
+    """What else than its name tells the targets of two writers apart."""
+    by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
+    jobs = {job.key for job, _, _ in entries}
+    keys = ", another key (`.override(key=...)`)" if by_key else ""
+    return keys + (" or put `{job}` into base_path" if len(jobs) > 1 else "")
 
 
 def _place(target: str) -> str:
@@ -194,16 +202,25 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 missing = sorted(guards[leaf.task] - own)
                 if missing or late:
                     why = f"runs only where {missing[0]}" if missing else "may have failed"
+                    reads = "iterates over the list of" if name in items else "reads"
                     problems.append(
                         Problem(
-                            f"`{name}` of the task `{task.key}` reads `{leaf.task}`, which {why}"
+                            f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
                             + (f", and `{task.key}` runs also then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
-                            f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
+                            _without_list(task, missing)
+                            if name in items
+                            else f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
                         )
                     )
         guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
+
+
+def _without_list(task: Task, missing: list[str]) -> str:
+    """What to do about a for-each task that may be started without the list of its items."""
+    same = f"let `{task.key}` run only where {missing[0]} as well" if missing else f"leave out run_if={task.run_if}"
+    return f"{same}: without the list there is nothing to run for; or give each(...) a literal list or a job parameter"
 
 
 def _may_be_excluded(task: Task) -> bool:

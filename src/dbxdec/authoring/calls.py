@@ -39,7 +39,8 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
     call.nothing, call.unsaid = stored.nothing, stored.unsaid
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
-    if stored.problem:
+    call.unfit = stored.problem is not None
+    if stored.problem and recorder.first((id(task.fn), stored.hint)):
         recorder.problem(stored.problem, stored.hint)
 
     inputs: dict[str, dag.Binding] = {}
@@ -91,12 +92,14 @@ def _arguments(
             others[key] = value
         else:
             near = did_you_mean(key, by_keyword - set(found))
-            meant |= {p for p in by_keyword if near and f"`{p}`" in near}
+            missing = [needed for needed in takes.required if needed not in found and needed not in kwargs]
+            meant |= {p for p in by_keyword if near and f"`{p}`" in near} or set(missing if len(missing) == 1 else ())
             recorder.problem(f"the task `{name}` has no parameter `{key}`", near or signature())
     if takes.extra is not None and others:
         found[takes.extra] = others
-    for needed in takes.required:
-        if needed not in found and needed not in meant:
+    missing = [needed for needed in takes.required if needed not in found and needed not in meant]
+    if missing and ("misused", caller()) not in recorder:  # `*x` of a result gives nothing
+        for needed in missing:
             recorder.problem(f"the task `{name}` needs a value for `{needed}`", signature())
     return found
 
@@ -193,7 +196,7 @@ class _Binder:
         return dag.TaskOutput(proxy._call.key)
 
     def _bind_reference(self, reference: TaskReference) -> dag.Binding | None:
-        if not self._belongs(reference):
+        if not self._belongs(reference) or (reference._call.is_mistaken and isinstance(reference, UriReference)):
             return None
         text = reference.text()
         if isinstance(reference, OutputReference):
@@ -238,6 +241,8 @@ class _Binder:
                 f"{self._where} is the latest of the task `{producer.key}`, whose iterations have tables of their own",
                 'let them write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
             )
+            return None
+        if producer.is_mistaken:
             return None
         if manager is None or output is None or output.target is None or output.io is None:
             self._recorder.problem(

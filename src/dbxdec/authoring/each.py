@@ -105,6 +105,8 @@ def _not_a_list(call: Call, bound: dag.Binding) -> str | None:
         case dag.TaskOutput(task, output):
             stored = call.recorder.calls[task].outputs.get(output)
             kind = stored.type if stored else None
+            if call.recorder.calls[task].is_mistaken:
+                return None
             if kind is None:
                 return "which is no small result"
         case _:

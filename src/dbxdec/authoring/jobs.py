@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
@@ -198,11 +199,21 @@ def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -
         Problem(
             f"the body of the job `{job}` raised {text}",
             where,
-            JOINING
-            if BundleVariable.__name__ in text
-            else "the body only wires tasks; it runs when the wheel is built",
+            _of_values(text) or "the body only wires tasks; it runs when the wheel is built",
         )
     ]
+
+
+def _of_values(text: str) -> str | None:
+    """What to do where Python itself refuses what stands for a value of the run, or for one of the bundle."""
+    if BundleVariable.__name__ in text:
+        return JOINING
+    # By name, as errors of Python have it, or by its repr.
+    named = {"ParameterProxy": "a job parameter", "TaskProxy": "a task's result", "Reference": "a value of the run"}
+    what = next((what for name, what in named.items() if name in text), None)
+    if what is None and re.search(r"<(the (job parameter|result of the task|task value) `)", text):
+        what = "what is named there"
+    return what and f"{what} has a value only when the job runs: do this inside a task that receives it"
 
 
 @overload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -96,9 +96,12 @@ class Call(_Ordered):
         if self.unsaid and self.each is None:
             self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
+    unfit: bool = False
+    """Whether what it returns can't be stored, which has been noted."""
+
     @property
     def is_mistaken(self) -> bool:
-        return any(isinstance(manager, Mistaken) for manager in self.managers.values())
+        return self.unfit or any(isinstance(manager, Mistaken) for manager in self.managers.values())
 
 
 @dataclass(kw_only=True)
@@ -125,9 +128,19 @@ class Recorder(recording.Recording):
     problems: list[Problem] = field(default_factory=list)
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
+    _said: set[object] = field(default_factory=set)
 
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         self.problems.append(Problem(message, where or recording.caller(), hint))
+
+    def first(self, what: Hashable) -> bool:
+        """Whether `what` is asked about for the first time: one mistake may show at several places."""
+        is_first = what not in self._said
+        self._said.add(what)
+        return is_first
+
+    def __contains__(self, what: Hashable) -> bool:
+        return what in self._said
 
     def usable(self, key: object) -> str:
         """Return `key`, or, where it is no string, one that can be used in its place; the mistake is noted."""

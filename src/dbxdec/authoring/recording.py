@@ -13,7 +13,7 @@ from dbxdec import mistakes
 from dbxdec.errors import AuthoringError, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
     from types import FrameType
 
     from dbxdec import dag
@@ -28,6 +28,10 @@ class Recording(ABC):
     @abstractmethod
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         """Note a mistake at `where`, by default the author's line that is running."""
+
+    @abstractmethod
+    def first(self, what: Hashable) -> bool:
+        """Whether `what` is asked about for the first time: one mistake may show in several ways."""
 
     @abstractmethod
     def define(self, task: Any) -> None:
@@ -100,6 +104,15 @@ def refuse(problems: Iterable[Problem]) -> None:
     if found := list(problems):
         where = caller()
         mistakes.refuse([replace(problem, where=problem.where or where) for problem in found], AuthoringError)
+
+
+def is_first_misuse(value: object) -> bool:
+    """Whether `value` has not been misused before on the author's line that is running."""
+    where = caller()
+    if _current is None:
+        return True
+    _current.first(("misused", where))
+    return _current.first(("misused", id(value), where))
 
 
 @contextmanager

@@ -43,7 +43,9 @@ class Reference:
         return None
 
     def _misused(self, how: str, hint: str) -> None:
-        recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
+        # Python may ask several things of one value at once: the first tells what is wrong.
+        if recording.is_first_misuse(self):
+            recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
 
     def __bool__(self) -> bool:
         self._misused(

@@ -187,6 +187,8 @@ def _text(step: Step, value: Reference) -> str:
     recorder = step.recorder
     owner = value._recorder if isinstance(value, ParameterProxy) else getattr(value, "_call", step).recorder
     text = value.text()
+    if isinstance(value, TaskProxy | TaskReference) and value._call.is_mistaken:
+        return ""
     if owner is not recorder:
         recorder.problem(f"the task `{step.key}` is given {value.describe()} of the job `{owner.job}`")
     elif text is None:

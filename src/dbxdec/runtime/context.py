@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean
+from dbxdec.mistakes import forgiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,6 +65,7 @@ def in_run() -> bool:
     return _current is not None
 
 
+@forgiving()
 def context() -> RunContext:
     """The run that this code is part of. Raises RunError outside a run."""
     if _current is None:
@@ -82,6 +84,7 @@ class Params:
             raise AttributeError(name)
         return self[name]
 
+    @forgiving()
     def __getitem__(self, name: str) -> Any:
         if _current is None:
             raise RunError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
+from dbxdec.mistakes import forgiving, giving, is_wiring
 from dbxdec.runtime import context
 from dbxdec.variables import tokens_of_run
 
@@ -124,8 +125,10 @@ class TaskValues:
         """Drop what code outside of runs has left in this process."""
         self._memory = MemoryStore()
 
+    @forgiving(giving(None))
     def set(self, key: str, value: JsonValue) -> None:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
+        _refuse_wiring("set")
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
         try:
@@ -150,8 +153,10 @@ class TaskValues:
             )
         self._store().set(_this_task(), key, json.loads(text))
 
+    @forgiving()
     def get(self, task: str, key: str, default: Any = _MISSING) -> Any:
         """What `task` has set under `key`, else `default`. Raises RunError where there is neither."""
+        _refuse_wiring("read")
         try:
             return self._store().get(task, key)
         except KeyError:
@@ -189,6 +194,14 @@ def set_task_value(key: str, value: JsonValue) -> None:
 def get_task_value(task: str, key: str, default: Any = _MISSING) -> Any:
     """`task_values.get`."""
     return task_values.get(task, key, default)
+
+
+def _refuse_wiring(how: str) -> None:
+    if is_wiring():
+        raise RunError(
+            f"a task value is {how} while the pipeline is defined",
+            hint="do it inside a task; in a job's body `x.value(key)` stands for what the task `x` will set",
+        )
 
 
 def _this_task() -> str:
