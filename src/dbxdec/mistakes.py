@@ -7,13 +7,13 @@ lets the code go on: one build tells all of them.
 from __future__ import annotations
 
 import functools
-import inspect
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dbxdec.errors import DbxdecError, Problem, counted, did_you_mean
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Note = Callable[[Problem], None]
@@ -123,6 +123,8 @@ def forgiving(instead: Callable[..., Any] = spoiled) -> Callable[[F], F]:
 
 def signature_of(function: Callable[..., Any]) -> str:
     """Return names and which need a value, without types, whose text depends on how a module imports them."""
+    import inspect  # what is right needs none
+
     plain = [
         p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in _parameters(function)
     ]
@@ -130,6 +132,8 @@ def signature_of(function: Callable[..., Any]) -> str:
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    import inspect
+
     return [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
 
 
@@ -141,7 +145,7 @@ def _of_call(
     # As the author calls it: a class by its name, which may inherit `__init__`, a method by its own.
     name = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
     signature = f"its signature is `{name}{signature_of(function)}`"
-    is_method = len(parameters) < len(inspect.signature(function).parameters)
+    is_method = function.__code__.co_varnames[:1] == ("self",)
     by_position = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_keyword = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     given = args[1:] if is_method else args

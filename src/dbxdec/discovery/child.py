@@ -23,6 +23,7 @@ from dbxdec import checks, dag, mistakes
 from dbxdec.authoring import jobs, recording
 from dbxdec.discovery.failures import Failures
 from dbxdec.discovery.modules import module_name
+from dbxdec.discovery.names import UndefinedNames
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
@@ -117,11 +118,13 @@ class _Discovery:
             self._import(module)
             sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
         found = list(self._imports.jobs())
+        names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
         gc.disable()  # all that follows stays until the process ends
         for module, job in found:
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
             built = job.build(module)
             self._add(concerning((job.key,), built.problems))
+            self._add(names.of(job.key, built.tasks))
             self.dags.append(self._located(built.dag))
         Path(self._spec.progress).write_text("", encoding="utf-8")
         self._add(checks.check(self.dags))
