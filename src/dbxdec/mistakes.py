@@ -50,12 +50,18 @@ def is_wiring() -> bool:
 @contextmanager
 def noted_by(note: Note) -> Iterator[None]:
     """Give mistakes to `note` for as long as the block lasts."""
-    global _note
-    before, _note = _note, note
+    before = exchange(note)
     try:
         yield
     finally:
-        _note = before
+        exchange(before)
+
+
+def exchange(note: Note | None) -> Note | None:
+    """Give mistakes to `note` from here on, and return what they were given to."""
+    global _note
+    before, _note = _note, note
+    return before
 
 
 def refuse(problems: Problem | Iterable[Problem], kind: type[DbxdecError] = DbxdecError) -> None:

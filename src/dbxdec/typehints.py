@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,11 +84,41 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
         value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
         if type(value) is type or value is Any:
             return _of_class(_text(raw, function), value)
-        value = _Plain(lambda: _namespace(function)).of(value)
+        if raw is value and (known := _known.get(raw, function)) is not None:
+            return known
+        plain = _Plain(lambda: _namespace(function))
+        value = plain.of(value)
     except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
         return Annotation(_text(raw, function), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
-    return Annotation(_text(raw, function), bare, optional or value is None)
+    found = Annotation(_text(raw, function), bare, optional or value is None)
+    if not plain.has_asked:
+        _known.keep(raw, function, found)
+    return found
+
+
+class _Known:
+    """Annotations of modules that mean the same in each of its functions: large pipelines have few different ones."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, str], Annotation] = {}
+
+    def get(self, raw: Any, function: Callable[..., Any]) -> Annotation | None:
+        """What has been kept of `raw`; None where nothing has, or where it can be no key."""
+        try:
+            return self._found.get((raw, function.__module__))
+        except TypeError:
+            return None
+
+    def keep(self, raw: Any, function: Callable[..., Any], found: Annotation) -> None:
+        """Keep what `raw` says in the module of `function`."""
+        if len(self._found) > 1024:
+            self._found.clear()
+        with suppress(TypeError):
+            self._found[raw, function.__module__] = found
+
+
+_known = _Known()
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,6 +190,8 @@ class _Plain:
     def __init__(self, names: Callable[[], dict[str, Any]]) -> None:
         self._names = names
         self._within: list[Any] = []
+        self.has_asked = False
+        """Whether what it says depends on the names around it."""
 
     def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
         """Return what `value` stands for, where type parameters are `given` types."""
@@ -168,6 +200,7 @@ class _Plain:
         if isinstance(value, typing.ForwardRef):
             value = value.__forward_arg__
         if isinstance(value, str):
+            self.has_asked = True
             return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - of the author's own code
         if isinstance(value, typing.TypeVar):
             return given.get(value, value)

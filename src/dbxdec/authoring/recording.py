@@ -126,13 +126,20 @@ def collecting(problems: list[Problem]) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def together() -> Iterator[None]:
+class together:  # noqa: N801 - used as `with recording.together():`
     """Refuse all mistakes of the block at its end, in one error where they are raised."""
-    problems: list[Problem] = []
-    with collecting(problems):
-        yield
-    refuse(problems)
+
+    def __enter__(self) -> None:
+        self._problems: list[Problem] = []
+        self._before = mistakes.exchange(self._note)
+
+    def _note(self, problem: Problem) -> None:
+        self._problems.append(replace(problem, where=problem.where or caller()))
+
+    def __exit__(self, *_: object) -> None:
+        mistakes.exchange(self._before)
+        if self._problems:
+            refuse(self._problems)
 
 
 def running_module() -> str | None:
