@@ -157,8 +157,8 @@ def test_a_type_alias_is_what_it_stands_for() -> None:
         ("Maybe['Day']", "date | None"),
         ("Same[Day]", "date"),
         ("Twice[int]", "int | None"),
-        ("Pair[int, str]", "dict"),
-        ("Rows[int]", "list"),
+        ("Pair[int, str]", "dict[str, int]"),
+        ("Rows[int]", "list[int | None]"),
         ("Nested[int]", "list"),
     ],
 )

@@ -208,7 +208,7 @@ class _Plain:
         args = typing.get_args(value)
         if _is_alias(value) or _is_alias(origin):
             return self._of_alias(origin or value, [self.of(arg, given) for arg in args])
-        if origin is typing.Annotated or origin in _QUALIFIERS:
+        if origin is typing.Annotated or _is_qualifier(origin):
             return self.of(args[0], given)
         if is_union(value):
             return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
@@ -220,7 +220,7 @@ class _Plain:
             return str
         if typing.is_typeddict(value):
             return self._of_typed_dict(value)
-        return Any if value in _QUALIFIERS else value
+        return Any if _is_qualifier(value) else value
 
     def _of_alias(self, alias: Any, args: list[Any]) -> Any:
         """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
@@ -255,6 +255,10 @@ class _Plain:
 
 
 _QUALIFIERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
+
+def _is_qualifier(value: Any) -> bool:
+    return any(value is qualifier for qualifier in _QUALIFIERS)  # not compared: it may be a stand-in
 
 
 def _is_alias(value: Any) -> bool:

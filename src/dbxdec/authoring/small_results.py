@@ -48,10 +48,10 @@ def refusal(kind: Any) -> tuple[str, str] | None:
     if is_union(kind):
         return next((found for member in typing.get_args(kind) if (found := refusal(member))), None)
     origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
-    if origin in (list, dict) and args:
-        return _of_elements(origin, args)
     if not isinstance(origin, type):
         return None
+    if origin in (list, dict) and args:
+        return _of_elements(origin, args)
     if issubclass(origin, tuple) and hasattr(origin, "_fields"):
         return "which has no named tuples", "annotate `dict[str, ...]` and return `._asdict()`"
     if dataclasses.is_dataclass(origin):
@@ -82,7 +82,9 @@ def _of_elements(origin: type, args: tuple[Any, ...]) -> tuple[str, str]:
     inner = refusal(args[-1])
     if inner is not None:
         return inner[0], f"of what it holds: {inner[1]}"
-    several = is_union(args[-1]) and [m for m in typing.get_args(args[-1]) if m in (dt.date, dt.datetime, Decimal)]
+    several = is_union(args[-1]) and [
+        m for m in typing.get_args(args[-1]) if isinstance(m, type) and m in (dt.date, dt.datetime, Decimal)
+    ]
     if several:
         return "which does not tell one type from another", "let all that it holds be of one type, or strings"
     return "which has no such elements", "hold strings, numbers, booleans, dates, Enums, lists and dicts of them"
