@@ -5,8 +5,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, Dict, List, Literal, NewType, Optional, TypedDict, Union
+from typing import (
+    Annotated,
+    Any,
+    Dict,
+    Final,
+    List,
+    Literal,
+    LiteralString,
+    NewType,
+    Optional,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Union,
+)
+from uuid import uuid4
 
 import pytest
 from typing_extensions import TypeAliasType
@@ -17,6 +33,7 @@ from dbxdec.values import ValueType
 from test_authoring import Frame, messages
 
 CustomerId = NewType("CustomerId", int)
+Number: TypeAlias = "int"
 Day = Annotated[dt.date, "a day"]
 
 
@@ -65,11 +82,15 @@ def type_names(annotation: Any) -> tuple[str, ...]:
         ("Day | None", "date | None"),
         (CustomerId, "int"),
         (Optional[CustomerId], "int | None"),
-        (Counts, "dict"),
-        ("Counts | None", "dict | None"),
-        (List["int"], "list"),
-        (Dict[str, "int"], "dict"),
+        (Counts, "dict[str, int]"),
+        ("Counts | None", "dict[str, int] | None"),
+        (List["int"], "list[int]"),
+        (Dict[str, "int"], "dict[str, int]"),
         (Literal["a", "b"], "Literal['a', 'b']"),
+        (Final[int], "int"),
+        ("Final[int | None]", "int | None"),
+        (LiteralString, "str"),
+        ("Number", "int"),
         (Union[int, str], "None"),
         (Sequence[int], "None"),
     ],
@@ -102,9 +123,65 @@ def test_an_annotation_that_is_no_type_for_us_is_left_as_it_is() -> None:
     assert type_names(type[Frame]) == ("type",)
 
 
+ALIASES = """
+import datetime as dt
+from typing import Annotated
+
+type Day = dt.date
+type Late = "dt.date"
+type Maybe[T] = T | None
+type Same[T] = T
+type Pair[A, B] = dict[B, A]
+type Twice[T] = Maybe[Annotated[T, "x"]]
+type Rows[T] = list[Maybe[T]]
+type Json = dict[str, Json] | list[Json] | str | None
+type Nested[T] = list[Nested[T]]
+"""
+
+
 def test_a_type_alias_is_what_it_stands_for() -> None:
-    """`type Day = dt.date` (Python 3.12) is a date."""
+    """`type Day = dt.date` is a date, also where typing_extensions has it."""
+    t = TypeVar("t")
     assert value_type(TypeAliasType("Alias", Optional[int])) == "int | None"
+    maybe = TypeAliasType("maybe", Optional[t], type_params=(t,))
+    assert value_type(maybe[int]) == "int | None"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type` is of Python 3.12")
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        ("Day", "date"),
+        ("Late | None", "date | None"),
+        ("Maybe[int]", "int | None"),
+        ("Maybe['Day']", "date | None"),
+        ("Same[Day]", "date"),
+        ("Twice[int]", "int | None"),
+        ("Pair[int, str]", "dict[str, int]"),
+        ("Rows[int]", "list[int | None]"),
+        ("Nested[int]", "list"),
+    ],
+)
+def test_type_aliases_with_parameters_are_what_they_stand_for(annotation: str, expected: str) -> None:
+    """`type Maybe[T] = T | None` says of `Maybe[int]` what `int | None` says; one may be inside itself."""
+    names: dict[str, Any] = {"__name__": "aliases"}
+    exec(f"{ALIASES}\ndef function(x: {annotation}): ...", names)  # noqa: S102
+    found = typehints.of_parameter(names["function"], "x")
+    assert found is not None
+    assert found.error is None
+    assert str(found.value_type) == expected
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters of functions are of Python 3.12")
+@pytest.mark.parametrize("head", ["", "from __future__ import annotations\n"])
+def test_a_type_parameter_of_a_function_may_be_anything(head: str) -> None:
+    """`def f[T](x: T)` takes whatever it is given."""
+    names: dict[str, Any] = {}
+    exec(f"{head}def function[T](x: T, y: T | None = None): ...", names)  # noqa: S102
+    for name in "xy":
+        found = typehints.of_parameter(names["function"], name)
+        assert found is not None
+        assert (found.error, found.value_type, found.optional) == (None, None, name == "y")
 
 
 @pytest.mark.parametrize(
@@ -118,10 +195,13 @@ def test_a_type_alias_is_what_it_stands_for() -> None:
         (Literal["a", 1], "Literal['a', 1]"),
         (CustomerId, "CustomerId"),
         (Any, "Any"),
+        (dt.date, "dt.date"),
+        (dict[str, dt.date | None], "dict[str, dt.date | None]"),
+        (uuid4().__class__, "uuid.UUID"),
     ],
 )
 def test_messages_name_annotations_as_they_are_written(annotation: Any, text: str) -> None:
-    """No ForwardRef, and no module of a class, stands in a message."""
+    """No ForwardRef stands in a message; a class that the module has by no name is named with its library."""
     found = typehints.of_parameter(annotated(annotation), "x")
     assert found is not None
     assert found.text.casefold() == text.casefold()
@@ -162,9 +242,9 @@ def test_edges_in_all_spellings() -> None:
     built: BuiltJob = job(nightly).build()
     assert [parameter.type for parameter in built.dag.parameters] == [ValueType("date"), ValueType("int")]
     assert messages(built) == [
-        "`b` of the task `second` is annotated `Counts`, and the result of `numbers` is `list`",
-        "`c` of the task `second` is annotated `Sequence[int]`, and the result of `third` is `dict`",
-        "`e` of the task `second` is annotated `Mapping[str, int]`, and the result of `numbers` is `list`",
+        "`b` of the task `second` is annotated `Counts`, and the result of `numbers` is `list[int]`",
+        "`c` of the task `second` is annotated `Sequence[int]`, and the result of `third` is `dict[str, int]`",
+        "`e` of the task `second` is annotated `Mapping[str, int]`, and the result of `numbers` is `list[int]`",
     ]
 
 

@@ -218,6 +218,43 @@ def test_a_module_that_ends_or_blocks_the_interpreter_is_named(tmp_path: Path, c
     assert "p/pipelines/m.py" in text or "p.pipelines.m" in text
 
 
+def test_docstrings_are_found_whatever_python_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build in an environment that drops docstrings makes the same manifest."""
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    found = run(tmp_path, "@job\ndef other() -> None:\n    'Of the job.'\n")
+    assert found.jobs["other"]["doc"] == "Of the job."
+
+
+MISSPELT = {
+    "a module beside": ("from .helprs import load", "No module named 'p.pipelines.helprs'", "`p.pipelines.helpers`"),
+    "a module beside, by its package": ("from . import helprs", "cannot import name 'helprs'", "`helpers`"),
+    "a package": ("import p.pipelins.helpers", "No module named 'p.pipelins'", "`p.pipelines`"),
+    "a module of another package": ("import p.helpers", "No module named 'p.helpers'", "`p.pipelines.helpers`"),
+    "a name of a module": ("from .helpers import lod", "cannot import name 'lod'", "`load`"),
+    "an attribute of a module": ("from . import helpers\nhelpers.lod()", "has no attribute 'lod'", "`load`"),
+    "a global": ("@tsk\ndef f(): ...", "name 'tsk' is not defined", "`task`"),
+    "a name of dbxdec": ("from dbxdec import tsk", "cannot import name 'tsk' from 'dbxdec'", "`task`"),
+    "a module of dbxdec": ("import dbxdec.io_manager", "No module named 'dbxdec.io_manager'", "`dbxdec.io_managers`"),
+    "an io manager": ("from dbxdec.io_managers import PolarDeltaIoManager", "Manager'", "`PolarsDeltaIoManager`"),
+}
+
+
+@pytest.mark.parametrize(("code", "said", "meant"), MISSPELT.values(), ids=MISSPELT.keys())
+def test_what_is_misspelt_is_named_with_what_was_meant(tmp_path: Path, code: str, said: str, meant: str) -> None:
+    """A module, a name or an attribute that isn't there is named, and the hint has the nearest one that is."""
+    modules = {"p/pipelines/m.py": PREAMBLE + code, "p/pipelines/helpers.py": "def load(): ...\n"}
+    with pytest.raises(DiscoveryError) as error:
+        discover(files_of(tmp_path, modules), project="p", version="1")
+    (problem,) = error.value.problems
+    assert said in problem.message
+    assert problem.hint == f"did you mean {meant}?"
+
+
+def test_a_missing_module_that_is_like_no_other_is_not_guessed(tmp_path: Path) -> None:
+    """The importing module's own name is no answer, however much of the path they share."""
+    assert "`p.pipelines.zzz` is not among the files of the wheel" in refused(tmp_path, "from .zzz import x")
+
+
 def test_environment_variables_of_the_setting_reach_discovery(tmp_path: Path) -> None:
     """`discovery-env` is what the modules see, and nothing of it is left behind."""
     found = run(tmp_path, "import os\nassert os.environ['STAGE'] == 'build'", environment={"STAGE": "build"})

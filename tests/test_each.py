@@ -187,7 +187,7 @@ def test_items_of_a_parameter_and_of_a_task_are_references() -> None:
 def test_what_the_run_resolves_is_not_shown_in_the_inputs() -> None:
     """Secrets, bundle variables and texts like references stay out; the number alone finds the item."""
     items = [secret("s", "k"), bundle_variable("v"), "{{input}}", "${x}", None, dt.date(2024, 1, 2), Colour.RED, (1, 2)]
-    made = built(lambda: ingest(each(items)))
+    made = built(lambda: wide(each(items)))
     assert made.problems == ()
     (only,) = made.dag.tasks
     assert only.each is not None
@@ -290,7 +290,7 @@ def test_a_parameter_that_is_no_list_is_refused() -> None:
 
     first, second = one.build().problems
     assert "which is `int`" in first.message
-    assert "which is `list | None`" in second.message
+    assert "which is `list[str] | None`" in second.message
 
 
 def test_a_concurrency_that_the_platform_refuses_is_an_error() -> None:

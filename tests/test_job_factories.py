@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from conftest import Installation
 from dbxdec import checks, job, native_task, task
-from dbxdec.authoring.jobs import Job
+from dbxdec.authoring.jobs import Job, forget
 from dbxdec.manifest import encode_jobs
 from projects import shop
 
@@ -226,6 +227,30 @@ def one():
 """)
         (message,) = messages(names["one"])
         assert "the task `load` uses `country`, which the loop that defines the task changes later" in message
+
+    def test_a_module_imported_again_in_the_same_process_starts_anew(self) -> None:
+        """A global that the module changes after the task is no loop, however often a process imports the module."""
+        text = """
+LIMIT = 1
+
+@task
+def load() -> int:
+    return LIMIT
+
+LIMIT = 2
+
+@job
+def one():
+    load()
+"""
+        found = []
+        for _ in range(50):
+            made = module(text)["one"]
+            found += messages(made)
+            forget([made])
+            del made
+            gc.collect()
+        assert found == []
 
     def test_globals_that_do_not_change_and_attributes_of_that_name_are_fine(self) -> None:
         """Only a name that the body looks up, and that has another value later, is a mistake."""

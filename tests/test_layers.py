@@ -41,6 +41,8 @@ FOUNDATION = {
     "storage_paths",
     "quartz",
     "schedules",
+    "mistakes",
+    "signatures",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dbxdec import typehints
+from dbxdec import signatures, typehints
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.values import ValueType
 
@@ -94,7 +94,7 @@ def test_one_that_can_t_be_resolved_spoils_no_other(function: Any) -> None:
 
 def test_the_signature_needs_no_annotation(function: Any) -> None:
     """Names, kinds and defaults are known, whatever the annotations are."""
-    found = typehints.signature(function)
+    found = signatures.signature(function)
     assert list(found.parameters) == ["day", "n", "frame", "later", "rest"]
     assert found.parameters["later"].default == 3
 
@@ -123,4 +123,4 @@ def test_names_that_are_defined_later_are_found() -> None:
 def test_what_is_no_function_of_python_raises_as_ever() -> None:
     """Where nothing can be known, the error of `inspect` itself is raised."""
     with pytest.raises(TypeError):
-        typehints.signature(3)  # type: ignore[arg-type]
+        signatures.signature(3)  # type: ignore[arg-type]

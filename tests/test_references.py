@@ -95,7 +95,7 @@ class TestTaskReferences:
         assert inputs(built)["first"] == dag.TaskOutput("extract", "result", "newest")
         assert inputs(built)["second"] == dag.Table("test_references:Shelf", "${var.root}/gold/x")
         assert [d.task for d in built.dag.task("consume").depends_on] == ["extract"]
-        assert set(built.tables) == {"${var.root}/extract", "${var.root}/gold/x"}
+        assert set(built.tables) == {"${var.root}/gold/x"}
         assert built.dag.task("consume").variables == ("root",)
 
     def test_uri_is_the_place_of_the_result(self) -> None:

@@ -71,6 +71,23 @@ KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
 }
 
 
+# Types of elements, which are the same values inside lists and dicts.
+ELEMENTS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
+    f"{form} of {kind}": made
+    for kind, (annotation, values) in KINDS.items()
+    for form, made in {
+        "list": (list[annotation], st.lists(values, max_size=3)),  # type: ignore[valid-type]
+        "dict": (dict[str, annotation], st.dictionaries(st.text(max_size=3), values, max_size=3)),  # type: ignore[valid-type]
+        "list of dicts": (
+            list[dict[str, Optional[annotation]]],  # type: ignore[valid-type]  # noqa: UP045
+            st.lists(st.dictionaries(st.text(max_size=3), st.none() | values, max_size=2), max_size=2),
+        ),
+    }.items()
+}
+LIST: Any = list
+ALL = KINDS | ELEMENTS
+
+
 def type_of(annotation: Any) -> ValueType:
     found = ValueType.of(annotation)
     assert found is not None
@@ -83,13 +100,13 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and order and bool(a == b)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL)
 class TestRoundTrips:
     @properties
     @given(data=st.data())
     def test_as_text(self, kind: str, data: st.DataObject) -> None:
         """A job parameter of every type is the same value after its way as text."""
-        annotation, values = KINDS[kind]
+        annotation, values = ALL[kind]
         value = data.draw(values)
         text = type_of(annotation).to_text(value)
         assert isinstance(text, str)
@@ -99,7 +116,7 @@ class TestRoundTrips:
     @given(data=st.data())
     def test_as_json(self, kind: str, data: st.DataObject) -> None:
         """A small result of every type is the same value after its way as JSON."""
-        annotation, values = KINDS[kind]
+        annotation, values = ALL[kind]
         value = data.draw(values)
         form = json.loads(json.dumps(type_of(annotation).to_json(value), allow_nan=False))
         assert same(type_of(annotation).from_json(form), value)
@@ -108,7 +125,7 @@ class TestRoundTrips:
     @given(data=st.data())
     def test_optionals_carry_none_and_the_value(self, kind: str, data: st.DataObject) -> None:
         """With `| None` both None and every other value make the trip, as text and as JSON."""
-        annotation, values = KINDS[kind]
+        annotation, values = ALL[kind]
         optional = type_of(Optional[annotation])  # noqa: UP045 - `|` does not take every annotation at run time
         assert optional.optional
         for value in (None, data.draw(values)):
@@ -117,7 +134,7 @@ class TestRoundTrips:
 
     def test_none_without_optional_is_refused(self, kind: str) -> None:
         """Without `| None` None is refused going in and coming out, as text and as JSON."""
-        plain = type_of(KINDS[kind][0])
+        plain = type_of(ALL[kind][0])
         with pytest.raises(TypeError, match="NoneType"):
             plain.to_text(None)
         with pytest.raises(TypeError, match="NoneType"):
@@ -130,13 +147,14 @@ class TestRoundTrips:
     @pytest.mark.parametrize("optional", [False, True])
     def test_the_manifests_form(self, kind: str, optional: bool) -> None:
         """A type written into the manifest is the same type when read, and the form holds only what says something."""
-        annotation = KINDS[kind][0]
+        annotation = ALL[kind][0]
         value_type = type_of(Optional[annotation] if optional else annotation)  # noqa: UP045
         form = json.loads(json.dumps(value_type.json_form()))
         assert ValueType.from_json_form(form) == value_type
-        assert form["type"] == kind
+        assert form["type"] == kind.partition(" ")[0]
         assert ("optional" in form) == optional
         assert ("enum" in form, "choices" in form) == (kind == "enum", kind == "literal")
+        assert ("element" in form) == (" of " in kind)
 
 
 class TestDatetimesWithZones:
@@ -183,6 +201,13 @@ class TestAnnotations:
             bytes,
             tuple,
             set[int],
+            dict[int, str],
+            dict[Colour, int],
+            list[set[int]],
+            list[bytes],
+            list[tuple[int, int]],
+            list[int | dt.date],
+            dict[str, dict[int, str]],
             int | str,
             int | str | None,
             Literal[b"x"],
@@ -220,7 +245,10 @@ class TestAnnotations:
             (dt.date | None, "date | None"),
             (Colour, "Colour"),
             (Choice, "Literal['a', 'b', 3, True]"),
-            (list[int] | None, "list | None"),
+            (list[int] | None, "list[int] | None"),
+            (dict[str, list[dt.date | None]], "dict[str, list[date | None]]"),
+            (list[int | str], "list"),
+            (list[Any], "list"),
         ],
         ids=str,
     )
@@ -466,7 +494,18 @@ class TestAccepts:
             (dt.datetime, dt.date, False),
             (dt.date, dt.datetime, False),
             (list, dict, False),
-            (list[int], list[str], True),
+            (list[int], list[str], False),
+            (list[float], list[int], True),
+            (list, list[dt.date], True),
+            (list[int], list, True),
+            (list[dt.date], list, False),
+            (list[list[int]], list[LIST], True),
+            (list[list[dt.date]], list[LIST], False),
+            (list[int | None], list[int], True),
+            (list[int], list[int | None], False),
+            (dict[str, int], dict[str, int], True),
+            (dict[str, int], dict[str, str], False),
+            (dict[str, dt.date], dict, False),
         ],
         ids=str,
     )

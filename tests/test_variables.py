@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -67,12 +67,63 @@ class TestJoining:
             (BundleVariable("${var.root}/") / "bronze", "${var.root}/bronze"),
             (bundle_variable("root") / PurePosixPath("a/b"), "${var.root}/a/b"),
             (bundle_variable("root") / bundle_target() / 7, "${var.root}/${bundle.target}/7"),
+            (bundle_variable("root") / PureWindowsPath("a\\b"), "${var.root}/a/b"),
+            ("/lake/" / bundle_variable("root"), "/lake/${var.root}"),
         ],
         ids=str,
     )
     def test_paths_have_one_slash_between_parts(self, made: BundleVariable, text: str) -> None:
         """`/` joins with exactly one slash, to text, paths and other variables."""
         assert made.template == text
+
+    @pytest.mark.parametrize(
+        ("made", "text"),
+        [
+            (bundle_variable("root") + "/x", "${var.root}/x"),
+            ("a" + bundle_variable("root"), "a${var.root}"),
+            (bundle_variable("root") + bundle_target(), "${var.root}${bundle.target}"),
+            (f"{bundle_variable('root')}/x", "${var.root}/x"),
+            ("%s/x" % bundle_variable("root"), "${var.root}/x"),  # noqa: UP031 - what is tested
+            ("{}/x".format(bundle_variable("root")), "${var.root}/x"),
+        ],
+        ids=str,
+    )
+    def test_strings_are_joined_as_strings_are(self, made: object, text: str) -> None:
+        """`+`, f-strings, `%s` and `format` make longer ones, which hold the reference."""
+        assert str(made) == text
+        assert names_in(made) >= {"root"}
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda v: v.upper(),
+            lambda v: v.startswith("/"),
+            lambda v: v[0],
+            lambda v: v[1:],
+            lambda v: list(v),
+            lambda v: len(v),
+            lambda v: int(v),
+            lambda v: float(v),
+            lambda v: v < "a",
+            lambda v: "a" in v,
+            lambda v: v % 3,
+            lambda v: f"{v:>10}",
+            lambda v: os.path.join(v, "x"),
+            lambda v: Path("a") / v,
+            lambda v: Path(v),
+        ],
+    )
+    def test_what_needs_the_value_says_so(self, use: Any) -> None:
+        """Methods of strings, indexes, numbers, comparisons and paths are one sentence, never a part of a reference."""
+        with pytest.raises(RunError, match="has no value while the pipeline is defined"):
+            use(bundle_variable("root"))
+
+    def test_what_no_string_has_it_does_not_have(self) -> None:
+        """Whoever asks whether it is something else gets no."""
+        variable = bundle_variable("root")
+        assert not any(hasattr(variable, name) for name in ("as_dict", "read", "__array__", "_name"))
+        with pytest.raises(TypeError, match="BundleVariable"):
+            variable + 3
 
     def test_joining_leaves_the_left_side_alone(self) -> None:
         """A root can be shared: `/` makes a new variable."""
@@ -82,7 +133,7 @@ class TestJoining:
 
     def test_using_one_as_a_path_is_an_error_that_says_where_it_may_stand(self) -> None:
         """A variable has no value at build, so opening it as a file is an error and not a file of that name."""
-        with pytest.raises(RunError, match=r"\$\{var\.root\} has no value.*") as error:
+        with pytest.raises(RunError, match=r"\$\{var\.root\} is used as a path, and has no value.*") as error:
             os.fspath(bundle_variable("root"))
         assert error.value.problems[0].hint
 

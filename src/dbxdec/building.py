@@ -14,15 +14,15 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dbxdec
-from dbxdec import unbuilt
+from dbxdec import soundness, unbuilt
 from dbxdec.discovery.process import Discovered, ShippedFile, discover
 from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dbxdec.config import Config
     from dbxdec.manifest import Manifest
@@ -58,15 +58,24 @@ class Build:
     payload: tuple[tuple[str, str], ...]
     discovered: Discovered
     files: tuple[ShippedFile, ...]
+    left_out: tuple[Problem, ...] = ()
+    """The mistakes of jobs that are not in it, though they are in the tree; no wheel is made of such a build."""
 
 
 def build(
-    files: Sequence[ShippedFile], *, project: str, version: str, config: Config, data: Sequence[ShippedFile] = ()
+    files: Sequence[ShippedFile],
+    *,
+    project: str,
+    version: str,
+    config: Config,
+    data: Sequence[ShippedFile] = (),
+    only: str | None = None,
 ) -> Build:
     """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
 
     `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
-    with every mistake, of the pipelines or of the job definitions they make.
+    with every mistake, of the pipelines or of the job definitions they make. Where none of them concerns the job `only`
+    nor the jobs that it runs, the build is of these jobs alone, and its id that of no wheel.
     """
     _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
@@ -74,6 +83,7 @@ def build(
             f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
             hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
         )
+    left_out: list[Problem] = []
     try:
         discovered = discover(
             files,
@@ -86,14 +96,11 @@ def build(
             meanwhile=lambda: _import_rest(renders=config.resources is not None),
         )
     except DiscoveryError as error:
-        problems = list(error.problems)
-        if config.resources is not None:
-            from dbxdec import codegen, manifest
-
-            found = manifest.Manifest(project, version, "", "", error.jobs)
-            with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
-                problems += codegen.setting_problems(found)
-        raise DiscoveryError(in_order(problems)) from None
+        left_out += in_order([*error.problems, *_of_settings(error, project, version, config)])
+        jobs = _unharmed(error.jobs, left_out, only)
+        if jobs is None:
+            raise DiscoveryError(left_out) from None
+        discovered = Discovered(jobs, (), (), "", error.places)
     from dbxdec import manifest
     from dbxdec.wheels import DATA
 
@@ -110,15 +117,54 @@ def build(
         generator=f"dbxdec {dbxdec.__version__}",
         raw_jobs=discovered.jobs,
         libraries=config.extra_libraries,
+        places=discovered.places,
     )
-    content = manifest.encode(made)
     # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
-    made = replace(manifest.decode(content, manifest.PATH), origin=None)
-    if config.resources is not None:
-        resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
-    else:
-        _require_keys(made)
-    return Build(made, content, payload, discovered, tuple(files))
+    made = replace(manifest.decode(manifest.encode(made), manifest.PATH), origin=None, places=made.places)
+    try:
+        if config.resources is not None:
+            resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
+        else:
+            _require_keys(made)
+    except CodegenError as error:
+        left_out += error.problems
+        jobs = _unharmed(discovered.jobs, error.problems, only)
+        if jobs is None:
+            raise
+        made = replace(made, raw_jobs=jobs)
+    if left_out:
+        made = replace(made, build_id=soundness.UNBUILT + manifest.digest(project, made.raw_jobs, payload))
+    return Build(made, manifest.encode(made), payload, discovered, tuple(files), tuple(left_out))
+
+
+def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:
+    """What codegen finds in the jobs of a project that has other mistakes."""
+    from dbxdec import codegen, manifest
+
+    if config.resources is None:
+        return []
+    concerned = [problem.jobs for problem in error.problems]
+    harmed = {key for keys in concerned for key in (error.jobs if keys is None else keys)}
+    found = manifest.Manifest(project, version, "", "", error.jobs, config.extra_libraries, places=error.places)
+    with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
+        return codegen.setting_problems(found, sound=error.jobs.keys() - harmed)
+    return []
+
+
+def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | None) -> dict[str, Any] | None:
+    """Return the job `only` and all that it runs, of `jobs`; None where a problem may concern one of them."""
+    from dbxdec import manifest
+
+    kept: dict[str, Any] = {}
+    waiting = [only]
+    while waiting:
+        key = waiting.pop()
+        if key is None or key not in jobs:
+            return None
+        kept[key] = jobs[key]
+        runs = [task.runs_job for task in manifest.decode_job(key, jobs[key]).tasks if task.kind == "run_job"]
+        waiting += [run for run in runs if run not in kept]
+    return None if any(p.jobs is None or not kept.keys().isdisjoint(p.jobs) for p in problems) else kept
 
 
 def _require_readable(*files: Sequence[ShippedFile]) -> None:

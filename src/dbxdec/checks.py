@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec import comparisons, dag, kinds, outcomes, storage_paths
 from dbxdec.dag import Job, Output, Task, run_order
-from dbxdec.errors import Problem, counted, listed
+from dbxdec.errors import Problem, concerning, counted, listed
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
 from dbxdec.values import ANY, NONE_TEXT
 from dbxdec.variables import has_token, unknown_in
@@ -26,11 +26,10 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     jobs = list(jobs)
     problems = _duplicate_jobs(jobs)
     for job in jobs:
-        cycles = _cycles(job)
-        problems += cycles or [*_never_run(job), *_maybe_unwritten(job)]
-        problems += _compared_otherwise(job)
-    problems += _passed_otherwise(jobs)
-    return problems + _unknown_places(jobs) + _misspelt_places(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
+        own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
+        own += [*_compared_otherwise(job), *_unknown_places(job), *_misspelt_places(job)]
+        problems += concerning((job.key,), own)
+    return problems + _passed_otherwise(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
 
 def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
@@ -44,6 +43,7 @@ def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
                     f"the job `{job.key}` is already defined at {before.source}",
                     job.source,
                     "give one of them another name, or `@job(key=...)`",
+                    (job.key,),
                 )
             )
     return problems
@@ -101,38 +101,36 @@ def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
     return []
 
 
-def _unknown_places(jobs: Iterable[Job]) -> list[Problem]:
+def _unknown_places(job: Job) -> list[Problem]:
     """Targets with a reference or a placeholder that would become the name of a folder."""
     problems = []
-    for job in jobs:
-        for task in job.tasks:
-            places = dict.fromkeys(
-                (output.target, name)
-                for output in task.outputs.values()
-                if output.target and "{" in output.target
-                for name in unknown_in(output.target)
-            )
-            for target, name in places:
-                bundle = name.startswith("$")
-                is_ = "has no value in a run" if bundle else "is no placeholder"
-                problems.append(
-                    Problem(
-                        f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
-                        task.called_at or task.source,
-                        "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
-                        "default of a variable"
-                        if bundle
-                        else "`base_path` takes `{job}` and `{task}`",
-                    )
+    for task in job.tasks:
+        places = dict.fromkeys(
+            (output.target, name)
+            for output in task.outputs.values()
+            if output.target and "{" in output.target
+            for name in unknown_in(output.target)
+        )
+        for target, name in places:
+            bundle = name.startswith("$")
+            is_ = "has no value in a run" if bundle else "is no placeholder"
+            problems.append(
+                Problem(
+                    f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
+                    task.called_at or task.source,
+                    "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
+                    "default of a variable"
+                    if bundle
+                    else "`base_path` takes `{job}` and `{task}`",
                 )
+            )
     return problems
 
 
-def _misspelt_places(jobs: Iterable[Job]) -> list[Problem]:
+def _misspelt_places(job: Job) -> list[Problem]:
     """Targets and tables whose scheme is no scheme: `s3:/bucket` would become a folder of the machine."""
     return [
         Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
-        for job in jobs
         for task in job.tasks
         for io, place in dag.places_of(task)
         if not place.startswith("${")
@@ -157,11 +155,20 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
             Problem(
                 f"{names} write the same target {output.target}",
                 task.called_at or task.source,
-                "give one of them another table (`io.table(...)`), another key (`.override(key=...)`) or put `{job}` "
-                "into base_path; if both are meant to write it, say `io.table(..., shared=True)`",
+                f"give one of them another table (`io.table(...)`){_or_else(entries)}; if both are meant to write it, "
+                "say `io.table(..., shared=True)`",
+                tuple(dict.fromkeys(job.key for job, _, _ in entries)),
             )
         )
     return problems
+
+
+def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
+    """What else than its name tells the targets of two writers apart."""
+    by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
+    jobs = {job.key for job, _, _ in entries}
+    keys = ", another key (`.override(key=...)`)" if by_key else ""
+    return keys + (" or put `{job}` into base_path" if len(jobs) > 1 else "")
 
 
 def _place(target: str) -> str:
@@ -248,12 +255,15 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 missing = sorted(guards[leaf.task] - own)
                 if missing or late:
                     why = f"runs only where {missing[0]}" if missing else "may have failed"
+                    reads = "iterates over the list of" if name in items else "reads"
                     problems.append(
                         Problem(
-                            f"`{name}` of the task `{task.key}` reads `{leaf.task}`, which {why}"
+                            f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
                             + (f", and `{task.key}` runs also then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
-                            f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
+                            _without_list(task, missing)
+                            if name in items
+                            else f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
                         )
                     )
         for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
@@ -273,6 +283,12 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
     return problems
 
 
+def _without_list(task: Task, missing: list[str]) -> str:
+    """What to do about a for-each task that may be started without the list of its items."""
+    same = f"let `{task.key}` run only where {missing[0]} as well" if missing else f"leave out run_if={task.run_if}"
+    return f"{same}: without the list there is nothing to run for; or give each(...) a literal list or a job parameter"
+
+
 def _may_be_excluded(task: Task) -> bool:
     return task.run_if in NEEDS_FAILURE
 
@@ -286,8 +302,9 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
             f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",
             task.called_at or task.source,
             "define it in a module that `pipelines` in [tool.dbxdec] names",
+            (key,),
         )
-        for tasks in runs.values()
+        for key, tasks in runs.items()
         for task, target in tasks
         if target not in known
     ]
@@ -301,6 +318,7 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
                         task.called_at or task.source for task, target in runs[job.key] if target == [*way, job.key][1]
                     ),
                     "remove one of these calls: each would start the next without end",
+                    tuple(way),
                 )
             )
     return problems

@@ -58,9 +58,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value written by the author, as tagged JSON (`dbxdec.literals`)."""
+    """A value written by the author, as tagged JSON (`dbxdec.literals`).
+
+    Only the build knows what was `given`.
+    """
 
     value: Json
+    given: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +173,18 @@ class Task:
     each: Each | None = None
     on_failure: bool = False
     compares: ValueType | None = None
-    # What only the build knows and needs: where the task was called, and which inputs may be None.
+    doc: str | None = None
+    """The docstring of the function, without its indentation; None where there is none."""
+    # What only the build knows and needs: where the task was called, where it was overridden, and which inputs may be
+    # None.
     called_at: SourceLocation | None = field(default=None, compare=False)
+    overridden_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def set_at(self) -> SourceLocation:
+        """The line that gave the task its settings last."""
+        return self.overridden_at or self.source
 
     @property
     def runs_job(self) -> str:
@@ -223,6 +236,8 @@ class Job:
     clusters: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    doc: str | None = None
+    """The docstring of the function, without its indentation; None where there is none."""
     # What only the build needs: whether the author has said that a run with failures may be a success.
     allows_failures: bool = field(default=False, compare=False)
 
@@ -246,6 +261,11 @@ class Job:
             if task.key == key:
                 return task
         raise KeyError(key)
+
+
+def summary(doc: str | None) -> str | None:
+    """Return the first paragraph of a docstring as one line; None where there is none."""
+    return " ".join(doc.split("\n\n", 1)[0].split()) if doc else None
 
 
 def run_order(job: Job) -> list[Task]:

@@ -7,7 +7,7 @@ The core raises `DbxdecError`; only the build hook turns one into an abort, and 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Problem:
     message: str
     where: SourceLocation | str | None = None
     hint: str | None = None
+    jobs: tuple[str, ...] | None = field(default=None, compare=False)
+    """The keys of the jobs that it concerns; None where it may concern any."""
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where is not None else ""
@@ -67,7 +69,10 @@ class ConfigError(DbxdecError):
 
 
 class DiscoveryError(DbxdecError):
-    """What is wrong with the project's modules and jobs; `jobs` are those that could be built nevertheless."""
+    """What is wrong with the project's modules and jobs; `jobs` are those that could be built nevertheless.
+
+    `places` are the lines of their tasks, as `manifest.Manifest` has them.
+    """
 
     def __init__(
         self,
@@ -75,9 +80,11 @@ class DiscoveryError(DbxdecError):
         *,
         hint: str | None = None,
         jobs: Mapping[str, Any] | None = None,
+        places: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(problems, hint=hint)
         self.jobs = jobs or {}
+        self.places = places or {}
 
 
 class StandInError(DbxdecError):
@@ -108,6 +115,11 @@ class NotWrittenError(RunError):
     """The producer of an input wrote nothing in this run."""
 
 
+def concerning(jobs: tuple[str, ...] | None, problems: Iterable[Problem]) -> list[Problem]:
+    """Return `problems` with the jobs that they concern."""
+    return [replace(problem, jobs=jobs) for problem in problems]
+
+
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """`problems` by file and line, those without a place last, otherwise as they were found."""
 
@@ -126,12 +138,17 @@ def located(problem: Problem) -> SourceLocation | None:
     return SourceLocation(path, int(line)) if path and line.isdecimal() else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The nearest of `known` as a hint, or None where nothing is near."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that is most like `word`, or None where nothing is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), n=1, cutoff=0.66)
-    return f"did you mean `{near[0]}`?" if near else None
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.66)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """The nearest of `known` as a hint, or None where nothing is near."""
+    near = nearest(word, known)
+    return f"did you mean `{near}`?" if near else None
 
 
 def shown(value: object) -> str:
@@ -139,7 +156,11 @@ def shown(value: object) -> str:
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str) and callable(value):
         return f"the {'class' if isinstance(value, type) else 'function'} `{name}`"
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    try:
+        written = repr(value)
+    except Exception:  # noqa: BLE001 - of whatever class an author has given
+        written = f"a `{type(value).__name__}`"
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", written)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

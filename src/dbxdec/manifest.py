@@ -7,8 +7,8 @@ It is canonical (sorted keys, LF, nothing of the machine or the moment), lies in
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from dbxdec import dag, soundness
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
@@ -36,6 +36,10 @@ _DEEPEST = 100
 _LINE_DIGITS = 9
 
 
+Places: TypeAlias = "tuple[SourceLocation | None, SourceLocation | None]"
+"""Where a task was called and where it was overridden."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """A decoded manifest. `raw_jobs` keeps the jobs as JSON: a run needs one of perhaps a hundred."""
@@ -50,6 +54,8 @@ class Manifest:
     schema: str = SCHEMA
     origin: str | None = None
     """The file that it was read from; None for one that was made here, whose jobs the build itself has checked."""
+    places: Mapping[str, Mapping[str, Places]] = field(default_factory=dict, compare=False)
+    """Lines of tasks, by job and task, which a build knows and no wheel holds."""
 
     def job(self, key: str) -> dag.Job:
         """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
@@ -67,7 +73,7 @@ class Manifest:
                 f"the job `{key}` of {self.project} {self.version} can't be read: {error}",
                 hint=f"the manifest was written by {self.generator}: install that version where it is read",
             ) from None
-        return job
+        return _placed(job, self.places.get(key, {}))
 
     def require_sound(self) -> None:
         """Raise ManifestError for a job that can't be read, or that no build can have made."""
@@ -84,6 +90,20 @@ class Manifest:
     def jobs(self) -> list[dag.Job]:
         """All jobs, by key."""
         return [self.job(key) for key in self.raw_jobs]
+
+
+def places_of(jobs: Iterable[dag.Job]) -> dict[str, dict[str, Places]]:
+    """Return the lines of the tasks of `jobs`."""
+    return {job.key: {task.key: (task.called_at, task.overridden_at) for task in job.tasks} for job in jobs}
+
+
+def _placed(job: dag.Job, places: Mapping[str, Places]) -> dag.Job:
+    if not places:
+        return job
+    nowhere: Places = (None, None)
+    found = [(task, places.get(task.key, nowhere)) for task in job.tasks]
+    tasks = tuple(replace(task, called_at=called, overridden_at=set_) for task, (called, set_) in found)
+    return replace(job, tasks=tasks)
 
 
 def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
@@ -285,6 +305,7 @@ def _encode_job(job: dag.Job) -> dict[str, Any]:
         "environments": dict(job.environments),
         "variables": list(job.variables),
         "tasks": [_encode_task(task) for task in job.tasks],
+        **({"doc": job.doc} if job.doc else {}),
     }
 
 
@@ -303,6 +324,7 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         **({"each": encode_each(task.each)} if task.each is not None else {}),
         **({"on_failure": True} if task.on_failure else {}),
         **({"compares": task.compares.json_form()} if task.compares is not None else {}),
+        **({"doc": task.doc} if task.doc else {}),
     }
 
 
@@ -324,6 +346,7 @@ def decode_job(key: str, form: Any) -> dag.Job:
         clusters=by_key(form, "clusters", plain_object),
         environments=by_key(form, "environments", plain_object),
         tasks=each_of(form, "tasks", _decode_task),
+        doc=_decode_doc(form),
     )
 
 
@@ -351,7 +374,12 @@ def _decode_task(form: Any) -> dag.Task:
         each=_decode_each(form["each"]) if "each" in form else None,
         on_failure=take(form, "on_failure", bool, False),
         compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
+        doc=_decode_doc(form),
     )
+
+
+def _decode_doc(form: Any) -> str | None:
+    return take(form, "doc", str) if "doc" in form else None
 
 
 def _decode_dependency(form: Any) -> dag.Dependency:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dbxdec.forms import FormError, take
+from dbxdec.mistakes import forgiving, giving
 
 REFERENCE = "{{job.trigger.time.iso_datetime}}"
 """What is emitted as the default: the moment at which the run was triggered, in UTC.
@@ -116,6 +117,7 @@ def _zone(name: str) -> dt.tzinfo:
         raise ValueError(f"follows the time zone {name!r:.60}, which this machine does not know") from None
 
 
+@forgiving(giving(RunDate()))
 def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:
     """A default for a job parameter of the type `date`: the date on which the run was triggered in `tz`, moved.
 

@@ -10,6 +10,7 @@ from typing import Any
 from dbxdec import masking
 from dbxdec.dbutils import find_dbutils
 from dbxdec.errors import RunError
+from dbxdec.mistakes import forgiving, giving
 
 _PREFIX = "DBXDEC_SECRET_"
 
@@ -21,6 +22,7 @@ class Secret:
     scope: str
     key: str
 
+    @forgiving(giving("?"))
     def __str__(self) -> str:
         raise TypeError(f"{self!r} has no text while the pipeline is defined: pass it whole, not inside an f-string")
 
@@ -61,6 +63,7 @@ def of_this_machine() -> list[str]:
     return [value for name, value in os.environ.items() if name.startswith(_PREFIX)]
 
 
+@forgiving(giving(Secret("unknown", "unknown")))
 def secret(scope: str, key: str) -> Any:
     """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
 
@@ -68,6 +71,6 @@ def secret(scope: str, key: str) -> Any:
     empty scope or key, or one with characters that the platform does not take.
     """
     for name, text in (("scope", scope), ("key", key)):
-        if not re.fullmatch(r"[\w.@/-]+", text) or "/" in text:
+        if not isinstance(text, str) or not re.fullmatch(r"[\w.@-]+", text):
             raise ValueError(f"{text!r} can't be the {name} of a secret: letters, digits, `_`, `-`, `.` and `@` only")
     return Secret(scope, key)

@@ -22,7 +22,9 @@ JOB_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 # PEP 508 and PEP 440, the latter as loosely as a folder's name may be.
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
-_BUILD_ID = re.compile(r"[0-9a-f]{64}")
+UNBUILT = "unbuilt-"
+"""How the id of a build begins that is of no wheel: jobs of a tree that can't be built as a whole."""
+_BUILD_ID = re.compile(rf"({UNBUILT})?[0-9a-f]{{64}}")
 _LONGEST = 200
 _RUN_JOB = re.compile(r"\$\{resources\.jobs\.[A-Za-z_][\w-]*\.id\}", re.ASCII)
 _MODULE = re.compile(r"\w+(\.\w+)*")

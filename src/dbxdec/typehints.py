@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 import typing
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.literals import STAND_IN_NAME
+from dbxdec.signatures import annotations_of
 from dbxdec.values import ValueType, strip_optional
 
 if TYPE_CHECKING:
-    import inspect
     from collections.abc import Iterator, Mapping
 
 
@@ -76,54 +78,48 @@ class Annotation:
 
 def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
     """The annotation of the parameter `name` ("return" for the result), or None where there is none."""
-    raw = _annotations(function).get(name, _MISSING)
+    raw = annotations_of(function).get(name, _MISSING)
     if raw is _MISSING:
         return None
     try:
         value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
         if type(value) is type or value is Any:
-            return _of_class(_text(raw), value)
-        value = _plain(value, function)
+            return _of_class(_text(raw, function), value)
+        if raw is value and (known := _known.get(raw, function)) is not None:
+            return known
+        plain = _Plain(lambda: _namespace(function))
+        value = plain.of(value)
     except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
-        return Annotation(_text(raw), error=f"{type(error).__name__}: {error}")
+        return Annotation(_text(raw, function), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
-    return Annotation(_text(raw), bare, optional or value is None)
+    found = Annotation(_text(raw, function), bare, optional or value is None)
+    if not plain.has_asked:
+        _known.keep(raw, function, found)
+    return found
 
 
-def signature(function: Callable[..., Any]) -> inspect.Signature:
-    """What `function` takes, as `inspect.signature` has it; an annotation that can't be resolved is no hindrance."""
-    import inspect
+class _Known:
+    """Annotations of modules that mean the same in each of its functions: large pipelines have few different ones."""
 
-    try:
-        return inspect.signature(function)
-    except Exception:
-        if (lazily := _lazily()) is None:
-            raise
-        return inspect.signature(function, annotation_format=lazily.Format.STRING)  # type: ignore[call-arg]
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, str], Annotation] = {}
 
+    def get(self, raw: Any, function: Callable[..., Any]) -> Annotation | None:
+        """What has been kept of `raw`; None where nothing has, or where it can be no key."""
+        try:
+            return self._found.get((raw, function.__module__))
+        except TypeError:
+            return None
 
-def _annotations(function: Callable[..., Any]) -> Mapping[str, Any]:
-    """The annotations of `function`, each a value or a string.
-
-    From Python 3.14 on they are evaluated when they are asked for, all at once (PEP 649 and 749): where one can't be,
-    they are had as strings.
-    """
-    try:
-        return getattr(function, "__annotations__", {})
-    except Exception:
-        if (lazily := _lazily()) is None:
-            raise
-        found: Mapping[str, Any] = lazily.get_annotations(function, format=lazily.Format.STRING)
-        return found
+    def keep(self, raw: Any, function: Callable[..., Any], found: Annotation) -> None:
+        """Keep what `raw` says in the module of `function`."""
+        if len(self._found) > 1024:
+            self._found.clear()
+        with suppress(TypeError):
+            self._found[raw, function.__module__] = found
 
 
-def _lazily() -> Any:
-    """The module that reads annotations without evaluating them; None where Python has none."""
-    try:
-        import annotationlib  # type: ignore[import-not-found]
-    except ModuleNotFoundError:
-        return None
-    return annotationlib
+_known = _Known()
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -186,36 +182,94 @@ def _compiled(text: str) -> types.CodeType:
     return compile(text.lstrip(" \t"), "<string>", "eval")
 
 
-def _plain(value: Any, function: Callable[..., Any]) -> Any:
-    """The annotation `value` of `function`, its texts resolved and its own names for other types taken away.
+class _Plain:
+    """Takes the author's own names for other types away: `Annotated`, `NewType`, type aliases, TypedDicts, texts.
 
-    Those are `Annotated`, `NewType`, type aliases and TypedDicts, which are dicts when a task runs.
+    `names` gives what a text may name. A TypedDict is a dict when a task runs.
     """
-    if type(value) is type or value is Any:
-        return value
-    if isinstance(value, str):
-        return _plain(eval(_compiled(value), _namespace(function)), function)  # noqa: S307 - of the author's own code
-    if isinstance(value, typing.ForwardRef):
-        return _plain(value.__forward_arg__, function)
-    if type(value).__name__ == "TypeAliasType":
-        return _plain(value.__value__, function)
-    origin: Any = typing.get_origin(value)
-    args = typing.get_args(value)
-    if origin is typing.Annotated:
-        return _plain(args[0], function)
-    if is_union(value):
-        return typing.Union[tuple(_plain(arg, function) for arg in args)]  # noqa: UP007 - built at run time
-    if isinstance(origin, type) and args and origin is not Callable:
-        return origin[tuple(_plain(arg, function) for arg in args)]  # type: ignore[index]
-    if isinstance(value, typing.NewType):
-        return _plain(value.__supertype__, function)
-    return dict if typing.is_typeddict(value) else value
+
+    def __init__(self, names: Callable[[], dict[str, Any]]) -> None:
+        self._names = names
+        self._within: list[Any] = []
+        self.has_asked = False
+        """Whether what it says depends on the names around it."""
+
+    def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
+        """Return what `value` stands for, where type parameters are `given` types."""
+        if type(value) is type or value is Any:
+            return value
+        if isinstance(value, typing.ForwardRef):
+            value = value.__forward_arg__
+        if isinstance(value, str):
+            self.has_asked = True
+            return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - of the author's own code
+        if isinstance(value, typing.TypeVar):
+            return given.get(value, value)
+        origin: Any = typing.get_origin(value)
+        args = typing.get_args(value)
+        if _is_alias(value) or _is_alias(origin):
+            return self._of_alias(origin or value, [self.of(arg, given) for arg in args])
+        if origin is typing.Annotated or _is_qualifier(origin):
+            return self.of(args[0], given)
+        if is_union(value):
+            return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
+        if isinstance(origin, type) and args and origin is not Callable:
+            return origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+        if isinstance(value, typing.NewType):
+            return self.of(value.__supertype__, given)
+        if value is typing.LiteralString:
+            return str
+        if typing.is_typeddict(value):
+            return self._of_typed_dict(value)
+        return Any if _is_qualifier(value) else value
+
+    def _of_alias(self, alias: Any, args: list[Any]) -> Any:
+        """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
+        if any(alias is outer for outer in self._within):
+            return Any
+        with self._inside(alias):
+            return self.of(alias.__value__, dict(zip(alias.__type_params__, args, strict=False)))
+
+    def _of_typed_dict(self, kind: Any) -> Any:
+        """A dict whose values are of one of the fields' types; of any, where those can't be resolved."""
+        if any(kind is outer for outer in self._within):
+            return dict
+        with self._inside(kind):
+            try:
+                fields = [self.of(field) for field in kind.__annotations__.values()]
+            except Exception:  # noqa: BLE001 - any expression may stand in an annotation
+                return dict
+        return dict[str, typing.Union[tuple(fields)]] if fields else dict  # type: ignore[misc]  # noqa: UP007
+
+    @contextmanager
+    def _inside(self, named: Any) -> Iterator[None]:
+        """Resolve what stands in the definition of `named`, in its module."""
+        names, module = self._names, sys.modules.get(named.__module__)
+        self._within.append(named)
+        if module is not None:
+            self._names = lambda: vars(module)
+        try:
+            yield
+        finally:
+            self._names = names
+            self._within.pop()
 
 
-def _text(value: Any) -> str:
-    """The annotation as its author wrote it, nearly: classes without their modules."""
+_QUALIFIERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
+
+def _is_qualifier(value: Any) -> bool:
+    return any(value is qualifier for qualifier in _QUALIFIERS)  # not compared: it may be a stand-in
+
+
+def _is_alias(value: Any) -> bool:
+    return type(value).__name__ == "TypeAliasType"  # of `typing` (3.12), or of typing_extensions
+
+
+def _text(value: Any, function: Callable[..., Any]) -> str:
+    """The annotation as its author wrote it, nearly."""
     if (type(value) is type or value is Any) and value is not types.NoneType:
-        return value.__name__
+        return _name_of(value, function)
     if isinstance(value, str):
         return value
     if isinstance(value, typing.ForwardRef):
@@ -224,25 +278,42 @@ def _text(value: Any) -> str:
         return "None"
     origin, args = typing.get_origin(value), typing.get_args(value)
     if origin is typing.Annotated:
-        return _text(args[0])
+        return _text(args[0], function)
     if origin is typing.Literal:
         return f"Literal[{', '.join(map(repr, args))}]"
     if is_union(value):
-        return " | ".join(map(_text, args))
-    name = getattr(origin or value, "__name__", None)
+        return " | ".join(_text(arg, function) for arg in args)
+    named = origin or value
+    name = _name_of(named, function) if isinstance(named, type) else getattr(named, "__name__", None)
     if not isinstance(name, str) or any(isinstance(arg, list) for arg in args):
         return repr(value)
-    inner = ", ".join("..." if arg is Ellipsis else _text(arg) for arg in args)
+    inner = ", ".join("..." if arg is Ellipsis else _text(arg, function) for arg in args)
     return f"{name}[{inner}]" if args else name
+
+
+def _name_of(kind: Any, function: Callable[..., Any]) -> str:
+    name: str = kind.__name__
+    is_known = kind.__module__ in ("builtins", "typing", "collections.abc") or "<locals>" in kind.__qualname__
+    return name if is_known or function.__globals__.get(name) is kind else _known_as(kind, function.__module__)
+
+
+@functools.lru_cache(1024)
+def _known_as(kind: Any, module: str) -> str:
+    """How the module `module` writes a class that it has by no name of its own: `pl.DataFrame`, `dt.date`."""
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    aliases = (alias for alias, value in names.items() if isinstance(value, types.ModuleType) and alias[:1] != "_")
+    found = (alias for alias in aliases if vars(names[alias]).get(kind.__name__) is kind)
+    return next((f"{alias}.{kind.__name__}" for alias in found), type_name(kind))
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
     """Names visible where the function was defined: globals, and what it closes over."""
     function = unwrapped(function)
-    if function.__closure__ is None:
+    parameters = getattr(function, "__type_params__", ())  # of Python 3.12
+    if function.__closure__ is None and not parameters:
         return function.__globals__
-    namespace = {**function.__globals__}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
+    namespace = {**function.__globals__, **{parameter.__name__: parameter for parameter in parameters}}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             namespace[name] = cell.cell_contents
         except ValueError:  # not assigned yet

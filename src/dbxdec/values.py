@@ -38,7 +38,8 @@ _PLAIN: dict[Any, str] = {
     list: "list",
     dict: "dict",
 }
-_KINDS = frozenset({*_PLAIN.values(), "enum", "literal"})
+_DEEPEST = 100
+_KINDS = frozenset({*_PLAIN.values(), "enum", "literal", ANY})
 _BOOLEANS = {"true": True, "false": False}
 _WRITTEN_OUT = 30
 """Decimals are spelled without an exponent up to so many digits before or behind the point."""
@@ -56,12 +57,17 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """A type that has a text and a JSON form. `enum` is "module:Qualified.Name"; `choices` are a Literal's values."""
+    """A type that has a text and a JSON form.
+
+    `enum` is "module:Qualified.Name"; `choices` are a Literal's values; `element` is the type of a list's items or a
+    dict's values, None where they are any JSON.
+    """
 
     kind: str
     optional: bool = False
     enum: str | None = None
     choices: tuple[str | int | bool, ...] = ()
+    element: ValueType | None = None
 
     @classmethod
     def of(cls, annotation: Any) -> ValueType | None:
@@ -75,11 +81,21 @@ class ValueType:
             importable = literals.is_importable(bare)
             return cls("enum", optional, enum=literals.enum_reference(bare)) if importable else None
         kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
-        return cls(kind, optional) if kind else None
+        args = typing.get_args(bare)
+        if kind not in ("list", "dict") or not args:
+            return cls(kind, optional) if kind else None
+        element = cls.of(args[-1])
+        if (kind == "dict" and not _is_key(args[0])) or (element is None and not _is_json(args[-1])):
+            return None
+        return cls(kind, optional, element=element)
 
     @classmethod
     def from_json_form(cls, form: Any) -> ValueType:
         """From the manifest's form of a type. Raises FormError for another one."""
+        return cls._from_form(form, _DEEPEST)
+
+    @classmethod
+    def _from_form(cls, form: Any, deepest: int) -> ValueType:
         kind = take(form, "type", str)
         if kind not in _KINDS:
             raise FormError("type", f"is {kind!r:.60}, which this dbxdec does not know")
@@ -89,10 +105,15 @@ class ValueType:
             raise FormError("enum", "is not of the form `module:Name`")
         if not all(type(choice) in (str, int, bool) for choice in choices):
             raise FormError("choices", "are not all strings, numbers and booleans")
-        return cls(kind, take(form, "optional", bool, False), enum, choices)
+        element = None
+        if "element" in form and kind in ("list", "dict"):
+            if not deepest:
+                raise FormError("element", "is nested too deeply")
+            element = cls._from_form(form["element"], deepest - 1)
+        return cls(kind, take(form, "optional", bool, False), enum, choices, element)
 
     def json_form(self) -> dict[str, Any]:
-        """The manifest's form: `type`, and only where they say something `optional`, `enum` and `choices`."""
+        """The manifest's form: `type`, and only where they say something `optional`, `enum`, `choices`, `element`."""
         form: dict[str, Any] = {"type": self.kind}
         if self.optional:
             form["optional"] = True
@@ -100,7 +121,14 @@ class ValueType:
             form["enum"] = self.enum
         if self.choices:
             form["choices"] = list(self.choices)
+        if self.element is not None:
+            form["element"] = self.element.json_form()
         return form
+
+    @property
+    def is_json(self) -> bool:
+        """Whether JSON has such values as they are."""
+        return self.kind in _JSON_KINDS and (self.element is None or self.element.is_json)
 
     @property
     def plain(self) -> type | None:
@@ -113,6 +141,8 @@ class ValueType:
             name = self.enum.partition(":")[2]
         if self.choices:
             name = f"Literal[{', '.join(map(repr, self.choices))}]"
+        if self.element is not None:
+            name = f"{name}[{'str, ' if self.kind == 'dict' else ''}{self.element}]"
         return f"{name} | None" if self.optional else name
 
     def accepts(self, other: ValueType) -> bool:
@@ -125,6 +155,8 @@ class ValueType:
             return _typed(other.choices) <= _typed(self.choices)
         if other.kind == "literal":
             return all(self.accepts(ValueType(_PLAIN[type(choice)])) for choice in other.choices)
+        if self.element is not None and self.kind == other.kind:
+            return self.element.is_json if other.element is None else self.element.accepts(other.element)
         return (self.kind, self.enum) == (other.kind, other.enum) or (self.kind, other.kind) == ("float", "int")
 
     @property
@@ -193,12 +225,15 @@ class ValueType:
 
     def to_json(self, value: object) -> literals.Json:
         """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        return self._to_json(value, "")
+
+    def _to_json(self, value: object, place: str) -> literals.Json:
         if self.kind == ANY:
             return literals.encode(value)
         if value is None and self.optional:
             return None
         if not self._holds(value):
-            raise TypeError(f"expected {self}, got {type(value).__qualname__} ({brief(value)})")
+            raise TypeError(f"expected {self}{place}, got {type(value).__qualname__} ({brief(value)})")
         if isinstance(value, Enum):
             return value.name
         if isinstance(value, dt.date):
@@ -207,18 +242,28 @@ class ValueType:
             return str(value)
         if self.kind == "float":
             return _finite(value)
-        if isinstance(value, list | dict):
+        if isinstance(value, list | dict) and self.element is None:
             _require_json(value)
+        elif isinstance(value, list) and self.element is not None:
+            at = place or " at "
+            return [self.element._to_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
+        elif isinstance(value, dict) and self.element is not None:
+            _require_json(dict.fromkeys(value))
+            at = place or " at "
+            return {key: self.element._to_json(item, f"{at}[{key!r}]") for key, item in value.items()}
         return value  # type: ignore[return-value]
 
     def from_json(self, form: Any) -> Any:
         """The value behind a JSON form. Raises ValueError with what was expected."""
+        return self._from_json(form, "")
+
+    def _from_json(self, form: Any, place: str) -> Any:
         if self.kind == ANY:
             return literals.decode(form)
         if form is None:
             if self.optional:
                 return None
-            raise ValueError(f"is null, and its type {self} is not optional")
+            raise ValueError(f"is null{place}, and its type {self} is not optional")
         try:
             match self.kind:
                 case "date":
@@ -244,8 +289,13 @@ class ValueType:
                 raise
             value = None
         if not self._holds(value):
-            raise ValueError(f"is {brief(form)}, which is not of the type {self}")
-        return value
+            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(form)}, which is not of the type {self}")
+        if self.element is None:
+            return value
+        at = place or " at "
+        if isinstance(value, dict):
+            return {key: self.element._from_json(item, f"{at}[{key!r}]") for key, item in value.items()}
+        return [self.element._from_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
 
     def _holds(self, value: object) -> bool:
         if isinstance(value, Enum):
@@ -272,7 +322,19 @@ class ValueType:
         return known[text]
 
 
+_JSON_KINDS = frozenset({"str", "int", "float", "bool", "list", "dict", "literal"})
 _BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
+
+
+def json_form(value: Any) -> Any:
+    """The JSON form of a value that a ValueType has read, as it travelled."""
+    if isinstance(value, list):
+        return [json_form(item) for item in value]
+    if isinstance(value, dict):
+        return {key: json_form(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.name
+    return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
 
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
@@ -284,6 +346,25 @@ def strip_optional(annotation: Any) -> tuple[Any, bool]:
     if len(rest) == len(args):
         return annotation, False
     return (rest[0] if len(rest) == 1 else typing.Union[rest]), True  # noqa: UP007 - built at run time
+
+
+def _is_key(annotation: Any) -> bool:
+    """Whether keys of that type are those of JSON."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return all(type(choice) is str for choice in typing.get_args(annotation))
+    return annotation is str or _is_unsaid(annotation)
+
+
+def _is_json(annotation: Any) -> bool:
+    """Whether JSON has all values of that type as they are, though no ValueType says which they are."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return all(map(_is_json, typing.get_args(annotation)))
+    found = ValueType.of(annotation)
+    return annotation is types.NoneType or _is_unsaid(annotation) or (found is not None and found.is_json)
+
+
+def _is_unsaid(annotation: Any) -> bool:
+    return annotation is Any or annotation is object or isinstance(annotation, typing.TypeVar)
 
 
 def _can_be_choices(choices: tuple[object, ...]) -> bool:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
+from dbxdec.mistakes import forgiving, giving, is_wiring, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +34,26 @@ else:
     _Anything = object
 
 
+JOINING = 'f-strings, `+` and `/` make longer ones: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
+"""How to make a longer string of a bundle variable, for messages."""
+_STR_METHODS = frozenset(name for name in dir(str) if not name.startswith("_"))
+_TAKE_APART = "; or do it inside a task"
+
+
+def _of_value(name: str, how: str, instead: str, harmless: Any = None) -> Any:
+    """A method of strings, which a variable has while a task runs."""
+
+    @forgiving(giving(harmless) if harmless is not None else spoiled)
+    def method(self: BundleVariable, *args: Any) -> Any:
+        if not _live:
+            self._refuse(how, instead)
+        return getattr(str, name)(str(self), *(str(arg) if isinstance(arg, BundleVariable) else arg for arg in args))
+
+    return method
+
+
 class BundleVariable(_Anything):
-    """A string that holds at least one bundle reference; `/` and f-strings make longer ones.
+    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones.
 
     While a task runs, it is its value wherever a string is asked for.
     """
@@ -45,14 +64,30 @@ class BundleVariable(_Anything):
         self.template = template
 
     def __truediv__(self, part: object) -> BundleVariable:
-        return BundleVariable(f"{self.template.rstrip('/')}/{str(part).lstrip('/')}")
+        return BundleVariable(f"{self.template.rstrip('/')}/{_of_path(part).lstrip('/')}")
+
+    def __rtruediv__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{_of_path(part).rstrip('/')}/{self.template.lstrip('/')}")
+
+    def __add__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{self.template}{part}") if isinstance(part, str | BundleVariable) else NotImplemented
+
+    def __radd__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{part}{self.template}") if isinstance(part, str) else NotImplemented
 
     def __str__(self) -> str:
         return resolve(self.template) if _live else self.template
 
+    @forgiving(giving("?"))
+    def __format__(self, spec: str) -> str:
+        if spec and not _live:
+            self._refuse(f"is formatted by {spec!r}, and ", f"; {JOINING}")
+        return format(str(self), spec)
+
     def __repr__(self) -> str:
         return f"BundleVariable({self.template!r})"
 
+    @forgiving(giving(False))
     def __eq__(self, other: object) -> bool:
         if _live:
             return isinstance(other, str | BundleVariable) and str(self) == str(other)
@@ -63,17 +98,47 @@ class BundleVariable(_Anything):
     def __hash__(self) -> int:
         return hash(self.template)
 
+    @forgiving(giving(True))
     def __bool__(self) -> bool:
         if not _live:
             self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
         return bool(str(self))
 
+    @forgiving(giving(os.devnull))
     def __fspath__(self) -> str:
-        return str(self) if _live else self._refuse()
+        if not _live:
+            self._refuse("is used as a path, and ", f"; {JOINING}")
+        return str(self)
 
+    __len__ = _of_value("__len__", "is taken apart, and ", _TAKE_APART, 0)
+    __iter__ = _of_value("__iter__", "is taken apart, and ", _TAKE_APART, iter(()))
+    __getitem__ = _of_value("__getitem__", "is taken apart, and ", _TAKE_APART)
+    __contains__ = _of_value("__contains__", "is searched, and ", _TAKE_APART, False)
+    __mod__ = _of_value("__mod__", "is used as a format, and ", f"; {JOINING}")
+    __lt__ = _of_value("__lt__", "is compared, and ", _TAKE_APART, False)
+    __le__ = _of_value("__le__", "is compared, and ", _TAKE_APART, False)
+    __gt__ = _of_value("__gt__", "is compared, and ", _TAKE_APART, False)
+    __ge__ = _of_value("__ge__", "is compared, and ", _TAKE_APART, False)
+
+    @forgiving(giving(0))
+    def __int__(self) -> int:
+        return int(self._number())
+
+    @forgiving(giving(0.0))
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def _number(self) -> str:
+        if not _live:
+            self._refuse("is used as a number, and ", "; or make a number of it inside a task")
+        return str(self)
+
+    @forgiving()
     def __getattr__(self, name: str) -> Any:
-        if not _live or name.startswith("__"):
-            raise AttributeError(f"a bundle variable has no attribute {name!r} while the pipeline is defined")
+        if name not in _STR_METHODS:
+            raise AttributeError(f"a bundle variable has no attribute {name!r}")
+        if not _live:
+            self._refuse(f"is changed by `.{name}`, and ", _TAKE_APART)
         return getattr(str(self), name)
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
@@ -83,13 +148,20 @@ class BundleVariable(_Anything):
         )
 
 
+def _of_path(part: object) -> str:
+    """`part` with slashes, whatever the machine's paths have."""
+    as_posix = getattr(type(part), "as_posix", None)
+    return str(part) if as_posix is None else as_posix(part)
+
+
+@forgiving(giving(BundleVariable("${var.unknown}")))
 def bundle_variable(name: str) -> BundleVariable:
     """The bundle variable `name`: `${var.name}` in resources, its value at run time.
 
     Usable as an argument of an IoManager or of a task, and in settings. Raises ValueError for a name that a
     bundle could not declare.
     """
-    if not _TOKEN.fullmatch(f"${{var.{name}}}"):
+    if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
         raise ValueError(
             f"{name!r} can't be the name of a bundle variable: "
             "names have letters, digits, `_` and `-`, and a letter or `_` first"
@@ -139,10 +211,13 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     known = _current if variables is None else variables
     text = text.template if isinstance(text, BundleVariable) else text
     names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
+    instead = "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
     problems = [
         Problem(
-            f"the bundle variable `{name}` has no value here",
-            hint=f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
+            f"the bundle variable `{name}` has no value {'while the pipeline is defined' if is_wiring() else 'here'}",
+            hint=instead
+            if is_wiring()
+            else f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
         )
         for name, value in names.items()
         if value is None

@@ -77,11 +77,14 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         with contextlib.suppress(DbxdecError):  # wrong settings are for the next build to say
             building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
 
-    def prepare(self, build_data: dict[str, Any]) -> Build:
-        """What the standard wheel would hold; nothing is written. Raises DbxdecError with every mistake."""
+    def prepare(self, build_data: dict[str, Any], only: str | None = None) -> Build:
+        """What the standard wheel would hold, or as `building.build` has it the job `only`; nothing is written.
+
+        Raises DbxdecError with every mistake.
+        """
         config = self._config()
         self._keep_out(config.resources)
-        return self._build("standard", config, build_data)
+        return self._build("standard", config, build_data, only)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Discover, check and render; put the manifest and the entry point into the wheel to be built."""
@@ -200,7 +203,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             )
         return config.load(Path(self.root, "pyproject.toml"))
 
-    def _build(self, version: str, config: Config, build_data: dict[str, Any]) -> Build:
+    def _build(self, version: str, config: Config, build_data: dict[str, Any], only: str | None = None) -> Build:
         from dbxdec import building
 
         core = self.metadata.core
@@ -223,7 +226,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             if config.resources is not None:
                 self._check_force_include(files, config.resources)
             self._check_metadata(version)
-            return building.build(files, project=core.raw_name, version=self.metadata.version, config=config, data=data)
+            name, version = core.raw_name, self.metadata.version
+            return building.build(files, project=name, version=version, config=config, data=data, only=only)
         except OSError as error:
             raise ConfigError(f"the files of the wheel can't be read: {error}") from None
 

@@ -43,8 +43,10 @@ class _Listening(Application):
     display_waiting = display_success = display_mini_header = display_info
 
 
-def read_tree(root: Path) -> Tree:
+def read_tree(root: Path, only: str | None = None) -> Tree:
     """Run the build hooks of the project at `root` up to dbxdec's own, and that one without writing anything.
+
+    Of a tree with mistakes it reads the job `only`, where none concerns that (`building.build`).
 
     Raises DbxdecError with every mistake, as a build would, and ConfigError where hatchling does not take the project.
     """
@@ -59,7 +61,7 @@ def read_tree(root: Path) -> Tree:
         build_data["build_hooks"] = tuple(hooks)
         for hook in hooks.values():
             if isinstance(hook, DbxdecBuildHook):
-                made = hook.prepare(build_data)
+                made = hook.prepare(build_data, only)
                 return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
             hook.initialize("standard", build_data)
     except DbxdecError:

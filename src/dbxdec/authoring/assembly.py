@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec import dag, kinds
 from dbxdec.authoring import recording
 from dbxdec.authoring.compute import Environment, JobCluster
-from dbxdec.authoring.definitions import place_of
+from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.errors import AuthoringError, Problem, shown
@@ -91,6 +91,7 @@ def assemble(
         ),
         settings=options.settings,
         allows_failures=isinstance(options.on_failure, Handled),
+        doc=doc_of(function),
     )
 
 
@@ -152,8 +153,10 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         variables=tuple(sorted(names)),
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
+        overridden_at=call.task.overridden_at,
         each=call.each,
         on_failure=call.on_failure,
+        doc=doc_of(fn),
         optional=frozenset(call.optional),
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals, typehints
+from dbxdec import dag, literals
 from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import arguments_of
@@ -26,20 +25,22 @@ from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
+from dbxdec.mistakes import signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Add a node to the job being built, and note every mistake in the call."""
     recorder.called(task)
-    key = task.__name__ if task.options.key is None else task.options.key
+    key = recorder.usable(task.__name__ if task.options.key is None else task.options.key)
     stored = outputs_of(task, recorder.job, key, recorder.default_manager)
     call = Call(recorder=recorder, task=task, key=key, where=caller(), outputs=stored.outputs, managers=stored.managers)
     call.nothing, call.unsaid = stored.nothing, stored.unsaid
     recorder.add(call, f'give this call a key of its own: `{task.__name__}.override(key="...")(...)`')
-    if stored.problem:
+    call.unfit = stored.problem is not None
+    if stored.problem and recorder.first((id(task.fn), stored.hint)):
         recorder.problem(stored.problem, stored.hint)
 
     inputs: dict[str, dag.Binding] = {}
@@ -69,7 +70,7 @@ def _arguments(
     name = task.__name__
 
     def signature() -> str:
-        return f"its signature is `{name}{_signature(task.fn)}`"
+        return f"its signature is `{name}{signature_of(task.fn)}`"
 
     found: dict[str, Any] = dict(zip(positional, args, strict=False))
     surplus = list(args[len(positional) :])
@@ -91,21 +92,16 @@ def _arguments(
             others[key] = value
         else:
             near = did_you_mean(key, by_keyword - set(found))
-            meant |= {p for p in by_keyword if near and f"`{p}`" in near}
+            missing = [needed for needed in takes.required if needed not in found and needed not in kwargs]
+            meant |= {p for p in by_keyword if near and f"`{p}`" in near} or set(missing if len(missing) == 1 else ())
             recorder.problem(f"the task `{name}` has no parameter `{key}`", near or signature())
     if takes.extra is not None and others:
         found[takes.extra] = others
-    for needed in takes.required:
-        if needed not in found and needed not in meant:
+    missing = [needed for needed in takes.required if needed not in found and needed not in meant]
+    if missing and ("misused", caller()) not in recorder:  # `*x` of a result gives nothing
+        for needed in missing:
             recorder.problem(f"the task `{name}` needs a value for `{needed}`", signature())
     return found
-
-
-def _signature(function: Callable[..., Any]) -> str:
-    """Names and which need a value, without types, whose text depends on how a module imports them."""
-    parameters = typehints.signature(function).parameters.values()
-    plain = [p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in parameters]
-    return str(inspect.Signature(plain)).replace("Ellipsis", "...")
 
 
 class _Binder:
@@ -169,7 +165,7 @@ class _Binder:
         if isinstance(value, list | tuple | dict) and _holds_references(value):
             return self._bind_container(value)
         try:
-            return dag.Literal(literals.encode(value))
+            return dag.Literal(literals.encode(value), value)
         except literals.UnsupportedLiteralError as error:
             recorder.problem(f"{self._where}: {error}", error.hint)
             return None
@@ -200,7 +196,7 @@ class _Binder:
         return dag.TaskOutput(proxy._call.key)
 
     def _bind_reference(self, reference: TaskReference) -> dag.Binding | None:
-        if not self._belongs(reference):
+        if not self._belongs(reference) or (reference._call.is_mistaken and isinstance(reference, UriReference)):
             return None
         text = reference.text()
         if isinstance(reference, OutputReference):
@@ -208,7 +204,7 @@ class _Binder:
         if isinstance(reference, TaskValueReference):
             return dag.TaskValue(reference._call.key, reference._key)
         if isinstance(reference, UriReference) and text is not None:
-            return dag.Literal(literals.encode(text))
+            return dag.Literal(literals.encode(text), text)
         what, hint = (
             ("only native tasks and conditions can be given that", "use it in `native_task(...)` or `condition(...)`")
             if isinstance(reference, StateReference)
@@ -245,6 +241,8 @@ class _Binder:
                 f"{self._where} is the latest of the task `{producer.key}`, whose iterations have tables of their own",
                 'let them write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
             )
+            return None
+        if producer.is_mistaken:
             return None
         if manager is None or output is None or output.target is None or output.io is None:
             self._recorder.problem(
@@ -303,7 +301,7 @@ def compute_settings(recorder: Recorder, key: str, cluster: object, environment:
         (cluster, JobCluster, "job_cluster_key"),
         (environment, Environment, "environment_key"),
     ):
-        if value is None:
+        if value is None or isinstance(value, Spoiled):
             continue
         if isinstance(value, kind):
             settings[field] = value.key

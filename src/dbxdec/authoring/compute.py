@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.settings import plain
+from dbxdec.mistakes import forgiving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,7 @@ class Environment:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
+@forgiving()
 def job_cluster(
     key: str, *, serverless_compute_id: str | None = None, **new_cluster: Unpack[ClusterSpecDict]
 ) -> JobCluster:
@@ -38,6 +40,7 @@ def job_cluster(
     return JobCluster(key, plain({**new_cluster, **beside}))
 
 
+@forgiving()
 def environment(key: str, **spec: Unpack[EnvironmentDict]) -> Environment:
     """A serverless environment named `key`: `dependencies=[...]` (pip requirements) and the platform's other fields."""
     return Environment(key, plain(spec))

@@ -11,10 +11,11 @@ from dbxdec import comparisons, dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.nodes import Step
 from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
-from dbxdec.authoring.references import ParameterProxy, Reference
-from dbxdec.authoring.settings import plain
+from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
+from dbxdec.authoring.settings import run_if_of
 from dbxdec.authoring.steps import date_of, recorder_of, reference_to, run_date_of, value_type
 from dbxdec.errors import did_you_mean, listed, shown
+from dbxdec.mistakes import forgiving, itself
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY, OPERATORS, is_exact
 from dbxdec.platform.run_if import RESULT_STATES
@@ -40,10 +41,12 @@ class ConditionProxy(TaskProxy[None]):
     def describe(self) -> str:
         return f"the condition `{self._call.key}`"
 
+    @forgiving(itself)
     def then(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
         """Run `proxies` only where the condition holds; gives the condition back."""
         return self._hang(self.true, proxies)
 
+    @forgiving(itself)
     def otherwise(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
         """Run `proxies` only where the condition does not hold; gives the condition back."""
         return self._hang(self.false, proxies)
@@ -62,13 +65,14 @@ class ConditionProxy(TaskProxy[None]):
         for proxy in proxies:
             if isinstance(proxy, TaskProxy):
                 proxy._call.depend(branch)
-            else:
+            elif not isinstance(proxy, Spoiled):
                 self._call.recorder.problem(
                     f"{proxy!r:.60} can't hang on {branch.describe()}", "give results of tasks: `.then(a(...), b(...))`"
                 )
         return self
 
 
+@forgiving()
 def condition(
     left: Any, op: Operator, right: Any, *, key: str = "condition", run_if: RunIfParam | None = None
 ) -> ConditionProxy:
@@ -80,12 +84,14 @@ def condition(
     AuthoringError.
     """
     recorder = recorder_of("condition")
-    if op not in OPERATORS:
-        recorder.problem(f"the condition `{key}` has the operator {op!r}", f"operators are {', '.join(OPERATORS)}")
-    name = OPERATORS.get(op, "EQUAL_TO")
+    key = recorder.usable(key)
+    if not isinstance(op, str) or op not in OPERATORS:
+        recorder.problem(f"the condition `{key}` has the operator {shown(op)}", f"operators are {', '.join(OPERATORS)}")
+        op = "=="
+    name = OPERATORS[op]
     step = Step(recorder=recorder, key=key, where=recording.caller(), kind="condition")
     if run_if is not None:
-        step.run_if = str(plain(run_if, "run_if"))
+        step.run_if = run_if_of(run_if)
     elif isinstance(left, StateReference) or isinstance(right, StateReference):
         step.run_if = "ALL_DONE"
     compared = _Compared(step, left, right)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from collections import Counter
+import re
+import weakref
 from dataclasses import dataclass
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import typehints
+from dbxdec import signatures
 from dbxdec.errors import SourceLocation
 from dbxdec.typehints import layers, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import CodeType
 
-_times: Counter[int] = Counter()
+# Control characters other than tab and newline, and halves of surrogate pairs.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# How many functions each code object has become. By identity: equal code of two modules is not the same place.
+_times: dict[int, tuple[weakref.ref[CodeType], int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +43,16 @@ def place_of(function: Callable[..., Any]) -> SourceLocation:
     return SourceLocation.of_code(unwrapped(function).__code__)
 
 
+def doc_of(function: Callable[..., Any]) -> str | None:
+    """Return the docstring without its indentation, and without what no terminal or platform shows; None for none."""
+    text = function.__doc__
+    return (inspect.cleandoc(_UNSHOWN.sub("", text)).strip() or None) if isinstance(text, str) else None
+
+
 def arguments_of(function: Callable[..., Any]) -> Arguments:
     """What `function` takes, as `inspect.signature` has it, which takes ten times as long for a plain function."""
     if type(function) is not FunctionType or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
-        return _of_signature(typehints.signature(function))
+        return _of_signature(signatures.signature(function))
     code = function.__code__
     flags = (bool(code.co_flags & inspect.CO_VARARGS), bool(code.co_flags & inspect.CO_VARKEYWORDS))
     counts = (code.co_posonlyargcount, code.co_argcount, code.co_argcount + code.co_kwonlyargcount)
@@ -96,8 +105,15 @@ def _of_signature(signature: inspect.Signature) -> Arguments:
 def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:
     """What `function` sees, by name, while it is being defined: keep it for `rebound`."""
     function = unwrapped(function)
-    _times[id(function.__code__)] += 1
+    _count(function.__code__)
     return _seen(function)
+
+
+def _count(code: CodeType) -> None:
+    """Count one more function of `code`; the count ends with the code, whose id another one may get."""
+    key = id(code)
+    reference, times = _times.get(key) or (weakref.ref(code, lambda _: _times.pop(key, None)), 0)
+    _times[key] = (reference, times + 1)
 
 
 def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[str]:
@@ -107,7 +123,7 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
     """
     function = unwrapped(function)
     code = function.__code__
-    if _times[id(code)] < 2:
+    if _times[id(code)][1] < 2:
         return []
     now = _seen(function)
     changed = [name for name, value in seen.items() if name in now and now[name] is not value]

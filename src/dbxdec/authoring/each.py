@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbxdec import dag, literals
 from dbxdec.authoring import recording
 from dbxdec.authoring.proxies import TaskProxy, TaskValueReference
-from dbxdec.authoring.references import ParameterProxy, Reference
+from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled, first_in
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, shown
+from dbxdec.mistakes import forgiving, giving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ class Items(Reference):
         return "each(...)"
 
 
+@forgiving(giving(Items(Spoiled(), None)))
 def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
     """As an argument of a task's call: run the task once for each of `items`, at most `concurrency` at a time.
 
@@ -39,8 +41,7 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
     apart; equal items in a list that only the platform sees are refused in the run. Without `concurrency` the platform
     runs one after another; it takes 1 to 100. Outside a job's body it raises AuthoringError.
     """
-    recorder = recording.current()
-    if recorder is None:
+    if recording.current() is None:
         raise AuthoringError(
             Problem(
                 "each(...) is used outside a job's body",
@@ -51,16 +52,24 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
     try:
         plainly = plain(concurrency, "concurrency")
     except AuthoringError as error:
-        plainly = None
-        for problem in error.problems:
-            recorder.problem(f"each(...): {problem.message}", "write a number from 1 to 100, or bundle_variable(...)")
+        plainly, hint = None, "write a number from 1 to 100, or bundle_variable(...)"
+        recording.refuse(Problem(f"each(...): {problem.message}", hint=hint) for problem in error.problems)
     return Items(items, plainly)  # type: ignore[return-value]
 
 
-def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each | None:
-    """The for-each of `call`; `bound` is the binding of its items where they are a reference. Mistakes are noted."""
+def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each:
+    """Return the for-each of `call`; `bound` is the binding of its items where they are a reference.
+
+    Mistakes are noted: the task then runs for each of some items that no reader asks about.
+    """
+    return _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
+
+
+def _bound(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each | None:
     items, recorder = given._items, call.recorder
     where = f"`each(...)` for the argument `{parameter}` of the task `{call.key}`"
+    if isinstance(items, Spoiled):
+        return None
     if isinstance(items, ParameterProxy | TaskProxy | TaskValueReference):
         if bound is None:
             return None
@@ -71,7 +80,7 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
     if not isinstance(items, list | tuple):
         recorder.problem(f"{where} is given {shown(items)}", f"items are {_KINDS}; others: `each(list(...))`")
         return None
-    if (later := next((item for item in items if isinstance(item, Reference)), None)) is not None:
+    if (later := first_in(items)) is not None:
         recorder.problem(
             f"{where} has {later.describe()} among its items, which has a value only when the job runs",
             "let one task return the whole list, and give `each(...)` its result",
@@ -81,7 +90,7 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
         recorder.problem(f"{where} has no items", "leave the call out, or give it a job parameter")
         return None
     try:
-        return dag.Each(dag.Literal(literals.encode(list(items))), given._concurrency)
+        return dag.Each(dag.Literal(literals.encode(list(items)), items), given._concurrency)
     except literals.UnsupportedLiteralError as error:
         recorder.problem(f"{where}: {error}", f"items are {_KINDS}")
         return None
@@ -96,6 +105,8 @@ def _not_a_list(call: Call, bound: dag.Binding) -> str | None:
         case dag.TaskOutput(task, output):
             stored = call.recorder.calls[task].outputs.get(output)
             kind = stored.type if stored else None
+            if call.recorder.calls[task].is_mistaken:
+                return None
             if kind is None:
                 return "which is no small result"
         case _:

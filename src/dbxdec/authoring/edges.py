@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import typing
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, typehints
 from dbxdec.authoring.definitions import arguments_of
+from dbxdec.authoring.literal_types import misfit
 from dbxdec.authoring.nodes import Call, Step
 from dbxdec.typehints import Annotation
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from dbxdec.values import ValueType
 
 _UNSAID = Annotation("", Any)
+# An item that is a string is read as what the annotation says.
+_READ_FROM_STRINGS = ("date", "datetime", "decimal", "enum", "literal")
 
 
 def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
@@ -24,7 +28,8 @@ def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
     Gives back whether the annotation lets every task's result in `binding` be None.
     """
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
-    if isinstance(binding, dag.Sequence | dag.Mapped) and arguments_of(call.task.fn).is_variadic(parameter):
+    several = isinstance(binding, dag.Sequence | dag.Mapped) or isinstance(getattr(binding, "given", None), list | dict)
+    if several and arguments_of(call.task.fn).is_variadic(parameter):
         # The annotation of *args and **kwargs is that of each element.
         for item in _items(binding):
             _check(call, parameter, note, item)
@@ -45,16 +50,28 @@ def _takes_none(note: Annotation, binding: dag.Binding) -> bool:
             return True
 
 
-def _items(binding: dag.Sequence | dag.Mapped) -> tuple[dag.Binding, ...]:
-    return binding.items if isinstance(binding, dag.Sequence) else tuple(item for _, item in binding.items)
+def _items(binding: dag.Binding) -> tuple[dag.Binding, ...]:
+    match binding:
+        case dag.Sequence(items):
+            return items
+        case dag.Mapped(items):
+            return tuple(item for _, item in items)
+        case dag.Literal(given=list(values)):
+            return tuple(dag.Literal(None, value) for value in values)
+        case dag.Literal(given=dict(values)):
+            return tuple(dag.Literal(None, value) for value in values.values())
+    return ()
 
 
-def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -> None:
+def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding, *, place: str = "") -> None:
     recorder = call.recorder
     match binding:
         case dag.Sequence() | dag.Mapped():
+            if not _is_container(call, parameter, note, binding, place):
+                return
+            names = [f"[{key!r}]" for key, _ in binding.items] if isinstance(binding, dag.Mapped) else None
             for i, item in enumerate(_items(binding)):
-                _check(call, parameter, note.element(i), item)
+                _check(call, parameter, note.element(i), item, place=place + (names[i] if names else f"[{i}]"))
         case dag.Parameter(name):
             # A parameter whose own declaration is wrong is noted there.
             if (declared := recorder.parameters.get(name)) is not None:
@@ -63,8 +80,62 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding) -
             _check_output(call, parameter, note, binding)
         case dag.Table(_, target):
             _check_read(call, parameter, note, recorder.tables[target], f"the table {target}")
-        case dag.Literal() | dag.TaskValue() | dag.Item():
-            pass  # a literal is what the author wrote, and the type of a task value shows only when it is set
+        case dag.Literal(given=value):
+            _check_literal(call, parameter, note, value, place)
+        case dag.Item() if call.each is not None and isinstance(call.each.items, dag.Literal):
+            for i, item in enumerate(call.each.items.given):
+                _check_literal(call, parameter, note, item, f"{place}, item {i} of each(...),")
+        case dag.Item() if call.each is not None:
+            _check_item(call, parameter, note, call.each.items)
+        case dag.TaskValue() | dag.Item():
+            pass  # their types show only in the run
+
+
+def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, place: str) -> None:
+    if (found := misfit(value, note)) is not None:
+        path = f"{place}{found.path}"
+        given = f"{parameter}{path} is {found}" if path else f"is given {found}"
+        call.recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {given}",
+            found.hint or "give it another value, or another annotation",
+        )
+
+
+def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding) -> None:
+    """An item of a list that only the run knows, of which the type may say what it holds."""
+    recorder, element = call.recorder, None
+    match items:
+        case dag.Parameter(name) if name in recorder.parameters:
+            element, of = recorder.parameters[name].type.element, f"the job parameter `{name}`"
+        case dag.TaskOutput(task) if dag.RESULT in recorder.calls[task].outputs:
+            kind = recorder.calls[task].outputs[dag.RESULT].type
+            element, of = kind and kind.element, f"the result of `{task}`"
+    if element is None or note.error:
+        return
+    if note.value_type is None and not element.is_json:
+        recorder.problem(
+            f"`{parameter}` of the task `{call.key}` is given items of {of}, which travel as strings",
+            f"annotate it `{element}`: then each item is one again",
+        )
+    elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
+        _check_value(call, parameter, note, element, f"an item of {of}")
+
+
+def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Sequence | dag.Mapped, place: str) -> bool:
+    """Whether the annotation takes such a list, tuple or dict; noted where not. Its elements are not looked at."""
+    empty: Any = {}
+    if isinstance(binding, dag.Sequence):
+        empty = [] if binding.kind == "list" else (None,) * len(binding.items)
+    found = misfit(empty, note)
+    if found is None or found.path:
+        return True
+    kind = type(empty).__name__
+    call.recorder.problem(
+        f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and "
+        + (f"{parameter}{place} is a {kind}" if place else f"is given a {kind}"),
+        f"give it one value, or annotate it `{kind}[...]`",
+    )
+    return False
 
 
 def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.TaskOutput) -> None:
@@ -188,8 +259,6 @@ def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType,
 
 def _is_abstract(note: Annotation, given: ValueType) -> bool:
     """Whether it asks for a Sequence, a Mapping or the like, of which `given` is one."""
-    import typing
-
     origins = [typing.get_origin(member) or member for member in _members(note)]
     return (note.optional or not given.optional) and any(
         inspect.isabstract(origin) and issubclass(given.plain, origin) for origin in origins if given.plain is not None
@@ -197,8 +266,6 @@ def _is_abstract(note: Annotation, given: ValueType) -> bool:
 
 
 def _members(note: Annotation) -> tuple[Any, ...]:
-    import typing
-
     return typing.get_args(note.value) if typehints.is_union(note.value) else (note.value,)
 
 

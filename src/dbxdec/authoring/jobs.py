@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
-from dbxdec import dag, typehints
+from dbxdec import dag, signatures
 from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import Handled, JobOptions, assemble
 from dbxdec.authoring.calls import record_call
@@ -15,16 +16,18 @@ from dbxdec.authoring.dates import with_dates
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
-from dbxdec.authoring.references import ParameterProxy
-from dbxdec.authoring.settings import plain
+from dbxdec.authoring.references import ParameterProxy, Spoiled
+from dbxdec.authoring.settings import given_fields
 from dbxdec.authoring.steps import run_job
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
-from dbxdec.io_managers.base import IoManager
+from dbxdec.io_managers.base import IoManager, Mistaken
+from dbxdec.mistakes import forgiving, is_defining, spoiled
 from dbxdec.pauses import without_collection
+from dbxdec.variables import JOINING, BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
     from dbxdec.authoring.keywords import JobFields
@@ -38,6 +41,13 @@ _OWN_FIELDS = {
     "parameters": "give the job's function parameters: `def daily(day: dt.date)`",
     "job_clusters": "use `cluster=job_cluster(...)`",
     "environments": "use `environment=environment(...)`",
+}
+_KEYWORDS = ("key", "cluster", "environment", "io_manager", "on_failure")
+_KINDS: dict[type, str] = {
+    IoManager: "io_manager",
+    JobCluster: "cluster",
+    Environment: "environment",
+    Task: "on_failure",
 }
 
 _registry: list[Job[...]] = []
@@ -77,13 +87,13 @@ class Job(Generic[P]):
         if isinstance(recorder, Recorder):
             recorder.jobs[self.key] = self
             return run_job(recorder, self.key, parameters_of(self.fn)[0], args, dict(kwargs))
-        raise AuthoringError(
-            Problem(
-                f"the job `{self.key}` is called, and a job is not a function to call",
-                recording.caller(),
-                f"run it with `dbxdec run {self.key}`; its tasks can be called: `{self.key}.tasks[...].fn(...)`",
-            )
-        )
+        message = f"the job `{self.key}` is called, and a job is not a function to call"
+        hint = f"run it with `dbxdec run {self.key}`; its tasks can be called: `{self.key}.tasks[...].fn(...)`"
+        if is_defining():
+            message = f"the job `{self.key}` is called when its module is imported"
+            hint = f"remove the call: `dbxdec run {self.key}` runs it, and a call in the body of another job does"
+        recording.refuse([Problem(message, hint=hint)])
+        return spoiled()  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<job {self.key}>"
@@ -154,7 +164,7 @@ class Job(Generic[P]):
 def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any], dict[str, Any]]:
     """The arguments with which the body runs. Nothing is given to `*args` and `**kwargs`, which a job can't have."""
     args, kwargs = [], {}
-    for name, parameter in typehints.signature(function).parameters.items():
+    for name, parameter in signatures.signature(function).parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             args.append(ParameterProxy(recorder, name))
         elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -196,9 +206,21 @@ def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -
         Problem(
             f"the body of the job `{job}` raised {text}",
             where,
-            "the body only wires tasks; it runs when the wheel is built",
+            _of_values(text) or "the body only wires tasks; it runs when the wheel is built",
         )
     ]
+
+
+def _of_values(text: str) -> str | None:
+    """What to do where Python itself refuses what stands for a value of the run, or for one of the bundle."""
+    if BundleVariable.__name__ in text:
+        return JOINING
+    # By name, as errors of Python have it, or by its repr.
+    named = {"ParameterProxy": "a job parameter", "TaskProxy": "a task's result", "Reference": "a value of the run"}
+    what = next((what for name, what in named.items() if name in text), None)
+    if what is None and re.search(r"<(the (job parameter|result of the task|task value) `)", text):
+        what = "what is named there"
+    return what and f"{what} has a value only when the job runs: do this inside a task that receives it"
 
 
 @overload
@@ -213,6 +235,7 @@ def job(
     on_failure: Task[[], Any] | Handled | None = None,
     **fields: Unpack[JobFields],
 ) -> Callable[[Callable[P, Any]], Job[P]]: ...
+@forgiving()
 def job(
     fn: Callable[..., Any] | None = None,
     /,
@@ -228,57 +251,53 @@ def job(
 
     Raises AuthoringError, with the line, for anything but a plain function and for fields that dbxdec fills itself.
     """
+    with recording.together():
+        recording.refuse(_unfit(key, cluster, environment, io_manager, on_failure))
+        settings = given_fields("job", fields, filled=_OWN_FIELDS, own=_KEYWORDS, kinds=_KINDS)
+    options = JobOptions(
+        key if isinstance(key, str) and key else None,
+        cluster if isinstance(cluster, JobCluster) else None,
+        environment if isinstance(environment, Environment) else None,
+        io_manager if isinstance(io_manager, IoManager) else None if io_manager is None else Mistaken(),
+        on_failure if isinstance(on_failure, Task | Handled) else None,
+        settings,
+    )
     where = recording.caller()
-    problems = [
-        Problem(f"the field `{name}` of a job is filled by dbxdec", where, instead)
-        for name, instead in _OWN_FIELDS.items()
-        if name in fields
-    ]
-    for value, kind, name in ((cluster, JobCluster, "job_cluster"), (environment, Environment, "environment")):
-        if value is not None and not isinstance(value, kind):
-            field = name.removeprefix("job_")
-            problems.append(
-                Problem(f"`{field}` is {shown(value)}, not a {name}", where, f"write `{field}={name}(key, ...)`")
-            )
-    if cluster is not None and environment is not None:
-        problems.append(
-            Problem(
-                "a job has a cluster and an environment", where, "a job's default is classic or serverless: remove one"
-            )
-        )
-    if on_failure is not None and not isinstance(on_failure, Task | Handled):
-        problems.append(
-            Problem(
-                f"`on_failure` is {shown(on_failure)}, which is not a task",
-                where,
-                "give a function with `@task` that takes no arguments, or `handled(...)` of it",
-            )
-        )
-    if io_manager is not None and not isinstance(io_manager, IoManager):
-        problems.append(
-            Problem(
-                f"`io_manager` is {shown(io_manager)}, not an IoManager",
-                where,
-                "give an IoManager, such as PolarsDeltaIoManager(...)",
-            )
-        )
-    if problems:
-        raise AuthoringError(problems)
-    options = JobOptions(key, cluster, environment, io_manager, on_failure, plain(dict(fields)))
 
-    def decorate(fn: Callable[..., Any]) -> Job[...]:
+    def decorate(fn: Callable[..., Any]) -> Any:
         if getattr(fn, "__code__", None) is None:
-            raise AuthoringError(
-                Problem(f"@job is for functions; this is {shown(fn)}", where, "put it on top of a `def`")
-            )
+            hint = f"name a job by `@job(key={fn!r})`" if isinstance(fn, str) else "put it on top of a `def`"
+            recording.refuse([Problem(f"@job is for functions; this is {shown(fn)}", where, hint)])
+            return spoiled()
         if fn.__code__.co_flags & (0x20 | 0x80 | 0x200):  # as in `@task`
-            raise AuthoringError(
-                Problem(
-                    f"the job `{fn.__name__}` is a generator or `async def`, whose body a call does not run",
-                    place_of(fn),
-                    "write a plain `def` without `yield`: the body only wires tasks",
-                )
-            )
+            message = f"the job `{fn.__name__}` is a generator or `async def`, whose body a call does not run"
+            hint = "write a plain `def` without `yield`: the body only wires tasks"
+            recording.refuse([Problem(message, place_of(fn), hint)])
+            return spoiled()
         return Job(fn, options)
 
     return decorate if fn is None else decorate(fn)
+
+
+def _unfit(key: Any, cluster: Any, environment: Any, io_manager: Any, on_failure: Any) -> Iterator[Problem]:
+    """What is wrong with the keywords of a job that are dbxdec's own."""
+    if key is not None and not (isinstance(key, str) and key):
+        yield Problem(f"{shown(key)} can't be the key of a job", hint="a string of letters, digits, `_` and `-`")
+    for value, kind, name in ((cluster, JobCluster, "job_cluster"), (environment, Environment, "environment")):
+        if value is not None and not isinstance(value, kind | Spoiled):
+            field = name.removeprefix("job_")
+            yield Problem(f"`{field}` is {shown(value)}, not a {name}", hint=f"write `{field}={name}(key, ...)`")
+    if cluster is not None and environment is not None:
+        yield Problem(
+            "a job has a cluster and an environment", hint="a job's default is classic or serverless: remove one"
+        )
+    if on_failure is not None and not isinstance(on_failure, Task | Handled | Spoiled):
+        yield Problem(
+            f"`on_failure` is {shown(on_failure)}, which is not a task",
+            hint="give a function with `@task` that takes no arguments, or `handled(...)` of it",
+        )
+    if io_manager is not None and not isinstance(io_manager, IoManager | Spoiled):
+        yield Problem(
+            f"`io_manager` is {shown(io_manager)}, not an IoManager",
+            hint="give an IoManager, such as PolarsDeltaIoManager(...)",
+        )

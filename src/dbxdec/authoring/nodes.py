@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,10 @@ from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
+from dbxdec.io_managers.base import Mistaken
 from dbxdec.typehints import unwrapped
 from dbxdec.values import ANY, ValueType
 
@@ -46,7 +47,7 @@ class _Ordered(recording.Node):
         if isinstance(others, list | tuple | set | frozenset):
             for other in others:
                 self.depend(other)
-        else:
+        elif not isinstance(others, Spoiled):
             what = others.describe() if isinstance(others, Reference) else shown(others)
             self.recorder.problem(
                 f"`depends_on` is {what}, not a list",
@@ -55,6 +56,8 @@ class _Ordered(recording.Node):
 
     def depend(self, other: object) -> None:
         recorder = self.recorder
+        if isinstance(other, Spoiled):
+            return
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
         elif not isinstance(other, TaskProxy | OutputReference | BranchReference):
@@ -95,6 +98,13 @@ class Call(_Ordered):
         if self.unsaid and self.each is None:
             self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
+    unfit: bool = False
+    """Whether what it returns can't be stored, which has been noted."""
+
+    @property
+    def is_mistaken(self) -> bool:
+        return self.unfit or any(isinstance(manager, Mistaken) for manager in self.managers.values())
+
 
 @dataclass(kw_only=True)
 class Step(_Ordered):
@@ -123,17 +133,29 @@ class Recorder(recording.Recording):
     """The job parameters whose dates tasks of the platform's own kinds are given, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
+    _said: set[object] = field(default_factory=set)
 
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         self.problems.append(Problem(message, where or recording.caller(), hint))
 
+    def first(self, what: Hashable) -> bool:
+        """Whether `what` is asked about for the first time: one mistake may show at several places."""
+        is_first = what not in self._said
+        self._said.add(what)
+        return is_first
+
+    def __contains__(self, what: Hashable) -> bool:
+        return what in self._said
+
+    def usable(self, key: object) -> str:
+        """Return `key`, or, where it is no string, one that can be used in its place; the mistake is noted."""
+        if isinstance(key, str) and key:
+            return key
+        self.problem(f"{shown(key)} can't be the key of a task", "a string of 1 to 100 letters, digits, `_` and `-`")
+        return f"_mistake_{len(self.problems)}"
+
     def add(self, node: Call | Step, hint: str) -> None:
         """Take `node` into the DAG; a second one of its key is noted with `hint`."""
-        if not isinstance(node.key, str) or not node.key:
-            self.problem(
-                f"{shown(node.key)} can't be the key of a task", "a text of 1 to 100 letters, digits, `_` and `-`"
-            )
-            node.key = f"{node.key!r:.60}"
         before = self.calls.setdefault(node.key, node)
         if before is not node:
             self.problem(f"the job `{self.job}` already has a task `{node.key}`, called at {before.where}", hint)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, typehints
+from dbxdec.authoring import small_results
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
-from dbxdec.io_managers.base import IoManager, io_reference
+from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
         return _named(task.options.outputs, note, job, key)
     small = note.value_type if note else None
     returns_none = note is not None and note.is_none
-    manager = task.options.io_manager or (None if small or returns_none else default)
+    manager = task.options.io_manager or (None if small or returns_none or _is_small(note, default) else default)
     if manager is not None:
         return _managed(manager, note, job, key)
     if small is not None:
@@ -58,10 +59,22 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
         )
     if returns_none or note.type_names == () or note.type_names[0] in _RETURNS_NOTHING:
         return Stored(nothing="returns None" if returns_none else f"has no IoManager and returns `{note.text}`")
+    if (unfit := small_results.refusal(note.value)) is not None:
+        return Stored(
+            problem=f"the task `{key}` returns `{note.text}` and has no IoManager: it would travel as JSON, {unfit[0]}",
+            hint=unfit[1],
+        )
     return Stored(
         problem=f"the task `{key}` returns `{note.text}` but has no IoManager: its result would be lost",
         hint="give it one, `@task(io_manager=...)`, or return nothing (`-> None`)",
     )
+
+
+def _is_small(note: Annotation | None, default: IoManager | None) -> bool:
+    """Whether the result is a small value that JSON lacks, and not what the job's manager stores."""
+    if note is None or default is None or small_results.refusal(note.value) is None:
+        return False
+    return _refusal(default, note, "") is not None
 
 
 def of_iterations(
@@ -118,7 +131,7 @@ def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> 
 
 def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
     stored = Stored({dag.RESULT: _output(manager, job, key, note)}, {dag.RESULT: manager})
-    if note is None or note.error:
+    if note is None or note.error or isinstance(manager, Mistaken):
         return stored
     if note.is_none:
         return replace(

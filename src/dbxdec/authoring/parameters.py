@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import typehints
+from dbxdec import signatures, typehints
 from dbxdec.authoring.definitions import place_of
 from dbxdec.dag import JobParameter
 from dbxdec.errors import Problem
@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable
 
-_TYPES = "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], list or dict, each with `| None`"
+_TYPES = (
+    "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], lists of these and dicts with str keys, "
+    "each with `| None`"
+)
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], list[Problem]]:
     """The parameters of a job's function and what is wrong with them."""
     where = place_of(function)
     found, problems = [], []
-    for parameter in typehints.signature(function).parameters.values():
+    for parameter in signatures.signature(function).parameters.values():
         result = _parameter(function, parameter)
         if isinstance(result, JobParameter):
             found.append(result)

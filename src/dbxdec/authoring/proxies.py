@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dbxdec import dag
 from dbxdec.authoring import recording
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.errors import did_you_mean, listed, shown
+from dbxdec.mistakes import forgiving, itself
 from dbxdec.platform import references
 
 T = TypeVar("T")
@@ -29,6 +30,9 @@ class TaskReference(Reference):
 
     def __init__(self, call: recording.Node) -> None:
         self._call = call
+
+    def __rshift__(self, other: Any) -> Any:
+        return _followed(self, other)
 
 
 class TaskValueReference(TaskReference):
@@ -147,6 +151,8 @@ class TaskProxy(_ProxyBase[R_co]):
     def __getitem__(self, name: object) -> Any:
         """The output `name` of a task with `outputs=`."""
         outputs = self._call.outputs
+        if self._call.is_mistaken:
+            return Spoiled(self)
         if not outputs or dag.RESULT in outputs:
             return super().__getitem__(name)
         if not isinstance(name, str) or name not in outputs:
@@ -159,6 +165,7 @@ class TaskProxy(_ProxyBase[R_co]):
         named = [f'x["{name}"]' for name in self._call.outputs if name != dag.RESULT]
         return f"its outputs are {listed(named)}" if named else super()._unpack_hint()
 
+    @forgiving()
     def value(self, key: str) -> Any:
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
         if not isinstance(key, str) or not key:
@@ -197,6 +204,7 @@ class TaskProxy(_ProxyBase[R_co]):
         """Where the task's result is stored, for code and native tasks that open it themselves."""
         return UriReference(self._call)
 
+    @forgiving(itself)
     def after(self, *others: TaskProxy[Any]) -> TaskProxy[R_co]:
         """Run this task after `others`, without reading their results; gives this proxy back."""
         for other in others:
@@ -204,18 +212,21 @@ class TaskProxy(_ProxyBase[R_co]):
         return self
 
     def __rshift__(self, other: Any) -> Any:
-        followers = other if isinstance(other, list | tuple) else (other,)
-        for follower in followers:
-            if isinstance(follower, TaskProxy):
-                follower.after(self)
-            else:
-                self._call.recorder.problem(
-                    f"`>>` orders results of tasks; {follower!r:.60} is none", "write `a(...) >> b(...)`"
-                )
-        return other
+        return _followed(self, other)
 
     def __rrshift__(self, other: Any) -> TaskProxy[R_co]:
         return self.after(*(other if isinstance(other, list | tuple) else (other,)))
+
+
+def _followed(first: Any, other: Any) -> Any:
+    """Order `other`, a proxy or a list of them, behind `first`, and return it."""
+    for follower in other if isinstance(other, list | tuple) else (other,):
+        if isinstance(follower, TaskProxy):
+            follower.after(first)
+        elif not isinstance(follower, Spoiled):
+            problem = f"`>>` orders results of tasks; {follower!r:.60} is not one"
+            first._call.recorder.problem(problem, "write `a(...) >> b(...)`")
+    return other
 
 
 class Latest(Reference):
@@ -228,6 +239,7 @@ class Latest(Reference):
         return f"latest({shown(self._what)})"
 
 
+@forgiving()
 def latest(what: T) -> T:
     """Read the newest version of a task's result, whoever wrote it, instead of what this run wrote.
 

@@ -6,15 +6,18 @@ import functools
 import sys
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import SourceLocation
+from dbxdec import mistakes
+from dbxdec.errors import AuthoringError, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
     from types import FrameType
 
     from dbxdec import dag
+    from dbxdec.errors import Problem
 
 
 class Recording(ABC):
@@ -25,6 +28,10 @@ class Recording(ABC):
     @abstractmethod
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
         """Note a mistake at `where`, by default the author's line that is running."""
+
+    @abstractmethod
+    def first(self, what: Hashable) -> bool:
+        """Whether `what` is asked about for the first time: one mistake may show in several ways."""
 
     @abstractmethod
     def define(self, task: Any) -> None:
@@ -42,6 +49,11 @@ class Node(ABC):
     recorder: Recording
     outputs: Mapping[str, dag.Output]
     each: dag.Each | None = None
+
+    @property
+    def is_mistaken(self) -> bool:
+        """Whether what it stores can't be known, because of a mistake that has been noted."""
+        return False
 
     def read(self) -> None:
         """Note that something reads the result of this task."""
@@ -61,11 +73,17 @@ def current() -> Recording | None:
 
 @contextmanager
 def active(recorder: Recording) -> Iterator[None]:
-    """Record into `recorder` for as long as the block lasts."""
+    """Record into `recorder`, mistakes too, for as long as the block lasts."""
     global _current
+
+    def note(problem: Problem) -> None:
+        where = problem.where
+        recorder.problem(problem.message, problem.hint, where if isinstance(where, SourceLocation) else None)
+
     before, _current = _current, recorder
     try:
-        yield
+        with mistakes.noted_by(note):
+            yield
     finally:
         _current = before
 
@@ -79,6 +97,49 @@ def caller() -> SourceLocation:
     while (in_library := _is_library(outer)) and outer.f_back is not None:
         outer = outer.f_back
     return SourceLocation.of_frame(innermost if in_library or is_own(outer.f_globals) else outer)
+
+
+def refuse(problems: Iterable[Problem]) -> None:
+    """Note mistakes, at the author's line that is running unless they name another; raise them where none are noted."""
+    if found := list(problems):
+        where = caller()
+        mistakes.refuse([replace(problem, where=problem.where or where) for problem in found], AuthoringError)
+
+
+def is_first_misuse(value: object) -> bool:
+    """Whether `value` has not been misused before on the author's line that is running."""
+    where = caller()
+    if _current is None:
+        return True
+    _current.first(("misused", where))
+    return _current.first(("misused", id(value), where))
+
+
+@contextmanager
+def collecting(problems: list[Problem]) -> Iterator[None]:
+    """Note the mistakes of the block in `problems`, at the author's lines."""
+
+    def note(problem: Problem) -> None:
+        problems.append(replace(problem, where=problem.where or caller()))
+
+    with mistakes.noted_by(note):
+        yield
+
+
+class together:  # noqa: N801 - used as `with recording.together():`
+    """Refuse all mistakes of the block at its end, in one error where they are raised."""
+
+    def __enter__(self) -> None:
+        self._problems: list[Problem] = []
+        self._before = mistakes.exchange(self._note)
+
+    def _note(self, problem: Problem) -> None:
+        self._problems.append(replace(problem, where=problem.where or caller()))
+
+    def __exit__(self, *_: object) -> None:
+        mistakes.exchange(self._before)
+        if self._problems:
+            refuse(self._problems)
 
 
 def running_module() -> str | None:

@@ -7,11 +7,13 @@ in the same build.
 from __future__ import annotations
 
 import dis
+import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
-from dbxdec.errors import AuthoringError, Problem
+from dbxdec.errors import Problem
+from dbxdec.mistakes import give_for_spoiled
 from dbxdec.platform import references
 
 if TYPE_CHECKING:
@@ -42,11 +44,9 @@ class Reference:
         return None
 
     def _misused(self, how: str, hint: str) -> None:
-        message = f"{self.describe()} is used {how}; {_LATER}"
-        recorder = recording.current()
-        if recorder is None:
-            raise AuthoringError(Problem(message, recording.caller(), hint))
-        recorder.problem(message, hint)
+        # Python may ask several things of one value at once: the first tells what is wrong.
+        if recording.is_first_misuse(self):
+            recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
 
     def __bool__(self) -> bool:
         self._misused(
@@ -95,6 +95,15 @@ class Reference:
 
     __rlshift__ = __lshift__
 
+    def __rshift__(self, other: object) -> Any:
+        if isinstance(other, Reference) and type(other).__rrshift__ is not Reference.__rrshift__:
+            return NotImplemented
+        self._misused("with `>>`", "`>>` orders results of tasks: write `a(...) >> b(...)`")
+        return other
+
+    def __rrshift__(self, other: object) -> Any:
+        return self.__rshift__(other)
+
     def _converted(self) -> str:
         self._misused("as text (f-string, `str()`, `format`)", "build the text inside a task")
         return "?"
@@ -116,6 +125,19 @@ class Reference:
 
     __index__ = __int__
 
+    def __complex__(self) -> complex:
+        return complex(self.__int__())
+
+    def __bytes__(self) -> bytes:
+        return self._converted().encode()
+
+    def __fspath__(self) -> str:
+        self._misused("as a path", "open it inside a task that receives it")
+        return os.devnull
+
+    def __reversed__(self) -> Iterator[Any]:
+        return self.__iter__()
+
     def __getitem__(self, key: object) -> Any:
         self._misused("with `[...]`", "take the element inside a task")
         return Spoiled(self)
@@ -131,6 +153,9 @@ class Reference:
             object.__setattr__(self, name, value)
         else:
             self._misused(f"by setting `.{name}`", "settings of a task are keywords: `task.override(...)(...)`")
+
+    def __delattr__(self, name: str) -> None:
+        self._misused("with `del`", "change it inside a task that receives it")
 
     def __enter__(self) -> Any:
         self._misused("with `with`", "open it inside a task that receives it")
@@ -157,14 +182,25 @@ class Reference:
 class Spoiled(Reference):
     """What a misuse gives back: the mistake is noted, and whatever is done with this is part of it."""
 
-    def __init__(self, of: Reference) -> None:
+    def __init__(self, of: Reference | None = None) -> None:
         self._of = of
 
     def describe(self) -> str:
-        return self._of.describe()
+        return "the result of a mistake" if self._of is None else self._of.describe()
 
     def _misused(self, how: str, hint: str) -> None:
         """It has been noted."""
+
+
+def first_in(value: object) -> Reference | None:
+    """Return the first reference inside lists, tuples and dicts; None where there is none."""
+    if isinstance(value, Reference):
+        return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((found for item in inner if (found := first_in(item)) is not None), None)
+
+
+give_for_spoiled(Spoiled)
 
 
 class ParameterProxy(Reference):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
-from dbxdec.errors import AuthoringError
+from dbxdec.errors import AuthoringError, Problem, did_you_mean, nearest
 from dbxdec.literals import STAND_IN_NAME
 from dbxdec.secrets import Secret
 from dbxdec.typehints import type_name
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Refer = Callable[[Reference], str]
 
@@ -65,6 +67,64 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
         f"the setting `{path}` is of the type `{type_name(type(value))}`",
         hint="settings are str, int, float, bool, None, lists and dicts of them, or databricks-bundles' classes",
     )
+
+
+def given_fields(
+    what: str,
+    fields: Mapping[str, Any],
+    *,
+    filled: Mapping[str, str],
+    own: tuple[str, ...],
+    kinds: Mapping[type, str],
+    refer: Refer | None = None,
+) -> dict[str, Any]:
+    """Return the platform's fields that an author has given a task or job (`what`), as plain data.
+
+    Left out, and refused, are those that dbxdec fills (`filled` says what to write instead), those that are a misspelt
+    keyword of its `own`, and those without a JSON form; `kinds` names the keywords that take objects of a class.
+    """
+    found, problems = {}, []
+    for name, value in fields.items():
+        if name in filled:
+            problems.append(Problem(f"the field `{name}` of a {what} is filled by dbxdec", hint=filled[name]))
+            continue
+        meant = next((keyword for kind, keyword in kinds.items() if isinstance(value, kind)), None)
+        meant = meant or _own(name, own, what)
+        if meant is not None and name not in _of_platform(what):
+            problems.append(Problem(f"there is no field `{name}` of a {what}", hint=f"did you mean `{meant}`?"))
+            continue
+        try:
+            found[name] = plain(value, name, refer)
+        except AuthoringError as error:
+            near = None if name in _of_platform(what) else did_you_mean(name, _of_platform(what))
+            problems += [Problem(f"there is no field `{name}` of a {what}", hint=near)] if near else error.problems
+    recording.refuse(problems)
+    return found
+
+
+@functools.cache
+def _own(name: str, own: tuple[str, ...], what: str) -> str | None:
+    """Return the keyword of dbxdec's own that `name` is most like; None where a field of the platform is as near."""
+    near = nearest(name, own)
+    return near if near is not None and nearest(name, (near, *_of_platform(what))) == near else None
+
+
+@functools.cache
+def _of_platform(what: str) -> frozenset[str]:
+    from dbxdec.authoring import keywords
+
+    if what == "job":
+        return frozenset(keywords.JobFields.__annotations__)
+    return frozenset(keywords.NativeTaskFields.__annotations__) | {"task_key", "job_cluster_key", "environment_key"}
+
+
+def run_if_of(value: Any) -> str | None:
+    """Return the setting `run_if` as plain data; a value without a JSON form is refused."""
+    try:
+        return None if value is None else str(plain(value, "run_if"))
+    except AuthoringError as error:
+        recording.refuse(error.problems)
+        return None
 
 
 def _given(value: Any) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, rundate
 from dbxdec.authoring import dates, recording
 from dbxdec.authoring.calls import compute_settings
+from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.nodes import Recorder, Step
 from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
-from dbxdec.authoring.settings import plain
+from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.errors import AuthoringError, Problem, did_you_mean
 from dbxdec.literals import UnsupportedLiteralError
+from dbxdec.mistakes import forgiving, noted_by
 from dbxdec.platform import references
 from dbxdec.secrets import Secret
 from dbxdec.values import ANY
@@ -24,11 +27,14 @@ if TYPE_CHECKING:
 
     from databricks.bundles.jobs import RunIfParam
 
-    from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.authoring.keywords import NativeTaskFields
     from dbxdec.values import ValueType
 
+_KEYWORDS = ("key", "depends_on", "run_if", "cluster", "environment")
+_KINDS: dict[type, str] = {JobCluster: "cluster", Environment: "environment", TaskProxy: "depends_on"}
 
+
+@forgiving()
 def native_task(
     key: str,
     *,
@@ -44,20 +50,23 @@ def native_task(
     tasks make edges. Paths are relative to the project's root. Outside a job's body it raises AuthoringError.
     """
     recorder = recorder_of("native_task")
+    key = recorder.usable(key)
     step = Step(
         recorder=recorder,
         key=key,
         where=recording.caller(),
         kind="native",
-        run_if=None if run_if is None else str(plain(run_if)),
+        run_if=run_if_of(run_if),
         cluster=cluster,
         environment=environment,
     )
-    try:
-        step.settings = plain(fields, refer=lambda value: _in_a_field(step, value))
-    except AuthoringError as error:
-        for problem in error.problems:
-            recorder.problem(f"the task `{key}`: {problem.message}", problem.hint)
+    problems: list[Problem] = []
+    with noted_by(problems.append):
+        given = given_fields(
+            "task", fields, filled={}, own=_KEYWORDS, kinds=_KINDS, refer=lambda value: _in_a_field(step, value)
+        )
+    recording.refuse(replace(problem, message=f"the task `{key}`: {problem.message}") for problem in problems)
+    step.settings = given
     step.settings = {**step.settings, **compute_settings(recorder, key, cluster, environment)}
     recorder.add(step, "give each task a key of its own")
     step.depend_on_all(depends_on)
@@ -109,6 +118,8 @@ def reference_to(step: Step, value: Reference) -> str:
     recorder = step.recorder
     owner = value._recorder if isinstance(value, ParameterProxy) else getattr(value, "_call", step).recorder
     text = value.text()
+    if isinstance(value, TaskProxy | TaskReference) and value._call.is_mistaken:
+        return ""
     if owner is not recorder:
         recorder.problem(f"the task `{step.key}` is given {value.describe()} of the job `{owner.job}`")
     elif text is None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from dbxdec.authoring import recording
+from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of, seen_by
-from dbxdec.authoring.settings import plain
-from dbxdec.errors import AuthoringError, Problem, shown
-from dbxdec.io_managers.base import IoManager
+from dbxdec.authoring.references import Reference
+from dbxdec.authoring.settings import given_fields, run_if_of
+from dbxdec.errors import Problem, SourceLocation, shown
+from dbxdec.io_managers.base import IoManager, Mistaken
+from dbxdec.mistakes import forgiving, is_defining, spoiled
 from dbxdec.typehints import unwrapped
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     from databricks.bundles.jobs import RunIfParam
 
-    from dbxdec.authoring.compute import Environment, JobCluster
     from dbxdec.authoring.keywords import TaskFields
     from dbxdec.authoring.proxies import TaskProxy
 
@@ -34,6 +36,8 @@ _OWN_FIELDS = {
     "depends_on": "use `.after(...)` or `.override(depends_on=[...])` in the job's body",
     "python_wheel_task": "leave it out: dbxdec makes it of the function",
 }
+_KEYWORDS = ("key", "io_manager", "outputs", "cluster", "environment", "run_if")
+_KINDS: dict[type, str] = {IoManager: "io_manager", JobCluster: "cluster", Environment: "environment"}
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,28 @@ class TaskOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _overridden(task: Task[..., Any], *args: Any, **given: Any) -> Any:
+    """Override by keywords what was also given by position, which most likely is the key."""
+    return task.override(**({"key": args[0]} if args else {}) | given)
+
+
 class Task(Generic[P, R]):
     """A function decorated with `@task`. `.fn` is the function itself, exactly typed.
 
     Inside a job's body a call records a node of the DAG and gives a TaskProxy; anywhere else it calls the function.
     """
 
-    def __init__(self, fn: Callable[P, R], options: TaskOptions, seen: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        options: TaskOptions,
+        seen: Mapping[str, object],
+        overridden_at: SourceLocation | None = None,
+    ) -> None:
         self.fn = fn
         self.options = options
         self.seen = seen  # what `fn` saw as it was defined
+        self.overridden_at = overridden_at
         functools.update_wrapper(self, fn)
 
     if TYPE_CHECKING:
@@ -67,11 +83,17 @@ class Task(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskProxy[R]:
         recorder = recording.current()
+        if recorder is None and is_defining():
+            message = f"the task `{self.__name__}` is called when its module is imported, by every build and every task"
+            hint = f"call it in the body of a job; in a test `{self.__name__}.fn(...)` runs the function"
+            recording.refuse([Problem(message, hint=hint)])
+            return spoiled()  # type: ignore[no-any-return]
         if recorder is None:
             return self.fn(*args, **kwargs)  # type: ignore[return-value]
         proxy: TaskProxy[R] = recorder.record(self, args, kwargs)
         return proxy
 
+    @forgiving(_overridden)
     def override(
         self,
         *,
@@ -88,10 +110,14 @@ class Task(Generic[P, R]):
 
         Another place of the result, or another kind of compute, takes the place of what there was.
         """
-        io_manager, outputs = _checked_stores(io_manager, outputs)
+        with recording.together():
+            io_manager, outputs = _checked_stores(io_manager, outputs)
+            run_condition = run_if_of(run_if)
+            settings = _settings(fields, ("depends_on",))
         before = self.options
         places = (io_manager, outputs or {}) if io_manager or outputs else (before.io_manager, before.outputs)
-        compute = (cluster, environment) if cluster or environment else (before.cluster, before.environment)
+        own = cluster is not None or environment is not None
+        compute = (cluster, environment) if own else (before.cluster, before.environment)
         return Task(
             self.fn,
             replace(
@@ -101,11 +127,12 @@ class Task(Generic[P, R]):
                 outputs=places[1],
                 cluster=compute[0],
                 environment=compute[1],
-                run_if=_run_if(run_if) or self.options.run_if,
+                run_if=run_condition or self.options.run_if,
                 depends_on=_added(self.options.depends_on, depends_on),
-                settings={**self.options.settings, **_settings(fields)},
+                settings={**self.options.settings, **settings},
             ),
             self.seen,
+            recording.caller(),
         )
 
     def __repr__(self) -> str:
@@ -125,6 +152,7 @@ def task(
     run_if: RunIfParam | None = None,
     **fields: Unpack[TaskFields],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+@forgiving()
 def task(
     fn: Callable[..., Any] | None = None,
     /,
@@ -143,19 +171,24 @@ def task(
     task's result has an element for each: `x["good"]`. Raises AuthoringError, with the line, for anything but a plain
     function and for fields that dbxdec fills itself.
     """
-    io_manager, outputs = _checked_stores(io_manager, outputs)
+    with recording.together():
+        io_manager, outputs = _checked_stores(io_manager, outputs)
+        run_condition = run_if_of(run_if)
+        settings = _settings(fields)
     options = TaskOptions(
         key=key,
         io_manager=io_manager,
         outputs=dict(outputs),
         cluster=cluster,
         environment=environment,
-        run_if=_run_if(run_if),
-        settings=_settings(fields),
+        run_if=run_condition,
+        settings=settings,
     )
 
     def decorate(fn: Callable[..., Any]) -> Task[..., Any]:
-        _check_function(fn)
+        if (problem := _unfit(fn)) is not None:
+            recording.refuse([problem])
+            return spoiled()  # type: ignore[no-any-return]
         made = Task(fn, options, seen_by(fn))
         if (recorder := recording.current()) is not None:
             recorder.define(made)
@@ -164,34 +197,31 @@ def task(
     return decorate if fn is None else decorate(fn)
 
 
-def _run_if(value: Any) -> str | None:
-    return None if value is None else str(plain(value, "run_if"))
-
-
 def _added(before: Any, more: Any) -> Any:
     """Both together; what is no list stays as it is, for the call to refuse."""
     return (*before, *more) if isinstance(more, list | tuple) and isinstance(before, tuple) else more
 
 
-def _check_function(fn: Any) -> None:
+def _unfit(fn: Any) -> Problem | None:
+    """Why `fn` can't be a task; None where it can."""
     code = getattr(fn, "__code__", None)
     if code is None:
         what, hint = shown(fn), "put `@task` on top of a `def`"
-        if isinstance(fn, functools.partial):
+        if isinstance(fn, str):
+            hint = f"name a task by `@task(key={fn!r})`"
+        elif isinstance(fn, functools.partial):
             what, hint = f"a partial of {shown(fn.func)}", "write a `def` that calls it"
         elif hasattr(fn, "__wrapped__"):
             what = f"a `{type(fn).__name__}`, which a decorator has made of {shown(fn)}"
             hint = "keep only decorators that give back a function, below `@task`"
-        raise AuthoringError(Problem(f"@task is for functions; this is {what}", recording.caller(), hint))
+        return Problem(f"@task is for functions; this is {what}", recording.caller(), hint)
     written = unwrapped(fn)
     owner = written.__qualname__.rpartition(".")[0]
     if owner and not owner.endswith("<locals>") and written.__code__.co_varnames[:1] in (("self",), ("cls",)):
-        raise AuthoringError(
-            Problem(
-                f"the task `{written.__qualname__}` is a method: nothing gives it `{written.__code__.co_varnames[0]}`",
-                place_of(fn),
-                "write a function, or leave that parameter out and put `@staticmethod` on top of `@task`",
-            )
+        return Problem(
+            f"the task `{written.__qualname__}` is a method: nothing gives it `{written.__code__.co_varnames[0]}`",
+            place_of(fn),
+            "write a function, or leave that parameter out and put `@staticmethod` on top of `@task`",
         )
     # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR (inspect's constants, without its import).
     if code.co_flags & (0x20 | 0x80 | 0x200):
@@ -200,58 +230,42 @@ def _check_function(fn: Any) -> None:
             if code.co_flags & 0x20
             else ("an `async def`", "write a `def` that runs the async code with `asyncio.run(...)`")
         )
-        raise AuthoringError(
-            Problem(f"the task `{code.co_name}` is {what}, whose call returns no result", place_of(fn), instead)
-        )
+        return Problem(f"the task `{code.co_name}` is {what}, whose call returns no result", place_of(fn), instead)
+    return None
 
 
 def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
-    """`io_manager` and `outputs`, without what is none; mistakes are noted in a job's body, elsewhere raised."""
+    """`io_manager` and `outputs`, without what is none; mistakes are refused."""
     if outputs is None and (io_manager is None or isinstance(io_manager, IoManager)):
         return io_manager, {}
-    where, problems = recording.caller(), []
+    problems = []
     if outputs is not None and not isinstance(outputs, dict):
-        problems.append(Problem(f"`outputs` is {shown(outputs)}", where, "give a dict of IoManagers by name"))
-        outputs = {}
-    given = {"io_manager": io_manager} if io_manager is not None else {}
-    given |= {f"outputs[{name!r}]": manager for name, manager in (outputs or {}).items()}
-    problems += [
-        Problem(
-            f"`{name}` is {shown(value)}, not an IoManager",
-            where,
-            "give an IoManager, such as PolarsDeltaIoManager(...)",
-        )
-        for name, value in given.items()
-        if not isinstance(value, IoManager)
-    ]
+        problems.append(Problem(f"`outputs` is {_told(outputs)}", hint="give a dict of IoManagers by name"))
+        outputs, io_manager = {}, io_manager or Mistaken()
     if io_manager is not None and outputs:
-        problems.append(Problem("a task has `io_manager` and `outputs`", where, "name all its outputs in `outputs`"))
-    _note(problems)
-    kept = {name: manager for name, manager in (outputs or {}).items() if isinstance(manager, IoManager)}
-    return (io_manager if isinstance(io_manager, IoManager) else None), kept
+        problems.append(Problem("a task has `io_manager` and `outputs`", hint="name all its outputs in `outputs`"))
+    names = [name for name in outputs or {} if not isinstance(name, str)]
+    problems += [Problem(f"`outputs` has the key {shown(name)}", hint="name outputs by strings") for name in names]
+
+    def usable(name: str, value: Any) -> IoManager:
+        if isinstance(value, IoManager):
+            return value
+        hint = "give an IoManager, such as PolarsDeltaIoManager(...)"
+        problems.append(Problem(f"`{name}` is {_told(value)}, not an IoManager", hint=hint))
+        return Mistaken()
+
+    single = None if io_manager is None or outputs else usable("io_manager", io_manager)
+    named = {str(name): usable(f"outputs[{name!r}]", value) for name, value in (outputs or {}).items()}
+    recording.refuse(problems)
+    return single, named
 
 
-def _settings(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """`fields` as plain data, without wrong ones; mistakes are noted in a job's body, elsewhere raised."""
+def _told(value: Any) -> str:
+    return value.describe() if isinstance(value, Reference) else shown(value)
+
+
+def _settings(fields: Mapping[str, Any], more: tuple[str, ...] = ()) -> dict[str, Any]:
     if not fields:
         return {}
-    where, problems, settings = recording.caller(), [], {}
-    for name, value in fields.items():
-        if name in _OWN_FIELDS:
-            problems.append(Problem(f"the field `{name}` of a task is filled by dbxdec", where, _OWN_FIELDS[name]))
-            continue
-        try:
-            settings[name] = plain(value, name)
-        except AuthoringError as error:
-            problems += [Problem(p.message, p.where or where, p.hint) for p in error.problems]
-    _note(problems)
-    return settings
-
-
-def _note(problems: list[Problem]) -> None:
-    recorder = recording.current()
-    if problems and recorder is None:
-        raise AuthoringError(problems)
-    for problem in problems:
-        assert recorder is not None  # noqa: S101 - narrowed above
-        recorder.problem(problem.message, problem.hint, problem.where if not isinstance(problem.where, str) else None)
+    filled = {name: instead for name, instead in _OWN_FIELDS.items() if name not in more}
+    return given_fields("task", fields, filled=filled, own=(*_KEYWORDS, *more), kinds=_KINDS)

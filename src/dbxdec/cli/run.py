@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from dbxdec.cli import completion
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, Problem, RunError, did_you_mean, listed
+from dbxdec.errors import ManifestError, Problem, RunError, counted, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
@@ -220,24 +221,30 @@ def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tupl
         from dbxdec.wheels import read_wheel
 
         return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
-    if package is None and (found := _of_project(here)) is not None:
-        return found, "the tree"
+    if package is None and (found := _of_project(here, job)) is not None:
+        return found
     manifest = find_manifest(package) if package is not None else _installed(job)
     return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
 
 
-def _of_project(here: Path) -> Build | None:
-    """What the tree around `here` would ship; None where it is no project of dbxdec's."""
+def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
+    """What the tree around `here` would ship, and what to call it; None where it is no project of dbxdec's."""
     from dbxdec.cli import source
 
     if find_spec("hatchling") is None:
         return None
-    tree = source.project_tree(here)
+    tree = source.project_tree(here, job)
     if tree is None:
         return None
-    files = [(file.path, file.origin, file.source) for file in tree.made.files]
     made = tree.made
-    return builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
+    files = [(file.path, file.origin, file.source) for file in made.files]
+    build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
+    if not made.left_out:
+        return build, "the tree"
+    for problem in made.left_out:
+        say(f"warning: {replace(problem, hint=None)}")
+    say(f"no build is possible with {counted(len(made.left_out), 'mistake')} in other jobs: see `dbxdec check`")
+    return build, f"`{job}` of a tree that can't be built"
 
 
 def _installed(job: str) -> Manifest:

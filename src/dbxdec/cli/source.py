@@ -36,22 +36,25 @@ def of_tree(folder: Path) -> Source:
     return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
 
 
-def project_tree(folder: Path) -> Tree | None:
-    """The project that `folder` is in; None where that turns dbxdec's hook on nowhere."""
+def project_tree(folder: Path, job: str) -> Tree | None:
+    """The project that `folder` is in; None where that turns dbxdec's hook on nowhere.
+
+    Where only other jobs have mistakes, it is of `job` and the jobs that it runs.
+    """
     from dbxdec import config, freshness
 
     root = freshness.project_root(str(folder))
-    return _read(Path(root)) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
+    return _read(Path(root), job) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
 
 
-def _read(root: Path) -> Tree:
+def _read(root: Path, only: str | None = None) -> Tree:
     try:
         from hatch_dbxdec.reading import read_tree
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"reading a project needs {error.name}, which is not installed here", hint='pip install "dbxdec[build]"'
         ) from None
-    return read_tree(root)
+    return read_tree(root, only)
 
 
 def of_wheel(path: Path) -> Source:

@@ -12,7 +12,7 @@ from dbxdec.codegen.environments import refusals
 from dbxdec.codegen.fields import field_problems, is_reference
 from dbxdec.codegen.jobs import is_classic, levels
 from dbxdec.codegen.paths import not_uploaded
-from dbxdec.errors import CodegenError, Problem, did_you_mean, listed
+from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
@@ -49,20 +49,28 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     """What is wrong with `definition`, each problem at the author's line."""
     groups = _alike(job, definition)
     problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    if not job.tasks:
+        problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     for form, alike in groups:
         findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
-        problems += [
-            Problem(f"the task `{job.key}.{task.key}` {message}", task.source, hint)
-            for task in alike
-            for message, hint in findings
-        ]
+        problems += _of_tasks(job, alike, findings, "")
     problems += _environments(job)
-    return problems or _from_dict(job, definition, groups)
+    return concerning((job.key,), problems or _from_dict(job, definition, groups))
 
 
-def check_fields(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    """What is wrong with the author's settings, one by one, whatever else is wrong with the job."""
-    return _field_problems(job, definition, _alike(job, definition))
+def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    """What is wrong with the author's settings, keys and sizes, whatever else is wrong with the job."""
+    groups = _alike(job, definition)
+    return concerning((job.key,), _limits(job, definition) + _field_problems(job, definition, groups))
+
+
+def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
+    """The findings of tasks whose authors have set the same, at the lines that say so."""
+    return [
+        Problem(f"the task `{job.key}.{task.key}`{colon} {message}", task.set_at, hint)
+        for task in tasks
+        for message, hint in findings
+    ]
 
 
 def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
@@ -73,12 +81,7 @@ def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> lis
     apart = {k: v for k, v in definition.items() if k != "tasks"}
     problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
     for form, alike in groups:
-        findings = [*_fields("Task", form), *_not_uploaded(form)]
-        problems += [
-            Problem(f"the task `{job.key}.{task.key}`: {message}", task.source, hint)
-            for task in alike
-            for message, hint in findings
-        ]
+        problems += _of_tasks(job, alike, [*_fields("Task", form), *_not_uploaded(form)], ":")
     return problems
 
 
@@ -134,12 +137,9 @@ def key_problems(job: Job) -> list[Problem]:
                 "letters, digits, `_` and `-`, not starting with a digit; give it a title with `name=`",
             )
         )
+    hint = f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`"
     return problems + [
-        Problem(
-            f"{task.key!r} can't be the key of a task",
-            task.source,
-            f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`",
-        )
+        Problem(f"{task.key!r} can't be the key of a task", task.set_at, hint)
         for task in job.tasks
         if not TASK_KEY.fullmatch(task.key)
     ]
@@ -147,8 +147,6 @@ def key_problems(job: Job) -> list[Problem]:
 
 def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
     problems = key_problems(job)
-    if not job.tasks:
-        problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
     if len(job.tasks) > _MAX_TASKS:
         problems.append(
             Problem(f"the job `{job.key}` has {len(job.tasks):,} tasks; the platform takes {_MAX_TASKS:,}", job.source)
@@ -164,20 +162,24 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
             )
         )
     pushed_down = {parameter["name"]: parameter["default"] for parameter in definition.get("parameters", [])}
+    sizes = {}
     for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
         wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
         named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
-        size = _size(named, pushed_down)
-        if size > _MAX_PARAMETER_BYTES:
-            problems.append(
-                Problem(
-                    f"the parameters of the task `{job.key}.{task.key}` are {size:,} bytes as JSON; the platform takes "
-                    f"{_MAX_PARAMETER_BYTES:,}",
-                    task.source,
-                    "shorten the defaults of the job's parameters; large values belong into a table",
-                )
+        sizes[task.key] = _size(named, pushed_down)
+        where = task.called_at or task.source
+        problems += [Problem(f"the task `{job.key}.{task.key}` {m}", where, hint) for m, hint in _repeated(form)]
+    large = [key for key, size in sizes.items() if size > _MAX_PARAMETER_BYTES]
+    if large:
+        others = f", and those of {counted(len(large) - 1, 'other task')} are too large as well" if large[1:] else ""
+        problems.append(
+            Problem(
+                f"the parameters of the task `{job.key}.{large[0]}` are {sizes[large[0]]:,} bytes as JSON; the "
+                f"platform takes {_MAX_PARAMETER_BYTES:,}{others}",
+                job.source,
+                "shorten the defaults of the job's parameters; large values belong into a table",
             )
-        problems += [Problem(f"the task `{job.key}.{task.key}` {m}", task.source, hint) for m, hint in _repeated(form)]
+        )
     return problems
 
 
@@ -226,7 +228,7 @@ def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
             pass  # the platform does not take it in any case
-        case {"task": {"task_key": str(key)}} if not TASK_KEY.fullmatch(key):
+        case {"task": {"task_key": str(key)}} if TASK_KEY.fullmatch(form["task_key"]) and not TASK_KEY.fullmatch(key):
             yield f"repeats a task with the key {key!r}", _KEY_HINT
     match form.get("for_each_task"):
         case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:

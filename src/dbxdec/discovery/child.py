@@ -14,22 +14,24 @@ import json
 import os
 import re
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import checks, dag
-from dbxdec.authoring import jobs
-from dbxdec.authoring.recording import is_own
+from dbxdec import checks, dag, mistakes
+from dbxdec.authoring import jobs, recording
 from dbxdec.boundary import refusal
+from dbxdec.discovery.failures import Failures
 from dbxdec.discovery.modules import module_name
+from dbxdec.discovery.names import UndefinedNames
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.discovery.standins import StandIn, StandInFinder
-from dbxdec.errors import DbxdecError, Problem, SourceLocation, did_you_mean, listed
-from dbxdec.manifest import encode_jobs
+from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
+from dbxdec.manifest import encode_jobs, places_of
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from collections.abc import Iterator
 
 
 def main(argv: list[str]) -> None:
@@ -52,6 +54,10 @@ def main(argv: list[str]) -> None:
         "warnings": list(map(_form, discovery.warnings)),
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
+        "places": {
+            job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
+            for job, tasks in places_of(discovery.dags).items()
+        },
     }
     partial = Path(f"{spec.result}.partial")
     partial.write_text(json.dumps(found), encoding="utf-8")
@@ -62,10 +68,44 @@ def main(argv: list[str]) -> None:
     os._exit(0)
 
 
+class _Imports:
+    """Which jobs the modules define. A module may be imported several times: its jobs are those of the last time."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        self._modules = modules
+        self._found: list[tuple[int, str, jobs.Job[...]]] = []  # at which time, of which module of pipelines
+        self._times = 0
+
+    @contextmanager
+    def of(self, module: str) -> Iterator[None]:
+        """Note the jobs that the import of a module, which the block is, defines."""
+        known = set(map(id, jobs.registered()))
+        self._times += 1
+        try:
+            with mistakes.defining():
+                yield
+        finally:
+            for job in jobs.registered():
+                if id(job) not in known:
+                    own = job.defined_in if job.defined_in in self._modules else module
+                    self._found.append((self._times, own, job))
+
+    def jobs(self) -> Iterator[tuple[str, jobs.Job[...]]]:
+        """Each job, with the module that defines it."""
+        last = {job.defined_in: times for times, _, job in self._found}
+        yield from ((module, job) for times, module, job in self._found if last[job.defined_in] == times)
+
+    def keys(self, module: str) -> tuple[str, ...]:
+        """The keys of the jobs that a module defines."""
+        return tuple(dict.fromkeys(job.key for _, own, job in self._found if own == module))
+
+
 class _Discovery:
     def __init__(self, spec: Spec, finder: StandInFinder) -> None:
         self._spec = spec
         self._finder = finder
+        self._failures = Failures(spec.root, frozenset(_module_names(spec.sources)))
+        self._imports = _Imports(frozenset(spec.modules))
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
@@ -73,20 +113,19 @@ class _Discovery:
 
     def run(self) -> None:
         """Import every module, then build every job: one broken module hides no other's mistakes."""
-        defined_by: dict[int, str] = {}
         path = list(sys.path)
         for module in self._spec.modules:
             Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
             sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
-            for job in jobs.registered():
-                own = job.defined_in
-                defined_by.setdefault(id(job), own if own in self._spec.modules else module)
+        found = list(self._imports.jobs())
+        names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
         gc.disable()  # all that follows stays until the process ends
-        for job in jobs.registered():
+        for module, job in found:
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
-            built = job.build(defined_by[id(job)])
-            self._add(built.problems)
+            built = job.build(module)
+            self._add(concerning((job.key,), built.problems))
+            self._add(names.of(job.key, built.tasks))
             self.dags.append(self._located(built.dag))
         Path(self._spec.progress).write_text("", encoding="utf-8")
         self._add(checks.check(self.dags))
@@ -97,63 +136,39 @@ class _Discovery:
             self.warnings = [Problem(f"no job is defined in {modules}: the wheel deploys nothing", None, hint)]
 
     def _import(self, module: str) -> None:
+        """Import a module; one whose wiring is wrong a second time, in which no mistake ends it."""
+        noted: list[Problem] = []
         try:
-            importlib.import_module(module)
+            with self._imports.of(module):
+                importlib.import_module(module)
         except DbxdecError as error:
-            where = self._innermost(error)
-            self._add(Problem(p.message, p.where or where, p.hint) for p in error.problems)
-        except SyntaxError as error:
-            where = SourceLocation(error.filename or module, error.lineno or 1)
-            self._add([Problem(f"{type(error).__name__}: {error.msg}", where)])
-        except SystemExit as error:
-            given = "" if error.code is None else repr(error.code)
-            message = f"importing `{module}` ended the interpreter: sys.exit({given})"
-            hint = "a module must be importable: keep such calls under `if __name__ == '__main__':` or in functions"
-            self._add([Problem(message, self._innermost(error), hint)])
-        except ModuleNotFoundError as error:
-            self._add(
-                [Problem(f"importing `{module}` failed: {error}", self._innermost(error), self._not_found(error))]
-            )
+            loaded = set(sys.modules)
+            found = self._failures.explained(module, error)
+            if ended := self._import_noting(module, noted):
+                found = ended
+            elif noted:
+                found = []
+            self._unload(loaded)  # the next module that imports what is wrong fails as well
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
-            import traceback
+            found = self._failures.explained(module, error)
+        else:
+            return
+        self._add(concerning(self._imports.keys(module), [*noted, *found]))
 
-            text = "".join(traceback.format_exception_only(error)).strip()
-            message = f"importing `{self._broken(error) or module}` failed: {text}"
-            circle = "two modules import each other: move what both need into a third one"
-            instead = circle if "partially initialized module" in text else _of_environment(error)
-            self._add([Problem(message, self._innermost(error), instead)])
+    def _import_noting(self, module: str, noted: list[Problem]) -> list[Problem]:
+        """Import a module with its mistakes noted; gives what ended the import nevertheless."""
+        try:
+            with self._imports.of(module), recording.collecting(noted):
+                importlib.import_module(module)
+        except BaseException as error:  # noqa: BLE001 - as in `_import`
+            return self._failures.explained(module, error)
+        return []
 
-    def _not_found(self, error: ModuleNotFoundError) -> str:
-        missing = error.name or ""
-        root = missing.partition(".")[0]
-        if any(name.partition(".")[0] == root for name in _module_names(self._spec.sources)):
-            beside = [n for n in _module_names(self._spec.sources) if n.count(".") == missing.count(".")]
-            return did_you_mean(missing, beside) or (
-                f"`{missing}` is not among the files of the wheel: check .gitignore and the build's include and exclude"
-            )
-        return (
-            f"install `{root}` where the wheel is built (`requires` of [build-system], or "
-            "require-runtime-dependencies of the hook)"
-        )
-
-    def _innermost(self, error: BaseException) -> SourceLocation | None:
-        """The last line of the project's own code that the error passed."""
-        own = self._own_frames(error)
-        return SourceLocation(own[-1][0].f_code.co_filename, own[-1][1]) if own else None
-
-    def _broken(self, error: BaseException) -> str | None:
-        """The module whose import failed: where several import a broken one, it is one mistake."""
-        bodies = [frame for frame, _ in self._own_frames(error) if frame.f_code.co_name == "<module>"]
-        return str(bodies[-1].f_globals.get("__name__")) if bodies else None
-
-    def _own_frames(self, error: BaseException) -> list[tuple[FrameType, int]]:
-        import traceback
-
-        return [
-            (frame, line)
-            for frame, line in traceback.walk_tb(error.__traceback__)
-            if frame.f_code.co_filename.startswith(self._spec.root) and not is_own(frame.f_globals)
-        ]
+    def _unload(self, kept: set[str]) -> None:
+        """Have modules of the project that are not among `kept` imported anew."""
+        for name, module in list(sys.modules.items()):
+            if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
+                del sys.modules[name]
 
     def _add(self, problems: Any) -> None:
         """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
@@ -162,8 +177,14 @@ class _Discovery:
                 self._map(problem.message),
                 self._map(str(problem.where)) if problem.where else None,
                 self._of_stand_ins(problem.message) or problem.hint,
+                problem.jobs,
             )
-            if mapped not in self.problems:
+            if mapped in self.problems:
+                place = self.problems.index(mapped)
+                before = self.problems[place].jobs
+                both = None if before is None or mapped.jobs is None else tuple(dict.fromkeys(before + mapped.jobs))
+                self.problems[place] = replace(mapped, jobs=both)
+            else:
                 self.problems.append(mapped)
 
     def _of_stand_ins(self, message: str) -> str | None:
@@ -186,7 +207,12 @@ class _Discovery:
 
     def _located(self, job: dag.Job) -> dag.Job:
         tasks = tuple(
-            replace(t, source=self._location(t.source), called_at=t.called_at and self._location(t.called_at))
+            replace(
+                t,
+                source=self._location(t.source),
+                called_at=t.called_at and self._location(t.called_at),
+                overridden_at=t.overridden_at and self._location(t.overridden_at),
+            )
             for t in job.tasks
         )
         return replace(job, source=self._location(job.source), tasks=tasks)
@@ -218,22 +244,8 @@ def _file_of(module: Any) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def _of_environment(error: BaseException) -> str | None:
-    """What to do about a variable of the environment that the build lacks."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not isinstance(error, KeyError) or trace.tb_frame.f_globals is not vars(os):
-        return None
-    name = error.args[0]
-    return (
-        f"the environment of the build has no `{name}`: read it inside a task, or give the build a value, "
-        f'`discovery-env = {{{name} = "..."}}` under [tool.dbxdec]'
-    )
-
-
-def _form(problem: Problem) -> list[str | None]:
-    return [problem.message, str(problem.where) if problem.where else None, problem.hint]
+def _form(problem: Problem) -> list[Any]:
+    return [problem.message, str(problem.where) if problem.where else None, problem.hint, problem.jobs]
 
 
 def _module_names(paths: Any) -> list[str]:

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.discovery import unread
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
-from dbxdec.errors import DiscoveryError, Problem
+from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.masking import Mask
 from dbxdec.secrets import of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dbxdec.manifest import Places
 
 _ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
@@ -49,6 +51,7 @@ class Discovered:
     stand_ins: tuple[str, ...]
     warnings: tuple[Problem, ...]
     output: str
+    places: Mapping[str, Mapping[str, Places]]
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
 
@@ -91,18 +94,29 @@ def discover(
         )
         (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
         (folder / "cwd").mkdir()
-        code, output = _run(folder, {**os.environ, **(environment or {})}, timeout, meanwhile)
+        code, output = _run(folder, _environment(environment or {}), timeout, meanwhile)
         result = folder / "result.json"
         if not result.exists():
             raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
         found = json.loads(result.read_text(encoding="utf-8"))
+    places = {
+        job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
+        for job, tasks in found["places"].items()
+    }
     # What a module raises at import may hold what it has read from the environment.
     mask = Mask(of_this_machine())
     if found["problems"] or unread_problems:
-        own = (Problem(*form) for form in mask.data(found["problems"]))
-        raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"])
-    warnings = tuple(Problem(*form) for form in mask.data(found["warnings"]))
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, tuple(found["imported"]))
+        own = [
+            Problem(message, where, hint, None if jobs is None else tuple(jobs))
+            for message, where, hint, jobs in mask.data(found["problems"])
+        ]
+        raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
+    warnings = tuple(Problem(message, where, hint) for message, where, hint, _ in mask.data(found["warnings"]))
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+
+
+def _location(form: list[Any] | None) -> SourceLocation | None:
+    return None if form is None else SourceLocation(*form)
 
 
 @contextlib.contextmanager
@@ -155,6 +169,11 @@ def _write_dist_info(root: Path, project: str, version: str) -> None:
     folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `given`; PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}, **given}
 
 
 def _run(

@@ -6,6 +6,7 @@ that, and refuses, naming the module and the ways out, whatever would make the b
 
 from __future__ import annotations
 
+import os
 import sys
 import typing
 from importlib.machinery import ModuleSpec
@@ -15,13 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
 from dbxdec.authoring.jobs import Job
-from dbxdec.authoring.references import Reference
+from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, StandInError
 from dbxdec.literals import STAND_IN_NAME
+from dbxdec.mistakes import refuse, spoiled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.abc import Loader, MetaPathFinder
     from types import FrameType
 
@@ -43,16 +45,18 @@ def stand_in(name: str) -> StandIn:
     return _interned[name]
 
 
-def _refuse(name: str, how: str, where: Any = None, *, instead: str = "do it inside a task") -> NoReturn:
+def _refuse(name: str, how: str, *, instead: str = "do it inside a task") -> None:
+    refuse(_problem(name, how, instead), StandInError)
+
+
+def _problem(name: str, how: str, instead: str = "do it inside a task") -> Problem:
     root = name.partition(".")[0]
-    raise StandInError(
-        Problem(
-            f"`{name}` is {how}, and `{root}` is not installed where the wheel is built",
-            where,
-            f"{instead}, or let the build have {root}: add it to `requires` of [build-system], or set "
-            "`require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]",
-        )
+    message = f"`{name}` is {how}, and `{root}` is not installed where the wheel is built"
+    hint = (
+        f"{instead}, or let the build have {root}: add it to `requires` of [build-system], or set "
+        "`require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]"
     )
+    return Problem(message, hint=hint)
 
 
 class StandIn:
@@ -70,9 +74,11 @@ class StandIn:
         name = _name(self)
         if (recorder := recording.current()) is not None:
             _refuse(name, f"called in the body of the job `{recorder.job}`")
+            return spoiled()  # type: ignore[no-any-return]
         for value in (*args, *kwargs.values()):
-            if isinstance(value, Task | Job | Reference | FunctionType):
-                _refuse(name, f"called with `{getattr(value, '__name__', value)}`, which it would replace")
+            if isinstance(value, Task | Job | Reference | FunctionType) and not isinstance(value, Spoiled):
+                _refuse(name, f"called with `{getattr(value, '__name__', repr(value))}`, which it would replace")
+                return spoiled()  # type: ignore[no-any-return]
         return stand_in(name if name.endswith("()") else f"{name}()")
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
@@ -89,6 +95,7 @@ class StandIn:
         if self is other or sys._getframe(1).f_globals.get("__name__") in ("typing", "types", "functools"):
             return self is other
         _refuse(_name(self), "compared")
+        return False
 
     def __hash__(self) -> int:
         return id(self)
@@ -98,49 +105,61 @@ class StandIn:
 
     def __bool__(self) -> bool:
         _refuse(_name(self), "used as a truth value")
+        return True
 
-    def __iter__(self) -> NoReturn:
+    def __iter__(self) -> Iterator[Any]:
         _refuse(_name(self), "iterated")
+        return iter(())
 
     def __len__(self) -> int:
         _refuse(_name(self), "asked for its length")
+        return 0
 
     def __contains__(self, _: object) -> bool:
         _refuse(_name(self), "searched with `in`")
+        return False
 
     def _ordered(self, _: object) -> bool:
         _refuse(_name(self), "compared")
+        return False
 
     __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
     def __str__(self) -> str:
         _refuse(_name(self), "turned into text")
+        return "?"
 
     def __format__(self, _: str) -> str:
-        _refuse(_name(self), "turned into text")
+        return str(self)
 
     def __instancecheck__(self, _: object) -> bool:
         _refuse(_name(self), "asked for its instances (`isinstance`)")
+        return False
 
     def __subclasscheck__(self, _: type) -> bool:
         _refuse(_name(self), "asked for its subclasses (`issubclass`)")
+        return False
 
-    def __enter__(self) -> NoReturn:
+    def __enter__(self) -> Any:
         _refuse(_name(self), "entered by `with`")
+        return spoiled()
 
     def __exit__(self, *_: object) -> None:
-        """Never reached: `with` looks for it before it enters."""
+        """It has been refused."""
 
     def _converted(self) -> NoReturn:
-        _refuse(_name(self), "used as a number")
+        # Raised even where mistakes are noted: no number is harmless to `open` and `range`.
+        raise StandInError(_problem(_name(self), "used as a number"))
 
     __int__ = __float__ = __complex__ = __index__ = _converted
 
-    def __fspath__(self) -> NoReturn:
+    def __fspath__(self) -> str:
         _refuse(_name(self), "used as a path")
+        return os.devnull
 
-    def __bytes__(self) -> NoReturn:
+    def __bytes__(self) -> bytes:
         _refuse(_name(self), "turned into bytes")
+        return b""
 
     def __setitem__(self, _: object, value: object) -> None:
         """As attributes can be set: what depends on it would have to read it."""
@@ -165,13 +184,14 @@ def _name(value: StandIn) -> str:
 
 
 def _base_class(name: str) -> type:
-    def refuse(cls: type, *_: object, **__: object) -> NoReturn:
+    def make(cls: type, *_: object, **__: object) -> Any:
         _refuse(name, f"the base of `{cls.__qualname__}`, of which an instance is made")
+        return spoiled()
 
     def accept(cls: type, /, **_: object) -> None:
         """Class keywords are the absent base's business."""
 
-    body = {"__new__": refuse, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None}
+    body = {"__new__": make, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None}
     return type(name.rpartition(".")[2].strip("()[]") or "Base", (), body)
 
 
@@ -183,6 +203,7 @@ class StandInModule(ModuleType):
             _refuse(
                 self.__name__, "imported with `*`, which needs its real names", instead="import each name by itself"
             )
+            return []
         if name.startswith("__") and name != "__version__":
             raise AttributeError(name)
         return stand_in(f"{self.__name__}.{name}")

@@ -6,13 +6,14 @@ import copy
 import json
 import logging
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec import literals, places
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
+from dbxdec.mistakes import forgiving, giving
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
 
@@ -202,6 +203,10 @@ def current_receipt(manager: IoManager | None = None) -> Receipt | None:
     return replace(_running.receipt, id=replace(_running.receipt.id, output=name))
 
 
+def _mistaken(*_: object, **__: object) -> IoManager:
+    return Mistaken()
+
+
 class IoManager(ABC):
     """Stores what tasks return and reads it back.
 
@@ -222,6 +227,13 @@ class IoManager(ABC):
     table_options: ClassVar[tuple[str, ...]] = ("shared",)
     """The attributes that `table(name, ...)` may set."""
     _table: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = forgiving(Mistaken.take_the_place_of)(cls.__init__)  # type: ignore[method-assign]
+        if "read" in vars(cls):
+            cls.read = forgiving()(cls.read)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         # Nothing else of it: what goes to an engine may hold secrets.
@@ -318,6 +330,7 @@ class IoManager(ABC):
         """What a reader of the manifest should know about how this manager writes. JSON only, no secrets."""
         return {}
 
+    @forgiving(_mistaken)
     def table(self, name: str | BundleVariable, **options: Any) -> Table:
         """This manager bound to the table `name`, with other options where given.
 
@@ -364,6 +377,7 @@ class IoManager(ABC):
         path = str(self.base_path).replace("{job}", job).replace("{task}", task)
         return f"{path.rstrip('/')}/{(self._table or task).strip('/')}"
 
+    @forgiving(giving("unknown"))
     def uri(self, name: str | None = None) -> str:
         """The place of the table `name` (by default the one this manager is bound to), for use inside a task.
 
@@ -404,6 +418,34 @@ if TYPE_CHECKING:
     class Table(IoManager, Any):  # type: ignore[misc]
         def read(self, context: InputContext = ...) -> Any:
             """By hand, in a notebook or a test, without a context."""
+
+
+class Mistaken(IoManager):
+    """A manager whose making has been noted as a mistake: what is done with it is part of that, and says nothing."""
+
+    reads_written = True
+    _table = "unknown"
+
+    @staticmethod
+    def take_the_place_of(manager: IoManager, *_: object, **__: object) -> None:
+        """Make a manager whose `__init__` has failed one of these."""
+        with suppress(TypeError):  # of a class with slots
+            manager.__class__ = Mistaken
+            vars(manager).clear()
+
+    def table(self, *_: object, **__: object) -> Any:
+        return self
+
+    def template(self, job: str, task: str) -> str | None:
+        return f"unknown/{job}/{task}"
+
+    def joins(self, returns: tuple[str, ...] | None) -> bool:
+        return True
+
+    def combine(self, values: list[Any], context: InputContext) -> Any:
+        raise NotImplementedError
+
+    read = write = combine  # type: ignore[assignment]
 
 
 def _told(value: Any) -> str:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals, places, typehints
+from dbxdec import dag, literals, places, signatures
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
@@ -40,7 +40,7 @@ class Reader:
         """Positional and keyword arguments for `function`."""
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
-        for parameter in typehints.signature(function).parameters.values():
+        for parameter in signatures.signature(function).parameters.values():
             if parameter.name not in task.inputs:
                 if parameter.kind is parameter.POSITIONAL_ONLY:
                     break  # the rest have defaults: the build has checked it
@@ -225,4 +225,4 @@ def _recorded(context: InputContext, read: Callable[[], Any]) -> Any:
 
 
 def _position(function: Callable[..., Any], name: str) -> int:
-    return list(typehints.signature(function).parameters).index(name)
+    return list(signatures.signature(function).parameters).index(name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean
+from dbxdec.mistakes import forgiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,7 @@ def in_run() -> bool:
     return _current is not None
 
 
+@forgiving()
 def context() -> RunContext:
     """The run that this code is part of. Raises RunError outside a run."""
     if _current is None:
@@ -99,6 +101,7 @@ class Params(Mapping[str, Any]):
             raise AttributeError(name)
         return self[name]
 
+    @forgiving()
     def __getitem__(self, name: str) -> Any:
         known = self._known(f"params.{name} was")
         if name not in known:

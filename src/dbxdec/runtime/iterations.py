@@ -13,6 +13,7 @@ from dbxdec import dag, literals
 from dbxdec.errors import RunError
 from dbxdec.masking import brief
 from dbxdec.runtime.task_values import task_values
+from dbxdec.values import json_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +91,8 @@ def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
         case dag.Literal(list() as forms):
             return [Item(form, True) for form in forms]
         case dag.Parameter(name):
-            found, what = parameters[name], f"the job parameter `{name}`"
+            # As the platform iterates over it, which knows JSON alone.
+            found, what = json_form(parameters[name]), f"the job parameter `{name}`"
         case dag.TaskOutput(task):
             found, what = task_values.get(task, dag.RETURN_VALUE), f"the result of the task `{task}`"
         case dag.TaskValue(task, key):

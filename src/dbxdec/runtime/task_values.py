@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dbxdec import dag
 from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
+from dbxdec.mistakes import forgiving, giving, is_wiring
 from dbxdec.runtime import context
 from dbxdec.variables import tokens_of_run
 
@@ -132,8 +133,10 @@ class TaskValues:
         """Drop what code outside of runs has left in this process."""
         self._memory = MemoryStore()
 
+    @forgiving(giving(None))
     def set(self, key: str, value: JsonValue) -> None:
         """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
+        _refuse_wiring("set")
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
         if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER) or key.startswith(dag.DATE_OF):
@@ -169,8 +172,10 @@ class TaskValues:
                 self._left = (run, {})
             self._left[1][key] = json.loads(text)
 
+    @forgiving()
     def get(self, task_key: str, key: str, default: Any = _MISSING) -> Any:
         """What the task `task_key` has set under `key`, else `default`. Raises RunError where there is neither."""
+        _refuse_wiring("read")
         try:
             return self._store().get(task_key, key)
         except KeyError:
@@ -208,6 +213,14 @@ def set_task_value(key: str, value: JsonValue) -> None:
 def get_task_value(task_key: str, key: str, default: Any = _MISSING) -> Any:
     """`task_values.get`."""
     return task_values.get(task_key, key, default)
+
+
+def _refuse_wiring(how: str) -> None:
+    if is_wiring():
+        raise RunError(
+            f"a task value is {how} while the pipeline is defined",
+            hint="do it inside a task; in a job's body `x.value(key)` stands for what the task `x` will set",
+        )
 
 
 def _this_task() -> str:

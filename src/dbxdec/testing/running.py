@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol, typehints
+from dbxdec import dag, protocol, signatures
 from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError
 from dbxdec.io_managers.base import InputContext
 from dbxdec.local.undoing import undone
@@ -131,7 +131,7 @@ class Run:
         ready = self._ready(task, known)
         with ready.environment():
             positional, keyword = ready.read()
-            bound = typehints.signature(ready.function).bind(*positional, **keyword)
+            bound = signatures.signature(ready.function).bind(*positional, **keyword)
             reads = {name: copied(value) for name, value in bound.arguments.items()}
             function = self._given.replace.get(task.key, ready.function)
             result = replace(ready, function=function).call(positional, keyword)

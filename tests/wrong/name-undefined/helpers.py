@@ -1,0 +1,2 @@
+def token() -> str:
+    return dbutils.secrets.get("shop", "token")
