@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, columns, polars_schema
+from dbxdec.io_managers import PolarsDeltaIoManager, columns, polars_checks, polars_schema
 from delta_tools import output, receipt
 
 MOMENT = dt.datetime(2024, 7, 1, 12, 0, 0, 5)
@@ -174,5 +174,5 @@ def test_decimals_that_are_not_negative_pass(lazy: bool) -> None:
         {"p": [Decimal("0.00"), Decimal("1.50"), None], "x": [Decimal(-1), None, None]},
         schema={"p": pl.Decimal(10, 2), "x": pl.Decimal(10, 2)},
     )
-    checked = polars_schema.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
+    checked = polars_checks.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
     assert checked.lazy().collect().equals(data)

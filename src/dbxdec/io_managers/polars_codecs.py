@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import glob
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.file_stores import LocalStore, is_local, refused
+from dbxdec.io_managers.polars_frames import keyed, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,28 +85,14 @@ def scan_parquet(
         return pl.scan_parquet(
             f"{glob.escape(str(place))}/**/*.parquet", storage_options=options, hive_partitioning=True
         )
-    hive = {name: schema[name] for name in facts.get("partitions", ())}
-    # Folders know texts alone: the types are those that were written.
+    # All columns are in the files: what folders are called says nothing.
     frame = pl.scan_parquet(
         f"{place}/",
         glob=False,  # on object storages its patterns match no umlauts
         storage_options=options,
-        hive_partitioning=bool(hive),
-        hive_schema=dict.fromkeys(hive, pl.String()) or None,
+        hive_partitioning=False,
     )
-    typed = [_partition_value(name, kind) for name, kind in hive.items()]
-    return frame.with_columns(typed).select(list(schema))
-
-
-def _partition_value(name: str, kind: pl.DataType) -> pl.Expr:
-    import polars as pl
-
-    column = pl.col(name)
-    if isinstance(kind, pl.Boolean):
-        return (column == "true").alias(name)
-    if isinstance(kind, pl.Date):
-        return column.str.to_date("%Y-%m-%d")
-    return column.cast(kind)
+    return frame.select(map(named, schema))
 
 
 def sink_parquet(
@@ -119,17 +107,17 @@ def sink_parquet(
         return rows()
     if is_local(folder):
         LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
-    target = pl.PartitionBy(folder, key=list(partitions))
-    _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), target)
-    if rows() == 0:
-        # A folder without files has no schema.
-        empty = counted.drop(partitions)
-        empty.sink_parquet(f"{folder}/{_empty_path(partitions)}/0.parquet", mkdir=True, storage_options=options)
+    places = itertools.count()
+    # A value may be anything, and a folder's name not: readers find the values in the files.
+    parted, keys = keyed(counted, partitions)
+    target = pl.PartitionBy(
+        folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
+    )
+    _sink(lambda place: parted.sink_parquet(place, mkdir=True, storage_options=options), target)
+    if rows() == 0:  # a folder without files has no schema
+        empty = pl.LazyFrame(schema=frame.collect_schema())
+        empty.sink_parquet(f"{folder}/00000.parquet", mkdir=True, storage_options=options)
     return rows()
-
-
-def _empty_path(partitions: Sequence[str]) -> str:
-    return "/".join(f"{name}=__HIVE_DEFAULT_PARTITION__" for name in partitions)
 
 
 def sink_text(
@@ -239,7 +227,7 @@ def _as_text(kind: pl.DataType) -> pl.DataType:
 def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
-    column = pl.col(name)
+    column = named(name)
     if isinstance(kind, pl.Datetime):
         if kind.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
@@ -254,7 +242,7 @@ def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
 def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
-    column = pl.col(name)
+    column = named(name)
     if isinstance(kind, pl.Datetime):
         column = column.str.to_datetime(_MOMENT, time_unit=kind.time_unit)
         if kind.time_zone is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.io_managers.polars_delta_files import partition_text
+from dbxdec.io_managers.delta_folders import partition_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

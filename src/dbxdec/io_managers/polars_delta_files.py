@@ -5,9 +5,7 @@ Polars writes faster than delta-rs and holds fewer rows, and tells the partition
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
-import math
 import os
 import re
 import time
@@ -15,13 +13,12 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import delta_log, delta_stats, delta_storage, parquet_footer
+from dbxdec.io_managers import delta_folders, delta_log, delta_stats, delta_storage, parquet_footer
+from dbxdec.io_managers.polars_frames import keyed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +35,6 @@ _AT_ONCE = 16
 _USUAL_END = 64 * 1024
 # What a storage says without the file's name.
 _FULL = re.compile(r"No space left|Disk quota exceeded|File name too long")
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +52,9 @@ class DataFile:
         """The action that adds it (Delta protocol, "Add File and Remove File")."""
         from deltalake.transaction import AddAction
 
-        values = {name: partition_text(value) for name, value in zip(partitions, self.partition, strict=True)}
+        values = {
+            name: delta_folders.partition_text(value) for name, value in zip(partitions, self.partition, strict=True)
+        }
         return AddAction(self.path, self.size, values, int(time.time() * 1000), True, self.stats)
 
 
@@ -145,7 +143,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     def place(of: FileProviderArgs) -> str:
         values = of.partition_keys.row(0) if partitions else ()
         name = f"part-{len(names):05}-{write_id}-c000.snappy.parquet"
-        path = "/".join([*map(folder_of, partitions, values), name])
+        path = delta_folders.folder(dict(zip(partitions, values, strict=True))) + name
         names[name] = (path, values)
         return path
 
@@ -159,15 +157,19 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
                 continue
             found.append(DataFile(path, file.num_rows, file.num_bytes, values, ""))
 
+    parted, keys = frame, list(partitions)
+    if not all(map(delta_folders.can_name, partitions)):
+        # Folders can't tell the partitions: readers that go by folders find them in the files.
+        parted, keys = keyed(frame, partitions)
     target = pl.PartitionBy(
         folder.root,
         file_path_provider=place,
-        key=list(partitions) or None,
+        key=keys or None,
         include_key=False if partitions else None,
         approximate_bytes_per_file=_BYTES_PER_FILE,
     )
     try:
-        frame.sink_parquet(
+        parted.sink_parquet(
             target, compression="snappy", mkdir=True, storage_options=folder.options, sinked_paths_callback=note
         )
     except BaseException as error:
@@ -185,35 +187,3 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         replace(file, stats=delta_stats.of_file(file.rows, said, stored))
         for file, said in zip(found, metadata, strict=True)
     ]
-
-
-def folder_of(column: str, value: Any) -> str:
-    """The folder of a partition. Other readers go by the log, and Polars by this: it decodes the value, and not the
-    column, and knows times in UTC by no sign."""
-    text = partition_text(value)
-    if text is not None and isinstance(value, dt.datetime):
-        text = text.replace("T", " ").removesuffix("Z")
-    return f"{column.replace('/', '%2F')}={_NULL if text is None else quote(text, safe='')}"
-
-
-def partition_text(value: Any) -> str | None:
-    """A partition value in the log (Delta protocol, "Partition Value Serialization"): an empty text is null."""
-    match value:
-        case None | "":
-            return None
-        case bool():
-            return "true" if value else "false"
-        case dt.datetime():
-            moment = value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
-            text = moment.isoformat(" ", "microseconds")
-            return text if value.tzinfo is None else text.replace(" ", "T") + "Z"
-        case dt.date():
-            return value.isoformat()
-        case Decimal():
-            return f"{value:f}"
-        case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
-        case float():
-            return f"{Decimal(repr(value)):f}"
-        case _:
-            return str(value)

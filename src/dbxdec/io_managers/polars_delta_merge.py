@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import columns, delta_log, delta_once, delta_storage, outcomes, polars_schema
+from dbxdec.io_managers import columns, delta_log, delta_once, delta_storage, outcomes, polars_checks, polars_schema
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_partitions import quoted
 from dbxdec.io_managers.delta_storage import refusals
 from dbxdec.io_managers.polars_delta_sink import once_only
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     before = delta_log.open_table(uri, target.storage_options)
     if before is not None and (done := delta_once.done_before(before, target.receipt, own=True)) is not None:
         return done
+    if before is not None:
+        polars_checks.refuse_rewrites(before, uri)
     started = time.time_ns() // 1_000_000
     try:
         metrics = merger.execute()
@@ -95,7 +98,10 @@ def _merge(
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
         _check(target, merge, schema, table)
+        polars_checks.refuse_rewrites(table, target.context.uri)
         rows = source.lazy().collect(engine="streaming")
+        parts = [name for column, name in merge.copied(schema) if column in table.metadata().partition_columns]
+        polars_checks.for_delta_rs(rows, parts, uri=target.context.uri)
         properties = delta_log.commit_properties(target.receipt, once=True, after=table.version())
         try:
             with refusals(target.context.uri, "write"), _told(target):
@@ -211,11 +217,13 @@ def _refuse_equal_keys(target: Target, source: pl.DataFrame | pl.LazyFrame, keys
 
     if not keys:
         return
-    counted = source.lazy().select(keys).drop_nulls().group_by(keys).len().filter(pl.col("len") > 1).head(1)
-    if (twice := counted.collect(engine="streaming")).height:
+    count, columns = "_" * (max(map(len, keys)) + 1), list(map(named, keys))
+    counted = source.lazy().select(columns).drop_nulls().group_by(columns).len(count)
+    twice = counted.filter(pl.col(count) > 1).head(1).collect(engine="streaming")
+    if twice.height:
         values = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice['len'][0]} rows with "
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice[count][0]} rows with "
             f"{values}: which of them counts?",
             hint="leave one row for each key, or merge by more columns",
         )

@@ -8,6 +8,7 @@ from dbxdec.io_managers import (
     delta_log,
     delta_once,
     delta_partitions,
+    polars_checks,
     polars_delta_commit,
     polars_delta_files,
     polars_delta_sink,
@@ -45,7 +46,7 @@ class Rows:
         target = self._target
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
-            frame = polars_schema.refuse_negative_decimals(self._frame, partitions)
+            frame = polars_checks.for_delta_rs(self._frame, partitions, uri=uri)
             polars_delta_sink.sink(target, frame, uri, mode="error")
             return delta_once.result_of(target.open(), target.receipt, after=-1)
         files = self._files(uri, partitions)
@@ -79,7 +80,8 @@ class Rows:
 
         partitions = list(self._target.partitions)
         if not self._by_files(table):
-            frame, after = polars_schema.refuse_negative_decimals(self._frame, partitions), table.version()
+            frame = polars_checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
+            after = table.version()
             polars_delta_sink.replace_partitions(self._target, frame, table)
             return delta_once.result_of(table, self._target.receipt, after=after)
         files = self._files_of(table)
@@ -92,6 +94,8 @@ class Rows:
         import polars as pl
 
         partitions = table.metadata().partition_columns
+        if not slice_.keys() <= set(partitions):
+            polars_checks.refuse_rewrites(table, self._target.context.uri)
         if not (slice_.keys() <= set(partitions) and self._by_files(table)):
             predicate = delta_partitions.slice_predicate(
                 slice_, partitions, *polars_delta_sink.texts_and_singles(self.schema)
@@ -136,13 +140,15 @@ class Rows:
         if self._stored is None or self._stored[0] != partitions:
             uri = self._target.context.uri
             folder = polars_delta_files.Folder(table, self._target.storage_options)
-            frame = polars_schema.signed(self._frame, self.schema, uri=uri)
+            frame = polars_checks.signed(self._frame, self.schema, uri=uri)
+            frame = polars_checks.refuse_empty_texts(frame, partitions)
             folder.prepare()
             self._stored = partitions, polars_delta_files.write(frame.lazy(), folder, partitions)
         return self._stored[1]
 
     def _through_delta_rs(self, table: DeltaTable, *, mode: Any, predicate: str | None = None) -> WriteResult:
-        frame = polars_schema.refuse_negative_decimals(self._frame, table.metadata().partition_columns)
+        uri = self._target.context.uri
+        frame = polars_checks.for_delta_rs(self._frame, table.metadata().partition_columns, uri=uri)
         after = table.version()
         polars_delta_sink.sink(self._target, frame, table, mode=mode, predicate=predicate)
         return delta_once.result_of(table, self._target.receipt, after=after)

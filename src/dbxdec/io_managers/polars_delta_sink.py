@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.io_managers import delta_log, delta_partitions, polars_delta_stream
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table
     """Replace the partitions that are in the data, which delta-rs wants to know before the first row."""
     with once_only(frame) as kept:
         columns = list(target.partitions)
-        tuples = kept.lazy().select(columns).unique().collect(engine="streaming").rows()
+        tuples = kept.lazy().select(map(named, columns)).unique().collect(engine="streaming").rows()
         if not tuples:
             with refusals(target.context.uri, "write"):
                 delta_log.add_receipt(table, target.receipt, once=False)

@@ -11,6 +11,7 @@ from dbxdec.io_managers import (
     delta_once,
     delta_storage,
     outcomes,
+    polars_checks,
     polars_schema,
 )
 from dbxdec.io_managers.base import WriteResult
@@ -32,7 +33,7 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
     frame, schema = polars_schema.storable(frame)
     polars_schema.check_partitions(schema, target.partitions, task=target.receipt.id.task)
     if target.slice is not None:
-        frame = polars_schema.refuse_rows_outside(frame, target.slice, task=target.receipt.id.task)
+        frame = polars_checks.refuse_rows_outside(frame, target.slice, task=target.receipt.id.task)
     rows = Rows(target, frame, schema)
     for attempt in range(ATTEMPTS):
         table = target.open()

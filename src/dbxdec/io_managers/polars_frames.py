@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+def named(name: str) -> pl.Expr:
+    """The column `name`: `pl.col` takes `*` and `^...$` for patterns."""
+    from polars import selectors
+
+    return selectors.by_name(name).as_expr()
+
+
+def keyed(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:
+    """`frame` with copies of `columns` that rows can be parted by, and leave in the files: their names, no column's."""
+    free = "_" * (max(map(len, frame.collect_schema()), default=0) + 1)
+    keys = [f"{free}{number}" for number in range(len(columns))]
+    return frame.with_columns(named(name).alias(key) for name, key in zip(columns, keys, strict=True)), keys
+
+
 def as_asked(frame: pl.LazyFrame, annotation: Any) -> pl.DataFrame | pl.LazyFrame:
     """`frame`, run where the parameter's annotation is DataFrame."""
     import polars as pl

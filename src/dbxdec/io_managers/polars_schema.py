@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, listed
-from dbxdec.io_managers import columns, delta_storage
+from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -38,109 +38,11 @@ def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.Lazy
     return (frame.cast(casts) if casts else frame), stored
 
 
-def watched(
-    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with `check` over its rows, over a LazyFrame's while it runs."""
-    import polars as pl
-
-    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
-
-
 def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
     """Whether unsigned integers are inside lists or structs."""
     return any(
         dtype.is_nested() and any(node.is_unsigned_integer() for node in _nodes(dtype)) for dtype in schema.values()
     )
-
-
-def signed(
-    frame: pl.DataFrame | pl.LazyFrame, stored: Mapping[str, pl.DataType], *, uri: str
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with the types `stored`, and a check that its unsigned integers fit; of a LazyFrame's while it runs.
-
-    The check raises RunError.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    unsigned = [name for name, dtype in schema.items() if dtype.is_unsigned_integer()]
-    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if dtype != stored[name]}
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in unsigned:
-            limit = pl.select(stored[name].max()).item()  # type: ignore[attr-defined]
-            if (over := data.filter(pl.col(name) > limit).head(1)).height:
-                raise delta_storage.too_large(uri, name, over[name][0], str(stored[name]))
-        return data
-
-    checked = watched(frame, check) if unsigned else frame
-    return checked.cast(casts) if casts else checked
-
-
-def refuse_negative_decimals(
-    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check of its decimal partition columns; of a LazyFrame's while it runs.
-
-    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log, after which nobody can open the table.
-    The check raises RunError.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in decimals:
-            if data.select((pl.col(name) < 0).any()).item():
-                raise RunError(
-                    f"the partition column `{name}` has negative decimals, which delta-rs writes wrongly",
-                    hint="partition by another column, or cast it to Int64 or String in the task",
-                )
-        return data
-
-    return watched(frame, check) if decimals else frame
-
-
-def refuse_rows_outside(
-    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
-
-    Raises RunError where the frame lacks a column of the slice, or where a value is of another type than its column.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    if missing := [name for name in slice_ if name not in schema]:
-        raise RunError(
-            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
-            hint=f"its columns are {listed(list(schema)) or 'none'}",
-        )
-    problems, inside = [], pl.lit(True)
-    for name, value in slice_.items():
-        try:
-            wanted = pl.Series([value], dtype=schema[name], strict=True)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            message = f"`replace` says {name}={value!r}, and the column `{name}` is {schema[name]}"
-            problems.append(Problem(message, hint="give a value of the column's type, or cast the column in the task"))
-            continue
-        inside &= pl.col(name).eq_missing(pl.lit(wanted).first())
-    if problems:
-        raise RunError(problems)
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        if (others := data.filter(~inside).head(1)).height:
-            row = ", ".join(f"{name}={others[name][0]!r}" for name in slice_)
-            said = ", ".join(f"{name}={value!r}" for name, value in slice_.items())
-            raise RunError(
-                f"the task `{task}` replaces {said}, and its result has a row with {row}",
-                hint="filter the result, or use `partition_by=` to replace whatever is in the data",
-            )
-        return data
-
-    return watched(frame, check)
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
