@@ -71,6 +71,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "partition by a shorter column",
     ),
     (
+        r"Cannot cast column '(?P<detail>[^']*)' from 'LargeList",
+        "delta-rs can't read files of {uri} from before structs in a list got new fields",
+        'write the whole table once (mode="overwrite"), or change it through Spark (SparkDeltaIoManager)',
+    ),
+    (
         r"Invalid data found",
         "rows of the result break a rule of the table {uri}, such as a constraint or a column that must not be null",
         "filter or repair them in the task",

@@ -12,7 +12,7 @@ from dbxdec.io_managers import delta_folders, delta_storage
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import polars as pl
     from deltalake import DeltaTable
@@ -127,21 +127,25 @@ def _refuse_names(partitions: Sequence[str], uri: str) -> None:
         )
 
 
+def refuse_missing(schema: Sequence[str], slice_: Collection[str], *, task: str) -> None:
+    """Raise RunError where a result with the columns `schema` lacks one of the slice that it replaces."""
+    if missing := [name for name in slice_ if name not in schema]:
+        raise RunError(
+            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
+            hint=f"its columns are {listed(schema) or 'none'}",
+        )
+
+
 def refuse_rows_outside(
     frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
 ) -> pl.DataFrame | pl.LazyFrame:
     """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
 
-    Raises RunError where the frame lacks a column of the slice, or where a value is of another type than its column.
+    Raises RunError where a value is of another type than its column.
     """
     import polars as pl
 
     schema = frame.collect_schema()
-    if missing := [name for name in slice_ if name not in schema]:
-        raise RunError(
-            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
-            hint=f"its columns are {listed(list(schema)) or 'none'}",
-        )
     problems, inside = [], pl.lit(True)
     for name, value in slice_.items():
         try:

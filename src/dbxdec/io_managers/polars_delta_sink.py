@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta import Mode
     from dbxdec.io_managers.polars_delta_target import Target
 
-SCHEMA_MODES = {"strict": None, "add-columns": "merge", "replace": "overwrite"}
 # delta-rs hands the rows of partitions to several writers, and as long as one of them waits it holds any number of rows
 # for the others: memory grew with the data. One writer, few batches ahead, keeps it flat. It reads these once.
 _BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
@@ -87,7 +86,7 @@ def sink(
     options = {
         **target.write_options,
         "partition_by": list(target.partitions) or None,
-        "schema_mode": None if new else SCHEMA_MODES[target.schema],
+        "schema_mode": "overwrite" if target.schema == "replace" and not new else None,
         "commit_properties": delta_log.commit_properties(
             target.receipt, once=target.mode != "overwrite", alone=new or whole, after=after
         ),
