@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import spark_tools
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, spark_partitions, spark_write
+from dbxdec.io_managers import spark_partitions, spark_write
 from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
 from dbxdec.io_managers.spark_log import quoted
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
@@ -136,7 +136,7 @@ def test_partitions_that_another_writer_spelled_are_replaced(
     two = (KINDS["moment"][1][1], None, Decimal("0.01"), "x")
     schema = {"m": pl.Datetime("us", "UTC"), "n": pl.Datetime("us"), "p": pl.Decimal(10, 2), "t": pl.String()}
     data = pl.DataFrame([(*one, 0), (*two, 0)], schema={**schema, "write": pl.Int64()}, orient="row")
-    PolarsDeltaIoManager("unused", partition_by=names).write(output(str(tmp_path / "t"), receipt("0")), data)
+    data.write_delta(str(tmp_path / "t"), delta_write_options={"partition_by": names})
     io = SparkDeltaIoManager("unused", mode="overwrite", partition_by=names)
     io.write(output(str(tmp_path / "t"), receipt("1")), as_frame(spark, names, kinds, [one], 1))
     found = found_in(io.read(wanted(str(tmp_path / "t"))), names, kinds)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, listed
-from dbxdec.io_managers import delta_folders, delta_storage
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import delta_folders, delta_storage, slices
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
@@ -136,27 +136,52 @@ def refuse_missing(schema: Sequence[str], slice_: Collection[str], *, task: str)
         )
 
 
+def exact_slice(
+    slice_: Mapping[str, Any], schema: Mapping[str, pl.DataType], partitions: Collection[str]
+) -> dict[str, Any]:
+    """The values of `slice_` as a table's columns have them, which are in `schema`.
+
+    Raises RunError for those that no row could have.
+    """
+    return slices.exact(slice_, {name: _kind(schema[name]) for name in slice_}, partitions)
+
+
+def _kind(dtype: pl.DataType) -> slices.Kind:
+    import polars as pl
+
+    text = str(dtype)
+    families: list[tuple[Any, slices.Family]] = [
+        (pl.Boolean, "flag"),
+        (pl.Float32, "single"),
+        (pl.Float64, "double"),
+        (pl.String, "text"),
+        (pl.Date, "day"),
+        (pl.Binary, "binary"),
+    ]
+    if isinstance(dtype, pl.Decimal):
+        return slices.Kind(text, "decimal", precision=dtype.precision or 38, scale=dtype.scale)
+    if isinstance(dtype, pl.Datetime):
+        return slices.Kind(text, "zoned" if dtype.time_zone else "moment")
+    if dtype.is_integer():
+        return slices.whole(text, int(text.removeprefix("Int")))
+    return slices.Kind(text, next((family for kind, family in families if isinstance(dtype, kind)), "nested"))
+
+
 def refuse_rows_outside(
     frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
-
-    Raises RunError where a value is of another type than its column.
-    """
+    """`frame`, with a check that each row is of the slice that the write replaces, of values of its columns."""
     import polars as pl
 
     schema = frame.collect_schema()
-    problems, inside = [], pl.lit(True)
+    inside = pl.lit(True)
     for name, value in slice_.items():
         try:
             wanted = pl.Series([value], dtype=schema[name], strict=True)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            message = f"`replace` says {name}={value!r}, and the column `{name}` is {schema[name]}"
-            problems.append(Problem(message, hint="give a value of the column's type, or cast the column in the task"))
-            continue
-        inside &= named(name).eq_missing(pl.lit(wanted).first())
-    if problems:
-        raise RunError(problems)
+        except (OverflowError, pl.exceptions.PolarsError):  # negative, in a frame without a sign
+            inside = pl.lit(False)
+        else:
+            inside &= named(name).eq_missing(pl.lit(wanted).first())
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
         if (others := data.filter(~inside).head(1)).height:

@@ -21,7 +21,7 @@ from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_storage import refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
@@ -46,6 +46,7 @@ class Rows:
         self._target = target
         self._given = self._frame = frame
         self._schema: dict[str, pl.DataType] = {}
+        self._slice: dict[str, Any] = {}
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
 
@@ -73,7 +74,8 @@ class Rows:
         partitions = target.partitions if table is None else table.metadata().partition_columns
         polars_schema.check_partitions(schema, partitions, task=task)
         if target.slice is not None:
-            frame = polars_checks.refuse_rows_outside(frame, target.slice, task=task)
+            self._slice = polars_checks.exact_slice(target.slice, schema, partitions)
+            frame = polars_checks.refuse_rows_outside(frame, self._slice, task=task)
         if table is not None and there is not None and target.schema == "add-columns":
             computed = {one.name for one in table.schema().fields if _COMPUTED in one.metadata}
             frame = polars_schema.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
@@ -144,10 +146,11 @@ class Rows:
         values = pl.DataFrame([file.partition for file in files], schema=kinds, orient="row")
         return self._replace(polars_delta_commit.Replacement(table, values), files)
 
-    def replace_slice(self, table: DeltaTable, slice_: Mapping[str, Any]) -> WriteResult:
-        """Put the rows in place of those with the values of `slice_`."""
+    def replace_slice(self, table: DeltaTable) -> WriteResult:
+        """Put the rows in place of those with the values of the slice."""
         import polars as pl
 
+        slice_ = self._slice
         partitions = table.metadata().partition_columns
         if not slice_.keys() <= set(partitions):
             polars_checks.refuse_rewrites(table, self._target.context.uri)

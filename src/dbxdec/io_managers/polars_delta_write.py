@@ -79,7 +79,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
     if rows.grow(table):
         return None
     if target.slice is not None:
-        return rows.replace_slice(table, target.slice)
+        return rows.replace_slice(table)
     if target.mode == "overwrite" and target.partitions:
         return rows.replace_partitions(table)
     return rows.overwrite(table) if target.mode == "overwrite" else rows.append(table)

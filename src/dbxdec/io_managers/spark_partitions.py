@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import slices
 from dbxdec.io_managers.spark_log import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
@@ -69,13 +71,56 @@ def literal(value: Any, kind: str) -> str | None:
         case int() | float() | Decimal():
             return f"CAST('{value}' AS {kind})"
         case _:
-            text = str(value)
-            return _text(text) if text else None
+            return _text(str(value))
 
 
-def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str]) -> str:
-    """SQL that holds exactly for the rows whose columns have `values`; `kinds` are the columns' types."""
-    return predicate(list(values), [tuple(literal(value, kinds[name]) for name, value in values.items())], kinds)
+def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partitions: Collection[str]) -> str:
+    """SQL that holds exactly for the rows whose columns have `values`; `kinds` are the columns' types.
+
+    Only in `partitions` are an empty string and null the same. Raises RunError for values that no row could have.
+    """
+    given = slices.exact(values, {name: _kind(kinds[name]) for name in values}, partitions)
+    _refuse_odd(list(given))
+    terms = []
+    for name, value in given.items():
+        if value is None and name not in partitions:
+            terms.append(f"{quoted(name)} IS NULL")
+        else:
+            terms.append(_one_of(name, [literal(value, kinds[name])], kinds[name]))
+    return " AND ".join(terms)
+
+
+def _kind(text: str) -> slices.Kind:
+    """A type of Spark's, by its simple string."""
+    if decimal := _DECIMAL.fullmatch(text):
+        return slices.Kind(text, "decimal", precision=int(decimal[1]), scale=int(decimal[2]))
+    if text in _BITS:
+        return slices.whole(text, _BITS[text])
+    return slices.Kind(text, _FAMILIES.get(text.partition("(")[0], "nested"))
+
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+_FAMILIES: dict[str, slices.Family] = {
+    "boolean": "flag",
+    "float": "single",
+    "double": "double",
+    "string": "text",
+    "char": "text",
+    "varchar": "text",
+    "date": "day",
+    "timestamp_ntz": "moment",
+    "timestamp": "zoned",
+    "binary": "binary",
+}
+
+
+def _refuse_odd(columns: Sequence[str]) -> None:
+    if odd := [name for name in columns if "`" in name]:
+        raise RunError(
+            f"rows can't be replaced by the column {listed(odd)}: Delta misreads names with a backtick in filters",
+            hint="rename it in the task",
+        )
 
 
 def predicate(columns: Sequence[str], tuples: Iterable[tuple[str | None, ...]], kinds: Mapping[str, str]) -> str:
@@ -85,11 +130,7 @@ def predicate(columns: Sequence[str], tuples: Iterable[tuple[str | None, ...]], 
     column's values are listed for each combination of the others. Raises RunError for a name with a backtick: Delta 4.4
     takes such a partition column for null in every filter, so rows would be doubled.
     """
-    if odd := [name for name in columns if "`" in name]:
-        raise RunError(
-            f"rows can't be replaced by the column {listed(odd)}: Delta misreads names with a backtick in filters",
-            hint="rename it in the task",
-        )
+    _refuse_odd(columns)
     groups: dict[tuple[str | None, ...], list[str | None]] = defaultdict(list)
     for *head, last in sorted(set(tuples), key=repr):
         groups[tuple(head)].append(last)

@@ -153,7 +153,7 @@ class FrameWrite:
                     f"`replace` of the task `{self.task}` names {unknown}, and {self.table.uri} has no such column",
                     hint=f"its columns are {', '.join(kinds)}",
                 )
-            where = spark_partitions.slice_predicate(self.replace, kinds)
+            where = spark_partitions.slice_predicate(self.replace, kinds, detail.partitions)
             spark_write.overwrite_where(self.table, frame, where, options)
         elif self.partitions:
             spark_write.overwrite_partitions(self.table, frame, self.partitions, options)
