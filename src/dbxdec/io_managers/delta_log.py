@@ -26,6 +26,8 @@ _FIRST_CHUNK = 10
 _CHUNK_GROWTH = 8
 _MAX_READS = 100
 _MAX_LOOKED_AT = 20
+# As often as others commit what does not conflict; delta-rs' own 15 are too few for many writers.
+_COMMIT_RETRIES = 1000
 # Where a line of the log names the kind of its action.
 _HEAD = 20
 
@@ -142,7 +144,7 @@ def commit_properties(
     return CommitProperties(
         custom_metadata=metadata,
         app_transactions=[Transaction(transaction, 1)] if once else None,
-        max_commit_retries=0 if alone else None,
+        max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
 
 

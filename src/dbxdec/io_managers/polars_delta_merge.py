@@ -20,9 +20,9 @@ from dbxdec.io_managers import (
 )
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_partitions import quoted
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 from dbxdec.io_managers.polars_delta_sink import once_only
 from dbxdec.io_managers.polars_frames import named
 
@@ -111,7 +111,8 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
     from deltalake.exceptions import CommitFailedError
 
     uri = target.context.uri
-    for attempt in range(ATTEMPTS):
+    patience = Patience()
+    while True:
         table = target.open() or _create(target, merge, source)
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
@@ -134,12 +135,11 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
                 delta_log.add_receipt(table, target.receipt, once=True)
                 found = delta_log.find_receipt(table, target.receipt.id)
         except CommitFailedError as error:
-            if attempt == ATTEMPTS - 1:
+            now = target.open()
+            if now is None or not patience.lasts(now.version()):
                 raise outcomes.conflict(target.context, delta_storage.said(error)) from error
-            pause(attempt)
             continue
         return WriteResult(found.version if found else None, _rows(metrics), _summary(metrics))
-    raise AssertionError("unreachable")
 
 
 def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) -> None:

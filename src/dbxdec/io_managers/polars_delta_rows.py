@@ -17,8 +17,8 @@ from dbxdec.io_managers import (
     polars_schema,
 )
 from dbxdec.io_managers.base import WriteResult
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,21 +164,20 @@ class Rows:
         return self._replace(polars_delta_commit.Replacement(table, values), files)
 
     def _replace(self, replacement: polars_delta_commit.Replacement, files: Sequence[DataFile]) -> WriteResult:
-        """Commit as often as others commit elsewhere in the table; what they do to these partitions is a conflict."""
+        """Commit, again as long as others commit elsewhere; what they do to these partitions is a conflict."""
         from deltalake.exceptions import CommitFailedError
 
-        for attempt in range(ATTEMPTS):
+        patience = Patience()
+        while True:
             after = replacement.table.version()
             try:
                 with refusals(self._target.context.uri, "write"):
                     replacement.commit(files, self._properties(files, after, alone=True))
             except CommitFailedError:
-                if attempt == ATTEMPTS - 1 or not replacement.is_untouched():
+                if not (replacement.is_untouched() and patience.lasts(replacement.table.version())):
                     raise
-                pause(attempt)
             else:
                 return committed(after + 1, files)
-        raise AssertionError("unreachable")
 
     def _by_files(self, table: DeltaTable | None) -> bool:
         """Whether delta-rs' own writer would do nothing more than to store the rows."""

@@ -12,8 +12,8 @@ from dbxdec.io_managers import (
     outcomes,
 )
 from dbxdec.io_managers.base import WriteResult
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 from dbxdec.io_managers.polars_delta_rows import Rows
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     with Rows(target, frame) as rows:
-        for attempt in range(ATTEMPTS):
+        patience = Patience()
+        while True:
             table = target.open()
             try:
                 if (written := _write_once(target, rows, table)) is not None:
@@ -37,14 +38,18 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
             except CommitFailedError as error:
                 # Rows that are merely added may be written again whatever another writer did in between; so may those
                 # of a table that somebody else has made first, by what the mode says of existing tables.
-                if (table is not None and target.mode != "append") or attempt == ATTEMPTS - 1:
+                if (table is not None and target.mode != "append") or not _lasts(patience, target):
                     raise outcomes.conflict(target.context, delta_storage.said(error)) from error
             except DeltaError:
                 # Somebody else made the table in between.
-                if table is not None or target.open() is None:
+                if table is not None or not _lasts(patience, target):
                     raise
-            pause(attempt)
-    raise AssertionError("unreachable")
+
+
+def _lasts(patience: Patience, target: Target) -> bool:
+    """Whether to try again on a table that others have made, or changed."""
+    now = target.open()
+    return now is not None and patience.lasts(now.version())
 
 
 def write_nothing(target: Target) -> WriteResult:
