@@ -41,7 +41,7 @@ def refuse_empty_texts(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[
     texts = [name for name in partitions if schema.get(name) == pl.String]
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
-        if empty := [name for name in texts if (data[name] == "").any()]:
+        if empty := [name for name in texts if data.select((named(name) == "").any()).item()]:
             raise RunError(
                 f"the partition column {listed(empty)} has empty strings, which a Delta table stores as null",
                 hint="say in the task what they mean: make them null, or give them a name such as 'none'",

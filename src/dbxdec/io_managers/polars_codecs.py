@@ -133,8 +133,11 @@ def sink_text(
     texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
     sink: Callable[[Any], Any]
     if suffix == "csv":
-        sink = lambda place: texts.sink_csv(place, mkdir=True, storage_options=options)  # noqa: E731
+        # Readers take a mark at the beginning for the file's own, and not for the name's.
+        mark = next(iter(schema), "").startswith("\ufeff")
+        sink = lambda place: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
     else:
+        _pattern(folder)
         sink = lambda place: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
     _sink(sink, f"{folder}/0.{suffix}")
     return rows()
@@ -159,7 +162,10 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
     raw = {name: _as_text(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
-    frame = pl.scan_csv(f"{place}/0.csv", schema=raw, storage_options=options)
+    # By their places: Polars reads names in a header with their quotes doubled, and without a byte order mark.
+    frame = pl.scan_csv(
+        f"{place}/0.csv", has_header=False, skip_rows=1, schema=raw, glob=False, storage_options=options
+    )
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
 
 
@@ -175,8 +181,20 @@ def scan_ndjson(
     raw = {name: _as_text(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
-    frame = pl.scan_ndjson(f"{place}/0.ndjson", schema=raw, storage_options=options)
+    frame = pl.scan_ndjson(f"{_pattern(str(place))}/0.ndjson", schema=raw, storage_options=options)
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def _pattern(place: str) -> str:
+    """The pattern that matches `place` alone: Polars' reader of NDJSON takes every path for one.
+
+    Raises RunError where there is none: for object storages its patterns have no escapes.
+    """
+    if "[" in place and not is_local(place):
+        raise RunError(
+            f"NDJSON can't be read from {place}: Polars takes `[` for a pattern", hint="give the table another place"
+        )
+    return glob.escape(place)
 
 
 def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[], int]]:
@@ -195,15 +213,14 @@ def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable
 
 
 def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """`frame`, which fails where a number is none that JSON has."""
-
-    floats = [name for name, kind in schema.items() if kind.is_float()]
+    """`frame`, which fails where a number is none that JSON has, inside lists and structs too."""
+    floats = {name: finite for name, kind in schema.items() if (finite := _finite(kind, named(name))) is not None}
     if not floats:
         return frame
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in floats:
-            if not data[name].is_finite().fill_null(value=True).all():
+        for name, finite in floats.items():
+            if not data.select(finite.all()).item():
                 raise RunError(
                     f"the column {name!r} has NaN or infinity, which JSON does not have",
                     hint="make it null (`fill_nan(None)`), or store the result with PolarsParquetIoManager",
@@ -211,6 +228,23 @@ def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.L
         return data
 
     return frame.map_batches(check, streamable=True)
+
+
+def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
+    """Whether all floats in `value` are finite; None where it has none."""
+    import polars as pl
+
+    kind = _typed(kind)
+    if kind.is_float():
+        return value.is_finite().fill_null(value=True)
+    if isinstance(kind, pl.List):
+        inner = _finite(kind.inner, pl.element())
+        return None if inner is None else value.list.eval(inner).list.all().fill_null(value=True)
+    if isinstance(kind, pl.Struct):
+        fields = [_finite(field.dtype, value.struct[number]) for number, field in enumerate(kind.fields)]
+        found = [field for field in fields if field is not None]
+        return pl.all_horizontal(found) if found else None
+    return None
 
 
 def _as_text(kind: pl.DataType) -> pl.DataType:
