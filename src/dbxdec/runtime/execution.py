@@ -55,6 +55,7 @@ class Execution:
         """Preflight of the target, then the function's arguments. Raises RunError before anything has been changed."""
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
+            manager.check_name()
             manager.setup()
         for name, manager in self.managers.items():
             manager.preflight(self.output(name))
