@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError, listed
-from dbxdec.io_managers import spark_messages, spark_schema, spark_write
+from dbxdec.io_managers import spark_messages, spark_partitions, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
@@ -67,9 +67,12 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
     Raises RunError, with nothing merged, where the source does not fit.
     """
     table = target.table
-    if table.detail() is not None:
-        merge = replace(merge, source=spark_schema.fitted(merge.source, table.frame().schema))
-    source = merge.source
+    detail = table.detail()
+    source = merge.source if detail is None else spark_schema.fitted(merge.source, table.frame().schema)
+    parts = {name.lower() for name in (target.partitions if detail is None else detail.partitions)}
+    copied = merge.copied(source.columns, one=str.lower)
+    source = spark_partitions.refuse_lost(source, [name for column, name in copied if column.lower() in parts])
+    merge = replace(merge, source=source)
     spark_schema.check_storable(source.schema, (), task=target.task)
     columns = {name.lower() for name in source.columns}
     if missing := [name for name in merge.keys if name.lower() not in columns]:
@@ -79,7 +82,10 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
     with spark_write.kept(source), _view(table.spark, source) as view:
-        _refuse_equal_keys(target, source, merge.keys)
+        try:
+            _refuse_equal_keys(target, source, merge.keys)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            fail(error, table.uri, "write")
         for attempt in range(ATTEMPTS):
             there = table.detail() is not None
             _check(target, merge, table.frame().schema if there else source.schema)

@@ -10,10 +10,31 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import slices
+from dbxdec.io_managers.delta_folders import NULL
 from dbxdec.io_managers.spark_log import quoted
+from dbxdec.io_managers.spark_session import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+
+def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
+    """`frame`, with a check of its partition columns of strings, which fails its query.
+
+    Spark stores an empty string as null, and so it does one that names null in folders: each would come back as another
+    value. What it raises then is what `spark_session.explained` knows.
+    """
+    parts = {name.lower() for name in partitions}
+    texts = [field.name for field in frame.schema if field.name.lower() in parts and _is_text(field.dataType)]
+    for name in texts:
+        said = f"the partition column `{name}` has empty strings, or {NULL}, which Spark stores as null"
+        refused = f"CAST(raise_error({_text(LOST + said)}) AS BOOLEAN)"
+        frame = frame.where(f"IF({quoted(name)} IN ('', '{NULL}'), {refused}, TRUE)")
+    return frame
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(kind.simpleString().startswith(("string", "char", "varchar")))
 
 
 def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:

@@ -84,6 +84,7 @@ class FrameWrite:
             spark_schema.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
             # The table's own partitions: `partition_by` may be left out for a table that is there.
             spark_schema.check_partitions(frame.schema, detail.partitions, task=self.task)
+        frame = spark_partitions.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
         # Tells this very write from another of the same attempt.
         mark = uuid.uuid4().hex
         proof = spark_write.write_options(receipt, once=self.mode != "overwrite", write=mark)
