@@ -133,7 +133,7 @@ def test_delta_rs_is_given_no_column_that_it_can_make_no_folder_of(tmp_path: Pat
     wider = data.with_columns(w=2)
     for number, (io, result) in enumerate(
         [
-            (manager(column, schema="add-columns"), wider),
+            (manager(column, schema="add-columns", delta_write_options=DELTA_RS), wider),
             (PolarsDeltaIoManager("unused", mode="overwrite", replace={"v": 1}), data),
             (manager(column), DeltaMerge(data, on="v")),
         ]
