@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
@@ -146,6 +147,22 @@ def typed(dtype: Any, table: Any) -> bool:
     if isinstance(dtype, pl.List) and isinstance(table, pl.List):
         return typed(dtype.inner, table.inner)
     return not has_null(dtype) or table is not None
+
+
+def test_a_table_that_is_read_by_its_log_has_nulls_in_what_its_older_files_lack(tmp_path: Path) -> None:
+    """The newest version, an older one, and what one run wrote; folders can't tell this table's partitions."""
+    table, io = tmp_path / "t", manager(partition_by="a b")
+    io.write(output(table, receipt("1")), pl.DataFrame({"a b": ["x"], "s": [{"a": 1}], "l": [[{"a": 1}]]}))
+    new = pl.DataFrame({"a b": ["y"], "s": [{"b": 1, "a": 2}], "l": [[{"a": 1, "b": 2}]], "n": [1]})
+    io.write(output(table, receipt("2")), new)
+    assert read(table).sort("a b").rows() == [
+        ("x", {"a": 1, "b": None}, [{"a": 1, "b": None}], None),
+        ("y", {"a": 2, "b": 1}, [{"a": 1, "b": 2}], 1),
+    ]
+    first = io.read(wanted(table, receipt("1"))).lazy().collect()
+    assert first.rows() == [("x", {"a": 1}, [{"a": 1}])]
+    written = io.read(replace(wanted(table, receipt("2")), written=True)).lazy().collect()
+    assert written.rows() == [("y", {"a": 2, "b": 1}, [{"a": 1, "b": 2}], 1)]
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])

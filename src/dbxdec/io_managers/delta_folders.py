@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+_KEYED = "keyed-"
 NULL = "__HIVE_DEFAULT_PARTITION__"
 # All else is encoded in paths by some, and not by others (RFC 3986, "Unreserved Characters").
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
@@ -48,6 +49,16 @@ def _folder(column: str, value: Any) -> str:
     elif text is not None and isinstance(value, dt.datetime):
         text = text.replace("T", " ").removesuffix("Z")
     return f"{column}={NULL if text is None else quote(text, safe='')}"
+
+
+def file_name(number: int, write: object, *, keyed: bool) -> str:
+    """The name of a data file; one that is `keyed` has the partition columns inside, and lies in no folder."""
+    return f"{_KEYED if keyed else 'part-'}{number:05}-{write}-c000.snappy.parquet"
+
+
+def is_keyed(path: str) -> bool:
+    """Whether the file at `path` has the partition columns inside, since it was written as one that has."""
+    return path.startswith(_KEYED) and "/" not in path
 
 
 def tells(path: str, values: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.file_stores import LocalStore, is_local, refused
-from dbxdec.io_managers.polars_frames import keyed, named
+from dbxdec.io_managers.polars_frames import named, with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +109,7 @@ def sink_parquet(
         LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
     places = itertools.count()
     # A value may be anything, and a folder's name not: readers find the values in the files.
-    parted, keys = keyed(counted, partitions)
+    parted, keys = with_keys(counted, partitions)
     target = pl.PartitionBy(
         folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import delta_folders, delta_log, delta_stats, delta_storage, parquet_footer
-from dbxdec.io_managers.polars_frames import keyed
+from dbxdec.io_managers.polars_frames import with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +142,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
 
     def place(of: FileProviderArgs) -> str:
         values = of.partition_keys.row(0) if partitions else ()
-        name = f"part-{len(names):05}-{write_id}-c000.snappy.parquet"
+        name = delta_folders.file_name(len(names), write_id, keyed=keyed)
         path = delta_folders.folder(dict(zip(partitions, values, strict=True))) + name
         names[name] = (path, values)
         return path
@@ -157,10 +157,9 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
                 continue
             found.append(DataFile(path, file.num_rows, file.num_bytes, values, ""))
 
-    parted, keys = frame, list(partitions)
-    if not all(map(delta_folders.can_name, partitions)):
-        # Folders can't tell the partitions: readers that go by folders find them in the files.
-        parted, keys = keyed(frame, partitions)
+    # Where folders can't tell the partitions, readers that go by folders find them in the files.
+    keyed = not all(map(delta_folders.can_name, partitions))
+    parted, keys = with_keys(frame, partitions) if keyed else (frame, list(partitions))
     target = pl.PartitionBy(
         folder.root,
         file_path_provider=place,

@@ -6,14 +6,15 @@ takes a `=` in the path above the table for a partition, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from dbxdec.io_managers import delta_folders, delta_log
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     import polars as pl
     from deltalake import DeltaTable
@@ -25,58 +26,66 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
     """The rows of `table` at the version that it is loaded at."""
     import polars as pl
 
-    if not table.metadata().partition_columns or _folders_tell(table):
+    if not table.metadata().partition_columns or _paths_tell(table):
         return pl.scan_delta(table)
     return scan_files(table, _schema(table))
 
 
 def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> pl.LazyFrame:
-    """The rows of the table's files, or of those with the paths `only`, partition by partition."""
+    """The rows of the table's files, or of those with the paths `only`, with the partition values of the log."""
     import polars as pl
 
     files = _files(table)
-    names = [name.removeprefix(_PARTITION) for name in files.columns if name.startswith(_PARTITION)]
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for row in files.iter_rows(named=True):
-        if only is None or row["path"] in only:
-            groups.setdefault(tuple(row[_PARTITION + name] for name in names), []).append(row["path"])
+    if only is not None:
+        files = files.filter(pl.col("path").is_in(list(only)))
+    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(_PARTITION)}.*$"))
+    files = files.with_columns(pl.Series("place", [_place(table, path) for path in files["place"]], dtype=pl.String))
     deleted = _deleted(table)
-    frames = []
-    for values, paths in groups.items():
-        partition = dict(zip(names, values, strict=True))
-        if whole := [path for path in paths if _name(path) not in deleted]:
-            frames.append(_scan(table, whole, schema, partition))
-        others = (path for path in paths if _name(path) in deleted)
-        frames += [_scan(table, [path], schema, partition, deleted[_name(path)]) for path in others]
+    cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
+    whole = files.filter(~cut)
+    frames = [_scan(table, whole, schema)] if whole.height else []
+    frames += [_scan(table, one, schema, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
 
 
-def _scan(
-    table: DeltaTable,
-    paths: list[str],
-    schema: pl.Schema,
-    partition: Mapping[str, Any],
-    deleted: pl.Series | None = None,
-) -> pl.LazyFrame:
-    """The rows of files of one partition; `deleted` are the numbers of those that count no more, where it is one."""
+def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None) -> pl.LazyFrame:
+    """The rows of `files`: their places, and the values of their partitions.
+
+    `deleted` are the numbers of the rows that count no more, where it is one file.
+    """
     import polars as pl
 
-    root = delta_log.root_of(table).rstrip("/")
-    number = "_" * (max(map(len, schema), default=0) + 1)  # no column's name
+    partitions = [name.removeprefix(_PARTITION) for name in files.columns[1:]]
+    free = "_" * (max(map(len, schema), default=0) + 1)  # no column's name
+    number, place = f"{free}n", f"{free}p"
     frame = pl.scan_parquet(
-        [path if "://" in path else f"{root}/{unquote(path)}" for path in paths],
-        schema={name: kind for name, kind in schema.items() if name not in partition},
+        files["place"].to_list(),
+        schema={name: kind for name, kind in schema.items() if name not in partitions},
         missing_columns="insert",
         extra_columns="ignore",  # partition columns, which some writers store as well
+        # As with `pl.scan_delta`: structs of older files lack fields, and other writers count time in other units.
+        cast_options=pl.ScanCastOptions._default_iceberg(),
         row_index_name=None if deleted is None else number,
+        include_file_paths=place if partitions else None,
         glob=False,
         hive_partitioning=False,
         storage_options=table._storage_options,
     )
     if deleted is not None:
         frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
-    values = {name: pl.lit(value, dtype=schema[name]) for name, value in partition.items()}
-    return frame.with_columns(**values).select(map(named, schema))
+    if partitions:
+        values = files.rename(dict(zip(files.columns, [place, *partitions], strict=True)))
+        typed = values.cast({name: schema[name] for name in partitions})
+        # Not one scan for each partition: Polars takes a minute for thousands of them.
+        frame = frame.join(typed.lazy(), on=place, how="left", maintain_order="left")
+    return frame.select(map(named, schema))
+
+
+def _place(table: DeltaTable, path: str) -> str:
+    """A file of the log, as Polars names it."""
+    if "://" in path:
+        return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
+    return f"{delta_log.root_of(table).rstrip('/')}/{unquote(path)}"
 
 
 def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
@@ -109,20 +118,20 @@ def _files(table: DeltaTable) -> pl.DataFrame:
     return pl.DataFrame(table.get_add_actions(flatten=True))
 
 
-def _folders_tell(table: DeltaTable) -> bool:
-    """Whether Polars finds the values of the log in the names of all folders."""
+def _paths_tell(table: DeltaTable) -> bool:
+    """Whether Polars finds the values of the log by itself: in the names of all folders, or in all files."""
     import polars as pl
 
     if "=" in delta_log.root_of(table):
         return False
     files = _files(table)
+    if files.height and all(map(delta_folders.is_keyed, files["path"])):
+        return True
     partitions = [name for name in files.columns if name.startswith(_PARTITION)]
     # Those of a folder are alike: large tables have few folders beside their files.
     folders = files.select(pl.col("path").str.replace(r"[^/]*$", ""), *map(pl.col, partitions)).unique()
+    names = [name.removeprefix(_PARTITION) for name in partitions]
     return all(
-        delta_folders.tells(
-            unquote(path),
-            {name.removeprefix(_PARTITION): value for name, value in zip(partitions, values, strict=True)},
-        )
+        delta_folders.tells(unquote(path), dict(zip(names, values, strict=True)))
         for path, *values in folders.iter_rows()
     )

@@ -17,7 +17,7 @@ def named(name: str) -> pl.Expr:
     return selectors.by_name(name).as_expr()
 
 
-def keyed(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:
+def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:
     """`frame` with copies of `columns` that rows can be parted by, and leave in the files: their names, no column's."""
     free = "_" * (max(map(len, frame.collect_schema()), default=0) + 1)
     keys = [f"{free}{number}" for number in range(len(columns))]
