@@ -387,3 +387,24 @@ class TestNames:
         manager().write(output(tmp_path / "t"), pl.DataFrame({"Id": [1]}))
         manager("overwrite", "replace").write(output(tmp_path / "t", receipt("2")), pl.DataFrame({"id": [2]}))
         assert read(tmp_path / "t").to_dicts() == [{"id": 2}]
+
+    @pytest.mark.parametrize("lazy", [False, True])
+    def test_names_that_polars_takes_for_patterns(self, tmp_path: Path, lazy: bool) -> None:
+        """Casts, checks, slices and keys of columns called `*` and `^.*$` are of these columns alone."""
+        data = pl.DataFrame({"a": [1, 2], "b": [200, 5], "c": ["x", "y"]}, schema_overrides={"b": pl.UInt16})
+        data = data.with_columns(pl.col("c").cast(pl.Categorical)).rename({"b": "*", "c": "^.*$"})
+        whole = {"a": pl.Int64, "*": pl.Int16, "^.*$": pl.String}
+        table = tmp_path / "t"
+        manager(partition_by="^.*$").write(output(table, receipt("1")), data.lazy() if lazy else data)
+        assert read(table).schema == whole
+        io = manager("overwrite", replace={"*": 200})
+        io.write(output(table, receipt("2")), data.head(1).with_columns(a=pl.lit(9, pl.Int64)).lazy())
+        manager().write(
+            output(table, receipt("3")), DeltaMerge(data.tail(1).with_columns(a=pl.lit(8, pl.Int64)), on=["*", "^.*$"])
+        )
+        found = read(table).sort("a")
+        assert found.schema == whole
+        assert found.rows() == [(8, 5, "y"), (9, 200, "x")]
+        wrong = pl.DataFrame({"a": [1], "*": [2**15], "^.*$": ["z"]}, schema_overrides={"*": pl.UInt16})
+        with pytest.raises(RunError, match=r"the column `\*` has the value 32768"):
+            manager().write(output(table, receipt("4")), wrong)

@@ -159,7 +159,8 @@ def too_large(uri: str, column: str, value: object, kind: str) -> RunError:
     return RunError(
         f"the column `{column}` has the value {value}, which the table {uri} can't hold in its {kind}: Delta has no "
         "unsigned integers",
-        hint="cast the column to a larger signed type in the task, such as Int64",
+        hint="cast the column in the task, to "
+        + ("pl.Decimal(20, 0) or a string" if kind.endswith("64") else "a larger signed type, such as Int64"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import delta_folders, delta_storage, slices
-from dbxdec.io_managers.polars_frames import named
+from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -72,7 +72,7 @@ def signed(
         return data
 
     checked = watched(frame, check) if unsigned else frame
-    return checked.cast(casts) if casts else checked
+    return cast(checked, casts)
 
 
 def refuse_negative_decimals(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from dbxdec.io_managers import delta_folders, delta_log
-from dbxdec.io_managers.polars_frames import named
+from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,7 +75,7 @@ def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl
         frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
     if partitions:
         values = files.rename(dict(zip(files.columns, [place, *partitions], strict=True)))
-        typed = values.cast({name: schema[name] for name in partitions})
+        typed = cast(values, {name: schema[name] for name in partitions})
         # Not one scan for each partition: Polars takes a minute for thousands of them.
         frame = frame.join(typed.lazy(), on=place, how="left", maintain_order="left")
     return frame.select(map(named, schema))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
+
+    Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame, pl.DataFrame | pl.LazyFrame)
 
 
 def named(name: str) -> pl.Expr:
@@ -15,6 +17,11 @@ def named(name: str) -> pl.Expr:
     from polars import selectors
 
     return selectors.by_name(name).as_expr()
+
+
+def cast(frame: Frame, types: Mapping[str, pl.DataType]) -> Frame:
+    """`frame` with other types for some columns."""
+    return frame.with_columns(named(name).cast(kind) for name, kind in types.items()) if types else frame
 
 
 def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import columns
+from dbxdec.io_managers.polars_frames import cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ def storable(
         for name, dtype in schema.items()
         if _needs_cast(fitted[name]) or dtype != fitted[name]
     }
-    return (frame.cast(casts) if casts else frame), schema_
+    return cast(frame, casts), schema_
 
 
 def shapes(schema: Mapping[str, pl.DataType]) -> dict[str, columns.Shape]:
