@@ -42,13 +42,18 @@ def refuse_empty_texts(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
         if empty := [name for name in texts if data.select((named(name) == "").any()).item()]:
-            raise RunError(
-                f"the partition column {listed(empty)} has empty strings, which a Delta table stores as null",
-                hint="say in the task what they mean: make them null, or give them a name such as 'none'",
-            )
+            raise empty_texts(empty)
         return data
 
     return watched(frame, check) if texts else frame
+
+
+def empty_texts(columns: Sequence[str]) -> RunError:
+    """The error of partition columns that have empty strings."""
+    return RunError(
+        f"the partition column {listed(columns)} has empty strings, which a Delta table stores as null",
+        hint="say in the task what they mean: make them null, or give them a name such as 'none'",
+    )
 
 
 def signed(

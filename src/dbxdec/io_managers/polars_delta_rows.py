@@ -204,7 +204,6 @@ class Rows:
             uri = self._target.context.uri
             folder = polars_delta_files.Folder(table, self._target.storage_options)
             frame = polars_checks.signed(self._frame, self._schema, uri=uri)
-            frame = polars_checks.refuse_empty_texts(frame, partitions)
             folder.prepare()
             self._stored = form, polars_delta_files.write(frame.lazy(), folder, partitions)
         return self._stored[1]
