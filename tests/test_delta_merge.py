@@ -339,8 +339,8 @@ class TestReplace:
     def test_a_partitioned_table_and_a_new_one(self, tmp_path: Path) -> None:
         """Partition columns are a slice like others; on a missing table the rows are simply written."""
         table = tmp_path / "t"
-        for value, v in (("a'b", 1), ("", 2), ("a'b", 3)):
-            frame = pl.DataFrame({"day": [value], "v": [v]})
+        for value, v in (("a'b", 1), (None, 2), ("a'b", 3)):
+            frame = pl.DataFrame({"day": [value], "v": [v]}, schema={"day": pl.String, "v": pl.Int64})
             self.write(table, frame, value, partition_by="day")
         assert sorted(pl.read_delta(str(table))["v"].to_list()) == [2, 3]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import math
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import polars as pl
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from polars.testing.parametric import column, dataframes
 
@@ -229,12 +232,96 @@ def test_frames_come_back_equal(kind: type[PolarsFiles], data: pl.DataFrame, tmp
     assert_frame_equal(io.read(wanted(target)), data)
 
 
+ODD = [
+    'size "in"',
+    "\ufeffid",
+    "a\nb",
+    "\r\n",
+    "",
+    " ",
+    " a ",
+    "#",
+    ",",
+    '"',
+    '""',
+    "a,b",
+    "\\",
+    "*",
+    "^a$",
+    "\x85",
+    "null",
+    "1",
+]
+STRINGS = st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), max_size=5)
+VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    (pl.String(), STRINGS),
+    (pl.Int64(), st.integers(-(2**63), 2**63 - 1)),
+    (pl.UInt64(), st.integers(0, 2**64 - 1)),
+    (pl.Float64(), st.floats(allow_nan=False, allow_infinity=False)),
+    (pl.Boolean(), st.booleans()),
+    (pl.Date(), st.dates()),
+    (pl.Datetime("us"), st.datetimes()),
+    (pl.Time(), st.times()),
+    (pl.Decimal(38, 10), st.decimals(-(10**20), 10**20, places=10)),
+    (pl.Categorical(), STRINGS),
+]
+
+
+@st.composite
+def odd_frames(draw: st.DrawFn) -> pl.DataFrame:
+    """Frames of any names, one column included, whose values are nulls, empty strings and what formats are made of."""
+    names = draw(st.lists(STRINGS.filter(lambda name: "\0" not in name), min_size=1, max_size=3, unique=True))
+    height = draw(st.integers(0, 4))
+    columns = []
+    for number in range(len(names)):
+        kind, values = draw(st.sampled_from(VALUES))
+        column = draw(st.lists(st.none() | values, min_size=height, max_size=height))
+        columns.append(pl.Series(str(number), column, dtype=kind))
+    frame = pl.DataFrame(columns)
+    frame.columns = names  # Polars makes no series of such names
+    return frame
+
+
+@EACH
+@given(data=odd_frames(), lazy=st.booleans())
+def test_whatever_columns_are_called_they_come_back(
+    kind: type[PolarsFiles], data: pl.DataFrame, lazy: bool, tmp_path_factory: Any
+) -> None:
+    """Quotes, line ends, byte order marks, patterns, empty names; a single column of nulls and empty strings too."""
+    target = tmp_path_factory.mktemp("t") / "x"
+    kind("unused").write(output(target), data.lazy() if lazy else data)
+    back = kind("unused").read(wanted(target))
+    assert isinstance(back, pl.DataFrame)
+    assert back.schema == data.schema
+    assert back.rows() == data.rows()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_other_programs_read_the_names_of_csv(name: str, target: Path) -> None:
+    """By the rules of CSV (RFC 4180); a byte order mark that is the name's own is not taken for the file's."""
+    PolarsCsvIoManager("unused").write(output(target), pl.DataFrame({name: [1], "z": [2]}))
+    with (target / "table.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert list(csv.reader(file)) == [[name, "z"], ["1", "2"]]
+
+
+@EACH
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "[", "{a,b}", "a=b", "a#b"])
+def test_a_path_is_no_pattern(kind: type[PolarsFiles], name: str, tmp_path: Path) -> None:
+    """A folder with the signs of patterns is read, and not another that they match."""
+    for other, run in ((tmp_path / "a1", 1), (tmp_path / name, 2)):
+        kind("unused").write(output(other / "t"), frame(run))
+    assert values(kind("unused"), tmp_path / name / "t") == [2]
+
+
 def test_nested_values_are_in_ndjson_and_refused_in_csv(target: Path) -> None:
     """Lists and structs of plain values go to JSON lines; CSV names each column that it can't hold, all at once."""
     data = pl.DataFrame({"l": [[1, 2], []], "s": [{"a": "x", "b": [1.5]}, {"a": None, "b": []}]})
     io = PolarsNdjsonIoManager("unused")
     io.write(output(target), data)
     assert_frame_equal(io.read(wanted(target)), data)
+    for value in ({"l": [[1.0, None], [math.nan]]}, {"s": [None, {"a": {"b": [[math.inf], None]}}]}):
+        with pytest.raises(RunError, match=r"'[ls]' has NaN or infinity"):
+            PolarsNdjsonIoManager("unused", mode="overwrite").write(output(target), pl.DataFrame(value).lazy())
     with pytest.raises(RunError, match=r"can't hold 'l' \(List\(Int64\)\), 's' \(Struct"):
         PolarsCsvIoManager("unused", mode="overwrite").write(output(target), data)
     with pytest.raises(RunError, match=r"can't hold 'x' \(Binary\)"):

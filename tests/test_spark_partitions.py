@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import spark_tools
+from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, spark_partitions, spark_write
+from dbxdec.io_managers import SparkParquetIoManager, spark_partitions, spark_write
 from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
 from dbxdec.io_managers.spark_log import quoted
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
@@ -24,7 +25,7 @@ spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.tab
 
 UTC = dt.UTC
 KINDS: dict[str, tuple[str, list[Any]]] = {
-    "text": ("string", ["", "a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "{}", "`", "\t"]),
+    "text": ("string", ["a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "{}", "`", "\t"]),
     "whole": ("bigint", [-1, 0, 1, 2**40]),
     "flag": ("boolean", [True, False]),
     "day": ("date", [dt.date(1969, 12, 31), dt.date(2024, 2, 29)]),
@@ -43,7 +44,7 @@ KINDS: dict[str, tuple[str, list[Any]]] = {
 # Tuples that cross: the second write names some texts for one moment, and others for another.
 DENSE = [
     [(m, t) for m in [*KINDS["moment"][1], None] for t in [*KINDS["text"][1], None]],
-    [(KINDS["moment"][1][1], t) for t in KINDS["text"][1][1::2]] + [(KINDS["moment"][1][2], "a"), (None, "")],
+    [(KINDS["moment"][1][1], t) for t in KINDS["text"][1][1::2]] + [(KINDS["moment"][1][2], "a"), (None, None)],
 ]
 NAMES = st.sampled_from(["k", "K space", "tick's", "dot.ted", "däy", "select"])
 # Without column mapping Delta has no names with spaces.
@@ -138,9 +139,9 @@ def test_partitions_that_another_writer_spelled_are_replaced(
     two = (KINDS["moment"][1][1], None, Decimal("0.01"), "x")
     schema = {"m": pl.Datetime("us", "UTC"), "n": pl.Datetime("us"), "p": pl.Decimal(10, 2), "t": pl.String()}
     data = pl.DataFrame([(*one, 0), (*two, 0)], schema={**schema, "write": pl.Int64()}, orient="row")
-    PolarsDeltaIoManager("unused", partition_by=names).write(output(str(tmp_path / "t"), receipt("0")), data)
+    data.write_delta(str(tmp_path / "t"), delta_write_options={"partition_by": names})
     io = SparkDeltaIoManager("unused", mode="overwrite", partition_by=names)
-    io.write(output(str(tmp_path / "t"), receipt("1")), as_frame(spark, names, kinds, [one], 1))
+    io.write(output(str(tmp_path / "t"), receipt("1")), as_frame(spark, names, kinds, [(*one[:-1], None)], 1))
     found = found_in(io.read(wanted(str(tmp_path / "t"))), names, kinds)
     assert found == {stored_form(one): [1], stored_form(two): [0]}
 
@@ -175,6 +176,29 @@ def test_an_empty_frame_replaces_nothing_and_leaves_a_receipt(
     assert path.write("overwrite", "1", path.pairs((1, 1)).limit(0), partition_by="k").rows == 0
     assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == []
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 1)]
+
+
+@pytest.mark.parametrize("value", ["", "__HIVE_DEFAULT_PARTITION__"])
+def test_a_string_that_spark_would_store_as_null_is_refused(path: Place, value: str) -> None:
+    """By Delta tables, merges into them, and Parquet: nothing is written, and the column is named."""
+    path.write(
+        "overwrite", "0", path.sql("'a' AS k, CAST(NULL AS STRING) AS `o'k`, 1L AS x"), partition_by=["k", "o'k"]
+    )
+    mixed = f"IF(id = 9, '{value}', 'b')"
+    frame = path.spark.range(10).repartition(2).selectExpr("'b' AS k", f"{mixed} AS `o'k`", "id AS x")
+    with pytest.raises(RunError, match="the partition column `o'k` has empty strings, or __HIVE_DEFAULT_PARTITION__"):
+        path.write("overwrite", "1", frame, partition_by=["k", "o'k"])
+    with pytest.raises(RunError, match="the partition column `o'k`"):
+        path.write("append", "2", DeltaMerge(frame, on="x"))
+    with pytest.raises(RunError, match="the partition column `o'k`"):
+        SparkParquetIoManager("unused", partition_by="o'k").write(output(f"{path.uri}-files"), frame)
+    assert path.manager().read(wanted(path.uri)).count() == 1
+
+
+def test_a_partition_column_that_delta_refuses_is_told_in_one_sentence(path: Place) -> None:
+    """Spark has a list of signs that its partition columns may not have."""
+    with pytest.raises(RunError, match="can't be partitioned by a column with such a name"):
+        path.write("overwrite", "0", path.sql("1 AS `a=b`, 2 AS x"), partition_by="a=b")
 
 
 SLICES: dict[str, Any] = {

@@ -13,11 +13,13 @@ import pytest
 import delta_tools
 import spark_tools
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.spark_log import quoted
 from spark_tools import Place, needs_spark, rows
 
 pytestmark = needs_spark
 spark, path = spark_tools.spark, spark_tools.path
 
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 MOMENT = dt.datetime(2024, 1, 1, 2, 3, 4, 5678, tzinfo=dt.UTC)
 
 
@@ -60,6 +62,46 @@ def test_every_type_and_every_filter_gives_the_rows_that_were_written(far_from_u
             expected = data.filter(pl.col(name) == value)["i"].to_list()
             assert sorted(row[0] for row in found) == sorted(expected), (name, value)
         assert frame.where(frame[name].isNull()).count() == data[name].null_count(), name
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("a=b", ["x", "y"]),
+        ("a/b", ["x", "y"]),
+        ("a\nb", ["x", "y"]),
+        ("a:b", ["x", "y"]),
+        ("größe in cm", ["x", "y"]),
+        ("k", [HIVE_NULL, None]),
+        ("k", ["*", "a=b/%41\n"]),
+    ],
+)
+def test_partitions_of_any_text_are_the_same_to_spark(spark: Any, tmp_path: Path, column: str, values: Any) -> None:
+    """Spark reads, filters and updates partitions whose names or values no folder could have."""
+    uri, io = tmp_path / "t", PolarsDeltaIoManager("unused", mode="overwrite", partition_by=column)
+    io.write(delta_tools.output(uri), pl.DataFrame({column: values, "v": [0, 1]}))
+    frame = spark.read.format("delta").load(str(uri))
+    name = quoted(column)
+    assert [row[0] for row in frame.orderBy("v").select(name).collect()] == values
+    for value, v in zip(values, (0, 1), strict=True):
+        assert [row[0] for row in frame.where(frame[name].eqNullSafe(value)).select("v").collect()] == [v]
+    if HIVE_NULL in values:
+        return  # what Spark writes of it is null
+    spark.sql(f"UPDATE delta.`{uri}` SET v = v + 10")  # noqa: S608
+    assert whole(io, uri).sort("v").select(pl.all().exclude("v")).to_series().to_list() == values
+
+
+def test_rows_that_spark_has_deleted_by_vectors_are_gone_in_partitions_read_by_the_log(
+    far_from_utc: Any, tmp_path: Path
+) -> None:
+    """Folders in the zone of Spark's session say other times than the log, and files keep rows that are deleted."""
+    uri = tmp_path / "t"
+    rows = far_from_utc.range(6).selectExpr("timestamp'2024-01-01 00:00:00' AS k", "id AS v").repartition(1)
+    rows.write.format("delta").option("delta.enableDeletionVectors", "true").partitionBy("k").save(str(uri))
+    far_from_utc.sql(f"DELETE FROM delta.`{uri}` WHERE v IN (0, 3)")  # noqa: S608
+    found = whole(PolarsDeltaIoManager("unused"), uri).sort("v")
+    moment = dt.datetime(2023, 12, 31, 15, tzinfo=dt.UTC)
+    assert found.rows() == [(moment, v) for v in (1, 2, 4, 5)]
 
 
 def whole(io: PolarsDeltaIoManager, uri: Path) -> pl.DataFrame:

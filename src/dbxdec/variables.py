@@ -184,6 +184,11 @@ def unknown_in(text: str) -> list[str]:
     return re.findall(r"\$?\{[^{}]*\}?", _TOKEN.sub("", text))
 
 
+def without_tokens(text: str, instead: str) -> str:
+    """`text` with `instead` for every reference to a bundle variable or to the target."""
+    return _TOKEN.sub(instead, text)
+
+
 def names_in(value: object) -> set[str]:
     """The variables referenced anywhere inside `value`: str, BundleVariable, and lists, tuples and dicts of them."""
     if isinstance(value, BundleVariable):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec import literals, places
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
+from dbxdec.io_managers import names
 from dbxdec.mistakes import forgiving, giving
 from dbxdec.secrets import Secret
 from dbxdec.variables import BundleVariable, names_in, resolve
@@ -353,6 +354,8 @@ class IoManager(ABC):
                     "a parameter is a partition of it (`partition_by=`) or a slice (`replace=`)",
                 )
             )
+        else:
+            problems += self.name_problems(str(name))
         if problems:
             raise DbxdecError(problems)
         bound = copy.copy(self)
@@ -361,6 +364,18 @@ class IoManager(ABC):
             setattr(bound, option, value)
         bound.check_options()
         return bound  # type: ignore[return-value]
+
+    def name_problems(self, name: str) -> list[Problem]:
+        """What is wrong with the name of a table: one below `base_path` must not lead out of it.
+
+        It is asked when the table is named, and again in a run, with the values of bundle variables in the name.
+        """
+        return names.of_path(name) if self.base_path is not None else []
+
+    def check_name(self) -> None:
+        """Raise RunError where the name of the table that this manager is bound to leads elsewhere in this run."""
+        if self._table is not None and (problems := self.name_problems(self.resolve(self._table))):
+            raise RunError(problems)
 
     def check_options(self) -> None:
         """Raise DbxdecError where the options contradict each other; called whenever they are set."""
@@ -385,6 +400,7 @@ class IoManager(ABC):
         """
         job, task = (_running.job, _running.task) if _running else ("{job}", "{task}")
         bound = self if name is None else self.table(name)
+        bound.check_name()
         if bound._table is None and not _running:
             raise RunError("the place of a task's result is known only while the task runs", hint="`io.uri('name')`")
         template = bound.template(job, task)

@@ -27,6 +27,8 @@ _MANY = 3
 # Requests to a storage.
 _AT_ONCE = 16
 _MAX_LOOKED_AT = 20
+# As often as others commit what does not conflict; delta-rs' own 15 are too few for many writers.
+_COMMIT_RETRIES = 1000
 # Where a line of the log names the kind of its action.
 _HEAD = 20
 
@@ -129,7 +131,7 @@ def commit_properties(
     return CommitProperties(
         custom_metadata=metadata,
         app_transactions=[Transaction(transaction, receipt.attempt)] if left.kind not in _UNCLAIMED else None,
-        max_commit_retries=0 if alone else None,
+        max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
 
 

@@ -71,6 +71,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "partition by a shorter column",
     ),
     (
+        r"Cannot cast column '(?P<detail>[^']*)' from 'LargeList",
+        "delta-rs can't read files of {uri} from before structs in a list got new fields",
+        'write the whole table once (mode="overwrite"), or change it through Spark (SparkDeltaIoManager)',
+    ),
+    (
         r"Invalid data found",
         "rows of the result break a rule of the table {uri}, such as a constraint or a column that must not be null",
         "filter or repair them in the task",
@@ -154,7 +159,8 @@ def too_large(uri: str, column: str, value: object, kind: str) -> RunError:
     return RunError(
         f"the column `{column}` has the value {value}, which the table {uri} can't hold in its {kind}: Delta has no "
         "unsigned integers",
-        hint="cast the column to a larger signed type in the task, such as Int64",
+        hint="cast the column in the task, to "
+        + ("pl.Decimal(20, 0) or a string" if kind.endswith("64") else "a larger signed type, such as Int64"),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import glob
 import io
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.file_stores import LocalStore, is_local, refused
+from dbxdec.io_managers.polars_frames import named, with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,28 +85,14 @@ def scan_parquet(
         return pl.scan_parquet(
             f"{glob.escape(str(place))}/**/*.parquet", storage_options=options, hive_partitioning=True
         )
-    hive = {name: schema[name] for name in facts.get("partitions", ())}
-    # Folders know texts alone: the types are those that were written.
+    # All columns are in the files: what folders are called says nothing.
     frame = pl.scan_parquet(
         f"{place}/",
         glob=False,  # on object storages its patterns match no umlauts
         storage_options=options,
-        hive_partitioning=bool(hive),
-        hive_schema=dict.fromkeys(hive, pl.String()) or None,
+        hive_partitioning=False,
     )
-    typed = [_partition_value(name, kind) for name, kind in hive.items()]
-    return frame.with_columns(typed).select(list(schema))
-
-
-def _partition_value(name: str, kind: pl.DataType) -> pl.Expr:
-    import polars as pl
-
-    column = pl.col(name)
-    if isinstance(kind, pl.Boolean):
-        return (column == "true").alias(name)
-    if isinstance(kind, pl.Date):
-        return column.str.to_date("%Y-%m-%d")
-    return column.cast(kind)
+    return frame.select(map(named, schema))
 
 
 def sink_parquet(
@@ -119,17 +107,17 @@ def sink_parquet(
         return rows()
     if is_local(folder):
         LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
-    target = pl.PartitionBy(folder, key=list(partitions))
-    _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), target)
-    if rows() == 0:
-        # A folder without files has no schema.
-        empty = counted.drop(partitions)
-        empty.sink_parquet(f"{folder}/{_empty_path(partitions)}/0.parquet", mkdir=True, storage_options=options)
+    places = itertools.count()
+    # A value may be anything, and a folder's name not: readers find the values in the files.
+    parted, keys = with_keys(counted, partitions)
+    target = pl.PartitionBy(
+        folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
+    )
+    _sink(lambda place: parted.sink_parquet(place, mkdir=True, storage_options=options), target)
+    if rows() == 0:  # a folder without files has no schema
+        empty = pl.LazyFrame(schema=frame.collect_schema())
+        empty.sink_parquet(f"{folder}/00000.parquet", mkdir=True, storage_options=options)
     return rows()
-
-
-def _empty_path(partitions: Sequence[str]) -> str:
-    return "/".join(f"{name}=__HIVE_DEFAULT_PARTITION__" for name in partitions)
 
 
 def sink_text(
@@ -145,8 +133,11 @@ def sink_text(
     texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
     sink: Callable[[Any], Any]
     if suffix == "csv":
-        sink = lambda place: texts.sink_csv(place, mkdir=True, storage_options=options)  # noqa: E731
+        # Readers take a mark at the beginning for the file's own, and not for the name's.
+        mark = next(iter(schema), "").startswith("\ufeff")
+        sink = lambda place: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
     else:
+        _pattern(folder)
         sink = lambda place: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
     _sink(sink, f"{folder}/0.{suffix}")
     return rows()
@@ -171,7 +162,10 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
     raw = {name: _as_text(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
-    frame = pl.scan_csv(f"{place}/0.csv", schema=raw, storage_options=options)
+    # By their places: Polars reads names in a header with their quotes doubled, and without a byte order mark.
+    frame = pl.scan_csv(
+        f"{place}/0.csv", has_header=False, skip_rows=1, schema=raw, glob=False, storage_options=options
+    )
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
 
 
@@ -187,8 +181,20 @@ def scan_ndjson(
     raw = {name: _as_text(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
-    frame = pl.scan_ndjson(f"{place}/0.ndjson", schema=raw, storage_options=options)
+    frame = pl.scan_ndjson(f"{_pattern(str(place))}/0.ndjson", schema=raw, storage_options=options)
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def _pattern(place: str) -> str:
+    """The pattern that matches `place` alone: Polars' reader of NDJSON takes every path for one.
+
+    Raises RunError where there is none: for object storages its patterns have no escapes.
+    """
+    if "[" in place and not is_local(place):
+        raise RunError(
+            f"NDJSON can't be read from {place}: Polars takes `[` for a pattern", hint="give the table another place"
+        )
+    return glob.escape(place)
 
 
 def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[], int]]:
@@ -207,15 +213,14 @@ def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable
 
 
 def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """`frame`, which fails where a number is none that JSON has."""
-
-    floats = [name for name, kind in schema.items() if kind.is_float()]
+    """`frame`, which fails where a number is none that JSON has, inside lists and structs too."""
+    floats = {name: finite for name, kind in schema.items() if (finite := _finite(kind, named(name))) is not None}
     if not floats:
         return frame
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in floats:
-            if not data[name].is_finite().fill_null(value=True).all():
+        for name, finite in floats.items():
+            if not data.select(finite.all()).item():
                 raise RunError(
                     f"the column {name!r} has NaN or infinity, which JSON does not have",
                     hint="make it null (`fill_nan(None)`), or store the result with PolarsParquetIoManager",
@@ -223,6 +228,23 @@ def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.L
         return data
 
     return frame.map_batches(check, streamable=True)
+
+
+def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
+    """Whether all floats in `value` are finite; None where it has none."""
+    import polars as pl
+
+    kind = _typed(kind)
+    if kind.is_float():
+        return value.is_finite().fill_null(value=True)
+    if isinstance(kind, pl.List):
+        inner = _finite(kind.inner, pl.element())
+        return None if inner is None else value.list.eval(inner).list.all().fill_null(value=True)
+    if isinstance(kind, pl.Struct):
+        fields = [_finite(field.dtype, value.struct[number]) for number, field in enumerate(kind.fields)]
+        found = [field for field in fields if field is not None]
+        return pl.all_horizontal(found) if found else None
+    return None
 
 
 def _as_text(kind: pl.DataType) -> pl.DataType:
@@ -239,7 +261,7 @@ def _as_text(kind: pl.DataType) -> pl.DataType:
 def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
-    column = pl.col(name)
+    column = named(name)
     if isinstance(kind, pl.Datetime):
         if kind.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
@@ -254,7 +276,7 @@ def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
 def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
-    column = pl.col(name)
+    column = named(name)
     if isinstance(kind, pl.Datetime):
         column = column.str.to_datetime(_MOMENT, time_unit=kind.time_unit)
         if kind.time_zone is not None:

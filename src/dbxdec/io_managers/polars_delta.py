@@ -174,6 +174,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
             delta_once.done_before(table, context.receipt)
         if self.mode in ("append", "overwrite"):
             target.check_partitions(table)
+            target.check_slice(table)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame or LazyFrame by the mode, execute a merge, note that there was nothing to write."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.io_managers import polars_delta_scan
+from dbxdec.io_managers import polars_delta_scan, polars_schema
+from dbxdec.io_managers.delta_storage import refusals
 from dbxdec.io_managers.delta_values import value_text
 
 if TYPE_CHECKING:
@@ -88,6 +89,31 @@ def overwrite(table: DeltaTable, files: Sequence[DataFile], properties: CommitPr
     partitions = table.metadata().partition_columns
     adds: list[AddAction | RemoveAction] = [file.added(partitions) for file in files]
     table.create_write_transaction(adds, "overwrite", table.schema(), partitions, commit_properties=properties)
+
+
+def grow(table: DeltaTable, columns: Mapping[str, pl.DataType], *, uri: str) -> None:
+    """Give `table` new columns, or new fields to structs that it has, of which `columns` name no others.
+
+    Raises CommitFailedError where the table has changed meanwhile, and not by getting the same.
+    """
+    import polars as pl
+    from deltalake import Schema
+    from deltalake.exceptions import CommitFailedError
+
+    try:
+        with refusals(uri, "write"):
+            table.alter.add_columns(Schema.from_arrow(pl.Schema(columns)).fields)
+    except CommitFailedError:
+        table.update_incremental()
+        if _lacks(table, columns):
+            raise
+    assert not _lacks(table, columns)  # noqa: S101 - the caller would try for ever
+
+
+def _lacks(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> bool:
+    import polars as pl
+
+    return bool(polars_schema.added(columns, pl.Schema(table.schema())))
 
 
 @dataclass(frozen=True)

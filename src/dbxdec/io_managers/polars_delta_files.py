@@ -5,7 +5,6 @@ Polars writes faster than delta-rs and holds fewer rows, and tells the partition
 
 from __future__ import annotations
 
-import datetime as dt
 import errno
 import itertools
 import os
@@ -17,11 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import delta_log, delta_stats, delta_storage, parquet_footer
+from dbxdec.io_managers import delta_folders, delta_log, delta_stats, delta_storage, parquet_footer, polars_checks
 from dbxdec.io_managers.delta_values import value_text
+from dbxdec.io_managers.polars_frames import with_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +37,6 @@ _AT_ONCE = 16
 _USUAL_END = 64 * 1024
 # What a storage says without the file's name.
 _FULL = re.compile(r"No space left|Disk quota exceeded|File name too long")
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,20 +131,26 @@ def _metadata(file: Any, size: int) -> bytes:
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
     """Run `frame` once, and store its rows in files below `folder`, which nothing points to yet.
 
-    Raises RunError where the folder's storage refuses; the errors of the query pass as they are. Neither leaves files.
+    Raises RunError where the folder's storage refuses, and for partitions of empty strings; the errors of the query
+    pass as they are. Neither leaves files.
     """
     import polars as pl
 
     schema = frame.collect_schema()
     stored = {name: kind for name, kind in schema.items() if name not in partitions}
     names: dict[str, tuple[str, tuple[Any, ...]]] = {}
+    empty: list[RunError] = []
     numbers = itertools.count()  # Polars asks from several threads
     write_id = uuid.uuid4()
 
     def place(of: FileProviderArgs) -> str:
         values = of.partition_keys.row(0) if partitions else ()
-        name = f"part-{next(numbers):05}-{write_id}-c000.snappy.parquet"
-        path = "/".join([*map(folder_of, partitions, values), name])
+        if "" in values:
+            # Here they are known, and a check of all rows would take as long as the writing.
+            empty.append(polars_checks.empty_texts([partitions[values.index("")]]))
+            raise empty[0]
+        name = delta_folders.file_name(next(numbers), write_id, keyed=keyed)
+        path = delta_folders.folder(dict(zip(partitions, values, strict=True))) + name
         names[name] = (path, values)
         return path
 
@@ -160,20 +164,25 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
                 continue
             found.append(DataFile(path, file.num_rows, file.num_bytes, values, ""))
 
+    # Where folders can't tell the partitions, readers that go by folders find them in the files.
+    keyed = not all(map(delta_folders.can_name, partitions))
+    parted, keys = with_keys(frame, partitions) if keyed else (frame, list(partitions))
     target = pl.PartitionBy(
         folder.root,
         file_path_provider=place,
-        key=list(partitions) or None,
+        key=keys or None,
         include_key=False if partitions else None,
         approximate_bytes_per_file=_BYTES_PER_FILE,
     )
     try:
-        frame.sink_parquet(
+        parted.sink_parquet(
             target, compression="snappy", mkdir=True, storage_options=folder.options, sinked_paths_callback=note
         )
     except BaseException as error:
         for path, _ in names.values():
             folder.remove(path)
+        if empty:
+            raise empty[0] from None
         ours = str(write_id) in str(error) or _FULL.search(str(error))
         if ours and isinstance(error, OSError | pl.exceptions.PolarsError):
             raise folder.refused(error) from error
@@ -186,12 +195,3 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         replace(file, stats=delta_stats.of_file(file.rows, said, stored))
         for file, said in zip(found, metadata, strict=True)
     ]
-
-
-def folder_of(column: str, value: Any) -> str:
-    """The folder of a partition. Other readers go by the log, and Polars by this: it decodes the value, and not the
-    column, and knows times in UTC by no sign."""
-    text = value_text(value)
-    if text is not None and isinstance(value, dt.datetime):
-        text = text.replace("T", " ").removesuffix("Z")
-    return f"{column.replace('/', '%2F')}={_NULL if text is None else quote(text, safe='')}"

@@ -8,14 +8,24 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import columns, delta_log, delta_once, delta_storage, outcomes, polars_schema
+from dbxdec.io_managers import (
+    columns,
+    delta_log,
+    delta_once,
+    delta_storage,
+    outcomes,
+    polars_checks,
+    polars_delta_commit,
+    polars_schema,
+)
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_partitions import quoted
 from dbxdec.io_managers.delta_receipts import Left
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 from dbxdec.io_managers.polars_delta_sink import once_only
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,6 +61,8 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     if before is not None and (done := delta_once.done_before(before, target.receipt, own=True)) is not None:
         return done
     after = -1 if before is None else before.version()
+    if before is not None:
+        polars_checks.refuse_rewrites(before, uri)
     try:
         metrics = merger.execute()
     except CommitFailedError as error:
@@ -85,7 +97,8 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             f"{kind.__module__}.{kind.__qualname__}",
             hint="give it a pl.DataFrame or a pl.LazyFrame",
         )
-    frame, schema = polars_schema.storable(merge.source)
+    table = target.open()
+    frame, schema = polars_schema.storable(merge.source, _types(merge, table))
     if missing := [name for name in merge.keys if name not in schema]:
         raise RunError(
             f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has no column {listed(missing)}, by "
@@ -94,26 +107,40 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
         )
     with once_only(frame) as source:
         _refuse_equal_keys(target, source, merge.keys)
-        return _merge(target, merge, source, schema)
+        return _merge(target, merge, source)
 
 
-def _merge(
-    target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame, schema: dict[str, pl.DataType]
-) -> WriteResult:
+def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:
+    """The types that `table` has for columns of the source, where these are copied as they are."""
+    import polars as pl
+
+    there = {} if table is None else pl.Schema(table.schema())
+    copied = merge.copied(merge.source.collect_schema())
+    return {name: there[column] for column, name in copied if column in there}
+
+
+def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> WriteResult:
+    import polars as pl
     from deltalake.exceptions import CommitFailedError
 
-    grows = target.schema == "add-columns"
-    for attempt in range(ATTEMPTS):
-        table = target.open() or _create(target, merge, schema)
+    uri = target.context.uri
+    patience = Patience()
+    while True:
+        table = target.open() or _create(target, merge, source)
         if (done := delta_once.done_before(table, target.receipt)) is not None:
             return done
-        _check(target, merge, schema, table)
-        rows = source.lazy().collect(engine="streaming")
-        properties = delta_log.commit_properties(target.receipt, Left("merge"))
-        after = table.version()
+        frame, schema = polars_schema.storable(source, _types(merge, table))
+        _check(target, merge, pl.Schema(table.schema()))
+        polars_checks.refuse_rewrites(table, uri)
+        rows = frame.lazy().collect(engine="streaming")
+        parts = [name for column, name in merge.copied(schema) if column in table.metadata().partition_columns]
+        polars_checks.for_delta_rs(rows, parts, uri=uri)
         try:
-            with refusals(target.context.uri, "write"), _told(target):
-                metrics = _execute(table, merge, rows, merge_schema=grows, commit_properties=properties)
+            if _grow(target, merge, schema, table):
+                continue
+            properties, after = delta_log.commit_properties(target.receipt, Left("merge")), table.version()
+            with refusals(uri, "write"), _told(target):
+                metrics = _execute(table, merge, rows, commit_properties=properties)
             table = target.open() or table
             found = delta_log.committed_by(table, target.receipt, after=after)
             if found is None:
@@ -121,24 +148,58 @@ def _merge(
                 delta_log.add_receipt(table, target.receipt, Left("merge"))
                 found = delta_log.committed_by(table, target.receipt, after=after)
         except CommitFailedError as error:
-            if attempt == ATTEMPTS - 1:
+            now = target.open()
+            if now is None or not patience.lasts(now.version()):
                 raise outcomes.conflict(target.context, delta_storage.said(error)) from error
-            pause(attempt)
             continue
         return WriteResult(found.version if found else None, _rows(metrics), _summary(metrics))
-    raise AssertionError("unreachable")
 
 
-def _check(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], table: DeltaTable) -> None:
+def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) -> None:
     """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    schema, task = merge.source.collect_schema(), target.receipt.id.task
+    merge.refuse_unknown(schema, [*there, *(schema if target.schema == "add-columns" else ())], task=task)
+    # The table may have columns that the source lacks: they keep their values, or are null.
+    given, known = polars_schema.shapes(schema), polars_schema.shapes(there)
+    result = {**known, **{column: given[name] for column, name in merge.copied(schema)}}
+    columns.compare(result, known, policy=target.schema, uri=target.context.uri, whole=False, fills=False)
+
+
+def _grow(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], table: DeltaTable) -> bool:
+    """Give `table` what the merge fills and it lacks, where it may grow; whether it did.
+
+    delta-rs could add columns while it merges, but then loses those that must not be null. Raises RunError where it
+    could not read the table any more.
+    """
     import polars as pl
 
     there = pl.Schema(table.schema())
-    grows = target.schema == "add-columns"
-    merge.refuse_unknown(schema, {**there, **(schema if grows else {})}, task=target.receipt.id.task)
-    # The table may have columns that the source lacks: they keep their values, or are null.
-    given = {column: schema[name] for column, name in merge.copied(schema) if schema[name] != there.get(column)}
-    columns.compare({**there, **given}, there, policy=target.schema, uri=target.context.uri, whole=False)
+    given = {column: schema[name] for column, name in merge.copied(schema)}
+    given |= {name: schema[name] for clause in merge.steps for name in clause.values or () if name in schema}
+    new = polars_schema.added({name: kind for name, kind in given.items() if name in schema}, there)
+    if target.schema != "add-columns" or not new:
+        return False
+    if lists := polars_schema.grown_lists(given, there):
+        raise RunError(
+            f"the column {listed(lists)} of {target.context.uri} is of lists whose structs would get new fields, and "
+            "delta-rs could not merge into the table any more",
+            hint="store them in a column of their own, or merge through Spark (SparkDeltaIoManager)",
+        )
+    _rehearse(target, merge, {**there, **given}, schema)
+    polars_delta_commit.grow(table, new, uri=target.context.uri)
+    return True
+
+
+def _rehearse(
+    target: Target, merge: DeltaMerge, table: Mapping[str, pl.DataType], source: Mapping[str, pl.DataType]
+) -> None:
+    """Raise RunError where delta-rs could not execute the merge of such a source into such a table."""
+    import polars as pl
+    from deltalake import DeltaTable
+
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
+        pl.DataFrame(schema=table).write_delta(scratch)
+        _execute(DeltaTable(scratch), merge, pl.DataFrame(schema=source))
 
 
 def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options: Any) -> dict[str, Any]:
@@ -161,34 +222,30 @@ def _told(target: Target) -> Iterator[None]:
         # Arrow's own errors come without a type.
         if not isinstance(error, DeltaError) and type(error) is not Exception:
             raise
-        raise RunError(
+        raise delta_storage.refusal(target.context.uri, error, "write") or RunError(
             f"delta-rs can't execute the DeltaMerge of the task `{target.receipt.id.task}`: "
             f"{delta_storage.said(error)}",
             hint='conditions and values are SQL over `source` and `target`; quote odd names, as in target."a name"',
         ) from error
 
 
-def _create(target: Target, merge: DeltaMerge, schema: dict[str, pl.DataType]) -> DeltaTable:
+def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> DeltaTable:
     """The table, empty, with the source's columns; somebody else may be quicker.
 
     Raises RunError, with nothing made, where the merge could not be executed on it.
     """
     import polars as pl
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    schema = polars_schema.stored(source.collect_schema())
     polars_schema.check_partitions(schema, target.partitions, task=target.receipt.id.task)
-    empty = pl.DataFrame(schema=schema)
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
-        empty.write_delta(scratch)
-        rehearsal = DeltaTable(scratch)
-        _check(target, merge, schema, rehearsal)
-        _execute(rehearsal, merge, empty)
+    _check(target, merge, schema)
+    _rehearse(target, merge, schema, schema)
     options = {**target.write_options, "partition_by": list(target.partitions) or None}
     given = {name: value for name, value in options.items() if value is not None}
     try:
         with refusals(target.context.uri, "write"):
-            empty.write_delta(
+            pl.DataFrame(schema=schema).write_delta(
                 target.context.uri, mode="error", storage_options=target.storage_options, delta_write_options=given
             )
     except DeltaError:
@@ -225,11 +282,13 @@ def _refuse_equal_keys(target: Target, source: pl.DataFrame | pl.LazyFrame, keys
 
     if not keys:
         return
-    counted = source.lazy().select(keys).drop_nulls().group_by(keys).len().filter(pl.col("len") > 1).head(1)
-    if (twice := counted.collect(engine="streaming")).height:
+    count, columns = "_" * (max(map(len, keys)) + 1), list(map(named, keys))
+    counted = source.lazy().select(columns).drop_nulls().group_by(columns).len(count)
+    twice = counted.filter(pl.col(count) > 1).head(1).collect(engine="streaming")
+    if twice.height:
         values = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice['len'][0]} rows with "
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice[count][0]} rows with "
             f"{values}: which of them counts?",
             hint="leave one row for each key, or merge by more columns",
         )

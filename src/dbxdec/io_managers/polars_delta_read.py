@@ -60,7 +60,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
         table = self._at(found.version)
         partitions, schema = table.metadata().partition_columns, polars_delta_scan.schema_of(table)
         values = polars_delta_values.typed(slice_, schema)
-        if set(slice_.columns) <= set(partitions) and not polars_delta_scan.has_deletion_vectors(table):
+        if set(slice_.columns) <= set(partitions):
             files = polars_delta_scan.files_of_partitions(table, values)
             return polars_delta_scan.scan_files(table, schema, set(files["path"].to_list()))
         return polars_delta_scan.scan(table).filter(polars_delta_values.inside(values, partitions))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import (
+    columns,
     delta_log,
     delta_once,
     delta_partitions,
+    polars_checks,
     polars_delta_commit,
     polars_delta_files,
     polars_delta_sink,
     polars_schema,
 )
 from dbxdec.io_managers.base import WriteResult
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_receipts import Left, of_partitions
 from dbxdec.io_managers.delta_slices import Slice
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
@@ -29,32 +32,88 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.polars_delta_target import Target
 
 
+# Such columns delta-rs fills itself (Delta protocol, "Generated Columns").
+_COMPUTED = "delta.generationExpression"
+
+
 class Rows:
     """A frame on its way into a table; each method commits it, with the receipt, and says what that did.
 
     Where the table is plain, Polars writes the files and delta-rs commits them; what is written stays for the next try.
-    Otherwise delta-rs writes as well. The methods raise CommitFailedError where somebody else was quicker.
+    Otherwise delta-rs writes as well. `fit` comes before all others, which raise CommitFailedError where somebody else
+    was quicker.
     """
 
-    def __init__(self, target: Target, frame: pl.DataFrame | pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> None:
-        self.schema = schema
+    def __init__(self, target: Target, frame: pl.DataFrame | pl.LazyFrame) -> None:
         self._target = target
-        self._frame = frame
-        self._stored: tuple[list[str], list[DataFile]] | None = None
+        self._given = self._frame = frame
+        self._schema: dict[str, pl.DataType] = {}
+        self._slice: dict[str, Any] = {}
+        self._stored: tuple[object, list[DataFile]] | None = None
+        self._kept = ExitStack()
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+
+    def fit(self, table: DeltaTable | None) -> None:
+        """Give the rows the form that `table` takes, or that they are to have in a new one.
+
+        Raises RunError, before anything is written, where there is no such form.
+        """
+        import polars as pl
+
+        target, task = self._target, self._target.receipt.id.task
+        there = None if table is None else pl.Schema(table.schema())
+        polars_checks.refuse_missing(list(self._given.collect_schema()), target.slice or (), task=task)
+        frame, schema = polars_schema.storable(self._given, there, policy=target.schema)
+        if there is not None:
+            given = polars_schema.shapes(self._given.collect_schema())
+            columns.compare(given, polars_schema.shapes(there), policy=target.schema, uri=target.context.uri)
+        # The table's own partitions: `partition_by` may be left out for a table that is there.
+        partitions = target.partitions if table is None else table.metadata().partition_columns
+        polars_schema.check_partitions(schema, partitions, task=task)
+        if target.slice is not None:
+            self._slice = polars_checks.exact_slice(target.slice, schema, partitions)
+            frame = polars_checks.refuse_rows_outside(frame, self._slice, task=task)
+        if table is not None and there is not None and target.schema == "add-columns":
+            computed = {one.name for one in table.schema().fields if _COMPUTED in one.metadata}
+            frame = polars_schema.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
+        self._frame, self._schema = frame, dict(polars_schema.stored(frame.collect_schema()))
+
+    def grow(self, table: DeltaTable) -> bool:
+        """Give `table` the columns and fields that the rows have and it lacks, where it may grow; whether it did.
+
+        delta-rs could add them in the commit of the rows, but then lets all columns be null. The query runs before: if
+        it fails, the table is as it was.
+        """
+        import polars as pl
+
+        new = polars_schema.added(self._schema, pl.Schema(table.schema()))
+        if self._target.schema != "add-columns" or not new:
+            return False
+        if self._may_store(table):
+            self._files_of(table)
+        else:
+            frame = self._for_delta_rs(table.metadata().partition_columns)
+            self._given = self._kept.enter_context(polars_delta_sink.once_only(frame))
+        polars_delta_commit.grow(table, new, uri=self._target.context.uri)
+        return True
 
     def create(self) -> WriteResult:
         """Make the table. Raises DeltaError where there is one."""
         target = self._target
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
-            frame = polars_schema.refuse_negative_decimals(self._frame, partitions)
-            polars_delta_sink.sink(target, frame, uri, Left("whole"), mode="error")
+            polars_delta_sink.sink(target, self._for_delta_rs(partitions), uri, Left("whole"), mode="error")
             return delta_once.result_of(target.open(), target.receipt, after=-1)
         files = self._files(uri, partitions)
         with refusals(uri, "write"):
             polars_delta_commit.create(
                 uri,
-                self.schema,
+                self._schema,
                 files,
                 partitions,
                 target.storage_options,
@@ -86,76 +145,84 @@ class Rows:
 
         partitions = list(self._target.partitions)
         if not self._by_files(table):
-            frame, after = polars_schema.refuse_negative_decimals(self._frame, partitions), table.version()
-            polars_delta_sink.replace_partitions(self._target, frame, table)
+            after = table.version()
+            polars_delta_sink.replace_partitions(self._target, self._for_delta_rs(partitions), table)
             return delta_once.result_of(table, self._target.receipt, after=after)
         files = self._files_of(table)
-        kinds = {name: self.schema[name] for name in partitions}
+        kinds = {name: self._schema[name] for name in partitions}
         values = pl.DataFrame([file.partition for file in files], schema=kinds, orient="row")
         left = of_partitions(partitions, [file.partition for file in files])
         return self._replace(polars_delta_commit.Replacement(table, values), files, left)
 
-    def replace_slice(self, table: DeltaTable, slice_: Mapping[str, Any]) -> WriteResult:
-        """Put the rows in place of those with the values of `slice_`."""
+    def replace_slice(self, table: DeltaTable) -> WriteResult:
+        """Put the rows in place of those with the values of the slice."""
         import polars as pl
 
+        slice_ = self._slice
         partitions = table.metadata().partition_columns
         left = Left("slice", Slice.of_values(slice_, partitions))
+        if not slice_.keys() <= set(partitions):
+            polars_checks.refuse_rewrites(table, self._target.context.uri)
         if not (slice_.keys() <= set(partitions) and self._by_files(table)):
             predicate = delta_partitions.slice_predicate(
-                slice_, partitions, *polars_delta_sink.texts_and_singles(self.schema)
+                slice_, partitions, *polars_delta_sink.texts_and_singles(self._schema)
             )
             return self._through_delta_rs(table, left, mode="overwrite", predicate=predicate)
         files = self._files_of(table)
-        values = pl.DataFrame({name: pl.Series([value], dtype=self.schema[name]) for name, value in slice_.items()})
+        values = pl.DataFrame({name: pl.Series([value], dtype=self._schema[name]) for name, value in slice_.items()})
         return self._replace(polars_delta_commit.Replacement(table, values), files, left)
 
     def _replace(
         self, replacement: polars_delta_commit.Replacement, files: Sequence[DataFile], left: Left
     ) -> WriteResult:
-        """Commit as often as others commit elsewhere in the table; what they do to these partitions is a conflict."""
+        """Commit, again as long as others commit elsewhere; what they do to these partitions is a conflict."""
         from deltalake.exceptions import CommitFailedError
 
-        for attempt in range(ATTEMPTS):
+        patience = Patience()
+        while True:
             after = replacement.table.version()
             try:
                 with refusals(self._target.context.uri, "write"):
                     replacement.commit(files, self._properties(files, left, alone=True))
             except CommitFailedError:
-                if attempt == ATTEMPTS - 1 or not replacement.is_untouched():
+                if not (replacement.is_untouched() and patience.lasts(replacement.table.version())):
                     raise
-                pause(attempt)
             else:
                 return committed(after + 1, files)
-        raise AssertionError("unreachable")
 
     def _by_files(self, table: DeltaTable | None) -> bool:
         """Whether delta-rs' own writer would do nothing more than to store the rows."""
         import polars as pl
 
+        return self._may_store(table) and (table is None or dict(pl.Schema(table.schema())) == self._schema)
+
+    def _may_store(self, table: DeltaTable | None) -> bool:
+        """Whether that is so once the table has the columns."""
         if self._target.write_options or polars_schema.has_nested_unsigned(self._frame.collect_schema()):
             return False
-        if table is None:
-            return True
-        return dict(pl.Schema(table.schema())) == dict(self.schema) and polars_delta_commit.is_plain(table)
+        return table is None or polars_delta_commit.is_plain(table)
+
+    def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+        return polars_checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
 
     def _files_of(self, table: DeltaTable) -> list[DataFile]:
         return self._files(table, table.metadata().partition_columns)
 
     def _files(self, table: DeltaTable | str, partitions: list[str]) -> list[DataFile]:
-        """The rows, stored once: again only where the table has got other partitions in between."""
-        if self._stored is None or self._stored[0] != partitions:
+        """The rows, stored once: again only where the table has got other partitions or types in between."""
+        form = partitions, self._schema
+        if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
             folder = polars_delta_files.Folder(table, self._target.storage_options)
-            frame = polars_schema.signed(self._frame, self.schema, uri=uri)
+            frame = polars_checks.signed(self._frame, self._schema, uri=uri)
             folder.prepare()
-            self._stored = partitions, polars_delta_files.write(frame.lazy(), folder, partitions)
+            self._stored = form, polars_delta_files.write(frame.lazy(), folder, partitions)
         return self._stored[1]
 
     def _through_delta_rs(
         self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
     ) -> WriteResult:
-        frame = polars_schema.refuse_negative_decimals(self._frame, table.metadata().partition_columns)
+        frame = self._for_delta_rs(table.metadata().partition_columns)
         after = table.version()
         polars_delta_sink.sink(self._target, frame, table, left, mode=mode, predicate=predicate)
         return delta_once.result_of(table, self._target.receipt, after=after)

@@ -6,13 +6,15 @@ takes a `=` in the path above the table for a partition, too.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dbxdec.io_managers import delta_log, polars_delta_files, polars_delta_values
+from dbxdec.io_managers import delta_folders, delta_log, polars_delta_values
+from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     import polars as pl
     from deltalake import DeltaTable
@@ -24,15 +26,9 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
     """Return the rows of `table` at the version that it is loaded at."""
     import polars as pl
 
-    frame = pl.scan_delta(table)
-    partitions = table.metadata().partition_columns
-    if not partitions or has_deletion_vectors(table):
-        return frame
-    schema = schema_of(table)
-    if "=" in delta_log.root_of(table):
-        return scan_files(table, schema)
-    zoned = [name for name in partitions if isinstance(schema[name], pl.Datetime)]
-    return scan_files(table, schema) if zoned and _are_named_otherwise(table, zoned) else frame
+    if not table.metadata().partition_columns or _paths_tell(table):
+        return pl.scan_delta(table)
+    return scan_files(table, schema_of(table))
 
 
 def schema_of(table: DeltaTable) -> pl.Schema:
@@ -42,64 +38,92 @@ def schema_of(table: DeltaTable) -> pl.Schema:
     return pl.Schema(table.schema())
 
 
-def has_deletion_vectors(table: DeltaTable) -> bool:
-    """Return whether rows of the table's files may be deleted without a change of the file."""
-    return "deletionVectors" in (table.protocol().reader_features or ())
-
-
 def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> pl.LazyFrame:
-    """Return the rows of the table's files, or of those with the paths `only`, partition by partition."""
+    """Return the rows of the table's files, or of those with the paths `only`, with the partitions of the log."""
+    import polars as pl
+
     files = _files(table)
-    names = [name.removeprefix(_PARTITION) for name in files.columns if name.startswith(_PARTITION)]
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for row in files.iter_rows(named=True):
-        if only is None or row["path"] in only:
-            groups.setdefault(tuple(row[_PARTITION + name] for name in names), []).append(row["path"])
-    return _together(table, names, groups, schema)
+    if only is not None:
+        files = files.filter(pl.col("path").is_in(list(only)))
+    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(_PARTITION)}.*$"))
+    files = files.with_columns(pl.Series("place", [place_of(table, path) for path in files["place"]], dtype=pl.String))
+    deleted = _deleted(table)
+    cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
+    whole = files.filter(~cut)
+    frames = [_scan(table, whole, schema)] if whole.height else []
+    frames += [_scan(table, one, schema, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
 
 
 def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
     """Return the rows of files that commits have added (Delta protocol, "Add File and Remove File")."""
+    import polars as pl
+
+    adds = list(adds)
     names = [name for name in table.metadata().partition_columns if name in schema]
-    groups: dict[tuple[str | None, ...], list[str]] = {}
-    for add in adds:
-        values = add["partitionValues"]
-        groups.setdefault(tuple(values.get(name) or None for name in names), []).append(add["path"])
-    columns = [polars_delta_values.series([key[i] for key in groups], schema[name]) for i, name in enumerate(names)]
-    typed = [tuple(column[i] for column in columns) for i in range(len(groups))]
-    return _together(table, names, dict(zip(typed, groups.values(), strict=True)), schema)
+    files = {"place": pl.Series([place_of(table, add["path"]) for add in adds], dtype=pl.String())}
+    for name in names:
+        texts = [add["partitionValues"].get(name) or None for add in adds]
+        files[_PARTITION + name] = polars_delta_values.series(texts, schema[name])
+    return _scan(table, pl.DataFrame(files), schema) if adds else pl.LazyFrame(schema=schema)
 
 
-def _together(
-    table: DeltaTable, names: Sequence[str], groups: Mapping[tuple[Any, ...], list[str]], schema: pl.Schema
-) -> pl.LazyFrame:
-    """Return the rows of files by the values of their partitions."""
+def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None) -> pl.LazyFrame:
+    """The rows of `files`: their places, and the values of their partitions.
+
+    `deleted` are the numbers of the rows that count no more, where it is one file.
+    """
     import polars as pl
 
-    frames = [_scan(table, paths, schema, dict(zip(names, values, strict=True))) for values, paths in groups.items()]
-    return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
-
-
-def _scan(table: DeltaTable, paths: list[str], schema: pl.Schema, partition: dict[str, Any]) -> pl.LazyFrame:
-    import polars as pl
-
-    stored = {name: kind for name, kind in schema.items() if name not in partition}
+    partitions = [name.removeprefix(_PARTITION) for name in files.columns[1:]]
+    free = "_" * (max(map(len, schema), default=0) + 1)  # no column's name
+    number, place = f"{free}n", f"{free}p"
     frame = pl.scan_parquet(
-        [place_of(table, path) for path in paths],
-        schema=stored,
+        files["place"].to_list(),
+        schema={name: kind for name, kind in schema.items() if name not in partitions},
         missing_columns="insert",
         extra_columns="ignore",  # partition columns, which some writers store as well
+        # As with `pl.scan_delta`: structs of older files lack fields, and other writers count time in other units.
+        cast_options=pl.ScanCastOptions._default_iceberg(),
+        row_index_name=None if deleted is None else number,
+        include_file_paths=place if partitions else None,
         glob=False,
         hive_partitioning=False,
         storage_options=table._storage_options,
     )
-    values = {name: pl.lit(value, dtype=schema[name]) for name, value in partition.items()}
-    return frame.with_columns(**values).select(list(schema))
+    if deleted is not None:
+        frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
+    if partitions:
+        values = files.rename(dict(zip(files.columns, [place, *partitions], strict=True)))
+        typed = cast(values, {name: schema[name] for name in partitions})
+        # Not one scan for each partition: Polars takes a minute for thousands of them.
+        frame = frame.join(typed.lazy(), on=place, how="left", maintain_order="left")
+    return frame.select(map(named, schema))
 
 
 def place_of(table: DeltaTable, path: str) -> str:
-    """Return where the file is that the log has as `path`."""
-    return path if "://" in path else f"{delta_log.root_of(table).rstrip('/')}/{unquote(path)}"
+    """Return where the file is that the log has as `path`, as Polars names it."""
+    if "://" in path:
+        return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
+    return f"{delta_log.root_of(table).rstrip('/')}/{unquote(path)}"
+
+
+def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
+    """For files with a deletion vector the numbers of the rows that it takes away, by the files' names."""
+    import polars as pl
+
+    if "deletionVectors" not in (table.protocol().reader_features or ()):
+        return {}
+    vectors = pl.DataFrame(table.deletion_vectors())
+    return {
+        _name(file): (~kept).arg_true()
+        for file, kept in zip(*vectors.select("filepath", "selection_vector"), strict=True)
+    }
+
+
+def _name(path: str) -> str:
+    # Unique in a table, whatever folder it is in.
+    return path.rpartition("/")[2]
 
 
 def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame:
@@ -124,16 +148,20 @@ def _files(table: DeltaTable) -> pl.DataFrame:
     return pl.DataFrame(table.get_add_actions(flatten=True))
 
 
-def _are_named_otherwise(table: DeltaTable, columns: list[str]) -> bool:
-    """Return whether a folder's name says another time than the log: Spark's are in the zone of its session."""
-    for row in _files(table).iter_rows(named=True):
-        folders = [_trimmed(folder) for folder in unquote(row["path"]).split("/")]
-        for name in columns:
-            if _trimmed(polars_delta_files.folder_of(name, row[_PARTITION + name])) not in folders:
-                return True
-    return False
+def _paths_tell(table: DeltaTable) -> bool:
+    """Whether Polars finds the values of the log by itself: in the names of all folders, or in all files."""
+    import polars as pl
 
-
-def _trimmed(folder: str) -> str:
-    """Without the zeros at the end of a second's fraction."""
-    return folder.rstrip("0").removesuffix(".") if "." in folder else folder
+    if "=" in delta_log.root_of(table):
+        return False
+    files = _files(table)
+    if files.height and all(map(delta_folders.is_keyed, files["path"])):
+        return True
+    partitions = [name for name in files.columns if name.startswith(_PARTITION)]
+    # Those of a folder are alike: large tables have few folders beside their files.
+    folders = files.select(pl.col("path").str.replace(r"[^/]*$", ""), *map(pl.col, partitions)).unique()
+    names = [name.removeprefix(_PARTITION) for name in partitions]
+    return all(
+        delta_folders.tells(unquote(path), dict(zip(names, values, strict=True)))
+        for path, *values in folders.iter_rows()
+    )

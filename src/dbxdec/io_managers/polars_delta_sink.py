@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dbxdec.io_managers import delta_log, delta_partitions, polars_delta_stream
 from dbxdec.io_managers.delta_receipts import of_partitions
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta_receipts import Left
     from dbxdec.io_managers.polars_delta_target import Target
 
-SCHEMA_MODES = {"strict": None, "add-columns": "merge", "replace": "overwrite"}
 # delta-rs hands the rows of partitions to several writers, and as long as one of them waits it holds any number of rows
 # for the others: memory grew with the data. One writer, few batches ahead, keeps it flat. It reads these once.
 _BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
@@ -51,7 +51,7 @@ def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table
     """Replace the partitions that are in the data, which delta-rs wants to know before the first row."""
     with once_only(frame) as kept:
         columns = list(target.partitions)
-        tuples = kept.lazy().select(columns).unique().collect(engine="streaming").rows()
+        tuples = kept.lazy().select(map(named, columns)).unique().collect(engine="streaming").rows()
         left = of_partitions(columns, tuples)
         if not tuples:
             with refusals(target.context.uri, "write"):
@@ -89,7 +89,7 @@ def sink(
     options = {
         **target.write_options,
         "partition_by": list(target.partitions) or None,
-        "schema_mode": None if new else SCHEMA_MODES[target.schema],
+        "schema_mode": "overwrite" if target.schema == "replace" and not new else None,
         "commit_properties": delta_log.commit_properties(target.receipt, left, alone=new or whole),
         "predicate": predicate,
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_log
+from dbxdec.io_managers import delta_log, polars_checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,14 @@ class Target:
     def open(self) -> DeltaTable | None:
         """The newest version, None where there is no table."""
         return delta_log.open_table(self.context.uri, self.storage_options)
+
+    def check_slice(self, table: DeltaTable) -> None:
+        """Raise RunError where `replace=` says values that the table's columns could not have."""
+        import polars as pl
+
+        schema = pl.Schema(table.schema())
+        known = {name: value for name, value in (self.slice or {}).items() if name in schema}
+        polars_checks.exact_slice(known, schema, table.metadata().partition_columns)
 
     def check_partitions(self, table: DeltaTable) -> None:
         """Raise RunError where the table has other partition columns than `partition_by` says."""

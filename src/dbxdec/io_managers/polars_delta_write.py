@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import (
-    columns,
     delta_log,
     delta_once,
     delta_storage,
     outcomes,
-    polars_schema,
 )
 from dbxdec.io_managers.base import WriteResult
-from dbxdec.io_managers.delta_once import ATTEMPTS, pause
 from dbxdec.io_managers.delta_receipts import Left
 from dbxdec.io_managers.delta_storage import refusals
+from dbxdec.io_managers.patience import Patience
 from dbxdec.io_managers.polars_delta_rows import Rows
 
 if TYPE_CHECKING:
@@ -30,26 +28,29 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
     """Store `frame` by the mode. Raises RunError, with nothing written, where it can't be."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    frame, schema = polars_schema.storable(frame)
-    polars_schema.check_partitions(schema, target.partitions, task=target.receipt.id.task)
-    if target.slice is not None:
-        frame = polars_schema.refuse_rows_outside(frame, target.slice, task=target.receipt.id.task)
-    rows = Rows(target, frame, schema)
-    for attempt in range(ATTEMPTS):
-        table = target.open()
-        try:
-            return _write_once(target, rows, table)
-        except CommitFailedError as error:
-            # Rows that are merely added may be written again whatever another writer did in between; so may those of a
-            # table that somebody else has made first, by what the mode says of existing tables.
-            if (table is not None and target.mode != "append") or attempt == ATTEMPTS - 1:
-                raise outcomes.conflict(target.context, delta_storage.said(error)) from error
-        except DeltaError:
-            # Somebody else made the table in between.
-            if table is not None or target.open() is None:
-                raise
-        pause(attempt)
-    raise AssertionError("unreachable")
+    with Rows(target, frame) as rows:
+        patience = Patience()
+        while True:
+            table = target.open()
+            try:
+                if (written := _write_once(target, rows, table)) is not None:
+                    return written
+                continue
+            except CommitFailedError as error:
+                # Rows that are merely added may be written again whatever another writer did in between; so may those
+                # of a table that somebody else has made first, by what the mode says of existing tables.
+                if (table is not None and target.mode != "append") or not _lasts(patience, target):
+                    raise outcomes.conflict(target.context, delta_storage.said(error)) from error
+            except DeltaError:
+                # Somebody else made the table in between.
+                if table is not None or not _lasts(patience, target):
+                    raise
+
+
+def _lasts(patience: Patience, target: Target) -> bool:
+    """Whether to try again on a table that others have made, or changed."""
+    now = target.open()
+    return now is not None and patience.lasts(now.version())
 
 
 def write_nothing(target: Target) -> WriteResult:
@@ -64,11 +65,13 @@ def write_nothing(target: Target) -> WriteResult:
     return WriteResult(note="nothing to write")
 
 
-def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult:
-    """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
-    import polars as pl
+def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult | None:
+    """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict.
 
+    None where the table had to get columns first, and is to be looked at again.
+    """
     if table is None:
+        rows.fit(None)
         return rows.create()
     if target.mode == "ignore":
         return _keep(target, table)
@@ -78,11 +81,11 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
         if target.mode == "error":
             raise outcomes.exists(target.context)
     target.check_partitions(table)
-    columns.compare(rows.schema, pl.Schema(table.schema()), policy=target.schema, uri=target.context.uri)
-    # The table's own partitions: `partition_by` may be left out for a table that is there.
-    polars_schema.check_partitions(rows.schema, table.metadata().partition_columns, task=target.receipt.id.task)
+    rows.fit(table)
+    if rows.grow(table):
+        return None
     if target.slice is not None:
-        return rows.replace_slice(table, target.slice)
+        return rows.replace_slice(table)
     if target.mode == "overwrite" and target.partitions:
         return rows.replace_partitions(table)
     return rows.overwrite(table) if target.mode == "overwrite" else rows.append(table)

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, listed
-from dbxdec.io_managers import columns, delta_storage
+from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers import columns
+from dbxdec.io_managers.polars_frames import cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
 
-def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.LazyFrame, dict[str, pl.DataType]]:
+def storable(
+    frame: pl.DataFrame | pl.LazyFrame, table: Mapping[str, pl.DataType] | None = None, *, policy: str = "strict"
+) -> tuple[pl.DataFrame | pl.LazyFrame, dict[str, pl.DataType]]:
     """`frame` in a form that delta-rs can write, and its columns with the types that the table gives back for them.
 
     Categories and enums become texts, since delta-rs panics on them, arrays lists, since files that hold arrays can't
-    be read together, and timestamps count microseconds, since delta-rs rounds them another way than Polars. Raises
-    RunError, naming every such column, for types that Delta has no form for, and for names that differ only in case.
+    be read together, and timestamps count microseconds, since delta-rs rounds them another way than Polars. What is in
+    `table`, the columns of one that is there, gives all-null columns their types, and the fields of structs their
+    order; those that a struct lacks are null in it. With the `policy` "replace" it gives types alone.
+
+    Raises RunError, naming every such column, for types that Delta has no form for, and for names that it has not.
     """
     schema = frame.collect_schema()
-    problems = columns.names_alike(schema)
-    homeless = {name: str(dtype) for name, dtype in schema.items() if not _has_form(dtype)}
+    fitted = {
+        name: _fitted(dtype, (table or {}).get(name), whole=policy != "replace") for name, dtype in schema.items()
+    }
+    problems = columns.unfit_names([*shapes(schema).items()])
+    homeless = {name: str(dtype) for name, dtype in fitted.items() if not _has_form(dtype)}
     if homeless:
         lines = "".join(f"\n    {name}: {dtype}" for name, dtype in homeless.items())
         problems.append(
@@ -33,18 +42,99 @@ def storable(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.DataFrame | pl.Lazy
         )
     if problems:
         raise RunError(problems)
-    stored = {name: _stored(dtype) for name, dtype in schema.items()}
-    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if _needs_cast(dtype)}
-    return (frame.cast(casts) if casts else frame), stored
+    schema_ = stored(fitted)
+    casts: dict[Any, pl.DataType] = {
+        name: schema_[name] if _needs_cast(fitted[name]) else fitted[name]
+        for name, dtype in schema.items()
+        if _needs_cast(fitted[name]) or dtype != fitted[name]
+    }
+    return cast(frame, casts), schema_
 
 
-def watched(
-    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with `check` over its rows, over a LazyFrame's while it runs."""
+def shapes(schema: Mapping[str, pl.DataType]) -> dict[str, columns.Shape]:
+    """The types of `schema` as they are stored, as tables are compared by them."""
+    return {name: _shape(dtype) for name, dtype in stored(schema).items()}
+
+
+def stored(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """The types that a table gives back for those of `schema`."""
+    return {name: _stored(dtype) for name, dtype in schema.items()}
+
+
+def added(schema: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """What `schema` has and `table` lacks: columns, and of those that are there the new fields of their structs."""
+    parts = {name: _added(dtype, table.get(name)) for name, dtype in schema.items()}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _added(dtype: Any, table: Any) -> pl.DataType | None:
     import polars as pl
 
-    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
+    if table is None:
+        whole: pl.DataType = dtype
+        return whole
+    if isinstance(dtype, pl.List) and isinstance(table, pl.List):
+        inner = _added(dtype.inner, table.inner)
+        return None if inner is None else pl.List(inner)
+    if isinstance(dtype, pl.Struct) and isinstance(table, pl.Struct):
+        fields = added(_fields(dtype), _fields(table))
+        return pl.Struct([pl.Field(name, part) for name, part in fields.items()]) if fields else None
+    return None
+
+
+def grown_lists(schema: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType]) -> list[str]:
+    """The columns in which structs inside of lists have fields that those of `table` lack."""
+    return [name for name, dtype in schema.items() if name in table and _grows_list(dtype, table[name])]
+
+
+def _grows_list(dtype: Any, table: Any) -> bool:
+    import polars as pl
+
+    if isinstance(dtype, pl.List) and isinstance(table, pl.List):
+        return _added(dtype.inner, table.inner) is not None
+    if isinstance(dtype, pl.Struct) and isinstance(table, pl.Struct):
+        return bool(grown_lists(_fields(dtype), _fields(table)))
+    return False
+
+
+def filled(frame: pl.DataFrame | pl.LazyFrame, table: Mapping[str, pl.DataType]) -> pl.DataFrame | pl.LazyFrame:
+    """`frame` with nulls for the columns of `table` that it lacks."""
+    import polars as pl
+
+    there = frame.collect_schema()
+    return frame.with_columns(
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in table.items() if name not in there
+    )
+
+
+def _shape(dtype: Any) -> columns.Shape:
+    import polars as pl
+
+    if isinstance(dtype, pl.Struct):
+        return columns.Shape(str(dtype), tuple((field.name, _shape(field.dtype)) for field in dtype.fields))
+    if isinstance(dtype, pl.List):
+        return columns.Shape(str(dtype), parts=(_shape(dtype.inner),))
+    return columns.Shape(str(dtype), open=dtype == pl.Null)
+
+
+def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
+    """`dtype`, with the types of `table` where it has none, and `whole` with the fields that its structs have."""
+    import polars as pl
+
+    fitted: pl.DataType = dtype
+    if table is None:
+        return fitted
+    if isinstance(dtype, pl.Null):
+        fitted = table
+    elif isinstance(dtype, pl.List | pl.Array) and isinstance(table, pl.List):
+        fitted = pl.List(_fitted(dtype.inner, table.inner, whole=whole))
+    elif isinstance(dtype, pl.Struct) and isinstance(table, pl.Struct):
+        own, there = _fields(dtype), _fields(table)
+        names = {**there, **own} if whole else own
+        fitted = pl.Struct(
+            [pl.Field(n, _fitted(own[n], there.get(n), whole=whole) if n in own else there[n]) for n in names]
+        )
+    return fitted
 
 
 def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
@@ -52,95 +142,6 @@ def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
     return any(
         dtype.is_nested() and any(node.is_unsigned_integer() for node in _nodes(dtype)) for dtype in schema.values()
     )
-
-
-def signed(
-    frame: pl.DataFrame | pl.LazyFrame, stored: Mapping[str, pl.DataType], *, uri: str
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with the types `stored`, and a check that its unsigned integers fit; of a LazyFrame's while it runs.
-
-    The check raises RunError.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    unsigned = [name for name, dtype in schema.items() if dtype.is_unsigned_integer()]
-    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if dtype != stored[name]}
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in unsigned:
-            limit = pl.select(stored[name].max()).item()  # type: ignore[attr-defined]
-            if (over := data.filter(pl.col(name) > limit).head(1)).height:
-                raise delta_storage.too_large(uri, name, over[name][0], str(stored[name]))
-        return data
-
-    checked = watched(frame, check) if unsigned else frame
-    return checked.cast(casts) if casts else checked
-
-
-def refuse_negative_decimals(
-    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check of its decimal partition columns; of a LazyFrame's while it runs.
-
-    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log, after which nobody can open the table.
-    The check raises RunError.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        for name in decimals:
-            if data.select((pl.col(name) < 0).any()).item():
-                raise RunError(
-                    f"the partition column `{name}` has negative decimals, which delta-rs writes wrongly",
-                    hint="partition by another column, or cast it to Int64 or String in the task",
-                )
-        return data
-
-    return watched(frame, check) if decimals else frame
-
-
-def refuse_rows_outside(
-    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
-) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check that each row is of the slice that the write replaces; a LazyFrame's while it runs.
-
-    Raises RunError where the frame lacks a column of the slice, or where a value is of another type than its column.
-    """
-    import polars as pl
-
-    schema = frame.collect_schema()
-    if missing := [name for name in slice_ if name not in schema]:
-        raise RunError(
-            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
-            hint=f"its columns are {listed(list(schema)) or 'none'}",
-        )
-    problems, inside = [], pl.lit(True)
-    for name, value in slice_.items():
-        try:
-            wanted = pl.Series([value], dtype=schema[name], strict=True)
-        except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-            message = f"`replace` says {name}={value!r}, and the column `{name}` is {schema[name]}"
-            problems.append(Problem(message, hint="give a value of the column's type, or cast the column in the task"))
-            continue
-        inside &= pl.col(name).eq_missing(pl.lit(wanted).first())
-    if problems:
-        raise RunError(problems)
-
-    def check(data: pl.DataFrame) -> pl.DataFrame:
-        if (others := data.filter(~inside).head(1)).height:
-            row = ", ".join(f"{name}={others[name][0]!r}" for name in slice_)
-            said = ", ".join(f"{name}={value!r}" for name, value in slice_.items())
-            raise RunError(
-                f"the task `{task}` replaces {said}, and its result has a row with {row}",
-                hint="filter the result, or use `partition_by=` to replace whatever is in the data",
-            )
-        return data
-
-    return watched(frame, check)
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
@@ -179,6 +180,10 @@ def _needs_cast(dtype: pl.DataType) -> bool:
         or (isinstance(node, pl.Datetime) and node.time_unit != "us")
         for node in _nodes(dtype)
     )
+
+
+def _fields(dtype: pl.Struct) -> dict[str, pl.DataType]:
+    return {field.name: field.dtype for field in dtype.fields}  # type: ignore[misc]
 
 
 def _nodes(dtype: Any) -> Iterator[pl.DataType]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError, listed
-from dbxdec.io_managers import spark_messages, spark_schema, spark_write
+from dbxdec.io_managers import spark_messages, spark_partitions, spark_schema, spark_write
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_merge import SOURCE, TARGET
 from dbxdec.io_managers.delta_once import ATTEMPTS, pause
@@ -74,7 +74,13 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
     Raises RunError, with nothing merged, where the source does not fit.
     """
-    source, table = merge.source, target.table
+    table = target.table
+    detail = table.detail()
+    source = merge.source if detail is None else spark_schema.fitted(merge.source, table.frame().schema)
+    parts = {name.lower() for name in (target.partitions if detail is None else detail.partitions)}
+    copied = merge.copied(source.columns, one=str.lower)
+    source = spark_partitions.refuse_lost(source, [name for column, name in copied if column.lower() in parts])
+    merge = replace(merge, source=source)
     spark_schema.check_storable(source.schema, (), task=target.task)
     columns = {name.lower() for name in source.columns}
     if missing := [name for name in merge.keys if name.lower() not in columns]:
@@ -84,7 +90,10 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
     with spark_write.kept(source), _view(table.spark, source) as view:
-        _refuse_equal_keys(target, source, merge.keys)
+        try:
+            _refuse_equal_keys(target, source, merge.keys)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            fail(error, table.uri, "write")
         for attempt in range(ATTEMPTS):
             there = table.detail() is not None
             _check(target, merge, table.frame().schema if there else source.schema)
@@ -160,14 +169,12 @@ def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
     from pyspark.sql.types import StructField
 
     source, grows = merge.source, target.schema == "add-columns"
-    there = {field.name.lower(): field for field in schema}
     known = [*schema.names, *(source.columns if grows else ())]
     merge.refuse_unknown(source.columns, known, task=target.task, one=str.lower)
     pairs = merge.copied(source.columns, one=str.lower)
     given = [StructField(column, source.schema[name].dataType) for column, name in pairs]
-    other = [new for new in given if (old := there.get(new.name.lower())) is None or old.dataType != new.dataType]
     # The table may have columns that the source lacks: they keep their values, or are null.
-    spark_schema.check([*schema, *other], schema, policy=target.schema, uri=target.table.uri, whole=False)
+    spark_schema.check([*schema, *given], schema, policy=target.schema, uri=target.table.uri, whole=False, fills=False)
 
 
 def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -> None:
@@ -187,11 +194,16 @@ def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -
 
 
 def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
-    """Add to the table the columns of the source that clauses fill and that it lacks, where it may grow."""
-    there = {name.lower() for name in target.table.frame().schema.names}
+    """Add to the table the columns, and fields of structs, that clauses fill and that it lacks, where it may grow."""
+    there = {field.name.lower(): field.dataType for field in target.table.frame().schema}
     filled = {column.lower() for column, _ in merge.copied(merge.source.columns, one=str.lower)}
     filled |= {column.lower() for clause in merge.steps for column in clause.values or ()}
-    if new := [name for name in merge.source.columns if name.lower() in filled - there]:
+    given = [(field.name, field.dataType, there.get(field.name.lower())) for field in merge.source.schema]
+    if new := [
+        name
+        for name, kind, known in given
+        if name.lower() in filled and (known is None or spark_schema.grows(kind, known))
+    ]:
         empty = merge.source.select(*map(quoted, new)).limit(0)
         spark_write.append(target.table, empty, {"mergeSchema": "true"})
 

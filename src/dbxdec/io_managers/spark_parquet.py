@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec.io_managers import spark_files, spark_schema
+from dbxdec.io_managers import spark_files, spark_partitions, spark_schema
 from dbxdec.io_managers.files import FilesIoManager, Mode
 from dbxdec.io_managers.spark_session import fail, is_frame, session
 
@@ -79,6 +79,7 @@ class SparkParquetIoManager(FilesIoManager):
 
     def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
         spark_schema.check_partitions(value.schema, self.partitions, task=task)
+        value = spark_partitions.refuse_lost(value, self.partitions)
         try:
             writer = value.write.options(**self.resolve(dict(self.write_options or {})))
             if self.partitions:

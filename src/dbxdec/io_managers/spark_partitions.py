@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import slices
+from dbxdec.io_managers.delta_folders import NULL
 from dbxdec.io_managers.spark_log import quoted
+from dbxdec.io_managers.spark_session import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from dbxdec.io_managers.delta_slices import Slice
+
+
+def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
+    """`frame`, with a check of its partition columns of strings, which fails its query.
+
+    Spark stores an empty string as null, and so it does one that names null in folders: each would come back as another
+    value. What it raises then is what `spark_session.explained` knows.
+    """
+    parts = {name.lower() for name in partitions}
+    texts = [
+        field.name
+        for field in frame.schema
+        if field.name.lower() in parts and _is_string(field.dataType.simpleString())
+    ]
+    for name in texts:
+        said = f"the partition column `{name}` has empty strings, or {NULL}, which Spark stores as null"
+        refused = f"CAST(raise_error({_text(LOST + said)}) AS BOOLEAN)"
+        frame = frame.where(f"IF({quoted(name)} IN ('', '{NULL}'), {refused}, TRUE)")
+    return frame
 
 
 def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
@@ -77,10 +100,37 @@ def literal(value: Any, kind: str) -> str | None:
 def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partitions: Collection[str]) -> str:
     """Return SQL that holds exactly for the rows whose columns have `values`.
 
-    `kinds` are the columns' types, `partitions` those of them that are partition columns of the table.
+    `kinds` are the columns' types, `partitions` those of them that are partition columns of the table. Raises RunError
+    for values that no row could have.
     """
-    literals = tuple(literal(value, kinds[name]) for name, value in values.items())
-    return predicate(list(values), [literals], kinds, partitions)
+    given = slices.exact(values, {name: _kind(kinds[name]) for name in values}, partitions)
+    literals = tuple(literal(value, kinds[name]) for name, value in given.items())
+    return predicate(list(given), [literals], kinds, partitions)
+
+
+def _kind(text: str) -> slices.Kind:
+    """A type of Spark's, by its simple string."""
+    if decimal := _DECIMAL.fullmatch(text):
+        return slices.Kind(text, "decimal", precision=int(decimal[1]), scale=int(decimal[2]))
+    if text in _BITS:
+        return slices.whole(text, _BITS[text])
+    return slices.Kind(text, _FAMILIES.get(text.partition("(")[0], "nested"))
+
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+_FAMILIES: dict[str, slices.Family] = {
+    "boolean": "flag",
+    "float": "single",
+    "double": "double",
+    "string": "text",
+    "char": "text",
+    "varchar": "text",
+    "date": "day",
+    "timestamp_ntz": "moment",
+    "timestamp": "zoned",
+    "binary": "binary",
+}
 
 
 def receipt_predicate(slice_: Slice, kinds: Mapping[str, str], partitions: Collection[str]) -> str:

@@ -16,7 +16,7 @@ _NO_PARTITION = ("ArrayType", "BinaryType", "MapType", "StructType", "VariantTyp
 
 def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None:
     """Raise RunError, with everything that is wrong, where no Delta table can hold a frame of `schema`."""
-    problems = columns.names_alike(schema.names)
+    problems = columns.unfit_names([(field.name, _shape(field.dataType)) for field in schema])
     homeless = {field.name: field.dataType.simpleString() for field in schema if not _has_form(field.dataType)}
     if homeless:
         lines = "".join(f"\n    {name}: {kind}" for name, kind in homeless.items())
@@ -30,6 +30,17 @@ def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None
     if problems:
         raise RunError(problems)
     check_partitions(schema, partitions, task=task)
+
+
+def fitted(frame: Any, table: Any) -> Any:
+    """`frame` with the types that the schema `table` has for its columns of nulls alone."""
+    from pyspark.sql import functions
+
+    there = {field.name.lower(): field.dataType for field in table}
+    for field in frame.schema:
+        if _shape(field.dataType).open and field.name.lower() in there:
+            frame = frame.withColumn(field.name, functions.lit(None).cast(there[field.name.lower()]))
+    return frame
 
 
 def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> None:
@@ -46,15 +57,30 @@ def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> No
     columns.check_partitions(schema.names, missing, unfit, alone=not others, task=task)
 
 
-def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True) -> None:
-    """Raise RunError with every difference between the schemas that `policy` does not allow.
+def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True, fills: bool = True) -> None:
+    """Raise RunError with every difference between the schemas that `policy` does not allow, as `columns.compare` says.
 
     Spark takes names that differ only in case for one, and so does this.
     """
-    there = {field.name: field.dataType.simpleString() for field in table}
-    known = {name.lower(): name for name in there}
-    here = {known.get(field.name.lower(), field.name): field.dataType.simpleString() for field in frame}
-    columns.compare(here, there, policy=policy, uri=uri, whole=whole)
+    here, there = ({field.name: _shape(field.dataType) for field in schema} for schema in (frame, table))
+    columns.compare(here, there, policy=policy, uri=uri, whole=whole, fills=fills, one=str.lower)
+
+
+def grows(here: Any, there: Any) -> bool:
+    """Whether the type `here` has fields in its structs that those of `there` lack."""
+    new, old = _shape(here), _shape(there)
+    return columns.lacks({"": new}, {"": old}, one=str.lower)
+
+
+def _shape(kind: Any) -> columns.Shape:
+    """A type of Spark as tables are compared by it."""
+    parts = [getattr(kind, name, None) for name in ("elementType", "keyType", "valueType")]
+    return columns.Shape(
+        kind.simpleString(),
+        tuple((field.name, _shape(field.dataType)) for field in getattr(kind, "fields", ())),
+        tuple(_shape(part) for part in parts if part is not None),
+        open=type(kind).__name__ == "NullType",
+    )
 
 
 def _has_form(kind: Any) -> bool:

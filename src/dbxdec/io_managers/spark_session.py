@@ -14,6 +14,8 @@ from dbxdec.io_managers.base import log
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+LOST = "dbxdec: "
+"""What an error begins with that a check of dbxdec's own has raised in a query."""
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _settings_lock = threading.RLock()
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -186,6 +188,14 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     name, text = condition(error), text_of(error)
     if "Traceback (most recent call last)" in text:
         return None  # a function of the task's own has raised it, and may say anything
+    if name.startswith("USER_RAISED_EXCEPTION") and LOST in text:
+        said = text.partition(LOST)[2].splitlines()[0].partition(" SQLSTATE")[0]
+        return RunError(said, hint="say in the task what they mean: make them null, or give them a name such as 'none'")
+    if name.startswith("DELTA_INVALID_PARTITION_COLUMN_NAME"):
+        return RunError(
+            f"{uri} can't be partitioned by a column with such a name: {first_line(error)}",
+            hint="rename it in the task",
+        )
     if name.startswith("DATA_SOURCE_NOT_FOUND") or "ClassNotFoundException: delta" in text:
         return RunError(
             f"the Spark session can't {doing} Delta tables, and {uri} is one",

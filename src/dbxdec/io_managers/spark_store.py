@@ -47,7 +47,6 @@ class FrameWrite:
 
     def store(self, frame: Any) -> WriteResult:
         """Store `frame`. Raises RunError where the table, the frame or another writer stands against it."""
-        spark_schema.check_storable(frame.schema, self.partitions, task=self.task)
         for attempt in range(ATTEMPTS):
             detail = self.table.detail()
             try:
@@ -67,6 +66,8 @@ class FrameWrite:
     def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
         """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
         receipt, table = self.context.receipt, self.table
+        if detail is None:
+            spark_schema.check_storable(frame.schema, self.partitions, task=self.task)
         if detail is None and self.replace is not None:
             # Only a table that is there refuses rows outside of the part that is replaced.
             self.create_empty(frame)
@@ -81,9 +82,12 @@ class FrameWrite:
                 if self.mode == "error" and not shell:
                     raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
+            frame = spark_schema.fitted(frame, table.frame().schema)
+            spark_schema.check_storable(frame.schema, self.partitions, task=self.task)
             spark_schema.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
             # The table's own partitions: `partition_by` may be left out for a table that is there.
             spark_schema.check_partitions(frame.schema, detail.partitions, task=self.task)
+        frame = spark_partitions.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
         # Tells this very write from another of the same attempt.
         mark = uuid.uuid4().hex
         left = self._left(detail)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from dbxdec.io_managers import names
 from dbxdec.io_managers.spark_delta import SparkDelta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dbxdec.errors import Problem
     from dbxdec.io_managers.delta import Mode, SchemaPolicy
     from dbxdec.secrets import Secret
     from dbxdec.variables import BundleVariable
@@ -53,6 +55,9 @@ class SparkTableIoManager(SparkDelta):
         name = self._table or task
         # The spelling of a bundle variable has a dot of its own.
         return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{namespace}.{name}"
+
+    def name_problems(self, name: str) -> list[Problem]:
+        return names.of_catalog(name)
 
     def item_target(self, target: str, item: str) -> str:
         return f"{target}_{item}"

@@ -18,7 +18,7 @@ from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
 from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.rundate import Trigger
-from dbxdec.runtime import context, record
+from dbxdec.runtime import blame, context, record
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
@@ -57,10 +57,12 @@ class Execution:
         """Preflight of the target, then the function's arguments. Raises RunError before anything has been changed."""
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
+            manager.check_name()
             manager.setup()
         for name, manager in self.managers.items():
             manager.preflight(self.output(name))
-        return self.reader.arguments(self.task, self.function)
+        with blame.noted(lambda: f"raised while the inputs of the task `{self.task.key}` were read, before its call"):
+            return self.reader.arguments(self.task, self.function)
 
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
         """What the function returns; its exceptions pass as they are."""
@@ -162,10 +164,16 @@ class Execution:
                 f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
-        written = self.managers[name].write(context, result)
+        with blame.noted(lambda: self._blame(name)):
+            written = self.managers[name].write(context, result)
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
         facts = written or base.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
+
+    def _blame(self, name: str) -> str:
+        what = "result" if name == dag.RESULT else f"output `{name}`"
+        where = blame.returned_at(self.function)
+        return f"raised while the {what} of the task `{self.task.key}` was stored, which was returned at {where}"
 
     def output(self, name: str) -> OutputContext:
         """What the write of the output `name` is told."""

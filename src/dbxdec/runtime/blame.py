@@ -1,0 +1,54 @@
+"""Where an error comes from whose traceback has no line of the author's: a lazy query runs when others store it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# More lines than these say less than the function's own.
+_LINES = 3
+
+
+@contextmanager
+def noted(tell: Callable[[], str]) -> Iterator[None]:
+    """Add a note to an exception that is not of dbxdec's own, which says what is wrong by itself."""
+    try:
+        yield
+    except (DbxdecError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of Polars is no Exception
+        error.add_note(tell())
+        raise
+
+
+def returned_at(function: Callable[..., Any]) -> str:
+    """The lines on which `function` returns a value, or else that of its definition: "sales.py:12 or sales.py:15"."""
+    import inspect
+
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return repr(function)
+    lines = _return_lines(code)
+    if not 0 < len(lines) <= _LINES:
+        lines = [code.co_firstlineno]
+    return " or ".join(f"{code.co_filename}:{line}" for line in lines)
+
+
+def _return_lines(code: Any) -> list[int]:
+    import dis
+
+    lines: dict[int, None] = {}
+    before: dis.Instruction | None = None
+    for instruction in dis.get_instructions(code):
+        # Functions end with `return None`, whether it is written or not.
+        nothing = before is not None and before.opname == "LOAD_CONST" and before.argval is None
+        position = instruction.positions
+        if instruction.opname == "RETURN_VALUE" and not nothing and position is not None and position.lineno:
+            lines[position.lineno] = None
+        before = instruction
+    return list(lines)

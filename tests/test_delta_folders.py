@@ -1,0 +1,208 @@
+"""Partition columns and values of any text: what is written comes back, whoever reads."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dbxdec import DeltaMerge
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager, delta_folders
+from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.polars_frames import named
+from delta_tools import output, receipt, wanted
+from object_storage import ObjectStorage
+
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+ODD = [
+    "a=b", "a/b", "a\nb", "a:b", "a\\b", "*", "?", "[a]", "[", "%41", "100%", "a b", " a ", "größe", "日本", "😀", ".",
+    "..", "a.b", "_a", "#", "{a}", '"', "'", "`", "\x01", "\t", "\r\n", "\x85", "~", "a+b&c;d", "|<>", "null",
+    HIVE_NULL,
+]  # fmt: skip
+LETTERS = st.characters(codec="utf-8")
+TEXTS = st.sampled_from(ODD) | st.text(LETTERS, min_size=1, max_size=12)
+NAMES = TEXTS.filter(lambda name: name.lower() not in ("v", "w") and "\0" not in name)
+DELTA_RS = {"target_file_size": 2**27}  # an option of delta-rs' own writer
+
+
+def manager(*columns: str, **options: Any) -> PolarsDeltaIoManager:
+    return PolarsDeltaIoManager("unused", mode="overwrite", partition_by=columns, **options)
+
+
+def by_delta_rs(table: Path) -> list[tuple[Any, ...]]:
+    found = QueryBuilder().register("t", DeltaTable(str(table))).execute('SELECT * FROM t ORDER BY "v"')
+    return pl.DataFrame(found).rows()
+
+
+@settings(max_examples=40)
+@given(
+    columns=st.lists(NAMES, min_size=1, max_size=2, unique_by=str.lower),
+    values=st.lists(st.none() | TEXTS, min_size=1, max_size=4),
+    lazy=st.booleans(),
+    through_delta_rs=st.booleans(),
+)
+@example(columns=["a=b"], values=["x", "y"], lazy=False, through_delta_rs=True)
+@example(columns=["a/b"], values=["x", "y"], lazy=False, through_delta_rs=True)
+@example(columns=["k"], values=[HIVE_NULL, None, "y"], lazy=True, through_delta_rs=False)
+@example(columns=["k"], values=[HIVE_NULL, None, "y"], lazy=True, through_delta_rs=True)
+@example(columns=["a=b", "k"], values=[HIVE_NULL, None], lazy=False, through_delta_rs=False)
+def test_partitions_of_any_text_are_stored_read_and_replaced(
+    columns: list[str], values: list[str | None], lazy: bool, through_delta_rs: bool
+) -> None:
+    """This manager and delta-rs give back each value, and another overwrite replaces exactly its partitions."""
+    if through_delta_rs and delta_folders.unwritable(columns):
+        return
+    first = pl.DataFrame(
+        {**{name: pl.Series(values, dtype=pl.String) for name in columns}, "v": range(len(values)), "w": 1}
+    )
+    second = first.head(1).with_columns(w=pl.lit(2))
+    io = manager(*columns, delta_write_options=DELTA_RS if through_delta_rs else None)
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "t")
+        for number, data in enumerate((first, second)):
+            io.write(output(table, receipt(str(number))), data.lazy() if lazy else data)
+            rows = data.rows() if number == 0 else [*second.rows(), *(r for r in first.rows() if r[0] != values[0])]
+            rows.sort(key=lambda row: row[-2])
+            back = io.read(replace(wanted(table, receipt(str(number))), rows="table"))
+            assert isinstance(back, pl.DataFrame)
+            assert back.select(map(named, first.columns)).sort("v").rows() == rows
+            assert by_delta_rs(table) == rows
+            added = io.read(wanted(table, receipt(str(number)))).lazy().collect()
+            assert sorted(added.select(map(named, first.columns)).rows(), key=repr) == sorted(data.rows(), key=repr)
+
+
+@settings(max_examples=30)
+@given(column=NAMES, values=st.lists(st.none() | TEXTS, min_size=1, max_size=3, unique=True))
+def test_polars_alone_reads_the_same_or_refuses(column: str, values: list[str | None]) -> None:
+    """Without dbxdec a value is what was written; only the text that names null in folders makes Polars refuse."""
+    data = pl.DataFrame({column: pl.Series(values, dtype=pl.String), "v": range(len(values))})
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "t")
+        manager(column).write(output(table), data)
+        if HIVE_NULL in values and delta_folders.can_name(column):
+            with pytest.raises(pl.exceptions.PolarsError):
+                pl.read_delta(str(table))
+        else:
+            assert pl.read_delta(str(table)).select(map(named, data.columns)).sort("v").rows() == data.rows()
+            of_first = named(column).eq_missing(pl.lit(values[0], dtype=pl.String))
+            assert pl.scan_delta(str(table)).filter(of_first).collect()["v"].to_list() == [0]
+
+
+@pytest.mark.parametrize("column", ["größe", "a b", "{}", "a=b", "#", "100%", "k"])
+def test_an_object_storage_has_the_same_partitions(column: str, storage: ObjectStorage) -> None:
+    """Paths are encoded there in another way than on a disk; all readers give back what was written."""
+    uri, options = f"s3://bucket/parts/{column.encode().hex()}", storage.options
+    data = pl.DataFrame({column: ["x", "ü*%41"], "v": [0, 1]})
+    io = manager(column, storage_options=options)
+    for run in ("1", "2"):
+        io.write(OutputContext(uri, receipt(run)), data)
+    assert io.read(InputContext(uri, annotation=pl.DataFrame)).lazy().sort("v").collect().rows() == data.rows()
+    assert pl.read_delta(uri, storage_options=options).sort("v").rows() == data.rows()
+
+
+@pytest.mark.parametrize("through_delta_rs", [False, True])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_an_empty_string_that_would_become_null_is_refused(tmp_path: Path, lazy: bool, through_delta_rs: bool) -> None:
+    """A Delta log has no empty strings among its partition values: the task says what they mean."""
+    table = tmp_path / "t"
+    io = manager("k", delta_write_options=DELTA_RS if through_delta_rs else None)
+    io.write(output(table), pl.DataFrame({"k": [None, "a"], "v": [1, 2]}))
+    data = pl.DataFrame({"k": ["b", ""], "v": [3, 4]})
+    with pytest.raises(RunError, match="partition column `k` has empty strings"):
+        io.write(output(table, receipt("2")), data.lazy() if lazy else data)
+    with pytest.raises(RunError, match="partition column `k` has empty strings"):
+        io.write(output(table, receipt("3")), DeltaMerge(data, on="v"))
+    assert sorted(pl.read_delta(str(table))["v"]) == [1, 2]
+
+
+@pytest.mark.parametrize("column", ["a\nb", "a:b"])
+def test_delta_rs_is_given_no_column_that_it_can_make_no_folder_of(tmp_path: Path, column: str) -> None:
+    """A write that only delta-rs can do names such a partition column, and changes nothing."""
+    table = tmp_path / "t"
+    data = pl.DataFrame({column: ["x"], "v": [1]})
+    manager(column).write(output(table), data)
+    wider = data.with_columns(w=2)
+    for number, (io, result) in enumerate(
+        [
+            (manager(column, schema="add-columns", delta_write_options=DELTA_RS), wider),
+            (PolarsDeltaIoManager("unused", mode="overwrite", replace={"v": 1}), data),
+            (manager(column), DeltaMerge(data, on="v")),
+        ]
+    ):
+        with pytest.raises(RunError, match=r"delta-rs can't write .* by the partition columns"):
+            io.write(output(table, receipt(str(number))), result)
+    assert manager().read(wanted(table)).lazy().collect().rows() == data.rows()
+
+
+def test_delta_rs_rewrites_no_partition_that_it_would_write_wrongly(tmp_path: Path) -> None:
+    """It writes -1.50 as "-1.-50": a slice and a merge that would rewrite such a partition leave the table readable."""
+    table = tmp_path / "t"
+    data = pl.DataFrame({"p": [Decimal("-1.50")] * 2, "v": [1, 2]}, schema={"p": pl.Decimal(10, 2), "v": pl.Int64})
+    manager("p").write(output(table), data)
+    theirs = DeltaTable(str(table)).merge(data.head(1), "source.v = target.v", "source", "target")
+    for io, result in (
+        (PolarsDeltaIoManager("unused", mode="overwrite", replace={"v": 1}), data.head(0)),
+        (manager(), DeltaMerge(data.head(1).with_columns(p=Decimal("1.00")).cast(data.schema), on="v")),
+        (manager(), theirs.when_matched_delete()),
+    ):
+        with pytest.raises(RunError, match="partitions with negative decimals in `p`"):
+            io.write(output(table, receipt("2")), result)
+    assert pl.read_delta(str(table)).sort("v").rows() == data.rows()
+
+
+def test_folders_of_another_writer_are_believed_only_where_they_say_what_the_log_says(tmp_path: Path) -> None:
+    """A table of delta-rs' own is read by its log, where Polars alone would read null in silence."""
+    table = tmp_path / "t"
+    data = pl.DataFrame({"a=b": ["x", None], "k": [HIVE_NULL, "y"], "v": [0, 1]})
+    write_deltalake(str(table), data, partition_by=["a=b", "k"])
+    assert pl.read_delta(str(table)).sort("v")["a=b"].to_list() == [None, None]
+    assert manager().read(wanted(table)).lazy().sort("v").collect().rows() == data.rows()
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "said"),
+    [
+        ("k=x/f", {"k": "x"}, True),
+        ("k=x%20y/f", {"k": "x y"}, True),
+        ("ab/k=x/f", {"k": "x"}, True),
+        ("k=x/f", {"k": "X"}, False),
+        ("f", {"k": "x"}, False),
+        ("k=x/k=y/f", {"k": "y"}, False),
+        ("j=x/k=y/f", {"k": "y"}, False),
+        (f"k={HIVE_NULL}/f", {"k": None}, True),
+        (f"k={HIVE_NULL}/f", {"k": HIVE_NULL}, False),
+        ("k=/f", {"k": None}, False),
+        ("k=01/f", {"k": 1}, True),
+        ("k=x/f", {"k": 1}, False),
+        ("a b=x/f", {"a b": "x"}, False),
+    ],
+)
+def test_a_path_tells_what_polars_finds_in_it(path: str, values: dict[str, Any], said: bool) -> None:
+    """Only where each column is in one folder, with the value of the log."""
+    assert delta_folders.tells(path, values) is said
+
+
+@settings(max_examples=40)
+@given(values=st.lists(st.none() | st.just("") | TEXTS, min_size=1, max_size=5), column=NAMES, lazy=st.booleans())
+@example(values=["*", "eu"], column="region", lazy=False)
+@example(values=["", None, HIVE_NULL, "x" * 300], column="region", lazy=True)
+def test_parquet_of_any_partition_comes_back(values: list[str | None], column: str, lazy: bool) -> None:
+    """Whatever the value and the column: empty strings, patterns, and strings too long for a folder's name included."""
+    data = pl.DataFrame({column: pl.Series(values, dtype=pl.String), "v": range(len(values))})
+    io = PolarsParquetIoManager("unused", mode="overwrite", partition_by=column)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "t")
+        io.write(output(target), data.lazy() if lazy else data)
+        back = io.read(wanted(target))
+        assert isinstance(back, pl.DataFrame)
+        assert back.sort("v").rows() == data.rows()
+        assert back.schema == data.schema
