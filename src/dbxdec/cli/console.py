@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
 _UNBROKEN = 10_000
@@ -24,6 +26,16 @@ def console(*, stderr: bool = False) -> Console:
 def say(text: str) -> None:
     """A message for the person in front of the screen."""
     click.echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)
+
+
+def print_json_list(items: Iterable[Any]) -> None:
+    """A list for a program, an item at a time: all of them may be more than memory holds."""
+    opened = False
+    for item in items:
+        click.echo(",\n" if opened else "[\n", nl=False)
+        click.echo("  " + json.dumps(item, indent=2, ensure_ascii=False).replace("\n", "\n  "), nl=False)
+        opened = True
+    click.echo("\n]" if opened else "[]")
 
 
 def print_json(data: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbxdec import places
-from dbxdec.cli import completion
+from dbxdec.cli import completion, records
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.local.builds import Build
-    from dbxdec.local.ledger import Run
+    from dbxdec.local.history import Run
     from dbxdec.local.runner import JobRun
     from dbxdec.manifest import Manifest
 
@@ -158,9 +158,9 @@ def command(
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
         )
+    before = None if resume is None else _earlier(here, job, resume)
     build, source = _find(job, here, wheel, package)
     found = build.manifest.job(job)
-    before = None if resume is None else _earlier(here, job, resume)
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
@@ -186,7 +186,7 @@ def command(
         environment={"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment, **_path(build)},
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
-    setting = runner.Setting(build, values, here, pool, source, replaced)
+    setting = runner.Setting(build, values, here, pool, source, replaced, told=say)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = runner.run_job(
@@ -197,7 +197,7 @@ def command(
     if report is not None:
         _report(run, report)
     if as_json:
-        print_json(display.as_json(ledger.read(run.folder)))
+        print_json(records.as_json(ledger.find(here, run.id)))
     if not run.succeeded:
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
@@ -205,9 +205,7 @@ def command(
 def _report(run: JobRun, to: str) -> None:
     from dbxdec.local.report import write
 
-    kept = ledger.read(run.folder)
-    assert kept is not None  # noqa: S101 - it has just been written
-    path = write(kept, Path(to) if to else None)
+    path = write(ledger.find(home(), run.id), Path(to) if to else None)
     say(f"the report is in {path}")
 
 
@@ -262,16 +260,22 @@ def _installed(job: str) -> Manifest:
 
 def _earlier(here: Path, job: str, name: str) -> Run:
     """The run to go on with. Raises RunError where there is none, or it needs nothing."""
+
+    def tell(run: ledger.Unreadable) -> None:
+        say(str(run))
+
     if name:
-        found = ledger.find(here, name)
+        found = ledger.find(here, name, passed=tell)
         if found.job != job:
             raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
     else:
-        kept = [run for run in ledger.runs(here, job) if not run.is_inner]
-        open_ = [run for run in kept if run.state not in ("success", ledger.RUNNING)]
-        if not open_:
+        kept = (run for run in ledger.runs(here, job, passed=tell) if not run.is_inner)
+        open_ = (run for run in kept if run.state not in ("success", ledger.RUNNING))
+        if (first := next(open_, None)) is None:
             raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
-        found = open_[0]
+        found = first
+    if found.damaged:
+        say(records.damage(found))
     if found.state == "success":
         raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
     return found

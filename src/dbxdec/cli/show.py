@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
-from dbxdec.cli import completion, source
+from dbxdec.cli import completion, source, tables
 from dbxdec.cli.console import console, print_json
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
@@ -57,15 +56,16 @@ def command(job: str | None, wheel: Path | None, as_json: bool) -> None:
 
 
 def _list(out: Console, manifest: Manifest) -> None:
-    table = _table("job", "tasks", "parameters", "schedule", "defined at")
+    rows = []
     for job in manifest.jobs:
         schedule = job.settings.get("schedule") or job.settings.get("trigger") or job.settings.get("continuous") or {}
         texts_of = (
             [str(value) for _, value in texts.settings(schedule)] if isinstance(schedule, dict) else [str(schedule)]
         )
         parameters = ", ".join(parameter.name for parameter in job.parameters)
-        table.add_row(*map(escape, (job.key, str(len(job.tasks)), parameters, " ".join(texts_of), str(job.source))))
-    out.print(table)
+        rows.append([job.key, str(len(job.tasks)), parameters, " ".join(texts_of), str(job.source)])
+    titles = ("job", "tasks", "parameters", "schedule", "defined at")
+    tables.show(out, titles, rows, broken=titles[2:])
 
 
 def _show(out: Console, job: Job) -> None:
@@ -76,19 +76,10 @@ def _show(out: Console, job: Job) -> None:
         for key in found:
             out.print(f"  [dim]{kind}[/] {escape(key)}")
     if job.parameters:
-        table = _table("parameter", "type", "default")
-        for parameter in job.parameters:
-            table.add_row(*map(escape, (parameter.name, str(parameter.type), texts.parameter(parameter))))
+        rows = [[p.name, str(p.type), texts.parameter(p)] for p in job.parameters]
         out.print()
-        out.print(table)
+        tables.show(out, ("parameter", "type", "default"), rows, broken=("type", "default"))
     for task in run_order(job):
         out.print(f"\n[bold]{escape(task.key)}[/]  [dim]{escape(texts.kind(task))}, {task.source}[/]")
         for name, text in texts.facts(task):
             out.print(f"  [dim]{escape(name)}[/] {escape(text)}")
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
-    for title in titles:
-        table.add_column(title, header_style="dim", overflow="fold")
-    return table

@@ -8,9 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import manifest
 from dbxdec.errors import counted
-from dbxdec.local.ledger import RUNNING
+from dbxdec.local.history import RUNNING
 from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.run_if import State
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.dag import Task
-    from dbxdec.local.ledger import Run
+    from dbxdec.local.history import Run
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
@@ -51,7 +50,7 @@ def html(run: Run) -> str:
         loader=PackageLoader("dbxdec.local", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     mask = Mask()
-    job = manifest.decode_job(run.job, run.head["definition"])
+    job = run.dag
     ended = run.tasks()
     marks = {key: _class(event["state"]) for key, event in ended.items()}
     picture = graph.svg(
