@@ -28,6 +28,7 @@ FOUNDATION = {
     "locks",
     "places",
     "pauses",
+    "streams",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},

@@ -11,7 +11,7 @@ import click
 
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
-from dbxdec.cli.console import print_json, say
+from dbxdec.cli.console import echo, print_json, say
 from dbxdec.errors import ConfigError, DbxdecError, counted, located
 
 if TYPE_CHECKING:
@@ -69,22 +69,22 @@ def command(as_json: bool, github: bool) -> None:
     if github:
         for level, problems in (("error", errors), ("warning", warnings)):
             for problem in problems:
-                click.echo(_annotation(level, problem), err=as_json)
+                echo(_annotation(level, problem), err=as_json)
     raise SystemExit(code)
 
 
 def _print(errors: Sequence[Problem], warnings: Sequence[Problem], counts: dict[str, int]) -> None:
     for problem in errors:
-        click.echo(str(problem), err=True)
+        echo(str(problem), err=True)
     for problem in warnings:
-        click.echo(f"warning: {problem}", err=True)
+        echo(f"warning: {problem}", err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return
     noticed = f", {counted(len(warnings), 'warning')}" if warnings else ""
     found = f"{counted(counts['jobs'], 'job')}, {counted(counts['tasks'], 'task')}"
     fine = "fine" if os.environ.get("NO_COLOR") else click.style("fine", fg="green")  # rich takes longer than a check
-    click.echo(f"{fine}: {found}{noticed}")
+    echo(f"{fine}: {found}{noticed}")
 
 
 def _of_bundle(folder: Path) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,21 +24,36 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal else Console(highlight=False, soft_wrap=True, stderr=stderr, width=_UNBROKEN)
 
 
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """A line as it is. `dbxdec.streams` has made the streams safe; click would take others, in another encoding."""
+    click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl)
+
+
 def say(text: str) -> None:
     """A message for the person in front of the screen."""
-    click.echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)
+    echo(text if text.startswith("dbxdec: ") else f"dbxdec: {text}", err=True)
 
 
 def print_json_list(items: Iterable[Any]) -> None:
     """A list for a program, an item at a time: all of them may be more than memory holds."""
     opened = False
     for item in items:
-        click.echo(",\n" if opened else "[\n", nl=False)
-        click.echo("  " + json.dumps(item, indent=2, ensure_ascii=False).replace("\n", "\n  "), nl=False)
+        echo(",\n" if opened else "[\n", nl=False)
+        echo("  " + _json(item).replace("\n", "\n  "), nl=False)
         opened = True
-    click.echo("\n]" if opened else "[]")
+    echo("\n]" if opened else "[]")
 
 
 def print_json(data: Any) -> None:
     """Data for a program."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    echo(_json(data))
+
+
+def _json(data: Any) -> str:
+    """JSON that the stream can write; where it can't, all but ASCII is escaped by JSON's own rules."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(data, indent=2)
+    return text

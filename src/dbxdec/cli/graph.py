@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dbxdec.cli import completion, source
+from dbxdec.cli.console import echo
 from dbxdec.views import graph
 from dbxdec.views import jobs as jobs_page
 
@@ -52,7 +53,7 @@ def command(job: str | None, kind: str | None, output: Path | None, wheel: Path 
         if output is not None and output.suffix == ".md":
             text = f"```mermaid\n{text}```\n"
     if output is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8", newline="\n")

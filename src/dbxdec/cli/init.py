@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import dbxdec
-from dbxdec.cli.console import say
+from dbxdec.cli.console import echo, say
 
 if TYPE_CHECKING:
     from dbxdec.scaffold.plan import Plan
@@ -93,6 +93,6 @@ def _next(found: Plan, folder: Path) -> None:
         ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),
     ]
     width = max(len(step) for step, _ in steps)
-    click.echo("next:", err=True)
+    echo("next:", err=True)
     for step, why in steps:
-        click.echo(f"  {step:<{width}}  {why}".rstrip(), err=True)
+        echo(f"  {step:<{width}}  {why}".rstrip(), err=True)

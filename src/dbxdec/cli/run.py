@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import places
+from dbxdec import places, streams
 from dbxdec.cli import completion, records
 from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, print_json, say
@@ -183,7 +183,12 @@ def command(
     pool = Pool(
         at_once,
         folder=str(here),
-        environment={"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment, **_path(build)},
+        environment={
+            "PYTHONUNBUFFERED": "1",
+            **streams.CHILD,
+            **environment,
+            **_path(build),
+        },
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
     setting = runner.Setting(build, values, here, pool, source, replaced, told=say)

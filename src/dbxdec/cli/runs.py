@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 
 from dbxdec.cli import completion, records, tables
-from dbxdec.cli.console import console, print_json, print_json_list, say
+from dbxdec.cli.console import console, echo, print_json, print_json_list, say
 from dbxdec.cli.home import home
 from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import ledger
@@ -190,7 +190,7 @@ def report(run: str, output: Path | None) -> None:
     """
     from dbxdec.local.report import write
 
-    click.echo(write(_find(run), output))
+    echo(write(_find(run), output))
 
 
 def _fact(fact: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import streams
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem
@@ -162,7 +163,7 @@ def _run(
         child = subprocess.Popen(
             command,
             cwd=folder / "cwd",
-            env=environment,
+            env={**environment, **streams.CHILD},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -213,8 +213,9 @@ class _Output:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        for line in self._process.stdout:
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put(None)
 
     def next(self, watch: _Watch) -> bytes | None:
@@ -232,7 +233,8 @@ def _start(folder: str, environment: Mapping[str, str], token: str, inherited: i
     new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     kept = [] if inherited is None or sys.platform == "win32" else [inherited]
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        [sys.executable, "-P", "-X", "faulthandler", "-m", "dbxdec.local.worker", token, *map(str, kept)],
+        # Files and names are UTF-8 there, as on the platform, whatever this machine says.
+        [sys.executable, "-P", "-X", "utf8", "-X", "faulthandler", "-m", "dbxdec.local.worker", token, *map(str, kept)],
         cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,

@@ -37,7 +37,7 @@ def write(run: Run, path: Path | None = None) -> Path:
     """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError."""
     target = path or run.folder / _TEMPLATE
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html(run), encoding="utf-8", newline="\n")
+    target.write_text(html(run), encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 

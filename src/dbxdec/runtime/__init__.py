@@ -22,8 +22,10 @@ def main() -> None:
     It never calls `sys.exit(0)`, which the platform shows as a failure. A refusal raises SystemExit(1) after its
     message has been written to stderr.
     """
+    from dbxdec import streams
     from dbxdec.runtime import execution
 
+    streams.make_safe()  # what a task prints may be the name of a file
     _log_to_stderr()
     with _boundary():
         ready = execution.prepare(sys.argv[1:])
