@@ -12,6 +12,7 @@ import click
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import echo, print_json, say
+from dbxdec.cli.home import relative
 from dbxdec.errors import ConfigError, DbxdecError, counted, located
 
 if TYPE_CHECKING:
@@ -133,4 +134,4 @@ def _in_repository(path: str) -> str:
 
     top = os.environ.get("GITHUB_WORKSPACE")
     root = find_project(Path.cwd())
-    return Path(os.path.relpath(root / path, top)).as_posix() if top else path
+    return Path(relative(root / path, top)).as_posix() if top else path

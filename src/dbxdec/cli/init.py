@@ -12,6 +12,7 @@ import click
 
 import dbxdec
 from dbxdec.cli.console import echo, say
+from dbxdec.cli.home import relative
 
 if TYPE_CHECKING:
     from dbxdec.scaffold.plan import Plan
@@ -65,7 +66,7 @@ def command(
     else:
         for change in found.changes:
             writing.write(change)
-            say(f"{'made' if change.before is None else 'changed'} {os.path.relpath(change.path)}")
+            say(f"{'made' if change.before is None else 'changed'} {relative(change.path)}")
     for note in found.notes:
         say(f"by hand: {note}")
     if not found.changes:

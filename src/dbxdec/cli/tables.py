@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from dbxdec.cli.home import home
+from dbxdec.cli.home import home, relative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,4 +116,4 @@ def state(name: str) -> str:
 
 def short(place: str) -> str:
     """A path in the project as from the folder we are in; other places as they are."""
-    return os.path.relpath(place) if place.startswith(f"{home()}{os.sep}") else place
+    return relative(place) if place.startswith(f"{home()}{os.sep}") else place

@@ -182,7 +182,10 @@ def _run(
         finally:
             # What the project's imports have started must not outlive the build.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
+                if sys.platform == "win32":
+                    child.kill()
+                else:
+                    os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
     return (code if in_time else None), log.read_text(encoding="utf-8", errors="replace")
 

@@ -57,7 +57,10 @@ def main() -> None:
             waiting.put(json.loads(line))
         if busy.is_set():
             # The runner is gone: nobody would read the result. Our group takes what the task has started with it.
-            os._exit(1) if sys.platform == "win32" else os.killpg(os.getpgrp(), signal.SIGKILL)
+            if sys.platform == "win32":
+                os._exit(1)
+            else:
+                os.killpg(os.getpgrp(), signal.SIGKILL)
         waiting.put(None)
 
     threading.Thread(target=listen, name="dbxdec-requests", daemon=True).start()
