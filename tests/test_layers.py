@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "codegen": {"manifest", "protocol"},
     "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
     "runtime": {"authoring", "io_managers", "manifest", "protocol"},
-    "local": {"config", "locks", "manifest", "protocol", "runtime", "views"},
+    "local": {"bundlefile", "config", "locks", "manifest", "protocol", "runtime", "views"},
     "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {"codegen", "config", "freshness", "manifest", "rebuild", "wheels"},

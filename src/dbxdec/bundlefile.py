@@ -68,10 +68,11 @@ def find(folder: Path) -> Path | None:
     return None
 
 
-def load(path: Path, text: str | None = None) -> Bundle:
+def load(path: Path, text: str | None = None, *, words: tuple[str, ...] = ()) -> Bundle:
     """The bundle whose main file is at `path`; `text` is that file's content where it is not read from there.
 
-    Raises ConfigError for a file that can't be read as YAML, or is no mapping.
+    With `words`, an included file that has none of them is left out. Raises ConfigError for a file that can't be read
+    as YAML, or is no mapping.
     """
     main = _parse(path, _read(path) if text is None else text)
     patterns = main.content.get("include")
@@ -82,7 +83,13 @@ def load(path: Path, text: str | None = None) -> Bundle:
         for file in sorted(path.parent.glob(pattern))
         if file.suffix in (".yml", ".yaml", ".json") and file != path
     ]
-    return Bundle(main, tuple(_parse(file, _read(file)) for file in dict.fromkeys(files)))
+    included = [(file, _read(file)) for file in dict.fromkeys(files)]
+    return Bundle(
+        main,
+        tuple(
+            _parse(file, content) for file, content in included if not words or any(word in content for word in words)
+        ),
+    )
 
 
 def mistakes(root: Path) -> list[Problem]:

@@ -55,6 +55,17 @@ def variables(context: click.Context, _: click.Parameter, incomplete: str) -> li
     return [CompletionItem(f"{name}=") for name in (form.variables if form else ()) if name.startswith(incomplete)]
 
 
+def targets(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The targets of the bundle around us."""
+    from dbxdec.local import targets as bundle
+
+    try:
+        found = bundle.names(home())
+    except DbxdecError:
+        return []
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
 def runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
     job = _job_key(context)

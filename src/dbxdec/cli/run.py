@@ -67,6 +67,13 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     help="The value of a bundle variable.",
 )
 @click.option(
+    "--target",
+    "-t",
+    metavar="NAME",
+    shell_complete=completion.targets,
+    help="Give bundle variables the values of this target of the bundle; the default is the bundle's own default.",
+)
+@click.option(
     "--jobs",
     "-j",
     "at_once",
@@ -120,6 +127,7 @@ def command(
     job: str,
     parameters: dict[str, str],
     variables: dict[str, str],
+    target: str | None,
     at_once: int,
     tasks: tuple[str, ...],
     start: tuple[str, ...],
@@ -145,7 +153,7 @@ def command(
     Examples:
       dbxdec run daily_delays
       dbxdec run daily_delays --param day=2013-01-02 --var lake_root=/tmp/lake
-      dbxdec run daily_delays --until delays -j 8
+      dbxdec run daily_delays --target dev --until delays -j 8
       dbxdec run daily_delays --resume
     """
     from dbxdec.cli import display  # what they import takes longer than `--help`
@@ -164,15 +172,16 @@ def command(
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
         variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
+        target = _same_target(before, target)
     texts = check_parameters(found, parameters)
     check_variables(build.manifest, variables)
-    values = local_values(variables_of(build.manifest, found), variables, here)
+    values = local_values(variables_of(build.manifest, found), variables, here, target)
     check_replaced(replaced, found, build.manifest)
     selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
     if before is not None and not (tasks or start or until):
         selected = before.selected
     out = console(stderr=as_json)
-    say(f"running {source}")
+    say(f"running {source}" if target is None else f"running {source} for the target {target}")
     lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
@@ -191,7 +200,7 @@ def command(
         },
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
-    setting = runner.Setting(build, values, here, pool, source, replaced, told=say)
+    setting = runner.Setting(build, values, here, pool, source, replaced, told=say, target=target)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = runner.run_job(
@@ -295,6 +304,15 @@ def _as_before(what: str, option: str, before: Mapping[str, str], given: Mapping
             hint=f"leave out `{option}`, or start a new run",
         )
     return dict(before)
+
+
+def _same_target(before: Run, given: str | None) -> str | None:
+    """The target whose values the run has had. Raises RunError where another one is given."""
+    named: str | None = before.head.get("target")
+    if given not in (None, named):
+        had = f"the values of the target {named}" if named else "no target"
+        raise RunError(f"the run to resume had {had}", hint="leave out `--target`, or start a new run")
+    return named
 
 
 def _path(build: Build) -> dict[str, str]:

@@ -356,6 +356,7 @@ _HEAD = {
     "variables": _is_texts,
     "parent": _or_none(_is_id),
     "task": _or_none(_is_text),
+    "target": _or_none(_is_text),
     "definition": _or_none(lambda value: isinstance(value, dict)),
     "end": _or_none(
         lambda value: (

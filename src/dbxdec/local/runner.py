@@ -84,6 +84,8 @@ class Setting:
     parent: tuple[str, str] | None = None
     """The run that has started this one, and the task of it."""
     mask: Mask = field(default_factory=Mask)
+    target: str | None = None
+    """The target of the bundle that a person has named."""
     told: Callable[[str], object] = lambda _: None
     """Says what a person has to know before the run begins."""
 
@@ -113,6 +115,7 @@ def run_job(
         "started_ms": ledgers.now_ms(),
         "parameters": dict(parameters),
         "variables": dict(setting.variables),
+        **({"target": setting.target} if setting.target else {}),
         **({"parent": setting.parent[0], "task": setting.parent[1]} if setting.parent else {}),
     }
     definition = setting.build.manifest.raw_jobs[job.key]
