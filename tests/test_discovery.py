@@ -218,6 +218,14 @@ def test_a_module_that_ends_or_blocks_the_interpreter_is_named(tmp_path: Path, c
     assert "p/pipelines/m.py" in text or "p.pipelines.m" in text
 
 
+def test_docstrings_are_found_whatever_python_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build in an environment that drops docstrings makes the same manifest."""
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    found = run(tmp_path, "@job\ndef other() -> None:\n    'Of the job.'\n")
+    assert found.jobs["other"]["doc"] == "Of the job."
+
+
+
 def test_environment_variables_of_the_setting_reach_discovery(tmp_path: Path) -> None:
     """`discovery-env` is what the modules see, and nothing of it is left behind."""
     found = run(tmp_path, "import os\nassert os.environ['STAGE'] == 'build'", environment={"STAGE": "build"})

@@ -265,6 +265,7 @@ OUTPUTS = st.one_of(
     st.builds(dag.Output, type=TYPES),
     st.builds(dag.Output, REFERENCES, st.none() | KEYS, st.none() | TYPES, SETTINGS, st.booleans(), st.booleans()),
 )
+DOCS = st.none() | st.text(min_size=1, max_size=6)
 DEPENDENCIES = st.builds(dag.Dependency, KEYS, st.sampled_from([None, "true", "false"]))
 STEPS = st.builds(
     dag.Task,
@@ -288,6 +289,7 @@ FUNCTIONS = st.builds(
     each=st.none() | st.builds(dag.Each, BINDINGS, st.sampled_from([None, 8, "${var.n}"])),
     variables=VARIABLES,
     settings=SETTINGS,
+    doc=DOCS,
 )
 TASKS = st.one_of(FUNCTIONS, STEPS)
 COMPUTE = st.dictionaries(KEYS, SETTINGS, max_size=2)
@@ -305,6 +307,7 @@ JOBS = st.lists(
         clusters=COMPUTE,
         environments=COMPUTE,
         settings=SETTINGS,
+        doc=DOCS,
     ),
     max_size=2,
     unique_by=lambda j: j.key,
@@ -325,6 +328,35 @@ class TestRoundTrips:
         read = manifest.decode(manifest.encode(made(real())), "x.whl")
         assert (read.project, read.version, read.build_id, read.generator) == ("shop", "1.2.0", BUILD, "dbxdec 0.1.0")
         assert {each.key: each for each in read.jobs} == {each.key: each for each in without_calls(real())}
+
+    def test_docstrings_are_in_it_without_their_indentation(self) -> None:
+        """A job and a task have the docstrings of their functions, as every Python gives them; others have no field."""
+
+        @task
+        def documented() -> None:
+            """First line.
+
+                indented
+            last line
+            """
+
+        @task
+        def bare() -> None: ...
+
+        @task
+        def odd() -> None: ...
+
+        odd.fn.__doc__ = 5  # type: ignore[assignment]
+
+        @job
+        def one() -> None:
+            """One line."""
+            documented() >> bare() >> odd()
+
+        form = document([one.build().dag])["jobs"]["one"]
+        assert form["doc"] == "One line."
+        texts = [task.get("doc") for task in form["tasks"]]
+        assert texts == ["First line.\n\n    indented\nlast line", None, None]
 
     @properties
     @given(st.permutations(["c", "a", "b", "ä", "B"]))
@@ -536,7 +568,7 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"run_date", "optional", "shared", "order", "settings"})
+    OPTIONAL = frozenset({"doc", "run_date", "optional", "shared", "order", "settings"})
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""

@@ -145,6 +145,8 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "python"
     each: Each | None = None
+    doc: str | None = None
+    """The docstring of the function, without its indentation; None where there is none."""
     # What only the build knows and needs: where the task was called, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
@@ -187,6 +189,8 @@ class Job:
     clusters: Mapping[str, Any] = field(default_factory=dict)
     environments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    doc: str | None = None
+    """The docstring of the function, without its indentation; None where there is none."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -199,6 +203,11 @@ class Job:
             if task.key == key:
                 return task
         raise KeyError(key)
+
+
+def summary(doc: str | None) -> str | None:
+    """Return the first paragraph of a docstring as one line; None where there is none."""
+    return " ".join(doc.split("\n\n", 1)[0].split()) if doc else None
 
 
 def run_order(job: Job) -> list[Task]:

@@ -222,6 +222,7 @@ def _encode_job(job: dag.Job) -> dict[str, Any]:
         "environments": dict(job.environments),
         "variables": list(job.variables),
         "tasks": [_encode_task(task) for task in job.tasks],
+        **({"doc": job.doc} if job.doc else {}),
     }
 
 
@@ -238,6 +239,7 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         "variables": list(task.variables),
         "settings": dict(task.settings),
         **({"each": encode_each(task.each)} if task.each is not None else {}),
+        **({"doc": task.doc} if task.doc else {}),
     }
 
 
@@ -267,6 +269,7 @@ def decode_job(key: str, form: Mapping[str, Any]) -> dag.Job:
         clusters=form["clusters"],
         environments=form["environments"],
         tasks=tuple(map(_decode_task, form["tasks"])),
+        doc=form.get("doc"),
     )
 
 
@@ -283,6 +286,7 @@ def _decode_task(form: Mapping[str, Any]) -> dag.Task:
         variables=tuple(form["variables"]),
         settings=form["settings"],
         each=_decode_each(form["each"]) if "each" in form else None,
+        doc=form.get("doc"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, kinds
 from dbxdec.authoring.compute import Environment, JobCluster
-from dbxdec.authoring.definitions import place_of
+from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.variables import names_in
 
@@ -57,6 +57,7 @@ def assemble(
             recorder, "environment", where, (options.environment, *(each.environment for each in own))
         ),
         settings=options.settings,
+        doc=doc_of(function),
     )
 
 
@@ -108,6 +109,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables) -> dag.Task:
         settings=_with_compute(call.settings, options, True, True),
         called_at=call.where,
         each=call.each,
+        doc=doc_of(fn),
         optional=frozenset(call.optional),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import re
 from collections import Counter
 from dataclasses import dataclass
 from types import FunctionType
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import CodeType
 
+# Control characters other than tab and newline, and halves of surrogate pairs.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _times: Counter[int] = Counter()
 
 
@@ -37,6 +40,12 @@ class Arguments:
 def place_of(function: Callable[..., Any]) -> SourceLocation:
     """The line at which the author's function begins, whatever decorates it."""
     return SourceLocation.of_code(unwrapped(function).__code__)
+
+
+def doc_of(function: Callable[..., Any]) -> str | None:
+    """Return the docstring without its indentation, and without what no terminal or platform shows; None for none."""
+    text = function.__doc__
+    return (inspect.cleandoc(_UNSHOWN.sub("", text)).strip() or None) if isinstance(text, str) else None
 
 
 def arguments_of(function: Callable[..., Any]) -> Arguments:

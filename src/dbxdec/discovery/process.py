@@ -85,7 +85,7 @@ def discover(
         )
         (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
         (folder / "cwd").mkdir()
-        code, output = _run(folder, {**os.environ, **(environment or {})}, timeout, meanwhile)
+        code, output = _run(folder, _environment(environment or {}), timeout, meanwhile)
         result = folder / "result.json"
         if not result.exists():
             raise DiscoveryError(_died(spec, code, output, timeout))
@@ -146,6 +146,11 @@ def _write_dist_info(root: Path, project: str, version: str) -> None:
     folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `given`; PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}, **given}
 
 
 def _run(
