@@ -75,6 +75,79 @@ class TestDefinition:
         }
         assert tasks[1]["depends_on"] == [{"task_key": "first"}]
 
+    def test_docstrings_are_descriptions(self) -> None:
+        """A job's description is its docstring, a task's the first paragraph of its own; none gives no field."""
+
+        @task
+        def documented() -> int:
+            """Count the orders
+            of a day.
+
+            The second paragraph is for readers of the code.
+            """
+            return 1
+
+        @job
+        def one() -> None:
+            """Load the orders.
+
+            Restart it when the shop was down.
+            """
+            documented() >> first()
+
+        @job
+        def two() -> None:
+            second(each([1, 2]))
+
+        definition = made(one)["one"]
+        assert definition["description"] == "Load the orders.\n\nRestart it when the shop was down."
+        assert [form.get("description") for form in definition["tasks"]] == ["Count the orders of a day.", None]
+        assert "description" not in made(two)["two"]
+
+    @pytest.mark.parametrize("given", ["mine", "", None])
+    def test_a_description_of_the_authors_wins(self, given: str | None) -> None:
+        """A description that is set stays, and one set to None or to an empty text is not filled from the docstring."""
+
+        @task
+        def documented() -> None:
+            """Of the docstring."""
+
+        @job(description=given)
+        def one() -> None:
+            """Of the docstring."""
+            documented.override(description=given)()
+
+        definition = made(one)["one"]
+        wanted = {} if given is None else {"description": given}
+        assert {k: v for k, v in definition.items() if k == "description"} == wanted
+        assert {k: v for k, v in definition["tasks"][0].items() if k == "description"} == wanted
+
+    def test_a_description_breaks_no_deploy(self) -> None:
+        """References of the bundle in a docstring are text, what no terminal shows is left out, long ones are cut."""
+
+        @task
+        def long() -> None: ...
+
+        long.fn.__doc__ = "ä" * 1000
+
+        @task
+        def iterated(n: int) -> None:
+            """One of many."""
+
+        @job
+        def one() -> None:
+            long()
+            iterated(each([1, 2]))
+
+        one.fn.__doc__ = "of ${foo} and ${var.x}\x1b[31m\ud800\r\n" + "x" * 30_000
+        definition = made(one)["one"]
+        tasks = definition["tasks"]
+        assert definition["description"].startswith("of $ {foo} and $ {var.x}[31m\nxxx")
+        assert (len(definition["description"].encode()), definition["description"][-4:]) == (27_700, "x...")
+        assert (len(tasks[0]["description"].encode()), tasks[0]["description"][-4:]) == (999, "ä...")
+        assert tasks[1]["description"] == "One of many."
+        assert "description" not in tasks[1]["for_each_task"]["task"]
+
     def test_job_parameters_always_have_a_default(self) -> None:
         """None and a missing default have reserved texts; others are the texts of their types."""
 

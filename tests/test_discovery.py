@@ -225,7 +225,6 @@ def test_docstrings_are_found_whatever_python_is_told(tmp_path: Path, monkeypatc
     assert found.jobs["other"]["doc"] == "Of the job."
 
 
-
 def test_environment_variables_of_the_setting_reach_discovery(tmp_path: Path) -> None:
     """`discovery-env` is what the modules see, and nothing of it is left behind."""
     found = run(tmp_path, "import os\nassert os.environ['STAGE'] == 'build'", environment={"STAGE": "build"})

@@ -72,6 +72,8 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
 
 def _job(old: Job, new: Job) -> Iterator[Change]:
     key = new.key
+    docs = [{"doc": text} if (text := _one_line(job.doc)) else {} for job in (old, new)]
+    yield from _texts(key, *docs)
     yield from _texts(f"{key}.settings", dict(texts.settings(old.settings)), dict(texts.settings(new.settings)))
     yield from _texts(f"{key}.parameters", _parameters(old), _parameters(new), removed="runs that give it are refused")
     for what in ("clusters", "environments"):
@@ -122,8 +124,13 @@ def _facts(task: Task) -> dict[str, str]:
         "each": texts.each(task.each) if task.each else None,
         "run_if": task.run_if,
         "depends_on": ", ".join(sorted(map(texts.dependency, task.depends_on))) or None,
+        "doc": _one_line(task.doc),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _one_line(doc: str | None) -> str | None:
+    return " ".join(doc.split()) if doc else None
 
 
 def _texts(
