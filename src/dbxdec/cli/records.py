@@ -35,12 +35,6 @@ def _attempt(event: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in event.items() if key not in ("event", "task")}
 
 
-def title(attempt: Mapping[str, Any]) -> str:
-    """What an attempt is called: the task, or the iteration by its item."""
-    number = "" if attempt["iteration"] is None else f"[{attempt['iteration']}]"
-    return attempt.get("title") or f"{attempt['task']}{number}"
-
-
 def moment(ms: int) -> str:
     """A time of this machine's clock."""
     return dt.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -11,7 +11,7 @@ import click
 
 from dbxdec import places, streams
 from dbxdec.cli import completion, records
-from dbxdec.cli.app import FAILED, INTERRUPTED
+from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
@@ -46,7 +46,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
 
 
 @click.command("run")
-@click.argument("job", shell_complete=completion.jobs)
+@click.argument("job", required=False, shell_complete=completion.jobs)
 @click.option(
     "--param",
     "-p",
@@ -124,7 +124,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
 @click.option("--verbose", "-v", is_flag=True, help="In a terminal, show all that tasks print while they run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON when it has ended.")
 def command(
-    job: str,
+    job: str | None,
     parameters: dict[str, str],
     variables: dict[str, str],
     target: str | None,
@@ -145,6 +145,8 @@ def command(
 ) -> None:
     """Run JOB on this machine: of the project in this folder as it is now, of a wheel, or of an installed pipeline.
 
+    Without JOB it lists the jobs.
+
     Tasks run in parallel in warm processes, each with the parameters that it has on the platform. Remote places
     (abfss://, s3://, /Volumes/...) and tables of a catalog lie below .dbxdec/lake. Logs, task values and the record of
     the run stay in .dbxdec/runs. The exit code is 1 when a task failed, 2 for wrong usage, 130 after Ctrl-C.
@@ -156,6 +158,9 @@ def command(
       dbxdec run daily_delays --target dev --until delays -j 8
       dbxdec run daily_delays --resume
     """
+    if job is None:
+        _list_jobs(wheel, package)
+        raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # what they import takes longer than `--help`
     from dbxdec.local import runner
 
@@ -214,6 +219,18 @@ def command(
         print_json(records.as_json(ledger.find(here, run.id)))
     if not run.succeeded:
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
+
+
+def _list_jobs(wheel: Path | None, package: str | None) -> None:
+    from dbxdec.cli import pipelines, tables
+    from dbxdec.dag import summary
+    from dbxdec.views.texts import shortened
+
+    manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package).manifest
+    if manifest.jobs:
+        rows = [[job.key, str(len(job.tasks)), shortened(summary(job.doc) or "")] for job in manifest.jobs]
+        tables.show(console(), ("job", "tasks", "about"), rows, broken=("about",))
+    say("say which of them to run: dbxdec run JOB" if manifest.jobs else f"{manifest.project} has no job")
 
 
 def _report(run: JobRun, to: str) -> None:

@@ -14,6 +14,7 @@ from dbxdec.cli.console import console, echo, print_json, print_json_list, say
 from dbxdec.cli.home import home
 from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import ledger
+from dbxdec.local.history import title_of
 from dbxdec.local.parameters import parameters_shown
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def show(run: str, as_json: bool) -> None:
 
 
 def _print_attempt(out: Console, run: Run, attempt: Mapping[str, Any]) -> None:
-    title = "" if attempt["iteration"] is None else f"{records.title(attempt)} "
+    title = "" if attempt["iteration"] is None else f"{title_of(attempt)} "
     spent = f"{(attempt['ended_ms'] - attempt['started_ms']) / 1000:.2f} s, " if "ended_ms" in attempt else ""
     out.print(
         f"  {escape(title)}attempt {attempt['attempt']}: {tables.state(attempt['state'])}, {spent}"

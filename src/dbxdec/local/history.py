@@ -235,6 +235,12 @@ class Run:
         return [task.key for task in self.dag.tasks]
 
 
+def title_of(attempt: Mapping[str, Any]) -> str:
+    """What an attempt is called: the task, or the iteration by its item."""
+    number = "" if attempt["iteration"] is None else f"[{attempt['iteration']}]"
+    return attempt.get("title") or f"{attempt['task']}{number}"
+
+
 def done(states: Collection[State]) -> int:
     """Return how many are done: what a run leaves out is, and what nobody asked for is not counted."""
     return sum(not failed(state) and state is not State.DESELECTED for state in states)

@@ -293,12 +293,12 @@ class _Worker:
                     printed(_text(before))
                 return Ended(int(after), None, watch.timed_out, watch.stopped)
             printed(_text(line))
-        self.alive = False
+        self.dismiss()
         ended = _ended(self._process, watch)
         return replace(ended, vanished=True)
 
     def dismiss(self) -> None:
-        """Have it end; it is idle."""
+        """Have it end: it is idle, or has ended already."""
         self.alive = False
         with suppress(OSError):
             assert self._process.stdin is not None  # noqa: S101 - it was asked for

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import counted
-from dbxdec.local.history import RUNNING
+from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.masking import Mask
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.run_if import State
@@ -59,14 +59,16 @@ def html(run: Run) -> str:
         marks=marks,
         small=lambda task: resolve(graph.second_line(task), run.head["variables"]),
     )
-    bars, seconds = _bars(run)
+    bars = _bars(run)
+    seconds = _last_sitting(run) / 1000
     body = environment.get_template(_TEMPLATE).render(
         run=run,
         state_class=_class(run.state),
         started=_moment(run.started),
         counts=_counts(run, len(job.tasks)),
-        seconds=f"{(run.ended - run.started) / 1000:.1f}" if run.ended else "",
+        time=_time(run),
         resume="" if run.state in ("success", RUNNING) else f"dbxdec run {run.job} --resume {run.id}",
+        about=job.doc or "",
         facts=mask.data(_facts(run)),
         picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
         tasks=mask.data([_task(run, task, ended.get(task.key, {})) for task in job.tasks]),
@@ -103,6 +105,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
     state = event.get("state", "not run")
     facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task)]
+    facts = [("about", task.doc), *facts] if task.doc else facts
     facts += [("its own run", event["run"])] if event.get("run") else []
     return {
         "key": task.key,
@@ -126,7 +129,9 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
         log = f"… the last {longest:,} characters of {len(log):,}\n{log[-longest:]}"
     number = f"attempt {attempt['attempt']}"
     return {
-        "title": number if attempt["iteration"] is None else f"iteration {attempt['iteration']}, {number}",
+        "title": number
+        if attempt["iteration"] is None
+        else f"{title_of(attempt)}: iteration {attempt['iteration']}, {number}",
         "state": attempt["state"],
         "class": _class(attempt["state"]),
         "seconds": f"{(attempt['ended_ms'] - attempt['started_ms']) / 1000:.2f}",
@@ -149,36 +154,45 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bars(run: Run) -> tuple[list[dict[str, Any]], float]:
-    """The timeline: a bar for each attempt, and for each run of another job, in percent of all the time, and that in s.
+def _last_sitting(run: Run) -> int:
+    """How long the last runner was at work, in ms: days may lie between one and the next."""
+    began, ended = run.sittings[-1] if run.sittings else (0, 0)
+    return ended - began
 
-    Of a run that has been gone on with it shows the last repair: days may lie between.
-    """
-    began = max((e["time_ms"] for e in run.events if e["event"] == "started"), default=0)
-    events = [event for event in run.events if event.get("started_ms", 0) >= began]
+
+def _time(run: Run) -> str:
+    """How long the run took; of one that was resumed, as long as its last repair, which the timeline shows."""
+    if run.ended is None:
+        return ""
+    last = f"in {_last_sitting(run) / 1000:.1f} s"
+    return f"{last}: repair {run.repairs}, {run.spent / 1000:.1f} s in all" if run.repairs else last
+
+
+def _bars(run: Run) -> list[dict[str, Any]]:
+    """The timeline of the last sitting: a bar for each attempt, and for each run of another job, in percent of it."""
+    began = run.sittings[-1][0] if run.sittings else 0
+    whole = max(_last_sitting(run), 1)
     # A job that a task runs has its attempts in a run of its own.
-    attempts = [{"iteration": None, "attempt": 1, **e} for e in events if e["event"] == "attempt" or e.get("run")]
-    if not attempts:
-        return [], 0.0
-    first = min(e["started_ms"] for e in attempts)
-    whole = max(max(e["ended_ms"] for e in attempts) - first, 1)
-    bars = [
+    attempts = [
+        {"iteration": None, "attempt": 1, **event}
+        for event in run.events
+        if event.get("started_ms", 0) >= began and (event["event"] == "attempt" or event.get("run"))
+    ]
+    return [
         {
             "key": e["task"],
             "title": _title(e),
-            "left": f"{(e['started_ms'] - first) / whole * 100:.3f}",
+            "left": f"{(e['started_ms'] - began) / whole * 100:.3f}",
             "width": f"{max((e['ended_ms'] - e['started_ms']) / whole * 100, 0.4):.3f}",
             "seconds": f"{(e['ended_ms'] - e['started_ms']) / 1000:.2f}",
             "class": _class(e["state"]),
         }
         for e in sorted(attempts, key=lambda e: (e["started_ms"], e["ended_ms"]))
     ]
-    return bars, whole / 1000
 
 
 def _title(attempt: Mapping[str, Any]) -> str:
-    title = attempt["task"] if attempt["iteration"] is None else f"{attempt['task']}[{attempt['iteration']}]"
-    return title if attempt["attempt"] == 1 else f"{title} ({attempt['attempt']})"
+    return title_of(attempt) if attempt["attempt"] == 1 else f"{title_of(attempt)} ({attempt['attempt']})"
 
 
 def _moment(ms: int) -> str:

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
+from dbxdec.literals import TAG
+from dbxdec.views import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +42,7 @@ def binding(found: dag.Binding) -> str:
         case dag.Item():
             return "each item"
         case dag.Literal(value):
-            return shortened(json.dumps(value, ensure_ascii=False))
+            return shortened(spelling.written(value))
         case dag.Sequence(items, kind):
             inside = ", ".join(map(binding, items))
             return f"[{inside}]" if kind == "list" else f"({inside}{',' if len(items) == 1 else ''})"
@@ -52,7 +54,7 @@ def output(found: dag.Output) -> str:
     """Where a result goes, and how: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
     if found.io is None:
         return f"task value ({found.type})"
-    settings = [f"{name}={_plain(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
+    settings = [f"{name}={_option(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
     manager = ", ".join([found.io.rpartition(":")[2], *settings])
     place = found.target or "its own place"
     return f"{place}{'/_items/*' if found.per_item else ''} ({manager})"
@@ -123,6 +125,17 @@ def settings(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
 def shortened(text: str) -> str:
     """`text`, its end left out where it is long."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _option(value: Any) -> str:
+    """An option of an IoManager: a literal, or the name of a job parameter."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and value.keys() == {"parameter"}:
+        return str(value["parameter"])
+    if isinstance(value, dict) and TAG not in value:
+        return "{" + ", ".join(f"{json.dumps(name)}: {_option(one)}" for name, one in value.items()) + "}"
+    return spelling.written(value)
 
 
 def _plain(value: Any) -> str:
