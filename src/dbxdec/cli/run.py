@@ -42,6 +42,7 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     return {name: text for name, _, text in pairs}
 
 
+_ROWS_IN_REPORTS = 5
 _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete": completion.tasks}
 
 
@@ -172,7 +173,7 @@ def command(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
         )
     before = None if resume is None else _earlier(here, job, resume)
-    build, source = _find(job, here, wheel, package)
+    build, source = find(job, here, wheel, package)
     found = build.manifest.job(job)
     if before is not None:
         parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
@@ -188,6 +189,8 @@ def command(
     out = console(stderr=as_json)
     say(f"running {source}" if target is None else f"running {source} for the target {target}")
     lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
+    if before is not None and "root" in before.head:
+        lake = _same_root(before, lake, asked=remote or root is not None)
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
@@ -201,11 +204,11 @@ def command(
             "PYTHONUNBUFFERED": "1",
             **streams.CHILD,
             **environment,
-            **_path(build),
+            **builds.environment(build),
         },
         packages=sorted({str(form["module"]).partition(".")[0] for form in build.manifest.raw_jobs.values()}),
     )
-    setting = runner.Setting(build, values, here, pool, source, replaced, told=say, target=target)
+    setting = runner.Setting(build, values, here, pool, source, replaced, told=say, target=target, root=lake)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = runner.run_job(
@@ -234,13 +237,15 @@ def _list_jobs(wheel: Path | None, package: str | None) -> None:
 
 
 def _report(run: JobRun, to: str) -> None:
+    from dbxdec.cli import results
     from dbxdec.local.report import write
 
-    path = write(ledger.find(home(), run.id), Path(to) if to else None)
+    found = ledger.find(home(), run.id)
+    path = write(found, Path(to) if to else None, results.of_run(found, _ROWS_IN_REPORTS))
     say(f"the report is in {path}")
 
 
-def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
+def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
     """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
     if wheel is not None and package is not None:
         raise click.UsageError("--wheel and --package both say what to run: choose one")
@@ -332,11 +337,13 @@ def _same_target(before: Run, given: str | None) -> str | None:
     return named
 
 
-def _path(build: Build) -> dict[str, str]:
-    if build.folder is None:
-        return {}
-    own = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
+def _same_root(before: Run, given: str | None, *, asked: bool) -> str | None:
+    """Where the run has had its remote places. Raises RunError where another folder is asked for."""
+    had: str | None = before.head["root"]
+    if asked and given != had:
+        where = "as they are" if had is None else f"in {had}"
+        raise RunError(f"the run to resume had remote places {where}", hint="leave out `--root` and `--remote`")
+    return had
 
 
 def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:

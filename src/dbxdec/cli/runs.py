@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 
 from dbxdec.cli import completion, records, tables
+from dbxdec.cli.app import FAILED
 from dbxdec.cli.console import console, echo, print_json, print_json_list, say
 from dbxdec.cli.home import home
 from dbxdec.errors import RunError, did_you_mean, listed
@@ -113,18 +114,26 @@ def _row(run: Run) -> list[tables.Cell]:
 
 @command.command("show", short_help="Show a run: its tasks, what they read and wrote, their logs.")
 @click.argument("run", default="last", shell_complete=completion.runs)
-@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
-def show(run: str, as_json: bool) -> None:
+@click.option("--table", metavar="TASK", help="Show the first rows of what this task has stored in the run.")
+@click.option("--rows", type=click.IntRange(min=1), default=10, show_default=True, help="How many, with --table.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run, or the rows, as JSON.")
+def show(run: str, table: str | None, rows: int, as_json: bool) -> None:
     """Show RUN with its parameters and tasks, what these read and wrote, and where their logs are.
+
+    With --table it shows the first rows of a result instead, as a task behind it would read them in that run.
 
     RUN is an id, a part of one, or "last", which is the default.
 
     \b
     Examples:
       dbxdec runs show
+      dbxdec runs show last --table delays --rows 20
       dbxdec runs show 533249 --json | jq '.tasks[] | {task, state}'
     """
     found = _find(run)
+    if table is not None:
+        _show_rows(found, table, rows, as_json)
+        return
     if as_json:
         print_json(records.as_json(found))
         return
@@ -155,6 +164,18 @@ def show(run: str, as_json: bool) -> None:
                 _print_attempt(out, found, {**attempt, "state": found.state, "facts": []})
 
 
+def _show_rows(run: Run, task: str, rows: int, as_json: bool) -> None:
+    from dbxdec.cli import results
+
+    found = results.of_task(run, task, rows)
+    if as_json:
+        print_json(results.as_json(found))
+    else:
+        results.show(console(), run, found)
+    if any(one.why for one in found):
+        raise SystemExit(FAILED)
+
+
 def _print_attempt(out: Console, run: Run, attempt: Mapping[str, Any]) -> None:
     title = "" if attempt["iteration"] is None else f"{title_of(attempt)} "
     spent = f"{(attempt['ended_ms'] - attempt['started_ms']) / 1000:.2f} s, " if "ended_ms" in attempt else ""
@@ -179,7 +200,14 @@ def _find(name: str) -> Run:
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="The file; by default in the run's folder."
 )
-def report(run: str, output: Path | None) -> None:
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="How many rows of each table to show, 0 for none; tables of Spark are left out.",
+)
+def report(run: str, output: Path | None, rows: int) -> None:
     """Write the report of RUN as one HTML file that needs nothing else, and print where it is.
 
     RUN is an id, a part of one, or "last", which is the default.
@@ -189,9 +217,11 @@ def report(run: str, output: Path | None) -> None:
       dbxdec runs report
       dbxdec runs report 533249 -o report.html
     """
+    from dbxdec.cli import results
     from dbxdec.local.report import write
 
-    echo(write(_find(run), output))
+    found = _find(run)
+    echo(write(found, output, results.of_run(found, rows)))
 
 
 def _fact(fact: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.manifest import PATH
+from dbxdec.errors import DbxdecError
+from dbxdec.manifest import PATH, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,6 +74,27 @@ def of_files(files: Iterable[tuple[str, str, str]], content: bytes, manifest: Ma
 
     folder = _place(state, f"tree-{manifest.build_id[:32]}-{manifest.version}")
     return Build(manifest, folder, _once(folder, copy))
+
+
+def kept(state: Path, build_id: str) -> Build | None:
+    """The build with that id that an earlier run has left below the folder `state`."""
+    for folder in sorted((state / _FOLDER).glob("*")):
+        for path in folder.glob(f"*.dist-info/extra_metadata/{PATH}"):
+            try:
+                manifest = decode(path.read_text(encoding="utf-8"), str(path))
+            except (OSError, ValueError, DbxdecError):
+                continue
+            if manifest.build_id == build_id:
+                return Build(manifest, folder)
+    return None
+
+
+def environment(build: Build) -> dict[str, str]:
+    """What has a Python process import the build."""
+    if build.folder is None:
+        return {}
+    own = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
 
 
 def _place(state: Path, name: str) -> Path:

@@ -363,6 +363,7 @@ _HEAD = {
     "parent": _or_none(_is_id),
     "task": _or_none(_is_text),
     "target": _or_none(_is_text),
+    "root": _or_none(_is_text),
     "definition": _or_none(lambda value: isinstance(value, dict)),
     "end": _or_none(
         lambda value: (

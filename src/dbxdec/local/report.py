@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import counted
@@ -17,10 +18,11 @@ from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dbxdec.dag import Task
     from dbxdec.local.history import Run
+    from dbxdec.local.results import FirstRows
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
@@ -33,15 +35,18 @@ _CLASSES = {
 }
 
 
-def write(run: Run, path: Path | None = None) -> Path:
-    """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError."""
+def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> Path:
+    """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError.
+
+    `rows` are the first rows of what its tasks have stored, by task.
+    """
     target = path or run.folder / _TEMPLATE
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html(run), encoding="utf-8", errors="backslashreplace", newline="\n")
+    target.write_text(html(run, rows), encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 
-def html(run: Run) -> str:
+def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:
     """The report as a text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -71,7 +76,7 @@ def html(run: Run) -> str:
         about=job.doc or "",
         facts=mask.data(_facts(run)),
         picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
-        tasks=mask.data([_task(run, task, ended.get(task.key, {})) for task in job.tasks]),
+        tasks=mask.data([_task(run, task, ended.get(task.key, {}), rows.get(task.key, ())) for task in job.tasks]),
         bars=bars,
         axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
     )
@@ -102,7 +107,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
+def _task(run: Run, task: Task, event: Mapping[str, Any], rows: Sequence[FirstRows]) -> dict[str, Any]:
     state = event.get("state", "not run")
     facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task)]
     facts = [("about", task.doc), *facts] if task.doc else facts
@@ -115,6 +120,15 @@ def _task(run: Run, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": f"{(event['ended_ms'] - event['started_ms']) / 1000:.2f}" if event.get("started_ms") else "",
         "facts": [(page.arrows(name), resolve(text, run.head["variables"])) for name, text in facts],
         "attempts": [_attempt(run, attempt) for attempt in run.attempts(task.key)],
+        "tables": [
+            {
+                "title": one.title,
+                "columns": one.columns,
+                "rows": [list(map(_cell, row)) for row in one.rows],
+                "why": one.why,
+            }
+            for one in rows
+        ],
         "open": state in ("failed", "timed out"),
     }
 
@@ -138,6 +152,13 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
         "facts": [_fact(fact) for fact in attempt["facts"]],
         "text": log,
     }
+
+
+def _cell(value: Any) -> str:
+    """A cell of a table, long ones cut: the reader has the table itself."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return texts.shortened(str(value))
 
 
 def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:

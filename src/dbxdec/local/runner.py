@@ -86,6 +86,8 @@ class Setting:
     mask: Mask = field(default_factory=Mask)
     target: str | None = None
     """The target of the bundle that a person has named."""
+    root: str | None = None
+    """The folder below which remote places are; None where they are used as they are."""
     told: Callable[[str], object] = lambda _: None
     """Says what a person has to know before the run begins."""
 
@@ -115,6 +117,7 @@ def run_job(
         "started_ms": ledgers.now_ms(),
         "parameters": dict(parameters),
         "variables": dict(setting.variables),
+        "root": setting.root,
         **({"target": setting.target} if setting.target else {}),
         **({"parent": setting.parent[0], "task": setting.parent[1]} if setting.parent else {}),
     }

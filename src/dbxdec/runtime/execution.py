@@ -151,7 +151,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     stand_in_for_bundles()
     values = typed_parameters(job, arguments.parameters, moment(arguments.started))
     with variables.using(arguments.variables):
-        built = _build(job)
+        built = live(job)
     _check_same(task, built)
     return ready(arguments, job, task, built, values)
 
@@ -259,8 +259,8 @@ def _digest(arguments: protocol.RunArguments, iteration: Iteration | None) -> st
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _build(job: dag.Job) -> BuiltJob:
-    """Import the module that defines the job, and no other of the project's, and run the job's body."""
+def live(job: dag.Job) -> BuiltJob:
+    """The job with its functions and IoManagers: import its module, and no other of the project's, and run its body."""
     importlib.import_module(job.module)
     from dbxdec.authoring.jobs import registered
 
