@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import running
 from dbxdec import cli, streams
-from dbxdec.local import ledger
+from dbxdec.local import builds, ledger
 from projects import Project
 from running import DBXDEC, define, empty, states
 
@@ -173,6 +173,34 @@ def test_a_build_is_made_and_refused_in_any_locale(project: Project) -> None:
     (project.root / "src/shop/pipelines/other.py").unlink()
     assert refused.returncode == 1
     assert rb"ValueError: \xe9 + \U0001f600" in refused.stderr, refused.stderr
+
+
+def test_a_task_on_the_platform_prints_what_it_has(project: Project) -> None:
+    """`dbxdec-run` itself writes to any stream: what the task prints, and what is said of reads and writes."""
+    run = ledger.find(project.root, "last")
+    build = builds.kept(project.root / ".dbxdec", run.head["build_id"])
+    assert build is not None
+    named = {
+        "package": "shop-pipelines",
+        "job": "daily",
+        "task": "load",
+        "build": run.head["build_id"],
+        "workspace": "1",
+        "run-id": "77",
+        "attempt": "1",
+        "started": "0",
+        "var-lake": "größe ✓",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "dbxdec.runtime", *(f"--dbxdec-{name}={text}" for name, text in named.items())],
+        cwd=project.root,
+        env=os.environ | builds.environment(build) | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\xe9 + \U0001f600" in done.stdout
+    assert rb"gr\xf6\xdfe +/load, version 0" in done.stderr
 
 
 ODD = """

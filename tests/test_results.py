@@ -203,7 +203,8 @@ def sparkling() -> None:
     def frame() -> DataFrame:
         from pyspark.sql import SparkSession
 
-        return SparkSession.builder.master("local[1]").getOrCreate().createDataFrame([(1, "a"), (2, None)], "n int, word string")
+        session = SparkSession.builder.master("local[1]").getOrCreate()
+        return session.createDataFrame([(1, "a"), (2, None)], "n int, word string")
 
     frame()
 """

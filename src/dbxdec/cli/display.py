@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dbxdec.local.attempts import TaskRun
     from dbxdec.manifest import Manifest
 
+_LEAST_OF_A_KEY, _BESIDE_A_KEY = 20, 20
 _TAIL, _SHOWN_FAILURES = 40, 5
 
 
@@ -147,7 +148,10 @@ class _Screen(Progress):
         super().ended(task)
         self._running.pop(task.key, None)
         self._done += task.key in self._keys
-        self._out.print(f"{_mark(task.state)} {escape(task.key)} {_outcome(task)}")
+        # The terminal would break a longer line anywhere.
+        room = max(_LEAST_OF_A_KEY, self._out.width - _BESIDE_A_KEY)
+        key = task.key if len(task.key) <= room else f"{task.key[: room - 1]}…"
+        self._out.print(f"{_mark(task.state)} {escape(key)} {_outcome(task)}")
 
     def render(self) -> RenderableType:
         """The tasks that run, no more than the screen holds."""
