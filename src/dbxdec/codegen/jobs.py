@@ -44,7 +44,7 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
     specs = {**job.environments, serverless: {}} if serverless in used else job.environments
     definition: dict[str, Any] = {
         "name": job.key,
-        **_given(descriptions.of_job(job.doc) | job.settings),
+        **_given({**descriptions.of_job(job.doc), **job.settings}),
         "job_clusters": [_cluster(key, _given(spec)) for key, spec in job.clusters.items()],
         "environments": [
             {"environment_key": key, "spec": _environment(_given(spec), wheel, extra_libraries)}
@@ -122,7 +122,7 @@ def _python_task(
             "entry_point": protocol.ENTRY_POINT,
             "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
         },
-        **_given(descriptions.of_task(task.doc) | task.settings),
+        **_given({**descriptions.of_task(task.doc), **task.settings}),
     }
     if is_classic(form):
         form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
