@@ -312,6 +312,10 @@ def _earlier(here: Path, job: str, name: str) -> Run:
         found = first
     if found.damaged:
         say(records.damage(found))
+        if not found.sittings:
+            raise RunError(
+                f"which tasks the run {found.id} was asked for is no longer known", hint=f"dbxdec run {found.job}"
+            )
     if found.state == "success":
         raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
     return found
