@@ -192,6 +192,8 @@ def test_the_record_names_an_inner_run_before_anything_of_it_runs(project: Proje
     assert said.code == 0, said
     assert [run.id for run in inner_runs(project, outer)] == [inner.id]
     assert rows(project, "landed") == [0]
+    (shown,) = json.loads(dbxdec(project, "runs", "show", outer.id, "--table", "inner/land", "--json").out)
+    assert shown["rows"] == [[0]]
     assert marks(project) == ["slow", "slow"]
 
 
@@ -310,7 +312,8 @@ def orphan() -> None:
     def lasts() -> None:
         mark(f"begin{context().attempt}")
         if not Path("go").exists():
-            Path("pid").write_text(str(os.getpid()))
+            Path("pid.partial").write_text(str(os.getpid()))
+            Path("pid.partial").rename("pid")
             time.sleep(600)
         mark(f"end{context().attempt}")
 
@@ -326,6 +329,8 @@ def test_a_resumed_run_waits_for_what_its_killed_runner_has_left(project: Projec
         wait_for(project.root / "pid")
         worker = int((project.root / "pid").read_text())
         os.kill(worker, signal.SIGSTOP)
+        while " T " not in Path(f"/proc/{worker}/stat").read_text():
+            time.sleep(0.01)  # its threads go on for a moment
         runner.kill()
     (project.root / "go").touch()
     command = [*DBXDEC, "run", "orphan", "--resume"]

@@ -114,7 +114,11 @@ def _row(run: Run) -> list[tables.Cell]:
 
 @command.command("show", short_help="Show a run: its tasks, what they read and wrote, their logs.")
 @click.argument("run", default="last", shell_complete=completion.runs)
-@click.option("--table", metavar="TASK", help="Show the first rows of what this task has stored in the run.")
+@click.option(
+    "--table",
+    metavar="TASK",
+    help="Show the first rows of what this task has stored in the run; a/b is the task b of the job that a runs.",
+)
 @click.option("--rows", type=click.IntRange(min=1), default=10, show_default=True, help="How many, with --table.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run, or the rows, as JSON.")
 def show(run: str, table: str | None, rows: int, as_json: bool) -> None:
@@ -167,6 +171,12 @@ def show(run: str, table: str | None, rows: int, as_json: bool) -> None:
 def _show_rows(run: Run, task: str, rows: int, as_json: bool) -> None:
     from dbxdec.cli import results
 
+    while "/" in task:  # `a/b` is the task `b` of the job that the task `a` runs
+        key, _, task = task.partition("/")
+        inner = run.inner(key)
+        if inner is None:
+            raise RunError(f"the task `{key}` has run no other job in the run {run.id}")
+        run = _find(inner)
     found = results.of_task(run, task, rows)
     if as_json:
         print_json(results.as_json(found))

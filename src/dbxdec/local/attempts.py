@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, literals, protocol
 from dbxdec.errors import counted
+from dbxdec.local import journal, naming
 from dbxdec.local import ledger as ledgers
-from dbxdec.local import naming
+from dbxdec.local.history import is_fact
 from dbxdec.local.references import resolve as resolve_references
 from dbxdec.local.run_if import State
 from dbxdec.local.steps import iterations
@@ -223,17 +224,10 @@ class Attempts:
 
 def _facts(notes: Path) -> list[Mapping[str, Any]]:
     """What the attempt has noted of its reads and writes; a killed one may have left half a line."""
-    found = []
     try:
-        lines = notes.read_text(encoding="utf-8").splitlines()
+        return [fact for _, fact in journal.read_lines(notes)[0] if is_fact(fact)]
     except FileNotFoundError:
         return []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
 
 
 def _item(references: Mapping[str, str]) -> Any:

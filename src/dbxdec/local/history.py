@@ -330,17 +330,16 @@ def _is_kept_form(value: Any) -> bool:
 
 
 def _is_facts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_fact, value))
+    return isinstance(value, list) and all(map(is_fact, value))
 
 
-def _is_fact(fact: Any) -> bool:
-    """A read or a write, as `runtime.record` notes it."""
+def is_fact(fact: Any) -> bool:
+    """A read or a write, as `runtime.record` notes it; what an IoManager calls a version is its own business."""
     if not (isinstance(fact, dict) and _is_text(fact.get("kind")) and _is_text(fact.get("name"))):
         return False
-    numbers = [fact.get(name) for name in ("version", "rows")]
     columns = fact.get("columns", [])
     return (
-        all(number is None or type(number) is int for number in numbers)
+        (fact.get("rows") is None or type(fact["rows"]) is int)
         and (fact.get("seconds") is None or type(fact["seconds"]) in (int, float))
         and isinstance(columns, list)
         and all(isinstance(one, list) and len(one) == 2 for one in columns)
