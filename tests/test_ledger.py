@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.cli.app import cli
-from dbxdec.cli.run import _earlier
+from dbxdec.cli.resuming import earlier
 from dbxdec.dag import Job, Task
 from dbxdec.errors import RunError, SourceLocation
 from dbxdec.local import history, journal, ledger
@@ -154,16 +154,16 @@ def test_the_run_to_resume_is_the_newest_that_can_be_read(
     kept(tmp_path, state="success")
     damaged = kept(tmp_path, state="failed")
     (damaged.folder / "run.json").write_text("{")
-    assert _earlier(tmp_path, "daily", "").id == older.id
+    assert earlier(tmp_path, "daily", "").id == older.id
     assert capsys.readouterr().err.startswith(f"dbxdec: the run {damaged.id} can't be read: run.json: it is not JSON")
     path = older.folder / "events.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b"\xff\n", *lines[4:]]))
-    assert _earlier(tmp_path, "daily", older.id).id == older.id
+    assert earlier(tmp_path, "daily", older.id).id == older.id
     assert "is damaged in line 4: what is noted before no longer counts as done" in capsys.readouterr().err
     path.write_bytes(b"".join([b"\xff\n", *lines[1:]]))
     with pytest.raises(RunError, match="was asked for is no longer known"):
-        _earlier(tmp_path, "daily", older.id)
+        earlier(tmp_path, "daily", older.id)
 
 
 def test_a_kill_in_the_moment_of_the_start_leaves_no_run(tmp_path: Path, runs: Callable[..., Result]) -> None:

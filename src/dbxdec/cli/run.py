@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbxdec import places, streams
-from dbxdec.cli import completion, records
+from dbxdec.cli import completion, records, resuming
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, RunError, did_you_mean, listed
+from dbxdec.errors import ManifestError, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.local.builds import Build
-    from dbxdec.local.history import Run
     from dbxdec.local.runner import JobRun
     from dbxdec.manifest import Manifest
 
@@ -172,13 +171,13 @@ def command(
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
         )
-    before = None if resume is None else _earlier(here, job, resume)
+    before = None if resume is None else resuming.earlier(here, job, resume)
     build, source = find(job, here, wheel, package)
     found = build.manifest.job(job)
     if before is not None:
-        parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
-        variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
-        target = _same_target(before, target)
+        parameters = resuming.as_before("parameter", "--param", before.head["parameters"], parameters)
+        variables = resuming.as_before("bundle variable", "--var", before.head["variables"], variables)
+        target = resuming.same_target(before, target)
     texts = check_parameters(found, parameters)
     check_variables(build.manifest, variables)
     values = local_values(variables_of(build.manifest, found), variables, here, target)
@@ -190,7 +189,7 @@ def command(
     say(f"running {source}" if target is None else f"running {source} for the target {target}")
     lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
     if before is not None and "root" in before.head:
-        lake = _same_root(before, lake, asked=remote or root is not None)
+        lake = resuming.same_root(before, lake, asked=remote or root is not None)
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
@@ -292,62 +291,6 @@ def _installed(job: str) -> Manifest:
         f"no pipeline that is installed here defines the job `{job}`, and {where}",
         hint=did_you_mean(job, known) or otherwise,
     )
-
-
-def _earlier(here: Path, job: str, name: str) -> Run:
-    """The run to go on with. Raises RunError where there is none, or it needs nothing."""
-
-    def tell(run: ledger.Unreadable) -> None:
-        say(str(run))
-
-    if name:
-        found = ledger.find(here, name, passed=tell)
-        if found.job != job:
-            raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
-    else:
-        kept = (run for run in ledger.runs(here, job, passed=tell) if not run.is_inner)
-        open_ = (run for run in kept if run.state not in ("success", ledger.RUNNING))
-        if (first := next(open_, None)) is None:
-            raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
-        found = first
-    if found.damaged:
-        say(records.damage(found))
-        if not found.sittings:
-            raise RunError(
-                f"which tasks the run {found.id} was asked for is no longer known", hint=f"dbxdec run {found.job}"
-            )
-    if found.state == "success":
-        raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
-    return found
-
-
-def _as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The values that the run has had. Raises RunError where others are given: what is done was done with those."""
-    other = [name for name, text in given.items() if before.get(name) != text]
-    if other:
-        raise RunError(
-            f"the run to resume had other values of the {what} {listed(other)}",
-            hint=f"leave out `{option}`, or start a new run",
-        )
-    return dict(before)
-
-
-def _same_target(before: Run, given: str | None) -> str | None:
-    """The target whose values the run has had. Raises RunError where another one is given."""
-    named: str | None = before.head.get("target")
-    if given not in (None, named):
-        had = f"the values of the target {named}" if named else "no target"
-        raise RunError(f"the run to resume had {had}", hint="leave out `--target`, or start a new run")
-    return named
-
-
-def _same_root(before: Run, given: str | None, *, asked: bool) -> str | None:
-    """Where the run has had its remote places. Raises RunError where another folder is asked for."""
-    had: str | None = before.head["root"]
-    if asked and given != had:
-        where = "as they are" if had is None else f"in {had}"
-        raise RunError(f"the run to resume had remote places {where}", hint="leave out `--root` and `--remote`")
-    return had
 
 
 def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
