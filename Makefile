@@ -36,6 +36,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 src
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
+import history
 import killing
 import local_run
 import many_tasks
@@ -32,6 +33,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "bundle": building.fresh,
     "local": local_run.per_task,
     "cli": local_run.commands,
+    "ledger": history.kept,
     "tasks": many_tasks.compared,
     "times": storage.times,
     "results": reading.results,

@@ -456,7 +456,7 @@ def test_a_run_repeats_tasks_and_reads_their_results(world: Project, installatio
         assert "ALL 1" in done.output
         assert "ITERATION 2 9" in done.output
         assert "FLAKY b 2" in done.output
-        assert "ingest[1]" in done.output
+        assert "ingest[id=7~1] success" in done.output
 
 
 def test_an_iteration_that_fails_fails_the_task_and_no_other_iteration(

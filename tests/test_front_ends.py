@@ -197,10 +197,10 @@ class TestIsolated:
         reference: Callable[[str], bytes],
         tmp_path: Path,
         temporary: Path,
-        record_property: Callable[[str, object], None],
+        request: pytest.FixtureRequest,
     ) -> None:
         """Any front end makes the same manifest, and leaves resources exactly where it leaves the wheel they name."""
-        record_property(MATRIX_CELL, [end, layout])
+        request.node.user_properties.append((MATRIX_CELL, [end, layout]))  # `record_property` warns with --junitxml
         project = LAYOUTS[layout].write(tmp_path / "repository")
         project = Project(project.root, {**tools.environment, "TMPDIR": str(temporary)})
         content = (LEAVING | PASSING)[end](project, tools, tmp_path)

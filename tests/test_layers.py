@@ -43,6 +43,7 @@ FOUNDATION = {
     "schedules",
     "mistakes",
     "signatures",
+    "streams",
 }
 ALLOWED: dict[str, set[str]] = {
     **{name: set() for name in FOUNDATION},
@@ -57,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "codegen": {"manifest", "protocol"},
     "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
     "runtime": {"authoring", "io_managers", "manifest", "protocol"},
-    "local": {"config", "locks", "manifest", "protocol", "runtime", "views", "wheels"},
+    "local": {"bundlefile", "config", "locks", "manifest", "protocol", "runtime", "views", "wheels"},
     "freshness": {"locks"},
     "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
     "bundle": {

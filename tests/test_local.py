@@ -188,3 +188,14 @@ def test_two_runs_at_once_do_not_mix(slow: Project, installation: Installation, 
     assert [process.returncode for process in started] == [0, 0]
     assert "REPORT 2 " in outputs[0]
     assert "REPORT 5 " in outputs[1]
+
+
+def test_an_installed_pipeline_is_shown_where_the_tree_can_not_be_read(
+    slow: Project, installation: Installation
+) -> None:
+    """As `run` takes it, so do `show`, `graph` and the list of jobs; `--package` says which."""
+    for arguments in (["show"], ["show", "slow"], ["graph", "patient"], ["show", "--package", "shop-pipelines"]):
+        result = installation.dbxdec(slow, *arguments)
+        assert (result.code, "hatchling" in result.output) == (0, False), result.output
+    listed = installation.dbxdec(slow, "run")
+    assert (listed.code, "patient" in listed.output) == (2, True)

@@ -17,7 +17,7 @@ from filelock import FileLock
 import rules_jobs
 from dbxdec import testing
 from dbxdec.errors import RunError
-from dbxdec.local import builds, runner
+from dbxdec.local import builds, history, runner
 from dbxdec.local import parameters as local_parameters
 from dbxdec.local.pool import Pool
 from dbxdec.wheels import read_wheel
@@ -233,10 +233,8 @@ def on_this_machine(case: Case, built: Built, pool: Pool, folder: Path) -> Run:
 
 
 def _of_ledger(folder: Path) -> Run:
-    from dbxdec.local import ledger
-
-    kept = ledger.read(folder)
-    assert kept is not None
+    kept = history.read(folder)
+    assert isinstance(kept, history.Run)
     tasks = kept.tasks()
     values = {path.stem: json.loads(path.read_text()) for path in (folder / "task_values").glob("*.json")}
     return Run(

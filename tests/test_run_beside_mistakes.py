@@ -116,7 +116,7 @@ def test_a_build_and_a_check_of_such_a_tree_stay_strict(project: Project) -> Non
     assert "has not succeeded" in again.err
     done = dbxdec(project, "run", "good")
     assert (done.code, "warning" in done.err) == (0, False)
-    assert len(str(ledger.runs(project.root)[0].head["build_id"])) == 64
+    assert len(str(next(ledger.runs(project.root)).head["build_id"])) == 64
 
 
 def test_the_run_of_a_job_goes_on_when_another_has_been_broken(project: Project) -> None:

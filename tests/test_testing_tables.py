@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -287,6 +289,17 @@ class TestOwnManagers:
         assert pl.read_delta(str(elsewhere / "named"))["id"].to_list() == [7]
         with pytest.raises(RunError, match="the bundle variable `root` has no value in this test"):
             run_job(one, in_memory=False)
+
+    def test_runs_of_other_processes_are_other_runs(self, tmp_path: Path) -> None:
+        """Each appends its rows: no table takes a run for the retry of one that another process has had."""
+        code = (
+            "import sys; from test_testing_tables import appending, run_job\n"
+            "run_job(appending, ids=[int(sys.argv[1])], in_memory=False, variables={'root': sys.argv[2]}, tasks='load')"
+        )
+        for n in ("1", "2"):
+            subprocess.run([sys.executable, "-c", code, n, tmp_path], cwd=Path(__file__).parent, check=True)
+        run_job(appending, ids=[3], in_memory=False, variables={"root": tmp_path}, tasks="load")
+        assert sorted(pl.read_delta(str(tmp_path / "orders"))["id"]) == [1, 2, 3]
 
     def test_a_merge_that_the_task_makes_itself(self, tmp_path: Path) -> None:
         """A TableMerger belongs to a real table, which it changes; readers see that table."""

@@ -73,10 +73,11 @@ def find(folder: Path) -> Path | None:
     return None
 
 
-def load(path: Path, text: str | None = None) -> Bundle:
+def load(path: Path, text: str | None = None, *, words: tuple[str, ...] = ()) -> Bundle:
     """The bundle whose main file is at `path`; `text` is that file's content where it is not read from there.
 
-    Raises ConfigError for a file that can't be read as YAML, or is no mapping.
+    With `words`, an included file that has none of them is left out. Raises ConfigError for a file that can't be read
+    as YAML, or is no mapping.
     """
     main = _parse(path, text)
     patterns = main.content.get("include")
@@ -91,7 +92,9 @@ def load(path: Path, text: str | None = None) -> Bundle:
     problems: list[Problem] = []
     for file in dict.fromkeys(files):
         try:
-            included.append(_parse(file))
+            content = documents.text_of(file, documents.MAX_YAML)
+            if not words or any(word in content for word in words):
+                included.append(_parse(file, content))
         except ConfigError as error:
             problems += error.problems
     if problems:

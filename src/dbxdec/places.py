@@ -48,8 +48,8 @@ def table_here(name: str) -> str | None:
 
 
 def place_here(target: str) -> str:
-    """Where a local run has `target`, which is a path or the name of a table: a path has a `/`."""
-    there = table_here(target) if "/" not in target and "." in target else None
+    """Where a local run has `target`, which is a path or the name of a table: a path has a `/`, or Windows' `\\`."""
+    there = table_here(target) if not {"/", "\\"} & set(target) and "." in target else None
     return there or here(target)
 
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from dbxdec import config, freshness
+from dbxdec import config, freshness, streams
 from dbxdec.boundary import refusal
 from dbxdec.errors import ConfigError, DbxdecError, ManifestError, Problem
 
@@ -159,7 +159,7 @@ def _run(root: Path, last: Record | None, lock: int) -> _Report:
                 f"the build needs {distribution}, which is not installed for {sys.executable}",
                 hint='pip install "dbxdec[build]"',
             )
-    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_BUILDS} | streams.CHILD
     if "PYTHONPATH" in environment:  # the child starts in another folder
         folders = environment["PYTHONPATH"].split(os.pathsep)
         environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, folders))

@@ -117,9 +117,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT
         )
         for warning in warnings:
-            self.app.display_warning(printing.message(f"dbxdec: warning: {warning}"))
+            self._say("warning", printing.message(f"dbxdec: warning: {warning}"))
         if made.discovered.stand_ins:
-            self.app.display_info(f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
+            self._say("info", f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Verify the finished wheel, and write the resources that deploy it."""
@@ -142,7 +142,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._fail(error, config, wheel)
         except OSError as error:
             self._fail(ConfigError(f"the build can't be finished: {error}"), config, wheel)
-        self.app.display_info(summary)
+        self._say("info", summary)
 
     def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
         """Write the resources of a wheel that stays where it is; what to say of it."""
@@ -153,14 +153,14 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if why := resources.why_unnameable(root, version, wheel.parent, Path(self.build_config.directory)):
             if building.named_wheel(root, path) == wheel.resolve():
                 building.drop(root, path)
-                self.app.display_warning(f"dbxdec: {path} is removed: {why}, and has replaced the one that it named")
+                self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the one that it named")
             return f"; no resources, since {why}"
         changed = building.write_resources(made, root, config, wheel)
         if changed and resources.started_by_bundle():
             # Wheel and resources stay: they belong together, and the next deploy takes both.
             self._abort(resources.too_late(path))
         if warning := resources.tracking_warning(root, path):
-            self.app.display_warning(f"dbxdec: {warning}")
+            self._say("warning", f"dbxdec: {warning}")
         return f" -> {path}"
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
@@ -344,10 +344,17 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         building.discard(Path(self.root), config.resources if config else None, *wheels)
         self._abort(error)
 
+    def _say(self, kind: str, text: str) -> None:
+        """Have the front end show a text that its stream can write."""
+        from dbxdec import streams
+
+        show = {"info": self.app.display_info, "warning": self.app.display_warning, "abort": self.app.abort}[kind]
+        show(streams.safe(text))
+
     def _abort(self, error: DbxdecError) -> NoReturn:
         count = len(error.problems)
         head = f"dbxdec: {count} problems" if count > 1 else "dbxdec"
-        self.app.abort(printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
+        self._say("abort", printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
 
 

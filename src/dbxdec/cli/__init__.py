@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from dbxdec import streams
+
 
 def _is_fresh() -> bool:
     """Whether `dbxdec bundle` has nothing to do; asked before anything of third parties is imported."""
@@ -20,6 +22,7 @@ def main() -> None:
     """The console script `dbxdec`."""
     if sys.argv[1:] == ["bundle"] and _is_fresh():
         return  # the bundle's CLI asks this at every command, shell completion included
+    streams.make_safe()
     try:
         import click  # noqa: F401
         import rich  # noqa: F401

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import dbxdec
-from dbxdec import printing
+from dbxdec.cli.console import say
 from dbxdec.errors import DbxdecError, did_you_mean
 
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
@@ -38,7 +38,7 @@ class UsageFailure(click.ClickException):
     exit_code = WRONG_USAGE
 
     def show(self, file: Any = None) -> None:
-        click.echo(printing.message(f"dbxdec: {self.format_message()}"), file=file, err=file is None)
+        say(self.format_message())
 
 
 class Commands(click.Group):

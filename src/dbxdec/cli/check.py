@@ -12,7 +12,8 @@ import click
 from dbxdec import checks, printing
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
-from dbxdec.cli.console import print_json, say
+from dbxdec.cli.console import echo, print_json, say
+from dbxdec.cli.home import relative
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
 from dbxdec.views import texts
 
@@ -77,7 +78,7 @@ def command(as_json: bool, github: bool) -> None:
     if github:
         for level, problems in (("error", errors), ("warning", warnings), ("notice", notes)):
             for problem in problems:
-                click.echo(_annotation(level, problem), err=as_json)
+                echo(_annotation(level, problem), err=as_json)
     raise SystemExit(code)
 
 
@@ -106,18 +107,18 @@ def _print(
     safe: Callable[[str], str],
 ) -> None:
     for problem in errors:
-        click.echo(safe(printing.message(str(problem))), err=True)
+        echo(safe(printing.message(str(problem))), err=True)
     for problem in warnings:
-        click.echo(safe(printing.message(f"warning: {problem}")), err=True)
+        echo(safe(printing.message(f"warning: {problem}")), err=True)
     for problem in notes:
-        click.echo(safe(printing.message(f"note: {problem}")), err=True)
+        echo(safe(printing.message(f"note: {problem}")), err=True)
     if errors:
         say(counted(len(errors), "mistake"))
         return
     noticed = f", {counted(len(warnings), 'warning')}" if warnings else ""
     found = f"{counted(counts['jobs'], 'job')}, {counted(counts['tasks'], 'task')}"
     fine = "fine" if os.environ.get("NO_COLOR") else click.style("fine", fg="green")  # rich takes longer than a check
-    click.echo(f"{fine}: {found}{noticed}")
+    echo(f"{fine}: {found}{noticed}")
 
 
 def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
@@ -174,4 +175,4 @@ def _in_repository(path: str) -> str:
 
     top = os.environ.get("GITHUB_WORKSPACE")
     root = find_project(Path.cwd())
-    return Path(os.path.relpath(root / path, top)).as_posix() if top else path
+    return Path(relative(root / path, top)).as_posix() if top else path

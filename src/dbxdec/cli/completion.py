@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     import click
 
 
+_LOOKED_AT = 200
+"""How many runs a shell waits for."""
+
+
 def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Keys of jobs."""
     found = _manifest(context)
-    keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in ledger.runs(home()))
+    keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in islice(ledger.runs(home()), _LOOKED_AT))
     return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
@@ -55,12 +60,27 @@ def variables(context: click.Context, _: click.Parameter, incomplete: str) -> li
     return [CompletionItem(f"{name}=") for name in (form.variables if form else ()) if name.startswith(incomplete)]
 
 
+def targets(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The targets of the bundle around us."""
+    from dbxdec.local import targets as bundle
+
+    try:
+        found = bundle.names(home())
+    except DbxdecError:
+        return []
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
 def runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
     job = _job_key(context)
     resuming = parameter.name == "resume"
-    kept = [run for run in ledger.runs(home(), job) if not resuming or (run.state != "success" and not run.is_inner)]
-    found = [CompletionItem(run.id, help=f"{run.job} {run.state}") for run in kept]
+    kept = []
+    for run in islice(ledger.runs(home(), job), _LOOKED_AT):
+        with suppress(DbxdecError):  # its record is damaged
+            if not resuming or (run.state != "success" and not run.is_inner):
+                kept.append((run, run.state))
+    found = [CompletionItem(run.id, help=f"{run.job} {state}") for run, state in kept]
     found += [] if resuming or not kept else [CompletionItem("last", help="the newest")]
     return [item for item in found if item.value.startswith(incomplete)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,8 @@ import click
 from dbxdec import printing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
 _UNBROKEN = 10_000
@@ -32,14 +35,38 @@ def escape(text: str) -> str:
     return escaped(printing.safe(text))
 
 
+def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """A line as it is. `dbxdec.streams` has made the streams safe; click would take others, in another encoding."""
+    click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl)
+
+
 def say(text: str) -> None:
     """A message for the person in front of the screen."""
-    click.echo(printing.message(text if text.startswith("dbxdec: ") else f"dbxdec: {text}"), err=True)
+    echo(printing.message(text if text.startswith("dbxdec: ") else f"dbxdec: {text}"), err=True)
+
+
+def print_json_list(items: Iterable[Any]) -> None:
+    """A list for a program, an item at a time: all of them may be more than memory holds."""
+    opened = False
+    for item in items:
+        echo(",\n" if opened else "[\n", nl=False)
+        echo("  " + _json(item).replace("\n", "\n  "), nl=False)
+        opened = True
+    echo("\n]" if opened else "[]")
 
 
 def print_json(data: Any) -> None:
     """Data for a program."""
+    echo(_json(data))
+
+
+def _json(data: Any) -> str:
+    """JSON that the stream can write; where it can't, all but ASCII is escaped by JSON's own rules."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=2)
     # JSON leaves some control characters as they are; a workflow would find a command inside of a string.
     text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-    click.echo(text.replace("##[", "#\\u0023[") if printing.in_workflow() else text)
+    return text.replace("##[", "#\\u0023[") if printing.in_workflow() else text

@@ -1,12 +1,11 @@
-"""What a run looks like: the DAG, what goes on, and the table at the end."""
+"""A run while it goes on: the DAG, its progress, and the table at the end."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Group
@@ -15,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dbxdec import places, printing
+from dbxdec.cli import tables
 from dbxdec.cli.console import escape
-from dbxdec.cli.home import home
 from dbxdec.dag import run_order
 from dbxdec.errors import counted
-from dbxdec.local.ledger import Run
 from dbxdec.local.runner import JobRun, Listener
 from dbxdec.platform.run_if import State, failed
 from dbxdec.variables import resolve
@@ -34,17 +32,7 @@ if TYPE_CHECKING:
     from dbxdec.local.attempts import TaskRun
     from dbxdec.manifest import Manifest
 
-_COLOURS = {
-    "success": "green",
-    "succeeded with failures": "yellow",
-    "failed": "red",
-    "timed out": "red",
-    "upstream failed": "yellow",
-    "cancelled": "yellow",
-    "skipped": "yellow",
-    "interrupted": "yellow",
-    "running": "cyan",
-}
+_LEAST_OF_A_KEY, _BESIDE_A_KEY = 20, 20
 _TAIL, _SHOWN_FAILURES = 40, 5
 
 
@@ -53,11 +41,11 @@ def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str,
     out.print(
         f"[bold]{escape(job.key)}[/] of {escape(manifest.project)} {manifest.version}, build {manifest.build_id[:12]}"
     )
-    shown = columns("task", "after", "result")
-    for task in run_order(job):
-        after = ", ".join(map(texts.dependency, task.depends_on))
-        shown.add_row(*map(escape, (task.key, after, _result(task, variables))))
-    out.print(shown)
+    rows = [
+        [task.key, ", ".join(map(texts.dependency, task.depends_on)), _result(task, variables)]
+        for task in run_order(job)
+    ]
+    tables.show(out, ("task", "after", "result"), rows, broken=("after", "result"))
     out.print()
 
 
@@ -69,7 +57,7 @@ def _result(task: Task, variables: Mapping[str, str]) -> str:
         if output.target is not None:
             target = resolve(output.target, variables)
             there = places.place_here(target)
-            found.append(target if there == target else f"{target} (here: {short(there)})")
+            found.append(target if there == target else f"{target} (here: {tables.short(there)})")
         elif output.type is not None:
             found.append(f"task value ({output.type})")
     return ", ".join(found)
@@ -160,7 +148,10 @@ class _Screen(Progress):
         super().ended(task)
         self._running.pop(task.key, None)
         self._done += task.key in self._keys
-        self._out.print(f"{_mark(task.state)} {escape(task.key)} {_outcome(task)}")
+        # The terminal would break a longer line anywhere.
+        room = max(_LEAST_OF_A_KEY, self._out.width - _BESIDE_A_KEY)
+        key = task.key if len(task.key) <= room else f"{task.key[: room - 1]}…"
+        self._out.print(f"{_mark(task.state)} {escape(key)} {_outcome(task)}")
 
     def render(self) -> RenderableType:
         """The tasks that run, no more than the screen holds."""
@@ -182,7 +173,7 @@ class _Screen(Progress):
 
 def _outcome(task: TaskRun) -> str:
     _, *words = _words(task)
-    return " ".join([state(str(task.state)), *map(escape, words)])
+    return " ".join([tables.state(str(task.state)), *map(escape, words)])
 
 
 def _words(task: TaskRun) -> list[str]:
@@ -194,19 +185,22 @@ def _words(task: TaskRun) -> list[str]:
 def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequence[str]]]) -> None:
     """State, attempts, time, rows and place of each task; what failed, where the logs are, and how to go on."""
     out.print()
-    shown = columns("task", "state", "attempts", "seconds", "rows", "result", right=("attempts", "seconds", "rows"))
+    shown: list[list[tables.Cell]] = []
     for task in run.tasks:
         rows = [fact["rows"] for fact in task.wrote if fact.get("rows") is not None]
-        results = dict.fromkeys(short(str(fact.get("uri") or fact.get("value"))) for fact in task.wrote)
-        shown.add_row(
-            escape(task.key),
-            state(str(task.state)) + (" before" if task.kept else ""),
-            str(task.attempts or ""),
-            f"{task.seconds:.2f}" if task.started_ms else "",
-            f"{sum(rows):,}" if rows else "",
-            escape(", ".join([*list(results)[:3], *(["…"] if len(results) > 3 else [])])),
+        results = dict.fromkeys(tables.short(str(fact.get("uri") or fact.get("value"))) for fact in task.wrote)
+        shown.append(
+            [
+                task.key,
+                tables.styled(str(task.state), " before" if task.kept else ""),
+                str(task.attempts or ""),
+                f"{task.seconds:.2f}" if task.started_ms else "",
+                f"{sum(rows):,}" if rows else "",
+                ", ".join([*list(results)[:3], *(["…"] if len(results) > 3 else [])]),
+            ]
         )
-    out.print(shown)
+    numbers = ("attempts", "seconds", "rows")
+    tables.show(out, ("task", "state", *numbers, "result"), shown, right=numbers, broken=("result",))
     for task, lines in failures[:_SHOWN_FAILURES]:
         out.print(f"\n[red bold]{escape(task.key)}[/] {task.state}:")
         for line in lines:
@@ -219,56 +213,14 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
         State.SUCCESS_WITH_FAILURES: "[yellow]succeeded with failures[/], as on the platform: no last task has failed",
         State.CANCELLED: "[yellow]was cancelled[/]",
     }.get(run.state, f"[red]{'timed out' if run.timed_out else 'failed'}[/]")
-    out.print(f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(short(str(run.folder / 'logs')))}")
+    out.print(
+        f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(tables.short(str(run.folder / 'logs')))}"
+    )
     if run.state is not State.SUCCESS:
         out.print(f"go on with it: dbxdec run {escape(run.job)} --resume {run.id}")
-
-
-def short(place: str) -> str:
-    """A path in the project as from the folder we are in; other places as they are."""
-    return os.path.relpath(place) if place.startswith(f"{home()}{os.sep}") else place
-
-
-def as_json(run: Run | None) -> dict[str, Any]:
-    """A run for a program: how it ended, and each task of it."""
-    assert run is not None  # noqa: S101 - it has just been written
-    return {
-        "id": run.id,
-        "job": run.job,
-        "state": run.state,
-        "build_id": run.head["build_id"],
-        "started_ms": run.started,
-        "ended_ms": run.ended,
-        "repairs": run.repairs,
-        "parameters": run.head["parameters"],
-        "variables": run.head["variables"],
-        "tasks": [
-            {**{k: v for k, v in event.items() if k != "event"}, "runs": [_attempt(a) for a in run.attempts(key)]}
-            for key, event in run.tasks().items()
-        ],
-        "folder": str(run.folder),
-    }
-
-
-def _attempt(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in event.items() if key not in ("event", "task")}
-
-
-def columns(*titles: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without lines; those of `right` are numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
-    for title in titles:
-        side = "right" if title in right else "left"
-        table.add_column(title, header_style="dim", justify=side, overflow="fold")  # type: ignore[arg-type]
-    return table
 
 
 def _mark(state: State) -> str:
     if state is State.SUCCESS:
         return "[green]✓[/]"
     return "[red]✗[/]" if failed(state) else "[dim]-[/]"
-
-
-def state(name: str) -> str:
-    """How something ended, in its colour."""
-    return f"[{_COLOURS.get(name, 'default')}]{escape(name)}[/]"

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from dbxdec import printing
-from dbxdec.cli import completion, source
+from dbxdec.cli import completion, pipelines
+from dbxdec.cli.console import echo
 from dbxdec.views import graph
 from dbxdec.views import jobs as jobs_page
 
@@ -26,7 +27,8 @@ _BY_SUFFIX = {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Draw this finished wheel, not the tree.",
 )
-def command(job: str | None, kind: str | None, output: Path | None, wheel: Path | None) -> None:
+@click.option("--package", metavar="NAME", help="Draw this installed pipeline, also inside a project.")
+def command(job: str | None, kind: str | None, output: Path | None, wheel: Path | None, package: str | None) -> None:
     """Draw the DAG of JOB. Without JOB the project has to have a single one, but for html, which takes all.
 
     \b
@@ -38,8 +40,7 @@ def command(job: str | None, kind: str | None, output: Path | None, wheel: Path 
     if kind is None and output is not None and output.suffix not in _BY_SUFFIX:
         raise click.UsageError(f"{output} does not tell the format: give --format, or a file in {' '.join(_BY_SUFFIX)}")
     kind = kind or (_BY_SUFFIX[output.suffix] if output else "mermaid")
-    found = source.of_wheel(wheel) if wheel else source.of_tree(Path.cwd())
-    manifest = found.manifest
+    manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package, job=job).manifest
     if job is None and (kind == "html" or len(manifest.raw_jobs) == 1):
         jobs = manifest.jobs
     elif job is None:
@@ -53,7 +54,7 @@ def command(job: str | None, kind: str | None, output: Path | None, wheel: Path 
         if output is not None and output.suffix == ".md":
             text = f"```mermaid\n{text}```\n"
     if output is None:
-        click.echo(printing.plain(text), nl=False)
+        echo(printing.plain(text), nl=False)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8", newline="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,14 @@ def home() -> Path:
     Runs, their local tables and relative places are there, from whichever folder of the project a command is given.
     """
     return _around(Path.cwd())
+
+
+def relative(path: str | Path, folder: str | Path | None = None) -> str:
+    """`path` as from `folder`, by default the one we are in; whole where it is on another drive."""
+    try:
+        return os.path.relpath(path, folder or os.curdir)
+    except ValueError:
+        return str(path)
 
 
 @cache

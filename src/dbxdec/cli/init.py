@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 import dbxdec
-from dbxdec.cli.console import say
+from dbxdec.cli.console import echo, say
+from dbxdec.cli.home import relative
 
 if TYPE_CHECKING:
     from dbxdec.scaffold.plan import Plan
@@ -65,7 +66,7 @@ def command(
     else:
         for change in found.changes:
             writing.write(change)
-            say(f"{'made' if change.before is None else 'changed'} {os.path.relpath(change.path)}")
+            say(f"{'made' if change.before is None else 'changed'} {relative(change.path)}")
     for note in found.notes:
         say(f"by hand: {note}")
     if not found.changes:
@@ -94,6 +95,6 @@ def _next(found: Plan, folder: Path) -> None:
         ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),
     ]
     width = max(len(step) for step, _ in steps)
-    click.echo("next:", err=True)
+    echo("next:", err=True)
     for step, why in steps:
-        click.echo(f"  {step:<{width}}  {why}".rstrip(), err=True)
+        echo(f"  {step:<{width}}  {why}".rstrip(), err=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import places
-from dbxdec.cli import completion
-from dbxdec.cli.app import FAILED, INTERRUPTED
+from dbxdec import places, streams
+from dbxdec.cli import completion, records, resuming
+from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, Problem, RunError, counted, did_you_mean, listed
+from dbxdec.errors import ManifestError, Problem, counted, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.local.builds import Build
-    from dbxdec.local.ledger import Run
     from dbxdec.local.runner import JobRun
     from dbxdec.manifest import Manifest
 
@@ -43,11 +42,12 @@ def _assignments(context: click.Context, option: click.Parameter, values: tuple[
     return {name: text for name, _, text in pairs}
 
 
+_ROWS_IN_REPORTS = 5
 _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete": completion.tasks}
 
 
 @click.command("run")
-@click.argument("job", shell_complete=completion.jobs)
+@click.argument("job", required=False, shell_complete=completion.jobs)
 @click.option(
     "--param",
     "-p",
@@ -66,6 +66,13 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     callback=_assignments,
     shell_complete=completion.variables,
     help="The value of a bundle variable.",
+)
+@click.option(
+    "--target",
+    "-t",
+    metavar="NAME",
+    shell_complete=completion.targets,
+    help="Give bundle variables the values of this target of the bundle; the default is the bundle's own default.",
 )
 @click.option(
     "--jobs",
@@ -118,9 +125,10 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
 @click.option("--verbose", "-v", is_flag=True, help="In a terminal, show all that tasks print while they run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON when it has ended.")
 def command(
-    job: str,
+    job: str | None,
     parameters: dict[str, str],
     variables: dict[str, str],
+    target: str | None,
     at_once: int,
     tasks: tuple[str, ...],
     start: tuple[str, ...],
@@ -138,6 +146,8 @@ def command(
 ) -> None:
     """Run JOB on this machine: of the project in this folder as it is now, of a wheel, or of an installed pipeline.
 
+    Without JOB it lists the jobs.
+
     Tasks run in parallel in warm processes, each with the parameters that it has on the platform. Remote places
     (abfss://, s3://, /Volumes/...) and tables of a catalog lie below .dbxdec/lake. Logs, task values and the record of
     the run stay in .dbxdec/runs. The exit code is 1 when the run failed, 2 for wrong usage, 130 after Ctrl-C. As on the
@@ -147,9 +157,12 @@ def command(
     Examples:
       dbxdec run daily_delays
       dbxdec run daily_delays --param day=2013-01-02 --var lake_root=/tmp/lake
-      dbxdec run daily_delays --until delays -j 8
+      dbxdec run daily_delays --target dev --until delays -j 8
       dbxdec run daily_delays --resume
     """
+    if job is None:
+        _list_jobs(wheel, package)
+        raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # what they import takes longer than `--help`
     from dbxdec.local import runner
 
@@ -160,22 +173,25 @@ def command(
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
         )
-    build, source = _find(job, here, wheel, package)
+    before = None if resume is None else resuming.earlier(here, job, resume)
+    build, source = find(job, here, wheel, package)
     found = build.manifest.job(job)
-    before = None if resume is None else _earlier(here, job, resume)
     if before is not None:
-        parameters = _as_before("parameter", "--param", before.head["parameters"], parameters)
-        variables = _as_before("bundle variable", "--var", before.head["variables"], variables)
+        parameters = resuming.as_before("parameter", "--param", before.head["parameters"], parameters)
+        variables = resuming.as_before("bundle variable", "--var", before.head["variables"], variables)
+        target = resuming.same_target(before, target)
     check_variables(build.manifest, variables)
-    values = local_values(variables_of(build.manifest, found), variables, here)
+    values = local_values(variables_of(build.manifest, found), variables, here, target)
     texts = check_parameters(found, parameters, values)
     check_replaced(replaced, found, build.manifest)
     selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
     if before is not None and not (tasks or start or until):
         selected = before.selected
     out = console(stderr=as_json)
-    say(f"running {source}")
+    say(f"running {source}" if target is None else f"running {source} for the target {target}")
     lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
+    if before is not None and "root" in before.head:
+        lake = resuming.same_root(before, lake, asked=remote or root is not None)
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
@@ -185,10 +201,10 @@ def command(
     pool = Pool(
         at_once,
         folder=str(here),
-        environment={"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment, **_path(build)},
+        environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(build)},
         packages=build.manifest.packages,
     )
-    setting = runner.Setting(build, values, here, pool, source, replaced)
+    setting = runner.Setting(build, values, here, pool, source, replaced, told=say, target=target, root=lake)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = runner.run_job(
@@ -199,21 +215,33 @@ def command(
     if report is not None:
         _report(run, report)
     if as_json:
-        print_json(display.as_json(ledger.read(run.folder)))
+        print_json(records.as_json(ledger.find(here, run.id)))
     if not run.succeeded:
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
+def _list_jobs(wheel: Path | None, package: str | None) -> None:
+    from dbxdec.cli import pipelines, tables
+    from dbxdec.dag import summary
+    from dbxdec.views.texts import shortened
+
+    manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package).manifest
+    if manifest.jobs:
+        rows = [[job.key, str(len(job.tasks)), shortened(summary(job.doc) or "")] for job in manifest.jobs]
+        tables.show(console(), ("job", "tasks", "about"), rows, broken=("about",))
+    say("say which of them to run: dbxdec run JOB" if manifest.jobs else f"{manifest.project} has no job")
+
+
 def _report(run: JobRun, to: str) -> None:
+    from dbxdec.cli import results
     from dbxdec.local.report import write
 
-    kept = ledger.read(run.folder)
-    assert kept is not None  # noqa: S101 - it has just been written
-    path = write(kept, Path(to) if to else None)
+    found = ledger.find(home(), run.id)
+    path = write(found, Path(to) if to else None, results.of_run(found, _ROWS_IN_REPORTS))
     say(f"the report is in {path}")
 
 
-def _find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
+def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
     """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
     if wheel is not None and package is not None:
         raise click.UsageError("--wheel and --package both say what to run: choose one")
@@ -268,41 +296,6 @@ def _installed(job: str) -> Manifest:
         hint=did_you_mean(job, known) or otherwise,
     )
     raise ManifestError([missing, *(problem for error in unreadable for problem in error.problems)])
-
-
-def _earlier(here: Path, job: str, name: str) -> Run:
-    """The run to go on with. Raises RunError where there is none, or it needs nothing."""
-    if name:
-        found = ledger.find(here, name)
-        if found.job != job:
-            raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
-    else:
-        kept = [run for run in ledger.runs(here, job) if not run.is_inner]
-        open_ = [run for run in kept if run.state not in ("success", ledger.RUNNING)]
-        if not open_:
-            raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
-        found = open_[0]
-    if found.state == "success":
-        raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
-    return found
-
-
-def _as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The values that the run has had. Raises RunError where others are given: what is done was done with those."""
-    other = [name for name, text in given.items() if before.get(name) != text]
-    if other:
-        raise RunError(
-            f"the run to resume had other values of the {what} {listed(other)}",
-            hint=f"leave out `{option}`, or start a new run",
-        )
-    return dict(before)
-
-
-def _path(build: Build) -> dict[str, str]:
-    if build.folder is None:
-        return {}
-    own = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
 
 
 def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from dbxdec.cli import completion, source
+from dbxdec.cli import completion, pipelines, tables
 from dbxdec.cli.console import console, escape, print_json
-from dbxdec.dag import run_order
+from dbxdec.dag import run_order, summary
 from dbxdec.errors import counted
 from dbxdec.views import texts
 
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Show this finished wheel, not the tree.",
 )
+@click.option("--package", metavar="NAME", help="Show this installed pipeline, also inside a project.")
 @click.option("--json", "as_json", is_flag=True, help="Print the jobs as the manifest has them (manifest.schema.json).")
-def command(job: str | None, wheel: Path | None, as_json: bool) -> None:
+def command(job: str | None, wheel: Path | None, package: str | None, as_json: bool) -> None:
     """Show the jobs of the project in this folder, or one JOB with its tasks, inputs, targets and parameters.
 
     \b
@@ -38,8 +38,7 @@ def command(job: str | None, wheel: Path | None, as_json: bool) -> None:
       dbxdec show daily_delays
       dbxdec show --wheel dist/my_pipeline-1.0-py3-none-any.whl --json
     """
-    found = source.of_wheel(wheel) if wheel else source.of_tree(Path.cwd())
-    manifest = found.manifest
+    manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package, job=job).manifest
     if job is not None:
         manifest.job(job)  # says what there is instead
     if as_json:
@@ -56,38 +55,35 @@ def command(job: str | None, wheel: Path | None, as_json: bool) -> None:
 
 
 def _list(out: Console, manifest: Manifest) -> None:
-    table = _table("job", "tasks", "parameters", "schedule", "defined at")
+    rows = []
     for job in manifest.jobs:
         schedule = job.settings.get("schedule") or job.settings.get("trigger") or job.settings.get("continuous") or {}
         texts_of = (
             [str(value) for _, value in texts.settings(schedule)] if isinstance(schedule, dict) else [str(schedule)]
         )
         parameters = ", ".join(parameter.name for parameter in job.parameters)
-        table.add_row(*map(escape, (job.key, str(len(job.tasks)), parameters, " ".join(texts_of), str(job.source))))
-    out.print(table)
+        about = texts.shortened(summary(job.doc) or "")
+        rows.append([job.key, str(len(job.tasks)), parameters, " ".join(texts_of), str(job.source), about])
+    titles = ("job", "tasks", "parameters", "schedule", "defined at", "about")
+    tables.show(out, titles, rows, broken=titles[2:])
 
 
 def _show(out: Console, job: Job) -> None:
     out.print(f"\n[bold]{escape(job.key)}[/]  {job.source}, {counted(len(job.tasks), 'task')}")
+    for line in (job.doc or "").splitlines():
+        out.print(f"  {escape(line)}".rstrip())
     for name, value in texts.settings(job.settings):
         out.print(f"  [dim]{escape(name)}[/] {escape(value)}")
     for kind, found in (("cluster", job.clusters), ("environment", job.environments)):
         for key in found:
             out.print(f"  [dim]{kind}[/] {escape(key)}")
     if job.parameters:
-        table = _table("parameter", "type", "default")
-        for parameter in job.parameters:
-            table.add_row(*map(escape, (parameter.name, str(parameter.type), texts.parameter(parameter))))
+        rows = [[p.name, str(p.type), texts.parameter(p)] for p in job.parameters]
         out.print()
-        out.print(table)
+        tables.show(out, ("parameter", "type", "default"), rows, broken=("type", "default"))
     for task in run_order(job):
         out.print(f"\n[bold]{escape(task.key)}[/]  [dim]{escape(texts.kind(task))}, {task.source}[/]")
+        if about := summary(task.doc):
+            out.print(f"  {escape(about)}")
         for name, text in texts.facts(task, job):
             out.print(f"  [dim]{escape(name)}[/] {escape(text)}")
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
-    for title in titles:
-        table.add_column(title, header_style="dim", overflow="fold")
-    return table

@@ -112,7 +112,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
             ["git", *arguments],  # noqa: S607 - the one on PATH is the one that people use
             cwd=folder,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     faulthandler.enable()
     gc.set_threshold(100_000)  # what modules are made of stays: looking for garbage in it takes long
-    if WHERE_SIGNAL is not None:
+    if sys.platform != "win32" and WHERE_SIGNAL is not None:
         faulthandler.register(WHERE_SIGNAL, all_threads=False)
     sys.path.insert(0, spec.root)
     importlib.invalidate_caches()

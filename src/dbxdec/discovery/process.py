@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import streams
 from dbxdec.discovery import unread
 from dbxdec.discovery.modules import pipeline_modules
 from dbxdec.discovery.spec import WHERE_SIGNAL, Spec
@@ -191,7 +192,7 @@ def _run(
         child = subprocess.Popen(
             command,
             cwd=folder / "cwd",
-            env=environment,
+            env={**environment, **streams.CHILD},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -210,7 +211,10 @@ def _run(
         finally:
             # What the project's imports have started must not outlive the build.
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
+                if sys.platform == "win32":
+                    child.kill()
+                else:
+                    os.killpg(child.pid, signal.SIGKILL)
             code = child.wait()
     return (code if in_time else None), log.read_text(encoding="utf-8", errors="replace")
 

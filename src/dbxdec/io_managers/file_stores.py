@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -45,8 +46,7 @@ class LocalStore:
 
     @property
     def folder(self) -> Path:
-        parts = urlsplit(self.uri)
-        return Path(unquote(parts.path) if parts.scheme == "file" else self.uri)
+        return Path(path_of(self.uri))
 
     def read(self, name: str) -> str | None:
         try:
@@ -101,6 +101,19 @@ def is_local(uri: str) -> bool:
     """Whether `uri` is a path of this machine; one letter before a colon is a drive."""
     scheme = urlsplit(uri).scheme
     return len(scheme) <= 1 or scheme == "file"
+
+
+def path_of(uri: str, *, windows: bool = os.name == "nt") -> str:
+    """The path of a local `uri`: `file:///C:/x` is `C:/x` on Windows, and `file://host/share` a share of that host."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return uri
+    path = unquote(parts.path)
+    if not windows:
+        return path
+    if parts.netloc not in ("", "localhost"):
+        return f"//{parts.netloc}{path}"
+    return path[1:] if re.match(r"/[A-Za-z]:", path) else path
 
 
 def refused(uri: str, done: str, error: Exception) -> RunError:

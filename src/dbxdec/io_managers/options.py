@@ -39,7 +39,8 @@ def base_path(value: Any) -> str | BundleVariable:
     if isinstance(value, str | BundleVariable):
         return value
     if isinstance(value, os.PathLike):
-        path = os.fspath(value)
+        # What a build on Windows writes, a task on Linux reads.
+        path = value.as_posix() if hasattr(value, "as_posix") else os.fspath(value)
         if isinstance(path, str):
             return path
     raise DbxdecError(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import protocol
+from dbxdec import dag, literals, protocol
+from dbxdec.errors import counted
+from dbxdec.local import journal, naming
 from dbxdec.local import ledger as ledgers
+from dbxdec.local.history import is_fact
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
@@ -26,14 +28,28 @@ if TYPE_CHECKING:
     from dbxdec.local.pool import Ended
     from dbxdec.local.runner import Listener, Setting
 
+_RECORDS = "records"
 _WORST = (State.CANCELLED, State.FAILED, State.TIMED_OUT)
 
 
 @dataclass(frozen=True)
-class TaskRun:
-    """How one task, or one iteration of it, ended; times in ms, over all `attempts`. `log` is the last attempt's.
+class _Titled:
+    """What is tried: a task, or an iteration of it with its `item`. `title` is for people, `file` for files."""
 
-    `wrote` is what it has written: the documents of `runtime.record`. `kept` says that it ran in an earlier attempt.
+    task: Task
+    title: str
+    file: str
+    iteration: int | None = None
+    item: Any = None
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """How one task, or one iteration of it, ended; `log` is the last attempt's.
+
+    Times are in ms, from the first attempt's start in a process that is ready to the last one's end: 0 where there was
+    no attempt. `wrote` is what it has written: the documents of `runtime.record`. `kept` says that it ran in an earlier
+    attempt.
     """
 
     key: str
@@ -66,41 +82,58 @@ class Attempts:
     ) -> None:
         self._setting, self._job, self._parameters = setting, job, parameters
         self._ledger, self._listener, self._cancelled = ledger, listener, cancelled
-        self._noting = threading.Lock()
         self._mask = setting.mask
-        for name in ("logs", "records"):
+        for name in (ledgers.LOGS, _RECORDS):
             (ledger.folder / name).mkdir(exist_ok=True)
 
     def python(self, task: Task, known: Mapping[str, str], *, kept: frozenset[int]) -> TaskRun:
         """A task's function; for each item where it is a for-each task, without the iterations in `kept`."""
         arguments = self._arguments(task)
         if task.each is None:
-            return self._tries(task, task.key, arguments, known, iteration=None)
+            return self._tries(_Titled(task, task.key, task.key), arguments, known)
         inputs = iterations(resolve_references(protocol.for_each_inputs(task.each), known))
         at_once = task.each.concurrency
         if isinstance(at_once, str):
             at_once = int(resolve_references(resolve_variables(at_once, self._setting.variables), known))
+        titled = self._titled(task, inputs)
 
         def one(i: int) -> TaskRun:
-            title = f"{task.key}[{i}]"
             if i in kept:
-                ended = TaskRun(title, State.SUCCESS, kept=True)
+                ended = TaskRun(titled[i].title, State.SUCCESS, kept=True)
             else:
-                ended = self._tries(task, title, arguments, {**known, **inputs[i]}, iteration=i)
+                ended = self._tries(titled[i], arguments, {**known, **inputs[i]})
             self._listener.ended(ended)
             return ended
 
         with ThreadPoolExecutor(max_workers=max(1, at_once or 1)) as executor:
             ended = list(executor.map(one, range(len(inputs))))
         states = {one.state for one in ended}
-        worst = next((state for state in _WORST if state in states), State.SUCCESS)
-        wrote = tuple(fact for one in ended for fact in one.wrote)
-        said = f"{len(inputs)} iterations"
-        return TaskRun(task.key, worst, sum(one.attempts for one in ended), wrote=wrote, said=said)
+        began = [one for one in ended if one.started_ms]
+        return TaskRun(
+            task.key,
+            next((state for state in _WORST if state in states), State.SUCCESS),
+            sum(one.attempts for one in ended),
+            started_ms=min((one.started_ms for one in began), default=0),
+            ended_ms=max((one.ended_ms for one in began), default=0),
+            wrote=tuple(fact for one in ended for fact in one.wrote),
+            said=counted(len(inputs), "iteration"),
+        )
+
+    def _titled(self, task: Task, inputs: Sequence[Mapping[str, str]]) -> list[_Titled]:
+        """The iterations, named by their items."""
+        assert task.each is not None  # noqa: S101 - the caller has looked
+        given = task.each.items.value if isinstance(task.each.items, dag.Literal) else None
+        items = [literals.shown(form) for form in given] if isinstance(given, list) else [_item(one) for one in inputs]
+        items = self._mask.data(items)
+        named = naming.names([f"~{i}" if item is None and given else item for i, item in enumerate(items)])
+        files = naming.file_names(named)
+        return [
+            _Titled(task, f"{task.key}[{named[i]}]", f"{task.key}[{files[i]}]", i, item) for i, item in enumerate(items)
+        ]
 
     def command(self, task: Task, command: str, known: Mapping[str, str]) -> TaskRun:
         """A command in the place of a task."""
-        return self._tries(task, task.key, {}, known, iteration=None, command=command)
+        return self._tries(_Titled(task, task.key, task.key), {}, known, command=command)
 
     def _arguments(self, task: Task) -> dict[str, str]:
         """What the platform would hand to the task: its own parameters, and the job's pushed down over them."""
@@ -110,58 +143,57 @@ class Attempts:
         return {name: resolve_variables(text, self._setting.variables) for name, text in {**own, **pushed_down}.items()}
 
     def _tries(
-        self,
-        task: Task,
-        title: str,
-        arguments: Mapping[str, str],
-        known: Mapping[str, str],
-        *,
-        iteration: int | None,
-        command: str | None = None,
+        self, what: _Titled, arguments: Mapping[str, str], known: Mapping[str, str], *, command: str | None = None
     ) -> TaskRun:
         """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
+        task = what.task
         # A failure handler ends with an error each time: nothing is tried again, as the resources say too.
         retries = 0 if task.on_failure else _number(task.settings, "max_retries", 0)
-        first = ledgers.now_ms()
-        tried = 0
+        first = tried = 0
         while True:
             tried += 1
-            attempt = self._ledger.attempts.get(title, 0) + 1
-            self._ledger.attempts[title] = attempt
+            attempt = self._ledger.next_attempt(task.key, what.iteration)
             values = {**known, "task.name": task.key, "task.execution_count": str(attempt)}
             texts = [f"--{name}={resolve_references(text, values)}" for name, text in arguments.items()]
-            state, log, facts = self._attempt(task, title, attempt, texts, iteration, command)
+            ended = self._attempt(what, attempt, texts, command)
+            first, state = first or ended.started_ms, ended.state
             again = state is State.FAILED or (state is State.TIMED_OUT and bool(task.settings.get("retry_on_timeout")))
             if not again or (retries >= 0 and tried > retries) or self._cancelled():
-                wrote = tuple(fact for fact in facts if fact["kind"] == "write")
-                return TaskRun(title, state, tried, log, first, ledgers.now_ms(), wrote)
-            self._listener.printed(title, f"attempt {tried} failed, trying again")
+                return replace(ended, attempts=tried, started_ms=first)
+            self._listener.printed(what.title, f"attempt {tried} failed, trying again")
             self._setting.pool.wait(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
 
-    def _attempt(
-        self, task: Task, title: str, attempt: int, arguments: list[str], iteration: int | None, command: str | None
-    ) -> tuple[State, str, list[Mapping[str, Any]]]:
+    def _attempt(self, what: _Titled, attempt: int, arguments: list[str], command: str | None) -> TaskRun:
         """One attempt, noted when it has ended."""
         folder = self._ledger.folder
-        log, notes = f"logs/{title}.{attempt}.log", folder / "records" / f"{title}.{attempt}.jsonl"
+        log, notes = f"{ledgers.LOGS}/{what.file}.{attempt}.log", folder / _RECORDS / f"{what.file}.{attempt}.jsonl"
         environment = {
             task_values.FOLDER: str((folder / ledgers.VALUES).absolute()),
             record.FILE: str(notes.absolute()),
             "DBXDEC_SOURCES": json.dumps(dict(self._setting.build.sources)),
         }
-        timeout = _number(task.settings, "timeout_seconds", 0)
+        named = {
+            "task": what.task.key,
+            "iteration": what.iteration,
+            **({} if what.iteration is None else {"item": what.item}),
+            "title": what.title,
+            "attempt": attempt,
+            "log": log,
+        }
+        timeout = _number(what.task.settings, "timeout_seconds", 0)
         began = [0]
-        with (folder / log).open("w", encoding="utf-8") as file:
+        with (folder / log).open("w", encoding="utf-8", errors="backslashreplace") as file:
 
             def printed(line: str) -> None:
                 for part in map(self._mask.text, plain_lines(line)):
                     file.write(f"{part}\n")
                     file.flush()
-                    self._listener.printed(title, part)
+                    self._listener.printed(what.title, part)
 
             def started() -> None:
                 began[0] = ledgers.now_ms()
-                self._listener.started(title)
+                self._ledger.note("begun", **named, time_ms=began[0])
+                self._listener.started(what.title)
 
             ended = self._setting.pool.run(
                 arguments,
@@ -178,20 +210,11 @@ class Attempts:
                 printed(said)
         state = self._state(ended)
         facts = self._mask.data(_facts(notes))
+        ended_ms = ledgers.now_ms() if began[0] else 0
+        self._ledger.note("attempt", **named, state=str(state), started_ms=began[0], ended_ms=ended_ms, facts=facts)
         notes.unlink(missing_ok=True)  # the ledger has them now, without secrets
-        with self._noting:
-            self._ledger.note(
-                "attempt",
-                task=task.key,
-                iteration=iteration,
-                attempt=attempt,
-                state=str(state),
-                started_ms=began[0] or ledgers.now_ms(),
-                ended_ms=ledgers.now_ms(),
-                log=log,
-                facts=facts,
-            )
-        return state, log, facts
+        wrote = tuple(fact for fact in facts if fact["kind"] == "write")
+        return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote)
 
     def _state(self, ended: Ended) -> State:
         if ended.timed_out:
@@ -203,17 +226,19 @@ class Attempts:
 
 def _facts(notes: Path) -> list[Mapping[str, Any]]:
     """What the attempt has noted of its reads and writes; a killed one may have left half a line."""
-    found = []
     try:
-        lines = notes.read_text(encoding="utf-8").splitlines()
+        return [fact for _, fact in journal.read_lines(notes)[0] if is_fact(fact)]
     except FileNotFoundError:
         return []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
-    return found
+
+
+def _item(references: Mapping[str, str]) -> Any:
+    """The item of an iteration that came with the run."""
+    text = references["input"]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _number(settings: Mapping[str, Any], name: str, default: float) -> float:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec import wheels
-from dbxdec.errors import RunError
-from dbxdec.manifest import PATH
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.manifest import MAX_BYTES, PATH, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -94,6 +94,28 @@ def of_files(
     copied = tuple(entry for entry in payload if not entry[0].startswith(f"{wheels.DATA}/"))
     folder = _filled(state, f"tree-{hashlib.sha256(content).hexdigest()}", _Content(copied, content), copy)
     return Build(manifest, folder, {str(folder / path): source for path, _, source in files})
+
+
+def kept(state: Path, build_id: str) -> Build | None:
+    """The build with that id that an earlier run has left below the folder `state`."""
+    for folder in sorted((state / _FOLDER).glob("*")):
+        for path in folder.glob(f"*.dist-info/extra_metadata/{PATH}"):
+            try:
+                with path.open("rb") as file:
+                    manifest = decode(file.read(MAX_BYTES + 1), str(path))
+            except (OSError, DbxdecError):
+                continue
+            if manifest.build_id == build_id:
+                return Build(manifest, folder)
+    return None
+
+
+def environment(build: Build) -> dict[str, str]:
+    """What has a Python process import the build."""
+    if build.folder is None:
+        return {}
+    own = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
 
 
 def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], object]) -> Path:

@@ -1,120 +1,75 @@
 """What is kept of each run, as files: `.dbxdec/runs/<id>/`.
 
-    run.json        what was run, written once at the start and once at the end, each time whole
-    events.jsonl    what happened, a line each: appended as it happens, so a killed run keeps all but its last moment
-    logs/           what each attempt of a task has printed
-    task_values/    JSON that tasks have left for each other
-    records/        what attempts that go on have read and written so far
-    lock            held while a runner is at work: a run without an end whose lock is free was interrupted
+    run.json          what was run, and how it ended: small, since a list of runs reads these alone
+    definition.json   the job as the manifest of its build has it
+    events.jsonl      what happened, a line each: appended as it happens, so a killed run keeps all but its last moment
+    logs/             what each attempt of a task has printed
+    task_values/      JSON that tasks have left for each other
+    records/          what attempts that go on have read and written so far
+    lock              held while a runner is at work: a run without an end whose lock is free was interrupted
+    workers           held while a process that runs tasks lives, which may be a moment longer than its runner
+
+A run of another job, which a task has started, has a folder of its own beside this one: its run.json has "parent", the
+run, and "task", the task; and the parent's events.jsonl names it before anything of it runs.
+
+run.json has "end" once the run has ended: state, time in ms, tasks done and asked for, repairs, how long it was at work
+in ms, and the size of events.jsonl, by which a reader sees that nothing was noted since. All of this follows from
+events.jsonl.
 
 A line of events.jsonl has "event":
 
     "started"   number of the repair (0 at first), time in ms, the selected tasks, build id, and what is kept of before:
                 tasks, each with null, or with the numbers of its iterations that are
-    "attempt"   task, iteration (or null), attempt, state, started and ended in ms, log, and the facts: reads and writes
+    "begun"     an attempt: task, iteration with its item (or null), title, attempt, log, time in ms
+    "attempt"   the same attempt when it has ended: state, started and ended in ms, and the facts: reads and writes
+    "inner"     task, run: the run of another job that the task is about to start, or to go on with
     "task"      task, state, started and ended in ms, attempts, outcome of a condition, and the run of a run-job task
     "ended"     state, time in ms
+
+These are files, and no database, so that a run's folder can be read, copied and deleted by itself, on any file system,
+and damage to one says nothing about another. A torn last line is no event. A line that is damaged otherwise is passed
+over, and what stands before it no longer counts as done, since the line may have said so.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.local import journal
+from dbxdec.local.history import (
+    DEFINITION,
+    EVENTS,
+    INTERRUPTED,
+    LOCK,
+    RUN,
+    RUNNING,
+    Run,
+    Unreadable,
+    done,
+    is_held,
+    read,
+)
 from dbxdec.locks import try_lock
 from dbxdec.platform.run_if import State
 
+__all__ = ["INTERRUPTED", "RUNNING", "Ledger", "Run", "Unreadable", "again", "find", "held", "is_held", "new", "runs"]
+
 STATE_FOLDER = ".dbxdec"
 VALUES = "task_values"
+LOGS = "logs"
 _RUNS = "runs"
-_RUN = "run.json"
-_EVENTS = "events.jsonl"
-_LOCK = "lock"
+_WORKERS = "workers"
 _LOOK_S, _LOOKS = 0.02, 10
-RUNNING, INTERRUPTED = "running", "interrupted"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run as its files have it. `head` is run.json, `events` all that happened."""
-
-    folder: Path
-    head: Mapping[str, Any]
-    events: tuple[Mapping[str, Any], ...]
-
-    @property
-    def id(self) -> str:
-        return self.folder.name
-
-    @property
-    def job(self) -> str:
-        return str(self.head["job"])
-
-    @property
-    def state(self) -> str:
-        """How it ended: "success", "failed", "cancelled"; else "running", or "interrupted" where nobody runs it."""
-        last = next((e for e in reversed(self.events) if e["event"] in ("started", "ended")), None)
-        if last is not None and last["event"] == "ended":
-            return str(last["state"])
-        return RUNNING if is_held(self.folder) else INTERRUPTED
-
-    @property
-    def is_inner(self) -> bool:
-        """Whether a task of another run has started it, and not a person."""
-        return "parent" in self.head
-
-    @property
-    def started(self) -> int:
-        return int(self.head["started_ms"])
-
-    @property
-    def ended(self) -> int | None:
-        """When it ended, or was last heard of, in ms."""
-        times = [e.get("ended_ms") or e.get("time_ms") or 0 for e in self.events]
-        return max(times) if times and self.state != RUNNING else None
-
-    @property
-    def repairs(self) -> int:
-        return max((int(e["repair"]) for e in self.events if e["event"] == "started"), default=0)
-
-    @cached_property
-    def standing(self) -> list[Mapping[str, Any]]:
-        """The "attempt" and "task" events that still hold: those of the last repair, and what it has kept of before."""
-        found: list[Mapping[str, Any]] = []
-        for event in self.events:
-            if event["event"] == "started":
-                kept = event.get("kept", {})
-                found = [e for e in found if e["task"] in kept and _is_kept(e, kept[e["task"]])]
-            elif event["event"] != "ended":
-                found.append(event)
-        return found
-
-    def tasks(self) -> dict[str, Mapping[str, Any]]:
-        """How each task that has ended did."""
-        return {str(e["task"]): e for e in self.standing if e["event"] == "task"}
-
-    @property
-    def selected(self) -> frozenset[str] | None:
-        """The tasks that it was asked for last; None for all of them."""
-        last = next((e["selected"] for e in reversed(self.events) if e["event"] == "started"), None)
-        whole = {form["key"] for form in self.head["definition"]["tasks"]}
-        return None if last is None or whole <= set(last) else frozenset(last)
-
-    def attempts(self, task: str) -> list[Mapping[str, Any]]:
-        """All attempts of a task, of all its iterations, as they ended."""
-        return [e for e in self.events if e["event"] == "attempt" and e["task"] == task]
-
-
-def _is_kept(event: Mapping[str, Any], iterations: Collection[int] | None) -> bool:
-    return iterations is None or event.get("iteration") in iterations
+ORPHANS_S = 60.0
+"""How long a run waits for tasks that its killed runner has left: they end by themselves as soon as they can."""
 
 
 @dataclass
@@ -123,8 +78,12 @@ class Ledger:
 
     folder: Path
     head: dict[str, Any]
-    attempts: dict[str, int] = field(default_factory=dict)
+    attempts: dict[tuple[str, int | None], int] = field(default_factory=dict)
     """How often each task, or iteration, has been tried, earlier repairs included: no log is overwritten."""
+    spent_before: int = 0
+    """For how many ms earlier runners were at work on it."""
+    began: int = field(default_factory=lambda: now_ms())
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def id(self) -> str:
@@ -132,15 +91,38 @@ class Ledger:
 
     def note(self, event: str, **facts: Any) -> None:
         """Append one event."""
-        line = json.dumps({"event": event, **facts}, ensure_ascii=False)
-        with (self.folder / _EVENTS).open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+        with self._writing:
+            journal.append(self.folder / EVENTS, {"event": event, **facts})
 
-    def close(self, state: State | str) -> None:
-        """Say how the run has ended."""
+    def next_attempt(self, task: str, iteration: int | None) -> int:
+        """The number of the attempt that is about to begin, from 1."""
+        with self._writing:
+            number = self.attempts[task, iteration] = self.attempts.get((task, iteration), 0) + 1
+        return number
+
+    def write_head(self) -> None:
+        """Say what is run."""
+        journal.write_whole(self.folder / RUN, self.head)
+
+    def define(self, definition: Mapping[str, Any]) -> None:
+        """Keep the job as it is run."""
+        journal.write_whole(self.folder / DEFINITION, definition)
+
+    def close(self, state: State | str, tasks: Mapping[str, State], repairs: int) -> None:
+        """Say how the run has ended, and its tasks."""
         now = now_ms()
         self.note("ended", state=str(state), time_ms=now)
-        write_whole(self.folder / _RUN, {**self.head, "state": str(state), "ended_ms": now})
+        asked = [one for one in tasks.values() if one is not State.DESELECTED]
+        self.head["end"] = {
+            "state": str(state),
+            "time_ms": now,
+            "done": done(asked),
+            "tasks": len(asked),
+            "repairs": repairs,
+            "spent_ms": self.spent_before + now - self.began,
+            "events_size": (self.folder / EVENTS).stat().st_size,
+        }
+        self.write_head()
 
 
 def now_ms() -> int:
@@ -149,113 +131,183 @@ def now_ms() -> int:
 
 def state_folder(folder: Path) -> Path:
     """`.dbxdec/` in `folder`, which git ignores."""
-    state = folder / STATE_FOLDER
-    state.mkdir(parents=True, exist_ok=True)
+    state = _folder(folder / STATE_FOLDER)
     if not (state / ".gitignore").exists():
         (state / ".gitignore").write_text("*\n", encoding="utf-8")
     return state
 
 
-def new(folder: Path, head: Mapping[str, Any]) -> Ledger:
+def new(folder: Path, head: Mapping[str, Any], definition: Mapping[str, Any]) -> Ledger:
     """A run with an id and a folder of its own below `folder`; two runs at once never share one."""
-    state = state_folder(folder)
+    runs = _folder(state_folder(folder) / _RUNS)
     while True:
         # A number, as the platform's run ids are.
-        place = state / _RUNS / str(time.time_ns() // 1_000)
+        place = runs / str(time.time_ns() // 1_000)
         try:
-            place.mkdir(parents=True)
+            place.mkdir()
         except FileExistsError:
             continue
         break
     ledger = Ledger(place, {"id": place.name, **head})
-    write_whole(place / _RUN, ledger.head)
+    ledger.define(definition)
+    ledger.write_head()
     return ledger
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}, where runs are kept, can't be a folder: {error.strerror}") from None
+    return path
 
 
 def again(run: Run) -> Ledger:
     """The record of `run`, to be gone on with."""
-    ledger = Ledger(run.folder, {k: v for k, v in run.head.items() if k not in ("state", "ended_ms")})
+    ledger = Ledger(
+        run.folder, {k: v for k, v in run.head.items() if k not in ("state", "ended_ms", "end", "definition")}
+    )
+    ledger.spent_before = sum(end - start for start, end in run.sittings)
     for event in run.events:
-        if event["event"] == "attempt":
-            title = event["task"] if event["iteration"] is None else f"{event['task']}[{event['iteration']}]"
-            ledger.attempts[title] = max(ledger.attempts.get(title, 0), int(event["attempt"]))
+        if event["event"] in ("begun", "attempt"):
+            key = (event["task"], event["iteration"])
+            ledger.attempts[key] = max(ledger.attempts.get(key, 0), int(event["attempt"]))
     return ledger
 
 
+# Locks
+
+
 @contextmanager
-def held(ledger: Ledger) -> Iterator[None]:
-    """Hold the run's lock. Raises RunError where another process runs it."""
-    descriptor = os.open(ledger.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of the run in `folder`. Raises RunError where another process runs it."""
+    descriptor = _opened(folder / LOCK)
     try:
         for looks in range(_LOOKS, -1, -1):
             if try_lock(descriptor):
                 break
             if not looks:
-                raise RunError(f"the run {ledger.id} is going on in another process", hint="wait for it, or stop it")
-            time.sleep(_LOOK_S)  # somebody who looks at the ledger has the lock for a moment
+                raise RunError(f"the run {folder.name} is going on in another process", hint="wait for it, or stop it")
+            time.sleep(_LOOK_S)  # another process that looks at the ledger has the lock for a moment
         yield
     finally:
         os.close(descriptor)
 
 
-def is_held(folder: Path) -> bool:
-    """Whether a process runs the run in `folder`."""
+def root_of(folder: Path, parent: str) -> Path:
+    """The folder of the run that a person has started, of which the one in `folder` is a part.
+
+    `parent` is the run that has started this one, "" for none. Raises RunError where one above is going on.
+    """
+    while parent:
+        above = folder.parent / parent
+        found = read(above)
+        if not isinstance(found, Run):
+            break  # it was removed
+        if is_held(above):
+            raise RunError(
+                f"the run {folder.name} is part of the run {parent}, which is going on", hint="wait for it, or stop it"
+            )
+        folder, parent = above, found.parent or ""
+    return folder
+
+
+@contextmanager
+def workers_of(folder: Path, waiting: Callable[[], object]) -> Iterator[int]:
+    """Yield the open file that each process which runs tasks of the run in `folder` is to inherit.
+
+    Its lock is free once the last of them has ended. Waits for those of a runner that was killed, and calls `waiting`
+    first; raises RunError where they don't end. Windows has no such locks, and there nothing is waited for.
+    """
+    descriptor = _opened(folder / _WORKERS)
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        return not try_lock(descriptor)
+        end = time.monotonic() + ORPHANS_S
+        if not try_lock(descriptor):
+            waiting()
+            while not try_lock(descriptor):
+                if time.monotonic() > end:
+                    raise RunError(
+                        f"a task that an earlier runner of the run {folder.name} has left is still at work",
+                        hint="wait until its process has ended, or end it",
+                    )
+                time.sleep(_LOOK_S)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def read(folder: Path) -> Run | None:
-    """The run in `folder`; None where there is none that can be read."""
+def _opened(path: Path) -> int:
     try:
-        head = json.loads((folder / _RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    events = []
-    with suppress(FileNotFoundError):
-        for line in (folder / _EVENTS).read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError):  # the last line of a killed run may be half a one
-                events.append(json.loads(line))
-    return Run(folder, head, tuple(events))
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"{path} can't be locked: {error.strerror}") from None
 
 
-def runs(folder: Path, job: str | None = None) -> list[Run]:
-    """The runs kept below `folder`, the newest first; those of one job."""
+# Earlier runs
+
+
+def runs(
+    folder: Path, job: str | None = None, *, passed: Callable[[Unreadable], object] = lambda _: None
+) -> Iterator[Run]:
+    """The runs kept below `folder`, or those of one job, newest first. `passed` is told of those that can't be read."""
+    for place in _places(folder):
+        found = read(place)
+        if isinstance(found, Unreadable):
+            passed(found)
+        elif found is not None and job in (None, found.job):
+            yield found
+
+
+def started_by(folder: Path, parent: str, task: str) -> Run | None:
+    """The newest run that the task `task` of the run `parent` has started."""
+    for place in _places(folder):
+        if int(place.name) <= int(parent):
+            return None
+        found = read(place)
+        if isinstance(found, Run) and (found.parent, found.head.get("task")) == (parent, task):
+            return found
+    return None
+
+
+def _places(folder: Path) -> list[Path]:
     place = folder / STATE_FOLDER / _RUNS
-    names = sorted((p for p in place.glob("*") if p.name.isdecimal()), key=lambda p: int(p.name), reverse=True)
-    found = [run for path in names if (run := read(path)) is not None]
-    return [run for run in found if job is None or run.job == job]
+    names: list[str] = []
+    with suppress(OSError):
+        names = [name for name in os.listdir(place) if name.isascii() and name.isdecimal()]
+    return [place / name for name in sorted(names, key=int, reverse=True)]
 
 
-def find(folder: Path, name: str) -> Run:
+def find(folder: Path, name: str, *, passed: Callable[[Unreadable], object] = lambda _: None) -> Run:
     """The run `name`: its id, a part that only one id begins or ends with, or "last", the last that a person started.
 
-    Raises RunError for others.
+    Raises RunError for others, and where it can't be read; for "last", `passed` is told of newer ones that can't be.
     """
-    known = runs(folder)
-    if not known:
-        raise RunError(f"no run is kept in {folder / STATE_FOLDER}", hint="`dbxdec run JOB` makes one")
     if name == "last":
-        return next((run for run in known if not run.is_inner), known[0])
-    exact = [run for run in known if run.id == name]
-    near = exact or [run for run in known if run.id.startswith(name) or run.id.endswith(name)]
-    if len(near) == 1:
-        return near[0]
-    if near:
+        first: Run | None = None
+        for run in runs(folder, passed=passed):
+            if not run.is_inner:
+                return run
+            first = first or run
+        if first is not None:
+            return first
+        raise _no_run(folder)
+    known = _places(folder)
+    if not known:
+        raise _no_run(folder)
+    exact = [place for place in known if place.name == name]
+    near = exact or [place for place in known if place.name.startswith(name) or place.name.endswith(name)]
+    if len(near) > 1:
         raise RunError(
-            f"several runs are called {name}: {listed([run.id for run in near[:5]])}", hint="give more of it"
+            f"several runs are called {name}: {listed([place.name for place in near[:5]])}", hint="give more of it"
         )
-    ids = [run.id for run in known]
-    raise RunError(f"there is no run {name}", hint=did_you_mean(name, ids) or "`dbxdec runs` lists them")
+    if not near:
+        near_id = did_you_mean(name, [place.name for place in known[:1000]])
+        raise RunError(f"there is no run {name}", hint=near_id or "`dbxdec runs` lists them")
+    found = read(near[0])
+    if isinstance(found, Run):
+        return found
+    raise RunError(str(found) if found else f"the run {near[0].name} was killed before it began")
 
 
-def write_whole(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace a JSON file in one step."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _no_run(folder: Path) -> RunError:
+    return RunError(f"no run is kept in {folder / STATE_FOLDER}", hint="`dbxdec run JOB` makes one")

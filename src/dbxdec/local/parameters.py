@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from dbxdec import comparisons
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.manifest import decode_job
 from dbxdec.rundate import passed_on
 from dbxdec.variables import TARGET, names_in, resolve
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dbxdec.dag import Job
-    from dbxdec.local.ledger import Run
+    from dbxdec.local.history import Run
     from dbxdec.manifest import Manifest
 
 
@@ -87,7 +86,7 @@ def parameters_shown(run: Run) -> dict[str, str]:
     """The parameters of a run for people: a date that follows the run is that date."""
     started = dt.datetime.fromtimestamp(run.started / 1000, dt.UTC)
     found = dict(run.head["parameters"])
-    for parameter in decode_job(run.job, run.head["definition"]).parameters:
+    for parameter in run.dag.parameters:
         text = found.get(parameter.name)
         if parameter.run_date is not None and text == parameter.default:
             found[parameter.name] = str(parameter.run_date.at(started))

@@ -31,6 +31,8 @@ class Ended:
     stopped: bool = False
     vanished: bool = False
     """The process ended before it could say how the task did."""
+    unready: bool = False
+    """The process ended before it could take a task."""
 
     @property
     def well(self) -> bool:
@@ -40,10 +42,14 @@ class Ended:
         """What to say of a process that has ended without a word."""
         if self.timed_out or self.stopped:
             return None
+        what = "a process for tasks" if self.unready else "the task's process"
         if self.signal is not None:
-            name = signal.Signals(self.signal).name if self.signal in set(signal.Signals) else str(self.signal)
+            known = {int(number): number.name for number in signal.Signals}
+            name = known.get(self.signal, str(self.signal))
             why = "; the system does that where memory runs out" if name == "SIGKILL" else ""
-            return f"the task's process was killed by {name}{why}"
+            return f"{what} was killed by {name}{why}"
+        if self.unready:
+            return f"a process for tasks could not start: it ended with exit code {self.code}"
         return f"the task ended its own process, with exit code {self.code}" if self.vanished else None
 
 
@@ -59,10 +65,20 @@ class Pool:
         self._lock = threading.Lock()
         self._folder, self._environment, self._packages = folder, dict(environment), list(packages)
         self._orders = _Orders()
+        self._inherited: int | None = None
 
     @property
     def stopping(self) -> bool:
         return self._orders.stop
+
+    @contextmanager
+    def inheriting(self, descriptor: int) -> Iterator[None]:
+        """Have each worker that is started in the block keep this open file as long as it lives."""
+        self._inherited = descriptor
+        try:
+            yield
+        finally:
+            self._inherited = None
 
     def run(
         self,
@@ -75,18 +91,22 @@ class Pool:
         command: str | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Ended:
-        """Run `dbxdec-run` with `arguments`, or else a shell command, once a slot is free; None was never started.
+        """Run `dbxdec-run` with `arguments`, or else a shell command, once a slot is free.
 
-        `timeout` is in seconds, 0 for none. `cancelled` is asked now and then; where it holds, the task is stopped.
+        `started` is called when a process is ready for it, which may be never; `timeout` is in seconds from then on, 0
+        for none. `cancelled` is asked now and then; where it holds, the task is stopped.
         """
         with self._slots:
             if self.stopping or cancelled():
                 return Ended(None, stopped=True)
-            started()
-            watch = _Watch(self._orders, cancelled, time.monotonic() + timeout if timeout else None)
+            watch = _Watch(self._orders, cancelled)
             worker = self._take()
-            request = {"arguments": [*arguments], "environment": {**environment}, "packages": self._packages}
-            ended = worker.run({**request, "command": command}, printed, watch)
+            if (ended := worker.wait_until_ready(printed, watch)) is None:
+                started()
+                watch.is_ready = True
+                watch.deadline = time.monotonic() + timeout if timeout else None
+                request = {"arguments": [*arguments], "environment": {**environment}, "packages": self._packages}
+                ended = worker.run({**request, "command": command}, printed, watch)
             if worker.alive:
                 with self._lock:
                     self._idle.append(worker)
@@ -122,7 +142,7 @@ class Pool:
                 worker = self._idle.pop()
                 if worker.alive:
                     return worker
-        return _Worker(self._folder, self._environment)
+        return _Worker(self._folder, self._environment, self._inherited)
 
 
 @contextmanager
@@ -154,7 +174,9 @@ class _Watch:
 
     orders: _Orders
     cancelled: Callable[[], bool]
-    deadline: float | None
+    deadline: float | None = None
+    is_ready: bool = False
+    """Before it is, the process runs nothing that could want to end well."""
     told_at: float | None = None
     timed_out: bool = False
     stopped: bool = False
@@ -167,7 +189,7 @@ class _Watch:
             _signal(process, kill=True)
         if self.told_at is None and (self.orders.stop or self.cancelled()):
             self.stopped, self.told_at = True, now
-            _signal(process, kill=False)
+            _signal(process, kill=not self.is_ready)
         if self.told_at is not None and (self.orders.kill or now > self.told_at + GRACE_S):
             _signal(process, kill=True)
 
@@ -191,8 +213,9 @@ class _Output:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        for line in self._process.stdout:
-            self._lines.put(line)
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put(None)
 
     def next(self, watch: _Watch) -> bytes | None:
@@ -206,15 +229,18 @@ class _Output:
                 return None
 
 
-def _start(folder: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: str, environment: Mapping[str, str], token: str, inherited: int | None) -> subprocess.Popen[bytes]:
     new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+    kept = [] if inherited is None or sys.platform == "win32" else [inherited]
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        [sys.executable, "-P", "-X", "faulthandler", "-m", "dbxdec.local.worker"],
+        # Files and names are UTF-8 there, as on the platform, whatever this machine says.
+        [sys.executable, "-P", "-X", "utf8", "-X", "faulthandler", "-m", "dbxdec.local.worker", token, *map(str, kept)],
         cwd=folder,
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        pass_fds=kept,
         **new_group,
     )
     return process
@@ -234,17 +260,31 @@ def _text(line: bytes) -> str:
 class _Worker:
     """One warm process."""
 
-    def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
-        self._process = _start(folder, environment)
+    def __init__(self, folder: str, environment: Mapping[str, str], inherited: int | None) -> None:
+        self._ready = secrets.token_hex(16)
+        self._is_ready = False
+        self._process = _start(folder, environment, self._ready, inherited)
         self._output = _Output(self._process)
         self.alive = True
+
+    def wait_until_ready(self, printed: Callable[[str], object], watch: _Watch) -> Ended | None:
+        """Wait for a fresh process to take requests; how it ended where it does not."""
+        if self._is_ready:
+            return None
+        ended = self._until(self._ready, printed, watch)
+        self._is_ready = not ended.vanished
+        return None if self._is_ready else replace(ended, unready=True)
 
     def run(self, request: Mapping[str, Any], printed: Callable[[str], object], watch: _Watch) -> Ended:
         token = secrets.token_hex(16)
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        with suppress(BrokenPipeError):  # it has died: the end of its output says so
+        with suppress(OSError):  # it has died: the end of its output says so
             self._process.stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
             self._process.stdin.flush()
+        return self._until(token, printed, watch)
+
+    def _until(self, token: str, printed: Callable[[str], object], watch: _Watch) -> Ended:
+        """Pass on what it prints until it says `token` with an exit code, or ends."""
         mark = token.encode()
         while (line := self._output.next(watch)) is not None:
             before, found, after = line.partition(mark)
@@ -253,14 +293,14 @@ class _Worker:
                     printed(_text(before))
                 return Ended(int(after), None, watch.timed_out, watch.stopped)
             printed(_text(line))
-        self.alive = False
+        self.dismiss()
         ended = _ended(self._process, watch)
         return replace(ended, vanished=True)
 
     def dismiss(self) -> None:
-        """Have it end; it is idle."""
+        """Have it end: it is idle, or has ended already."""
         self.alive = False
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             assert self._process.stdin is not None  # noqa: S101 - it was asked for
             self._process.stdin.close()
 

@@ -6,11 +6,11 @@ import datetime as dt
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import manifest
 from dbxdec.errors import counted
-from dbxdec.local.ledger import RUNNING
+from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.masking import Mask
 from dbxdec.platform.run_if import State
@@ -19,10 +19,11 @@ from dbxdec.variables import resolve
 from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dbxdec.dag import Job, Task
-    from dbxdec.local.ledger import Run
+    from dbxdec.local.history import Run
+    from dbxdec.local.results import FirstRows
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
@@ -36,15 +37,18 @@ _CLASSES = {
 }
 
 
-def write(run: Run, path: Path | None = None) -> Path:
-    """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError."""
+def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> Path:
+    """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError.
+
+    `rows` are the first rows of what its tasks have stored, by task.
+    """
     target = path or run.folder / _TEMPLATE
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html(run), encoding="utf-8", newline="\n")
+    target.write_text(html(run, rows), encoding="utf-8", errors="backslashreplace", newline="\n")
     return target
 
 
-def html(run: Run) -> str:
+def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:
     """The report as a text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -53,7 +57,7 @@ def html(run: Run) -> str:
         loader=PackageLoader("dbxdec.local", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     mask = Mask(of_this_machine())
-    job = manifest.decode_job(run.job, run.head["definition"])
+    job = run.dag
     ended = run.tasks()
     marks = {key: _class(event["state"]) for key, event in ended.items()}
     picture = graph.svg(
@@ -62,17 +66,19 @@ def html(run: Run) -> str:
         marks=marks,
         small=lambda task: resolve(graph.second_line(task), run.head["variables"]),
     )
-    bars, seconds = _bars(run)
+    bars = _bars(run)
+    seconds = _last_sitting(run) / 1000
     body = environment.get_template(_TEMPLATE).render(
         run=run,
         state_class=_class(run.state),
         started=_moment(run.started),
         counts=_counts(run, len(job.tasks)),
-        seconds=f"{(run.ended - run.started) / 1000:.1f}" if run.ended else "",
+        time=_time(run),
         resume="" if run.state in ("success", RUNNING) else f"dbxdec run {run.job} --resume {run.id}",
+        about=job.doc or "",
         facts=mask.data(_facts(run)),
         picture=Markup(picture),  # noqa: S704 - drawn by us, with all texts escaped
-        tasks=mask.data([_task(run, job, task, ended.get(task.key, {})) for task in job.tasks]),
+        tasks=mask.data([_task(run, job, t, ended.get(t.key, {}), rows.get(t.key, ())) for t in job.tasks]),
         bars=bars,
         axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
     )
@@ -103,9 +109,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any]) -> dict[str, Any]:
+def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any], rows: Sequence[FirstRows]) -> dict[str, Any]:
     state = event.get("state", "not run")
     facts = [("what", texts.kind(task)), ("source", str(task.source)), *texts.facts(task, job)]
+    facts = [("about", task.doc), *facts] if task.doc else facts
     facts += [("its own run", event["run"])] if event.get("run") else []
     return {
         "key": task.key,
@@ -115,6 +122,15 @@ def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any]) -> dict[str,
         "seconds": f"{(event['ended_ms'] - event['started_ms']) / 1000:.2f}" if event.get("started_ms") else "",
         "facts": [(page.arrows(name), resolve(text, run.head["variables"])) for name, text in facts],
         "attempts": [_attempt(run, attempt) for attempt in run.attempts(task.key)],
+        "tables": [
+            {
+                "title": one.title,
+                "columns": one.columns,
+                "rows": [list(map(_cell, row)) for row in one.rows],
+                "why": one.why,
+            }
+            for one in rows
+        ],
         "open": state in ("failed", "timed out"),
     }
 
@@ -129,13 +145,22 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
         log = f"… the last {longest:,} characters of {len(log):,}\n{log[-longest:]}"
     number = f"attempt {attempt['attempt']}"
     return {
-        "title": number if attempt["iteration"] is None else f"iteration {attempt['iteration']}, {number}",
+        "title": number
+        if attempt["iteration"] is None
+        else f"{title_of(attempt)}: iteration {attempt['iteration']}, {number}",
         "state": attempt["state"],
         "class": _class(attempt["state"]),
         "seconds": f"{(attempt['ended_ms'] - attempt['started_ms']) / 1000:.2f}",
         "facts": [_fact(fact) for fact in attempt["facts"]],
         "text": log,
     }
+
+
+def _cell(value: Any) -> str:
+    """A cell of a table, long ones cut: the reader has the table itself."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return texts.shortened(str(value))
 
 
 def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,36 +177,45 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bars(run: Run) -> tuple[list[dict[str, Any]], float]:
-    """The timeline: a bar for each attempt, and for each run of another job, in percent of all the time, and that in s.
+def _last_sitting(run: Run) -> int:
+    """How long the last runner was at work, in ms: days may lie between one and the next."""
+    began, ended = run.sittings[-1] if run.sittings else (0, 0)
+    return ended - began
 
-    Of a run that has been gone on with it shows the last repair: days may lie between.
-    """
-    began = max((e["time_ms"] for e in run.events if e["event"] == "started"), default=0)
-    events = [event for event in run.events if event.get("started_ms", 0) >= began]
+
+def _time(run: Run) -> str:
+    """How long the run took; of one that was resumed, as long as its last repair, which the timeline shows."""
+    if run.ended is None:
+        return ""
+    last = f"in {_last_sitting(run) / 1000:.1f} s"
+    return f"{last}: repair {run.repairs}, {run.spent / 1000:.1f} s in all" if run.repairs else last
+
+
+def _bars(run: Run) -> list[dict[str, Any]]:
+    """The timeline of the last sitting: a bar for each attempt, and for each run of another job, in percent of it."""
+    began = run.sittings[-1][0] if run.sittings else 0
+    whole = max(_last_sitting(run), 1)
     # A job that a task runs has its attempts in a run of its own.
-    attempts = [{"iteration": None, "attempt": 1, **e} for e in events if e["event"] == "attempt" or e.get("run")]
-    if not attempts:
-        return [], 0.0
-    first = min(e["started_ms"] for e in attempts)
-    whole = max(max(e["ended_ms"] for e in attempts) - first, 1)
-    bars = [
+    attempts = [
+        {"iteration": None, "attempt": 1, **event}
+        for event in run.events
+        if event.get("started_ms", 0) >= began and (event["event"] == "attempt" or event.get("run"))
+    ]
+    return [
         {
             "key": e["task"],
             "title": _title(e),
-            "left": f"{(e['started_ms'] - first) / whole * 100:.3f}",
+            "left": f"{(e['started_ms'] - began) / whole * 100:.3f}",
             "width": f"{max((e['ended_ms'] - e['started_ms']) / whole * 100, 0.4):.3f}",
             "seconds": f"{(e['ended_ms'] - e['started_ms']) / 1000:.2f}",
             "class": _class(e["state"]),
         }
         for e in sorted(attempts, key=lambda e: (e["started_ms"], e["ended_ms"]))
     ]
-    return bars, whole / 1000
 
 
 def _title(attempt: Mapping[str, Any]) -> str:
-    title = attempt["task"] if attempt["iteration"] is None else f"{attempt['task']}[{attempt['iteration']}]"
-    return title if attempt["attempt"] == 1 else f"{title} ({attempt['attempt']})"
+    return title_of(attempt) if attempt["attempt"] == 1 else f"{title_of(attempt)} ({attempt['attempt']})"
 
 
 def _moment(ms: int) -> str:

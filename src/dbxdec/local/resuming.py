@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import manifest as manifests
+from dbxdec.errors import RunError, listed
+from dbxdec.local import history, ledger
 from dbxdec.local.attempts import TaskRun
+from dbxdec.local.history import Run
 from dbxdec.local.selection import followers, reach
 from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
-    from dbxdec.dag import Job
-    from dbxdec.local.ledger import Run
+    from dbxdec.dag import Job, Task
 
 # A task that was excluded is so again, where all that it waits for is as it was.
 _DONE = frozenset({State.SUCCESS, State.EXCLUDED})
@@ -79,9 +82,42 @@ def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, l
     }
 
 
+def earlier_run(folder: Path, before: Run | None, task: Task, parameters: Mapping[str, str]) -> Run | None:
+    """The run of another job that `task` has started in the run `before`, to be gone on with: None for none.
+
+    The record of `before` names it, and it names `before`: a kill may have come between the two. Raises RunError where
+    it had other parameters and may have stored something: what it has stored would be there beside the new results.
+    """
+    if before is None:
+        return None
+    named = before.inner(task.key)
+    found = history.read(before.folder.parent / named) if named is not None else None
+    if not isinstance(found, Run):
+        found = ledger.started_by(folder, before.id, task.key)
+    if found is None or found.job != task.runs_job:
+        return None
+    if found.head["parameters"] == dict(parameters):
+        return found
+    if _has_stored_nothing(found):
+        return None
+    names = [name for name, text in parameters.items() if found.head["parameters"].get(name) != text]
+    raise RunError(
+        f"in this run the task `{task.key}` has run `{found.job}` already, as run {found.id}, with other values of "
+        f"{listed(names)}: their results would be there beside each other",
+        hint="start a new run instead of resuming this one",
+    )
+
+
+def _has_stored_nothing(run: Run) -> bool:
+    """Whether each of its attempts has been noted when it ended, and none has written or run another job."""
+    kinds = {fact["kind"] for event in run.events for fact in event.get("facts", ())}
+    inner = any(event["event"] == "inner" for event in run.events)
+    return not (run.damaged or run.unended() or inner or "write" in kinds)
+
+
 def _same(job: Job, before: Run) -> set[str]:
     """The keys of the tasks that are defined as they were."""
-    earlier = {str(form["key"]): _definition(form) for form in before.head["definition"]["tasks"]}
+    earlier = {str(form["key"]): _definition(form) for form in before.definition["tasks"]}
     now = {str(form["key"]): _definition(form) for form in manifests.encode_jobs([job])[job.key]["tasks"]}
     return {key for key, form in now.items() if earlier.get(key) == form}
 

@@ -10,17 +10,19 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.dag import run_order
 from dbxdec.errors import RunError
+from dbxdec.local import history
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.attempts import Attempts, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.resuming import as_it_ended, kept_iterations, kept_of
+from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of
 from dbxdec.local.selection import followers
 from dbxdec.masking import Mask
 from dbxdec.platform import known as known_references
@@ -34,7 +36,8 @@ from dbxdec.variables import resolve as resolve_variables
 if TYPE_CHECKING:
     from dbxdec.dag import Job, Task
     from dbxdec.local.builds import Build
-    from dbxdec.local.ledger import Ledger, Run
+    from dbxdec.local.history import Run
+    from dbxdec.local.ledger import Ledger
     from dbxdec.local.pool import Pool
 
 
@@ -83,9 +86,15 @@ class Setting:
     source: str = ""
     replaced: Mapping[str, str] = field(default_factory=dict)
     """Commands that run in the place of tasks, by the task's key; `a/b` is `b` of the job that the task `a` runs."""
-    parent: str | None = None
-    """The run one of whose tasks has started this one."""
+    parent: tuple[str, str] | None = None
+    """The run that has started this one, and the task of it."""
     mask: Mask = field(default_factory=lambda: Mask(of_this_machine()))
+    target: str | None = None
+    """The target of the bundle that a person has named."""
+    root: str | None = None
+    """The folder below which remote places are; None where they are used as they are."""
+    told: Callable[[str], object] = lambda _: None
+    """Says what a person has to know before the run begins."""
 
 
 def run_job(
@@ -96,8 +105,14 @@ def run_job(
     listener: Listener,
     selected: frozenset[str] | None = None,
     before: Run | None = None,
+    keep: bool = True,
+    about: Callable[[str], object] = lambda _: None,
 ) -> JobRun:
-    """Run the `selected` tasks of `job`, by default all; with `before`, go on with that run: what succeeded is kept."""
+    """Run the `selected` tasks of `job`, by default all.
+
+    With `before`, go on with that run: what succeeded is kept, unless `keep` says otherwise. `about` is told the run's
+    id before anything of it runs.
+    """
     head = {
         "job": job.key,
         "project": setting.build.manifest.project,
@@ -107,18 +122,39 @@ def run_job(
         "started_ms": ledgers.now_ms(),
         "parameters": dict(parameters),
         "variables": dict(setting.variables),
-        "definition": setting.build.manifest.raw_jobs[job.key],
-        **({"parent": setting.parent} if setting.parent else {}),
+        "root": setting.root,
+        **({"target": setting.target} if setting.target else {}),
+        **({"parent": setting.parent[0], "task": setting.parent[1]} if setting.parent else {}),
     }
-    ledger = ledgers.new(setting.folder, head) if before is None else ledgers.again(before)
-    with ledgers.held(ledger):
+    definition = setting.build.manifest.raw_jobs[job.key]
+    ledger = ledgers.new(setting.folder, head, definition) if before is None else ledgers.again(before)
+    about(ledger.id)
+    with ledgers.held(ledger.folder), _alone(setting, ledger):
         if before is not None:
-            before = ledgers.read(before.folder) or before  # another process may have gone on with it by now
+            before = history.fresh(before)  # another process may have gone on with it by now
             ledger = ledgers.again(before)
-            for name in ("version", "build_id", "source", "definition"):
-                ledger.head[name] = head[name]
-            ledgers.write_whole(ledger.folder / "run.json", ledger.head)
-        return _Running(setting, job, parameters, listener, ledger, selected, before).run()
+            ledger.head |= {name: head[name] for name in ("version", "build_id", "source")}
+            if "definition" in before.head:
+                ledger.define(before.definition)
+            ledger.write_head()
+        running = _Running(setting, job, parameters, listener, ledger, selected, before, keep=keep)
+        ledger.define(definition)  # what is kept was compared with the one before
+        return running.run()
+
+
+@contextmanager
+def _alone(setting: Setting, ledger: Ledger) -> Iterator[None]:
+    """Wait for processes that a killed runner has left, and have ours be known to the next one."""
+    if setting.parent is not None:
+        yield  # they are those of the run that has started this one
+        return
+    root = ledgers.root_of(ledger.folder, str(ledger.head.get("parent") or ""))
+
+    def waiting() -> None:
+        setting.told("waiting for tasks that the killed runner has left")
+
+    with ledgers.workers_of(root, waiting) as descriptor, setting.pool.inheriting(descriptor):
+        yield
 
 
 class _Running:
@@ -133,6 +169,8 @@ class _Running:
         ledger: Ledger,
         selected: frozenset[str] | None,
         before: Run | None,
+        *,
+        keep: bool,
     ) -> None:
         self._setting, self._job, self._ledger, self._before = setting, job, ledger, before
         self._parameters = parameters
@@ -147,12 +185,12 @@ class _Running:
         self._outcomes: dict[str, str] = {}
         self._ended: queue.SimpleQueue[TaskRun | Exception] = queue.SimpleQueue()
         self._out_of_time = threading.Event()
-        repair = 0 if before is None else before.repairs + 1
+        self._repair = repair = 0 if before is None else before.repairs + 1
         started = int(ledger.head["started_ms"])
         self._references = known_references.of_run(job.key, ledger.id, started, parameters, repair=repair)
         self._kept: Mapping[str, Mapping[str, Any]] = {}
         self._iterations: Mapping[str, list[int]] = {}
-        if before is not None:
+        if before is not None and keep:
             self._kept = kept_of(job, before, selected=self._selected, replaced=setting.replaced)
             self._iterations = kept_iterations(job, before, self._kept)
         ledger.note(
@@ -209,15 +247,19 @@ class _Running:
             {task.key: tuple(d.task for d in task.depends_on) for task in order},
             timed_out=self._out_of_time.is_set(),
         )
-        self._ledger.close(run.state)
+        self._ledger.close(run.state, {task.key: task.state for task in run.tasks}, self._repair)
         return run
 
     def _remember(self, ended: TaskRun) -> None:
         """What tasks that start from now on see of one that has ended."""
         self._states[ended.key] = ended.state
         path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
-        values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        self._references = {**self._references, **known_references.of_task(ended.key, ended.state, values)}
+        try:
+            values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            left = known_references.of_task(ended.key, ended.state, values)
+        except (OSError, ValueError, AttributeError) as error:
+            raise RunError(f"{path}, the task's values, can't be read: {error}") from None
+        self._references = {**self._references, **left}
 
     def _next(self, deadline: float | None) -> TaskRun | None:
         """The next task that has ended; None where the time is over. Raises what a task's thread has not dealt with."""
@@ -251,14 +293,15 @@ class _Running:
         began = ledgers.now_ms()
         try:
             ended = self._one(task, known)
+            if not ended.started_ms and task.kind != "python":
+                ended = replace(ended, started_ms=began, ended_ms=ledgers.now_ms())
         except RunError as error:
             self._listener.printed(task.key, str(error))
-            ended = TaskRun(task.key, State.FAILED, said=str(error))
+            ended = TaskRun(task.key, State.FAILED, said=str(error), started_ms=began, ended_ms=ledgers.now_ms())
         except Exception as error:  # noqa: BLE001 - the main thread raises it: nobody else would ever hear of it
             self._ended.put(error)
             return
-        said = self._setting.mask.text(ended.said)
-        self._ended.put(replace(ended, started_ms=began, ended_ms=ledgers.now_ms(), said=said))
+        self._ended.put(replace(ended, said=self._setting.mask.text(ended.said)))
 
     def _one(self, task: Task, known: Mapping[str, str]) -> TaskRun:
         if (command := self._setting.replaced.get(task.key)) is not None:
@@ -319,17 +362,16 @@ class _Running:
             for key, command in self._setting.replaced.items()
             if key.startswith(prefix)
         }
-        setting = replace(self._setting, replaced=replaced, parent=self._ledger.id)
+        setting = replace(self._setting, replaced=replaced, parent=(self._ledger.id, task.key))
         run = run_job(
-            setting, other, parameters=parameters, listener=inside, before=self._earlier_run_of(task, parameters)
+            setting,
+            other,
+            parameters=parameters,
+            listener=inside,
+            before=earlier_run(self._setting.folder, self._before, task, parameters),
+            keep=all(dependency.task in self._kept for dependency in task.depends_on),
+            about=lambda run: self._ledger.note("inner", task=task.key, run=run),
         )
         # As for the platform: a run that succeeded with failures is a success for the task that has started it.
         state, said = (State.SUCCESS, str(run.state)) if run.succeeded else (run.state, "")
         return TaskRun(task.key, state, attempts=1, run=run.id, said="" if run.state is state else said)
-
-    def _earlier_run_of(self, task: Task, parameters: Mapping[str, str]) -> Run | None:
-        event = self._before.tasks().get(task.key) if self._before is not None else None
-        if event is None or "run" not in event:
-            return None
-        found = ledgers.read(self._ledger.folder.parent / str(event["run"]))
-        return found if found is not None and found.head["parameters"] == dict(parameters) else None

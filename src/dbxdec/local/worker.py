@@ -39,7 +39,13 @@ def _interrupt(*_: object) -> None:
 
 
 def main() -> None:
-    """Serve requests until there are no more; end at once where the runner has ended in the middle of one."""
+    """Serve requests until there are no more; end at once where the runner has ended in the middle of one.
+
+    The arguments are the token to say when all is imported, and the open file that tells others of our life.
+    """
+    ready, *kept = sys.argv[1:]
+    for descriptor in map(int, kept):
+        os.set_inheritable(descriptor, False)  # not for what a task starts
     signal.signal(signal.SIGINT, _interrupt)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:
@@ -52,19 +58,27 @@ def main() -> None:
             waiting.put(json.loads(line))
         if busy.is_set():
             # The runner is gone: nobody would read the result. Our group takes what the task has started with it.
-            os.killpg(os.getpgrp(), signal.SIGKILL) if hasattr(os, "killpg") else os._exit(1)
+            if sys.platform == "win32":
+                os._exit(1)
+            else:
+                os.killpg(os.getpgrp(), signal.SIGKILL)
         waiting.put(None)
 
     threading.Thread(target=listen, name="dbxdec-requests", daemon=True).start()
     from dbxdec.runtime import execution  # noqa: F401 - warm before the first task
 
+    _say(ready, 0)
     while (request := waiting.get()) is not None:
         busy.set()
         code = _serve(request)
         busy.clear()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.write(1, f"{request['token']} {code}\n".encode())
+        _say(request["token"], code)
+
+
+def _say(token: str, code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.write(1, f"{token} {code}\n".encode())
 
 
 def _serve(request: Mapping[str, Any]) -> int:

@@ -199,7 +199,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     stand_in_for_bundles()
     values = typed_parameters(job, arguments.parameters, arguments.variables, trigger_of(arguments))
     with variables.using(arguments.variables):
-        built = _build(job)
+        built = live(job)
     _check_same(task, built)
     return ready(arguments, job, task, built, values)
 
@@ -331,8 +331,8 @@ def _digest(job: dag.Job, arguments: protocol.RunArguments) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _build(job: dag.Job) -> BuiltJob:
-    """Import the module that defines the job, and no other of the project's, and run the job's body."""
+def live(job: dag.Job) -> BuiltJob:
+    """The job with its functions and IoManagers: import its module, and no other of the project's, and run its body."""
     importlib.import_module(job.module)
     from dbxdec.authoring.jobs import registered
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
-import itertools
 import os
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from dbxdec import dag
     from dbxdec.authoring.jobs import Job
     from dbxdec.testing.results import JobResult, TaskResult
-
-_numbers = itertools.count(1)
 
 
 def run_job(
@@ -160,7 +158,9 @@ def _run(
     moment = started or dt.datetime.now(dt.UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     with _environment(given.environment), masking.scope(of_this_machine()):
-        run = Run(job.key, built, given, lake, number=f"test-{next(_numbers)}", started=int(moment.timestamp() * 1000))
+        # Unlike any other's: a table knows by the run what was written into it before.
+        number = f"test-{uuid.uuid4().hex}"
+        run = Run(job.key, built, given, lake, number=number, started=int(moment.timestamp() * 1000))
         return run.run(texts, selected)
 
 

@@ -6,7 +6,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from dbxdec.dag import RESULT, TaskOutput, flatten
+from dbxdec.dag import RESULT, TaskOutput, flatten, summary
 from dbxdec.views import texts
 from dbxdec.views.layout import Box, Drawing, place
 
@@ -67,6 +67,8 @@ def mermaid(job: Job) -> str:
             ("{{", "}}") if task.kind == "condition" else ("(", ")") if task.kind == "python" else ("[[", "]]")
         )
         label = task.key.replace('"', "#quot;")
+        if about := summary(task.doc):
+            label += f"<br/>{_in_mermaid(texts.shortened(about))}"
         lines.append(f'    {names[task.key]}{open_}"{label}"{close}')
     for task in job.tasks:
         for found in task.depends_on:
@@ -76,12 +78,18 @@ def mermaid(job: Job) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _in_mermaid(text: str) -> str:
+    """Text in a label, where Markdown, entities and tags of HTML would be taken for what they are."""
+    return "".join(f"#{ord(letter)};" if letter in '"#<>&`*_\\' else letter for letter in text)
+
+
 def dot(job: Job) -> str:
     """A digraph for Graphviz."""
     lines = [f"digraph {json.dumps(job.key)} {{", "    node [shape=box, style=rounded];"]
     for task in job.tasks:
         shape = {"condition": " [shape=diamond]", "native": " [style=dashed]", "run_job": " [style=dashed]"}
-        lines.append(f"    {json.dumps(task.key)}{shape.get(task.kind, '')};")
+        tooltip = f" [tooltip={json.dumps(about, ensure_ascii=False)}]" if (about := summary(task.doc)) else ""
+        lines.append(f"    {json.dumps(task.key)}{shape.get(task.kind, '')}{tooltip};")
     for task in job.tasks:
         for found in task.depends_on:
             said = _label(found, task, job)
@@ -163,7 +171,7 @@ def _edges(drawing: Drawing, labels: list[str]) -> list[str]:
 def _box(task: Task, box: Box, second: str, link: Callable[[Task], str] | None, mark: str) -> str:
     middle = box.x + box.width / 2
     inside = (
-        f"<title>{escape(task.key)}: {escape(texts.kind(task))}, {escape(str(task.source))}</title>"
+        f"<title>{escape(task.key)}: {escape(texts.kind(task))}, {escape(str(task.source))}{_about(task)}</title>"
         f'<rect x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="7"/>'
         + _text(middle, box.y + (18 if second else 27), task.key)
     )
@@ -173,6 +181,10 @@ def _box(task: Task, box: Box, second: str, link: Callable[[Task], str] | None, 
         )
     drawn = f'<g class="{task.kind}{" " if mark else ""}{mark}">{inside}</g>'
     return f'<a href="{escape(link(task))}">{drawn}</a>' if link else drawn
+
+
+def _about(task: Task) -> str:
+    return f"\n\n{escape(task.doc)}" if task.doc else ""
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:

@@ -32,14 +32,19 @@ def _job(job: Job) -> str:
     tasks = "\n".join(
         f'<details id="{escape(place(task))}"><summary><b>{escape(task.key)}</b> '
         f'<span class="faint">{escape(texts.kind(task))}, {escape(str(task.source))}</span></summary>'
-        f"{_list(texts.facts(task, job))}</details>"
+        f"{_about(task.doc)}{_list(texts.facts(task, job))}</details>"
         for task in run_order(job)
     )
     return (
         f'<h2 id="{escape(job.key)}">{escape(job.key)} <span class="faint">{counted(len(job.tasks), "task")}, '
-        f"{escape(str(job.source))}</span></h2>\n{_list(facts)}\n"
+        f"{escape(str(job.source))}</span></h2>\n{_about(job.doc)}{_list(facts)}\n"
         f'<div class="wide">{picture}</div>\n{tasks}'
     )
+
+
+def _about(doc: str | None) -> str:
+    """A docstring, its lines as the author has broken them."""
+    return f'<p class="about">{escape(doc)}</p>\n' if doc else ""
 
 
 def _parameter(parameter: JobParameter) -> str:

@@ -22,6 +22,7 @@ body { margin: 0 auto; max-width: 76rem; padding: 1rem 1rem 4rem; font: 15px/1.4
 h1 { font-size: 1.4rem; margin: 0; display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .7rem }
 h2 { font-size: 1.05rem; margin: 2rem 0 .6rem }
 p { margin: .3rem 0 }
+.about { white-space: pre-line }
 a { color: inherit }
 code, pre, .place { font: 12px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
 .faint { color: var(--faint) }

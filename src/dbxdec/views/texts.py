@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag
+from dbxdec.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
+from dbxdec.views import spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +41,7 @@ def binding(found: dag.Binding) -> str:
         case dag.Item():
             return "each item"
         case dag.Literal(value):
-            return shortened(json.dumps(value, ensure_ascii=False))
+            return shortened(spelling.written(value))
         case dag.Sequence(items, kind):
             inside = ", ".join(map(binding, items))
             return f"[{inside}]" if kind == "list" else f"({inside}{',' if len(items) == 1 else ''})"
@@ -51,7 +53,7 @@ def output(found: dag.Output) -> str:
     """Where a result goes, and how: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
     if found.io is None:
         return f"task value ({found.type})"
-    settings = [f"{name}={_plain(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
+    settings = [f"{name}={_option(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
     manager = ", ".join([found.io.rpartition(":")[2], *settings])
     place = found.target or "its own place"
     return f"{place}{'/_items/*' if found.per_item else ''} ({manager})"
@@ -141,6 +143,17 @@ def settings(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
 def shortened(text: str) -> str:
     """`text`, its end left out where it is long."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _option(value: Any) -> str:
+    """An option of an IoManager: a literal, or the name of a job parameter."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and value.keys() == {"parameter"}:
+        return str(value["parameter"])
+    if isinstance(value, dict) and TAG not in value:
+        return "{" + ", ".join(f"{json.dumps(name)}: {_option(one)}" for name, one in value.items()) + "}"
+    return spelling.written(value)
 
 
 def _plain(value: Any) -> str:

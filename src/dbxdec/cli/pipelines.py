@@ -1,0 +1,46 @@
+"""Which pipeline a command is about: a wheel, an installed one, or the project around the folder we are in."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec import config, freshness
+from dbxdec.cli import source
+from dbxdec.errors import ManifestError, listed
+from dbxdec.runtime.installed import find_manifest, installed_manifests
+
+if TYPE_CHECKING:
+    from dbxdec.cli.source import Source
+    from dbxdec.manifest import Manifest
+
+
+def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = None, job: str | None = None) -> Source:
+    """The pipeline to show. Raises DbxdecError where there is none, or several are as near.
+
+    As `dbxdec run` does, it takes what is installed where the tree can't be read here, or where there is none.
+    """
+    if wheel is not None:
+        return source.of_wheel(wheel)
+    if package is not None:
+        return _installed(find_manifest(package))
+    root = freshness.project_root(str(folder))
+    is_project = root is not None and config.turns_hook_on(Path(root, "pyproject.toml"))
+    if is_project and find_spec("hatchling") is not None:
+        return source.of_tree(folder)
+    found, unreadable = installed_manifests()
+    if job is not None:
+        found = [manifest for manifest in found if job in manifest.raw_jobs]
+    if len(found) > 1:
+        names = listed([manifest.project for manifest in found])
+        raise ManifestError(f"{names} are installed here", hint="say which: `--package NAME`")
+    if not found and unreadable:
+        raise ManifestError(problem for error in unreadable for problem in error.problems)
+    if not found:
+        return source.of_tree(folder)  # which says what is missing
+    return _installed(found[0])
+
+
+def _installed(manifest: Manifest) -> Source:
+    return source.Source(f"{manifest.project} {manifest.version}, which is installed", manifest, {})

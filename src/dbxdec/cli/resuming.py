@@ -1,0 +1,72 @@
+"""`dbxdec run --resume`: which run is gone on with, and what it has had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.cli import records
+from dbxdec.cli.console import say
+from dbxdec.errors import RunError, listed
+from dbxdec.local import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dbxdec.local.history import Run
+
+
+def earlier(here: Path, job: str, name: str) -> Run:
+    """The run to go on with. Raises RunError where there is none, or it needs nothing."""
+
+    def tell(run: ledger.Unreadable) -> None:
+        say(str(run))
+
+    if name:
+        found = ledger.find(here, name, passed=tell)
+        if found.job != job:
+            raise RunError(f"the run {found.id} is of the job `{found.job}`", hint=f"dbxdec run {found.job} --resume")
+    else:
+        kept = (run for run in ledger.runs(here, job, passed=tell) if not run.is_inner)
+        open_ = (run for run in kept if run.state not in ("success", ledger.RUNNING))
+        if (first := next(open_, None)) is None:
+            raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
+        found = first
+    if found.damaged:
+        say(records.damage(found))
+        if not found.sittings:
+            raise RunError(
+                f"which tasks the run {found.id} was asked for is no longer known", hint=f"dbxdec run {found.job}"
+            )
+    if found.state == "success":
+        raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")
+    return found
+
+
+def as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The values that the run has had. Raises RunError where others are given: what is done was done with those."""
+    other = [name for name, text in given.items() if before.get(name) != text]
+    if other:
+        raise RunError(
+            f"the run to resume had other values of the {what} {listed(other)}",
+            hint=f"leave out `{option}`, or start a new run",
+        )
+    return dict(before)
+
+
+def same_target(before: Run, given: str | None) -> str | None:
+    """The target whose values the run has had. Raises RunError where another one is given."""
+    named: str | None = before.head.get("target")
+    if given not in (None, named):
+        had = f"the values of the target {named}" if named else "no target"
+        raise RunError(f"the run to resume had {had}", hint="leave out `--target`, or start a new run")
+    return named
+
+
+def same_root(before: Run, given: str | None, *, asked: bool) -> str | None:
+    """Where the run has had its remote places. Raises RunError where another folder is asked for."""
+    had: str | None = before.head["root"]
+    if asked and given != had:
+        where = "as they are" if had is None else f"in {had}"
+        raise RunError(f"the run to resume had remote places {where}", hint="leave out `--root` and `--remote`")
+    return had

@@ -1,0 +1,426 @@
+"""One run as its files tell it; `dbxdec.local.ledger` says which files these are.
+
+What is read here is looked at once: an event that is none is a damaged line, and what the others say has its type.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.local import journal
+from dbxdec.locks import try_lock
+from dbxdec.platform.run_if import State, failed
+
+if TYPE_CHECKING:
+    from dbxdec.dag import Job
+
+RUN, DEFINITION, EVENTS, LOCK = "run.json", "definition.json", "events.jsonl", "lock"
+RUNNING, INTERRUPTED = "running", "interrupted"
+_STATES = frozenset(map(str, State))
+_LOG = re.compile(r"logs/[^/\\]+")
+_LAST_MS = 253_402_300_799_000  # the year 9999
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """The folder of a run that can't be read, and why."""
+
+    folder: Path
+    why: str
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    def __str__(self) -> str:
+        return f"the run {self.id} can't be read: {self.why}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `head` is run.json, `size` that of events.jsonl; the rest is read when it is asked for."""
+
+    folder: Path
+    head: Mapping[str, Any]
+    size: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def job(self) -> str:
+        return str(self.head["job"])
+
+    @property
+    def parent(self) -> str | None:
+        """The run one of whose tasks has started this one; None where a person has."""
+        found: str | None = self.head.get("parent")
+        return found
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether a task of another run has started it, and not a person."""
+        return self.parent is not None
+
+    @property
+    def started(self) -> int:
+        return int(self.head["started_ms"])
+
+    # Events
+
+    @cached_property
+    def _lines(self) -> tuple[list[tuple[int, Mapping[str, Any]]], tuple[int, ...]]:
+        """The events with the numbers of their lines, and those of damaged ones."""
+        try:
+            found, damaged = journal.read_lines(self.folder / EVENTS)
+        except FileNotFoundError:
+            return [], ()
+        except OSError as error:
+            raise RunError(f"the run {self.id} can't be read: {EVENTS}: {_why(error)}") from None
+        whole: list[tuple[int, Mapping[str, Any]]] = [(number, event) for number, event in found if _is_event(event)]
+        wrong = {number for number, _ in found} - {number for number, _ in whole}
+        return whole, tuple(sorted([*damaged, *wrong]))
+
+    @cached_property
+    def events(self) -> tuple[Mapping[str, Any], ...]:
+        """All that happened. Raises RunError where its file can't be read."""
+        return tuple(event for _, event in self._lines[0])
+
+    @property
+    def damaged(self) -> tuple[int, ...]:
+        """The lines of events.jsonl that tell nothing."""
+        return self._lines[1]
+
+    @cached_property
+    def standing(self) -> list[Mapping[str, Any]]:
+        """The "attempt" and "task" events that still hold: those of the last repair, and what it has kept of before.
+
+        What stands before a damaged line does not: that line may have said so.
+        """
+        found: list[Mapping[str, Any]] = []
+        last = max(self.damaged, default=0)
+        for line, event in self._lines[0]:
+            if event["event"] == "started":
+                kept = event["kept"]
+                found = [e for e in found if e["task"] in kept and _is_kept(e, kept[e["task"]])]
+            elif event["event"] in ("attempt", "task") and line > last:
+                found.append(event)
+        return found
+
+    def tasks(self) -> dict[str, Mapping[str, Any]]:
+        """How each task that has ended did."""
+        return {str(e["task"]): e for e in self.standing if e["event"] == "task"}
+
+    def attempts(self, task: str) -> list[Mapping[str, Any]]:
+        """All attempts of a task, of all its iterations, as they ended."""
+        return [e for e in self.events if e["event"] == "attempt" and e["task"] == task]
+
+    def unended(self) -> list[Mapping[str, Any]]:
+        """The attempts that have begun, in the last repair, and of which nothing more is known."""
+        found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        for event in self.events:
+            if event["event"] == "started":
+                found = {}
+            elif event["event"] in ("begun", "attempt"):
+                key = (event["task"], event["iteration"], event["attempt"])
+                found[key] = event
+        return [event for event in found.values() if event["event"] == "begun"]
+
+    def inner(self, task: str) -> str | None:
+        """The id of the run of another job that a task has started last."""
+        of_task = (e for e in reversed(self.events) if e.get("task") == task and e.get("run"))
+        return next((str(event["run"]) for event in of_task), None)
+
+    @property
+    def repairs(self) -> int:
+        return max((int(e["repair"]) for e in self.events if e["event"] == "started"), default=0)
+
+    @property
+    def selected(self) -> frozenset[str] | None:
+        """The tasks that it was asked for last; None for all of them."""
+        last = self._asked
+        return None if last is None or set(self._keys) <= last else last
+
+    @property
+    def _asked(self) -> frozenset[str] | None:
+        last = next((e["selected"] for e in reversed(self.events) if e["event"] == "started"), None)
+        return None if last is None else frozenset(last)
+
+    # How it ended
+
+    @cached_property
+    def _summary(self) -> Mapping[str, Any]:
+        """What run.json says of the end, as long as nothing has been noted since."""
+        found = self.head.get("end")
+        return found if isinstance(found, dict) and found["events_size"] == self.size else {}
+
+    @cached_property
+    def state(self) -> str:
+        """How it ended: "success", "failed", "cancelled"; else "running", or "interrupted" where nobody runs it."""
+        if self._summary:
+            return str(self._summary["state"])
+        last = next((e for e in reversed(self.events) if e["event"] in ("started", "ended")), None)
+        if last is not None and last["event"] == "ended":
+            return str(last["state"])
+        return RUNNING if is_held(self.folder) else INTERRUPTED
+
+    @property
+    def ended(self) -> int | None:
+        """When it ended, or was last heard of, in ms."""
+        if self._summary:
+            return int(self._summary["time_ms"])
+        times = [e.get("ended_ms") or e.get("time_ms") or 0 for e in self.events]
+        return max(times) if times and self.state != RUNNING else None
+
+    @property
+    def sittings(self) -> list[tuple[int, int]]:
+        """When a runner was at work, from its start to what it noted last, in ms: one for the run and each repair."""
+        found: list[tuple[int, int]] = []
+        for event in self.events:
+            if event["event"] == "started":
+                found.append((event["time_ms"], event["time_ms"]))
+            elif found:
+                found[-1] = (found[-1][0], max(found[-1][1], event.get("ended_ms") or event.get("time_ms") or 0))
+        return found
+
+    @property
+    def spent(self) -> int:
+        """How long it was at work, in ms: the time before it was resumed is not counted."""
+        if self._summary:
+            return int(self._summary["spent_ms"])
+        return sum(end - start for start, end in self.sittings)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many tasks are done, excluded ones among them, and how many it was asked for."""
+        if self._summary:
+            return int(self._summary["done"]), int(self._summary["tasks"])
+        ended = [State(event["state"]) for event in self.tasks().values()]
+        asked = self._asked
+        return done(ended), len(self._keys if asked is None else asked & set(self._keys))
+
+    # The job
+
+    @cached_property
+    def definition(self) -> Mapping[str, Any]:
+        """The job as the manifest of its build has it. Raises RunError where its file can't be read."""
+        if "definition" in self.head:  # as earlier versions of dbxdec wrote it
+            return dict(self.head["definition"])
+        try:
+            return journal.read_whole(self.folder / DEFINITION)
+        except (OSError, ValueError) as error:
+            raise RunError(f"the run {self.id} can't be read: {DEFINITION}: {_why(error)}") from None
+
+    @cached_property
+    def dag(self) -> Job:
+        """The job. Raises RunError where what is kept of it is no job."""
+        from dbxdec import manifest
+
+        try:
+            return manifest.decode_job(self.job, self.definition)
+        except (DbxdecError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"the run {self.id} can't be read: {DEFINITION} is no job: {error}") from None
+
+    @property
+    def _keys(self) -> list[str]:
+        return [task.key for task in self.dag.tasks]
+
+
+def title_of(attempt: Mapping[str, Any]) -> str:
+    """What an attempt is called: the task, or the iteration by its item."""
+    number = "" if attempt["iteration"] is None else f"[{attempt['iteration']}]"
+    return attempt.get("title") or f"{attempt['task']}{number}"
+
+
+def done(states: Collection[State]) -> int:
+    """Return how many are done: what a run leaves out is, and what nobody asked for is not counted."""
+    return sum(not failed(state) and state is not State.DESELECTED for state in states)
+
+
+def read(folder: Path) -> Run | Unreadable | None:
+    """The run in `folder`; None where there is none, as right after a kill in the moment of its start."""
+    here = os.fspath(folder)  # thousands of runs are read: paths as texts take half the time
+    try:
+        state = os.stat(os.path.join(here, EVENTS))
+        size = state.st_size
+        if not stat.S_ISREG(state.st_mode):
+            return Unreadable(folder, f"{EVENTS} is no file")
+    except FileNotFoundError:
+        size = None  # killed before anything was noted
+    except OSError as error:
+        return Unreadable(folder, f"{EVENTS}: {_why(error)}")
+    try:
+        head = journal.read_whole(os.path.join(here, RUN))
+    except FileNotFoundError:
+        return None if size is None else Unreadable(folder, f"{RUN} is missing")
+    except (OSError, ValueError) as error:
+        return Unreadable(folder, f"{RUN}: {_why(error)}")
+    for name, check in _HEAD.items():
+        if not check(head.get(name)):
+            return Unreadable(folder, f"{RUN} has no valid {name!r}")
+    return Run(folder, head, size)
+
+
+def fresh(run: Run) -> Run:
+    """`run`, to be read anew: another process may have gone on with it."""
+    found = read(run.folder)
+    return found if isinstance(found, Run) else replace(run)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process runs the run in `folder`."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _is_kept(event: Mapping[str, Any], iterations: Collection[int] | None) -> bool:
+    return iterations is None or event.get("iteration") in iterations
+
+
+# What is read, looked at
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _LAST_MS
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdecimal()
+
+
+def _is_log(value: Any) -> bool:
+    return isinstance(value, str) and _LOG.fullmatch(value) is not None
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_kept_form(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        numbers is None or (isinstance(numbers, list) and all(map(_is_number, numbers))) for numbers in value.values()
+    )
+
+
+def _is_facts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_fact, value))
+
+
+def is_fact(fact: Any) -> bool:
+    """A read or a write, as `runtime.record` notes it; what an IoManager calls a version is its own business."""
+    if not (isinstance(fact, dict) and _is_text(fact.get("kind")) and _is_text(fact.get("name"))):
+        return False
+    columns = fact.get("columns", [])
+    return (
+        (fact.get("rows") is None or type(fact["rows"]) is int)
+        and (fact.get("seconds") is None or type(fact["seconds"]) in (int, float))
+        and isinstance(columns, list)
+        and all(isinstance(one, list) and len(one) == 2 for one in columns)
+    )
+
+
+def _or_none(check: Any) -> Any:
+    return lambda value: value is None or check(value)
+
+
+_HEAD = {
+    "job": _is_text,
+    "project": _is_text,
+    "version": _is_text,
+    "build_id": _is_text,
+    "source": _is_text,
+    "started_ms": _is_time,
+    "parameters": _is_texts,
+    "variables": _is_texts,
+    "parent": _or_none(_is_id),
+    "task": _or_none(_is_text),
+    "target": _or_none(_is_text),
+    "root": _or_none(_is_text),
+    "definition": _or_none(lambda value: isinstance(value, dict)),
+    "end": _or_none(
+        lambda value: (
+            isinstance(value, dict)
+            and _is_text(value.get("state"))
+            and _is_time(value.get("time_ms"))
+            and all(_is_number(value.get(name)) for name in ("done", "tasks", "repairs", "spent_ms", "events_size"))
+        )
+    ),
+}
+_EVENT = {
+    "started": {
+        "repair": _is_number,
+        "time_ms": _is_time,
+        "selected": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+        "kept": _is_kept_form,
+    },
+    "attempt": {
+        "task": _is_text,
+        "iteration": _or_none(_is_number),
+        "attempt": _is_number,
+        "state": _STATES.__contains__,
+        "started_ms": _is_time,
+        "ended_ms": _is_time,
+        "log": _is_log,
+        "facts": _is_facts,
+        "title": _or_none(_is_text),
+    },
+    "begun": {
+        "task": _is_text,
+        "iteration": _or_none(_is_number),
+        "attempt": _is_number,
+        "title": _or_none(_is_text),
+        "time_ms": _is_time,
+        "log": _is_log,
+    },
+    "inner": {"task": _is_text, "run": _is_id},
+    "task": {
+        "task": _is_text,
+        "state": _STATES.__contains__,
+        "started_ms": _is_time,
+        "ended_ms": _is_time,
+        "attempts": _is_number,
+        "outcome": _or_none(_is_text),
+        "run": _or_none(_is_id),
+        "said": _or_none(_is_text),
+    },
+    "ended": {"state": _is_text, "time_ms": _is_time},
+}
+
+
+def _is_event(event: Mapping[str, Any]) -> bool:
+    name = event.get("event")
+    if not isinstance(name, str):
+        return False
+    if name not in _EVENT:
+        return True  # of a newer dbxdec
+    try:
+        return all(check(event.get(field)) for field, check in _EVENT[name].items())
+    except TypeError:  # a state that is a list
+        return False

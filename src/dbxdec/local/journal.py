@@ -1,0 +1,148 @@
+"""JSON in files that a kill, a full disk or a damaged byte may leave half written: one document, or one a line.
+
+A surrogate, which the name of a file may hold, stands escaped as `\\udcff`: it is read back as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_TRIES, _PAUSE_S = 50, 0.02
+_LARGEST = 256 * 1024 * 1024
+"""Bytes of a file that is read at all: a run of 100,000 attempts has less."""
+
+
+def dumps(document: Any) -> bytes:
+    """Return `document` as one line of JSON, without its end."""
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def write_whole(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace a JSON file in one step."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(dumps(document) + b"\n")
+    _replace(partial, path)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Rename over `path`; Windows refuses that for the moment in which another process reads it."""
+    for _ in range(_TRIES):
+        try:
+            partial.replace(path)
+        except PermissionError:
+            time.sleep(_PAUSE_S)
+        else:
+            return
+    partial.replace(path)
+
+
+def read_whole(path: str | Path) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises OSError, or ValueError with what is wrong."""
+    found = _loaded(_content(path))
+    if not isinstance(found, dict):
+        raise ValueError("it holds no JSON object")  # noqa: TRY004 - of the file, not of an argument
+    return found
+
+
+def append(path: Path, document: Mapping[str, Any]) -> None:
+    """Add a line. What a kill has left of a torn one goes first; a write that fails leaves nothing behind.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+    try:
+        end = _whole_until(descriptor)
+        os.ftruncate(descriptor, end)
+        os.lseek(descriptor, end, os.SEEK_SET)
+        left = memoryview(dumps(document) + b"\n")
+        try:
+            while left:
+                left = left[os.write(descriptor, left) :]
+        except BaseException:
+            os.ftruncate(descriptor, end)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _whole_until(descriptor: int) -> int:
+    """Return the size of a file without a torn last line; one that lacks only its end is given that."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    if not size or os.lseek(descriptor, size - 1, os.SEEK_SET) < 0 or os.read(descriptor, 1) == b"\n":
+        return size
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    last = _rest(descriptor).rpartition(b"\n")[2]
+    if not _is_object(last):
+        return size - len(last)
+    os.write(descriptor, b"\n")
+    return size + 1
+
+
+def read_lines(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[int]]:
+    """Return the objects with the numbers of their lines, from 1, and the numbers of lines that are none.
+
+    The last line is left out where it is torn: the writer was killed in the middle of it. Raises OSError.
+    """
+    lines = _content(path).split(b"\n")
+    torn = lines.pop()
+    if torn and _is_object(torn):
+        lines.append(torn)
+    found, damaged = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            document = _loaded(line)
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            found.append((number, document))
+        else:
+            damaged.append(number)
+    return found, damaged
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(_loaded(line), dict)
+    except ValueError:
+        return False
+
+
+def _loaded(content: bytes) -> Any:
+    """Return what `content` says. Raises ValueError, for JSON nested without end too."""
+    try:
+        return json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+
+
+def _content(path: str | Path) -> bytes:
+    """Return the bytes of a plain file: a pipe would never end. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError("it is no file")
+        if state.st_size > _LARGEST:
+            raise OSError(f"it has {state.st_size:,} bytes")
+        return _rest(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rest(descriptor: int) -> bytes:
+    parts = []
+    while part := os.read(descriptor, 1 << 20):
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,108 @@
+"""A process that reads the first rows of what tasks of a run have stored, as a task behind them would read it.
+
+It reads one request from stdin, imports the module that defines the job, and no other of the project's, and writes what
+it has found to the file that the request names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import dag, protocol, streams, variables
+from dbxdec.errors import DbxdecError
+from dbxdec.masking import Mask
+from dbxdec.runtime import execution
+from dbxdec.runtime.absent import stand_in_for_bundles
+from dbxdec.runtime.installed import find_manifest
+from dbxdec.secrets import of_this_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LONGEST = 500
+"""Characters of a cell that are shown."""
+
+
+def main() -> None:
+    """Answer the one request: for each output the columns and the first rows, or why they can't be shown."""
+    streams.make_safe()
+    request = json.load(sys.stdin)
+    found = _read_all(request["arguments"], request["outputs"], request["rows"])
+    with open(request["result"], "w", encoding="utf-8") as file:
+        json.dump(found, file)
+
+
+def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) -> list[dict[str, Any]]:
+    arguments = protocol.parse(argv)
+    job = find_manifest(arguments.package).job(arguments.job)
+    stand_in_for_bundles()
+    values = execution.typed_parameters(job, arguments.parameters, arguments.variables, execution.trigger_of(arguments))
+    with variables.using(arguments.variables):
+        built = execution.live(job)
+    mask, found = Mask(of_this_machine()), []
+    for key, output in outputs:
+        reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)
+        ready = execution.ready(replace(arguments, task=key), job, reader, built, values)
+        try:
+            with ready.environment():
+                (value,), _ = replace(ready, function=_given).read()
+                table = mask.data(_table(value, rows))
+        except DbxdecError as error:
+            table = {"why": mask.text(str(error.problems[0].message))}
+        except Exception as error:  # noqa: BLE001 - of a library or of the author's manager: one table costs no other
+            table = {"why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+        found.append({"task": key, "output": output, **_short(table)})
+    return found
+
+
+def _given(value: Any) -> Any:
+    """What a task behind would get."""
+    return value
+
+
+def _table(value: Any, rows: int) -> dict[str, Any]:
+    """Columns and rows of a frame, whichever library it is of; anything else is one cell."""
+    kind = type(value).__module__.partition(".")[0]
+    if kind == "polars" and hasattr(value, "head"):
+        head = value.head(rows)
+        head = head.collect() if hasattr(head, "collect") else head
+        if hasattr(head, "columns"):
+            return _of(head.columns, head.rows())
+    if kind == "pyspark" and hasattr(value, "limit"):
+        return _of(value.columns, value.limit(rows).collect())
+    if kind == "pandas" and hasattr(value, "head"):
+        return _of(list(value.columns), value.head(rows).itertuples(index=False))
+    return _of(["value"], [[value]])
+
+
+def _of(columns: Sequence[Any], rows: Any) -> dict[str, Any]:
+    return {"columns": [str(name) for name in columns], "rows": [[_cell(cell) for cell in row] for row in rows]}
+
+
+def _cell(value: Any) -> Any:
+    """A value as JSON has it, where JSON has it; else as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return str(value)
+
+
+def _short(table: dict[str, Any]) -> dict[str, Any]:
+    """Long texts cut off, now that no secret can be cut in the middle."""
+    if "rows" not in table:
+        return table
+    rows = [[_cut(cell) if isinstance(cell, str) else cell for cell in row] for row in table["rows"]]
+    return {**table, "rows": rows}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""What a bundle gives to its variables for one of its targets, by the rules of the bundle's own CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec import bundlefile
+from dbxdec.errors import RunError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.bundlefile import Bundle
+
+_NAMED_BY = ("DATABRICKS_BUNDLE_TARGET", "DATABRICKS_BUNDLE_ENV")
+_PREFIX = "BUNDLE_VAR_"
+# What a variable of a target may be written as, besides its value alone.
+_WHOLE = ({"default"}, {"lookup"})
+_BESIDE = {"type", "description"}
+
+
+@dataclass(frozen=True)
+class BundleVariables:
+    """The variables of a bundle for `target`, None where it has no default one.
+
+    `definitions` are those of the bundle with the target's own in their place.
+    """
+
+    path: Path
+    name: str | None
+    target: str | None
+    definitions: Mapping[str, Mapping[str, Any]]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, name: str) -> str | None:
+        """The value of a variable as the bundle has it, references included; None where it has none.
+
+        Raises RunError for a value that no text can carry, and for one that only the workspace knows.
+        """
+        if (given := os.environ.get(_PREFIX + name)) is not None:
+            return given
+        entry = self.definitions.get(name, {})
+        if entry.get("lookup"):
+            raise self._refused(name, "is looked up in the workspace")
+        found = self.overrides.get(name)
+        found = entry.get("default") if found is None else found
+        if isinstance(found, dict | list) or entry.get("type") == "complex":
+            raise self._refused(name, "is complex, and a task takes texts alone")
+        if isinstance(found, bool):
+            return str(found).lower()
+        return None if found is None else str(found)
+
+    def _refused(self, name: str, why: str) -> RunError:
+        of = f" of the target `{self.target}`" if self.target else ""
+        return RunError(
+            f"the bundle variable `{name}`{of} {why} ({self.path.name})",
+            hint=f"give it a value for this run: `--var {name}=VALUE`",
+        )
+
+
+def find(folder: Path, target: str | None) -> BundleVariables | None:
+    """The variables of the bundle that `folder` is in, for `target`, by default for the bundle's own default.
+
+    None where there is no bundle. Raises RunError for a target that it does not have, and ConfigError where a file of
+    it can't be read.
+    """
+    found = _load(folder)
+    if found is None:
+        if target is not None:
+            raise RunError(
+                f"there is no bundle for the target `{target}`",
+                hint=f"none of {', '.join(bundlefile.NAMES)} is here or in a folder above",
+            )
+        return None
+    targets = _targets(found)
+    chosen = target or next((os.environ[name] for name in _NAMED_BY if os.environ.get(name)), None)
+    if chosen is not None and chosen not in targets:
+        hint = did_you_mean(chosen, targets) or (f"its targets are {listed(list(targets))}" if targets else None)
+        raise RunError(f"the bundle {found.main.path.name} has no target `{chosen}`", hint=hint)
+    chosen = chosen or _default(targets)
+    name = _merged(found, "bundle").get("name")
+    return BundleVariables(
+        found.main.path,
+        name if isinstance(name, str) else None,
+        chosen,
+        _definitions(_merged(found, "variables"), (targets.get(chosen) or {}) if chosen else {}),
+        _overrides(found.root, chosen) if chosen else {},
+    )
+
+
+def names(folder: Path) -> list[str]:
+    """The targets of the bundle that `folder` is in."""
+    found = _load(folder)
+    return list(_targets(found)) if found is not None else []
+
+
+def _load(folder: Path) -> Bundle | None:
+    """The bundle, as far as it speaks of variables: resources may be long, and are not looked at."""
+    places = (place / name for place in (folder, *folder.parents) for name in bundlefile.NAMES)
+    path = next((path for path in places if path.is_file()), None)
+    return None if path is None else bundlefile.load(path, words=("variables", "targets"))
+
+
+def _targets(bundle: Bundle) -> dict[str, Any]:
+    return {str(name): found for name, found in _merged(bundle, "targets").items()}
+
+
+def _default(targets: Mapping[str, Any]) -> str | None:
+    if len(targets) == 1:
+        return next(iter(targets))
+    marked = [name for name, found in targets.items() if isinstance(found, dict) and found.get("default") is True]
+    return marked[0] if len(marked) == 1 else None
+
+
+def _definitions(own: Mapping[str, Any], target: Any) -> dict[str, dict[str, Any]]:
+    """The definitions of variables; what a target says takes the place of default and lookup alike."""
+    found = {str(name): dict(entry) if isinstance(entry, dict) else {} for name, entry in own.items()}
+    given = target.get("variables") if isinstance(target, dict) else None
+    for name, value in (given if isinstance(given, dict) else {}).items():
+        if value is None:
+            continue
+        is_whole = isinstance(value, dict) and any(set(value) - _BESIDE == keys for keys in _WHOLE)
+        entry = value if is_whole else {"default": value}
+        kept = {key: text for key, text in found.get(str(name), {}).items() if key not in ("default", "lookup")}
+        found[str(name)] = {**kept, **entry}
+    return found
+
+
+def _overrides(root: Path, target: str) -> dict[str, Any]:
+    """Values that a person keeps for a target beside the bundle."""
+    path = root / ".databricks" / "bundle" / target / "variable-overrides.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} can't be read: {error}") from None
+    if not isinstance(found, dict):
+        raise RunError(f"{path} holds no JSON object", hint='write {"name": "value"}')
+    return found
+
+
+def _merged(bundle: Bundle, key: str) -> dict[str, Any]:
+    """A mapping of all files of the bundle put together; a later file wins."""
+    found: dict[str, Any] = {}
+    for document in bundle.documents:
+        value = document.content.get(key)
+        if isinstance(value, dict):
+            found = _put_together(found, value)
+    return found
+
+
+def _put_together(first: dict[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(first)
+    for name, value in second.items():
+        before = found.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            found[name] = _put_together(before, value)
+        elif value is not None:
+            found[name] = value
+        else:
+            found.setdefault(name, None)
+    return found
