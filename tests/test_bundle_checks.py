@@ -305,9 +305,9 @@ class TestPlaces:
         )
 
     def test_a_place_in_the_code(self, project: Project) -> None:
-        """A place that no variable begins is said at the task."""
+        """A place that no variable begins is said where the task is called."""
         project.edit(SALES, 'base_path=bundle_variable("lake")', "base_path=f\"/Volumes/{bundle_variable('lake')}\"")
-        assert_found(project, f"{line_of(project, '@task(io_manager=lake)')}: ", "a mount without atomic rename")
+        assert_found(project, f"{line_of(project, 'report(total(orders(n))')}: ", "a mount without atomic rename")
 
     def test_a_variable_that_names_another(self, project: Project) -> None:
         """Variables in values are followed, and the target's own name too."""

@@ -486,7 +486,7 @@ class TestFailures:
         (project.root / "src" / "shop_pipelines" / "gone.py").symlink_to("nowhere.py")
         result = project.build()
         assert result.code == 1
-        assert "dbxdec: the files of the wheel can't be read" in result.output
+        assert "src/shop_pipelines/gone.py: can't be shipped: it is a link to nowhere.py" in result.output
         assert "gone.py" in result.output
         assert "Traceback" not in result.output
         assert_nothing_left(temporary)

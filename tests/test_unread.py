@@ -170,4 +170,4 @@ class TestTwoFilesAtOnePath:
     def test_a_file_that_is_not_there(self, project: Project) -> None:
         """A dangling link and a forced file that is missing are said by both."""
         (project.root / "src/shop/gone.py").symlink_to("nowhere.py")
-        assert_said(project, "the files of the wheel can't be read")
+        assert_said(project, "src/shop/gone.py: can't be shipped: it is a link to nowhere.py")
