@@ -152,6 +152,25 @@ def test_every_difference_that_the_policy_forbids_has_its_line(
     assert [" ".join(line.split()) for line in text[2:]] == lines
 
 
+def test_a_list_is_told_by_its_whole_type_and_its_structs_field_by_field() -> None:
+    """Elements have no name: a line with their type alone would be one of a column that is none."""
+    table: dict[str, pl.DataType] = {
+        "deep": pl.List(pl.List(pl.Int64())),
+        "people": pl.List(pl.Struct({"age": pl.Int64(), "name": pl.String()})),
+    }
+    result: dict[str, pl.DataType] = {
+        "deep": pl.List(pl.List(pl.Date())),
+        "people": pl.List(pl.Struct({"age": pl.Date(), "name": pl.String()})),
+    }
+    with pytest.raises(RunError) as error:
+        compare(result, "strict", table)
+    text = error.value.problems[0].message.splitlines()
+    assert [" ".join(line.split()) for line in text[2:]] == [
+        "deep List(List(Int64)) List(List(Date))",
+        "people.age Int64 Date",
+    ]
+
+
 def test_only_a_table_that_could_grow_is_advised_to() -> None:
     """`schema="add-columns"` is a hint where it helps: not for a type that differs."""
     with pytest.raises(RunError, match="add-columns"):

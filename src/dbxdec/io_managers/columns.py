@@ -109,8 +109,11 @@ def _inside(here: Shape, there: Shape, one: Callable[[str], str], path: str, ins
     if here.fields and there.fields:
         yield from _differences(dict(here.fields), dict(there.fields), one, f"{path}.")
     elif here.parts and len(here.parts) == len(there.parts):
-        for one_here, one_there in zip(here.parts, there.parts, strict=True):
-            yield from _inside(one_here, one_there, one, path, inside)
+        parts = zip(here.parts, there.parts, strict=True)
+        found = [difference for pair in parts for difference in _inside(*pair, one, path, inside)]
+        # Elements have no name, so the whole types are told where they differ.
+        whole = [_Difference(path, there.text, here.text, inside)]
+        yield from whole if any(difference.path == path for difference in found) else found
     elif here.text != there.text:
         yield _Difference(path, there.text, here.text, inside)
 
