@@ -448,6 +448,18 @@ class TestMistakes:
 
         assert checks.check([both.build().dag]) == []
 
+    def test_a_shared_table_is_shared_by_all_that_write_it(self) -> None:
+        """One writer that does not say so keeps the table from being shared, whoever else does."""
+
+        @job
+        def both() -> None:
+            for key, shared in (("a", True), ("b", False), ("c", True)):
+                io = shelf.table("common", shared=shared)
+                extract.override(key=key, io_manager=io)(dt.date(2013, 1, 1))
+
+        (problem,) = checks.check([both.build().dag])
+        assert problem.message == "`both.a`, `both.b` and `both.c` write the same target /lake/common"
+
     @pytest.mark.parametrize(
         ("one", "other", "same"),
         [

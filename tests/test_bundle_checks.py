@@ -75,6 +75,20 @@ def line_of(project: Project, text: str, path: str = SALES) -> str:
     return f"{path}:{found}"
 
 
+def with_spark(project: Project, manager: str) -> None:
+    """The pipeline with frames of Spark, which `manager` stores."""
+    text = (project.root / SALES).read_text(encoding="utf-8")
+    for before, after in (
+        ("PolarsDeltaIoManager", manager),
+        ("import polars as pl", "from pyspark.sql import DataFrame"),
+        ("pl.DataFrame({", "dict({"),
+        ("pl.DataFrame", "DataFrame"),
+        ("pl.LazyFrame", "DataFrame"),
+    ):
+        text = text.replace(before, after)
+    project.write(SALES, text)
+
+
 def native(project: Project, fields: str) -> None:
     """The pipeline with a native task of these fields."""
     project.edit(SALES, "job, job_cluster, task", "job, job_cluster, native_task, task")
@@ -317,18 +331,17 @@ class TestPlaces:
         project.edit("databricks.yml", "variables:\n  lake:", "variables:\n  root: {}\n  lake:")
         assert_found(project, "has its table at /Volumes/a/prod/orders")
 
+    def test_a_table_of_a_catalog_is_no_relative_path(self, project: Project) -> None:
+        """Also where the bundle's target says which catalog it is."""
+        with_spark(project, "SparkTableIoManager")
+        project.edit(SALES, "base_path=", "")
+        project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: main.gold")
+        project.edit("databricks.yml", "default: s3://bucket/shop", "default: dev.gold")
+        assert_fine(project)
+
     def test_spark_may_use_a_volume(self, project: Project) -> None:
         """Spark commits in another way."""
-        text = (project.root / SALES).read_text(encoding="utf-8")
-        for before, after in (
-            ("PolarsDeltaIoManager", "SparkDeltaIoManager"),
-            ("import polars as pl", "from pyspark.sql import DataFrame"),
-            ("pl.DataFrame({", "dict({"),
-            ("pl.DataFrame", "DataFrame"),
-            ("pl.LazyFrame", "DataFrame"),
-        ):
-            text = text.replace(before, after)
-        project.write(SALES, text)
+        with_spark(project, "SparkDeltaIoManager")
         project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: dbfs:/lake")
         assert found(project).errors == ()
 

@@ -38,6 +38,9 @@ OK, BAD, OUT, UP = State.SUCCESS, State.FAILED, State.EXCLUDED, State.UPSTREAM_F
         ("AT_LEAST_ONE_FAILED", [OK, OUT], OUT),
         ("ALL_FAILED", [BAD, UP], None),
         ("ALL_FAILED", [BAD, OK], OUT),
+        ("ALL_FAILED", [OUT, OUT], OUT),
+        *((run_if, [], None) for run_if in ("ALL_SUCCESS", "NONE_FAILED", "AT_LEAST_ONE_SUCCESS", "ALL_DONE")),
+        *((run_if, [], OUT) for run_if in ("AT_LEAST_ONE_FAILED", "ALL_FAILED")),
     ],
 )
 def test_run_if_decides_as_on_the_platform(run_if: str | None, before: list[State], state: State | None) -> None:

@@ -199,10 +199,10 @@ def arguments(built: Project, job: str, task: str, **given: str) -> list[str]:
     return [f"--{name}={values.get(value, value)}" for name, value in merged.items()]
 
 
-def start(installation: Installation, project: Project, *argv: str) -> Result:
+def start(installation: Installation, project: Project, *argv: str, **environment: str) -> Result:
     """One task, as the platform starts it."""
     folder = {"DBXDEC_TASK_VALUES": str(project.root / "values")}
-    return Project(project.root, {**project.environment, **folder}).run(
+    return Project(project.root, {**project.environment, **folder, **environment}).run(
         installation.python, "-P", "-m", "dbxdec.runtime", *argv
     )
 
@@ -250,6 +250,16 @@ class TestAsThePlatformStartsIt:
         assert result.code == 1
         assert "`mode`" in result.output
         assert "`value`" in result.output
+
+    def test_a_result_on_the_disk_of_a_cluster_is_refused(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A relative path is a folder of a machine that the platform removes: nothing is run for it."""
+        on_platform = {"DATABRICKS_RUNTIME_VERSION": "16.4"}
+        result = start(installation, project, *arguments(built, "sales", "orders", n="3"), **on_platform)
+        assert result.code == 1
+        assert "would store its result in lake/orders, a relative path" in result.output
+        assert not (project.root / "lake").exists()
 
     def test_a_wrong_value_is_refused_by_its_parameter(
         self, built: Project, project: Project, installation: Installation

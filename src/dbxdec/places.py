@@ -53,6 +53,11 @@ def place_here(target: str) -> str:
     return there or here(target)
 
 
+def is_databricks() -> bool:
+    """Whether this process is one of the platform's (docs.databricks.com, "Databricks Runtime")."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
 def is_local_run() -> bool:
     """Whether remote places are answered locally."""
     return bool(os.environ.get(ROOT))

@@ -61,9 +61,9 @@ def on_a_mount(place: str) -> bool:
 
 
 def is_relative(place: str) -> bool:
-    """Whether `place` is relative to a folder of the machine that writes."""
+    """Whether `place` is relative to a folder of the machine that writes; tables of a catalog are in no folder."""
     return (
-        bool(place)
+        ("/" in place or "\\" in place)
         and not place.startswith(("/", "\\", "${", "{"))
         and _SCHEME.match(place) is None
         and place[1:2] != ":"

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from dbxdec import places
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
 
@@ -38,9 +39,8 @@ def session() -> Any:
         return SparkSession.active()
     except (PySparkRuntimeError, RuntimeError):
         builder = SparkSession.builder
-    on_databricks = "DATABRICKS_RUNTIME_VERSION" in os.environ
     remote = "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
-    if not on_databricks and not remote and find_spec("delta") is not None and find_spec("importlib_metadata"):
+    if not places.is_databricks() and not remote and find_spec("delta") is not None and find_spec("importlib_metadata"):
         from delta import configure_spark_with_delta_pip
 
         builder = configure_spark_with_delta_pip(

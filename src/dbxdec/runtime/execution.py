@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import comparisons, dag, places, protocol, variables
+from dbxdec import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
@@ -179,6 +179,12 @@ class Execution:
         """What the write of the output `name` is told."""
         output = self.task.outputs[name]
         uri = places.resolved(output.target) if output.target else ""
+        if places.is_databricks() and storage_paths.is_ours(output.io) and storage_paths.is_relative(uri):
+            raise RunError(
+                f"the task `{self.task.key}` would store its result in {uri}, a relative path: on the disk of this "
+                "machine, and lost with it",
+                hint="deploy with the path of a storage (s3://, abfss://, gs://) or of a volume",
+            )
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
