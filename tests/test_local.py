@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
+from dbxdec import dag
+from dbxdec.errors import SourceLocation
 from dbxdec.local import ledger
 from dbxdec.platform.references import resolve
-from dbxdec.platform.run_if import State, instead_of_running
+from dbxdec.platform.run_if import State, instead, instead_of_running
 from projects import Project, shop
 
 OK, BAD, OUT, UP = State.SUCCESS, State.FAILED, State.EXCLUDED, State.UPSTREAM_FAILED
@@ -55,6 +57,33 @@ def test_a_branch_that_was_not_taken_leaves_a_task_out(run_if: str | None) -> No
     assert instead_of_running(run_if, [OK, OUT], gates=[OUT]) is OUT
     assert instead_of_running(run_if, [BAD, OUT, OK], gates=[OK, OUT]) is OUT
     assert instead_of_running(None, [OK, OUT], gates=[OK]) is None
+
+
+@pytest.mark.parametrize("run_if", [None, "ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED"])
+def test_a_condition_that_failed_takes_no_branch(run_if: str | None) -> None:
+    """What hangs on a branch of it does not run, even where it runs after failures."""
+    assert instead_of_running(run_if, [BAD], gates=[BAD]) is UP
+    assert instead_of_running(run_if, [UP, OK], gates=[UP]) is UP
+
+
+@pytest.mark.parametrize(
+    ("outcome", "taken", "run_if", "state"),
+    [
+        ("true", "true", None, None),
+        ("true", "false", None, OUT),
+        ("false", "true", "ALL_DONE", OUT),
+        ("true", None, None, UP),
+        (None, "false", None, None),
+    ],
+)
+def test_a_task_on_a_branch_runs_where_it_is_taken(
+    outcome: str | None, taken: str | None, run_if: str | None, state: State | None
+) -> None:
+    """A task that waits for a condition and for none of its branches runs either way; one that failed takes none."""
+    upstream = (dag.Dependency("check", outcome), dag.Dependency("other"))
+    waiting = dag.Task("t", "m:f", SourceLocation("m.py", 1), {}, {}, upstream, run_if)
+    states = {"check": BAD if taken is None else OK, "other": OK}
+    assert instead(waiting, states, {} if taken is None else {"check": taken}) == state
 
 
 @pytest.mark.parametrize(
