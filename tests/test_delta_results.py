@@ -158,6 +158,19 @@ class TestFrames:
                 continue
             assert_frame_equal(read(uri, run), new, check_dtypes=False)
 
+    @pytest.mark.parametrize("by", [None, "*", "^k$"])
+    def test_a_slice_by_a_column_whose_name_is_a_pattern_is_its_rows(self, uri: str, by: str | None) -> None:
+        """Polars takes `*` and `^k$` for all columns that match: no row may be lost by that, nor be there as well."""
+        rows = pl.DataFrame({"*": [1, 1, 2], "^k$": ["a", "b", "a"], "id": [1, 2, 3]})
+        store(lake(partition_by=by), uri, rows, "1")
+        io = lake("overwrite", replace={"*": 1, "^k$": "a"})
+        new = pl.DataFrame({"*": [1], "^k$": ["a"], "id": [4]})
+        store(io, uri, new, "2")
+        assert_frame_equal(read(uri, "2"), new)
+        assert sorted(read(uri, "2", "table")["id"]) == [2, 3, 4]
+        store(lake("overwrite", replace={"^k$": "a"}), uri, new, "3")
+        assert_frame_equal(read(uri, "3"), new)
+
     def test_many_partitions_are_told_by_files(self, uri: str) -> None:
         """A receipt carries no thousands of values."""
         rows = [(f"k{i}", i) for i in range(300)]
@@ -358,7 +371,7 @@ class TestRestores:
         store(lake(), uri, people(("z", 0)), "0")
         moment = DeltaTable(uri).history(1)[0]["timestamp"]
         store(lake(), uri, people(("a", 1)))
-        foreign(uri, lambda info: info.update(timestamp=moment + 5_000))
+        foreign(uri, lambda info: info.update(timestamp=moment + 500_000))
         DeltaTable(uri).restore(0)
         if by_time:
             foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment + 10)}))
@@ -389,6 +402,20 @@ class TestRestores:
         for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
             with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
                 attempt()
+
+    @pytest.mark.parametrize("before", [-900, 0, 900])
+    def test_a_restore_to_nearly_the_moment_of_a_write_is_an_error(self, uri: str, before: int) -> None:
+        """A storage has other times than the log, by which the engine chose the version: nobody can tell which."""
+        store(lake(), uri, people(("a", 1)))
+        moment = DeltaTable(uri).history(1)[0]["timestamp"]
+        store(lake(), uri, people(("z", 0)), "0")
+        DeltaTable(uri).restore(0)
+        foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment - before)}))
+        for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
+            with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
+                attempt()
+        foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment + 900_000)}))
+        assert read(uri).rows() == [("a", 1)]
 
     def test_a_merge_that_was_undone_merges_again(self, uri: str) -> None:
         """A repair mends what a restore has taken back."""
