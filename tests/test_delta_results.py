@@ -244,6 +244,26 @@ class TestMerges:
         """Inserted and updated rows, without those that it has only rewritten."""
         assert sorted(read(merged, "1", "changed").rows()) == [("b", 2), ("c", 2)]
 
+    @pytest.mark.parametrize(("column", "value"), [("k", "x y"), ("k", "p/3"), ("k", None), ("ü", "ü"), ("%41", "a=b")])
+    def test_what_it_has_written_is_found_in_any_partition(self, uri: str, column: str, value: str | None) -> None:
+        """Files of changes lie in folders whose names encode the values, and those of the columns."""
+
+        def rows(*pairs: tuple[str | None, int]) -> pl.DataFrame:
+            return pl.DataFrame(list(pairs), schema={column: pl.String, "n": pl.Int64}, orient="row")
+
+        store(lake(partition_by=column), uri, rows((value, 1), ("z", 2), (value, 5)), "0")
+        DeltaTable(uri).alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
+        changed = [(value, 1), ("z", 3)]
+        store(lake(), uri, DeltaMerge(rows(*changed), on="n"), "1")
+        assert sorted(read(uri, "1", "changed").rows(), key=lambda row: row[1]) == changed
+        store(lake(), uri, DeltaMerge(rows((value, 7)), on="n").when_not_matched_insert_all(), "2")
+        assert read(uri, "2", "changed").rows() == [(value, 7)]
+        store(lake(), uri, DeltaMerge(rows((value, 5), (value, 99)), on="n").when_matched_delete(), "3")
+        assert read(uri, "3", "changed").rows() == []
+        store(lake(), uri, DeltaMerge(rows((value, 99)), on="n").when_matched_delete(), "4")
+        assert read(uri, "4", "changed").rows() == []
+        assert sorted(read(uri, "4")["n"]) == [1, 2, 3, 7]
+
     def test_without_a_feed_that_is_an_error(self, uri: str) -> None:
         """The message says how to get one."""
         store(lake(), uri, DeltaMerge(people(("b", 2)), on="k"))
