@@ -158,6 +158,19 @@ class TestFrames:
                 continue
             assert_frame_equal(read(uri, run), new, check_dtypes=False)
 
+    @pytest.mark.parametrize("by", [None, "*", "^k$"])
+    def test_a_slice_by_a_column_whose_name_is_a_pattern_is_its_rows(self, uri: str, by: str | None) -> None:
+        """Polars takes `*` and `^k$` for all columns that match: no row may be lost by that, nor be there as well."""
+        rows = pl.DataFrame({"*": [1, 1, 2], "^k$": ["a", "b", "a"], "id": [1, 2, 3]})
+        store(lake(partition_by=by), uri, rows, "1")
+        io = lake("overwrite", replace={"*": 1, "^k$": "a"})
+        new = pl.DataFrame({"*": [1], "^k$": ["a"], "id": [4]})
+        store(io, uri, new, "2")
+        assert_frame_equal(read(uri, "2"), new)
+        assert sorted(read(uri, "2", "table")["id"]) == [2, 3, 4]
+        store(lake("overwrite", replace={"^k$": "a"}), uri, new, "3")
+        assert_frame_equal(read(uri, "3"), new)
+
     def test_many_partitions_are_told_by_files(self, uri: str) -> None:
         """A receipt carries no thousands of values."""
         rows = [(f"k{i}", i) for i in range(300)]
@@ -230,6 +243,26 @@ class TestMerges:
     def test_what_it_has_written_is_known_from_the_change_feed(self, merged: str) -> None:
         """Inserted and updated rows, without those that it has only rewritten."""
         assert sorted(read(merged, "1", "changed").rows()) == [("b", 2), ("c", 2)]
+
+    @pytest.mark.parametrize(("column", "value"), [("k", "x y"), ("k", "p/3"), ("k", None), ("ü", "ü"), ("%41", "a=b")])
+    def test_what_it_has_written_is_found_in_any_partition(self, uri: str, column: str, value: str | None) -> None:
+        """Files of changes lie in folders whose names encode the values, and those of the columns."""
+
+        def rows(*pairs: tuple[str | None, int]) -> pl.DataFrame:
+            return pl.DataFrame(list(pairs), schema={column: pl.String, "n": pl.Int64}, orient="row")
+
+        store(lake(partition_by=column), uri, rows((value, 1), ("z", 2), (value, 5)), "0")
+        DeltaTable(uri).alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
+        changed = [(value, 1), ("z", 3)]
+        store(lake(), uri, DeltaMerge(rows(*changed), on="n"), "1")
+        assert sorted(read(uri, "1", "changed").rows(), key=lambda row: row[1]) == changed
+        store(lake(), uri, DeltaMerge(rows((value, 7)), on="n").when_not_matched_insert_all(), "2")
+        assert read(uri, "2", "changed").rows() == [(value, 7)]
+        store(lake(), uri, DeltaMerge(rows((value, 5), (value, 99)), on="n").when_matched_delete(), "3")
+        assert read(uri, "3", "changed").rows() == []
+        store(lake(), uri, DeltaMerge(rows((value, 99)), on="n").when_matched_delete(), "4")
+        assert read(uri, "4", "changed").rows() == []
+        assert sorted(read(uri, "4")["n"]) == [1, 2, 3, 7]
 
     def test_without_a_feed_that_is_an_error(self, uri: str) -> None:
         """The message says how to get one."""
@@ -351,6 +384,49 @@ class TestProof:
             read(uri, "3", started=started + 10 * 24 * 3_600_000)
 
 
+class TestDeletionVectors:
+    """Spark deletes rows by them, and Databricks does so in new tables by default."""
+
+    GONE = (3, 4, 7, 11, 18, 29)
+    INLINE = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L"
+
+    @pytest.fixture
+    def deleted(self, uri: str) -> str:
+        """A table without these rows of its one file (Delta protocol, "Deletion Vectors")."""
+        pl.DataFrame({"k": ["a"] * 30, "n": range(30)}).write_delta(uri)
+        log = Path(uri, "_delta_log")
+        actions = [json.loads(line) for line in (log / f"{0:020}.json").read_text().splitlines()]
+        features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+        for action in actions:
+            if "protocol" in action:
+                action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+            if "add" in action:
+                inline = {"storageType": "i", "pathOrInlineDv": self.INLINE}
+                action["add"]["deletionVector"] = {**inline, "sizeInBytes": 44, "cardinality": 6}
+        (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+        return uri
+
+    def test_appends_leave_them_alone(self, deleted: str) -> None:
+        """What is deleted stays so, and the run reads its own rows."""
+        store(lake(), deleted, people(("b", 100)))
+        assert read(deleted).rows() == [("b", 100)]
+        left = [n for n in range(30) if n not in self.GONE]
+        assert sorted(read(deleted, rows="table")["n"]) == [*left, 100]
+
+    @pytest.mark.parametrize("value", ["frame", "merge"])
+    @pytest.mark.parametrize("options", [{}, {"replace": {"k": "a"}}, {"replace": {"n": 5}}])
+    def test_writes_that_take_files_away_are_refused(self, deleted: str, value: str, options: dict[str, Any]) -> None:
+        """delta-rs would leave the old rows beside the new ones: nothing is written, nor is the function run."""
+        io = lake("overwrite", **options)
+        rows = people(("a", 5))
+        with pytest.raises(RunError, match=r"rows of .* are deleted by deletion vectors"):
+            store(io, deleted, rows if value == "frame" else DeltaMerge(rows, on="n"))
+        context = OutputContext(deleted, Receipt(write_id(), 1, "b", "p"), ("polars.DataFrame",))
+        with pytest.raises(RunError, match=r"rows of .* are deleted by deletion vectors"):
+            io.preflight(context)
+        assert DeltaTable(deleted).version() == 0
+
+
 class TestRestores:
     @pytest.mark.parametrize("by_time", [False, True])
     def test_a_restore_below_a_write_voids_it(self, uri: str, by_time: bool) -> None:
@@ -358,7 +434,7 @@ class TestRestores:
         store(lake(), uri, people(("z", 0)), "0")
         moment = DeltaTable(uri).history(1)[0]["timestamp"]
         store(lake(), uri, people(("a", 1)))
-        foreign(uri, lambda info: info.update(timestamp=moment + 5_000))
+        foreign(uri, lambda info: info.update(timestamp=moment + 500_000))
         DeltaTable(uri).restore(0)
         if by_time:
             foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment + 10)}))
@@ -389,6 +465,20 @@ class TestRestores:
         for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
             with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
                 attempt()
+
+    @pytest.mark.parametrize("before", [-900, 0, 900])
+    def test_a_restore_to_nearly_the_moment_of_a_write_is_an_error(self, uri: str, before: int) -> None:
+        """A storage has other times than the log, by which the engine chose the version: nobody can tell which."""
+        store(lake(), uri, people(("a", 1)))
+        moment = DeltaTable(uri).history(1)[0]["timestamp"]
+        store(lake(), uri, people(("z", 0)), "0")
+        DeltaTable(uri).restore(0)
+        foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment - before)}))
+        for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
+            with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
+                attempt()
+        foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment + 900_000)}))
+        assert read(uri).rows() == [("a", 1)]
 
     def test_a_merge_that_was_undone_merges_again(self, uri: str) -> None:
         """A repair mends what a restore has taken back."""

@@ -48,6 +48,27 @@ def daily(n: int = 1) -> None:
     @task(io_manager=whole)
     def never(small: dict) -> pl.DataFrame: ...
 
+    @task(io_manager=whole)
+    def pins() -> pl.DataFrame:
+        pin = secret("vault", "pin").value()
+        return pl.DataFrame({"pin": [int(pin)], "half": [float(pin) / 2], pin: [[int(pin)]]})
+
+    @task
+    def by_pin() -> dict:
+        pin = secret("vault", "pin").value()
+        return {pin: int(pin), "other": [1, True, 2.5, None]}
+
+    @task
+    def pin_list() -> list[str]:
+        return [secret("vault", "pin").value(), "b"]
+
+    @task
+    def of_pin(item: str) -> None:
+        assert isinstance(item, str)
+
+    pins()
+    by_pin()
+    of_pin(each(pin_list()))
     found = numbers(n)
     split(found)
     each_one(each(["de", "fr"]), found)
@@ -70,7 +91,8 @@ def other() -> None:
 
     nothing()
 """
-ENVIRONMENT = {"DBXDEC_SECRET_VAULT_KEY": SECRET}
+PIN = "4711471147"
+ENVIRONMENT = {"DBXDEC_SECRET_VAULT_KEY": SECRET, "DBXDEC_SECRET_VAULT_PIN": PIN}
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +139,20 @@ def test_any_cell_is_shown_and_no_secret(project: Project) -> None:
     assert SECRET not in said.out + (project.root / "r.html").read_text(encoding="utf-8")
 
 
+def test_a_secret_that_is_a_number_or_a_key_is_hidden_too(project: Project) -> None:
+    """As a cell, the name of a column or of a value, and an item: in tables, JSON, the record and the report."""
+    (found,) = json.loads(shown(project, "pins", "--json").out)
+    assert found["columns"] == ["pin", "half", "[secret]"]
+    assert found["rows"] == [["[secret]", int(PIN) / 2, "[[secret]]"]]
+    (small,) = json.loads(shown(project, "by_pin", "--json").out)
+    assert small["rows"] == [[{"[secret]": "[secret]", "other": [1, True, 2.5, None]}]]
+    said = [shown(project, "pins").out, shown(project, "by_pin").out]
+    said += [dbxdec(project, "runs", "show", *options, **ENVIRONMENT).out for options in ([], ["--json"])]
+    said += [(project.root / "r.html").read_text(encoding="utf-8")]
+    said += [path.read_text(encoding="utf-8") for path in project.root.glob(".dbxdec/runs/*/events.jsonl")]
+    assert [PIN in one for one in said] == [False] * len(said)
+
+
 def test_each_kind_of_result_is_shown(project: Project) -> None:
     """Named outputs in files and tables, iterations together, small results from the record."""
     even, odd = json.loads(shown(project, "split", "--json").out)
@@ -158,7 +194,7 @@ def test_the_report_has_the_first_rows(project: Project) -> None:
     assert "<th>word</th>" in text
     assert "&lt;b&gt;line" in text
     assert "<td>[secret]</td>" in text
-    assert text.count("<table>") == 4
+    assert text.count("<table>") == 5
     path = project.root / "none.html"
     assert dbxdec(project, "runs", "report", "-o", str(path), "--rows", "0").code == 0
     assert "<table>" not in path.read_text(encoding="utf-8")

@@ -181,3 +181,14 @@ class TestScopes:
         with masking.scope(["s" * 200]):
             assert masking.brief({"a": "s" * 200}) == f"{{'a': '{HIDDEN}'}}"
             assert masking.brief("x" * 100, 20) == "'" + "x" * 19
+
+
+def test_results_have_no_secrets_that_are_numbers_or_keys() -> None:
+    """A number is hidden whole; one that a short secret happens to be stays, and so does all that is none."""
+    mask = Mask(["4711471147", "12.5678", "7", "true"])
+    value = {"4711471147": 4711471147, "a": [12.5678, -4711471147, 7, True, None, "4711471147"], "b": {"c": (47, 1.5)}}
+    assert mask.results(value) == {
+        HIDDEN: HIDDEN,
+        "a": [HIDDEN, HIDDEN, 7, True, None, HIDDEN],
+        "b": {"c": [47, 1.5]},
+    }

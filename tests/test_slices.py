@@ -110,6 +110,51 @@ def test_an_empty_string_is_null_in_a_partition_column_alone(tmp_path: Path) -> 
     assert pl.read_delta(str(tmp_path / "t"))["v"].to_list() == [2]
 
 
+# Of each type: values that a file's statistics take for one, the first of them, or lose by rounding.
+HIDDEN: dict[str, tuple[Any, list[Any]]] = {
+    "NaN": (pl.Float64(), [0.25, float("nan")]),
+    "NaN, single": (pl.Float32(), [0.25, float("nan")]),
+    "rounded to another": (pl.Decimal(38, 20), [Decimal(1), Decimal("1.00000000000000000001")]),
+    "rounded away": (pl.Decimal(38, 20), [Decimal("1.00000000000000000001")]),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_rows_that_statistics_hide_are_not_lost(tmp_path: Path, name: str) -> None:
+    """Rows of another value stay, and those of the value are replaced, in files that the manager has written."""
+    kind, values = HIDDEN[name]
+    data = pl.DataFrame({"c": pl.Series(values, dtype=kind), "v": range(len(values))})
+    PolarsDeltaIoManager("unused").write(output(tmp_path / "t"), data)
+    io = PolarsDeltaIoManager("unused", mode="overwrite", replace={"c": values[0]})
+    io.write(output(tmp_path / "t", receipt("2")), data.head(1).with_columns(v=pl.lit(7, dtype=pl.Int64)))
+    assert sorted(pl.read_delta(str(tmp_path / "t"))["v"]) == sorted([*range(1, len(values)), 7])
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_rows_that_the_statistics_of_delta_rs_hide_are_an_error(tmp_path: Path, name: str) -> None:
+    """It would lose rows of other values, or leave those of the value: one sentence, and the table is as it was."""
+    kind, values = HIDDEN[name]
+    data = pl.DataFrame({"c": pl.Series(values, dtype=kind), "v": range(len(values))})
+    data.write_delta(str(tmp_path / "t"))
+    io = PolarsDeltaIoManager("unused", mode="overwrite", replace={"c": values[0]})
+    with pytest.raises(RunError, match=r"delta-rs would take other rows .* for those"):
+        io.write(output(tmp_path / "t", receipt("2")), data.head(1))
+    assert sorted(pl.read_delta(str(tmp_path / "t"))["v"]) == [*range(len(values))]
+
+
+def test_values_that_statistics_hold_exactly_are_replaced_in_files_of_delta_rs_too(tmp_path: Path) -> None:
+    """Bounds that are the value, nulls, and other files are no reason to refuse."""
+    price = pl.Decimal(38, 20)
+    for c, d in ((0.25, "1"), (None, None), (0.5, "1.5"), (float("nan"), "2")):
+        one = pl.DataFrame({"c": [c, c, None], "d": pl.Series([d and Decimal(d)] * 3, dtype=price), "v": [1, 2, 3]})
+        one.cast({"c": pl.Float64}).write_delta(str(tmp_path / "t"), mode="append")
+    for run in ("2", "3"):
+        io = PolarsDeltaIoManager("unused", mode="overwrite", replace={"c": 0.25, "d": Decimal(1)})
+        new = pl.DataFrame({"c": [0.25], "d": pl.Series([Decimal(1)], dtype=price), "v": [7]})
+        io.write(output(tmp_path / "t", receipt(run)), new)
+        assert sorted(pl.read_delta(str(tmp_path / "t"))["v"]) == [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 7]
+
+
 def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
     """Each with its column's type, and what to give instead."""
     data = pl.DataFrame({"day": [DAY], "n": [1], "v": [1]})

@@ -88,6 +88,21 @@ class Mask:
                 return {key: self.data(item) for key, item in value.items()}
         return value
 
+    def results(self, value: Any) -> Any:
+        """JSON data that tasks have made, where a secret may be a number or a key as well."""
+        match value:
+            case list() | tuple():
+                return [self.results(item) for item in value]
+            case dict():
+                return {self.text(key): self.results(item) for key, item in value.items()}
+            case bool():
+                return value
+            case int() | float():
+                # Not by itself: whatever is short would be hidden there.
+                inside = f"<{value}>"
+                return value if self.text(inside) == inside else HIDDEN
+        return self.data(value)
+
 
 def _lines(value: str) -> list[str]:
     """The lines of a value that has several, those that say nothing by themselves left out."""

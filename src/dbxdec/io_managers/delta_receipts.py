@@ -105,8 +105,8 @@ class Found:
 class Trail:
     """What a search found: the result of each write that still counts, and those that a RESTORE has undone.
 
-    `unclear` is the version of a RESTORE that doesn't say to which version it went back, below which the search met
-    receipts of the writes; None where there is none. `newest` is the newest version that the search saw.
+    `unclear` is the version of a RESTORE that doesn't say clearly to which version it went back, below which the search
+    met receipts of the writes; None where there is none. `newest` is the newest version that the search saw.
     """
 
     newest: int = -1
@@ -128,8 +128,9 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
         trail.newest = max(trail.newest, commit.version)
         if floor is not None and commit.version <= floor:
             restore = floor = None
-        if restore is not None and floor is None and _is_below(commit, restore):
-            restore = None
+        age = _age(commit, restore) if restore is not None and floor is None else None
+        if age is not None and age > _DOUBT_MS:
+            restore = age = None
         if restore is None and commit.operation == "RESTORE":
             restore, floor = commit, _restored_version(commit)
             continue
@@ -139,7 +140,7 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
         write = found.receipt.id
         if restore is not None:
             trail.undone.setdefault(write, (found, restore.version))
-            if floor is None and _restored_moment(restore) is None:
+            if floor is None and (age is None or age > -_DOUBT_MS):
                 trail.unclear = restore.version
             continue
         before = trail.found.get(write)
@@ -153,6 +154,8 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
 
 
 _FINAL = 2
+# An engine goes by the times of the storage, which has a clock of its own and may keep whole seconds alone.
+_DOUBT_MS = 60_000
 
 
 def _rank(found: Found) -> int:
@@ -171,10 +174,10 @@ def _restored_moment(restore: Commit) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _is_below(commit: Commit, restore: Commit) -> bool:
-    """Return whether `commit` was there at the moment that `restore` went back to."""
+def _age(commit: Commit, restore: Commit) -> int | None:
+    """Return how old `commit` was at the moment that `restore` went back to, in milliseconds, as far as they say so."""
     moment = _restored_moment(restore)
-    return moment is not None and commit.timestamp is not None and commit.timestamp <= moment
+    return None if moment is None or commit.timestamp is None else moment - commit.timestamp
 
 
 def result(

@@ -43,7 +43,7 @@ def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> st
         if None not in counts:
             _put(nulls, path, sum(count for count in counts if count is not None))
         bounds = _bounds(chunks, kind)
-        if bounds is not None:
+        if bounds is not None and not (rows > 1 and _may_hide_nan(kind, *bounds)):
             _put(low, path, bounds[0])
             _put(high, path, bounds[1])
     stats = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
@@ -61,6 +61,13 @@ def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataTy
             return None
         kind = next((field.dtype for field in kind.fields if field.name == name), None)
     return None if kind is None or kind.is_nested() else kind
+
+
+def _may_hide_nan(kind: pl.DataType, low: Any, high: Any) -> bool:
+    """Return whether readers take all values for one, although NaN, which is in no bounds, may be among them."""
+    import polars as pl
+
+    return isinstance(kind, pl.Float32 | pl.Float64) and bool(low == high)
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

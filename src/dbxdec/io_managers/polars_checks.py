@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_folders, delta_storage, slices
+from dbxdec.io_managers import delta_folders, delta_storage, polars_delta_features, slices
 from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
@@ -106,8 +106,11 @@ def refuse_negative_decimals(
 
 
 def refuse_rewrites(table: DeltaTable, uri: str) -> None:
-    """Raise RunError where delta-rs can't rewrite rows of `table`, since it would write their partitions wrongly."""
+    """Raise RunError where delta-rs can't rewrite rows of `table`, since it would write their partitions wrongly, or
+    leave the rows there."""
     import polars as pl
+
+    polars_delta_features.refuse_vectors(table, uri)
 
     schema, partitions = pl.Schema(table.schema()), table.metadata().partition_columns
     _refuse_names(partitions, uri)

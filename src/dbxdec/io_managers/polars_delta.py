@@ -172,6 +172,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
             raise outcomes.exists(context)
         if self.mode == "append":
             delta_once.done_before(table, context.receipt)
+        if self.mode == "overwrite":
+            polars_delta_features.refuse_vectors(table, context.uri)
         if self.mode in ("append", "overwrite"):
             target.check_partitions(table)
             target.check_slice(table)

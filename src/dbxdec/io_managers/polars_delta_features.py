@@ -41,6 +41,23 @@ def refuse_write(table: DeltaTable, uri: str, *, mode: str) -> None:
         )
 
 
+def refuse_vectors(table: DeltaTable, uri: str) -> None:
+    """Raise RunError where files of `table` have deletion vectors, for a write that takes files away.
+
+    delta-rs names such a file without its vector, which is another file to the log: its rows would stay (Delta
+    protocol, "Add File and Remove File").
+    """
+    import polars as pl
+
+    if "deletionVectors" in (table.protocol().reader_features or ()) and pl.DataFrame(table.deletion_vectors()).height:
+        raise RunError(
+            f"rows of {uri} are deleted by deletion vectors, and delta-rs can't replace the files that have them: "
+            "their other rows would stay there beside the new ones",
+            hint="write it through Spark (SparkDeltaIoManager), or have Spark apply them: "
+            "REORG TABLE ... APPLY (PURGE), and set `delta.enableDeletionVectors` to false",
+        )
+
+
 def refuse_read(table: DeltaTable, frame: pl.LazyFrame, uri: str) -> None:
     """Raise RunError where Polars can't read `table`, of which `frame` is the scan."""
     protocol = table.protocol()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import delta_log, polars_delta_scan, polars_delta_values
 from dbxdec.io_managers.delta_read import Results
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -86,15 +87,24 @@ class PolarsResults(Results["pl.LazyFrame"]):
         delta_log.refuse_gone(self._table, files, self.context.uri, version)
 
     def changes(self, found: Found) -> pl.LazyFrame:
-        """Return the rows of the table's change data feed (Delta protocol, "Change Data Files")."""
+        """Return the rows of the table's change data feed (Delta protocol, "Change Data Files").
+
+        delta-rs' own reader of it doesn't find the files of partitions whose values are encoded in their paths.
+        """
         import polars as pl
 
         table = self._at(found.version)
         if (table.metadata().configuration or {}).get("delta.enableChangeDataFeed") != "true":
             raise self.no_feed(found)
-        feed = table.load_cdf(starting_version=found.version, ending_version=found.version)
-        changed = pl.DataFrame(feed).lazy().filter(pl.col("_change_type").is_in(["insert", "update_postimage"]))
-        return changed.select(list(polars_delta_scan.schema_of(table)))
+        changes = [action["cdc"] for action in self._log.actions(found.version, "cdc")]
+        if not changes:
+            return self.files([found])  # rows that were inserted, and nothing else
+        places = [polars_delta_scan.place_of(table, change["path"]) for change in changes]
+        delta_log.refuse_gone(table, places, self.context.uri, found.version)
+        schema = polars_delta_scan.schema_of(table)
+        kinds = pl.Schema({**schema, "_change_type": pl.String()})
+        rows = polars_delta_scan.scan_added(table, kinds, changes)
+        return rows.filter(pl.col("_change_type").is_in(["insert", "update_postimage"])).select(map(named, schema))
 
     def cleared(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.clear()

@@ -11,6 +11,7 @@ from dbxdec.io_managers import (
     delta_once,
     delta_partitions,
     polars_checks,
+    polars_delta_bounds,
     polars_delta_commit,
     polars_delta_files,
     polars_delta_sink,
@@ -163,6 +164,8 @@ class Rows:
         left = Left("slice", Slice.of_values(slice_, partitions))
         if not slice_.keys() <= set(partitions):
             polars_checks.refuse_rewrites(table, self._target.context.uri)
+            in_files = {name: value for name, value in slice_.items() if name not in partitions}
+            polars_delta_bounds.refuse_hidden(table, in_files, self._target.context.uri)
         if not (slice_.keys() <= set(partitions) and self._by_files(table)):
             predicate = delta_partitions.slice_predicate(
                 slice_, partitions, *polars_delta_sink.texts_and_singles(self._schema)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.io_managers.polars_frames import named
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -62,7 +64,8 @@ def inside(values: pl.DataFrame, partitions: Collection[str]) -> pl.Expr:
 def _same(name: str, values: pl.Series, partitions: Collection[str]) -> pl.Expr:
     import polars as pl
 
-    column: Any = pl.col(name)
+    column: Any = named(name)
+    values = values.rename("")  # Polars takes a name for a pattern here as well
     if values.dtype == pl.String() and name in partitions:
         column, values = column.replace({"": None}), values.replace({"": None})
     if len(values) == 1:

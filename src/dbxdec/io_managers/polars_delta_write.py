@@ -10,6 +10,7 @@ from dbxdec.io_managers import (
     delta_once,
     delta_storage,
     outcomes,
+    polars_delta_features,
 )
 from dbxdec.io_managers.base import WriteResult
 from dbxdec.io_managers.delta_receipts import Left
@@ -81,6 +82,8 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
         if target.mode == "error":
             raise outcomes.exists(target.context)
     target.check_partitions(table)
+    if target.mode == "overwrite":
+        polars_delta_features.refuse_vectors(table, target.context.uri)
     rows.fit(table)
     if rows.grow(table):
         return None

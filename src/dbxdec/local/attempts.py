@@ -124,7 +124,7 @@ class Attempts:
         assert task.each is not None  # noqa: S101 - the caller has looked
         given = task.each.items.value if isinstance(task.each.items, dag.Literal) else None
         items = [literals.shown(form) for form in given] if isinstance(given, list) else [_item(one) for one in inputs]
-        items = self._mask.data(items)
+        items = self._mask.results(items)
         named = naming.names([f"~{i}" if item is None and given else item for i, item in enumerate(items)])
         files = naming.file_names(named)
         return [

@@ -50,7 +50,7 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
         try:
             with ready.environment():
                 (value,), _ = replace(ready, function=_given).read()
-                table = mask.data(_table(value, rows))
+                table = {name: mask.results(part) for name, part in _table(value, rows).items()}
         except DbxdecError as error:
             table = {"why": mask.text(str(error.problems[0].message))}
         except Exception as error:  # noqa: BLE001 - of a library or of the author's manager: one table costs no other

@@ -87,7 +87,7 @@ def _small(run: Run, task: str, output: str) -> FirstRows:
     """A small result, which the run's folder has."""
     try:
         left = json.loads((run.folder / VALUES / f"{task}.json").read_text(encoding="utf-8"))
-        value = Mask(of_this_machine()).data(left[dag.RETURN_VALUE])
+        value = Mask(of_this_machine()).results(left[dag.RETURN_VALUE])
     except (OSError, ValueError, KeyError, TypeError):
         return FirstRows(task, output, why="its task value is not in the record of the run")
     return FirstRows(task, output, ("value",), ((value,),))

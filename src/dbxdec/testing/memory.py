@@ -212,7 +212,9 @@ def _outside(before: Any, values: Mapping[str, Any]) -> Any:
     if type_name(type(before)) == "polars.DataFrame":
         import polars as pl
 
-        inside = [pl.col(name).eq_missing(pl.lit(value)) for name, value in values.items()]
+        from dbxdec.io_managers.polars_frames import named
+
+        inside = [named(name).eq_missing(pl.lit(value)) for name, value in values.items()]
         return before.filter(~pl.all_horizontal(inside))
     from functools import reduce
 
