@@ -195,8 +195,8 @@ def command(
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
-        for target in _targets(build, job, values):
-            _set_aside(Path(target), here)
+        for place in _targets(build, job, values):
+            _set_aside(Path(place), here)
     display.show_dag(out, build.manifest, found, values)
     pool = Pool(
         at_once,
