@@ -170,7 +170,7 @@ def command(
 
     here = home()
     if fresh and resume is not None:
-        raise click.UsageError("--resume goes on with what is there, and --fresh sets it aside: choose one")
+        raise click.UsageError("--resume keeps what is there, and --fresh moves it away: choose one")
     if root is not None and remote:
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
