@@ -185,4 +185,4 @@ def test_a_failure_ends_with_the_traceback_and_the_way_on(project: Project, term
     lines = [line.strip() for line in end.splitlines()]
     assert any(line.startswith('File "src/shop/pipelines/sales.py", line ') for line in lines)
     assert "ValueError: [bold]no[/] quota" in lines
-    assert lines[-1].startswith("go on with it: dbxdec run daily --resume ")
+    assert lines[-1].startswith("resume with: dbxdec run daily --resume ")

@@ -457,6 +457,35 @@ def test_resumed_parts_stay_parts_and_what_succeeded_behind_them_is_kept(project
     }
 
 
+def test_a_fresh_run_that_failed_is_resumed_for_its_target(project: Project) -> None:
+    """What `--fresh` sets aside says nothing of the target, which a resumed run keeps."""
+    define(project, FRESH)
+    project.write("databricks.yml", "bundle: {name: shop}\ntargets:\n  dev: {variables: {lake: far}}\n")
+    assert dbxdec(project, "run", "again", "--fresh", "--target", "dev").code == 1
+    assert ledger.find(project.root, "last").head["target"] == "dev"
+    (project.root / "go").touch()
+    said = dbxdec(project, "run", "again", "--resume")
+    assert said.code == 0, said
+    assert marks(project) == ["far/source", "far/source"]
+
+
+FRESH = (
+    MARK
+    + """
+@job
+def again() -> None:
+    @task(io_manager=lake)
+    def source() -> pl.DataFrame:
+        mark(lake.uri("source"))
+        if not Path("go").exists():
+            raise ValueError
+        return pl.DataFrame({"x": [1]})
+
+    source()
+"""
+)
+
+
 DATED = """
 import datetime as dt
 

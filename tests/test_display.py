@@ -193,14 +193,14 @@ def test_no_name_and_no_state_is_broken_on_a_narrow_screen(width: int) -> None:
     out = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None, soft_wrap=True)
     titles = ("task", "state", "attempts", "seconds", "rows", "result")
     rows: list[list[tables.Cell]] = [
-        ["load", tables.styled("success", " before"), "1", "0.50", "1,000", "lake/bronze/" + "x" * 50],
+        ["load", tables.styled("success", " (kept)"), "1", "0.50", "1,000", "lake/bronze/" + "x" * 50],
         [LONG, tables.styled("upstream failed"), "", "", "", ""],
     ]
     tables.show(out, titles, rows, right=titles[2:5], broken=("result",))
     assert isinstance(out.file, io.StringIO)
     text = out.file.getvalue()
     assert "load" in text
-    assert "success before" in text
+    assert "success (kept)" in text
     assert "upstream failed" in text
     named = [line for line in text.splitlines() if line.startswith("a_task")]
     assert len(named) == 1

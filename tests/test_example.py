@@ -32,7 +32,7 @@ def flights(tmp_path_factory: pytest.TempPathFactory, dbxdec_wheel: Path) -> Pro
     project = Project(folder / "flights", environment)
     result = project.run(sys.executable, "-m", "hatch", "build", "-t", "wheel")
     assert result.code == 0, result.output
-    assert "stood in for: deltalake, polars" in result.output
+    assert "replaced by placeholders: deltalake, polars" in result.output
     return project
 
 

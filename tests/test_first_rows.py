@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -12,10 +13,13 @@ from dbxdec.local import ledger
 from projects import Project
 from running import Said, dbxdec, define, empty
 from spark_tools import needs_spark
+from test_cli_habits import completed
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - made up
 PIPELINE = """
-from dbxdec import secret
+import datetime as dt
+
+from dbxdec import run_date, secret
 from dbxdec.io_managers import PolarsParquetIoManager
 
 files = PolarsParquetIoManager(base_path=bundle_variable("lake"), mode="overwrite")
@@ -23,7 +27,16 @@ whole = PolarsDeltaIoManager(base_path=bundle_variable("lake"), mode="overwrite"
 
 
 @job
-def daily(n: int = 1) -> None:
+def inner(day: dt.date = dt.date(2024, 1, 1)) -> None:
+    @task
+    def tell(day: dt.date) -> str:
+        return str(day)
+
+    tell(day)
+
+
+@job
+def daily(n: int = 1, day: dt.date = run_date()) -> None:
     @task(io_manager=whole)
     def numbers(n: int) -> pl.DataFrame:
         words = [None, secret("vault", "key").value(), "<b>line\\nbreak</b>"]
@@ -73,6 +86,7 @@ def daily(n: int = 1) -> None:
     split(found)
     each_one(each(["de", "fr"]), found)
     done = small(found)
+    inner(day)
     never(done).after(fails(done))
 """
 OTHER = """
@@ -91,6 +105,8 @@ def other() -> None:
 
     nothing()
 """
+DAYS: dict[str, list[str]] = {"1": ["-p", "day=2024-02-29"], "2": []}
+"""The options of each run, by `n`."""
 PIN = "4711471147"
 ENVIRONMENT = {"DBXDEC_SECRET_VAULT_KEY": SECRET, "DBXDEC_SECRET_VAULT_PIN": PIN}
 
@@ -101,15 +117,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = empty(tmp_path_factory.mktemp("results").resolve())
     define(project, PIPELINE)
     project.write("src/shop/pipelines/other.py", OTHER)
-    for n in ("1", "2"):
-        said = dbxdec(project, "run", "daily", "-p", f"n={n}", "--report", "r.html", **ENVIRONMENT)
+    for n in DAYS:
+        given = ("-p", f"n={n}", *DAYS[n])
+        said = dbxdec(project, "run", "daily", *given, "--report", "r.html", **ENVIRONMENT)
         assert said.code == 1, said
     return project
 
 
 def shown(project: Project, *arguments: str, run: int = 0) -> Said:
     """Of the first run, or of the second."""
-    ids = [one.id for one in ledger.runs(project.root)][::-1]
+    ids = [one.id for one in ledger.runs(project.root, "daily")][::-1]
     return dbxdec(project, "runs", "show", ids[run], "--table", *arguments, **ENVIRONMENT)
 
 
@@ -169,6 +186,8 @@ def test_each_kind_of_result_is_shown(project: Project) -> None:
     [
         ("numbrs", "did you mean `numbers`?"),
         ("fails", "the task `fails` stores nothing"),
+        ("each_one[de]", "`each_one` has the rows of all its iterations"),
+        ("inner", "`inner/KEY` is a task of the job that it runs"),
         ("never", "the task `never` has stored no result in the run"),
     ],
 )
@@ -176,6 +195,23 @@ def test_what_there_is_not_is_said(project: Project, task: str, sentence: str) -
     """In one sentence, with exit code 2."""
     said = shown(project, task)
     assert (said.code, sentence in said.err, said.out) == (2, True, "")
+
+
+def test_a_date_that_is_passed_on_is_shown_as_a_date(project: Project) -> None:
+    """What another job's run is given is the date, in words and as JSON, not how it travels."""
+    runs = json.loads(dbxdec(project, "runs", "--job", "inner", "--json").out)
+    today, given = (run["parameters"]["day"] for run in runs)
+    assert given == "2024-02-29"
+    assert dt.date.fromisoformat(today)
+    assert "run_job_task.job_parameters.day {{job.parameters.day}}" in dbxdec(project, "show", "daily").out
+
+
+def test_a_shell_completes_what_a_run_has_stored(project: Project) -> None:
+    """Tasks that have stored something, those of an inner run by their path."""
+    stored = {"numbers", "split", "each_one", "small", "inner/tell", "by_pin", "pin_list", "pins"}
+    assert completed(project, "dbxdec runs show --table ") == stored
+    assert completed(project, "dbxdec runs show last --table s") == {"split", "small"}
+    assert completed(project, "dbxdec runs show none --table s") == set()
 
 
 def test_only_the_module_of_the_job_is_imported(project: Project) -> None:

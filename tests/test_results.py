@@ -144,6 +144,48 @@ class TestEmptyForEach:
         run_job(one, tables=dbxdec_lake)
         assert seen == [(0, ["n"], None, [None, None])]
 
+    @IN_MEMORY
+    def test_iterations_that_have_not_run_are_an_error(
+        self, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
+    ) -> None:
+        """Items whose function always returns something, and which stored nothing, did not run."""
+        seen: dict[str, Any] = {}
+
+        @job
+        def one(names: list[str]) -> None:
+            @task(io_manager=lake.table("t"))
+            def fetch(name: str) -> pl.DataFrame:
+                return pl.DataFrame({"name": [name]})
+
+            @task(outputs={"good": lake.table("good"), "bad": lake.table("bad")})
+            def split(name: str) -> dict[str, pl.DataFrame]:
+                return {key: pl.DataFrame({"name": [name]}) for key in ("good", "bad")}
+
+            @task
+            def frame(fetched: pl.DataFrame) -> None:
+                seen.update(fetched=fetched)
+
+            @task
+            def named(good: pl.LazyFrame) -> None:
+                seen.update(good=good)
+
+            @task
+            def maybe(some: pl.DataFrame | None) -> None:
+                seen.update(some=some)
+
+            x = fetch(each(names))
+            frame(x)
+            named(split(each(names))["good"])
+            maybe(x)
+
+        given = options(tmp_path, in_memory=in_memory, kept=dbxdec_lake)
+        run_job(one, names=["a", "b"], **given)
+        seen.clear()
+        result = run_job(one, names=["a"], tasks=["frame", "named", "maybe"], raise_on_error=False, **given)
+        assert seen == {"some": None}
+        for key, producer in (("frame", "fetch"), ("named", "split")):
+            assert f"the task `{producer}` wrote nothing" in str(result[key].error)
+
 
 @IN_MEMORY
 def test_items_in_another_order_are_told_apart_by_what_they_are(tmp_path: Path, in_memory: bool) -> None:

@@ -80,8 +80,10 @@ class TestFrames:
         assert read(path, "4") == []
 
     def test_a_slice_of_a_partition(self, path: Place) -> None:
-        """Null is a value of it, as in any other column."""
+        """The null partition is one; an empty string, which a partition column can't tell from null, is refused."""
         path.write("append", "1", people(path, ("a", 1), (None, 1)), partition_by="k")
+        with pytest.raises(RunError, match="an empty partition value is null"):
+            path.write("overwrite", "2", people(path, (None, 2)), replace={"k": ""}, partition_by="k")
         path.write("overwrite", "2", people(path, (None, 2)), replace={"k": None}, partition_by="k")
         assert read(path, "2") == [(None, 2)]
         assert read(path, "2", "table") == [("a", 1), (None, 2)]

@@ -162,8 +162,10 @@ class TestIterations:
             },
         )
         assert given["read"].value == "['DE', 'FR'] [1, 1] {'RED': [7], 'BLUE': [8]}"
-        with pytest.raises(RunError, match="the task runs for 2 items") as caught:
+        with pytest.raises(RunError, match="the task runs for 2 items, and a list of 1 result is given") as caught:
             run_job(one, inputs={"ingest": [pl.DataFrame()]})
+        with pytest.raises(RunError, match="the task runs for 2 items, and one DataFrame is given"):
+            run_job(one, inputs={"ingest": pl.DataFrame()})
         assert "`inputs['ingest']` is what the test gives" in caught.value.__notes__
 
     def test_one_that_fails_fails_the_task(self) -> None:
@@ -352,13 +354,14 @@ class TestOtherJobs:
 
     def test_their_tasks_are_reached_by_a_path(self) -> None:
         """Results and functions are given as `job/task`; the whole run may be replaced or taken as done."""
-        run = run_job(outer, inputs={"inner/count": 10})["inner"].run
-        assert run is not None
-        assert run["double"].value == 20
+        assert run_job(outer, inputs={"inner/count": 10})["inner/double"].value == 20
         fakes = {"inner/double": lambda n: n * 3}
-        run = run_job(outer, replace=fakes)["inner"].run
-        assert run is not None
-        assert run["double"].value == 12
+        result = run_job(outer, replace=fakes)
+        assert result["inner/double"].value == 12
+        with pytest.raises(RunError, match="the job `inner` has no task `doubel`"):
+            result["inner/doubel"]
+        with pytest.raises(RunError, match="the job `outer` has no task `few/double`"):
+            result["few/double"]
         assert run_job(outer, inputs={"inner": None})["inner"].run is None
         fields: list[Any] = []
         run_job(outer, replace={"inner": fields.append})

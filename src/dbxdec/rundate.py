@@ -57,6 +57,15 @@ def passed_on(text: str) -> tuple[dt.date | None, str]:
     return None, text
 
 
+def shown(text: str) -> str:
+    """Return a text that one job passes on to another as people read it: the date, or what the parameter is given."""
+    try:
+        passed, given = passed_on(text)
+    except ValueError:
+        return text
+    return given if passed is None else str(passed)
+
+
 _FARTHEST = 1_000_000
 
 

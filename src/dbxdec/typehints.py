@@ -45,6 +45,11 @@ class Annotation:
         """Whether it says that there is no value."""
         return self.error is None and (self.value is None or self.value is types.NoneType)
 
+    @property
+    def excludes_none(self) -> bool:
+        """Whether it says that there is always a value."""
+        return not self.error and not self.optional and not self.is_none and bool(self.type_names)
+
     def collects(self, single: frozenset[str] | None) -> Literal["list", "dict"] | None:
         """Whether it asks for a list or a dict of several results, rather than for one.
 

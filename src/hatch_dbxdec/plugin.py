@@ -119,7 +119,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         for warning in warnings:
             self._say("warning", printing.message(f"dbxdec: warning: {warning}"))
         if made.discovered.stand_ins:
-            self._say("info", f"dbxdec: not installed here, stood in for: {', '.join(made.discovered.stand_ins)}")
+            absent = ", ".join(made.discovered.stand_ins)
+            self._say("info", f"dbxdec: not installed here, replaced by placeholders: {absent}")
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Verify the finished wheel, and write the resources that deploy it."""

@@ -14,6 +14,7 @@ from dbxdec.dag import run_order
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
 from dbxdec.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.platform.run_if import State
 from dbxdec.wheels import read_manifest
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import click
 
+    from dbxdec.local.history import Run
 
 _LOOKED_AT = 200
 """How many runs a shell waits for."""
@@ -83,6 +85,25 @@ def runs(context: click.Context, parameter: click.Parameter, incomplete: str) ->
     found = [CompletionItem(run.id, help=f"{run.job} {state}") for run, state in kept]
     found += [] if resuming or not kept else [CompletionItem("last", help="the newest")]
     return [item for item in found if item.value.startswith(incomplete)]
+
+
+def results(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Keys of the tasks of a run that have stored something; `a/b` is the task `b` of the job that `a` runs."""
+    name = next(iter(context.args), None) or context.params.get("run")  # unread where an option waits for its value
+    try:
+        found = _stored(ledger.find(home(), name or "last"))
+        return [CompletionItem(key) for key in found if key.startswith(incomplete)]
+    except DbxdecError:
+        return []
+
+
+def _stored(run: Run, path: str = "") -> Iterator[str]:
+    ended = run.tasks()
+    for task in run_order(run.dag):
+        if task.outputs and ended.get(task.key, {}).get("state") == State.SUCCESS:
+            yield path + task.key
+        if (inner := run.inner(task.key)) is not None:
+            yield from _stored(ledger.find(home(), inner), f"{path}{task.key}/")
 
 
 def _job(context: click.Context) -> Any:

@@ -178,7 +178,7 @@ def _outcome(task: TaskRun) -> str:
 
 def _words(task: TaskRun) -> list[str]:
     words = [str(task.state)]
-    words += ["before"] if task.kept else [f"{task.seconds:.2f} s"] if task.started_ms else []
+    words += ["(kept)"] if task.kept else [f"{task.seconds:.2f} s"] if task.started_ms else []
     return [*words, *([task.said] if task.said else [])]
 
 
@@ -192,7 +192,7 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
         shown.append(
             [
                 task.key,
-                tables.styled(str(task.state), " before" if task.kept else ""),
+                tables.styled(str(task.state), " (kept)" if task.kept else ""),
                 str(task.attempts or ""),
                 f"{task.seconds:.2f}" if task.started_ms else "",
                 f"{sum(rows):,}" if rows else "",
@@ -217,7 +217,7 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
         f"run {run.id} of {escape(run.job)} {verdict}; logs are in {escape(tables.short(str(run.folder / 'logs')))}"
     )
     if run.state is not State.SUCCESS:
-        out.print(f"go on with it: dbxdec run {escape(run.job)} --resume {run.id}")
+        out.print(f"resume with: dbxdec run {escape(run.job)} --resume {run.id}")
 
 
 def _mark(state: State) -> str:

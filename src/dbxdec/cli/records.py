@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from dbxdec import rundate
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,7 +23,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "started_ms": run.started,
         "ended_ms": run.ended,
         "repairs": run.repairs,
-        "parameters": run.head["parameters"],
+        "parameters": {name: rundate.shown(text) for name, text in run.head["parameters"].items()},
         "variables": run.head["variables"],
         "tasks": [
             {**{k: v for k, v in event.items() if k != "event"}, "runs": [_attempt(a) for a in run.attempts(key)]}

@@ -56,7 +56,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     metavar="NAME=VALUE",
     callback=_assignments,
     shell_complete=completion.parameters,
-    help="A job parameter, as text.",
+    help="The value of a job parameter, as a string.",
 )
 @click.option(
     "--var",
@@ -83,8 +83,8 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     help="How many tasks run at once; the default is the number of CPUs.",
 )
 @click.option("--task", "tasks", **_A_TASK, help="Run only this task; may be repeated.")
-@click.option("--from", "start", **_A_TASK, help="Run this task and all behind it.")
-@click.option("--until", **_A_TASK, help="Run this task and all before it.")
+@click.option("--from", "start", **_A_TASK, help="Run this task and all downstream of it; may be repeated.")
+@click.option("--until", **_A_TASK, help="Run this task and all upstream of it; may be repeated.")
 @click.option(
     "--replace",
     "replaced",
@@ -101,10 +101,12 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     default=None,
     metavar="[RUN]",
     shell_complete=completion.runs,
-    help="Go on with a run that has not succeeded, by default the job's last: what succeeded is kept.",
+    help="Resume a run that has not succeeded, by default the job's last: what succeeded is kept.",
 )
 @click.option(
-    "--fresh", is_flag=True, help="Set aside first what earlier runs have stored at this job's local targets."
+    "--fresh",
+    is_flag=True,
+    help="First move what earlier runs have stored at this job's local targets to .dbxdec/set_aside.",
 )
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this finished wheel.")
 @click.option("--package", metavar="NAME", help="Run this installed pipeline, also inside a project.")
@@ -168,7 +170,7 @@ def command(
 
     here = home()
     if fresh and resume is not None:
-        raise click.UsageError("--resume goes on with what is there, and --fresh sets it aside: choose one")
+        raise click.UsageError("--resume keeps what is there, and --fresh moves it away: choose one")
     if root is not None and remote:
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
@@ -195,8 +197,8 @@ def command(
     environment = {} if lake is None else {places.ROOT: lake}
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
-        for target in _targets(build, job, values):
-            _set_aside(Path(target), here)
+        for place in _targets(build, job, values):
+            _set_aside(Path(place), here)
     display.show_dag(out, build.manifest, found, values)
     pool = Pool(
         at_once,

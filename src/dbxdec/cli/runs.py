@@ -116,6 +116,7 @@ def _row(run: Run) -> list[tables.Cell]:
 @click.option(
     "--table",
     metavar="TASK",
+    shell_complete=completion.results,
     help="Show the first rows of what this task has stored in the run; a/b is the task b of the job that a runs.",
 )
 @click.option("--rows", type=click.IntRange(min=1), default=10, show_default=True, help="How many, with --table.")
@@ -123,7 +124,7 @@ def _row(run: Run) -> list[tables.Cell]:
 def show(run: str, table: str | None, rows: int, as_json: bool) -> None:
     """Show RUN with its parameters and tasks, what these read and wrote, and where their logs are.
 
-    With --table it shows the first rows of a result instead, as a task behind it would read them in that run.
+    With --table it shows the first rows of a result instead, as a downstream task would read them in that run.
 
     RUN is an id, a part of one, or "last", which is the default.
 

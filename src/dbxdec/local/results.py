@@ -53,11 +53,15 @@ def outputs_of(run: Run, task: str) -> list[tuple[str, str]]:
     """The outputs of a task of `run`. Raises RunError for a task that stores nothing, or stored nothing in it."""
     known = [one.key for one in run.dag.tasks]
     if task not in known:
-        hint = did_you_mean(task, known) or f"its tasks are {listed(known)}"
+        base = task.partition("[")[0]
+        hint = f"`{base}` has the rows of all its iterations" if base in known else did_you_mean(task, known)
+        hint = hint or f"its tasks are {listed(known)}"
         raise RunError(f"the job `{run.job}` has no task `{task}`", hint=hint)
     outputs = run.dag.task(task).outputs
     if not outputs:
-        raise RunError(f"the task `{task}` stores nothing")
+        inside = run.dag.task(task).kind == "run_job"
+        hint = f"`{task}/KEY` is a task of the job that it runs" if inside else None
+        raise RunError(f"the task `{task}` stores nothing", hint=hint)
     state = run.tasks().get(task, {}).get("state", "not run")
     if state != State.SUCCESS:
         raise RunError(f"the task `{task}` has stored no result in the run {run.id}: {state}")

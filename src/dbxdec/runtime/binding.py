@@ -26,7 +26,10 @@ _UNSAID = Annotation("", Any)
 
 @dataclass(frozen=True)
 class Reader:
-    """Gives the values of one task's inputs. `writer` is this task's own write id; producers differ in the task."""
+    """Gives the values of one task's inputs. `writer` is this task's own write id; producers differ in the task.
+
+    `certain` are the outputs whose producers store something whenever they run: one that has not did not run.
+    """
 
     job: dag.Job
     parameters: Mapping[str, Any]
@@ -34,6 +37,7 @@ class Reader:
     tables: Mapping[str, IoManager]
     writer: WriteId
     started: int
+    certain: frozenset[tuple[str, str]] = frozenset()
     iteration: Iteration | None = None
 
     def arguments(self, task: dag.Task, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -102,7 +106,7 @@ class Reader:
             write = replace(self.writer, task=binding.task, item="", output=output)
             context = self._context(target, note, parameter, write, binding.rows)
             if producer.each is not None:
-                return self._iterations(producer.each, stored, manager, context, note)
+                return self._iterations(producer.each, binding.output, manager, context, note)
             return _recorded(context, lambda: manager.read(context))
         except NotWrittenError:
             if note.optional:
@@ -149,12 +153,13 @@ class Reader:
         return value
 
     def _iterations(
-        self, each: dag.Each, stored: dag.Output, manager: IoManager, context: InputContext, note: Annotation
+        self, each: dag.Each, output: str, manager: IoManager, context: InputContext, note: Annotation
     ) -> Any:
         """Return the results of all iterations of the producer: as one, as a list, or as a dict by item."""
         collects, items = note.collects(manager.reads), all_items(each, self.parameters)
         write = context.producer
         assert write is not None  # noqa: S101 - the caller has given one
+        stored = self.job.task(write.task).outputs[output]
         writes = [
             base.ItemWrite(
                 replace(write, item=one.id),
@@ -164,7 +169,7 @@ class Reader:
             for one in iterations_of(items)
         ]
         if not collects:
-            return self._together(manager, context, writes, note)
+            return self._together(manager, context, writes, note, certain=(write.task, output) in self.certain)
         element = note.element()
         context = replace(context, annotation=None if element.error else element.value)
         found: list[Any] = []
@@ -180,14 +185,23 @@ class Reader:
         return found if collects == "list" else by_item(items, found, note.keys, f"`{context.parameter}`")
 
     def _together(
-        self, manager: IoManager, context: InputContext, writes: list[base.ItemWrite], note: Annotation
+        self,
+        manager: IoManager,
+        context: InputContext,
+        writes: list[base.ItemWrite],
+        note: Annotation,
+        *,
+        certain: bool,
     ) -> Any:
-        """Return the results of all iterations as one: of none at all an empty one, unless None may stand for it."""
+        """Return the results of all iterations as one: of none at all an empty one, unless None may stand for it.
+
+        With `certain` each iteration stores something. Raises NotWrittenError where there are items and none has.
+        """
         try:
             if writes:
                 return _recorded(context, lambda: manager.read_items(context, writes, apart=False))
         except NotWrittenError:
-            if note.optional:
+            if note.optional or certain:
                 raise
         if note.optional:
             log.info("read %s: None, since no iteration has stored anything in this run", context.parameter)

@@ -159,7 +159,7 @@ class Execution:
     def _write(self, name: str, result: Any, note: Annotation | None) -> None:
         began = time.perf_counter()
         context = self.output(name)
-        if result is None and note and not note.error and not note.optional and note.type_names:
+        if result is None and note and note.excludes_none:
             raise RunError(
                 f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
@@ -242,12 +242,21 @@ def ready(
         parameters=values,
         managers={key: manager for key, manager in built.managers.items() if key in producers},
         tables={target: manager for target, manager in built.tables.items() if target in tables},
+        certain=frozenset(one for one in producers if _always_stores(built, *one)),
         writer=identity,
         started=arguments.started,
         iteration=iteration,
     )
     run = replace(run, iteration=None if iteration is None else iteration.index)
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
+
+
+def _always_stores(built: BuiltJob, key: str, output: str) -> bool:
+    """Return whether a task says that it stores something whenever it runs."""
+    note = of_parameter(built.tasks[key].fn, "return")
+    if note is not None and output != dag.RESULT:
+        note = note.element()
+    return note is not None and note.excludes_none
 
 
 def moment(milliseconds: int) -> dt.datetime:

@@ -54,8 +54,8 @@ def run_job(
 
     - `inputs` are results by task: these tasks count as done and their functions are not called. Of named outputs it
       is a dict, of a task with each(...) a list or a dict by item, of a condition True or False.
-    - `tables` are the tables that somebody else writes, by name (`"reference/airports"`), or a Lake, in which what
-      the run writes stays for the next one.
+    - `tables` are the tables that another job or program writes, by name (`"reference/airports"`), or a Lake, in which
+      what the run writes stays for the next one.
     - `task_values` are what tasks have set, by task and key: of native tasks, which are skipped.
     - `replace` are functions that are called instead of a task's own, with its arguments; of a native task with its
       fields.

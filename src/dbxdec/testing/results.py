@@ -54,7 +54,10 @@ class TaskResult:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """How a run of a job ended. `result["delays"]` is how its task `delays` did."""
+    """How a run of a job ended. `result["delays"]` is how its task `delays` did.
+
+    `result["a/b"]` is how the task `b` of the job that the task `a` runs did.
+    """
 
     job: str
     tasks: Mapping[str, TaskResult]
@@ -88,6 +91,9 @@ class JobResult:
     def __getitem__(self, key: str) -> TaskResult:
         """How the task `key` did. Raises RunError for a task that the job does not have."""
         __tracebackhide__ = True
+        first, _, rest = key.partition("/")
+        if rest and first in self.tasks and (inner := self.tasks[first].run) is not None:
+            return inner[rest]
         if key not in self.tasks:
             hint = did_you_mean(key, self.tasks) or f"its tasks are {listed(list(self.tasks))}"
             raise RunError(f"the job `{self.job}` has no task `{key}`", hint=hint)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import dag, protocol, signatures
-from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError
+from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError, counted
 from dbxdec.io_managers.base import InputContext
 from dbxdec.local.undoing import undone
 from dbxdec.platform import known as known_references
@@ -223,8 +223,8 @@ class Run:
             return [value[item] for item in items]
         if not isinstance(value, list) or len(value) != count:
             raise RunError(
-                f"the task runs for {count} items, and {value!r:.40} is not as many results",
-                hint="give a list in the order of the items, or a dict by item",
+                f"the task runs for {counted(count, 'item')}, and {_in_words(value)} is given",
+                hint="give a list with a result for each item, in their order, or a dict by item",
             )
         return value
 
@@ -287,6 +287,11 @@ class Run:
         if run.state in status.SUCCEEDED:
             return TaskResult(task.key, State.SUCCESS, fields=fields, run=run, load=lambda: None)
         return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run)
+
+
+def _in_words(value: Any) -> str:
+    """A value of another kind than it should be: a frame's own text is many lines."""
+    return f"a list of {counted(len(value), 'result')}" if isinstance(value, list) else f"one {type(value).__name__}"
 
 
 @contextmanager

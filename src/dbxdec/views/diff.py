@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dbxdec.errors import counted
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_f
         if key not in after:
             changes.append(Change("removed", key, effect="the job is deleted, and the list of its runs with it"))
         elif key not in before:
-            changes.append(Change("added", key, effect=f"the job is made, with {len(after[key].tasks)} tasks"))
+            changes.append(
+                Change("added", key, effect=f"the job is made, with {counted(len(after[key].tasks), 'task')}")
+            )
         else:
             changes += _job(before[key], after[key])
     files = tuple(_texts("", old_files, new_files))

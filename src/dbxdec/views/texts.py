@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
+from dbxdec import dag, rundate
 from dbxdec.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
@@ -157,4 +157,4 @@ def _option(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return rundate.shown(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
