@@ -3,7 +3,7 @@
 # make bench  measures
 # make fuzz   feeds damaged files to everything that reads one, for MINUTES (10) minutes
 # make test-lowest  runs the core of the tests with the oldest versions that the extras admit
-# Both set up what they need in .venv/ and build/; nothing else is touched.
+# All set up what they need in .venv/ and build/; nothing else is touched.
 
 PYTHON ?= python3
 VENV := .venv

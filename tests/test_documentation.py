@@ -86,7 +86,8 @@ def test_the_first_steps_print_what_the_readme_shows(tmp_path: Path) -> None:
     """README.md, "From nothing to a running pipeline": the same lines, but for ids and seconds."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (transcript,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "UV": ""}
     here = tmp_path
     steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", transcript, re.MULTILINE)
     assert len(steps) > 3
