@@ -523,3 +523,45 @@ def test_a_date_that_follows_the_run_stays_that_of_its_start(project: Project) -
     assert said.code == 0, said
     for name in ("DAY", "INNER"):
         assert f"{name} {started.date() - dt.timedelta(days=1)}" in said.out
+
+
+TWO_OPEN = (
+    MARK
+    + """
+@job
+def pair() -> None:
+    @task
+    def one() -> None:
+        mark("one")
+        if not Path("go").exists():
+            raise ValueError
+
+    @task
+    def other() -> None:
+        mark("other")
+        if not Path("go").exists():
+            raise ValueError
+
+    @task
+    def last() -> None:
+        mark("last")
+
+    last().after(other())
+    one()
+"""
+)
+
+
+def test_a_run_of_which_a_part_is_resumed_has_not_succeeded(project: Project) -> None:
+    """What it was asked for, and has not done, stays open as in a repair of the platform, and can be resumed."""
+    define(project, TWO_OPEN)
+    assert dbxdec(project, "run", "pair").code == 1
+    (project.root / "go").touch()
+    assert dbxdec(project, "run", "pair", "--resume", "--task", "one").code == 1
+    run = ledger.find(project.root, "last")
+    assert (run.state, states(project)) == (
+        "failed",
+        {"one": "success", "other": "failed", "last": "upstream failed"},
+    )
+    assert dbxdec(project, "run", "pair", "--resume").code == 0
+    assert sorted(marks(project)) == ["last", "one", "one", "other", "other"]

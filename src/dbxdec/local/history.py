@@ -146,14 +146,14 @@ class Run:
 
     @property
     def selected(self) -> frozenset[str] | None:
-        """The tasks that it was asked for last; None for all of them."""
-        last = self._asked
-        return None if last is None or set(self._keys) <= last else last
+        """The tasks that it has been asked for, at first or in a repair; None for all of them."""
+        asked = self._asked
+        return None if asked is None or set(self._keys) <= asked else asked
 
     @property
     def _asked(self) -> frozenset[str] | None:
-        last = next((e["selected"] for e in reversed(self.events) if e["event"] == "started"), None)
-        return None if last is None else frozenset(last)
+        asked = [e["selected"] for e in self.events if e["event"] == "started"]
+        return frozenset().union(*asked) if asked else None
 
     # How it ended
 

@@ -10,7 +10,7 @@ from dbxdec.local import history, ledger
 from dbxdec.local.attempts import TaskRun
 from dbxdec.local.history import Run
 from dbxdec.local.selection import followers, reach
-from dbxdec.platform.run_if import State
+from dbxdec.platform.run_if import State, failed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -43,6 +43,20 @@ def kept_of(
     done = {key for key in _same(job, before) if key in ends and is_done(key)}
     again = reach((task.key for task in job.tasks if task.key not in done), followers(job))
     return {task.key: ends[task.key] for task in job.tasks if task.key not in again}
+
+
+def left_out(before: Run | None, key: str) -> State:
+    """Return the state of a task that nobody asks for: one that a resumed run was asked for is as open as it was.
+
+    As in a repair on the platform: without that task the run has not succeeded.
+    """
+    if before is None:
+        return State.DESELECTED
+    if (event := before.tasks().get(key)) is not None:
+        state = State(event["state"])
+        return state if failed(state) else State.DESELECTED
+    asked = before.selected
+    return State.CANCELLED if asked is None or key in asked else State.DESELECTED
 
 
 def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:

@@ -22,7 +22,7 @@ from dbxdec.local import history
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.attempts import Attempts, TaskRun
 from dbxdec.local.parameters import check_parameters
-from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of
+from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
 from dbxdec.local.selection import followers
 from dbxdec.masking import Mask
 from dbxdec.platform import known as known_references
@@ -278,7 +278,7 @@ class _Running:
         """Start a task whose turn it is, in a thread of its own; one that must not run ends at once."""
         state: State | None
         if task.key not in self._selected:
-            state = State.DESELECTED
+            state = left_out(self._before, task.key)
         elif self._setting.pool.stopping or self._out_of_time.is_set():
             state = State.CANCELLED
         else:
