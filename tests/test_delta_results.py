@@ -446,6 +446,23 @@ class TestRestores:
         assert read(uri).rows() == [("a", 1)]
         assert store(lake(), uri, people(("a", 1)), attempt=3, build="another") == "already written by attempt 2"
 
+    def test_an_attempt_that_wrote_nothing_is_no_proof_where_a_later_one_was_undone(self, uri: str) -> None:
+        """A reader is told so, and gets no None; a retry writes its rows anew."""
+        store(lake(), uri, people(("z", 0)), "0")
+        store(lake(), uri, None, attempt=1)
+        store(lake(), uri, people(("a", 1)), attempt=2)
+        DeltaTable(uri).restore(1)
+        with pytest.raises(RunError, match=r"wrote version 2 .* the RESTORE of version 3 has undone it") as error:
+            read(uri)
+        assert not isinstance(error.value, NotWrittenError)
+        assert store(lake(), uri, people(("a", 1)), attempt=3) == ""
+        assert read(uri).rows() == [("a", 1)]
+        assert sorted(read(uri, rows="table").rows()) == [("a", 1), ("z", 0)]
+        DeltaTable(uri).restore(1)
+        assert store(lake(), uri, None, attempt=4) == "nothing to write"
+        with pytest.raises(NotWrittenError):
+            read(uri)
+
     def test_a_restore_above_a_write_keeps_it(self, uri: str) -> None:
         """Only what came between is undone, also where that was a restore itself."""
         store(lake(), uri, people(("a", 1)))
