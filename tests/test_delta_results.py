@@ -384,47 +384,37 @@ class TestProof:
             read(uri, "3", started=started + 10 * 24 * 3_600_000)
 
 
-class TestDeletionVectors:
-    """Spark deletes rows by them, and Databricks does so in new tables by default."""
-
-    GONE = (3, 4, 7, 11, 18, 29)
-    INLINE = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L"
+class TestPathsOfSpark:
+    """Spark leaves letters beyond ASCII in the paths of a log, and delta-rs encodes them where it removes a file."""
 
     @pytest.fixture
-    def deleted(self, uri: str) -> str:
-        """A table without these rows of its one file (Delta protocol, "Deletion Vectors")."""
-        pl.DataFrame({"k": ["a"] * 30, "n": range(30)}).write_delta(uri)
-        log = Path(uri, "_delta_log")
-        actions = [json.loads(line) for line in (log / f"{0:020}.json").read_text().splitlines()]
-        features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
-        for action in actions:
-            if "protocol" in action:
-                action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
-            if "add" in action:
-                inline = {"storageType": "i", "pathOrInlineDv": self.INLINE}
-                action["add"]["deletionVector"] = {**inline, "sizeInBytes": 44, "cardinality": 6}
-        (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+    def spelled(self, uri: str) -> str:
+        """A table with a partition whose path is spelled as Spark does."""
+        pl.DataFrame({"k": ["u", "z"], "n": [1, 2]}).write_delta(uri, delta_write_options={"partition_by": ["k"]})
+        path = Path(uri, "_delta_log", f"{0:020}.json")
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("k=u/", "k=ü/").replace('"u"', '"ü"'), encoding="utf-8"
+        )
+        Path(uri, "k=u").rename(Path(uri, "k=ü"))
         return uri
 
-    def test_appends_leave_them_alone(self, deleted: str) -> None:
-        """What is deleted stays so, and the run reads its own rows."""
-        store(lake(), deleted, people(("b", 100)))
-        assert read(deleted).rows() == [("b", 100)]
-        left = [n for n in range(30) if n not in self.GONE]
-        assert sorted(read(deleted, rows="table")["n"]) == [*left, 100]
+    def test_appends_leave_them_alone(self, spelled: str) -> None:
+        """The run reads its own rows, and the table all of them."""
+        store(lake(), spelled, people(("ü", 3)))
+        assert read(spelled).rows() == [("ü", 3)]
+        assert sorted(read(spelled, rows="table").rows()) == [("z", 2), ("ü", 1), ("ü", 3)]
 
     @pytest.mark.parametrize("value", ["frame", "merge"])
-    @pytest.mark.parametrize("options", [{}, {"replace": {"k": "a"}}, {"replace": {"n": 5}}])
-    def test_writes_that_take_files_away_are_refused(self, deleted: str, value: str, options: dict[str, Any]) -> None:
-        """delta-rs would leave the old rows beside the new ones: nothing is written, nor is the function run."""
-        io = lake("overwrite", **options)
-        rows = people(("a", 5))
-        with pytest.raises(RunError, match=r"rows of .* are deleted by deletion vectors"):
-            store(io, deleted, rows if value == "frame" else DeltaMerge(rows, on="n"))
-        context = OutputContext(deleted, Receipt(write_id(), 1, "b", "p"), ("polars.DataFrame",))
-        with pytest.raises(RunError, match=r"rows of .* are deleted by deletion vectors"):
+    @pytest.mark.parametrize("options", [{}, {"partition_by": "k"}, {"replace": {"k": "ü"}}, {"replace": {"n": 1}}])
+    def test_writes_that_take_files_away_are_refused(self, spelled: str, value: str, options: dict[str, Any]) -> None:
+        """The old rows would stay beside the new ones: nothing is written, nor is the function run."""
+        io, rows = lake("overwrite", **options), people(("ü", 1))
+        with pytest.raises(RunError, match=r"has the path k=ü/.* its rows would stay"):
+            store(io, spelled, rows if value == "frame" else DeltaMerge(rows, on="n"))
+        context = OutputContext(spelled, Receipt(write_id(), 1, "b", "p"), ("polars.DataFrame",))
+        with pytest.raises(RunError, match=r"has the path k=ü/.* its rows would stay"):
             io.preflight(context)
-        assert DeltaTable(deleted).version() == 0
+        assert DeltaTable(spelled).version() == 0
 
 
 class TestRestores:
@@ -445,6 +435,23 @@ class TestRestores:
         assert sorted(read(uri, rows="table").rows()) == [("a", 1), ("z", 0)]
         assert read(uri).rows() == [("a", 1)]
         assert store(lake(), uri, people(("a", 1)), attempt=3, build="another") == "already written by attempt 2"
+
+    def test_an_attempt_that_wrote_nothing_is_no_proof_where_a_later_one_was_undone(self, uri: str) -> None:
+        """A reader is told so, and gets no None; a retry writes its rows anew."""
+        store(lake(), uri, people(("z", 0)), "0")
+        store(lake(), uri, None, attempt=1)
+        store(lake(), uri, people(("a", 1)), attempt=2)
+        DeltaTable(uri).restore(1)
+        with pytest.raises(RunError, match=r"wrote version 2 .* the RESTORE of version 3 has undone it") as error:
+            read(uri)
+        assert not isinstance(error.value, NotWrittenError)
+        assert store(lake(), uri, people(("a", 1)), attempt=3) == ""
+        assert read(uri).rows() == [("a", 1)]
+        assert sorted(read(uri, rows="table").rows()) == [("a", 1), ("z", 0)]
+        DeltaTable(uri).restore(1)
+        assert store(lake(), uri, None, attempt=4) == "nothing to write"
+        with pytest.raises(NotWrittenError):
+            read(uri)
 
     def test_a_restore_above_a_write_keeps_it(self, uri: str) -> None:
         """Only what came between is undone, also where that was a restore itself."""

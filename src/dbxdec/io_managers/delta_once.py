@@ -37,6 +37,8 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     log = delta_log.Log(table)
     trail = log.find([receipt.id])
     found = trail.found.get(receipt.id)
+    if found is not None and found.left.kind in ("kept", "none"):
+        found = None  # of an attempt before the one that committed
     if found is not None and (own or not found.left.own):
         return outcomes.already(
             found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest

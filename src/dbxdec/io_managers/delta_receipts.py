@@ -194,19 +194,21 @@ def result(
     whether the log was read back to the run's start. Without that proof the error is a RunError.
     """
     found = trail.found.get(write)
-    if found is not None:
-        if found.left.kind == "none":
-            raise outcomes.not_written(context)
+    if found is not None and found.left.kind != "none":
         return found
-    if trail.unclear is not None:
+    # An attempt that wrote nothing proves nothing about later ones.
+    nothing = -1 if found is None else found.version
+    if trail.unclear is not None and trail.unclear > nothing:
         raise unclear(trail.unclear, context.uri, write.task)
-    if write in trail.undone:
-        undone, restore = trail.undone[write]
+    undone, restore = trail.undone.get(write, (None, -1))
+    if undone is not None and restore > nothing:
         raise RunError(
             f"the task `{write.task}` of this run wrote version {undone.version} of {context.uri}, which "
             f"`{context.parameter}` reads, and the RESTORE of version {restore} has undone it",
             hint=f"run the task again: a repair of `{write.task}` writes its rows anew",
         )
+    if found is not None:
+        raise outcomes.not_written(context)
     if committed:
         raise RunError(
             f"the task `{write.task}` of this run has written {context.uri}, which `{context.parameter}` reads, but "

@@ -110,7 +110,7 @@ def refuse_rewrites(table: DeltaTable, uri: str) -> None:
     leave the rows there."""
     import polars as pl
 
-    polars_delta_features.refuse_vectors(table, uri)
+    polars_delta_features.refuse_paths(table, uri)
 
     schema, partitions = pl.Schema(table.schema()), table.metadata().partition_columns
     _refuse_names(partitions, uri)

@@ -173,7 +173,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if self.mode == "append":
             delta_once.done_before(table, context.receipt)
         if self.mode == "overwrite":
-            polars_delta_features.refuse_vectors(table, context.uri)
+            polars_delta_features.refuse_paths(table, context.uri)
         if self.mode in ("append", "overwrite"):
             target.check_partitions(table)
             target.check_slice(table)

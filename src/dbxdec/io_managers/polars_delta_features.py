@@ -25,6 +25,8 @@ _PLAIN = frozenset(
 )
 _PLAIN_WRITER_VERSION = 4
 _FEATURE_WRITER_VERSION = 7
+# What delta-rs encodes in a path that it writes.
+_UNENCODED = r"""[^!-~]|[{}|^`\[\]"<>]"""
 _SCHEMA = '{"type":"struct","fields":[{"name":"x","type":"long","nullable":true,"metadata":{}}]}'
 
 
@@ -41,20 +43,20 @@ def refuse_write(table: DeltaTable, uri: str, *, mode: str) -> None:
         )
 
 
-def refuse_vectors(table: DeltaTable, uri: str) -> None:
-    """Raise RunError where files of `table` have deletion vectors, for a write that takes files away.
+def refuse_paths(table: DeltaTable, uri: str) -> None:
+    """Raise RunError where the log has paths that delta-rs spells otherwise, for a write that takes files away.
 
-    delta-rs names such a file without its vector, which is another file to the log: its rows would stay (Delta
-    protocol, "Add File and Remove File").
+    Spark leaves letters such as `ü` as they are, and delta-rs encodes them where it removes a file: to the log that is
+    another file, so its rows would stay (Delta protocol, "Add File and Remove File").
     """
     import polars as pl
 
-    if "deletionVectors" in (table.protocol().reader_features or ()) and pl.DataFrame(table.deletion_vectors()).height:
+    paths = pl.DataFrame(table.get_add_actions(flatten=False))["path"]
+    if odd := paths.filter(paths.str.contains(_UNENCODED)).to_list():
         raise RunError(
-            f"rows of {uri} are deleted by deletion vectors, and delta-rs can't replace the files that have them: "
-            "their other rows would stay there beside the new ones",
-            hint="write it through Spark (SparkDeltaIoManager), or have Spark apply them: "
-            "REORG TABLE ... APPLY (PURGE), and set `delta.enableDeletionVectors` to false",
+            f"the log of {uri} has the path {odd[0]}, and delta-rs can't take such a file away: its rows would stay "
+            "there beside the new ones",
+            hint="write the table through Spark (SparkDeltaIoManager)",
         )
 
 

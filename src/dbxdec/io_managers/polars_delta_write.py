@@ -83,7 +83,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
             raise outcomes.exists(target.context)
     target.check_partitions(table)
     if target.mode == "overwrite":
-        polars_delta_features.refuse_vectors(table, target.context.uri)
+        polars_delta_features.refuse_paths(table, target.context.uri)
     rows.fit(table)
     if rows.grow(table):
         return None
