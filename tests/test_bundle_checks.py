@@ -311,7 +311,7 @@ class TestPlaces:
 
     @pytest.mark.parametrize(
         "value",
-        ["/data/lake", "/tmp/lake", "/mnt/lake", "file:///tmp/lake", "file:/tmp/lake", "C:/lake", "memory://lake"],
+        ["/data/lake", "/mnt/lake", "file:///data/lake", "file:/data/lake", "FILE:/data", "C:/lake", "memory://lake"],
     )
     def test_a_place_of_one_machine_is_warned_of(self, project: Project, value: str) -> None:
         """An absolute path and a `file:` one are no more shared than a relative one, however they are written."""
@@ -319,8 +319,8 @@ class TestPlaces:
         where = line_of(project, f"lake: {value}", "databricks.yml")
         assert_warned(
             project,
-            f"{where}: the task `sales.orders` in the target `prod` has its table at {value}/orders, on the machine that "
-            "runs the task, and lost with it",
+            f"{where}: the task `sales.orders` in the target `prod` has its table at {value}/orders, on the machine "
+            "that runs the task, and lost with it",
         )
 
     def test_a_place_in_the_code(self, project: Project) -> None:

@@ -64,7 +64,7 @@ def on_a_mount(place: str) -> bool:
 
 
 def on_one_machine(place: str, io: str | None) -> bool:
-    """Whether `place` is on the disk or in the memory of the machine that writes; Spark's absolute paths are on DBFS."""
+    """Whether `place` is on the disk or in the memory of the machine that writes; Spark has absolute paths on DBFS."""
     if place.lower().startswith("memory:"):
         return True
     path = _FILE.sub("/", place)
