@@ -285,7 +285,7 @@ class TestPlaces:
             ("/Volumes/main/lake", "/Volumes/main/lake/orders, a mount without atomic rename"),
             ("dbfs:/lake", "dbfs:/lake/orders, a mount without atomic rename"),
             ("/dbfs/lake", "/dbfs/lake/orders, a mount without atomic rename"),
-            ("s3:/bucket", "s3:/bucket/orders has 1 slashes after `s3:`|write s3://bucket/orders"),
+            ("s3:/bucket", "s3:/bucket/orders, which has one slash after `s3:`|write s3://bucket/orders"),
             ("s3//bucket", "has no `:` after its scheme|write s3://bucket/orders"),
             ("abfs://x", ""),
             ("abffs://x", "has the scheme `abffs`|did you mean `abfs"),
@@ -302,6 +302,11 @@ class TestPlaces:
             project, f"{where}: the task `sales.orders` in the target `prod` has its table at", *said.split("|")
         )
 
+    def test_a_mount_is_one_by_its_file_url_too(self, project: Project) -> None:
+        """`file:/Volumes/...` is where `/Volumes/...` is."""
+        project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: file:/Volumes/a/b")
+        assert_found(project, "file:/Volumes/a/b/orders, a mount without atomic rename")
+
     def test_a_default_is_said_once(self, project: Project) -> None:
         """A default that several targets have is one mistake, at its line."""
         project.edit("databricks.yml", "    variables:\n      lake: s3://bucket/prod\n", "    mode: production\n")
@@ -316,6 +321,20 @@ class TestPlaces:
         assert_warned(
             project,
             f"{where}: the task `sales.orders` in the target `prod` has its table at data/lake/orders, a relative path",
+        )
+
+    @pytest.mark.parametrize(
+        "value",
+        ["/data/lake", "/mnt/lake", "file:///data/lake", "file:/data/lake", "FILE:/data", "C:/lake", "memory://lake"],
+    )
+    def test_a_place_of_one_machine_is_warned_of(self, project: Project, value: str) -> None:
+        """An absolute path and a `file:` one are no more shared than a relative one, however they are written."""
+        project.edit("databricks.yml", "lake: s3://bucket/prod", f"lake: {value}")
+        where = line_of(project, f"lake: {value}", "databricks.yml")
+        assert_warned(
+            project,
+            f"{where}: the task `sales.orders` in the target `prod` has its table at {value}/orders, on the machine "
+            "that runs the task, and lost with it",
         )
 
     def test_a_place_in_the_code(self, project: Project) -> None:

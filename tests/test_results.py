@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from dbxdec.testing import Lake, job_dag, run_job
 from dbxdec.testing.given import Given, texts_of
 from dbxdec.testing.running import Run
 from dbxdec.testing.shape import built
+from dbxdec.variables import BundleVariable
 from dbxdec.views import graph, texts
 
 lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
@@ -367,8 +370,32 @@ class Places:
     base = bundle_variable("class_root")
 
 
+class Inherits(Places):
+    @property
+    def path(self) -> str:
+        return f"{ROOT}/property"
+
+    @functools.cached_property
+    def cached(self) -> str:
+        return lake.uri("cached")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    roots: tuple[BundleVariable, ...]
+
+
+HELD = Held((bundle_variable("held"),))
+INHERITS = Inherits()
+
+
 def deeper() -> str:
     return f"{ROOT}/deep"
+
+
+@functools.cache
+def kept() -> str:
+    return f"{ROOT}/kept"
 
 
 class TestBundleVariables:
@@ -424,6 +451,51 @@ class TestBundleVariables:
             "by_manager": "/r/orders",
             "by_class": "/c",
             "by_nothing": "lake and ROOT",
+        }
+
+    def test_it_is_found_behind_bases_properties_caches_and_slots(self) -> None:
+        """However a class or a function of the project leads to a variable, the task gets it."""
+
+        @job
+        def one() -> None:
+            @task
+            def by_base() -> str:
+                return str(Inherits.base)
+
+            @task
+            def by_property() -> str:
+                return INHERITS.path
+
+            @task
+            def by_cached_property() -> str:
+                return INHERITS.cached
+
+            @task
+            def by_cache() -> str:
+                return kept()
+
+            @task
+            def by_slots() -> str:
+                return f"{HELD.roots[0]}"
+
+            for some in (by_base, by_property, by_cached_property, by_cache, by_slots):
+                some()
+
+        found = one.build()
+        assert found.problems == ()
+        assert {t.key: set(t.variables) for t in found.dag.tasks} == {
+            "by_base": {"root", "class_root"},
+            "by_property": {"root", "class_root"},
+            "by_cached_property": {"root", "class_root"},
+            "by_cache": {"root"},
+            "by_slots": {"held"},
+        }
+        assert run_job(one, variables={"root": "/r", "class_root": "/c", "held": "/h"}).outputs == {
+            "by_base": "/c",
+            "by_property": "/r/property",
+            "by_cached_property": "/r/cached",
+            "by_cache": "/r/kept",
+            "by_slots": "/h",
         }
 
     def test_in_a_run_a_variable_is_its_value(self, tmp_path: Path) -> None:

@@ -123,6 +123,21 @@ def nightly() -> None:
     attributes()
     nested()
 """,
+    "p/pipelines/stars.py": """
+from polars import *
+from dbxdec import job, task
+
+
+@task
+def task_() -> None:
+    print(DataFrame, from_a_newer_polars)
+    print(spark, dbutils)  # undefined: spark, dbutils
+
+
+@job
+def hourly() -> None:
+    task_()
+""",
     "p/pipelines/decorated.py": """
 from functools import wraps
 

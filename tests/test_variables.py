@@ -204,6 +204,17 @@ class TestResolving:
         assert f"--var {name}=VALUE" in problem.hint
         assert f"DBXDEC_VAR_{name}" in problem.hint
 
+    def test_what_a_task_makes_for_itself_and_was_not_given_says_where_to_make_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The build finds no variable that only the body makes; no option of a command would help then."""
+        monkeypatch.delenv("DBXDEC_VAR_root", raising=False)
+        with using({"other": "x"}, live=True), pytest.raises(RunError, match="`root` has no value here") as error:
+            str(bundle_variable("root"))
+        (problem,) = error.value.problems
+        assert "at the top of the module" in (problem.hint or "")
+        assert "--var" not in (problem.hint or "")
+
     def test_using_holds_for_its_block_and_nests(self) -> None:
         """`using` gives values for one block, an inner one hides the outer, and leaving restores, by error too."""
         a = bundle_variable("a")

@@ -292,6 +292,12 @@ def _of_place(place: str, io: str | None) -> Iterator[tuple[bool, str, str | Non
             f"{place}, a relative path: on the disk of the machine that runs the task, and lost with it",
             "use the path of a storage (s3://, abfss://, gs://)",
         )
+    elif not wrong and storage_paths.is_ours(io) and storage_paths.on_one_machine(place, io):
+        yield (
+            False,
+            f"{place}, on the machine that runs the task, and lost with it",
+            "use the path of a storage (s3://, abfss://, gs://)",
+        )
 
 
 def _resolved(bundle: Bundle, root: Path, template: str, target: str | None) -> tuple[str, SourceLocation | None]:

@@ -20,7 +20,9 @@ SCHEMES = (
 # A single letter is a drive of Windows.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
 _NO_COLON = re.compile(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
+_FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
+_SHARED = (*_MOUNTS, "/Workspace/")
 # A path of the machine may begin so, in all of its spellings.
 _PATHS_OF_ONE_SLASH = ("dbfs", "file")
 
@@ -33,16 +35,17 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
     found = _SCHEME.match(place)
     if found is None:
         if wrong := _NO_COLON.match(place):
-            yield f"{place} has no `:` after its scheme", f"write {wrong[1]}://{place[wrong.end() :]}"
+            yield f"{place}, which has no `:` after its scheme", f"write {wrong[1]}://{place[wrong.end() :]}"
         return
     scheme, slashes, rest = found[1].lower(), found[2], found[3]
     if scheme not in SCHEMES:
         near = did_you_mean(scheme, SCHEMES)
         if near is not None or is_ours(io):
             known = f"schemes are {', '.join(SCHEMES)}"
-            yield f"{place} has the scheme `{found[1]}`, which no storage has", near or known
+            yield f"{place}, which has the scheme `{found[1]}` of no storage", near or known
     elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
-        yield f"{place} has {len(slashes)} slashes after `{found[1]}:`, where two belong", f"write {found[1]}://{rest}"
+        number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
+        yield f"{place}, which has {number} after `{found[1]}:`, where two belong", f"write {found[1]}://{rest}"
 
 
 def is_ours(io: str | None) -> bool:
@@ -57,7 +60,17 @@ def commits_by_rename(io: str | None) -> bool:
 
 def on_a_mount(place: str) -> bool:
     """Whether `place` is on a mount of the platform, which has no atomic rename for the commits of delta-rs."""
-    return place.startswith(_MOUNTS) or place in ("/Volumes", "/dbfs")
+    return f"{_FILE.sub('/', place)}/".startswith(_MOUNTS)
+
+
+def on_one_machine(place: str, io: str | None) -> bool:
+    """Whether `place` is on the disk or in the memory of the machine that writes; Spark has absolute paths on DBFS."""
+    if place.lower().startswith("memory:"):
+        return True
+    path = _FILE.sub("/", place)
+    if path == place and io is not None and io.rpartition(":")[2].startswith("Spark"):
+        return False
+    return (path.startswith(("/", "\\")) or place[1:2] == ":") and not path.startswith(_SHARED)
 
 
 def is_relative(place: str) -> bool:

@@ -216,13 +216,10 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     known = _current if variables is None else variables
     text = text.template if isinstance(text, BundleVariable) else text
     names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
-    instead = "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
     problems = [
         Problem(
             f"the bundle variable `{name}` has no value {'while the pipeline is defined' if is_wiring() else 'here'}",
-            hint=instead
-            if is_wiring()
-            else f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment",
+            hint=_where_from(name),
         )
         for name, value in names.items()
         if value is None
@@ -230,6 +227,18 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
     if problems:
         raise RunError(problems)
     return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", text)
+
+
+def _where_from(name: str) -> str:
+    """How a variable comes to have a value where it has none."""
+    if is_wiring():
+        return "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
+    if _live:
+        return (
+            "make it at the top of the module, or give it to the task as an argument: a build passes on the variables "
+            f"that it finds there; in a test `variables={{{name!r}: ...}}`"
+        )
+    return f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment"
 
 
 @contextmanager

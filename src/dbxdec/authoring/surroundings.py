@@ -6,9 +6,10 @@ The build gives the task the variables behind these, so that the function finds 
 from __future__ import annotations
 
 import dis
+import enum
 import functools
 from dataclasses import dataclass, field
-from types import FunctionType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.tasks import Task
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _MANY = 1_000
 _DEEPEST = 3
+_CONTAINERS = (list, tuple, dict, set, frozenset, MappingProxyType)
 
 
 @dataclass
@@ -69,9 +71,9 @@ class _Look:
         """Return whether a global may lead to a variable: nearly all are modules and functions of libraries."""
         if isinstance(value, str):
             return has_token(value)
-        if isinstance(value, BundleVariable | IoManager | list | tuple | dict | Task | functools.partial):
+        if isinstance(value, (BundleVariable, IoManager, Task, functools.partial, *_CONTAINERS)):
             return True
-        return self._is_own(value)
+        return type(value).__module__ == "functools" or self._is_own(value)
 
     def _is_own(self, value: object) -> bool:
         """Return whether `value` is a function, class, module or object of the project."""
@@ -91,13 +93,16 @@ class _Look:
             self.variables |= names_in(value)
         elif isinstance(value, IoManager):
             self.variables |= value.variables()
-        elif isinstance(value, list | tuple | dict):
-            for item in (value.values() if isinstance(value, dict) else value) if depth < _DEEPEST else ():
+        elif isinstance(value, _CONTAINERS):
+            items = value.values() if isinstance(value, dict | MappingProxyType) else value
+            for item in items if depth < _DEEPEST else ():
                 self._value(name, item, code, depth + 1)
         elif isinstance(value, Task):
             self.function(value.fn)
         elif isinstance(value, functools.partial):
             self._value(name, [value.func, *value.args, *value.keywords.values()], code, depth + 1)
+        elif type(value).__module__ == "functools":  # what caches, and a function inside it
+            self._value(name, getattr(value, "__wrapped__", None), code, depth)
         elif self._is_own(value):
             self._own(name, value, code, depth)
 
@@ -110,15 +115,33 @@ class _Look:
                 if self._matters(item := vars(value)[attribute]):
                     self._value(f"{name}.{attribute}", item, code, depth + 1)
         elif isinstance(value, type):
-            for item in vars(value).values():
-                plain = item.__func__ if isinstance(item, staticmethod | classmethod) else item
-                if isinstance(plain, FunctionType | BundleVariable | IoManager):
-                    self._value(name, plain, code, depth + 1)
+            self._members(name, self._of_class(value), code, depth)
         elif depth < _DEEPEST:
-            held = [item for item in getattr(value, "__dict__", {}).values() if not isinstance(item, str)]
-            for item in [type(value), *held]:
-                if self._matters(item):
-                    self._value(name, item, code, depth + 1)
+            self._members(name, self._of_class(type(value)) | _held(value), code, depth)
+
+    def _of_class(self, cls: type) -> dict[str, Any]:
+        """Return what a class of the project has, and its bases in the project."""
+        found = {
+            name: item for base in reversed(cls.__mro__) if self._is_own(base) for name, item in vars(base).items()
+        }
+        if issubclass(cls, enum.Enum):
+            hidden = {name for name in found if name.startswith("_") and name.endswith("_")}
+            found = {name: found[name] for name in found.keys() - hidden}
+            found |= {name: member.value for name, member in cls.__members__.items()}
+        return found
+
+    def _members(self, name: str, members: dict[str, Any], code: CodeType, depth: int) -> None:
+        """Take in a class or an object: all of its functions and variables, and the strings that something asks for."""
+        functions = [function for item in members.values() for function in _functions_of(item)]
+        codes = [code, *(function.__code__ for function in functions if _asks(function))]
+        asked = {word for one in codes for part in _parts(one) for word in part.co_names}
+        for function in functions:
+            self._value(name, function, code, depth + 1)
+        for attribute, item in members.items():
+            if isinstance(item, (str, *_CONTAINERS)) and attribute not in asked:
+                self.variables |= names_in(item) if not isinstance(item, str) else set()
+            elif not isinstance(item, FunctionType) and self._matters(item):
+                self._value(f"{name}.{attribute}", item, code, depth + 1)
 
     def _refuse(self, name: str, value: str, code: CodeType) -> None:
         where = SourceLocation(code.co_filename, _line_of(code, name))
@@ -131,6 +154,36 @@ class _Look:
         )
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _functions_of(member: Any) -> list[FunctionType]:
+    """The functions behind a member of a class."""
+    match member:
+        case FunctionType():
+            return [member]
+        case staticmethod() | classmethod():
+            return _functions_of(member.__func__)
+        case property():
+            return [one for one in (member.fget, member.fset) if isinstance(one, FunctionType)]
+        case functools.cached_property():
+            return _functions_of(member.func)
+    return []
+
+
+def _asks(method: FunctionType) -> bool:
+    """Return whether the attributes in a method are read there: those of `__init__` and of dataclasses are set."""
+    return method.__name__ != "__init__" and not method.__code__.co_filename.startswith("<")
+
+
+def _held(value: object) -> dict[str, Any]:
+    """What an object has of its own, in slots too."""
+    held = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        slots = vars(cls).get("__slots__", ())
+        for slot in [slots] if isinstance(slots, str) else slots:
+            if isinstance(slot, str) and slot in vars(cls) and hasattr(value, slot):
+                held[slot] = getattr(value, slot)
+    return held
 
 
 def _closure(function: Any) -> Iterator[tuple[str, Any]]:

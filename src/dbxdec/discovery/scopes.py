@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from types import CodeType
 
 _CAUGHT = frozenset({"NameError", "AttributeError", "Exception", "BaseException"})
+# What a star of these libraries never brings: names that only notebooks have.
+_OF_NOTEBOOKS = frozenset(
+    {"spark", "sc", "sqlContext", "dbutils", "display", "displayHTML", "getArgument", "get_ipython"}
+)
+_WITHOUT_NOTEBOOKS = frozenset({"pyspark", "delta", "polars", "pandas", "numpy"})
 _DYNAMIC = frozenset({"globals", "vars", "exec", "builtins", "__builtins__", "setattr", "import_module", "__import__"})
 
 
@@ -22,12 +27,14 @@ class Scopes:
     """The names of one module.
 
     `bound` are those that some line of it may define, `for_checkers` those that only a type checker sees; `is_open`
-    where names may come from somewhere else. `guarded` are lines on which a missing name is expected.
+    where names may come from somewhere else, `has_stars` where all but those of notebooks may. `guarded` are lines on
+    which a missing name is expected.
     """
 
     bound: frozenset[str]
     for_checkers: frozenset[str]
     is_open: bool
+    has_stars: bool
     guarded: tuple[range, ...]
 
     @classmethod
@@ -48,12 +55,13 @@ class Scopes:
             ),
             for_checkers=frozenset(name for node in at_top if id(node) in inside for name in _binds(node)),
             is_open=any(map(_is_dynamic, nodes)),
+            has_stars=any(map(_is_star_of_a_library, nodes)),
             guarded=tuple(_guarded(nodes)),
         )
 
     def may_define(self, name: str) -> bool:
         """Whether some line of the module, or something that it does, may define `name`."""
-        return self.is_open or name in self.bound
+        return self.is_open or name in self.bound or (self.has_stars and name not in _OF_NOTEBOOKS)
 
     def is_guarded(self, line: int) -> bool:
         """Whether a missing name is expected at that line."""
@@ -128,9 +136,16 @@ def _is_dynamic(node: ast.AST) -> bool:
         case ast.ImportFrom(names=[ast.alias(name="*")], module=module, level=level):
             # The standard library and dbxdec have the same names wherever they are.
             root = str(module).partition(".")[0]
-            return level > 0 or root not in (*sys.stdlib_module_names, "dbxdec")
+            return level > 0 or root not in (*sys.stdlib_module_names, "dbxdec", *_WITHOUT_NOTEBOOKS)
         case ast.Import(names=names) if any(alias.name == "builtins" for alias in names):
             return True
+    return False
+
+
+def _is_star_of_a_library(node: ast.AST) -> bool:
+    match node:
+        case ast.ImportFrom(names=[ast.alias(name="*")], module=module, level=0):
+            return str(module).partition(".")[0] in _WITHOUT_NOTEBOOKS
     return False
 
 
