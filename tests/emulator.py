@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Notebook = Callable[[Mapping[str, str]], Mapping[str, Any]]
 """What stands for a notebook: it gets the parameters and returns the task values that it sets."""
@@ -121,9 +121,12 @@ class Workspace:
         *,
         triggered: dt.datetime | None = None,
         queued: dt.timedelta = dt.timedelta(),
-        has_trigger_time: bool = True,
+        trigger_time: Literal["given", "unresolved", "empty"] = "given",
     ) -> Run:
-        """Run a job to its end. A run that is queued starts later than it was triggered."""
+        """Run a job to its end. A run that is queued starts later than it was triggered.
+
+        `trigger_time` says what the platform puts in the place of references to that moment.
+        """
         number = next(self._ids)
         moment = triggered or dt.datetime.now(dt.UTC)
         known: dict[tuple[str, ...], str] = {
@@ -132,8 +135,10 @@ class Workspace:
             ("job", "run_id"): str(number),
             ("job", "name"): job,
             **_moment(("job", "start_time"), moment + queued),
-            **(_moment(("job", "trigger", "time"), moment) if has_trigger_time else {}),
+            **({} if trigger_time == "unresolved" else _moment(("job", "trigger", "time"), moment)),
         }
+        if trigger_time == "empty":
+            known |= {path: "" for path in known if path[:3] == ("job", "trigger", "time")}
         declared = {p["name"]: p["default"] for p in self._jobs[job].get("parameters", [])}
         run = Run(parameters={k: resolve(v, known) for k, v in {**declared, **(job_parameters or {})}.items()})
         known |= {("job", "parameters", name): text for name, text in run.parameters.items()}

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from filelock import FileLock
@@ -314,10 +314,13 @@ def test_run_dates_follow_the_trigger_whatever_the_queue(deployed: Workspace) ->
     assert run.values["show"].items() >= {"day": "2024-02-29", "there": "2024-02-29"}.items()
 
 
-def test_run_dates_follow_the_start_where_there_is_no_trigger(deployed: Workspace) -> None:
-    """Where the platform leaves that reference as it is, the run's start counts, and the log says so."""
+@pytest.mark.parametrize("given", ["unresolved", "empty"])
+def test_run_dates_follow_the_start_where_there_is_no_trigger(
+    deployed: Workspace, given: Literal["unresolved", "empty"]
+) -> None:
+    """Where the platform leaves that reference as it is, or empty, the run's start counts, and the log says so."""
     queued = dt.timedelta(hours=23)
-    run = deployed.run_now("follows", triggered=TRIGGERED, queued=queued, has_trigger_time=False)
+    run = deployed.run_now("follows", triggered=TRIGGERED, queued=queued, trigger_time=given)
     assert result(run, "tell") == "2024-03-01 2024-03-01 2024-03-02"
     assert "`day` follows the run's start: the platform has given no time of the trigger" in run.printed["tell"]
 

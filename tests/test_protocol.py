@@ -192,6 +192,7 @@ class TestRefusing:
     def test_a_trigger_without_a_time_is_none(self) -> None:
         """Where the platform leaves that reference as it is, the run's start is what there is; else it is a moment."""
         assert parse(spelled(reserved(triggered=REFERENCE))).triggered is None
+        assert parse(spelled(reserved(triggered=""))).triggered == ""
         assert messages(spelled(reserved(triggered="noon"))) == ["`dbxdec-triggered` is 'noon', not a moment"]
 
     def test_the_item_of_an_iteration_is_told_apart(self) -> None:

@@ -56,7 +56,8 @@ _UNKNOWN = "the platform did not know this reference: check its spelling and whe
 class RunArguments:
     """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch.
 
-    `triggered` is the moment at which the run was triggered, as the platform spells it; None where it gives none.
+    `triggered` is the moment at which the run was triggered, as the platform spells it; None where it leaves the
+    reference as it is, and empty where it puts nothing in its place.
     `item` is the iteration's, where the task runs for each of many: its number where the items are literals, else its
     text.
     """
@@ -181,7 +182,8 @@ def parse(argv: Sequence[str]) -> RunArguments:
         for name, largest in _LARGEST.items()
         if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
     ]
-    if moment_of(triggered := reserved.get(_TRIGGERED, REFERENCE)) is None and not is_unresolved(triggered):
+    triggered = reserved.get(_TRIGGERED, REFERENCE)
+    if triggered and moment_of(triggered) is None and not is_unresolved(triggered):
         problems.append(Problem(f"`{_TRIGGERED}` is {triggered!r:.60}, not a moment"))
     problems += [
         Problem(

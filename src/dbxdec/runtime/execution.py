@@ -324,7 +324,7 @@ def typed_parameters(
             continue
         what = f"the job parameter `{parameter.name}`"
         if parameter.run_date is not None and text == trigger.text:
-            if protocol.is_unresolved(text):
+            if not text or protocol.is_unresolved(text):
                 log.info("`%s` follows the run's start: the platform has given no time of the trigger", parameter.name)
         elif protocol.is_unresolved(text):
             problems.append(protocol.unresolved(what, text))
