@@ -11,7 +11,9 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
+from dbxdec.errors import ConfigError
 from hatch_dbxdec import hatchling_compat as inside
+from hatch_dbxdec.reading import read_tree
 from projects import Project, shop
 
 SOURCES = Path(inside.__file__).parent
@@ -47,8 +49,17 @@ def test_the_oldest_version_that_is_admitted_is_one_number() -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if "hatchling>=" in line
     }
-    assert len(named) == 1
+    assert named == {".".join(map(str, inside.OLDEST))}
     assert Requirement(f"hatchling>={named.pop()}").specifier.contains(importlib.metadata.version("hatchling"))
+
+
+def test_an_older_version_is_refused_by_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where dbxdec was installed without its extra: one sentence, and no error of hatchling's inside."""
+    monkeypatch.setattr("hatchling.__about__.__version__", "1.25.0")
+    with pytest.raises(ConfigError, match=r"hatchling 1\.25\.0 builds this project, and dbxdec needs 1\.27 or newer"):
+        read_tree(project.root)
+    monkeypatch.setattr("hatchling.__about__.__version__", "2.0.dev1")
+    read_tree(project.root)
 
 
 def test_nothing_else_reaches_inside() -> None:

@@ -17,6 +17,7 @@ import packaging
 import pathspec
 
 from dbxdec import documents
+from dbxdec.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # The builder, its configuration and the project's metadata are `Any`: what is used of them is no interface of
 # hatchling's for plugins, and its types differ between the versions that are admitted.
 
+OLDEST = (1, 27)
+"""The oldest hatchling that is admitted. The extra `build` says the same, and reading it takes longer than a check."""
 OPTIONS_OF_ANY_HOOK = frozenset(
     {"dependencies", "require-runtime-dependencies", "require-runtime-features", "enable-by-default"}
 )
@@ -44,6 +47,22 @@ class Included:
     files: tuple[IncludedFile, ...]
     data: tuple[tuple[str, IncludedFile], ...]
     """The folder below `*.data`, "scripts" or "data", and the file."""
+
+
+def require_admitted() -> None:
+    """Raise ConfigError where this hatchling is older than the extra `build` admits: its inside is another."""
+    from hatchling.__about__ import __version__
+
+    numbers = tuple(int(part) for part in __version__.split(".")[:2] if part.isdecimal())
+    if numbers < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise ConfigError(
+            Problem(
+                f"hatchling {__version__} builds this project, and dbxdec needs {oldest} or newer",
+                "build-system.requires",
+                f'write `requires = ["hatchling>={oldest}", "dbxdec[build]"]`',
+            )
+        )
 
 
 def editables_requirement() -> str:

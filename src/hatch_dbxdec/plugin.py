@@ -192,6 +192,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _config(self) -> Config:
         from dbxdec import config
 
+        inside.require_admitted()
         unknown = sorted(set(self.config) - inside.OPTIONS_OF_ANY_HOOK)
         if unknown:
             raise ConfigError(
