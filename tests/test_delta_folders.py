@@ -206,3 +206,17 @@ def test_parquet_of_any_partition_comes_back(values: list[str | None], column: s
         assert isinstance(back, pl.DataFrame)
         assert back.sort("v").rows() == data.rows()
         assert back.schema == data.schema
+
+
+def test_a_column_named_as_a_field_of_a_struct_is_another_one(tmp_path: Path) -> None:
+    """The log has statistics of both: partitions are read, found and replaced beside them."""
+    table = tmp_path / "t"
+    first = pl.DataFrame({"k": ["x", "ü"], "a": [{"b": 1}, {"b": 2}], "a.b": [3, 4]})
+    io = manager("k")
+    io.write(output(table, receipt("1")), first)
+    assert io.read(wanted(table, receipt("1"))).lazy().collect().sort("a.b").rows() == first.rows()
+    second = pl.DataFrame({"k": ["ü"], "a": [{"b": 5}], "a.b": [6]})
+    io.write(output(table, receipt("2")), second)
+    whole = io.read(replace(wanted(table, receipt("2")), rows="table")).lazy().collect()
+    assert sorted(whole["a.b"]) == [3, 6]
+    assert io.read(wanted(table, receipt("2"))).lazy().collect().rows() == second.rows()

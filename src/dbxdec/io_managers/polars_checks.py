@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import delta_folders, delta_storage, polars_delta_features, slices
+from dbxdec.io_managers import delta_folders, delta_storage, polars_delta_features, polars_delta_scan, slices
 from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def refuse_rewrites(table: DeltaTable, uri: str) -> None:
     decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
     if not decimals:
         return
-    files = pl.DataFrame(table.get_add_actions(flatten=True))
+    files = polars_delta_scan.files_of(table)
     if negative := [name for name in decimals if files.height and (files[f"partition.{name}"] < 0).any()]:
         raise RunError(
             f"{uri} has partitions with negative decimals in {listed(negative)}, and this write rewrites rows of "

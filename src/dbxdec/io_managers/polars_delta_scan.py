@@ -42,7 +42,7 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     """Return the rows of the table's files, or of those with the paths `only`, with the partitions of the log."""
     import polars as pl
 
-    files = _files(table)
+    files = files_of(table)
     if only is not None:
         files = files.filter(pl.col("path").is_in(list(only)))
     files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(_PARTITION)}.*$"))
@@ -133,7 +133,7 @@ def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame
     """
     import polars as pl
 
-    there = _files(table)
+    there = files_of(table)
     if not there.height:
         return pl.DataFrame(schema={"path": pl.String()})
     here = values.select(pl.all().name.prefix(_PARTITION))
@@ -142,10 +142,15 @@ def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame
     return there.with_columns(texts).join(here, on=here.columns, how="semi", nulls_equal=True)
 
 
-def _files(table: DeltaTable) -> pl.DataFrame:
+def files_of(table: DeltaTable) -> pl.DataFrame:
+    """Return the table's files: their paths as the log has them, their sizes in bytes, and "partition.<name>"."""
     import polars as pl
 
-    return pl.DataFrame(table.get_add_actions(flatten=True))
+    # Not flat: the statistics of a column "a.b" and of a field "b" of "a" have one name there.
+    found = pl.DataFrame(table.get_add_actions(flatten=False))
+    parts = found["partition"].struct.unnest() if "partition" in found.columns else pl.DataFrame()
+    values = {_PARTITION + name: parts[name] for name in parts.columns}
+    return pl.DataFrame({"path": found["path"], "size_bytes": found["size_bytes"], **values})
 
 
 def _paths_tell(table: DeltaTable) -> bool:
@@ -154,7 +159,7 @@ def _paths_tell(table: DeltaTable) -> bool:
 
     if "=" in delta_log.root_of(table):
         return False
-    files = _files(table)
+    files = files_of(table)
     if files.height and all(map(delta_folders.is_keyed, files["path"])):
         return True
     partitions = [name for name in files.columns if name.startswith(_PARTITION)]
