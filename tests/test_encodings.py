@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import running
-from dbxdec import cli, streams
+from dbxdec import cli, places, streams
 from dbxdec.local import builds, ledger
 from projects import Project
 from running import DBXDEC, define, empty, states
@@ -76,6 +76,8 @@ def within(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
 
     def call(encoding: str, *arguments: str) -> Streams:
         monkeypatch.chdir(project.root)
+        monkeypatch.setenv(places.ROOT, "")  # what the command sets there goes with the test
+        monkeypatch.delenv(places.ROOT)
         written = [io.BytesIO(), io.BytesIO()]
         out, err = (io.TextIOWrapper(one, encoding=encoding, errors="strict") for one in written)
         monkeypatch.setattr(sys, "stdout", out)

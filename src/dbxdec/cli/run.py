@@ -195,6 +195,7 @@ def command(
     if before is not None and "root" in before.head:
         lake = resuming.same_root(before, lake, asked=remote or root is not None)
     environment = {} if lake is None else {places.ROOT: lake}
+    os.environ.pop(places.ROOT, None)  # of a run that this one is started in
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
         for place in _targets(build, job, values):
