@@ -345,7 +345,7 @@ def drop(root: Path, resources: str | None) -> None:
 
 
 def hold_up(root: Path, resources: str) -> None:
-    """Put what makes a deploy fail in the place of the resources, unless they are somebody else's."""
+    """Put what makes a deploy fail in the place of the resources, unless another program made them."""
     from dbxdec import codegen
 
     check_replaceable(root, resources)

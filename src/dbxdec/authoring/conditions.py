@@ -116,7 +116,7 @@ class _Compared:
         self._step.recorder.problem(f"the condition `{self._step.key}` {message}", hint)
 
     def is_typed(self) -> bool:
-        """Note each task that does not say what it returns; return whether there is none."""
+        """Note each task that does not say what it returns; return whether all of them do."""
         unsaid = [
             side
             for side in self._sides

@@ -195,7 +195,7 @@ def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -
     ]
     where = frames[-1] if frames else None
     if isinstance(error, DbxdecError):
-        # A place in a library that the body called is none of the author's.
+        # A place in a library that the body called isn't the author's.
         return [Problem(p.message, where or p.where, p.hint) for p in error.problems]
     if isinstance(error, SystemExit):
         given = "" if error.code is None else repr(error.code)

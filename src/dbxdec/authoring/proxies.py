@@ -230,7 +230,7 @@ def _followed(first: Any, other: Any) -> Any:
 
 
 class Latest(Reference):
-    """The newest version of what a task or somebody else stores."""
+    """The newest version of what a task or another program stores."""
 
     def __init__(self, what: object) -> None:
         self._what = what

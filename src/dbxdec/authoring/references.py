@@ -193,7 +193,7 @@ class Spoiled(Reference):
 
 
 def first_in(value: object) -> Reference | None:
-    """Return the first reference inside lists, tuples and dicts; None where there is none."""
+    """Return the first reference inside lists, tuples and dicts; None where they hold no reference."""
     if isinstance(value, Reference):
         return value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()

@@ -235,7 +235,7 @@ def _unfit(fn: Any) -> Problem | None:
 
 
 def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
-    """`io_manager` and `outputs`, without what is none; mistakes are refused."""
+    """`io_manager` and `outputs`, without what is not given; mistakes are refused."""
     if outputs is None and (io_manager is None or isinstance(io_manager, IoManager)):
         return io_manager, {}
     problems = []
