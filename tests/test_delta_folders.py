@@ -68,6 +68,10 @@ def test_partitions_of_any_text_are_stored_read_and_replaced(
     io = manager(*columns, delta_write_options=DELTA_RS if through_delta_rs else None)
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "t")
+        if through_delta_rs and HIVE_NULL in values:
+            with pytest.raises(RunError, match="which delta-rs stores as null"):
+                io.write(output(table, receipt("0")), first.lazy() if lazy else first)
+            return
         for number, data in enumerate((first, second)):
             io.write(output(table, receipt(str(number))), data.lazy() if lazy else data)
             rows = data.rows() if number == 0 else [*second.rows(), *(r for r in first.rows() if r[0] != values[0])]

@@ -43,6 +43,12 @@ def refuse_empty_texts(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[
     def check(data: pl.DataFrame) -> pl.DataFrame:
         if empty := [name for name in texts if data.select((named(name) == "").any()).item()]:
             raise empty_texts(empty)
+        if lost := [name for name in texts if data.select((named(name) == delta_folders.NULL).any()).item()]:
+            raise RunError(
+                f"the partition column {listed(lost)} has the string {delta_folders.NULL}, which delta-rs stores as "
+                "null",
+                hint="give it another name in the task, or make it null",
+            )
         return data
 
     return watched(frame, check) if texts else frame
