@@ -168,6 +168,21 @@ def test_a_bundle_that_is_none_is_said(folder: Path, text: str) -> None:
         assert local_values(["root"], {"root": "x"}, folder) == {"root": "x"}
 
 
+def test_what_is_no_mapping_is_said_with_its_line(folder: Path) -> None:
+    """All of them, in all files of the bundle, before a value of a variable that nobody declared is missed."""
+    main, more = folder.parent / "databricks.yml", folder.parent / "resources/more.yml"
+    main.write_text("include: [resources/*.yml]\nvariables:\n  root: s3://a\ntargets:\n  dev: 3\n", encoding="utf-8")
+    more.write_text("targets:\n  prod:\n    variables: [root]\nvariables: x\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        local_values(["root"], {}, folder)
+    assert [str(problem).split("\n")[0].removeprefix(f"{folder.parent}/") for problem in refused.value.problems] == [
+        "databricks.yml:3: `variables.root` is a string, not a mapping",
+        "databricks.yml:5: `targets.dev` is a whole number, not a mapping",
+        "resources/more.yml:4: `variables` is a string, not a mapping",
+        "resources/more.yml:3: `targets.prod.variables` is a list, not a mapping",
+    ]
+
+
 def test_a_file_of_overrides_that_is_none_is_said(folder: Path) -> None:
     """By its path."""
     overrides = folder.parent / ".databricks/bundle/dev/variable-overrides.json"

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec import bundlefile
-from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.errors import ConfigError, Problem, RunError, SourceLocation, did_you_mean, listed
+from dbxdec.forms import at, kind_of, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from dbxdec.bundlefile import Bundle
+    from dbxdec.bundlefile import Bundle, Document
 
 _NAMED_BY = ("DATABRICKS_BUNDLE_TARGET", "DATABRICKS_BUNDLE_ENV")
 _PREFIX = "BUNDLE_VAR_"
@@ -66,7 +67,7 @@ def find(folder: Path, target: str | None) -> BundleVariables | None:
     """The variables of the bundle that `folder` is in, for `target`, by default for the bundle's own default.
 
     None where there is no bundle. Raises RunError for a target that it does not have, and ConfigError where a file of
-    it can't be read.
+    it can't be read, or has something else in the place of variables or targets.
     """
     found = _load(folder)
     if found is None:
@@ -76,6 +77,8 @@ def find(folder: Path, target: str | None) -> BundleVariables | None:
                 hint=f"none of {', '.join(bundlefile.NAMES)} is here or in a folder above",
             )
         return None
+    if problems := [problem for document in found.documents for problem in _not_mappings(document)]:
+        raise ConfigError(problems)
     targets = _targets(found)
     chosen = target or next((os.environ[name] for name in _NAMED_BY if os.environ.get(name)), None)
     if chosen is not None and chosen not in targets:
@@ -103,6 +106,20 @@ def _load(folder: Path) -> Bundle | None:
     places = (place / name for place in (folder, *folder.parents) for name in bundlefile.NAMES)
     path = next((path for path in places if path.is_file()), None)
     return None if path is None else bundlefile.load(path, words=("variables", "targets"))
+
+
+def _not_mappings(document: Document) -> Iterator[Problem]:
+    """What stands in a file where the bundle has variables and targets, and is no mapping."""
+    lists = [("variables",), *(("targets", name, "variables") for name in table(document.content, "targets"))]
+    declared = [("variables", name) for name in table(document.content, "variables")]
+    chosen = [("targets", name) for name in table(document.content, "targets")]
+    hints = {"variables": "declare each by its name, below it", "targets": "name each target below it"}
+    for path in (*lists, *declared, ("targets",), *chosen):
+        value = at(document.content, *path)
+        if not isinstance(value, dict | None):
+            hint = hints.get(path[-1]) if path not in declared else "give its value as `default: ...` below its name"
+            where = SourceLocation(str(document.path), document.lines.get(path, 1))
+            yield Problem(f"`{'.'.join(map(str, path))}` is {kind_of(value)}, not a mapping", where, hint)
 
 
 def _targets(bundle: Bundle) -> dict[str, Any]:
