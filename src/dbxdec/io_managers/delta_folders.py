@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _KEYED = "keyed-"
 NULL = "__HIVE_DEFAULT_PARTITION__"
+LOST = ("", NULL)
+"""Strings that would come back as null from a partition column.
+
+The first is null in any log (Delta protocol, "Partition Value Serialization"). The second is the name of null's folder,
+and Spark's and delta-rs' writers take it for null.
+"""
 # All else is encoded in paths by some, and not by others (RFC 3986, "Unreserved Characters").
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 # Those that delta-rs refuses in a path, or takes for the end of a URL's scheme.
@@ -44,10 +50,7 @@ def folder(values: Mapping[str, Any]) -> str:
 
 def _folder(column: str, value: Any) -> str:
     text = value_text(value)
-    if text == NULL:
-        # It would be null to Polars, which refuses a folder of a column that the table does not have.
-        column = f"{column}.text"
-    elif text is not None and isinstance(value, dt.datetime):
+    if text is not None and isinstance(value, dt.datetime):
         text = text.replace("T", " ").removesuffix("Z")
     return f"{column}={NULL if text is None else quote(text, safe='')}"
 

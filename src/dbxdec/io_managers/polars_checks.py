@@ -26,38 +26,30 @@ def for_delta_rs(
     Raises RunError for names of columns that delta-rs can't make folders of.
     """
     _refuse_names(partitions, uri)
-    return refuse_empty_texts(refuse_negative_decimals(frame, partitions), partitions)
+    return refuse_lost(refuse_negative_decimals(frame, partitions), partitions)
 
 
-def refuse_empty_texts(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check of its partition columns of strings.
-
-    An empty string is null in a log (Delta protocol, "Partition Value Serialization"): it would come back as another
-    value, and as one in some readers.
-    """
+def refuse_lost(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check of its partition columns of strings: none would come back as null."""
     import polars as pl
 
     schema = frame.collect_schema()
     texts = [name for name in partitions if schema.get(name) == pl.String]
 
     def check(data: pl.DataFrame) -> pl.DataFrame:
-        if empty := [name for name in texts if data.select((named(name) == "").any()).item()]:
-            raise empty_texts(empty)
-        if lost := [name for name in texts if data.select((named(name) == delta_folders.NULL).any()).item()]:
-            raise RunError(
-                f"the partition column {listed(lost)} has the string {delta_folders.NULL}, which delta-rs stores as "
-                "null",
-                hint="give it another name in the task, or make it null",
-            )
+        for text in delta_folders.LOST:
+            if lost := [name for name in texts if data.select((named(name) == text).any()).item()]:
+                raise lost_texts(lost, text)
         return data
 
     return watched(frame, check) if texts else frame
 
 
-def empty_texts(columns: Sequence[str]) -> RunError:
-    """The error of partition columns that have empty strings."""
+def lost_texts(columns: Sequence[str], text: str) -> RunError:
+    """The error of partition columns that have the string `text`, one of `delta_folders.LOST`."""
+    what = f"the string {text}" if text else "empty strings"
     return RunError(
-        f"the partition column {listed(columns)} has empty strings, which a Delta table stores as null",
+        f"the partition column {listed(columns)} has {what}, which Delta tables store as null",
         hint="say in the task what they mean: make them null, or give them a name such as 'none'",
     )
 

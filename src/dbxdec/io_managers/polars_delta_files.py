@@ -131,24 +131,25 @@ def _metadata(file: Any, size: int) -> bytes:
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
     """Run `frame` once, and store its rows in files below `folder`, which nothing points to yet.
 
-    Raises RunError where the folder's storage refuses, and for partitions of empty strings; the errors of the query
-    pass as they are. Neither leaves files.
+    Raises RunError where the folder's storage refuses, and for partitions of strings that mean null. The errors of the
+    query pass as they are. None of these leaves files.
     """
     import polars as pl
 
     schema = frame.collect_schema()
     stored = {name: kind for name, kind in schema.items() if name not in partitions}
     names: dict[str, tuple[str, tuple[Any, ...]]] = {}
-    empty: list[RunError] = []
+    lost: list[RunError] = []
     numbers = itertools.count()  # Polars asks from several threads
     write_id = uuid.uuid4()
 
     def place(of: FileProviderArgs) -> str:
         values = of.partition_keys.row(0) if partitions else ()
-        if "" in values:
+        text = next((value for value in values if value in delta_folders.LOST), None)
+        if text is not None:
             # Here they are known, and a check of all rows would take as long as the writing.
-            empty.append(polars_checks.empty_texts([partitions[values.index("")]]))
-            raise empty[0]
+            lost.append(polars_checks.lost_texts([partitions[values.index(text)]], text))
+            raise lost[0]
         name = delta_folders.file_name(next(numbers), write_id, keyed=keyed)
         path = delta_folders.folder(dict(zip(partitions, values, strict=True))) + name
         names[name] = (path, values)
@@ -181,8 +182,8 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     except BaseException as error:
         for path, _ in names.values():
             folder.remove(path)
-        if empty:
-            raise empty[0] from None
+        if lost:
+            raise lost[0] from None
         ours = str(write_id) in str(error) or _FULL.search(str(error))
         if ours and isinstance(error, OSError | pl.exceptions.PolarsError):
             raise folder.refused(error) from error

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers.delta_folders import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,15 +45,16 @@ def whole(text: str, bits: int, *, signed: bool = True) -> Kind:
 def exact(values: Mapping[str, Any], kinds: Mapping[str, Kind], partitions: Collection[str]) -> dict[str, Any]:
     """`values` as their columns have them; `partitions` are those of the table.
 
-    Raises RunError, with all that is wrong, for values that no row of a column could have: an empty string in a
-    partition column, too, which is null (Delta protocol, "Partition Value Serialization").
+    Raises RunError, with all that is wrong, for values that no row of a column could have: in a partition
+    column, strings that are null there (`delta_folders.LOST`).
     """
     problems, found = [], {}
     for name, value in values.items():
         kind = kinds[name]
         try:
-            if value == "" and name in partitions:
-                raise _UnfitError("an empty partition value is null: give None, or a name for it as the task does")
+            if value in LOST and name in partitions:
+                what = f"the partition value {value}" if value else "an empty partition value"
+                raise _UnfitError(f"{what} is null: give None, or a name for it as the task does")
             found[name] = None if value is None and kind.family != "nested" else _exact(value, kind)
         except _UnfitError as error:
             message = f"`replace` says {name}={value!r}, and the column `{name}` is {kind.text}"

@@ -9,8 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
-from dbxdec.io_managers import slices
-from dbxdec.io_managers.delta_folders import NULL
+from dbxdec.io_managers import delta_folders, slices
 from dbxdec.io_managers.spark_log import quoted
 from dbxdec.io_managers.spark_session import LOST
 
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
     """`frame`, with a check of its partition columns of strings, which fails its query.
 
-    Spark stores an empty string as null, and so it does one that names null in folders: each would come back as another
-    value. What it raises then is what `spark_session.explained` knows.
+    What it raises then is what `spark_session.explained` knows.
     """
     parts = {name.lower() for name in partitions}
     texts = [
@@ -32,10 +30,11 @@ def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
         for field in frame.schema
         if field.name.lower() in parts and _is_string(field.dataType.simpleString())
     ]
+    refused_texts = ", ".join(map(_text, delta_folders.LOST))
     for name in texts:
-        said = f"the partition column `{name}` has empty strings, or {NULL}, which Spark stores as null"
+        said = f"the partition column `{name}` has empty strings, or {delta_folders.NULL}, which Spark stores as null"
         refused = f"CAST(raise_error({_text(LOST + said)}) AS BOOLEAN)"
-        frame = frame.where(f"IF({quoted(name)} IN ('', '{NULL}'), {refused}, TRUE)")
+        frame = frame.where(f"IF({quoted(name)} IN ({refused_texts}), {refused}, TRUE)")
     return frame
 
 
