@@ -135,6 +135,14 @@ def test_a_date_follows_the_trigger_only_where_nobody_gave_one(
             parameter.value(text, trigger)
 
 
+def test_a_run_without_a_trigger_takes_texts_alone() -> None:
+    """A default that follows the run is no date then."""
+    parameter = dag.JobParameter("day", ValueType("date"), run_date=RunDate())
+    assert parameter.value("2024-01-31") == dt.date(2024, 1, 31)
+    with pytest.raises(ValueError, match="not of the type date"):
+        parameter.value(REFERENCE)
+
+
 def test_a_text_of_another_type_passes_no_date_on() -> None:
     """Only dates are looked into."""
     text = RunDate(1).passed_on("2024-01-31")

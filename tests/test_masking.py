@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import re
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -70,6 +71,15 @@ def test_a_secret_is_hidden_in_each_form(shape: str, form: str) -> None:
         return
     written = FORMS[form](secret)
     assert Mask([secret]).text(f"before <{written}> behind") == f"before <{HIDDEN}> behind"
+
+
+def test_bytes_that_are_not_utf_8_are_hidden_however_they_are_spelt() -> None:
+    """A value of the environment that is no text has its bytes in a `repr` or a URL."""
+    secret = SHAPES["surrogate"]
+    octets = os.fsencode(secret)
+    for written in (repr(octets), quote(octets), quote(octets).lower()):
+        assert HIDDEN in Mask([secret]).text(written)
+        assert "end" not in Mask([secret]).text(written)
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "surrogate"])

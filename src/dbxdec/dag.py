@@ -278,12 +278,10 @@ def run_order(job: Job) -> list[Task]:
     for task in job.tasks:
         for key in waiting[task.key]:
             followers[key].append(task.key)
-    by_key = {task.key: task for task in job.tasks}
     position = {task.key: i for i, task in enumerate(job.tasks)}
     import heapq
 
-    ready = [position[key] for key, blockers in waiting.items() if not blockers]
-    heapq.heapify(ready)
+    ready = [position[key] for key, blockers in waiting.items() if not blockers]  # in order, and so a heap
     order = []
     while ready:
         task = job.tasks[heapq.heappop(ready)]
@@ -291,5 +289,5 @@ def run_order(job: Job) -> list[Task]:
         for key in followers[task.key]:
             waiting[key].discard(task.key)
             if not waiting[key]:
-                heapq.heappush(ready, position[by_key[key].key])
+                heapq.heappush(ready, position[key])
     return order
