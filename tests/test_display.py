@@ -310,3 +310,5 @@ def test_run_without_a_job_lists_them(project: Project) -> None:
         ["other", "1"],
     ]
     assert said.err == "dbxdec: say which of them to run: dbxdec run JOB\n"
+    for_a_program = dbxdec(project, "run", "--json")
+    assert (for_a_program.code, for_a_program.out, for_a_program.err) == (2, "", said.out + said.err)

@@ -495,6 +495,18 @@ class TestNoJson:
         assert said in problem.message
         assert problem.hint
 
+    def test_all_values_of_a_field_are_looked_at(self) -> None:
+        """However deep they lie, none hides another."""
+        with pytest.raises(AuthoringError) as error:
+            job_of({"tags": {4: "x", "a": b"x", "b": [{"c": {1}}, {2}, "fine"]}, "description": b"x"})
+        assert [problem.message.partition("`")[2] for problem in error.value.problems] == [
+            "tags` has the key 4",
+            "tags.a` is of the type `bytes`",
+            "tags.b[0].c` is of the type `set`",
+            "tags.b[1]` is of the type `set`",
+            "description` is of the type `bytes`",
+        ]
+
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda text: "${" not in text)
 

@@ -57,6 +57,7 @@ def project(tmp_path: Path) -> Project:
 ELSEWHERE = {
     "syntax": ("def broken(:", "src/shop/pipelines/bad.py:1: SyntaxError"),
     "import": (HEAD + "1 / 0", "src/shop/pipelines/bad.py:6: importing `shop.pipelines.bad` failed: ZeroDivisionError"),
+    "a byte that is no text": ("x = 1\0", "src/shop/pipelines/bad.py:1: SyntaxError"),
     "missing module": ("import shop.helpers", "src/shop/pipelines/bad.py:1: importing `shop.pipelines.bad` failed"),
     "wiring of the module": (HEAD + "@task(io_manger=lake)\ndef a() -> None: ...", "no field `io_manger`"),
     "job body": (HEAD + "@job\ndef bad() -> None:\n    count(4)", "bad.py:8: the task `count` takes 0"),
@@ -102,6 +103,19 @@ def test_the_job_runs_and_the_mistakes_are_said(project: Project) -> None:
     runs = ledger.runs(project.root)
     assert {run.job: run.state for run in runs} == {"good": "success", "inner": "success"}
     assert all(str(run.head["build_id"]).startswith(UNBUILT) for run in runs)
+
+
+@pytest.mark.parametrize("command", ["show", "graph"])
+def test_the_job_is_shown_and_the_mistakes_are_said(project: Project, command: str) -> None:
+    """What can be run can be looked at; without a job, or for one that is broken, all mistakes are errors."""
+    project.write("src/shop/pipelines/bad.py", HEAD + "1 / 0\n\n@job\ndef bad() -> None:\n    count()\n")
+    done = dbxdec(project, command, "good")
+    assert (done.code, "orders" in done.out, "bad" in done.out) == (0, True, False), done
+    assert "warning: src/shop/pipelines/bad.py:6: importing `shop.pipelines.bad` failed" in done.err
+    assert "no build is possible with 1 mistake in other jobs" in done.err
+    for arguments in ([command, "bad"], [command]):
+        done = dbxdec(project, *arguments)
+        assert (done.out, "ZeroDivisionError" in done.err, done.code == 0) == ("", True, False), done
 
 
 def test_a_build_and_a_check_of_such_a_tree_stay_strict(project: Project) -> None:

@@ -7,7 +7,7 @@ import functools
 import math
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
@@ -18,9 +18,11 @@ from dbxdec.typehints import type_name
 from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Refer = Callable[[Reference], str]
+
+T = TypeVar("T")
 
 
 def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
@@ -33,7 +35,9 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, dict):
-        return {_name(key, path): plain(item, f"{path}.{key}".lstrip("."), refer) for key, item in value.items()}
+        return dict(
+            _all_of(lambda key: (_name(key, path), plain(value[key], f"{path}.{key}".lstrip("."), refer)), value)
+        )
     if isinstance(value, Reference):
         return refer(value) if refer is not None else _refuse_reference(value, path)
     if isinstance(value, Enum):
@@ -58,7 +62,7 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
     if isinstance(value, Secret):
         return value.reference
     if isinstance(value, list | tuple):
-        return [plain(item, f"{path}[{i}]", refer) for i, item in enumerate(value)]
+        return list(_all_of(lambda i: plain(value[i], f"{path}[{i}]", refer), range(len(value))))
     if _is_variable(value):
         return value.value
     if callable(getattr(value, "as_dict", None)) and not isinstance(value, type):
@@ -67,6 +71,20 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
         f"the setting `{path}` is of the type `{type_name(type(value))}`",
         hint="settings are str, int, float, bool, None, lists and dicts of them, or databricks-bundles' classes",
     )
+
+
+def _all_of(convert: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
+    """What `convert` makes of each item. Raises AuthoringError with the mistakes of all."""
+    found: list[T] = []
+    problems: list[Problem] = []
+    for item in items:
+        try:
+            found.append(convert(item))
+        except AuthoringError as error:
+            problems += error.problems
+    if problems:
+        raise AuthoringError(problems)
+    return found
 
 
 def given_fields(

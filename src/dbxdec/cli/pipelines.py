@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = None, job: str | None = None) -> Source:
     """The pipeline to show. Raises DbxdecError where there is none, or several are as near.
 
-    As `dbxdec run` does, it takes what is installed where the tree can't be read here, or where there is none.
+    As `dbxdec run` does, it takes what is installed where the tree can't be read here, or where there is none, and
+    passes over the mistakes of other jobs than `job`.
     """
     if wheel is not None:
         return source.of_wheel(wheel)
@@ -28,7 +29,7 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
     root = freshness.project_root(str(folder))
     is_project = root is not None and config.turns_hook_on(Path(root, "pyproject.toml"))
     if is_project and find_spec("hatchling") is not None:
-        return source.of_tree(folder)
+        return source.of_tree(folder, job)
     found, unreadable = installed_manifests()
     if job is not None:
         found = [manifest for manifest in found if job in manifest.raw_jobs]
@@ -38,7 +39,7 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
     if not found and unreadable:
         raise ManifestError(problem for error in unreadable for problem in error.problems)
     if not found:
-        return source.of_tree(folder)  # which says what is missing
+        return source.of_tree(folder, job)  # which says what is missing
     return _installed(found[0])
 
 

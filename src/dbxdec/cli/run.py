@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from dbxdec.cli import completion, records, resuming
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, Problem, counted, did_you_mean, listed
+from dbxdec.errors import ManifestError, Problem, did_you_mean, listed
 from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
@@ -27,6 +26,8 @@ from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rich.console import Console
 
     from dbxdec.local.builds import Build
     from dbxdec.local.runner import JobRun
@@ -163,7 +164,7 @@ def command(
       dbxdec run daily_delays --resume
     """
     if job is None:
-        _list_jobs(wheel, package)
+        _list_jobs(wheel, package, console(stderr=as_json))
         raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # what they import takes longer than `--help`
     from dbxdec.local import runner
@@ -223,7 +224,7 @@ def command(
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
-def _list_jobs(wheel: Path | None, package: str | None) -> None:
+def _list_jobs(wheel: Path | None, package: str | None, out: Console) -> None:
     from dbxdec.cli import pipelines, tables
     from dbxdec.dag import summary
     from dbxdec.views.texts import shortened
@@ -231,7 +232,7 @@ def _list_jobs(wheel: Path | None, package: str | None) -> None:
     manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package).manifest
     if manifest.jobs:
         rows = [[job.key, str(len(job.tasks)), shortened(summary(job.doc) or "")] for job in manifest.jobs]
-        tables.show(console(), ("job", "tasks", "about"), rows, broken=("about",))
+        tables.show(out, ("job", "tasks", "about"), rows, broken=("about",))
     say("say which of them to run: dbxdec run JOB" if manifest.jobs else f"{manifest.project} has no job")
 
 
@@ -270,12 +271,8 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
     made = tree.made
     files = [(file.path, file.origin, file.source) for file in made.files]
     build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
-    if not made.left_out:
-        return build, "the tree"
-    for problem in made.left_out:
-        say(f"warning: {replace(problem, hint=None)}")
-    say(f"no build is possible with {counted(len(made.left_out), 'mistake')} in other jobs: see `dbxdec check`")
-    return build, f"`{job}` of a tree that can't be built"
+    source.say_left_out(made)
+    return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
 
 
 def _installed(job: str) -> Manifest:

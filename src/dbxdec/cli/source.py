@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import ConfigError, Problem
+from dbxdec.cli.console import say
+from dbxdec.errors import ConfigError, Problem, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dbxdec.building import Build
     from dbxdec.manifest import Manifest
     from hatch_dbxdec.reading import Tree
 
@@ -28,12 +30,24 @@ class Source:
     warnings: tuple[Problem, ...] = ()
 
 
-def of_tree(folder: Path) -> Source:
-    """The project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake."""
+def of_tree(folder: Path, job: str | None = None) -> Source:
+    """The project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake.
+
+    Where only other jobs than `job` have mistakes, they are said, and it is of `job` and the jobs that it runs.
+    """
     from dbxdec.rebuild import find_project
 
-    tree = _read(find_project(folder))
+    tree = _read(find_project(folder), job)
+    say_left_out(tree.made)
     return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
+
+
+def say_left_out(made: Build) -> None:
+    """Say what stands in the way of a build, where `made` has only some of the jobs."""
+    for problem in made.left_out:
+        say(f"warning: {replace(problem, hint=None)}")
+    if made.left_out:
+        say(f"no build is possible with {counted(len(made.left_out), 'mistake')} in other jobs: see `dbxdec check`")
 
 
 def project_tree(folder: Path, job: str) -> Tree | None:

@@ -34,11 +34,8 @@ class Failures:
         if isinstance(error, DbxdecError):
             return [replace(p, where=p.where or where) for p in error.problems]
         if isinstance(error, SyntaxError):
-            return [
-                Problem(
-                    f"{type(error).__name__}: {error.msg}", SourceLocation(error.filename or module, error.lineno or 1)
-                )
-            ]
+            file = error.filename or _source_of(error) or module
+            return [Problem(f"{type(error).__name__}: {error.msg}", SourceLocation(file, error.lineno or 1))]
         if isinstance(error, SystemExit):
             given = "" if error.code is None else repr(error.code)
             return [Problem(f"importing `{module}` ended the interpreter: sys.exit({given})", where, _AS_MAIN)]
@@ -123,6 +120,18 @@ class Failures:
             for frame, line in traceback.walk_tb(error.__traceback__)
             if frame.f_code.co_filename.startswith(self.root) and not is_own(frame.f_globals)
         ]
+
+
+def _source_of(error: SyntaxError) -> str | None:
+    """The file that Python was reading: of one with a NUL byte its error says neither name nor line."""
+    import traceback
+
+    files = [
+        frame.f_locals.get("source_path")
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == "importlib._bootstrap_external"
+    ]
+    return next((file for file in reversed(files) if isinstance(file, str)), None)
 
 
 def _public(value: Any) -> Iterable[str]:
