@@ -133,16 +133,16 @@ def _write(kind: str, table: str, run: int, attempt: int) -> None:
 
 def _die_at(point: str | None) -> None:
     """Have this process end itself just before or after its commit."""
-    from dbxdec.io_managers import delta_log, delta_once, polars_delta_rows
+    from dbxdec.io_managers.delta.polars import once, rows, table_log
 
     def die(*_: Any, **__: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if point == "before":
-        delta_log.commit_properties = die
+        table_log.commit_properties = die
     elif point == "after":
-        delta_once.result_of = die
-        polars_delta_rows.committed = die
+        once.result_of = die
+        rows.committed = die
 
 
 def _serve() -> None:
@@ -150,7 +150,6 @@ def _serve() -> None:
     import polars.io.delta  # noqa: F401
 
     import delta_tools  # noqa: F401
-    from dbxdec.io_managers import polars_delta, polars_delta_merge  # noqa: F401
 
     for line in sys.stdin:
         kind, table, run, attempt, how = json.loads(line)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, WriteId, WriteResult
-from dbxdec.io_managers.spark_delta import SparkDelta, SparkDeltaIoManager
-from dbxdec.io_managers.spark_table import SparkTableIoManager
+from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
+from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 
 if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     MISSING = "Java is not installed"

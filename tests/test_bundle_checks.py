@@ -380,13 +380,13 @@ def test_a_misspelt_scheme_in_the_code_needs_no_bundle(tmp_path: Path, scheme: s
 def test_what_engines_know_is_fine(scheme: str, rest: str) -> None:
     """Each scheme with two slashes, paths of machines and drives have nothing wrong."""
     for place in (f"{scheme}://{rest}", f"/{rest}/x", f"{rest}/x", f"C:/{rest}", f"c:\\{rest}"):
-        assert list(storage_paths.misspelt(place, "dbxdec.io_managers.polars_delta:PolarsDeltaIoManager")) == []
+        assert list(storage_paths.misspelt(place, "dbxdec.io_managers:PolarsDeltaIoManager")) == []
 
 
 def test_schemes_of_other_managers_are_their_authors(tmp_path: Path) -> None:
     """A manager of the author's own may have a scheme that no storage has."""
     assert list(storage_paths.misspelt("warehouse://table", "shop.io:Mine")) == []
-    assert list(storage_paths.misspelt("warehouse://table", "dbxdec.io_managers.polars_delta:PolarsDeltaIoManager"))
+    assert list(storage_paths.misspelt("warehouse://table", "dbxdec.io_managers:PolarsDeltaIoManager"))
 
 
 class TestPythonResources:

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, patience
-from dbxdec.io_managers.delta_once import ATTEMPTS
-from dbxdec.io_managers.patience import Patience
-from dbxdec.io_managers.polars_delta_commit import Replacement
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta import patience
+from dbxdec.io_managers.delta.patience import ATTEMPTS, Patience
+from dbxdec.io_managers.delta.polars.direct.commit import Replacement
 from delta_tools import output, receipt, wanted
 
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, polars_delta_files
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta.polars.direct import parquet_files
 from delta_tools import frame, output, receipt, stored
 
 MOMENTS = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
@@ -305,7 +306,7 @@ class TestFiles:
 
     def test_large_tables_have_several(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """No file holds more than its share, and each has statistics of its own."""
-        monkeypatch.setattr(polars_delta_files, "_BYTES_PER_FILE", 400_000)
+        monkeypatch.setattr(parquet_files, "_BYTES_PER_FILE", 400_000)
         for partition in (None, "k"):
             table = tmp_path / str(partition)
             data = pl.LazyFrame({"x": range(300_000)}).with_columns(k=pl.col("x") % 2)

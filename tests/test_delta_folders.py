@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager, delta_folders
+from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.polars_frames import named
 from delta_tools import output, receipt, wanted
 from object_storage import ObjectStorage
@@ -56,7 +57,7 @@ def test_partitions_of_any_text_are_stored_read_and_replaced(
     columns: list[str], values: list[str | None], lazy: bool, through_delta_rs: bool
 ) -> None:
     """This manager and delta-rs give back each value, and another overwrite replaces exactly its partitions."""
-    if through_delta_rs and delta_folders.unwritable(columns):
+    if through_delta_rs and folder_names.unwritable(columns):
         return
     first = pl.DataFrame(
         {**{name: pl.Series(values, dtype=pl.String) for name in columns}, "v": range(len(values)), "w": 1}
@@ -186,7 +187,7 @@ def test_folders_of_another_writer_are_believed_only_where_they_say_what_the_log
 )
 def test_a_path_tells_what_polars_finds_in_it(path: str, values: dict[str, Any], said: bool) -> None:
     """Only where each column is in one folder, with the value of the log."""
-    assert delta_folders.tells(path, values) is said
+    assert folder_names.tells(path, values) is said
 
 
 @settings(max_examples=40)

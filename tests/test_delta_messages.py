@@ -12,8 +12,9 @@ from deltalake import DeltaTable
 
 from dbxdec import masking
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, delta_storage
+from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.delta.polars import storage
 from dbxdec.secrets import secret
 from delta_tools import RECEIPT, frame, output, receipt, wanted
 
@@ -213,7 +214,7 @@ def test_no_message_shows_credentials_of_an_address(table: Path) -> None:
         with pytest.raises(RunError, match="can't be reached") as refused:
             PolarsDeltaIoManager("unused", storage_options=options).read(InputContext(uri))
         assert "hunter2" not in str(refused.value)
-    text = delta_storage.said(RuntimeError("GET https://a.net/x?sv=1&sig=hunter2 failed"))
+    text = storage.said(RuntimeError("GET https://a.net/x?sv=1&sig=hunter2 failed"))
     assert text == "GET https://a.net/x?... failed"
 
 
@@ -229,7 +230,7 @@ def test_no_message_shows_a_secret_that_the_task_has_used(monkeypatch: pytest.Mo
     monkeypatch.setenv("DBXDEC_SECRET_SCOPE_KEY", "hunter2")
     with masking.scope():
         assert secret("scope", "key").value() == "hunter2"
-        assert delta_storage.said(OSError("no account hunter2 here")) == "no account [secret] here"
+        assert storage.said(OSError("no account hunter2 here")) == "no account [secret] here"
         long = "x" * 290 + "hunter2" * 3
-        assert "hunt" not in delta_storage.said(OSError(long))
-    assert delta_storage.said(OSError("no account hunter2 here")) == "no account hunter2 here"
+        assert "hunt" not in storage.said(OSError(long))
+    assert storage.said(OSError("no account hunter2 here")) == "no account hunter2 here"

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dbxdec.io_managers import PolarsDeltaIoManager, delta_partitions
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta.polars import predicates
 from delta_tools import output, receipt
 
 TEXTS = st.sampled_from(["a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "..", "{}", "\0"])
@@ -97,7 +98,7 @@ def test_the_predicate_names_tuples_and_quotes_everything(
     columns: list[str], tuples: list[tuple[Any, ...]], sql: str
 ) -> None:
     """Values are listed for each combination of the columns before, nulls apart, names and texts quoted."""
-    assert delta_partitions.predicate(columns, tuples) == sql
+    assert predicates.predicate(columns, tuples) == sql
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(pl.Float32(), 0.1), (pl.Float32(), 3.3), (pl.Datetime("ns"), -1)])

@@ -180,7 +180,7 @@ class TestExactlyOnce:
         manager("append").write(output(table, receipt("0")), frame(0))
         body = {
             "before": "io.write(context(1), frame(1).lazy().map_batches(lambda data: die()))",
-            "after": "delta_once.result_of = polars_delta_rows.committed = die; io.write(context(1), frame(1))",
+            "after": "once.result_of = rows.committed = die; io.write(context(1), frame(1))",
         }
         writer = Writer(table, 1, body[moment])
         writer.start()
@@ -257,7 +257,8 @@ class Writer:
         sys.path.insert(0, sys.argv[1])
         import deltalake, polars
         from delta_tools import frame, output, receipt
-        from dbxdec.io_managers import PolarsDeltaIoManager, delta_once, polars_delta_rows
+        from dbxdec.io_managers import PolarsDeltaIoManager
+        from dbxdec.io_managers.delta.polars import once, rows
 
         io = PolarsDeltaIoManager("unused", mode="append")
 

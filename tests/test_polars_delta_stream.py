@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.polars_delta_stream import whole_or_nothing
+from dbxdec.io_managers.delta.polars.stream import whole_or_nothing
 from delta_tools import frame, output, receipt, stored
 
 ROWS = 1_000_000

@@ -24,9 +24,10 @@ from polars.testing.parametric import column, dataframes
 
 from dbxdec import secret
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager, files
+from dbxdec.io_managers import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.io_managers.polars_files import PolarsFiles
+from dbxdec.io_managers.files import manager
+from dbxdec.io_managers.files.polars import PolarsFiles
 from delta_tools import frame, output, receipt, wanted
 from object_storage import ObjectStorage, object_storage
 
@@ -415,7 +416,7 @@ def test_what_was_replaced_a_day_ago_goes_from_an_object_storage(
 ) -> None:
     """Folders of writes that no run can be reading any more are removed, and the newest stays."""
     io, uri = kind("s3://bucket", mode="overwrite", storage_options=storage.options), "s3://bucket/ä lake/a b"
-    monkeypatch.setattr(files, "_KEPT_MS", -1)
+    monkeypatch.setattr(manager, "_KEPT_MS", -1)
     for run in ("1", "2", "3"):
         io.write(OutputContext(uri, receipt(run)), frame(int(run)))
     data = [key for key in storage.keys("bucket/ä lake/a b/_dbxdec/") if key.endswith(f"/0.{kind.suffix}")]

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, columns, polars_checks, polars_schema
+from dbxdec.io_managers import PolarsDeltaIoManager, columns
+from dbxdec.io_managers.delta.polars import checks, schemas
 from delta_tools import output, receipt
 
 MOMENT = dt.datetime(2024, 7, 1, 12, 0, 0, 5)
@@ -53,7 +54,7 @@ def test_a_frame_can_be_appended_to_its_own_table(tmp_path: Path, kind: str, laz
     for run in ("1", "2"):
         PolarsDeltaIoManager("unused", mode="append").write(output(table, receipt(run)), data.lazy() if lazy else data)
     got = pl.read_delta(str(table))
-    assert got.schema == polars_schema.storable(data)[1]
+    assert got.schema == schemas.storable(data)[1]
     assert got["c"].drop_nulls().to_list() == [value, value]
     assert got["c"].null_count() == 2
 
@@ -78,7 +79,7 @@ def test_a_type_without_a_form_is_refused(dtype: pl.DataType) -> None:
     """The column is named with its type, wherever in it the type stands; the others are not."""
     data = pl.DataFrame(schema={"fine": pl.Int64(), "bad": dtype})
     with pytest.raises(RunError) as error:
-        polars_schema.storable(data)
+        schemas.storable(data)
     assert f"bad: {dtype}" in str(error.value)
     assert "fine" not in str(error.value)
 
@@ -87,7 +88,7 @@ def test_all_that_can_not_be_stored_is_told_at_once() -> None:
     """Names that Delta takes for one, and types without a form, are in one error."""
     data = pl.DataFrame(schema={"id": pl.Int64(), "ID": pl.Int64(), "t": pl.Time(), "n": pl.Null()})
     with pytest.raises(RunError) as error:
-        polars_schema.storable(data)
+        schemas.storable(data)
     assert len(error.value.problems) == 2
     assert "`id` and `ID` are one name" in str(error.value)
     assert "t: Time" in str(error.value)
@@ -123,7 +124,7 @@ HERE: dict[str, pl.DataType] = {"a": pl.Int64(), "b": pl.String()}
 
 
 def compare(result: dict[str, pl.DataType], policy: str, table: dict[str, pl.DataType], **options: Any) -> None:
-    columns.compare(polars_schema.shapes(result), polars_schema.shapes(table), policy=policy, uri="lake/t", **options)
+    columns.compare(schemas.shapes(result), schemas.shapes(table), policy=policy, uri="lake/t", **options)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_everything_wrong_with_the_partitions_is_told_at_once() -> None:
     """A missing column and one of a type that is no partition are in one error."""
     schema: dict[str, pl.DataType] = {"raw": pl.Binary(), "x": pl.Int64()}
     with pytest.raises(RunError) as error:
-        polars_schema.check_partitions(schema, ["raw", "day"], task="load")
+        schemas.check_partitions(schema, ["raw", "day"], task="load")
     assert len(error.value.problems) == 2
     assert "no column `day`" in str(error.value)
     assert "raw: Binary" in str(error.value)
@@ -197,5 +198,5 @@ def test_decimals_that_are_not_negative_pass(lazy: bool) -> None:
         {"p": [Decimal("0.00"), Decimal("1.50"), None], "x": [Decimal(-1), None, None]},
         schema={"p": pl.Decimal(10, 2), "x": pl.Decimal(10, 2)},
     )
-    checked = polars_checks.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
+    checked = checks.refuse_negative_decimals(data.lazy() if lazy else data, ["p"])
     assert checked.lazy().collect().equals(data)

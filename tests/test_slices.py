@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager, slices, spark_partitions
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta import exact
+from dbxdec.io_managers.delta.spark import predicates
 from delta_tools import output, receipt, wanted
 
 UTC = dt.UTC
@@ -167,20 +169,20 @@ def test_all_wrong_values_are_told_at_once(tmp_path: Path) -> None:
 
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.decimals(allow_nan=False) | st.booleans()
 KINDS = [
-    slices.whole("tinyint", 8),
-    slices.whole("bigint", 64),
-    slices.Kind("float", "single"),
-    slices.Kind("double", "double"),
-    slices.Kind("decimal(5,2)", "decimal", precision=5, scale=2),
-    slices.Kind("decimal(38,20)", "decimal", precision=38, scale=20),
+    exact.whole("tinyint", 8),
+    exact.whole("bigint", 64),
+    exact.Kind("float", "single"),
+    exact.Kind("double", "double"),
+    exact.Kind("decimal(5,2)", "decimal", precision=5, scale=2),
+    exact.Kind("decimal(38,20)", "decimal", precision=38, scale=20),
 ]
 
 
 @given(value=NUMBERS, kind=st.sampled_from(KINDS))
-def test_a_number_is_itself_or_refused(value: Any, kind: slices.Kind) -> None:
+def test_a_number_is_itself_or_refused(value: Any, kind: exact.Kind) -> None:
     """Of whatever type it is given, it is never rounded, cut or wrapped."""
     try:
-        found = slices.exact({"x": value}, {"x": kind}, ())["x"]
+        found = exact.exact({"x": value}, {"x": kind}, ())["x"]
     except RunError:
         return
     assert type(value) is not bool
@@ -206,7 +208,7 @@ def test_a_number_is_itself_or_refused(value: Any, kind: slices.Kind) -> None:
 )
 def test_sparks_slice_names_the_same_rows(kind: str, value: Any, sql: str) -> None:
     """As the column has the value; an empty string is not null where no partition is."""
-    assert spark_partitions.slice_predicate({"c": value}, {"c": kind}, ()) == sql
+    assert predicates.slice_predicate({"c": value}, {"c": kind}, ()) == sql
 
 
 @pytest.mark.parametrize(
@@ -227,4 +229,4 @@ def test_sparks_slice_names_the_same_rows(kind: str, value: Any, sql: str) -> No
 def test_spark_casts_nothing_in_silence_either(kind: str, value: Any) -> None:
     """A moment of the session's zone, a day that is cut from a moment, a number that wraps: all are refused."""
     with pytest.raises(RunError, match="`replace` says c="):
-        spark_partitions.slice_predicate({"c": value}, {"c": kind}, ())
+        predicates.slice_predicate({"c": value}, {"c": kind}, ())

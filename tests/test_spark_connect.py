@@ -30,11 +30,11 @@ PROGRAM = textwrap.dedent(
     import spark_tools
     from spark_tools import Place, output, receipt, rows, wanted
     from dbxdec.errors import RunError, TargetExistsError
-    from dbxdec.io_managers.delta_merge import DeltaMerge
-    from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
-    from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
+    from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
+    from dbxdec.io_managers.files.spark import SparkParquetIoManager
     from dbxdec.io_managers.spark_session import session
-    from dbxdec.io_managers.spark_table import SparkTableIoManager
+    from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 
     def refuses(kind, act):
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import spark_tools
-from dbxdec.io_managers.delta_merge import DeltaMerge
+from dbxdec.io_managers.delta.merge import DeltaMerge
 from spark_tools import Place, needs_spark, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -24,9 +24,9 @@ PROGRAM = textwrap.dedent(
     tools, lake, attempt, jars, end = sys.argv[1:]
     sys.path.insert(0, tools)
     import spark_tools
-    from dbxdec.io_managers.delta_merge import DeltaMerge
-    from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
-    from dbxdec.io_managers.spark_log import SparkTable
+    from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
+    from dbxdec.io_managers.delta.spark.log import SparkTable
 
     spark = spark_tools.start(Path(lake, f"warehouse{attempt}"), jars)
     rows = spark_tools.Place(spark, lake + "/rows", SparkDeltaIoManager)

@@ -13,8 +13,8 @@ import pytest
 import spark_tools
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers.base import running
+from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.spark_session import settings
-from dbxdec.io_managers.spark_table import SparkTableIoManager
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark

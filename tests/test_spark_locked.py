@@ -11,7 +11,8 @@ import pytest
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError, TargetExistsError
-from dbxdec.io_managers import SparkDeltaIoManager, spark_write
+from dbxdec.io_managers import SparkDeltaIoManager
+from dbxdec.io_managers.delta.spark import write
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -60,7 +61,7 @@ def test_a_kill_between_the_table_and_its_rows_is_mended(
 ) -> None:
     """The retry takes the empty table for its own and fills it; another run's is refused or kept as its mode says."""
     with monkeypatch.context() as patch:
-        patch.setattr(spark_write, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(write, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             table.write(mode, "1", table.frame(1))
     assert table.stored == []

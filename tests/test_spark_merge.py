@@ -12,7 +12,7 @@ import pytest
 import spark_tools
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.delta_merge import DeltaMerge
+from dbxdec.io_managers.delta.merge import DeltaMerge
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark

@@ -12,10 +12,10 @@ import spark_tools
 from dbxdec import bundle_variable, variables
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import running
-from dbxdec.io_managers.spark_delta import SparkDelta, SparkDeltaIoManager
-from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
+from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
+from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
+from dbxdec.io_managers.files.spark import SparkParquetIoManager
 from dbxdec.io_managers.spark_session import is_frame, session
-from dbxdec.io_managers.spark_table import SparkTableIoManager
 from dbxdec.secrets import secret
 from spark_tools import Place, needs_spark, output, receipt, wanted
 

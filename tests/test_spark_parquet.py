@@ -12,10 +12,10 @@ import pytest
 import spark_tools
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers.base import InputContext
-from dbxdec.io_managers.file_stores import LocalStore, Store
-from dbxdec.io_managers.polars_files import PolarsParquetIoManager
-from dbxdec.io_managers.spark_files import HadoopStore
-from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
+from dbxdec.io_managers.files.polars import PolarsParquetIoManager
+from dbxdec.io_managers.files.spark import SparkParquetIoManager
+from dbxdec.io_managers.files.spark_stores import HadoopStore
+from dbxdec.io_managers.files.stores import LocalStore, Store
 from spark_tools import needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark

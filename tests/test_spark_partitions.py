@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
-from dbxdec.io_managers import SparkParquetIoManager, spark_partitions, spark_write
-from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
-from dbxdec.io_managers.spark_log import quoted
+from dbxdec.io_managers import SparkParquetIoManager
+from dbxdec.io_managers.delta.spark import predicates, write
+from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
+from dbxdec.io_managers.spark_frames import quoted
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -109,7 +110,7 @@ def test_a_partitioned_overwrite_is_what_the_model_says(
     case: tuple[list[str], list[str], list[list[tuple[Any, ...]]]],
 ) -> None:
     """Each write replaces exactly the partitions whose value tuples are in its data, and leaves its receipt."""
-    monkeypatch.setattr(spark_write, "_compares_by_type", lambda spark: by_type)
+    monkeypatch.setattr(write, "_compares_by_type", lambda spark: by_type)
     names, kinds, writes = case
     model: dict[tuple[Any, ...], list[int]] = {}
     io = SparkDeltaIoManager("unused", mode="overwrite", partition_by=names, write_options=MAPPED)
@@ -133,7 +134,7 @@ def test_partitions_that_another_writer_spelled_are_replaced(
     """Values count, not their spelling in the log: delta-rs and Spark spell timestamps and empty texts differently."""
     import polars as pl
 
-    monkeypatch.setattr(spark_write, "_compares_by_type", lambda spark: by_type)
+    monkeypatch.setattr(write, "_compares_by_type", lambda spark: by_type)
     names, kinds = ["m", "n", "p", "t"], ["moment", "naive", "price", "text"]
     one = (KINDS["moment"][1][0], KINDS["naive"][1][0], Decimal("1.50"), "")
     two = (KINDS["moment"][1][1], None, Decimal("0.01"), "x")
@@ -151,7 +152,7 @@ def test_the_query_runs_once(path: Place, monkeypatch: pytest.MonkeyPatch, by_ty
     """A query that counts its runs, and gives other partitions each time, is stored as it was the one time it ran."""
     from pyspark.sql import functions
 
-    monkeypatch.setattr(spark_write, "_compares_by_type", lambda spark: by_type)
+    monkeypatch.setattr(write, "_compares_by_type", lambda spark: by_type)
     runs = path.spark.sparkContext.accumulator(0)
 
     def count(value: int) -> int:
@@ -171,7 +172,7 @@ def test_an_empty_frame_replaces_nothing_and_leaves_a_receipt(
     path: Place, monkeypatch: pytest.MonkeyPatch, by_type: bool
 ) -> None:
     """Nothing is replaced where there are no rows, and readers of the run get no rows either."""
-    monkeypatch.setattr(spark_write, "_compares_by_type", lambda spark: by_type)
+    monkeypatch.setattr(write, "_compares_by_type", lambda spark: by_type)
     path.write("overwrite", "0", path.pairs((1, 1)), partition_by="k")
     assert path.write("overwrite", "1", path.pairs((1, 1)).limit(0), partition_by="k").rows == 0
     assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == []
@@ -236,7 +237,7 @@ def test_a_slice_is_named_by_values_of_any_type(path: Place) -> None:
         path.write("append", "0", path.sql("1 AS `odd``col 1`, 1 AS x"))
     names = {kind: f"odd'col.{i} " for i, kind in enumerate(SLICES)}
     columns = {kind: quoted(name) for kind, name in names.items()}
-    own = [f"{spark_partitions.literal(value, kind)} AS {columns[kind]}" for kind, value in SLICES.items()]
+    own = [f"{predicates.literal(value, kind)} AS {columns[kind]}" for kind, value in SLICES.items()]
     null = [f"CAST(NULL AS {kind}) AS {column}" for kind, column in columns.items()]
     both = path.sql(", ".join([*own, "1 AS x"])).unionAll(path.sql(", ".join([*null, "2 AS x"])))
     path.write("append", "0", both, write_options=MAPPED)
@@ -260,23 +261,23 @@ def test_a_slice_is_named_by_values_of_any_type(path: Place) -> None:
 )
 def test_the_predicate_names_tuples(columns: list[str], tuples: list[tuple[str | None, ...]], sql: str) -> None:
     """Values are listed for each combination of the columns before, nulls apart, names quoted."""
-    assert spark_partitions.predicate(columns, tuples, {"n": "int", "r": "string"}, ["r"]) == sql
+    assert predicates.predicate(columns, tuples, {"n": "int", "r": "string"}, ["r"]) == sql
 
 
 def test_a_name_that_delta_misreads_is_refused() -> None:
     """A predicate over a column with a backtick, which Delta would take for null, is an error and no doubled rows."""
     with pytest.raises(RunError, match=r"`a`b`.*misreads"):
-        spark_partitions.predicate(["a`b"], [("1",)], {"a`b": "int"}, ["a`b"])
+        predicates.predicate(["a`b"], [("1",)], {"a`b": "int"}, ["a`b"])
 
 
 def test_hundreds_of_partitions(path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A predicate over 500 pairs of values is evaluated."""
-    monkeypatch.setattr(spark_write, "_compares_by_type", lambda spark: False)
+    monkeypatch.setattr(write, "_compares_by_type", lambda spark: False)
     path.write("append", "0", path.pairs((1, 1), (9999, 9999)).selectExpr("k", "x", "0 AS v"), partition_by=["k", "x"])
     many = path.spark.range(500).selectExpr("CAST(id AS INT) AS k", "CAST(id AS INT) AS x", "1 AS v").coalesce(1)
-    tuples = spark_partitions.distinct_values(many, ["k", "x"])
+    tuples = predicates.distinct_values(many, ["k", "x"])
     kinds = {"k": "int", "x": "int"}
-    where = spark_partitions.predicate(["k", "x"], tuples, kinds, ["k", "x"])
+    where = predicates.predicate(["k", "x"], tuples, kinds, ["k", "x"])
     assert len(tuples) == 500
     assert path.manager().read(wanted(path.uri)).where(where).count() == 1
 

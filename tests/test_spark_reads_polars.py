@@ -13,7 +13,7 @@ import pytest
 import delta_tools
 import spark_tools
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.spark_log import quoted
+from dbxdec.io_managers.spark_frames import quoted
 from spark_tools import Place, needs_spark, rows
 
 pytestmark = needs_spark

@@ -12,7 +12,7 @@ import pytest
 from dbxdec import places
 from dbxdec.cli import home
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.file_stores import LocalStore, is_local, path_of
+from dbxdec.io_managers.files.stores import LocalStore, is_local, path_of
 from dbxdec.local import journal
 
 # Imports everything where what only POSIX has is not there.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
-    from dbxdec.io_managers.delta_merge import DeltaMerge
+    from dbxdec.io_managers.delta.merge import DeltaMerge
     from dbxdec.rundate import run_date
     from dbxdec.runtime.context import context, params
     from dbxdec.runtime.task_values import get_task_value, set_task_value, task_values
@@ -39,7 +39,7 @@ _HOMES = {
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
-    "dbxdec.io_managers.delta_merge": ("DeltaMerge",),
+    "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
     "dbxdec.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
     "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),

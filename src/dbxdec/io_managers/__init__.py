@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
-    from dbxdec.io_managers.delta_merge import DeltaMerge
-    from dbxdec.io_managers.polars_delta import PolarsDeltaIoManager
-    from dbxdec.io_managers.polars_files import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
-    from dbxdec.io_managers.spark_delta import SparkDeltaIoManager
-    from dbxdec.io_managers.spark_parquet import SparkParquetIoManager
-    from dbxdec.io_managers.spark_table import SparkTableIoManager
+    from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.io_managers.delta.polars.manager import PolarsDeltaIoManager
+    from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
+    from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
+    from dbxdec.io_managers.files.polars import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
+    from dbxdec.io_managers.files.spark import SparkParquetIoManager
 
 _HOME_OF = {
-    "DeltaMerge": "delta_merge",
+    "DeltaMerge": "delta.merge",
     "InputContext": "base",
     "IoManager": "base",
     "OutputContext": "base",
-    "PolarsCsvIoManager": "polars_files",
-    "PolarsDeltaIoManager": "polars_delta",
-    "PolarsNdjsonIoManager": "polars_files",
-    "PolarsParquetIoManager": "polars_files",
-    "SparkDeltaIoManager": "spark_delta",
-    "SparkParquetIoManager": "spark_parquet",
-    "SparkTableIoManager": "spark_table",
+    "PolarsCsvIoManager": "files.polars",
+    "PolarsDeltaIoManager": "delta.polars.manager",
+    "PolarsNdjsonIoManager": "files.polars",
+    "PolarsParquetIoManager": "files.polars",
+    "SparkDeltaIoManager": "delta.spark.manager",
+    "SparkParquetIoManager": "files.spark",
+    "SparkTableIoManager": "delta.spark.catalog",
     "WriteResult": "base",
 }
 

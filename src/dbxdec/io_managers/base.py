@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dbxdec")
 
+_PUBLIC = "dbxdec.io_managers"
+
 
 @dataclass(frozen=True, slots=True)
 class WriteId:
@@ -487,6 +489,7 @@ def described(value: Any) -> literals.Json:
 
 
 def io_reference(manager: IoManager) -> str:
-    """How a manager's class is named in the manifest."""
+    """Return how a manager's class is named in the manifest: one of dbxdec by the package that users import it from."""
     kind = type(manager)
-    return f"{kind.__module__}:{kind.__qualname__}"
+    module = _PUBLIC if kind.__module__.startswith(f"{_PUBLIC}.") else kind.__module__
+    return f"{module}:{kind.__qualname__}"

@@ -10,6 +10,14 @@ from dbxdec.errors import Problem, RunError, listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+NULL = "__HIVE_DEFAULT_PARTITION__"
+LOST = ("", NULL)
+"""Strings that would come back as null from a partition column.
+
+The first is null in any log (Delta protocol, "Partition Value Serialization"). The second is the name of null's folder,
+and Spark's and delta-rs' writers take it for null.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:

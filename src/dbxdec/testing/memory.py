@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec import places
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers import delta_receipts, outcomes
+from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, ItemWrite, OutputContext, WriteResult, of_run
+from dbxdec.io_managers.delta import receipts
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 from dbxdec.typehints import type_name
 
@@ -76,7 +77,7 @@ class MemoryIoManager(IoManager):
         found = [version for item in items if (version := self._found(context, item)) is not None]
         merges = {version.returned is NOTHING for version in found}
         if len(merges) > 1 and context.rows != "table":
-            raise delta_receipts.mixed(context)
+            raise receipts.mixed(context)
         if found and (context.rows == "table" or merges == {True}):
             return self._asked(self._of_run(max(found, key=versions.index), context), context)
         return super().read_items(context, items, apart=False)
@@ -100,7 +101,7 @@ class MemoryIoManager(IoManager):
             for row in version.returned.select(columns).unique().rows():
                 other = owners.setdefault((item.uri, *map(str, row)), item)
                 if other.id != item.id:
-                    raise delta_receipts.overwritten(context, other.label, item.label)
+                    raise receipts.overwritten(context, other.label, item.label)
 
     def empty(self, context: InputContext) -> Any:
         newest = self._lake.newest(context.uri)

@@ -1,0 +1,213 @@
+"""Checks of a frame's rows on their way into a Delta table: of a LazyFrame's while it runs.
+
+Each function returns the frame with its check over it, which raises RunError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import columns
+from dbxdec.io_managers.delta import exact, folder_names
+from dbxdec.io_managers.delta.polars import features, scan, storage
+from dbxdec.io_managers.polars_frames import cast, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    import polars as pl
+    from deltalake import DeltaTable
+
+
+def for_delta_rs(
+    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str], *, uri: str
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with all checks of what delta-rs' own writer would store wrongly by `partitions`.
+
+    Raises RunError for names of columns that delta-rs can't make folders of.
+    """
+    _refuse_names(partitions, uri)
+    return refuse_lost(refuse_negative_decimals(frame, partitions), partitions)
+
+
+def refuse_lost(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check of its partition columns of strings: none would come back as null."""
+    import polars as pl
+
+    schema = frame.collect_schema()
+    texts = [name for name in partitions if schema.get(name) == pl.String]
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for text in columns.LOST:
+            if lost := [name for name in texts if data.select((named(name) == text).any()).item()]:
+                raise lost_texts(lost, text)
+        return data
+
+    return watched(frame, check) if texts else frame
+
+
+def lost_texts(columns: Sequence[str], text: str) -> RunError:
+    """The error of partition columns that have the string `text`, one of `columns.LOST`."""
+    what = f"the string {text}" if text else "empty strings"
+    return RunError(
+        f"the partition column {listed(columns)} has {what}, which Delta tables store as null",
+        hint="say in the task what they mean: make them null, or give them a name such as 'none'",
+    )
+
+
+def signed(
+    frame: pl.DataFrame | pl.LazyFrame, stored: Mapping[str, pl.DataType], *, uri: str
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame` with the types `stored`, and a check that its unsigned integers fit; of a LazyFrame's while it runs.
+
+    The check raises RunError.
+    """
+    import polars as pl
+
+    schema = frame.collect_schema()
+    unsigned = [name for name, dtype in schema.items() if dtype.is_unsigned_integer()]
+    casts: dict[Any, pl.DataType] = {name: stored[name] for name, dtype in schema.items() if dtype != stored[name]}
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name in unsigned:
+            limit = pl.select(stored[name].max()).item()  # type: ignore[attr-defined]
+            if (over := data.filter(named(name) > limit).head(1)).height:
+                raise storage.too_large(uri, name, over[name][0], str(stored[name]))
+        return data
+
+    checked = watched(frame, check) if unsigned else frame
+    return cast(checked, casts)
+
+
+def refuse_negative_decimals(
+    frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check of its decimal partition columns.
+
+    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log, after which nobody can open the table.
+    The check raises RunError.
+    """
+    import polars as pl
+
+    schema = frame.collect_schema()
+    decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name in decimals:
+            if data.select((named(name) < 0).any()).item():
+                raise RunError(
+                    f"the partition column `{name}` has negative decimals, which delta-rs writes wrongly",
+                    hint="partition by another column, or cast it to Int64 or String in the task",
+                )
+        return data
+
+    return watched(frame, check) if decimals else frame
+
+
+def refuse_rewrites(table: DeltaTable, uri: str) -> None:
+    """Raise RunError where delta-rs can't rewrite rows of `table`, since it would write their partitions wrongly, or
+    leave the rows there."""
+    import polars as pl
+
+    features.refuse_paths(table, uri)
+
+    schema, partitions = pl.Schema(table.schema()), table.metadata().partition_columns
+    _refuse_names(partitions, uri)
+    decimals = [name for name in partitions if isinstance(schema[name], pl.Decimal)]
+    if not decimals:
+        return
+    files = scan.files_of(table)
+    if negative := [name for name in decimals if files.height and (files[f"partition.{name}"] < 0).any()]:
+        raise RunError(
+            f"{uri} has partitions with negative decimals in {listed(negative)}, and this write rewrites rows of "
+            "partitions: delta-rs would damage the table's log",
+            hint="replace whole partitions (`partition_by=`), or write it through Spark (SparkDeltaIoManager)",
+        )
+
+
+def _refuse_names(partitions: Sequence[str], uri: str) -> None:
+    if odd := folder_names.unwritable(partitions):
+        raise RunError(
+            f"delta-rs can't write to {uri} by the partition columns {', '.join(map(repr, odd))}: it takes their names "
+            "for parts of paths",
+            hint="partition by a column whose name has neither colons nor control characters",
+        )
+
+
+def refuse_missing(schema: Sequence[str], slice_: Collection[str], *, task: str) -> None:
+    """Raise RunError where a result with the columns `schema` lacks one of the slice that it replaces."""
+    if missing := [name for name in slice_ if name not in schema]:
+        raise RunError(
+            f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
+            hint=f"its columns are {listed(schema) or 'none'}",
+        )
+
+
+def exact_slice(
+    slice_: Mapping[str, Any], schema: Mapping[str, pl.DataType], partitions: Collection[str]
+) -> dict[str, Any]:
+    """The values of `slice_` as a table's columns have them, which are in `schema`.
+
+    Raises RunError for those that no row could have.
+    """
+    return exact.exact(slice_, {name: _kind(schema[name]) for name in slice_}, partitions)
+
+
+def _kind(dtype: pl.DataType) -> exact.Kind:
+    import polars as pl
+
+    text = str(dtype)
+    families: list[tuple[Any, exact.Family]] = [
+        (pl.Boolean, "flag"),
+        (pl.Float32, "single"),
+        (pl.Float64, "double"),
+        (pl.String, "text"),
+        (pl.Date, "day"),
+        (pl.Binary, "binary"),
+    ]
+    if isinstance(dtype, pl.Decimal):
+        return exact.Kind(text, "decimal", precision=dtype.precision or 38, scale=dtype.scale)
+    if isinstance(dtype, pl.Datetime):
+        return exact.Kind(text, "zoned" if dtype.time_zone else "moment")
+    if dtype.is_integer():
+        return exact.whole(text, int(text.removeprefix("Int")))
+    return exact.Kind(text, next((family for kind, family in families if isinstance(dtype, kind)), "nested"))
+
+
+def refuse_rows_outside(
+    frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame`, with a check that each row is of the slice that the write replaces, of values of its columns."""
+    import polars as pl
+
+    schema = frame.collect_schema()
+    inside = pl.lit(True)
+    for name, value in slice_.items():
+        try:
+            wanted = pl.Series([value], dtype=schema[name], strict=True)
+        except (OverflowError, pl.exceptions.PolarsError):  # negative, in a frame without a sign
+            inside = pl.lit(False)
+        else:
+            inside &= named(name).eq_missing(pl.lit(wanted).first())
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        if (others := data.filter(~inside).head(1)).height:
+            row = ", ".join(f"{name}={others[name][0]!r}" for name in slice_)
+            said = ", ".join(f"{name}={value!r}" for name, value in slice_.items())
+            raise RunError(
+                f"the task `{task}` replaces {said}, and its result has a row with {row}",
+                hint="filter the result, or use `partition_by=` to replace whatever is in the data",
+            )
+        return data
+
+    return watched(frame, check)
+
+
+def watched(
+    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame | pl.LazyFrame:
+    """`frame` with `check` over its rows, over a LazyFrame's while it runs."""
+    import polars as pl
+
+    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)

@@ -1,0 +1,73 @@
+"""Column values that a Delta log has as strings (Delta protocol, "Partition Value Serialization"), as Polars' own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import polars as pl
+
+    from dbxdec.io_managers.delta.slices import Slice
+
+_MOMENT = "%Y-%m-%d %H:%M:%S%.f"
+
+
+def series(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
+    """Return the values behind `texts` in a column of the type `kind`; None is null."""
+    import polars as pl
+
+    raw = pl.Series(texts, dtype=pl.String())
+    match kind:
+        case pl.String():
+            return raw
+        case pl.Boolean():
+            return raw == "true"
+        case pl.Binary():
+            return pl.Series([None if text is None else bytes.fromhex(text) for text in texts], dtype=kind)
+        case pl.Date():
+            return raw.str.to_date("%Y-%m-%d")
+        case pl.Datetime():
+            # Without a sign of their zone those of zoned columns are in UTC to delta-rs.
+            moments = (
+                raw.str.replace("T", " ", literal=True).str.strip_suffix("Z").str.to_datetime(_MOMENT, time_unit="us")
+            )
+            return moments if kind.time_zone is None else moments.dt.replace_time_zone("UTC")
+        case _:
+            return raw.cast(kind)
+
+
+def typed(slice_: Slice, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Return the values of a slice as a frame: a row for each tuple. `schema` has the types of the table's columns."""
+    import polars as pl
+
+    columns = {name: series([row[i] for row in slice_.rows], schema[name]) for i, name in enumerate(slice_.columns)}
+    return pl.DataFrame(columns)
+
+
+def inside(values: pl.DataFrame, partitions: Collection[str]) -> pl.Expr:
+    """Return whether a row has one of the tuples in `values`; in partition columns an empty string is null."""
+    import polars as pl
+
+    if values.width == 1:
+        return _same(values.columns[0], values.to_series(), partitions)
+    rows = [
+        pl.all_horizontal(_same(name, values[name].slice(i, 1), partitions) for name in values.columns)
+        for i in range(values.height)
+    ]
+    return pl.any_horizontal(rows) if rows else pl.lit(value=False)
+
+
+def _same(name: str, values: pl.Series, partitions: Collection[str]) -> pl.Expr:
+    import polars as pl
+
+    column: Any = named(name)
+    values = values.rename("")  # Polars takes a name for a pattern here as well
+    if values.dtype == pl.String() and name in partitions:
+        column, values = column.replace({"": None}), values.replace({"": None})
+    if len(values) == 1:
+        return column.eq_missing(pl.lit(values).first())  # type: ignore[no-any-return]
+    return column.is_in(values.implode(), nulls_equal=True)  # type: ignore[no-any-return]

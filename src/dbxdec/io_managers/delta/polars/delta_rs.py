@@ -1,0 +1,107 @@
+"""Frames into Delta tables through delta-rs' own writer, for tables on which it does more than to store rows: those
+with constraints, generated columns or features, and those that get other columns or lose single rows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec.io_managers.delta.polars import predicates, stream, table_log
+from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.receipts import of_partitions
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from dbxdec.io_managers.delta.manager import Mode
+    from dbxdec.io_managers.delta.polars.target import Target
+    from dbxdec.io_managers.delta.receipts import Left
+
+# delta-rs hands the rows of partitions to several writers, and as long as one of them waits it holds any number of rows
+# for the others: memory grew with the data. One writer, few batches ahead, keeps it flat. It reads these once.
+_BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
+
+
+@contextmanager
+def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.LazyFrame]:
+    """`frame`, to be read as often as needed: a LazyFrame runs once, into local files next to the process.
+
+    Running it twice would double the work, collecting it could exceed the memory.
+    """
+    import polars as pl
+
+    if not isinstance(frame, pl.LazyFrame):
+        yield frame
+        return
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+        # Not Arrow's IPC: reading that again takes memory in proportion to it.
+        spill = Path(scratch, "spill.parquet")
+        frame.sink_parquet(spill, compression="lz4", statistics=False)
+        yield pl.scan_parquet(spill)
+
+
+def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table: DeltaTable) -> None:
+    """Replace the partitions that are in the data, which delta-rs wants to know before the first row."""
+    with once_only(frame) as kept:
+        columns = list(target.partitions)
+        tuples = kept.lazy().select(map(named, columns)).unique().collect(engine="streaming").rows()
+        left = of_partitions(columns, tuples)
+        if not tuples:
+            with refusals(target.context.uri, "write"):
+                table_log.add_receipt(table, target.receipt, left)
+            return
+        predicate = predicates.predicate(columns, tuples, *texts_and_singles(kept.collect_schema()))
+        sink(target, kept, table, left, mode="overwrite", predicate=predicate, spilled=True)
+
+
+def texts_and_singles(schema: Mapping[str, pl.DataType]) -> tuple[list[str], list[str]]:
+    import polars as pl
+
+    return [n for n, kind in schema.items() if kind == pl.String], [n for n, t in schema.items() if t == pl.Float32]
+
+
+def sink(
+    target: Target,
+    frame: pl.DataFrame | pl.LazyFrame,
+    place: str | DeltaTable,
+    left: Left,
+    *,
+    mode: Mode,
+    predicate: str | None = None,
+    spilled: bool = False,
+) -> None:
+    """Commit `frame` with the receipt, which says what is `left`; a `place` that is a string is that of a new table.
+
+    One that is `spilled` is no query any more that could end halfway.
+    """
+    import polars as pl
+
+    new = isinstance(place, str)
+    # delta-rs would let rows stand that another writer has added since the table was looked at.
+    whole = mode == "overwrite" and predicate is None
+    options = {
+        **target.write_options,
+        "partition_by": list(target.partitions) or None,
+        "schema_mode": "overwrite" if target.schema == "replace" and not new else None,
+        "commit_properties": table_log.commit_properties(target.receipt, left, alone=new or whole),
+        "predicate": predicate,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    storage = target.storage_options if new else None
+    if isinstance(frame, pl.LazyFrame):
+        for name, value in _BOUNDED.items():
+            os.environ.setdefault(name, value)
+        # The errors of the query are the task's own, and come first.
+        whole_frame = nullcontext(frame) if spilled else stream.whole_or_nothing(frame)
+        with whole_frame as rows, refusals(target.context.uri, "write"):
+            rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)
+    else:
+        with refusals(target.context.uri, "write"):
+            frame.write_delta(place, mode=mode, storage_options=storage, delta_write_options=given)

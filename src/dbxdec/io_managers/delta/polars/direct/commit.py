@@ -1,0 +1,170 @@
+"""Files that are written into the log of a Delta table, in one commit: added, or in place of what is there.
+
+Only for tables on which delta-rs' own writing would do nothing more: no constraints, no generated columns, no features.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from dbxdec.io_managers.delta.polars import scan, schemas
+from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.strings import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from deltalake import CommitProperties, DeltaTable
+    from deltalake.transaction import AddAction, RemoveAction
+
+    from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
+
+_LEGACY_WRITER = 2
+_FEATURE_WRITER = 7
+_FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz"})
+# They say how long logs and files are kept, and nothing about what is written.
+_PROPERTIES = frozenset(
+    {
+        "delta.checkpointInterval",
+        "delta.deletedFileRetentionDuration",
+        "delta.enableExpiredLogCleanup",
+        "delta.logRetentionDuration",
+    }
+)
+# Columns with a rule: not null, an expression, an identity, a mapping. A comment is none.
+_RULE = re.compile(r'"(nullable|containsNull|valueContainsNull)":false|"metadata":\{(?!"comment":"[^"\\]*"\}|\})')
+_PARTITION = "partition."
+
+
+def is_plain(table: DeltaTable) -> bool:
+    """Whether nothing but rows, files and partitions counts in `table`."""
+    protocol = table.protocol()
+    if protocol.min_writer_version > _LEGACY_WRITER:
+        features = {*(protocol.writer_features or ()), *(protocol.reader_features or ())}
+        if protocol.min_writer_version != _FEATURE_WRITER or not features <= _FEATURES:
+            return False
+    if not _PROPERTIES.issuperset(table.metadata().configuration or {}):
+        return False
+    return _RULE.search(table.schema().to_json()) is None
+
+
+def create(
+    uri: str,
+    schema: Mapping[str, pl.DataType],
+    files: Sequence[DataFile],
+    partitions: Sequence[str],
+    storage_options: dict[str, str] | None,
+    properties: CommitProperties,
+) -> None:
+    """Make the table at `uri` with these rows. Raises DeltaError where there is one."""
+    import polars as pl
+    from deltalake import Schema
+    from deltalake.transaction import create_table_with_add_actions
+
+    create_table_with_add_actions(
+        uri,
+        Schema.from_arrow(pl.Schema(schema)),
+        [file.added(partitions) for file in files],
+        "error",
+        list(partitions),
+        storage_options=storage_options,
+        commit_properties=properties,
+    )
+
+
+def append(table: DeltaTable, files: Sequence[DataFile], properties: CommitProperties) -> None:
+    """Add the rows to `table`. Raises CommitFailedError where it has changed so that they no longer fit."""
+    partitions = table.metadata().partition_columns
+    adds: list[AddAction | RemoveAction] = [file.added(partitions) for file in files]
+    table.create_write_transaction(adds, "append", table.schema(), partitions, commit_properties=properties)
+
+
+def overwrite(table: DeltaTable, files: Sequence[DataFile], properties: CommitProperties) -> None:
+    """Put the rows in place of all that `table` has, as this handle knows it."""
+    partitions = table.metadata().partition_columns
+    adds: list[AddAction | RemoveAction] = [file.added(partitions) for file in files]
+    table.create_write_transaction(adds, "overwrite", table.schema(), partitions, commit_properties=properties)
+
+
+def grow(table: DeltaTable, columns: Mapping[str, pl.DataType], *, uri: str) -> None:
+    """Give `table` new columns, or new fields to structs that it has, of which `columns` name no others.
+
+    Raises CommitFailedError where the table has changed meanwhile, and not by getting the same.
+    """
+    import polars as pl
+    from deltalake import Schema
+    from deltalake.exceptions import CommitFailedError
+
+    try:
+        with refusals(uri, "write"):
+            table.alter.add_columns(Schema.from_arrow(pl.Schema(columns)).fields)
+    except CommitFailedError:
+        table.update_incremental()
+        if _lacks(table, columns):
+            raise
+    assert not _lacks(table, columns)  # noqa: S101 - the caller would try for ever
+
+
+def _lacks(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> bool:
+    import polars as pl
+
+    return bool(schemas.added(columns, pl.Schema(table.schema())))
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Rows in place of those partitions of `table` that `values` name: a frame of some of its partition columns."""
+
+    table: DeltaTable
+    values: pl.DataFrame
+
+    def commit(self, files: Sequence[DataFile], properties: CommitProperties) -> None:
+        """Try once. Raises CommitFailedError where anybody has committed meanwhile, if `properties` say so."""
+        partitions = self.table.metadata().partition_columns
+        actions: list[AddAction | RemoveAction] = [
+            *(file.added(partitions) for file in files),
+            *self._removed(partitions),
+        ]
+        # delta-rs takes removals in this mode alone.
+        self.table.create_write_transaction(
+            actions, "append", self.table.schema(), partitions, commit_properties=properties
+        )
+
+    def is_untouched(self) -> bool:
+        """Move `table` to its newest version; whether these partitions, and what the table is, are as they were."""
+        before = self._state()
+        self.table.update_incremental()
+        return bool(self._state() == before)
+
+    def _state(self) -> Any:
+        protocol = self.table.protocol()
+        metadata = self.table.metadata()
+        return (
+            set(self._replaced()["path"].to_list()),
+            (protocol.min_reader_version, protocol.min_writer_version, protocol.writer_features),
+            (metadata.id, metadata.partition_columns, metadata.configuration, self.table.schema().to_json()),
+        )
+
+    def _replaced(self) -> pl.DataFrame:
+        """The files of these partitions."""
+        return scan.files_of_partitions(self.table, self.values)
+
+    def _removed(self, partitions: Sequence[str]) -> list[RemoveAction]:
+        from deltalake.transaction import RemoveAction
+
+        now = int(time.time() * 1000)
+        return [
+            RemoveAction(
+                unquote(file["path"]),  # the log's own form, and delta-rs encodes it again
+                True,
+                now,
+                file["size_bytes"],
+                {name: value_text(file[_PARTITION + name]) for name in partitions},
+            )
+            for file in self._replaced().iter_rows(named=True)
+        ]

@@ -1,0 +1,126 @@
+"""Which features of a Delta table the installed Polars and delta-rs can't handle (Delta protocol, "Table Features").
+
+What they can do grows with each of their versions, so they are asked: with an empty table that has the same features.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta.polars import storage
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+    from deltalake.table import ProtocolVersions
+
+# Not worth asking: all versions of delta-rs that dbxdec admits write tables with these.
+_PLAIN = frozenset(
+    {"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns", "timestampNtz"}
+)
+_PLAIN_WRITER_VERSION = 4
+_FEATURE_WRITER_VERSION = 7
+# What delta-rs encodes in a path that it writes.
+_UNENCODED = r"""[^!-~]|[{}|^`\[\]"<>]"""
+_SCHEMA = '{"type":"struct","fields":[{"name":"x","type":"long","nullable":true,"metadata":{}}]}'
+
+
+def refuse_write(table: DeltaTable, uri: str, *, mode: str) -> None:
+    """Raise RunError where delta-rs can't write `table`, or not in `mode`."""
+    protocol = table.protocol()
+    if features := unwritable(protocol):
+        raise storage.unsupported(uri, features, "write", _delta_rs())
+    append_only = (table.metadata().configuration or {}).get("delta.appendOnly") == "true"
+    if append_only and mode == "overwrite":
+        raise RunError(
+            f'the table {uri} is append-only (`delta.appendOnly`), and its task says mode="overwrite"',
+            hint='use mode="append", or set the table\'s property to false',
+        )
+
+
+def refuse_paths(table: DeltaTable, uri: str) -> None:
+    """Raise RunError where the log has paths that delta-rs spells otherwise, for a write that takes files away.
+
+    Spark leaves letters such as `ü` as they are, and delta-rs encodes them where it removes a file: to the log that is
+    another file, so its rows would stay (Delta protocol, "Add File and Remove File").
+    """
+    import polars as pl
+
+    paths = pl.DataFrame(table.get_add_actions(flatten=False))["path"]
+    if odd := paths.filter(paths.str.contains(_UNENCODED)).to_list():
+        raise RunError(
+            f"the log of {uri} has the path {odd[0]}, and delta-rs can't take such a file away: its rows would stay "
+            "there beside the new ones",
+            hint="write the table through Spark (SparkDeltaIoManager)",
+        )
+
+
+def refuse_read(table: DeltaTable, frame: pl.LazyFrame, uri: str) -> None:
+    """Raise RunError where Polars can't read `table`, of which `frame` is the scan."""
+    protocol = table.protocol()
+    if protocol.min_reader_version == 1:
+        return
+    try:
+        frame.collect_schema()
+    except Exception as error:
+        # Polars has no public name for its type of this error.
+        if type(error).__name__ != "DeltaProtocolError":
+            raise
+        named = re.search(r"\[(.+?)\]", str(error))
+        features = re.findall(r"'([^']+)'", named[1]) if named else []
+        raise storage.unsupported(uri, features or ["columnMapping"], "read", "Polars") from error
+    columns = [field.name for field in table.schema().fields if '"variant"' in field.to_json()]
+    if columns:
+        raise storage.unsupported(uri, ["variantType"], "read", "Polars")
+
+
+def unwritable(protocol: ProtocolVersions) -> list[str]:
+    """Those features of a table that delta-rs can't write."""
+    if protocol.min_writer_version <= _PLAIN_WRITER_VERSION:
+        return []
+    if protocol.min_writer_version < _FEATURE_WRITER_VERSION:
+        version = {"minReaderVersion": protocol.min_reader_version, "minWriterVersion": protocol.min_writer_version}
+        refused = _refused(version)
+        return re.findall(r"\w+", refused) if refused is not None else []
+    asked = [name for name in protocol.writer_features or () if name not in _PLAIN]
+    return [name for name in asked if _refused(_with_feature(name, protocol)) is not None]
+
+
+def _with_feature(name: str, protocol: ProtocolVersions) -> dict[str, Any]:
+    action: dict[str, Any] = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": [name]}
+    if name in (protocol.reader_features or ()):
+        return {**action, "minReaderVersion": 3, "readerFeatures": [name]}
+    if name == "columnMapping":  # older than the features of readers
+        return {**action, "minReaderVersion": 2}
+    return action
+
+
+def _refused(protocol: dict[str, Any]) -> str | None:
+    """What delta-rs calls the features that keep it from writing a table of `protocol`; None where it would."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    meta = {"id": "0", "format": {"provider": "parquet", "options": {}}, "schemaString": _SCHEMA}
+    actions = [{"protocol": protocol}, {"metaData": {**meta, "partitionColumns": [], "configuration": {}}}]
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
+        log = Path(folder, "_delta_log")
+        log.mkdir()
+        (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+        try:
+            table = DeltaTable(folder)
+            table.create_write_transaction([], "append", table.schema())
+        except DeltaError as error:
+            named = re.search(r"\[(.*)\]", str(error))
+            return named[1] if named else ""
+    return None
+
+
+def _delta_rs() -> str:
+    import deltalake
+
+    return f"delta-rs (deltalake {deltalake.__version__})"

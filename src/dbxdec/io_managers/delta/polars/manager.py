@@ -1,0 +1,236 @@
+"""Delta tables through Polars and delta-rs: DataFrames and LazyFrames in, DataFrames and LazyFrames out."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dbxdec import places
+from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
+from dbxdec.io_managers import outcomes, polars_frames, requirements
+from dbxdec.io_managers.base import (
+    InputContext,
+    ItemWrite,
+    OutputContext,
+    WriteResult,
+    current_receipt,
+    of_run,
+    tell,
+)
+from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
+from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.polars import features, once, scan, storage, table_log
+from dbxdec.io_managers.delta.polars.reader import PolarsResults
+from dbxdec.io_managers.delta.polars.target import Target
+from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
+from dbxdec.io_managers.delta.receipts import Left
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from deltalake import CommitProperties, DeltaTable
+
+    from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
+
+# Options of write_deltalake that dbxdec sets itself, and what the author writes instead.
+_OWN_OPTIONS = {
+    "mode": "`mode=`",
+    "partition_by": "`partition_by=`",
+    "schema_mode": "`schema=`",
+    "storage_options": "`storage_options=`",
+    "predicate": '`mode="overwrite"` with `partition_by=`',
+    "commit_properties": "nothing: the commit carries the receipt of the task",
+}
+_MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
+
+
+class PolarsDeltaIoManager(DeltaIoManager):
+    """Stores Polars frames as Delta tables below `base_path`; the default table of a task is named by its key.
+
+    `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
+    or with `partition_by` the partitions that are in the data, or with `replace={"day": day}` the rows of that day,
+    also where the result is empty; "append" adds the rows exactly once, "ignore" keeps what is there. `schema` says
+    what becomes of columns that differ: "strict" refuses, "add-columns" lets the table grow, "replace" gives it the new
+    schema. `storage_options` go to delta-rs and never into the manifest; `delta_write_options` go to `write_deltalake`.
+    A returned `DeltaMerge` or `TableMerger` is executed, whatever the mode.
+
+    `base_path` may hold bundle variables, `{job}` and `{task}`. Parameters annotated `pl.DataFrame` get one, all
+    others a LazyFrame. Raises DbxdecError, with every mistake, for options that are wrong.
+    """
+
+    reads: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+    writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
+    merges: ClassVar[frozenset[str]] = _MERGES
+    engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "storage_options": {},
+        "delta_write_options": _OWN_OPTIONS,
+    }
+    untexted: ClassVar[frozenset[str]] = frozenset({"delta_write_options"})
+    table_options: ClassVar[tuple[str, ...]] = (
+        "mode",
+        "partition_by",
+        "replace",
+        "schema",
+        "shared",
+        "delta_write_options",
+    )
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        partition_by: str | Sequence[str] | None = None,
+        replace: Mapping[str, Any] | None = None,
+        schema: SchemaPolicy = "strict",
+        shared: bool = False,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+        delta_write_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.storage_options = storage_options
+        self.delta_write_options = delta_write_options
+        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
+
+    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """All frames, one below the other; a column that some lack is null there."""
+        return polars_frames.together(values, context.annotation)
+
+    def setup(self) -> None:
+        requirements.require("polars", "polars", "deltalake")
+
+    # Reading
+
+    def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
+        """The table as a LazyFrame, or as a DataFrame where the parameter is annotated so.
+
+        With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
+        without, the newest version. Called by hand it reads the table that this manager is bound to.
+        """
+        context = context or InputContext(self.uri())
+        table = self._table_of(context)
+        if context.producer is None:
+            tell(version=table.version())
+            return self._as_asked(scan.scan(table), table, context)
+        return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if any(item.uri != context.uri for item in items):  # each has a table of its own
+            return super().read_items(context, items, apart=apart)
+        table = self._table_of(context)
+        results = PolarsResults(table, context)
+        if not apart:
+            return self._as_asked(results.of_all(items), table, context)
+        found = results.of_items(items)
+        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
+
+    def empty(self, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        table = self._table_of(context)
+        return self._as_asked(scan.scan(table).clear(), table, context)
+
+    def _table_of(self, context: InputContext) -> DeltaTable:
+        import polars as pl
+
+        table = table_log.open_table(context.uri, self._storage_options())
+        if table is None:
+            raise outcomes.not_written(context)
+        features.refuse_read(table, pl.scan_delta(table), context.uri)
+        return table
+
+    def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        import polars as pl
+
+        if context.annotation is not pl.DataFrame:
+            return frame
+        with storage.reading(context.uri, table.version()):
+            return frame.collect()
+
+    # Writing
+
+    def preflight(self, context: OutputContext) -> None:
+        target = self._target(context)
+        table = target.open()
+        if table is None:
+            return
+        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        merges = context.returns is None or not _MERGES.isdisjoint(context.returns)
+        if merges or self.mode != "ignore":
+            features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
+        if merges:
+            return
+        if self.mode == "error" and once.done_before(table, context.receipt) is None:
+            raise outcomes.exists(context)
+        if self.mode == "append":
+            once.done_before(table, context.receipt)
+        if self.mode == "overwrite":
+            features.refuse_paths(table, context.uri)
+        if self.mode in ("append", "overwrite"):
+            target.check_partitions(table)
+            target.check_slice(table)
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        """Store a DataFrame or LazyFrame by the mode, execute a merge, note that there was nothing to write."""
+        import polars as pl
+        from deltalake.table import TableMerger
+
+        from dbxdec.io_managers.delta.polars import merge
+
+        target = self._target(context)
+        if value is None:
+            return write_nothing(target)
+        if isinstance(value, TableMerger):
+            return merge.execute_merger(target, value)
+        if isinstance(value, DeltaMerge):
+            return merge.execute(target, value)
+        if not isinstance(value, pl.DataFrame | pl.LazyFrame):
+            wanted = "a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger"
+            raise outcomes.unstorable(self, value, task=context.receipt.id.task, wanted=wanted)
+        return write_frame(target, value)
+
+    def commit_properties(self) -> CommitProperties:
+        """Commit properties for a merge that the task returns, so that a retry never repeats it.
+
+        Give them where the merge is made: `table.merge(..., commit_properties=io.commit_properties())`. They put the
+        receipt into a commit that the task makes itself as well, and two attempts that make it at once conflict; but
+        delta-rs commits again in a retry. Outside a run they are empty.
+        """
+        from deltalake import CommitProperties
+
+        receipt = current_receipt(self)
+        return CommitProperties() if receipt is None else table_log.commit_properties(receipt, Left("merge", own=True))
+
+    def _target(self, context: OutputContext) -> Target:
+        self._refuse_unknown_options()
+        slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
+        return Target(
+            context=context,
+            mode=self.mode,
+            schema=self.schema,
+            partitions=self.partitions,
+            slice=self.resolve(slice_) if slice_ is not None else None,
+            storage_options=self._storage_options(),
+            write_options=self.resolve(dict(self.delta_write_options or {})),
+        )
+
+    def _refuse_unknown_options(self) -> None:
+        if not self.delta_write_options:
+            return
+        from deltalake import write_deltalake
+
+        known = [name for name in inspect.signature(write_deltalake).parameters if name not in _OWN_OPTIONS][2:]
+        if problems := [
+            Problem(
+                f"`delta_write_options` has `{name}`, which write_deltalake does not know",
+                hint=did_you_mean(name, known) or f"it knows {listed(known)}",
+            )
+            for name in self.delta_write_options
+            if name not in known
+        ]:
+            raise RunError(problems)
+
+    def _storage_options(self) -> dict[str, str] | None:
+        if places.is_local_run():
+            return None  # they are of the remote storage
+        return self.resolve(dict(self.storage_options)) if self.storage_options is not None else None

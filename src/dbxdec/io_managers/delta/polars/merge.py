@@ -1,0 +1,309 @@
+"""Merges into Delta tables through delta-rs: those that a task has made itself, and those that it describes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import columns, outcomes
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET
+from dbxdec.io_managers.delta.patience import Patience
+from dbxdec.io_managers.delta.polars import checks, once, schemas, storage, table_log
+from dbxdec.io_managers.delta.polars.delta_rs import once_only
+from dbxdec.io_managers.delta.polars.direct import commit
+from dbxdec.io_managers.delta.polars.predicates import quoted
+from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+    from deltalake import DeltaTable
+    from deltalake.table import TableMerger
+
+    from dbxdec.io_managers.delta.merge import Clause, DeltaMerge
+    from dbxdec.io_managers.delta.polars.target import Target
+
+_QUOTE = '"'
+
+
+def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
+    """Execute a merge that the author has made, unless an earlier attempt of this write has done so.
+
+    Raises RunError, with nothing merged, for one into another table where a task reads the result: it would get the
+    table of the task's own IoManager, which the merge has not touched.
+    """
+    from deltalake.exceptions import CommitFailedError
+
+    uri = _uri_of(merger) or target.context.uri
+    elsewhere = not _is_at(uri, target.context.uri)
+    if elsewhere and target.context.has_readers:
+        raise RunError(
+            f"the task `{target.receipt.id.task}` returned a merge into {uri}, and those that read its result read "
+            f"{target.context.uri}",
+            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
+            "take that table as an input (`io.table(...)`)",
+        )
+    before = table_log.open_table(uri, target.storage_options)
+    if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
+        return done
+    after = -1 if before is None else before.version()
+    if before is not None:
+        checks.refuse_rewrites(before, uri)
+    try:
+        metrics = merger.execute()
+    except CommitFailedError as error:
+        now = table_log.open_table(uri, target.storage_options)
+        if now is None or (done := once.done_before(now, target.receipt, own=True)) is None:
+            raise outcomes.conflict(target.context, storage.said(error)) from error
+        return done  # another attempt of this write was quicker
+    table = table_log.open_table(uri, target.storage_options)
+    assert table is not None  # noqa: S101 - a merge has just been committed to it
+    found = table_log.committed_by(table, target.receipt, after=after)
+    note = f"merged into {uri}" if elsewhere else "merged"
+    if found is None:
+        # The receipt comes later than the data; a kill in between makes the retry merge again.
+        table_log.add_receipt(table, target.receipt, Left("merge"), merge=metrics)
+        if metrics.get("num_target_files_added") or metrics.get("num_target_files_removed"):
+            note += "; at least once: give the merge `commit_properties=io.commit_properties()` for exactly once"
+        return WriteResult(table.version() + 1, _rows(metrics), note)
+    return WriteResult(found.version, _rows(metrics), note)
+
+
+def execute(target: Target, merge: DeltaMerge) -> WriteResult:
+    """Merge as `merge` says, exactly once; a conflict with another writer merges again into what is there then.
+
+    Raises RunError, with nothing merged, where the source does not fit.
+    """
+    import polars as pl
+
+    if not isinstance(merge.source, pl.DataFrame | pl.LazyFrame):
+        kind = type(merge.source)
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` is a "
+            f"{kind.__module__}.{kind.__qualname__}",
+            hint="give it a pl.DataFrame or a pl.LazyFrame",
+        )
+    table = target.open()
+    frame, schema = schemas.storable(merge.source, _types(merge, table))
+    if missing := [name for name in merge.keys if name not in schema]:
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has no column {listed(missing)}, by "
+            "which it merges",
+            hint=f"its columns are {listed(list(schema)) or 'none'}",
+        )
+    with once_only(frame) as source:
+        _refuse_equal_keys(target, source, merge.keys)
+        return _merge(target, merge, source)
+
+
+def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:
+    """The types that `table` has for columns of the source, where these are copied as they are."""
+    import polars as pl
+
+    there = {} if table is None else pl.Schema(table.schema())
+    copied = merge.copied(merge.source.collect_schema())
+    return {name: there[column] for column, name in copied if column in there}
+
+
+def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> WriteResult:
+    import polars as pl
+    from deltalake.exceptions import CommitFailedError
+
+    uri = target.context.uri
+    patience = Patience()
+    while True:
+        table = target.open() or _create(target, merge, source)
+        if (done := once.done_before(table, target.receipt)) is not None:
+            return done
+        frame, schema = schemas.storable(source, _types(merge, table))
+        _check(target, merge, pl.Schema(table.schema()))
+        checks.refuse_rewrites(table, uri)
+        rows = frame.lazy().collect(engine="streaming")
+        parts = [name for column, name in merge.copied(schema) if column in table.metadata().partition_columns]
+        checks.for_delta_rs(rows, parts, uri=uri)
+        try:
+            if _grow(target, merge, schema, table):
+                continue
+            properties, after = table_log.commit_properties(target.receipt, Left("merge")), table.version()
+            with refusals(uri, "write"), _told(target):
+                metrics = _execute(table, merge, rows, commit_properties=properties)
+            table = target.open() or table
+            found = table_log.committed_by(table, target.receipt, after=after)
+            if found is None:
+                # delta-rs makes no commit of a merge that changes nothing, and this task has run all the same.
+                table_log.add_receipt(table, target.receipt, Left("merge"))
+                found = table_log.committed_by(table, target.receipt, after=after)
+        except CommitFailedError as error:
+            now = target.open()
+            if now is None or not patience.lasts(now.version()):
+                raise outcomes.conflict(target.context, storage.said(error)) from error
+            continue
+        return WriteResult(found.version if found else None, _rows(metrics), _summary(metrics))
+
+
+def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) -> None:
+    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    schema, task = merge.source.collect_schema(), target.receipt.id.task
+    merge.refuse_unknown(schema, [*there, *(schema if target.schema == "add-columns" else ())], task=task)
+    # The table may have columns that the source lacks: they keep their values, or are null.
+    given, known = schemas.shapes(schema), schemas.shapes(there)
+    result = {**known, **{column: given[name] for column, name in merge.copied(schema)}}
+    columns.compare(result, known, policy=target.schema, uri=target.context.uri, whole=False, fills=False)
+
+
+def _grow(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], table: DeltaTable) -> bool:
+    """Give `table` what the merge fills and it lacks, where it may grow; whether it did.
+
+    delta-rs could add columns while it merges, but then loses those that must not be null. Raises RunError where it
+    could not read the table any more.
+    """
+    import polars as pl
+
+    there = pl.Schema(table.schema())
+    given = {column: schema[name] for column, name in merge.copied(schema)}
+    given |= {name: schema[name] for clause in merge.steps for name in clause.values or () if name in schema}
+    new = schemas.added({name: kind for name, kind in given.items() if name in schema}, there)
+    if target.schema != "add-columns" or not new:
+        return False
+    if lists := schemas.grown_lists(given, there):
+        raise RunError(
+            f"the column {listed(lists)} of {target.context.uri} is of lists whose structs would get new fields, and "
+            "delta-rs could not merge into the table any more",
+            hint="store them in a column of their own, or merge through Spark (SparkDeltaIoManager)",
+        )
+    _rehearse(target, merge, {**there, **given}, schema)
+    commit.grow(table, new, uri=target.context.uri)
+    return True
+
+
+def _rehearse(
+    target: Target, merge: DeltaMerge, table: Mapping[str, pl.DataType], source: Mapping[str, pl.DataType]
+) -> None:
+    """Raise RunError where delta-rs could not execute the merge of such a source into such a table."""
+    import polars as pl
+    from deltalake import DeltaTable
+
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
+        pl.DataFrame(schema=table).write_delta(scratch)
+        _execute(DeltaTable(scratch), merge, pl.DataFrame(schema=source))
+
+
+def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options: Any) -> dict[str, Any]:
+    merger = table.merge(rows, merge.condition(_QUOTE), source_alias=SOURCE, target_alias=TARGET, **options)
+    for clause in merge.steps:
+        merger = _with(merger, clause)
+    return merger.execute()
+
+
+@contextmanager
+def _told(target: Target) -> Iterator[None]:
+    """Raise what delta-rs refuses of a merge in one sentence; a commit that failed passes as it is."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except Exception as error:
+        # Arrow's own errors come without a type.
+        if not isinstance(error, DeltaError) and type(error) is not Exception:
+            raise
+        raise storage.refusal(target.context.uri, error, "write") or RunError(
+            f"delta-rs can't execute the DeltaMerge of the task `{target.receipt.id.task}`: {storage.said(error)}",
+            hint='conditions and values are SQL over `source` and `target`; quote odd names, as in target."a name"',
+        ) from error
+
+
+def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> DeltaTable:
+    """The table, empty, with the source's columns; somebody else may be quicker.
+
+    Raises RunError, with nothing made, where the merge could not be executed on it.
+    """
+    import polars as pl
+    from deltalake.exceptions import DeltaError
+
+    schema = schemas.stored(source.collect_schema())
+    schemas.check_partitions(schema, target.partitions, task=target.receipt.id.task)
+    _check(target, merge, schema)
+    _rehearse(target, merge, schema, schema)
+    options = {**target.write_options, "partition_by": list(target.partitions) or None}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        with refusals(target.context.uri, "write"):
+            pl.DataFrame(schema=schema).write_delta(
+                target.context.uri, mode="error", storage_options=target.storage_options, delta_write_options=given
+            )
+    except DeltaError:
+        if target.open() is None:
+            raise
+    table = target.open()
+    assert table is not None  # noqa: S101 - it has just been made
+    return table
+
+
+def _with(merger: TableMerger, clause: Clause) -> TableMerger:
+    predicate, but = clause.predicate, list(clause.except_cols)
+    values = {quoted(name): value for name, value in (clause.values or {}).items()}
+    match clause.kind, clause.action:
+        case "matched", "update":
+            if clause.values is None:
+                return merger.when_matched_update_all(predicate, but or None)
+            return merger.when_matched_update(values, predicate)
+        case "matched", "delete":
+            return merger.when_matched_delete(predicate)
+        case "not matched", _:
+            if clause.values is None:
+                return merger.when_not_matched_insert_all(predicate, but or None)
+            return merger.when_not_matched_insert(values, predicate)
+        case "not matched by source", "update":
+            return merger.when_not_matched_by_source_update(values, predicate)
+        case _:
+            return merger.when_not_matched_by_source_delete(predicate)
+
+
+def _refuse_equal_keys(target: Target, source: pl.DataFrame | pl.LazyFrame, keys: tuple[str, ...]) -> None:
+    """delta-rs would write a row for each of two equal keys."""
+    import polars as pl
+
+    if not keys:
+        return
+    count, columns = "_" * (max(map(len, keys)) + 1), list(map(named, keys))
+    counted = source.lazy().select(columns).drop_nulls().group_by(columns).len(count)
+    twice = counted.filter(pl.col(count) > 1).head(1).collect(engine="streaming")
+    if twice.height:
+        values = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice[count][0]} rows with "
+            f"{values}: which of them counts?",
+            hint="leave one row for each key, or merge by more columns",
+        )
+
+
+def _rows(metrics: dict[str, Any]) -> int:
+    return sum(metrics.get(f"num_target_rows_{kind}", 0) for kind in ("inserted", "updated", "deleted"))
+
+
+def _summary(metrics: dict[str, Any]) -> str:
+    counts = [(metrics.get(f"num_target_rows_{kind}", 0), kind) for kind in ("inserted", "updated", "deleted")]
+    return "merged: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+
+
+def _is_at(uri: str, place: str) -> bool:
+    """Return whether the table at `uri`, as delta-rs spells it, is the one at `place`."""
+    one, other = map(table_log.root_of, (uri, place))
+    if "://" in one or "://" in other:
+        return one.rstrip("/") == other.rstrip("/")
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _uri_of(merger: TableMerger) -> str | None:
+    """Where a merge goes; delta-rs has no public way to ask."""
+    uri = getattr(getattr(merger, "_table", None), "table_uri", None)
+    return str(uri()) if callable(uri) else None

@@ -1,0 +1,49 @@
+"""Exactly once: what an earlier attempt of a write has left in a Delta table, and what a write reports of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.io_managers import outcomes
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.polars import table_log
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from dbxdec.io_managers.base import Receipt
+
+
+def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:
+    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
+
+    What a RESTORE has undone counts no more, although the table keeps the write's transaction identifier. With `own` a
+    commit with the manager's `commit_properties()` counts: the write is a merge made with them. Raises RunError where
+    it was done by another build or with other parameters: dropping the new result would lose it in silence, and adding
+    it would double the rows.
+    """
+    if table_log.attempt_of(table, receipt.id, own=own) is None:
+        return None
+    log = table_log.Log(table)
+    trail = log.find([receipt.id])
+    found = trail.found.get(receipt.id)
+    if found is not None and found.left.kind in ("kept", "none"):
+        found = None  # of an attempt before the one that committed
+    if found is not None and (own or not found.left.own):
+        return outcomes.already(
+            found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest
+        )
+    if found is None and trail.unclear is not None:
+        raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
+    if trail.undone or found is not None:
+        return None
+    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+
+def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> WriteResult:
+    """Return what the write that has just been committed did; `after` is the version that it was committed to."""
+    if table is None:
+        return WriteResult()
+    found = table_log.committed_by(table, receipt, after=after)
+    return WriteResult(found.version, found.metrics.get("num_added_rows")) if found else WriteResult()

@@ -1,0 +1,235 @@
+"""The rows of one write into a Delta table, stored in the way that the table needs."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers import columns
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta.patience import Patience
+from dbxdec.io_managers.delta.polars import bounds, checks, delta_rs, once, predicates, schemas, table_log
+from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
+from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.receipts import Left, of_partitions
+from dbxdec.io_managers.delta.slices import Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+    from deltalake import CommitProperties, DeltaTable
+
+    from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
+    from dbxdec.io_managers.delta.polars.target import Target
+
+
+# Such columns delta-rs fills itself (Delta protocol, "Generated Columns").
+_COMPUTED = "delta.generationExpression"
+
+
+class Rows:
+    """A frame on its way into a table; each method commits it, with the receipt, and says what that did.
+
+    Where the table is plain, Polars writes the files and delta-rs commits them; what is written stays for the next try.
+    Otherwise delta-rs writes as well. `fit` comes before all others, which raise CommitFailedError where somebody else
+    was quicker.
+    """
+
+    def __init__(self, target: Target, frame: pl.DataFrame | pl.LazyFrame) -> None:
+        self._target = target
+        self._given = self._frame = frame
+        self._schema: dict[str, pl.DataType] = {}
+        self._slice: dict[str, Any] = {}
+        self._stored: tuple[object, list[DataFile]] | None = None
+        self._kept = ExitStack()
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
+
+    def fit(self, table: DeltaTable | None) -> None:
+        """Give the rows the form that `table` takes, or that they are to have in a new one.
+
+        Raises RunError, before anything is written, where there is no such form.
+        """
+        import polars as pl
+
+        target, task = self._target, self._target.receipt.id.task
+        there = None if table is None else pl.Schema(table.schema())
+        checks.refuse_missing(list(self._given.collect_schema()), target.slice or (), task=task)
+        frame, schema = schemas.storable(self._given, there, policy=target.schema)
+        if there is not None:
+            given = schemas.shapes(self._given.collect_schema())
+            columns.compare(given, schemas.shapes(there), policy=target.schema, uri=target.context.uri)
+        # The table's own partitions: `partition_by` may be left out for a table that is there.
+        partitions = target.partitions if table is None else table.metadata().partition_columns
+        schemas.check_partitions(schema, partitions, task=task)
+        if target.slice is not None:
+            self._slice = checks.exact_slice(target.slice, schema, partitions)
+            frame = checks.refuse_rows_outside(frame, self._slice, task=task)
+        if table is not None and there is not None and target.schema == "add-columns":
+            computed = {one.name for one in table.schema().fields if _COMPUTED in one.metadata}
+            frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
+        self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
+
+    def grow(self, table: DeltaTable) -> bool:
+        """Give `table` the columns and fields that the rows have and it lacks, where it may grow; whether it did.
+
+        delta-rs could add them in the commit of the rows, but then lets all columns be null. The query runs before: if
+        it fails, the table is as it was.
+        """
+        import polars as pl
+
+        new = schemas.added(self._schema, pl.Schema(table.schema()))
+        if self._target.schema != "add-columns" or not new:
+            return False
+        if self._may_store(table):
+            self._files_of(table)
+        else:
+            frame = self._for_delta_rs(table.metadata().partition_columns)
+            self._given = self._kept.enter_context(delta_rs.once_only(frame))
+        commit.grow(table, new, uri=self._target.context.uri)
+        return True
+
+    def create(self) -> WriteResult:
+        """Make the table. Raises DeltaError where there is one."""
+        target = self._target
+        uri, partitions = target.context.uri, list(target.partitions)
+        if not self._by_files(None):
+            delta_rs.sink(target, self._for_delta_rs(partitions), uri, Left("whole"), mode="error")
+            return once.result_of(target.open(), target.receipt, after=-1)
+        files = self._files(uri, partitions)
+        with refusals(uri, "write"):
+            commit.create(
+                uri,
+                self._schema,
+                files,
+                partitions,
+                target.storage_options,
+                self._properties(files, Left("whole"), alone=True),
+            )
+        return committed(0, files)
+
+    def append(self, table: DeltaTable) -> WriteResult:
+        """Add the rows."""
+        if not self._by_files(table):
+            return self._through_delta_rs(table, Left("files"), mode=self._target.mode)
+        files, after = self._files_of(table), table.version()
+        with refusals(self._target.context.uri, "write"):
+            commit.append(table, files, self._properties(files, Left("files"), alone=False))
+        return once.result_of(table, self._target.receipt, after=after)
+
+    def overwrite(self, table: DeltaTable) -> WriteResult:
+        """Put the rows in place of all others."""
+        if not self._by_files(table):
+            return self._through_delta_rs(table, Left("whole"), mode="overwrite")
+        files = self._files_of(table)
+        with refusals(self._target.context.uri, "write"):
+            commit.overwrite(table, files, self._properties(files, Left("whole"), alone=True))
+        return committed(table.version() + 1, files)
+
+    def replace_partitions(self, table: DeltaTable) -> WriteResult:
+        """Put the rows in place of the partitions that are among them."""
+        import polars as pl
+
+        partitions = list(self._target.partitions)
+        if not self._by_files(table):
+            after = table.version()
+            delta_rs.replace_partitions(self._target, self._for_delta_rs(partitions), table)
+            return once.result_of(table, self._target.receipt, after=after)
+        files = self._files_of(table)
+        kinds = {name: self._schema[name] for name in partitions}
+        values = pl.DataFrame([file.partition for file in files], schema=kinds, orient="row")
+        left = of_partitions(partitions, [file.partition for file in files])
+        return self._replace(commit.Replacement(table, values), files, left)
+
+    def replace_slice(self, table: DeltaTable) -> WriteResult:
+        """Put the rows in place of those with the values of the slice."""
+        import polars as pl
+
+        slice_ = self._slice
+        partitions = table.metadata().partition_columns
+        left = Left("slice", Slice.of_values(slice_, partitions))
+        if not slice_.keys() <= set(partitions):
+            checks.refuse_rewrites(table, self._target.context.uri)
+            in_files = {name: value for name, value in slice_.items() if name not in partitions}
+            bounds.refuse_hidden(table, in_files, self._target.context.uri)
+        if not (slice_.keys() <= set(partitions) and self._by_files(table)):
+            predicate = predicates.slice_predicate(slice_, partitions, *delta_rs.texts_and_singles(self._schema))
+            return self._through_delta_rs(table, left, mode="overwrite", predicate=predicate)
+        files = self._files_of(table)
+        values = pl.DataFrame({name: pl.Series([value], dtype=self._schema[name]) for name, value in slice_.items()})
+        return self._replace(commit.Replacement(table, values), files, left)
+
+    def _replace(self, replacement: commit.Replacement, files: Sequence[DataFile], left: Left) -> WriteResult:
+        """Commit, again as long as others commit elsewhere; what they do to these partitions is a conflict."""
+        from deltalake.exceptions import CommitFailedError
+
+        patience = Patience()
+        while True:
+            after = replacement.table.version()
+            try:
+                with refusals(self._target.context.uri, "write"):
+                    replacement.commit(files, self._properties(files, left, alone=True))
+            except CommitFailedError:
+                if not (replacement.is_untouched() and patience.lasts(replacement.table.version())):
+                    raise
+            else:
+                return committed(after + 1, files)
+
+    def _by_files(self, table: DeltaTable | None) -> bool:
+        """Whether delta-rs' own writer would do nothing more than to store the rows."""
+        import polars as pl
+
+        return self._may_store(table) and (table is None or dict(pl.Schema(table.schema())) == self._schema)
+
+    def _may_store(self, table: DeltaTable | None) -> bool:
+        """Whether that is so once the table has the columns."""
+        if self._target.write_options or schemas.has_nested_unsigned(self._frame.collect_schema()):
+            return False
+        return table is None or commit.is_plain(table)
+
+    def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+        return checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
+
+    def _files_of(self, table: DeltaTable) -> list[DataFile]:
+        return self._files(table, table.metadata().partition_columns)
+
+    def _files(self, table: DeltaTable | str, partitions: list[str]) -> list[DataFile]:
+        """The rows, stored once: again only where the table has got other partitions or types in between."""
+        form = partitions, self._schema
+        if self._stored is None or self._stored[0] != form:
+            uri = self._target.context.uri
+            folder = parquet_files.Folder(table, self._target.storage_options)
+            frame = checks.signed(self._frame, self._schema, uri=uri)
+            folder.prepare()
+            self._stored = form, parquet_files.write(frame.lazy(), folder, partitions)
+        return self._stored[1]
+
+    def _through_delta_rs(
+        self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
+    ) -> WriteResult:
+        frame = self._for_delta_rs(table.metadata().partition_columns)
+        after = table.version()
+        delta_rs.sink(self._target, frame, table, left, mode=mode, predicate=predicate)
+        return once.result_of(table, self._target.receipt, after=after)
+
+    def _properties(self, files: Sequence[DataFile], left: Left, *, alone: bool) -> CommitProperties:
+        return table_log.commit_properties(
+            self._target.receipt,
+            left,
+            alone=alone,
+            metrics={"num_added_rows": _rows(files), "num_added_files": len(files)},
+        )
+
+
+def committed(version: int, files: Sequence[DataFile]) -> WriteResult:
+    """What a commit of `files` that must have become `version` did."""
+    return WriteResult(version, _rows(files))
+
+
+def _rows(files: Sequence[DataFile]) -> int:
+    return sum(file.rows for file in files)

@@ -1,0 +1,173 @@
+"""The rows of a Delta table through Polars, with the partition values that its log says.
+
+Polars takes them from the names of folders (`pl.scan_delta`), where other writers are free in what they write, and
+takes a `=` in the path above the table for a partition, too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from dbxdec.io_managers.delta import folder_names
+from dbxdec.io_managers.delta.polars import column_values, table_log
+from dbxdec.io_managers.polars_frames import cast, named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    import polars as pl
+    from deltalake import DeltaTable
+
+_PARTITION = "partition."
+
+
+def scan(table: DeltaTable) -> pl.LazyFrame:
+    """Return the rows of `table` at the version that it is loaded at."""
+    import polars as pl
+
+    if not table.metadata().partition_columns or _paths_tell(table):
+        return pl.scan_delta(table)
+    return scan_files(table, schema_of(table))
+
+
+def schema_of(table: DeltaTable) -> pl.Schema:
+    """Return the table's columns as Polars has them."""
+    import polars as pl
+
+    return pl.Schema(table.schema())
+
+
+def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> pl.LazyFrame:
+    """Return the rows of the table's files, or of those with the paths `only`, with the partitions of the log."""
+    import polars as pl
+
+    files = files_of(table)
+    if only is not None:
+        files = files.filter(pl.col("path").is_in(list(only)))
+    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(_PARTITION)}.*$"))
+    files = files.with_columns(pl.Series("place", [place_of(table, path) for path in files["place"]], dtype=pl.String))
+    deleted = _deleted(table)
+    cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
+    whole = files.filter(~cut)
+    frames = [_scan(table, whole, schema)] if whole.height else []
+    frames += [_scan(table, one, schema, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)]
+    return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+
+
+def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
+    """Return the rows of files that commits have added (Delta protocol, "Add File and Remove File")."""
+    import polars as pl
+
+    adds = list(adds)
+    names = [name for name in table.metadata().partition_columns if name in schema]
+    files = {"place": pl.Series([place_of(table, add["path"]) for add in adds], dtype=pl.String())}
+    for name in names:
+        texts = [add["partitionValues"].get(name) or None for add in adds]
+        files[_PARTITION + name] = column_values.series(texts, schema[name])
+    return _scan(table, pl.DataFrame(files), schema) if adds else pl.LazyFrame(schema=schema)
+
+
+def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None) -> pl.LazyFrame:
+    """The rows of `files`: their places, and the values of their partitions.
+
+    `deleted` are the numbers of the rows that count no more, where it is one file.
+    """
+    import polars as pl
+
+    partitions = [name.removeprefix(_PARTITION) for name in files.columns[1:]]
+    free = "_" * (max(map(len, schema), default=0) + 1)  # no column's name
+    number, place = f"{free}n", f"{free}p"
+    frame = pl.scan_parquet(
+        files["place"].to_list(),
+        schema={name: kind for name, kind in schema.items() if name not in partitions},
+        missing_columns="insert",
+        extra_columns="ignore",  # partition columns, which some writers store as well
+        # As with `pl.scan_delta`: structs of older files lack fields, and other writers count time in other units.
+        cast_options=pl.ScanCastOptions._default_iceberg(),
+        row_index_name=None if deleted is None else number,
+        include_file_paths=place if partitions else None,
+        glob=False,
+        hive_partitioning=False,
+        storage_options=table._storage_options,
+    )
+    if deleted is not None:
+        frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
+    if partitions:
+        values = files.rename(dict(zip(files.columns, [place, *partitions], strict=True)))
+        typed = cast(values, {name: schema[name] for name in partitions})
+        # Not one scan for each partition: Polars takes a minute for thousands of them.
+        frame = frame.join(typed.lazy(), on=place, how="left", maintain_order="left")
+    return frame.select(map(named, schema))
+
+
+def place_of(table: DeltaTable, path: str) -> str:
+    """Return where the file is that the log has as `path`, as Polars names it."""
+    if "://" in path:
+        return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
+    return f"{table_log.root_of(table).rstrip('/')}/{unquote(path)}"
+
+
+def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
+    """For files with a deletion vector the numbers of the rows that it takes away, by the files' names."""
+    import polars as pl
+
+    if "deletionVectors" not in (table.protocol().reader_features or ()):
+        return {}
+    vectors = pl.DataFrame(table.deletion_vectors())
+    return {
+        _name(file): (~kept).arg_true()
+        for file, kept in zip(*vectors.select("filepath", "selection_vector"), strict=True)
+    }
+
+
+def _name(path: str) -> str:
+    # Unique in a table, whatever folder it is in.
+    return path.rpartition("/")[2]
+
+
+def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame:
+    """Return the files of the partitions whose values are a row of `values`, frame of some partition columns.
+
+    An empty string is null, as in the log.
+    """
+    import polars as pl
+
+    there = files_of(table)
+    if not there.height:
+        return pl.DataFrame(schema={"path": pl.String()})
+    here = values.select(pl.all().name.prefix(_PARTITION))
+    texts = pl.col(pl.String).replace({"": None})
+    here = here.cast({name: there.schema[name] for name in here.columns}).with_columns(texts)
+    return there.with_columns(texts).join(here, on=here.columns, how="semi", nulls_equal=True)
+
+
+def files_of(table: DeltaTable) -> pl.DataFrame:
+    """Return the table's files: their paths as the log has them, their sizes in bytes, and "partition.<name>"."""
+    import polars as pl
+
+    # Not flat: the statistics of a column "a.b" and of a field "b" of "a" have one name there.
+    found = pl.DataFrame(table.get_add_actions(flatten=False))
+    parts = found["partition"].struct.unnest() if "partition" in found.columns else pl.DataFrame()
+    values = {_PARTITION + name: parts[name] for name in parts.columns}
+    return pl.DataFrame({"path": found["path"], "size_bytes": found["size_bytes"], **values})
+
+
+def _paths_tell(table: DeltaTable) -> bool:
+    """Whether Polars finds the values of the log by itself: in the names of all folders, or in all files."""
+    import polars as pl
+
+    if "=" in table_log.root_of(table):
+        return False
+    files = files_of(table)
+    if files.height and all(map(folder_names.is_keyed, files["path"])):
+        return True
+    partitions = [name for name in files.columns if name.startswith(_PARTITION)]
+    # Those of a folder are alike: large tables have few folders beside their files.
+    folders = files.select(pl.col("path").str.replace(r"[^/]*$", ""), *map(pl.col, partitions)).unique()
+    names = [name.removeprefix(_PARTITION) for name in partitions]
+    return all(
+        folder_names.tells(unquote(path), dict(zip(names, values, strict=True)))
+        for path, *values in folders.iter_rows()
+    )

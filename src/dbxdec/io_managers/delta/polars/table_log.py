@@ -1,0 +1,272 @@
+"""What dbxdec reads from and writes into a Delta table's log through delta-rs: receipts and transaction identifiers."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from dbxdec.io_managers.delta.polars import storage
+from dbxdec.io_managers.delta.receipts import Commit, Found, Trail, search
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from deltalake import CommitProperties, DeltaTable
+
+    from dbxdec.io_managers.base import Receipt, WriteId
+    from dbxdec.io_managers.delta.receipts import Left
+
+# Clocks of writers differ, so a commit that looks older than the run may still be one of it.
+_CLOCK_SKEW_MS = 24 * 3_600_000
+_CHUNKS = (1, 10, 80, 640)
+_MANY = 3
+# Requests to a storage.
+_AT_ONCE = 16
+_MAX_LOOKED_AT = 20
+# As often as others commit what does not conflict; delta-rs' own 15 are too few for many writers.
+_COMMIT_RETRIES = 1000
+# Where a line of the log names the kind of its action.
+_HEAD = 20
+
+
+def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+    """The newest version of the table at `uri`, None where there is no table.
+
+    Raises RunError where one can't tell: no permission, no such storage, a log that is damaged.
+    """
+    from deltalake.exceptions import TableNotFoundError
+
+    storage.refuse_path(uri)
+    with storage.refusals(uri, "read"):
+        try:
+            return _kind()(uri, storage_options=storage_options)
+        except TableNotFoundError as error:
+            if (refusal := storage.refusal(uri, error, "read")) is not None:
+                raise refusal from error
+            return None
+
+
+@cache
+def _kind() -> type[DeltaTable]:
+    """DeltaTable whose files are named as they are: delta-rs encodes the table's path, and Polars takes it as it is."""
+    from deltalake import DeltaTable
+
+    class Table(DeltaTable):
+        def file_uris(self, *arguments: Any, **options: Any) -> list[str]:
+            encoded = self.table_uri.removeprefix("file://")
+            return [root_of(self) + file.removeprefix(encoded) for file in super().file_uris(*arguments, **options)]
+
+    return Table
+
+
+def root_of(table: DeltaTable | str) -> str:
+    """The folder of a table, or of one that is to be made at a URI, with nothing encoded: a path where it is on this
+    machine. That of a table ends with a slash."""
+    uri = table if isinstance(table, str) else table.table_uri
+    return unquote(uri.removeprefix("file://")) if "://" in uri else uri
+
+
+def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
+    """Return a handle of `version`. Raises RunError where its log or one of its files is gone."""
+    from deltalake.exceptions import DeltaError
+
+    if version == table.version():
+        return table
+    try:
+        # A handle of its own: a lazy frame of Polars looks at its handle again when it runs.
+        older = _kind()(table.table_uri, version=version, storage_options=table._storage_options)
+    except DeltaError as error:
+        raise storage.gone(uri, version, storage.said(error)) from error
+    return older
+
+
+def refuse_gone(table: DeltaTable, files: Iterable[str], uri: str, version: int) -> None:
+    """Raise RunError where one of `files` of `version`, which a later version has dropped, is gone."""
+    for file in list(files)[:_MAX_LOOKED_AT]:
+        if not _exists(file, table._storage_options):
+            raise storage.gone(uri, version, f"{file} does not exist")
+
+
+def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
+    if "://" not in file:
+        return Path(file).exists()
+    import polars as pl
+
+    try:
+        pl.scan_parquet(file, glob=False, storage_options=storage_options).collect_schema()
+    except FileNotFoundError:
+        return False
+    except (OSError, pl.exceptions.PolarsError):
+        return True  # something else is wrong, and the read itself says what
+    return True
+
+
+def commit_properties(
+    receipt: Receipt,
+    left: Left,
+    *,
+    alone: bool = False,
+    metrics: Mapping[str, int] | None = None,
+    **facts: Any,
+) -> CommitProperties:
+    """Return properties that put `receipt`, what the write left and more `facts` into the commit.
+
+    They carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"): a second commit
+    of the same write at the same time is a conflict, and it is proof of the write when the log has been cleaned. Its
+    version is the attempt. With `alone` the commit fails where another writer has committed since the table was looked
+    at: delta-rs would otherwise commit it as the next version, since a writer without a snapshot, and one that replaces
+    everything, conflicts with no append. `metrics` are for a commit of files that dbxdec has had written, of which
+    delta-rs can tell none.
+    """
+    from deltalake import CommitProperties, Transaction
+
+    transaction = receipt.id.own_transaction if left.own else receipt.id.transaction
+    metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
+    if metrics is not None:
+        metadata["operationMetrics"] = dict(metrics)
+    return CommitProperties(
+        custom_metadata=metadata,
+        app_transactions=[Transaction(transaction, receipt.attempt)] if left.kind not in _UNCLAIMED else None,
+        max_commit_retries=0 if alone else _COMMIT_RETRIES,
+    )
+
+
+# Receipts of a write that has not touched the table: a retry may still write.
+_UNCLAIMED = ("kept", "none")
+
+
+def add_receipt(table: DeltaTable, receipt: Receipt, left: Left, **facts: Any) -> None:
+    """Commit `receipt` without any data."""
+    properties = commit_properties(receipt, left, **facts)
+    table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
+
+
+def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:
+    """Return the attempt that committed `write`, as this handle of the table knows it; None where there is none.
+
+    With `own` a commit that the task's code made counts as well. The answer outlives the log's clean-up, and a RESTORE.
+    """
+    names = [write.transaction, write.own_transaction] if own else [write.transaction]
+    attempts = [attempt for name in names if (attempt := table.transaction_version(name)) is not None]
+    return max(attempts, default=None)
+
+
+def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | None:
+    """Return the commit of this very attempt, which came later than the version `after`; nearly always next to it."""
+    log = Log(table)
+    if (found := log.of_attempt(after + 1, receipt)) is not None:
+        return found
+    table.update_incremental()
+    newest = table.version()
+    return next(
+        (found for v in range(after + 2, newest + 1) if (found := log.of_attempt(v, receipt)) is not None), None
+    )
+
+
+class Log:
+    """The commits of a table, up to the version that its handle has loaded, each file read at most once.
+
+    delta-rs has no way to read one commit, and its history leaves out commits without `commitInfo`, which is optional
+    (Delta protocol, "Commit Provenance Information"), without a gap in its numbers.
+    """
+
+    def __init__(self, table: DeltaTable) -> None:
+        self.newest = table.version()
+        self.reaches_start = False
+        """Whether the last search read all commits that a run may have made."""
+        root = f"{root_of(table).rstrip('/')}/_delta_log"
+        self._root, self._options = root, table._storage_options
+        self._lines: dict[int, list[str] | None] = {}
+
+    def lines(self, version: int) -> list[str] | None:
+        """Return the actions of one commit, a JSON document each; None where its file has been cleaned away."""
+        if version not in self._lines:
+            self._lines[version] = _read_lines(f"{self._root}/{version:020}.json", self._options)
+        return self._lines[version]
+
+    def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
+        """Return the actions of one commit of these kinds (Delta protocol, "Delta Log Entries")."""
+        wanted = [line for line in self.lines(version) or () if any(kind in line[:_HEAD] for kind in kinds)]
+        found = [json.loads(line) for line in wanted]
+        return [action for action in found if any(kind in action for kind in kinds)]
+
+    def has(self, kinds: Collection[str], *, above: int) -> bool:
+        """Return whether a commit above the version `above` has actions of these kinds."""
+        versions = range(above + 1, self.newest + 1)
+        self._load(versions)
+        return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
+
+    def commit(self, version: int) -> Commit | None:
+        """Return what the log says of one commit; None where its file has been cleaned away."""
+        if self.lines(version) is None:
+            return None
+        infos = [action["commitInfo"] for action in self.actions(version, "commitInfo")]
+        info: dict[str, Any] = infos[0] if infos else {}
+        stamp = info.get("timestamp")
+        return Commit(
+            version,
+            stamp if isinstance(stamp, int) else None,
+            str(info.get("operation", "")),
+            info.get("operationParameters") or {},
+            info.get("userMetadata"),
+            info.get("operationMetrics") or {},
+        )
+
+    def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
+        """Return the results of `writes` by commits since a moment (milliseconds since the epoch), newest first."""
+        return search(self._back(since), writes)
+
+    def of_attempt(self, version: int, receipt: Receipt) -> Found | None:
+        """Return the commit `version` where it is of this very attempt."""
+        commit = self.commit(version)
+        found = Found.of_commit(commit) if commit is not None else None
+        return found if found is not None and found.receipt == receipt else None
+
+    def _back(self, since: int) -> Iterator[Commit]:
+        """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest.
+
+        The search ends where all commits of a whole chunk are much older than `since`: one with an old time is that of
+        a writer whose clock is behind.
+        """
+        self.reaches_start = False
+        too_old = since - _CLOCK_SKEW_MS
+        seen: list[bool] = []
+        version, step = self.newest, 0
+        while version >= 0:
+            size = _CHUNKS[min(step, len(_CHUNKS) - 1)]
+            chunk = range(version, max(version - size, -1), -1)
+            self._load(chunk)
+            for number in chunk:
+                commit = self.commit(number)
+                if commit is None:  # cleaned away, and so are all before it
+                    self.reaches_start = bool(seen) and all(seen[-_MANY:])
+                    return
+                yield commit
+                seen.append(commit.timestamp is not None and commit.timestamp < too_old)
+            if len(chunk) > _CHUNKS[1] and all(seen[-len(chunk) :]):
+                break
+            version, step = chunk[-1] - 1, step + 1
+        self.reaches_start = True
+
+    def _load(self, versions: Iterable[int]) -> None:
+        """Read these commits, those on a storage many at once."""
+        missing = [version for version in versions if version not in self._lines]
+        if len(missing) > 1 and "://" in self._root:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self.lines, missing))
+
+
+def _read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+    try:
+        if "://" not in path:
+            return Path(path).read_text(encoding="utf-8").split("\n")  # a string may hold other ends of lines
+        import polars as pl
+
+        # With the access that Polars has to the data.
+        return pl.read_lines(path, glob=False, storage_options=storage_options).to_series().to_list()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,102 @@
+"""Frames into Delta tables: one write by its mode, exactly once, in one pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers import outcomes
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta.patience import Patience
+from dbxdec.io_managers.delta.polars import features, once, storage, table_log
+from dbxdec.io_managers.delta.polars.rows import Rows
+from dbxdec.io_managers.delta.polars.storage import refusals
+from dbxdec.io_managers.delta.receipts import Left
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from dbxdec.io_managers.delta.polars.target import Target
+
+
+def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResult:
+    """Store `frame` by the mode. Raises RunError, with nothing written, where it can't be."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    with Rows(target, frame) as rows:
+        patience = Patience()
+        while True:
+            table = target.open()
+            try:
+                if (written := _write_once(target, rows, table)) is not None:
+                    return written
+                continue
+            except CommitFailedError as error:
+                # Rows that are merely added may be written again whatever another writer did in between; so may those
+                # of a table that somebody else has made first, by what the mode says of existing tables.
+                if (table is not None and target.mode != "append") or not _lasts(patience, target):
+                    raise outcomes.conflict(target.context, storage.said(error)) from error
+            except DeltaError:
+                # Somebody else made the table in between.
+                if table is not None or not _lasts(patience, target):
+                    raise
+
+
+def _lasts(patience: Patience, target: Target) -> bool:
+    """Whether to try again on a table that others have made, or changed."""
+    now = target.open()
+    return now is not None and patience.lasts(now.version())
+
+
+def write_nothing(target: Target) -> WriteResult:
+    """Note in the table, where there is one, that the task had nothing to write."""
+    table = target.open()
+    if table is not None:
+        # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+        if (done := once.done_before(table, target.receipt)) is not None:
+            return done
+        with refusals(target.context.uri, "write"):
+            table_log.add_receipt(table, target.receipt, Left("none"))
+    return WriteResult(note="nothing to write")
+
+
+def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult | None:
+    """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict.
+
+    None where the table had to get columns first, and is to be looked at again.
+    """
+    if table is None:
+        rows.fit(None)
+        return rows.create()
+    if target.mode == "ignore":
+        return _keep(target, table)
+    if target.mode in ("error", "append"):
+        if (done := once.done_before(table, target.receipt)) is not None:
+            return done
+        if target.mode == "error":
+            raise outcomes.exists(target.context)
+    target.check_partitions(table)
+    if target.mode == "overwrite":
+        features.refuse_paths(table, target.context.uri)
+    rows.fit(table)
+    if rows.grow(table):
+        return None
+    if target.slice is not None:
+        return rows.replace_slice(table)
+    if target.mode == "overwrite" and target.partitions:
+        return rows.replace_partitions(table)
+    return rows.overwrite(table) if target.mode == "overwrite" else rows.append(table)
+
+
+def _keep(target: Target, table: DeltaTable) -> WriteResult:
+    """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
+    note = 'kept what is there (mode="ignore")'
+    if (done := once.done_before(table, target.receipt)) is not None:
+        return done
+    try:
+        with refusals(target.context.uri, "write"):
+            table_log.add_receipt(table, target.receipt, Left("kept"))
+    except RunError as error:
+        return WriteResult(table.version(), note=f"{note}, where no receipt can be left for readers: {error}")
+    return WriteResult(table.version(), note=note)

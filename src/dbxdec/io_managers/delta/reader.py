@@ -1,0 +1,165 @@
+"""What a reader gets of a Delta table that tasks of this run wrote, whatever the engine: receipts decide, not files."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from dbxdec.errors import NotWrittenError, RunError
+from dbxdec.io_managers.base import InputContext, ItemWrite, WriteId, tell
+from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.receipts import Found
+
+if TYPE_CHECKING:
+    from dbxdec.io_managers.delta.receipts import Trail
+    from dbxdec.io_managers.delta.slices import Slice
+
+F = TypeVar("F")
+
+
+class Results(Generic[F]):
+    """What tasks of a run left in one table, for one reader, as frames of an engine."""
+
+    def __init__(self, context: InputContext) -> None:
+        self.context = context
+
+    def of(self, write: WriteId) -> F:
+        """Return the rows of one write. Raises NotWrittenError with proof that there are none, and RunError."""
+        found = self._find([write])[write]
+        if isinstance(found, NotWrittenError):
+            raise found
+        tell(version=found.version)
+        return self.at(found) if self.context.rows == "table" else self._rows(found)
+
+    def of_items(self, items: Sequence[ItemWrite]) -> list[F | NotWrittenError]:
+        """Return the rows of each iteration, the error of one that stored nothing in its place.
+
+        Raises RunError where one has replaced what another one wrote: the table has lost rows of this run.
+        """
+        found = self._find([item.id for item in items])
+        self._refuse_lost(items, found)
+        return [one if isinstance(one := found[item.id], NotWrittenError) else self._rows(one) for item in items]
+
+    def of_all(self, items: Sequence[ItemWrite]) -> F:
+        """Return the rows of all iterations together. Raises NotWrittenError where none stored any, and RunError."""
+        found = self._find([item.id for item in items])
+        there = [one for one in found.values() if not isinstance(one, NotWrittenError)]
+        if not there:
+            raise next(one for one in found.values() if isinstance(one, NotWrittenError))
+        newest = max(there, key=lambda one: one.version)
+        tell(version=newest.version)
+        merges = {one.left.kind == "merge" for one in there}
+        if self.context.rows == "table" or (merges == {True} and self.context.rows == "run"):
+            return self.at(newest)
+        if len(merges) > 1:
+            raise receipts.mixed(self.context)
+        self._refuse_lost(items, found)
+        by_files = [one for one in there if one.left.kind in ("files", "whole")]
+        frames = [self._rows(one) for one in there if one.left.kind not in ("files", "whole")]
+        return self.together([*([self.files(by_files)] if by_files else []), *frames])
+
+    def _find(self, writes: list[WriteId]) -> dict[WriteId, Found | NotWrittenError]:
+        trail = self.trail(writes)
+        found: dict[WriteId, Found | NotWrittenError] = {}
+        for write in writes:
+            committed = write not in trail.found and self.is_committed(write)
+            try:
+                found[write] = receipts.result(
+                    trail, write, self.context, committed=committed, complete=self.reaches_start
+                )
+            except NotWrittenError as error:
+                found[write] = error
+        return found
+
+    def _refuse_lost(self, items: Sequence[ItemWrite], found: dict[WriteId, Found | NotWrittenError]) -> None:
+        """Raise RunError where an iteration has replaced rows of another one."""
+        labels = {item.id: item.label for item in items}
+        there = sorted((one for one in found.values() if not isinstance(one, NotWrittenError)), key=lambda f: f.version)
+        slices = [(labels[one.receipt.id], one.left.slice) for one in there if one.left.slice is not None]
+        if (both := receipts.overlap(slices)) is not None:
+            raise receipts.overwritten(self.context, *both)
+        added: dict[str, Found] = {}
+        by_files = [one for one in there if self._is_told_by_files(one)]
+        for one in by_files if len(by_files) > 1 else ():
+            if lost := [added[path] for path in self.removed(one) if path in added]:
+                raise receipts.overwritten(self.context, labels[lost[0].receipt.id], labels[one.receipt.id])
+            added |= dict.fromkeys(self.added(one), one)
+
+    def _is_told_by_files(self, found: Found) -> bool:
+        """Return whether the files that a commit removes tell whose rows are gone.
+
+        A slice of data columns, and a merge, rewrite the rows of others where they lie.
+        """
+        if found.left.slice is not None:
+            return set(found.left.slice.columns) <= set(self.partitions())
+        return found.left.kind in ("files", "whole")
+
+    def _rows(self, found: Found) -> F:
+        """Return what the write of `found` returned; of a merge the table, or what it changed."""
+        changed = self.context.rows == "changed"
+        if found.left.kind == "merge" and changed:
+            return self.changes(found)
+        if found.left.kind == "files":
+            return self.files([found])
+        if found.left.slice is not None:
+            return self.slice(found, found.left.slice)
+        frame = self.at(found)
+        return self.cleared(frame) if found.left.kind == "kept" and changed else frame
+
+    def no_feed(self, found: Found) -> RunError:
+        """Return the error of a merge into a table that does not record what merges change."""
+        return RunError(
+            f"`{self.context.parameter}` asks for the rows that a merge into {self.context.uri} has changed (version "
+            f"{found.version}), and the table does not record them",
+            hint="set the table's property `delta.enableChangeDataFeed` to true, or read the whole result",
+        )
+
+    # What an engine does
+
+    reaches_start: bool
+    """Whether the search for receipts has read all commits that the run may have made."""
+
+    @abstractmethod
+    def trail(self, writes: Sequence[WriteId]) -> Trail:
+        """Return the receipts of `writes` in the table's log."""
+
+    @abstractmethod
+    def is_committed(self, write: WriteId) -> bool:
+        """Return whether the table has the transaction identifier of `write`, which outlives its receipt."""
+
+    @abstractmethod
+    def partitions(self) -> Sequence[str]:
+        """Return the table's partition columns."""
+
+    @abstractmethod
+    def added(self, found: Found) -> set[str]:
+        """Return the files that a commit has added."""
+
+    @abstractmethod
+    def removed(self, found: Found) -> set[str]:
+        """Return the files that a commit has removed."""
+
+    @abstractmethod
+    def at(self, found: Found) -> F:
+        """Return the whole table at the version of `found`. Raises RunError where that is gone."""
+
+    @abstractmethod
+    def slice(self, found: Found, slice_: Slice) -> F:
+        """Return the rows of the version that are in the slice: the write has replaced all others of it."""
+
+    @abstractmethod
+    def files(self, results: Sequence[Found]) -> F:
+        """Return the rows of the files that these commits have added, with the columns of the newest of them."""
+
+    @abstractmethod
+    def changes(self, found: Found) -> F:
+        """Return the rows that a merge has inserted or changed. Raises RunError where the table has no record of it."""
+
+    @abstractmethod
+    def cleared(self, frame: F) -> F:
+        """Return a frame without rows, with the columns of `frame`."""
+
+    @abstractmethod
+    def together(self, frames: Sequence[F]) -> F:
+        """Return all frames as one; a column that some lack is null there."""

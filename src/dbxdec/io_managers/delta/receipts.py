@@ -1,0 +1,263 @@
+"""Receipts in a Delta table's log: what a write left there, and which of them still count, whatever the engine.
+
+A commit's list of files is not what a task returned: an engine may rewrite rows of others in the same commit. So the
+receipt says of which kind the result is, and a reader follows that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers import outcomes
+from dbxdec.io_managers.base import Receipt, WriteId
+from dbxdec.io_managers.delta.slices import Slice
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from dbxdec.io_managers.base import InputContext
+
+Kind = Literal["whole", "slice", "files", "merge", "kept", "none"]
+"""Of which kind a result is.
+
+`whole`: all rows of the version. `slice`: those rows of the version that have the slice's values. `files`: the rows of
+the files that the commit adds and does not remove. `merge`: the table as a merge left it. `kept`: the table that
+mode="ignore" left alone. `none`: nothing.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one write left in a table, as its receipt says it. `slice` is given for the kind "slice" alone.
+
+    `own` says that the task's own code made the commit, with the properties that its manager gave it.
+    """
+
+    kind: Kind
+    slice: Slice | None = None
+    own: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """Return the form beside the receipt in a commit's metadata."""
+        facts: dict[str, Any] = {"kind": self.kind}
+        if self.slice is not None:
+            facts["slice"] = self.slice.json_form()
+        return {**facts, "own": True} if self.own else facts
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Left | None:
+        """Return what `facts` say; None for those of another shape."""
+        kind, form = facts.get("kind"), facts.get("slice")
+        slice_ = None if form is None else Slice.of_json_form(form)
+        if kind not in ("whole", "slice", "files", "merge", "kept", "none") or (kind == "slice") != (
+            slice_ is not None
+        ):
+            return None
+        return cls(kind, slice_, facts.get("own") is True)
+
+
+def of_partitions(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Left:
+    """Return what an overwrite of these partitions leaves, by their values; many are told by the commit's files."""
+    slice_ = Slice.of_partitions(columns, rows)
+    return Left("files") if slice_ is None else Left("slice", slice_)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What the log says of one commit. `timestamp` is the writer's clock, in milliseconds since the epoch.
+
+    `parameters` are those of the operation; `metadata` is the text in the field `userMetadata`.
+    """
+
+    version: int
+    timestamp: int | None = None
+    operation: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metadata: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A commit with a receipt, and what that left. `facts` are all that stand beside the receipt."""
+
+    version: int
+    receipt: Receipt
+    left: Left
+    facts: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    operation: str = ""
+
+    @classmethod
+    def of_commit(cls, commit: Commit) -> Found | None:
+        """Return the receipt in `commit`; None for a commit of anybody else."""
+        proof = Receipt.from_metadata(commit.metadata)
+        left = Left.of_facts(proof[1]) if proof is not None else None
+        if proof is None or left is None:
+            return None
+        return cls(commit.version, proof[0], left, proof[1], commit.metrics, commit.operation)
+
+
+@dataclass
+class Trail:
+    """What a search found: the result of each write that still counts, and those that a RESTORE has undone.
+
+    `unclear` is the version of a RESTORE that doesn't say clearly to which version it went back, below which the search
+    met receipts of the writes; None where there is none. `newest` is the newest version that the search saw.
+    """
+
+    newest: int = -1
+    found: dict[WriteId, Found] = field(default_factory=dict)
+    undone: dict[WriteId, tuple[Found, int]] = field(default_factory=dict)
+    unclear: int | None = None
+
+
+def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
+    """Return the results of `writes` in `commits`, which come newest first and are read only as far as needed.
+
+    The newest commit of a write counts; one that left nothing, and one that the task's own code made, only where there
+    is no other. A RESTORE voids all commits between it and the version that it went back to.
+    """
+    trail, open_ = Trail(), set(writes)
+    restore: Commit | None = None
+    floor: int | None = None  # commits above it are undone
+    for commit in commits:
+        trail.newest = max(trail.newest, commit.version)
+        if floor is not None and commit.version <= floor:
+            restore = floor = None
+        age = _age(commit, restore) if restore is not None and floor is None else None
+        if age is not None and age > _DOUBT_MS:
+            restore = age = None
+        if restore is None and commit.operation == "RESTORE":
+            restore, floor = commit, _restored_version(commit)
+            continue
+        found = Found.of_commit(commit)
+        if found is None or found.receipt.id not in open_:
+            continue
+        write = found.receipt.id
+        if restore is not None:
+            trail.undone.setdefault(write, (found, restore.version))
+            if floor is None and (age is None or age > -_DOUBT_MS):
+                trail.unclear = restore.version
+            continue
+        before = trail.found.get(write)
+        if before is None or _rank(found) > _rank(before):
+            trail.found[write] = found
+        if _rank(trail.found[write]) == _FINAL:
+            open_.discard(write)
+            if not open_:
+                break
+    return trail
+
+
+_FINAL = 2
+# An engine goes by the times of the storage, which has a clock of its own and may keep whole seconds alone.
+_DOUBT_MS = 60_000
+
+
+def _rank(found: Found) -> int:
+    """Return how much a receipt counts: a result over a commit of the task's own code over "nothing to write"."""
+    return 0 if found.left.kind == "none" else 1 if found.left.own else _FINAL
+
+
+def _restored_version(restore: Commit) -> int | None:
+    text = str(restore.parameters.get("version", ""))
+    return int(text) if text.isdecimal() else None
+
+
+def _restored_moment(restore: Commit) -> int | None:
+    """Return the moment that a RESTORE went back to, in milliseconds, where its commit says it so."""
+    text = str(restore.parameters.get("datetime", ""))
+    return int(text) if text.isdecimal() else None
+
+
+def _age(commit: Commit, restore: Commit) -> int | None:
+    """Return how old `commit` was at the moment that `restore` went back to, in milliseconds, as far as they say so."""
+    moment = _restored_moment(restore)
+    return None if moment is None or commit.timestamp is None else moment - commit.timestamp
+
+
+def result(
+    trail: Trail,
+    write: WriteId,
+    context: InputContext,
+    *,
+    committed: bool,
+    complete: bool,
+) -> Found:
+    """Return the result of `write`. Raises NotWrittenError only with proof that the write left nothing.
+
+    `committed` says whether the table has the write's transaction identifier, which outlives its receipt; `complete`
+    whether the log was read back to the run's start. Without that proof the error is a RunError.
+    """
+    found = trail.found.get(write)
+    if found is not None and found.left.kind != "none":
+        return found
+    # An attempt that wrote nothing proves nothing about later ones.
+    nothing = -1 if found is None else found.version
+    if trail.unclear is not None and trail.unclear > nothing:
+        raise unclear(trail.unclear, context.uri, write.task)
+    undone, restore = trail.undone.get(write, (None, -1))
+    if undone is not None and restore > nothing:
+        raise RunError(
+            f"the task `{write.task}` of this run wrote version {undone.version} of {context.uri}, which "
+            f"`{context.parameter}` reads, and the RESTORE of version {restore} has undone it",
+            hint=f"run the task again: a repair of `{write.task}` writes its rows anew",
+        )
+    if found is not None:
+        raise outcomes.not_written(context)
+    if committed:
+        raise RunError(
+            f"the task `{write.task}` of this run has written {context.uri}, which `{context.parameter}` reads, but "
+            "the commit with its receipt has been cleaned from the log",
+            hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
+        )
+    if not complete:
+        raise RunError(
+            f"the log of {context.uri} no longer reaches back to the start of this run, so `{context.parameter}` can't "
+            f"tell whether the task `{write.task}` has written there",
+            hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
+        )
+    raise outcomes.not_written(context)
+
+
+def unclear(restore: int, uri: str, task: str) -> RunError:
+    """Return the error of a RESTORE of which nobody can tell whether it has undone what a task wrote."""
+    return RunError(
+        f"version {restore} of {uri} is a RESTORE that does not say to which version, so it may have undone what the "
+        f"task `{task}` wrote in this run",
+        hint="start a new run; restoring by version instead of by time leaves no doubt",
+    )
+
+
+def overlap(slices: Iterable[tuple[str, Slice]]) -> tuple[str, str] | None:
+    """Return the labels of two slices that share a value: the later one has replaced rows of the earlier."""
+    seen: list[tuple[str, Slice]] = []
+    for label, slice_ in slices:
+        for other, there in seen:
+            if slice_.meets(there):
+                return other, label
+        seen.append((label, slice_))
+    return None
+
+
+def overwritten(context: InputContext, one: str, other: str) -> RunError:
+    """Return the error of two iterations of which one has overwritten what the other one wrote."""
+    return RunError(
+        f"the iterations for {one} and {other} wrote the same part of {context.uri}, so one has replaced the rows of "
+        f"the other, and `{context.parameter}` reads both",
+        hint="partition by a column that tells the items apart, or give each item its own rows",
+    )
+
+
+def mixed(context: InputContext) -> RunError:
+    """Return the error of iterations of which some returned rows and some a merge, which has no rows of its own."""
+    task = context.producer.task if context.producer is not None else ""
+    return RunError(
+        f"some iterations of the task `{task}` returned rows and some a merge, so `{context.parameter}` can't be what "
+        "they returned",
+        hint="read the whole table, `x.table`, or let all iterations return the same",
+    )

@@ -1,0 +1,222 @@
+"""Delta tables through Spark: DataFrames in, DataFrames out, classic and Connect alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dbxdec import places
+from dbxdec.errors import RunError
+from dbxdec.io_managers import outcomes
+from dbxdec.io_managers.base import (
+    InputContext,
+    ItemWrite,
+    OutputContext,
+    WriteResult,
+    current_receipt,
+    of_run,
+)
+from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.spark import merge, reader, store, write
+from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.io_managers.delta.spark.reader import SparkResults
+from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
+    from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
+
+FRAME = "pyspark.DataFrame"
+MERGE = "delta.DeltaMergeBuilder"
+DELTA_MERGE = "dbxdec.DeltaMerge"
+_MERGES = frozenset({MERGE, DELTA_MERGE})
+# Those that any Delta writes that has them at all (Delta protocol, "Valid Feature Names in Table Features").
+_KNOWN_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"})
+# Options of Spark's writer that dbxdec sets itself, and what the author writes instead.
+_OWN_OPTIONS = {
+    "mergeSchema": '`schema="add-columns"`',
+    "overwriteSchema": '`schema="replace"`',
+    "partitionOverwriteMode": '`mode="overwrite"` with `partition_by=`',
+    "replaceWhere": '`mode="overwrite"` with `replace=` or `partition_by=`',
+    "txnAppId": "nothing: the commit carries the transaction of the task",
+    "txnVersion": "nothing: the commit carries the transaction of the task",
+    "userMetadata": "nothing: the commit carries the receipt of the task",
+    "versionAsOf": "nothing: a reader gets the version that its run wrote",
+}
+
+
+class SparkDelta(DeltaIoManager):
+    """What managers of Delta tables through Spark have in common, wherever a table lies."""
+
+    reads: ClassVar[frozenset[str] | None] = frozenset({FRAME})
+    writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
+    table_options: ClassVar[tuple[str, ...]] = (
+        "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
+    )  # fmt: skip
+    merges: ClassVar[frozenset[str]] = _MERGES
+    engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "read_options": _OWN_OPTIONS,
+        "write_options": _OWN_OPTIONS,
+    }
+    one_name: ClassVar[Callable[[str], str]] = str.lower
+    _named: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        partition_by: str | Sequence[str] | None = None,
+        replace: Mapping[str, Any] | None = None,
+        schema: SchemaPolicy = "strict",
+        shared: bool = False,
+        read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+        write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.read_options = read_options
+        self.write_options = write_options
+        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
+
+    # Reading
+
+    def read(self, context: InputContext | None = None) -> Any:
+        """The table as a DataFrame of Spark's.
+
+        With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
+        without, the newest version. Called by hand it reads the table that this manager is bound to.
+        """
+        context = context or InputContext(self.uri())
+        table = self._at(context.uri)
+        if context.producer is None:
+            return self._looked_up(context, lambda: reader.newest(table))
+        producer = context.producer
+        return self._looked_up(context, lambda: SparkResults(table, context).of(producer))
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if any(item.uri != context.uri for item in items):  # each has a table of its own
+            return super().read_items(context, items, apart=apart)
+        results = SparkResults(self._at(context.uri), context)
+        return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
+
+    def empty(self, context: InputContext) -> Any:
+        return self._looked_up(context, lambda: reader.newest(self._at(context.uri)).limit(0))
+
+    def _looked_up(self, context: InputContext, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except Exception as error:
+            if is_missing(error):
+                raise outcomes.not_written(context) from error
+            fail(error, context.uri, "read")
+
+    def combine(self, values: list[Any], context: InputContext) -> Any:
+        """All frames, one below the other; a column that some lack is null there."""
+        return reader.together(values)
+
+    # Writing
+
+    def preflight(self, context: OutputContext) -> None:
+        table = self._at(context.uri)
+        detail = table.detail()
+        if detail is None:
+            return
+        if not detail.features <= _KNOWN_FEATURES:
+            write.check_writable(table)
+        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        if context.returns is None or set(context.returns) & _MERGES:
+            return
+        if self.mode in ("error", "append"):
+            done = store.already_done(table, context.receipt)
+            if done is None and self.mode == "error" and not write.is_shell(table, detail, context.receipt):
+                raise outcomes.exists(context)
+        if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
+            raise RunError(
+                f"the table {context.uri} only takes appends (`delta.appendOnly`), and its task overwrites",
+                hint='use mode="append", or unset the property',
+            )
+        if self.mode in ("append", "overwrite"):
+            store.check_partitions(detail, self.partitions, context.uri)
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        """Store a DataFrame by the mode, execute a DeltaMergeBuilder, note that there was nothing to write."""
+        if value is None:
+            return self._write_nothing(context)
+        if is_merge(value):
+            table = self._at(context.uri, getattr(value, "_spark", None))
+            return merge.execute_builder(table, context, value)
+        if isinstance(value, DeltaMerge):
+            if not is_frame(value.source):
+                raise RunError(
+                    f"the source of the DeltaMerge of the task `{context.receipt.id.task}` is a {_kind(value.source)}",
+                    hint="give it a pyspark.sql.DataFrame",
+                )
+            return merge.execute(self._write_to(context, value.source), value)
+        if not is_frame(value):
+            raise RunError(
+                f"the task `{context.receipt.id.task}` returned a {_kind(value)}, which {type(self).__name__} can't "
+                "store",
+                hint="return a pyspark.sql.DataFrame, a DeltaMerge or a DeltaMergeBuilder",
+            )
+        return self._write_to(context, value).store(value)
+
+    def commit_properties(self) -> dict[str, str]:
+        """Writer options for a write that the task does itself, so that a retry never repeats it.
+
+        Use them once in a task: `frame.write.format("delta").options(**io.commit_properties())`. Outside a run they are
+        empty. A merge needs none: return it unexecuted.
+        """
+        receipt = current_receipt(self)
+        if receipt is None:
+            return {}
+        own = {"txnAppId": receipt.id.own_transaction, "txnVersion": "1"}
+        return {**write.write_options(receipt, Left("merge", own=True)), **own}
+
+    def _write_nothing(self, context: OutputContext) -> WriteResult:
+        table = self._at(context.uri)
+        if table.detail() is not None:
+            # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+            if (done := store.already_done(table, context.receipt)) is not None:
+                return done
+            write.add_receipt(table, context.receipt, Left("none"))
+        return WriteResult(note="nothing to write")
+
+    def _write_to(self, context: OutputContext, frame: Any) -> store.FrameWrite:
+        part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
+        return store.FrameWrite(
+            table=self._at(context.uri, frame.sparkSession),
+            context=context,
+            mode=self.mode,
+            partitions=self.partitions,
+            replace=self.resolve(part) if part is not None else None,
+            schema=self.schema,
+            options=self.resolve(dict(self.write_options or {})),
+        )
+
+    def _at(self, uri: str, spark: Any = None) -> SparkTable:
+        there = places.table_here(uri) if self._named else places.absolute(uri)
+        options = self.resolve(dict(self.read_options or {}))
+        return SparkTable(spark or session(), there or uri, self._named and there is None, options)
+
+
+class SparkDeltaIoManager(SparkDelta):
+    """Stores Spark DataFrames as Delta tables below `base_path`; the default table of a task is named by its key.
+
+    `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
+    or with `partition_by` the partitions that are in the data, or with `replace={"column": value}` that part, also
+    where the data is empty; "append" adds the rows exactly once, "ignore" keeps what is there. `schema` says what
+    becomes of columns that differ: "strict" refuses, "add-columns" lets the table grow, "replace" gives it the new
+    schema. `read_options` and `write_options` go to Spark's reader and writer and never into the manifest. A returned
+    `DeltaMerge` or `DeltaMergeBuilder` is executed, whatever the mode, exactly once.
+
+    The active session is used, or one is made; frames of Spark Connect are taken too. `base_path` may hold bundle
+    variables, `{job}` and `{task}`. Raises DbxdecError, with every mistake, for options that are wrong.
+    """
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"

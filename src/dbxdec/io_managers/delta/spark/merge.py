@@ -1,0 +1,262 @@
+"""Merges into Delta tables through Spark: those that a task has built itself, and those that it describes."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError, RunError, listed
+from dbxdec.io_managers import spark_frames
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET
+from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
+from dbxdec.io_managers.delta.receipts import Left, Trail
+from dbxdec.io_managers.delta.spark import messages, schemas, write
+from dbxdec.io_managers.spark_frames import quoted
+from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dbxdec.io_managers.base import OutputContext
+    from dbxdec.io_managers.delta.merge import Clause, DeltaMerge
+    from dbxdec.io_managers.delta.spark.log import SparkTable
+    from dbxdec.io_managers.delta.spark.store import FrameWrite
+
+_KINDS = ("matched", "not matched", "not matched by source")
+
+
+def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> WriteResult:
+    """Execute a DeltaMergeBuilder exactly once, whatever table it merges into.
+
+    Raises RunError where another writer was in its way.
+    """
+    into = _target_of(builder, table)
+    if into is not table and context.has_readers:
+        raise RunError(
+            f"the task `{context.receipt.id.task}` returned a merge into {into.uri}, and those that read its result "
+            f"read {context.uri}",
+            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
+            "take that table as an input (`io.table(...)`)",
+        )
+
+    def run() -> list[Any] | None:
+        outcome = builder.execute()
+        return outcome.collect() if outcome is not None else None  # older versions return nothing
+
+    try:
+        return _once(into, context, run)
+    except Exception as error:
+        if isinstance(error, DbxdecError) or not is_conflict(error):
+            fail(error, into.uri, "write")
+        if (found := into.find(context.receipt.id).found.get(context.receipt.id)) is None:
+            raise messages.conflict(context, error) from error
+        return messages.already(found, context.receipt, into.uri)  # another attempt was quicker
+
+
+def _target_of(builder: Any, own: SparkTable) -> SparkTable:
+    """The table that a builder merges into: `own` where that is it, or where Spark gives no way to ask (Connect)."""
+    try:
+        row = builder._jbuilder.targetTable().detail().first()
+        name, location = row.getAs("name"), row.getAs("location")
+    except Exception:  # noqa: BLE001 - a builder of another Delta, or of Connect
+        return own
+    detail = own.detail()
+    if detail is not None and detail.location == location:
+        return own
+    return replace(own, uri=name, named=True) if name else replace(own, uri=location, named=False)
+
+
+def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
+    """Merge as `merge` says, exactly once; a conflict with another writer merges again into what is there then.
+
+    Raises RunError, with nothing merged, where the source does not fit.
+    """
+    table = target.table
+    detail = table.detail()
+    source = merge.source if detail is None else schemas.fitted(merge.source, table.frame().schema)
+    parts = {name.lower() for name in (target.partitions if detail is None else detail.partitions)}
+    copied = merge.copied(source.columns, one=str.lower)
+    source = spark_frames.refuse_lost(source, [name for column, name in copied if column.lower() in parts])
+    merge = replace(merge, source=source)
+    schemas.check_storable(source.schema, (), task=target.task)
+    columns = {name.lower() for name in source.columns}
+    if missing := [name for name in merge.keys if name.lower() not in columns]:
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.task}` has no column {listed(missing)}, by which it "
+            "merges",
+            hint=f"its columns are {listed(source.columns) or 'none'}",
+        )
+    with write.kept(source), _view(table.spark, source) as view:
+        try:
+            _refuse_equal_keys(target, source, merge.keys)
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            fail(error, table.uri, "write")
+        for attempt in range(ATTEMPTS):
+            there = table.detail() is not None
+            _check(target, merge, table.frame().schema if there else source.schema)
+            try:
+                with _told(target):
+                    _rehearse(table, merge, view, there=there)
+                    if not there:
+                        target.create_empty(source)
+                    _grow(target, merge)
+                    statement = _statement(table, merge, view)
+                    return _once(table, target.context, lambda: list(table.spark.sql(statement).collect()))  # noqa: B023
+            except Exception as error:
+                if isinstance(error, DbxdecError) or not is_conflict(error):
+                    fail(error, table.uri, "write")
+                if attempt == ATTEMPTS - 1:
+                    raise messages.conflict(target.context, error) from error
+            pause(attempt)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _told(target: FrameWrite) -> Iterator[None]:
+    """Raise what Spark refuses of a merge in one sentence."""
+    try:
+        yield
+    except Exception as error:
+        wrong = any(kind.__name__ == "AnalysisException" for kind in type(error).__mro__)
+        if is_conflict(error) or not (wrong or condition(error).startswith("DELTA_MULTIPLE_SOURCE_ROW")):
+            raise
+        if (told := explained(error, target.table.uri, "write")) is not None:
+            raise told from error
+        raise RunError(
+            f"Spark can't execute the DeltaMerge of the task `{target.task}`: {first_line(error)}",
+            hint="conditions and values are SQL over `source` and `target`; quote odd names, as in target.`a name`",
+        ) from error
+
+
+def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
+    """What `run` merges, unless an earlier attempt has: the session carries the write's transaction meanwhile."""
+    receipt = context.receipt
+    mark, left = uuid.uuid4().hex, Left("merge")
+    began = time.time_ns() // 1_000_000
+    trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
+    once = write.next_transaction(trail, receipt)
+    with settings(table.spark, write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
+        # Without the transaction Spark would merge again what an earlier attempt has merged.
+        if not taken and (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
+            return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+        outcome = run()
+    if not taken:
+        write.add_receipt(table, receipt, left)
+        count = outcome[0]["num_affected_rows"] if outcome else None
+        return WriteResult(None, count, "merged; at least once: this compute takes no transaction settings")
+    found = table.find(receipt.id, since=began).found.get(receipt.id)
+    if found is not None and found.facts.get("write") == mark:
+        counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
+        where = "" if table.uri == context.uri else f" into {table.uri}"
+        note = f"merged{where}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+        return WriteResult(found.version, sum(count for count, _ in counts), note)
+    if outcome:
+        return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
+    found = found or table.find(receipt.id).found.get(receipt.id)
+    if found is not None:
+        return messages.already(found, receipt, table.uri)
+    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+
+_COUNTED = ("inserted", "updated", "deleted")
+
+
+def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
+    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    from pyspark.sql.types import StructField
+
+    source, grows = merge.source, target.schema == "add-columns"
+    known = [*schema.names, *(source.columns if grows else ())]
+    merge.refuse_unknown(source.columns, known, task=target.task, one=str.lower)
+    pairs = merge.copied(source.columns, one=str.lower)
+    given = [StructField(column, source.schema[name].dataType) for column, name in pairs]
+    # The table may have columns that the source lacks: they keep their values, or are null.
+    schemas.check([*schema, *given], schema, policy=target.schema, uri=target.table.uri, whole=False, fills=False)
+
+
+def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -> None:
+    """Have Spark look at all conditions and values: what it says of a MERGE is less clear, and comes too late."""
+    source, target = f"{view} AS {SOURCE}", f"{table.sql if there else view} AS {TARGET}"
+    places = {
+        "matched": f"{source} JOIN {target} ON {merge.condition('`')}",
+        "not matched": source,
+        "not matched by source": target,
+    }
+    for kind, place in places.items():
+        steps = [clause for clause in merge.steps if clause.kind == kind]
+        parts = [part for clause in steps for part in (clause.predicate, *(clause.values or {}).values())]
+        written = [f"({part})" for part in parts if part is not None and part.strip().upper() != "DEFAULT"]
+        if written or kind == "matched":
+            _ = table.spark.sql(f"SELECT {', '.join(written) or 1} FROM {place}").schema  # noqa: S608 - the author's
+
+
+def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
+    """Add to the table the columns, and fields of structs, that clauses fill and that it lacks, where it may grow."""
+    there = {field.name.lower(): field.dataType for field in target.table.frame().schema}
+    filled = {column.lower() for column, _ in merge.copied(merge.source.columns, one=str.lower)}
+    filled |= {column.lower() for clause in merge.steps for column in clause.values or ()}
+    given = [(field.name, field.dataType, there.get(field.name.lower())) for field in merge.source.schema]
+    if new := [
+        name for name, kind, known in given if name.lower() in filled and (known is None or schemas.grows(kind, known))
+    ]:
+        empty = merge.source.select(*map(quoted, new)).limit(0)
+        write.append(target.table, empty, {"mergeSchema": "true"})
+
+
+def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -> None:
+    """Spark would insert a row for each of two equal keys."""
+    if not keys:
+        return
+    names = [quoted(name) for name in keys]
+    some = " AND ".join(f"{name} IS NOT NULL" for name in names)
+    twice = source.where(some).groupBy(*names).count().where("count > 1").limit(1).collect()
+    if twice:
+        values = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice[0], strict=False))
+        raise RunError(
+            f"the source of the DeltaMerge of the task `{target.task}` has {twice[0]['count']} rows with {values}: "
+            "which of them counts?",
+            hint="leave one row for each key, or merge by more columns",
+        )
+
+
+@contextmanager
+def _view(spark: Any, frame: Any) -> Iterator[str]:
+    """A name under which SQL finds `frame`."""
+    name = f"dbxdec_{uuid.uuid4().hex}"
+    frame.createOrReplaceTempView(name)
+    try:
+        yield name
+    finally:
+        spark.catalog.dropTempView(name)
+
+
+def _statement(table: SparkTable, merge: DeltaMerge, view: str) -> str:
+    """The merge as SQL, which classic sessions and Connect both take."""
+    lines = [f"MERGE INTO {table.sql} AS {TARGET}", f"USING {view} AS {SOURCE}", f"ON {merge.condition('`')}"]
+    for kind in _KINDS:
+        for clause in (step for step in merge.steps if step.kind == kind):
+            lines.append(_clause(clause, merge.source.columns))
+            if clause.predicate is None:
+                break  # it takes all rows that are left, and Spark refuses clauses behind it
+    return "\n".join(lines)
+
+
+def _clause(clause: Clause, columns: list[str]) -> str:
+    condition = f" AND ({clause.predicate})" if clause.predicate is not None else ""
+    but = {name.lower() for name in clause.except_cols}
+    values = clause.values
+    if values is None:
+        values = {name: f"{SOURCE}.{quoted(name)}" for name in columns if name.lower() not in but}
+    match clause.action:
+        case "delete":
+            action = "DELETE"
+        case "update":
+            action = "UPDATE SET " + ", ".join(f"{TARGET}.{quoted(name)} = {value}" for name, value in values.items())
+        case _:
+            names = ", ".join(map(quoted, values))
+            action = f"INSERT ({names}) VALUES ({', '.join(values.values())})"  # noqa: S608 - SQL of the author's
+    return f"WHEN {clause.kind.upper()}{condition} THEN {action}"

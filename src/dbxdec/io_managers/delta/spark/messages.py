@@ -1,0 +1,34 @@
+"""Messages of readers and writers of Delta tables through Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import outcomes
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.spark_session import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.delta.receipts import Found
+
+
+def conflict(context: OutputContext, error: BaseException) -> RunError:
+    """The error of a commit that another writer's has made impossible, without the Java stack under it."""
+    return outcomes.conflict(context, first_line(error))
+
+
+def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False) -> WriteResult:
+    """Return what `outcomes.already` does, of a commit."""
+    return outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
+
+
+def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:
+    is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
+    return RunError(
+        f"the table {uri} {is_}, and its task says partition_by={list(said)}",
+        hint="write it with the partitions it has, or write another table",
+    )

@@ -1,0 +1,151 @@
+"""What a reader of Spark's gets of a Delta table: the newest version, or what tasks of this run wrote."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.base import log, tell
+from dbxdec.io_managers.delta.reader import Results
+from dbxdec.io_managers.delta.spark import predicates
+from dbxdec.io_managers.delta.spark.log import History, gone
+from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dbxdec.io_managers.base import InputContext, WriteId
+    from dbxdec.io_managers.delta.receipts import Found, Trail
+    from dbxdec.io_managers.delta.slices import Slice
+    from dbxdec.io_managers.delta.spark.log import SparkTable
+
+_LOOKED_AT = 100
+
+
+def newest(table: SparkTable) -> Any:
+    """Return the table as it is now: Delta would look for a newer version in each query that is made of the frame.
+
+    A view, and a table that can't be read at a version, are what they are in each query.
+    """
+    frame = table.frame()
+    try:
+        version = table.version()
+        frame = table.frame(version)
+    except Exception as error:  # noqa: BLE001 - each kind of view and table has an error of its own
+        log.debug("%s is not read at one version: %s", table.uri, first_line(error))
+    else:
+        tell(version=version)
+    return frame
+
+
+class SparkResults(Results[Any]):
+    """Frames of one table."""
+
+    def __init__(self, table: SparkTable, context: InputContext) -> None:
+        super().__init__(context)
+        self._table = table
+        self._newest = -1
+        self._files: dict[int, dict[str, str]] = {}
+
+    def trail(self, writes: Sequence[WriteId]) -> Trail:
+        history = History(self._table)
+        trail = history.find(writes, since=self.context.started)
+        self._newest, self.reaches_start = trail.newest, history.reaches_start
+        return trail
+
+    def is_committed(self, write: WriteId) -> bool:
+        """Return False: SQL tells no transaction identifiers. A log that has been cleaned is an error all the same."""
+        return False
+
+    def partitions(self) -> Sequence[str]:
+        detail = self._table.detail()
+        return () if detail is None else detail.partitions
+
+    def added(self, found: Found) -> set[str]:
+        return self._paths(found.version) - self._paths(found.version - 1)
+
+    def removed(self, found: Found) -> set[str]:
+        return self._paths(found.version - 1) - self._paths(found.version)
+
+    def _paths(self, version: int) -> set[str]:
+        """Return the names of the files of a version, which are unique in a table, whatever partition they are in."""
+        if version < 0:
+            return set()
+        if version not in self._files:
+            try:
+                uris = self._table.frame(version).inputFiles()
+            except RunError as error:
+                if error.__cause__ is None or not is_gone(error.__cause__):
+                    raise
+                raise RunError(
+                    f"the log of {self._table.uri} no longer holds version {version}, and `{self.context.parameter}` "
+                    "asks for what a later one has added",
+                    hint="it has been cleaned (`delta.logRetentionDuration`): run the producer again",
+                ) from error
+            self._files[version] = {uri.rpartition("/")[2]: uri for uri in uris}
+        return set(self._files[version])
+
+    def at(self, found: Found) -> Any:
+        frame = self._table.frame(found.version)
+        if found.version < self._newest and not is_connect(self._table.spark):
+            # Only files that a later version has dropped can be gone, and Spark would say so in the task's own query.
+            dropped = set(frame.inputFiles()) - set(self._table.frame().inputFiles())
+            self._refuse_gone(dropped, found.version)
+        return frame
+
+    def _refuse_gone(self, uris: Iterable[str], version: int) -> None:
+        for uri in sorted(uris)[:_LOOKED_AT]:
+            if not _exists(self._table.spark, uri):
+                raise gone(self._table.uri, version, f"{uri} does not exist")
+
+    def slice(self, found: Found, slice_: Slice) -> Any:
+        frame = self.at(found)
+        if not slice_.rows:
+            return frame.limit(0)
+        kinds = {field.name: field.dataType.simpleString() for field in frame.schema}
+        return frame.where(predicates.receipt_predicate(slice_, kinds, self.partitions()))
+
+    def files(self, results: Sequence[Found]) -> Any:
+        frames = [self._files_of(found) for found in results]
+        return self.together(frames)
+
+    def _files_of(self, found: Found) -> Any:
+        frame = self.at(found)
+        if found.version == 0:
+            return frame
+        name = frame.metadataColumn("_metadata")["file_name"]  # a column of the table may have that name too
+        return frame.where(name.isin(sorted(self.added(found))))
+
+    def changes(self, found: Found) -> Any:
+        """Return the rows of the table's change data feed (Delta protocol, "Change Data Files")."""
+        table, detail = self._table, self._table.detail()
+        if detail is None or detail.properties.get("delta.enableChangeDataFeed") != "true":
+            raise self.no_feed(found)
+        version = str(found.version)
+        options = {"readChangeFeed": "true", "startingVersion": version, "endingVersion": version}
+        reader = table.spark.read.options(**table.options, **options)
+        try:
+            feed = reader.table(table.sql) if table.named else reader.format("delta").load(table.uri)
+        except Exception as error:
+            if is_gone(error):
+                raise gone(table.uri, found.version, first_line(error)) from error
+            raise
+        columns = [name for name in feed.columns if not name.startswith(("_change_type", "_commit_"))]
+        return feed.where("_change_type IN ('insert', 'update_postimage')").select(*(f"`{name}`" for name in columns))
+
+    def cleared(self, frame: Any) -> Any:
+        return frame.limit(0)
+
+    def together(self, frames: Sequence[Any]) -> Any:
+        return together(frames)
+
+
+def together(frames: Sequence[Any]) -> Any:
+    """Return all frames as one; a column that some lack is null there."""
+    return functools.reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
+
+
+def _exists(spark: Any, uri: str) -> bool:
+    path = spark._jvm.org.apache.hadoop.fs.Path(spark._jvm.java.net.URI(uri))
+    return bool(path.getFileSystem(spark._jsc.hadoopConfiguration()).exists(path))

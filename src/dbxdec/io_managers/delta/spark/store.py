@@ -1,0 +1,219 @@
+"""Storing a Spark frame in a Delta table by what its manager says, once."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers import outcomes, spark_frames
+from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
+from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.slices import Slice
+from dbxdec.io_managers.delta.spark import messages, predicates, schemas, write
+from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.delta.spark.log import Detail
+
+_SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
+    "strict": {},
+    "add-columns": {"mergeSchema": "true"},
+    "replace": {"overwriteSchema": "true"},
+}
+
+
+@dataclass(frozen=True)
+class FrameWrite:
+    """How one frame is stored: the options of its manager, resolved, and where to."""
+
+    table: SparkTable
+    context: OutputContext
+    mode: str
+    partitions: tuple[str, ...]
+    replace: Mapping[str, Any] | None
+    schema: str
+    options: Mapping[str, str]
+
+    @property
+    def task(self) -> str:
+        return self.context.receipt.id.task
+
+    def store(self, frame: Any) -> WriteResult:
+        """Store `frame`. Raises RunError where the table, the frame or another writer stands against it."""
+        for attempt in range(ATTEMPTS):
+            detail = self.table.detail()
+            try:
+                return self._once(frame, detail)
+            except Exception as error:
+                if isinstance(error, DbxdecError):
+                    raise
+                if not is_conflict(error):
+                    self._fail(error)
+                # Rows that are merely added may be written again whatever another writer did in between; so may those
+                # of a table that somebody else has made first, by what the mode says of existing tables.
+                if (detail is not None and self.mode != "append") or attempt == ATTEMPTS - 1:
+                    raise messages.conflict(self.context, error) from error
+            pause(attempt)
+        raise AssertionError("unreachable")
+
+    def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
+        """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
+        receipt, table = self.context.receipt, self.table
+        if detail is None:
+            schemas.check_storable(frame.schema, self.partitions, task=self.task)
+        if detail is None and self.replace is not None:
+            # Only a table that is there refuses rows outside of the part that is replaced.
+            self.create_empty(frame)
+            detail = table.detail()
+        if detail is not None:
+            shell = write.is_shell(table, detail, receipt)
+            if self.mode == "ignore" and not shell:
+                return self._keep()
+            if self.mode in ("error", "append"):
+                if (done := already_done(table, receipt)) is not None:
+                    return done
+                if self.mode == "error" and not shell:
+                    raise outcomes.exists(self.context)
+            check_partitions(detail, self.partitions, self.context.uri)
+            frame = schemas.fitted(frame, table.frame().schema)
+            schemas.check_storable(frame.schema, self.partitions, task=self.task)
+            schemas.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
+            # The table's own partitions: `partition_by` may be left out for a table that is there.
+            spark_frames.check_partitions(frame.schema, detail.partitions, task=self.task)
+        frame = spark_frames.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
+        # Tells this very write from another of the same attempt.
+        mark = uuid.uuid4().hex
+        left = self._left(detail)
+        proof = write.write_options(receipt, left, once=self._transaction(detail), write=mark)
+        began = time.time_ns() // 1_000_000
+        if detail is None:
+            self._create(frame, {**self.options, **proof})
+        else:
+            self._change(frame, detail, {**self.options, **proof, **_SCHEMA_OPTIONS[self.schema]})
+        found = table.find(receipt.id, since=began).found.get(receipt.id)
+        if found is not None and found.facts.get("write") == mark:
+            return WriteResult(found.version, found.metrics.get("numOutputRows"))
+        if self.mode == "overwrite":  # nothing to add and nothing to remove: Delta makes no commit of that
+            write.add_receipt(table, receipt, left, write=mark)
+            found = table.find(receipt.id, since=began).found.get(receipt.id)
+            return WriteResult(found.version if found else None, 0)
+        # Spark has dropped the rows, since this write was committed before.
+        found = found or table.find(receipt.id).found.get(receipt.id)
+        if found is not None:
+            return messages.already(found, receipt, table.uri)
+        if self.mode == "ignore":
+            return self._keep()
+        return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+
+    def _left(self, detail: Detail | None) -> Left:
+        """Return what the write leaves. Where another writer may make the table first, only files tell the rows."""
+        if detail is not None and self.replace is not None:
+            return Left("slice", Slice.of_values(self.replace, detail.partitions))
+        whole = self.mode == "overwrite" and not self.partitions
+        return Left("whole") if whole and (detail is not None or not self.table.named) else Left("files")
+
+    def _transaction(self, detail: Detail | None) -> int | None:
+        """Return the version of the write's transaction, None for a write that may be repeated."""
+        if self.mode == "overwrite":
+            return None
+        receipt = self.context.receipt
+        if detail is None or receipt.attempt <= 1:
+            return 1
+        return write.next_transaction(self.table.find(receipt.id), receipt)
+
+    def _keep(self) -> WriteResult:
+        """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
+        if (done := already_done(self.table, self.context.receipt)) is not None:
+            return done
+        note = 'kept what is there (mode="ignore")'
+        try:
+            write.add_receipt(self.table, self.context.receipt, Left("kept"))
+        except Exception as error:  # noqa: BLE001 - whatever keeps this Spark from writing, there is nothing to write
+            note += f", where no receipt can be left for readers: {first_line(error)}"
+        return WriteResult(note=note)
+
+    def create_empty(self, frame: Any) -> None:
+        """Make the table with the columns of `frame`, unless somebody else does."""
+        try:
+            write.create(self.table, frame.limit(0), "ignore", self.partitions, self.options)
+        except Exception as error:
+            if not is_conflict(error) or self.table.detail() is None:
+                raise
+
+    def _create(self, frame: Any, options: Mapping[str, str]) -> None:
+        if self.mode == "overwrite" and self.partitions:
+            # Whoever makes the table meanwhile keeps the partitions that are not in the data.
+            options = {**options, "partitionOverwriteMode": "dynamic"}
+        try:
+            write.create(self.table, frame, self.mode, self.partitions, options)
+        except Exception as error:
+            orphan = write.orphaned(self.table, error)
+            found = orphan.find(self.context.receipt.id).found.get(self.context.receipt.id) if orphan else None
+            if found is None:
+                raise
+            # An earlier attempt was killed between the commit and the entry in the catalog. With its transaction
+            # identifier an overwrite makes the entry, and writes no rows.
+            messages.already(found, self.context.receipt, self.table.uri)
+            proof = write.write_options(self.context.receipt, found.left, once=1)
+            write.create(self.table, frame, "overwrite", self.partitions, {**options, **proof})
+
+    def _change(self, frame: Any, detail: Detail, options: Mapping[str, str]) -> None:
+        if self.mode != "overwrite":
+            write.append(self.table, frame, options)
+        elif self.replace is not None:
+            kinds = {field.name: field.dataType.simpleString() for field in self.table.frame().schema}
+            if unknown := [name for name in self.replace if name not in kinds]:
+                raise RunError(
+                    f"`replace` of the task `{self.task}` names {unknown}, and {self.table.uri} has no such column",
+                    hint=f"its columns are {', '.join(kinds)}",
+                )
+            where = predicates.slice_predicate(self.replace, kinds, detail.partitions)
+            write.overwrite_where(self.table, frame, where, options)
+        elif self.partitions:
+            write.overwrite_partitions(self.table, frame, self.partitions, options)
+        else:
+            write.overwrite(self.table, frame, detail.partitions, options)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        if condition(error).startswith("DELTA_REPLACE_WHERE_MISMATCH"):
+            part = dict(self.replace) if self.replace is not None else f"the partitions of {list(self.partitions)}"
+            raise RunError(
+                f"the task `{self.task}` returned rows outside of the part of {self.table.uri} that it replaces, "
+                f"{part}",
+                hint="filter the result, or replace another part; a query that gives other rows each time it runs "
+                "must be stored first",
+            ) from error
+        fail(error, self.table.uri, "write")
+
+
+def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
+    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
+
+    A first attempt has none before it, and Spark looks at the transaction identifier itself in any case. What a RESTORE
+    has undone counts no more. Raises RunError where it was another build, or other parameters.
+    """
+    if receipt.attempt <= 1:
+        return None
+    trail = table.find(receipt.id)
+    found = trail.found.get(receipt.id)
+    if found is None and trail.unclear is not None:
+        raise receipts.unclear(trail.unclear, table.uri, receipt.id.task)
+    # What the task's own code has committed is no result of it, nor is the word that it has left alone what was there.
+    if found is None or found.left.own or found.left.kind in ("kept", "none"):
+        return None
+    return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+
+
+def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:
+    """Raise RunError where the table has other partitions than its task says."""
+    if said and detail.partitions != said:
+        raise messages.other_partitions(uri, detail.partitions, said)

@@ -1,0 +1,218 @@
+"""The writes that Spark knows for Delta tables, at a path and in a catalog alike."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers.base import Receipt, log
+from dbxdec.io_managers.delta.spark import predicates
+from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.io_managers.spark_frames import quoted
+from dbxdec.io_managers.spark_session import condition, fail, first_line, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dbxdec.io_managers.delta.receipts import Left, Trail
+    from dbxdec.io_managers.delta.spark.log import Detail
+
+USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+TXN_APP_ID = "spark.databricks.delta.write.txnAppId"
+TXN_VERSION = "spark.databricks.delta.write.txnVersion"
+MADE_FOR = "dbxdec.created"
+"""The table property that names the write for which a table was made without rows."""
+_PROOF = frozenset({"userMetadata", "txnAppId", "txnVersion", "partitionOverwriteMode"})
+_TXN = "txn"
+_BY_TYPE = "spark.databricks.delta.dynamicPartitionOverwrite.parsePartitionValues"
+
+
+def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **facts: Any) -> dict[str, str]:
+    """Return writer options that put `receipt`, what the write left and more `facts` into the commit.
+
+    With `once` they carry the write's transaction identifier as well, at this version (Delta protocol, "Transaction
+    identifiers"): Spark drops a write whose version is not above the last one's.
+    """
+    if once is None:
+        return {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
+    metadata = receipt.to_metadata(**left.facts(), **facts, **({_TXN: once} if once > 1 else {}))
+    return {"userMetadata": metadata, "txnAppId": receipt.id.transaction, "txnVersion": str(once)}
+
+
+def transaction_settings(receipt: Receipt, left: Left, *, once: int, **facts: Any) -> dict[str, str]:
+    """Return the same for commands that take no options, as settings of the session."""
+    options = write_options(receipt, left, once=once, **facts)
+    return {
+        USER_METADATA: options["userMetadata"],
+        TXN_APP_ID: options["txnAppId"],
+        TXN_VERSION: options["txnVersion"],
+    }
+
+
+def next_transaction(trail: Trail, receipt: Receipt) -> int:
+    """Return the version of the write's transaction: above that of a commit of it which a RESTORE has undone.
+
+    The table keeps the identifier over a RESTORE, so Spark would drop the same version.
+    """
+    undone = trail.undone.get(receipt.id)
+    return 1 if undone is None else int(undone[0].facts.get(_TXN, 1)) + 1
+
+
+def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+    """Make the table of `frame`; `mode` is what Spark does if somebody else has made it meanwhile."""
+    writer = frame.write.format("delta").mode(mode).options(**options)
+    if partitions:
+        writer = writer.partitionBy(*partitions)
+    if not table.named:
+        writer.save(table.uri)
+        return
+    # Delta leaves the option `userMetadata` out of the commit that makes a table of the catalog, but heeds the setting.
+    given = options.get("userMetadata")
+    with settings(table.spark, {USER_METADATA: given} if given else {}) as taken:
+        if taken:
+            writer.saveAsTable(table.sql)
+            return
+    _create_shell(table, frame, partitions, options)
+    append(table, frame, options)
+
+
+def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+    """Make the table without rows, with the mark of the write that fills it: compute that takes no settings leaves
+    the receipt out of a commit that makes a table."""
+    proof = Receipt.from_metadata(options["userMetadata"])
+    assert proof is not None  # noqa: S101 - the caller has put it there
+    new = frame.limit(0).writeTo(table.sql).using("delta").tableProperty(MADE_FOR, proof[0].id.transaction)
+    for name, value in options.items():
+        if name not in _PROOF:
+            new = new.option(name, value)
+    if partitions:
+        from pyspark.sql import functions
+
+        new = new.partitionedBy(*(functions.col(quoted(name)) for name in partitions))
+    new.create()
+
+
+def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
+    """Return whether the table was made by an earlier attempt of this write, which did not come to fill it."""
+    return detail.properties.get(MADE_FOR) == receipt.id.transaction and table.version() == 0
+
+
+def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
+    """The table at the place where a table of the catalog could not be made, since there is one without an entry."""
+    if not condition(error).startswith("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"):
+        return None
+    ask: Any = getattr(error, "getMessageParameters", None)
+    place = (ask() or {}).get("tableLocation") if ask else None
+    orphan = replace(table, uri=place, named=False) if place else None
+    return orphan if orphan is not None and orphan.detail() is not None else None
+
+
+def append(table: SparkTable, frame: Any, options: Mapping[str, str]) -> None:
+    """Add the rows."""
+    writer = frame.write.format("delta").mode("append").options(**options)
+    if table.named:
+        writer.saveAsTable(table.sql)
+    else:
+        writer.save(table.uri)
+
+
+def overwrite(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+    """Replace all rows, whatever the session says of partitions."""
+    options = {**options, "partitionOverwriteMode": "static"}
+    if table.named and options.get("overwriteSchema") != "true":
+        from pyspark.sql import functions
+
+        # saveAsTable would replace the entry in the catalog as well, and loses the order of partition columns.
+        frame.writeTo(table.sql).options(**options).overwrite(functions.lit(True))
+        return
+    writer = frame.write.format("delta").mode("overwrite").options(**options)
+    if partitions:
+        writer = writer.partitionBy(*partitions)
+    if table.named:
+        writer.saveAsTable(table.sql)
+    else:
+        writer.save(table.uri)
+
+
+def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+    """Replace the partitions that are in the data: those with exactly its value tuples, null included.
+
+    Delta's own dynamic overwrite does it in one pass over the data and learns the tuples from the files written. It is
+    right only where it compares values by their types, since another writer, or session time zone, spells timestamps
+    and decimals another way, and where there are no empty texts, which delta-rs writes and Spark takes for another
+    partition than null. Elsewhere the tuples become a predicate. Delta wants that before the first row, so the frame is
+    kept by Spark: running its query twice would double the work, and might give other rows.
+    """
+    if _compares_by_type(table.spark) and not _has_empty_text(table, frame, partitions):
+        if table.named:
+            frame.writeTo(table.sql).options(**options).overwritePartitions()
+        else:
+            options = {**options, "partitionOverwriteMode": "dynamic"}
+            frame.write.format("delta").mode("overwrite").options(**options).save(table.uri)
+        return
+    with kept(frame):
+        tuples = predicates.distinct_values(frame, partitions)
+        if tuples:
+            kinds = {field.name: field.dataType.simpleString() for field in frame.schema}
+            names = {name.lower(): name for name in kinds}
+            columns = [names[name.lower()] for name in partitions]
+            overwrite_where(table, frame, predicates.predicate(columns, tuples, kinds, columns), options)
+
+
+def _has_empty_text(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
+    """Whether there is a partition with an empty text; Spark learns it from the log, and reads no files without."""
+    parts = {name.lower() for name in partitions}
+    texts = [f.name for f in frame.schema if f.name.lower() in parts and f.dataType.typeName() == "string"]
+    where = " OR ".join(f"{quoted(name)} = ''" for name in texts)
+    return bool(texts) and not table.frame().where(where).select(quoted(texts[0])).limit(1).isEmpty()
+
+
+def _compares_by_type(spark: Any) -> bool:
+    try:
+        return bool(spark.conf.get(_BY_TYPE) == "true")
+    except Exception:  # noqa: BLE001 - a setting that this Delta does not know
+        return False
+
+
+@contextmanager
+def kept(frame: Any) -> Iterator[None]:
+    """Let Spark keep the rows of `frame`, in memory and on disk, for as long as the block lasts."""
+    try:
+        frame.persist()
+    except Exception as error:  # noqa: BLE001 - serverless compute keeps nothing, and says so in its own way
+        log.warning("this compute keeps no frames, so the query of the task runs twice: %s", first_line(error))
+        yield
+        return
+    try:
+        yield
+    finally:
+        frame.unpersist()
+
+
+def overwrite_where(table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str]) -> None:
+    """Replace the rows for which `predicate` holds; Delta refuses data for which it does not."""
+    if table.named:
+        from pyspark.sql import functions
+
+        frame.writeTo(table.sql).options(**options).overwrite(functions.expr(predicate))
+        return
+    options = {**options, "replaceWhere": predicate, "partitionOverwriteMode": "static"}
+    frame.write.format("delta").mode("overwrite").options(**options).save(table.uri)
+
+
+def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -> None:
+    """Commit `receipt` without any data."""
+    options = write_options(receipt, left, **facts)
+    # Delta makes no commit without an action; a transaction identifier of its own is one, and conflicts with nothing.
+    options |= {"txnAppId": f"{receipt.id.transaction}/receipt", "txnVersion": str(time.time_ns() // 1_000_000)}
+    append(table, table.frame().limit(0), options)
+
+
+def check_writable(table: SparkTable) -> None:
+    """Raise RunError where this Spark can't write the table, by adding no rows: Delta checks, and commits nothing."""
+    try:
+        append(table, table.frame().limit(0), {})
+    except Exception as error:  # noqa: BLE001 - it is raised again
+        fail(error, table.uri, "write")

@@ -1,0 +1,289 @@
+"""Polars frames as Parquet, CSV and NDJSON, so that what is read is what was written, types included."""
+
+from __future__ import annotations
+
+import base64
+import glob
+import io
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.files.stores import LocalStore, is_local, refused
+from dbxdec.io_managers.polars_frames import named, with_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import polars as pl
+
+_MOMENT = "%Y-%m-%dT%H:%M:%S%.f"
+
+
+def schema_to_text(schema: Mapping[str, pl.DataType]) -> str:
+    """Names and types, for the receipt beside the files."""
+    import polars as pl
+
+    buffer = io.BytesIO()
+    pl.DataFrame(schema=dict(schema)).write_ipc(buffer)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def schema_from_text(text: str) -> dict[str, pl.DataType]:
+    """What `schema_to_text` was given."""
+    import polars as pl
+
+    return dict(pl.read_ipc(io.BytesIO(base64.b64decode(text))).schema)
+
+
+def is_partition(kind: pl.DataType) -> bool:
+    """Whether values of this type can name folders, and be read back from their names."""
+    import polars as pl
+
+    return kind.is_integer() or isinstance(kind, pl.String | pl.Boolean | pl.Date)
+
+
+def is_flat(kind: pl.DataType) -> bool:
+    """Whether a text can hold values of this type."""
+    import polars as pl
+
+    return not (kind.is_nested() or isinstance(kind, pl.Binary | pl.Object | pl.Null))
+
+
+def is_plain_nested(kind: pl.DataType) -> bool:
+    """Whether JSON has values of this type as they are: lists and structs of texts, numbers and booleans."""
+    import polars as pl
+
+    if isinstance(kind, pl.List | pl.Array):
+        return isinstance(kind, pl.List) and is_plain_nested(_typed(kind.inner))
+    if isinstance(kind, pl.Struct):
+        return all(is_plain_nested(_typed(field.dtype)) for field in kind.fields)
+    return kind.is_integer() or kind.is_float() or isinstance(kind, pl.String | pl.Boolean)
+
+
+def _typed(kind: Any) -> pl.DataType:
+    found: pl.DataType = kind() if isinstance(kind, type) else kind
+    return found
+
+
+def _schema(facts: Mapping[str, Any] | None) -> dict[str, pl.DataType] | None:
+    """The types as they were written; None where the files are of another engine, or of somebody else."""
+    text = (facts or {}).get("polars")
+    return None if text is None else schema_from_text(text)
+
+
+def scan_parquet(
+    place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
+) -> pl.LazyFrame:
+    """The Parquet files at `place`: a file, or a folder of them, in folders of partitions too."""
+    import polars as pl
+
+    if facts is None:
+        return pl.scan_parquet(place, storage_options=options)
+    schema = _schema(facts)
+    if schema is None:  # Spark has other files there, too
+        return pl.scan_parquet(
+            f"{glob.escape(str(place))}/**/*.parquet", storage_options=options, hive_partitioning=True
+        )
+    # All columns are in the files: what folders are called says nothing.
+    frame = pl.scan_parquet(
+        f"{place}/",
+        glob=False,  # on object storages its patterns match no umlauts
+        storage_options=options,
+        hive_partitioning=False,
+    )
+    return frame.select(map(named, schema))
+
+
+def sink_parquet(
+    frame: pl.DataFrame | pl.LazyFrame, folder: str, partitions: Sequence[str], options: dict[str, str] | None
+) -> int:
+    """Write Parquet files below `folder`, and count the rows; an empty frame is one file without rows."""
+    import polars as pl
+
+    counted, rows = _counted(frame)
+    if not partitions:
+        _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), f"{folder}/0.parquet")
+        return rows()
+    if is_local(folder):
+        LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
+    places = itertools.count()
+    # A value may be anything, and a folder's name not: readers find the values in the files.
+    parted, keys = with_keys(counted, partitions)
+    target = pl.PartitionBy(
+        folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
+    )
+    _sink(lambda place: parted.sink_parquet(place, mkdir=True, storage_options=options), target)
+    if rows() == 0:  # a folder without files has no schema
+        empty = pl.LazyFrame(schema=frame.collect_schema())
+        empty.sink_parquet(f"{folder}/00000.parquet", mkdir=True, storage_options=options)
+    return rows()
+
+
+def sink_text(
+    frame: pl.DataFrame | pl.LazyFrame,
+    folder: str,
+    schema: Mapping[str, pl.DataType],
+    suffix: str,
+    options: dict[str, str] | None,
+) -> int:
+    """Write one file of CSV or NDJSON below `folder`, its values so that `scan_*` gives them back."""
+    checked = _without_nan(frame.lazy(), schema) if suffix == "ndjson" else frame.lazy()
+    counted, rows = _counted(checked)
+    texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
+    sink: Callable[[Any], Any]
+    if suffix == "csv":
+        # Readers take a mark at the beginning for the file's own, and not for the name's.
+        mark = next(iter(schema), "").startswith("\ufeff")
+        sink = lambda place: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
+    else:
+        _pattern(folder)
+        sink = lambda place: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
+    _sink(sink, f"{folder}/0.{suffix}")
+    return rows()
+
+
+def _sink(sink: Callable[[Any], Any], place: Any) -> None:
+    try:
+        sink(place)
+    except OSError as error:
+        if type(error) is not OSError and not isinstance(error, PermissionError):
+            raise
+        raise refused(str(place), "written", error) from error
+
+
+def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
+    """The CSV at `place`; without a schema types are guessed, as Polars does."""
+    import polars as pl
+
+    schema = _schema(facts)
+    if schema is None:
+        return pl.scan_csv(place, storage_options=options, try_parse_dates=True)
+    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    if not raw:
+        return pl.LazyFrame()
+    # By their places: Polars reads names in a header with their quotes doubled, and without a byte order mark.
+    frame = pl.scan_csv(
+        f"{place}/0.csv", has_header=False, skip_rows=1, schema=raw, glob=False, storage_options=options
+    )
+    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def scan_ndjson(
+    place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
+) -> pl.LazyFrame:
+    """The NDJSON at `place`; without a schema types are guessed, as Polars does."""
+    import polars as pl
+
+    schema = _schema(facts)
+    if schema is None:
+        return pl.scan_ndjson(place, storage_options=options)
+    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    if not raw:
+        return pl.LazyFrame()
+    frame = pl.scan_ndjson(f"{_pattern(str(place))}/0.ndjson", schema=raw, storage_options=options)
+    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+
+
+def _pattern(place: str) -> str:
+    """The pattern that matches `place` alone: Polars' reader of NDJSON takes every path for one.
+
+    Raises RunError where there is none: for object storages its patterns have no escapes.
+    """
+    if "[" in place and not is_local(place):
+        raise RunError(
+            f"NDJSON can't be read from {place}: Polars takes `[` for a pattern", hint="give the table another place"
+        )
+    return glob.escape(place)
+
+
+def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[], int]]:
+    """`frame`, and how many rows have passed once it has run."""
+    import polars as pl
+
+    if isinstance(frame, pl.DataFrame):
+        return frame.lazy(), lambda: frame.height
+    heights: list[int] = []
+
+    def count(data: pl.DataFrame) -> pl.DataFrame:
+        heights.append(data.height)
+        return data
+
+    return frame.map_batches(count, streamable=True), lambda: sum(heights)
+
+
+def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """`frame`, which fails where a number is none that JSON has, inside lists and structs too."""
+    floats = {name: finite for name, kind in schema.items() if (finite := _finite(kind, named(name))) is not None}
+    if not floats:
+        return frame
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name, finite in floats.items():
+            if not data.select(finite.all()).item():
+                raise RunError(
+                    f"the column {name!r} has NaN or infinity, which JSON does not have",
+                    hint="make it null (`fill_nan(None)`), or store the result with PolarsParquetIoManager",
+                )
+        return data
+
+    return frame.map_batches(check, streamable=True)
+
+
+def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
+    """Whether all floats in `value` are finite; None where it has none."""
+    import polars as pl
+
+    kind = _typed(kind)
+    if kind.is_float():
+        return value.is_finite().fill_null(value=True)
+    if isinstance(kind, pl.List):
+        inner = _finite(kind.inner, pl.element())
+        return None if inner is None else value.list.eval(inner).list.all().fill_null(value=True)
+    if isinstance(kind, pl.Struct):
+        fields = [_finite(field.dtype, value.struct[number]) for number, field in enumerate(kind.fields)]
+        found = [field for field in fields if field is not None]
+        return pl.all_horizontal(found) if found else None
+    return None
+
+
+def _as_text(kind: pl.DataType) -> pl.DataType:
+    """The type that a column has in a file."""
+    import polars as pl
+
+    if isinstance(kind, pl.Int8 | pl.Int16 | pl.UInt8 | pl.UInt16):
+        return pl.Int32()  # Polars panics where it reads smaller ones from JSON
+    if kind.is_nested() or kind.is_integer() or kind.is_float() or isinstance(kind, pl.Boolean | pl.String):
+        return kind
+    return pl.Int64() if isinstance(kind, pl.Duration) else pl.String()
+
+
+def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = named(name)
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return column.dt.to_string(_MOMENT)
+    if isinstance(kind, pl.Date):
+        return column.dt.to_string("%Y-%m-%d")
+    if isinstance(kind, pl.Time):
+        return column.dt.to_string("%H:%M:%S%.f")
+    return column.cast(_as_text(kind))
+
+
+def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
+    import polars as pl
+
+    column = named(name)
+    if isinstance(kind, pl.Datetime):
+        column = column.str.to_datetime(_MOMENT, time_unit=kind.time_unit)
+        if kind.time_zone is not None:
+            column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(kind.time_zone)
+        return column
+    if isinstance(kind, pl.Date):
+        return column.str.to_date("%Y-%m-%d")
+    if isinstance(kind, pl.Time):
+        return column.str.to_time("%H:%M:%S%.f")
+    return column.cast(kind)

@@ -1,0 +1,265 @@
+"""Results as files, which have no versions of their own: each write has a folder, and small files say which is whose.
+
+A target is a folder:
+
+    _dbxdec/<write>/<...>/          the data of one attempt of one write
+    _dbxdec/<write>/receipt.json    the receipt of that write, and which of its folders counts: what its run reads
+    _dbxdec/newest.json             the same of the newest write, and what it has replaced: what everybody else reads
+
+Both small files are replaced in one step, after the data is there: a killed attempt has changed nothing. Data stays for
+a day after a later write has replaced it, since a run that reads it may still go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dbxdec.errors import DbxdecError, Problem, RunError
+from dbxdec.io_managers import options, outcomes
+from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
+from dbxdec.io_managers.files.stores import STATE
+from dbxdec.variables import BundleVariable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from dbxdec.io_managers.files.stores import Store
+
+Mode = Literal["error", "overwrite", "ignore"]
+_MODES = ("error", "overwrite", "ignore")
+_NEWEST = f"{STATE}/newest.json"
+_KEPT = 'kept what is there (mode="ignore")'
+_KEPT_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Written:
+    """One write, as its small file has it.
+
+    `data` is its folder below the target; None where nothing was to be stored, empty for files of somebody else.
+    """
+
+    receipt: Receipt
+    data: str | None
+    rows: int | None
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str | None) -> Written | None:
+        found = Receipt.from_metadata(text)
+        if found is None:
+            return None
+        receipt, facts = found
+        return cls(receipt, facts.get("data"), facts.get("rows"), facts)
+
+    @property
+    def replaced(self) -> list[tuple[str, int]]:
+        """Folders of earlier writes that may still be there, and when, in ms, they were replaced."""
+        return [(str(name), int(moment)) for name, moment in self.facts.get("replaced", ())]
+
+
+class FilesIoManager(IoManager):
+    """What all managers of files have in common: modes, receipts, and who reads what; engines read and write.
+
+    Files can't be appended to exactly once, so there is no such mode.
+    """
+
+    reads_table: ClassVar[bool] = True
+    append_instead: ClassVar[str]
+    """The manager that appends, for the hint."""
+    engine_options: ClassVar[tuple[str, ...]]
+    """The attributes whose options go to the engine as they are."""
+    mode: Mode
+    partition_by: str | Sequence[str] | None = None
+
+    def __init__(self, base_path: str | os.PathLike[str] | BundleVariable, *, mode: Mode, shared: bool) -> None:
+        self.base_path = options.base_path(base_path)
+        self.mode = mode
+        self.shared = shared
+        self.check_options()
+
+    def check_options(self) -> None:
+        self.partition_by = options.columns(self.partition_by)
+        problems = list(options.of_all(self, _MODES, one=str.lower))
+        if str(self.mode) == "append":
+            hint = f"files can't be appended to exactly once: use {self.append_instead}"
+            problems[0] = Problem(problems[0].message, hint=hint)
+        for name in self.engine_options:
+            problems += options.of_engine(name, getattr(self, name), own={}, texts=True)
+        if problems:
+            raise DbxdecError(problems)
+
+    def settings(self) -> dict[str, Any]:
+        partitions = {"partition_by": list(self.partitions)} if self.partitions else {}
+        return {"mode": self.mode, **partitions}
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        return tuple(self.partition_by or ())
+
+    # What an engine does
+
+    @abstractmethod
+    def is_storable(self, value: Any) -> bool:
+        """Whether `value` is a frame of the engine."""
+
+    @abstractmethod
+    def store_of(self, uri: str, value: Any = None) -> Store:
+        """The folder of a target, as the engine of `value` reaches it."""
+
+    @abstractmethod
+    def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
+        """Write a frame below the new folder `place`: how many rows it had, and what its readers must know.
+
+        Raises RunError, before anything is written, for columns that the format can't hold.
+        """
+
+    @abstractmethod
+    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
+        """The frame at `place`; `facts` are those of `sink`, None for files of somebody else."""
+
+    @abstractmethod
+    def cleared(self, frame: Any) -> Any:
+        """Return a frame without rows, with the columns of `frame`."""
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        """Show what the newest write has stored to readers that know nothing of dbxdec."""
+
+    # Reading
+
+    def read(self, context: InputContext | None = None) -> Any:
+        """The frame of the files.
+
+        With a producer it is what that write has stored, even where a later run has replaced it since; without, the
+        newest. Raises NotWrittenError and RunError.
+        """
+        context = context or InputContext(self.uri())
+        store = self.store_of(context.uri)
+        found = self._wanted(store, context)
+        if found is None or not found.data:  # mode="ignore" has kept what another program had put there
+            frame = self._foreign(store, context)
+        else:
+            frame = self.scan(f"{context.uri}/{found.data}", found.facts, context)
+        if found is not None and found.facts.get("kept") and context.rows == "changed":
+            return self.cleared(frame)
+        tell(rows=None if found is None else found.rows)
+        return frame
+
+    def empty(self, context: InputContext) -> Any:
+        return self.cleared(self.read(context))
+
+    def _wanted(self, store: Store, context: InputContext) -> Written | None:
+        newest = Written.parse(store.read(_NEWEST))
+        if context.producer is None:
+            return newest
+        own = Written.parse(store.read(_receipt_name(context.producer)))
+        if own is None or own.data is None:
+            raise outcomes.not_written(context)
+        if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
+            raise RunError(
+                f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
+                f"`{context.parameter}` reads, has been replaced since, and is gone",
+                hint="replaced files stay for a day: run the producer again, or use "
+                f"{self.append_instead}, which keeps versions",
+            )
+        return own
+
+    def _foreign(self, store: Store, context: InputContext) -> Any:
+        if store.has_data() is False:
+            if context.producer is None:
+                raise outcomes.not_written(context)
+            raise RunError(
+                f"the files at {context.uri}, which the task `{context.producer.task}` of this run kept and "
+                f"`{context.parameter}` reads, are gone",
+                hint="whoever wrote them has removed them: run the task again",
+            )
+        return self.scan(context.uri, None, context)
+
+    # Writing
+
+    def preflight(self, context: OutputContext) -> None:
+        if self.mode == "error":
+            store = self.store_of(context.uri)
+            self._refuse(store, context, self._own(store, context))
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        """Store a frame, or note that there was nothing to write."""
+        task = context.receipt.id.task
+        if value is not None and not self.is_storable(value):
+            wanted = f"a {' or a '.join(sorted(self.writes or ()))}"
+            raise outcomes.unstorable(self, value, task=task, wanted=wanted)
+        store = self.store_of(context.uri, value)
+        own = self._own(store, context)
+        newest = Written.parse(store.read(_NEWEST))
+        if self.mode == "ignore" and own is None and (newest is not None or store.has_data()):
+            return self._keep(store, context, newest)
+        if self.mode == "error":
+            self._refuse(store, context, own)
+        # What an earlier attempt has finished counts; only "overwrite" makes it anew, where there is something to.
+        if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
+            done = outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
+            self._show(store, newest)
+            return WriteResult(note=_KEPT) if own.facts.get("kept") else done
+        if value is None:
+            store.replace(_receipt_name(context.receipt.id), context.receipt.to_metadata())
+            return WriteResult(note="nothing to write")
+        data = f"{_folder_of(context.receipt.id)}/{uuid.uuid4().hex}"
+        rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
+        own = self._own(store, context)
+        if own is not None and own.receipt.attempt > context.receipt.attempt:
+            store.remove(data)  # a zombie gives way to its retry
+            return outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
+        self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
+        return WriteResult(rows=rows)
+
+    def _keep(self, store: Store, context: OutputContext, newest: Written | None) -> WriteResult:
+        """Leave all as it is, but for a receipt: this run's readers get what is there now."""
+        facts = {} if newest is None else {k: v for k, v in newest.facts.items() if k != "replaced"}
+        store.replace(
+            _receipt_name(context.receipt.id), context.receipt.to_metadata(**{"data": "", **facts, "kept": True})
+        )
+        return WriteResult(note=_KEPT)
+
+    def _note(self, store: Store, receipt: Receipt, facts: Mapping[str, Any]) -> None:
+        """Make what has been written count: for this run's readers, then for everybody else's."""
+        store.replace(_receipt_name(receipt.id), receipt.to_metadata(**facts))
+        newest = Written.parse(store.read(_NEWEST))
+        now = time.time_ns() // 1_000_000
+        replaced = [] if newest is None else newest.replaced
+        if newest is not None and newest.data is not None:
+            replaced = [*replaced, (newest.data, now)]
+        old = [name for name, moment in replaced if now - moment > _KEPT_MS]
+        kept = [[name, moment] for name, moment in replaced if now - moment <= _KEPT_MS]
+        text = receipt.to_metadata(**facts, replaced=kept)
+        store.replace(_NEWEST, text)
+        self._show(store, Written.parse(text))
+        for name in old:
+            store.remove(name)
+
+    def _show(self, store: Store, newest: Written | None) -> None:
+        if newest is not None and newest.data is not None:
+            self.publish(f"{store.uri}/{newest.data}", newest.facts, store)
+
+    def _own(self, store: Store, context: OutputContext) -> Written | None:
+        return Written.parse(store.read(_receipt_name(context.receipt.id)))
+
+    def _refuse(self, store: Store, context: OutputContext, own: Written | None) -> None:
+        """Raise where mode="error" can't write: something is there, and not by this same write."""
+        if own is not None and own.data is not None:
+            outcomes.already(own.receipt, context.receipt, context.uri)
+        elif store.read(_NEWEST) is not None or (own is None and store.has_data()):
+            raise outcomes.exists(context, '"overwrite" or "ignore"')
+
+
+def _folder_of(write: WriteId) -> str:
+    return f"{STATE}/{hashlib.sha256(write.transaction.encode()).hexdigest()[:24]}"
+
+
+def _receipt_name(write: WriteId) -> str:
+    return f"{_folder_of(write)}/receipt.json"

@@ -1,0 +1,200 @@
+"""Parquet, CSV and NDJSON files through Polars."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dbxdec import places
+from dbxdec.errors import RunError
+from dbxdec.io_managers import columns, polars_frames, requirements
+from dbxdec.io_managers.files import codecs, polars_stores
+from dbxdec.io_managers.files.manager import FilesIoManager, Mode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from dbxdec.io_managers.base import InputContext
+    from dbxdec.io_managers.files.stores import Store
+    from dbxdec.secrets import Secret
+    from dbxdec.variables import BundleVariable
+
+_FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+
+
+class PolarsFiles(FilesIoManager):
+    """What the managers of files through Polars have in common."""
+
+    reads: ClassVar[frozenset[str] | None] = _FRAMES
+    writes: ClassVar[frozenset[str] | None] = _FRAMES
+    table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
+    append_instead: ClassVar[str] = "PolarsDeltaIoManager"
+    engine_options: ClassVar[tuple[str, ...]] = ("storage_options",)
+    suffix: ClassVar[str]
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        shared: bool = False,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.storage_options = storage_options
+        super().__init__(base_path, mode=mode, shared=shared)
+
+    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """All frames, one below the other; a column that some lack is null there."""
+        return polars_frames.together(values, context.annotation)
+
+    def setup(self) -> None:
+        requirements.require("polars", "polars")
+
+    def is_storable(self, value: Any) -> bool:
+        import polars as pl
+
+        return isinstance(value, pl.DataFrame | pl.LazyFrame)
+
+    def store_of(self, uri: str, value: Any = None) -> Store:
+        return polars_stores.at(uri, self.options())
+
+    def options(self) -> dict[str, str] | None:
+        """The options of the storage as Polars takes them: a copy, with the values of variables and secrets."""
+        if places.is_local_run() or self.storage_options is None:
+            return None
+        options: dict[str, str] = self.resolve(dict(self.storage_options))
+        return options
+
+    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        """A LazyFrame, or a DataFrame where the parameter is annotated so."""
+        found = polars_stores.foreign(place) if facts is None else place
+        return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
+
+    def cleared(self, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
+        return frame.clear()
+
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        """The files at `place`, with the types that `facts` know of."""
+        raise NotImplementedError
+
+    def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
+        """Raise RunError, naming all of them, for columns that the format can't hold."""
+        wrong = [f"{name!r} ({kind})" for name, kind in schema.items() if not self.holds(kind)]
+        if wrong:
+            raise RunError(
+                f"{type(self).__name__} can't hold {', '.join(wrong)}, which the task `{task}` returned",
+                hint="cast the columns to text or numbers, or store the result with PolarsParquetIoManager",
+            )
+
+    def show(self, place: str, store: Store) -> None:
+        """Have the one file at `place` as `<target>/<name>.<suffix>`, for whoever knows nothing of dbxdec."""
+        name = store.uri.rpartition("/")[2].removesuffix(f".{self.suffix}")
+        polars_stores.show(f"{place}/0.{self.suffix}", store, f"{name}.{self.suffix}")
+
+    def holds(self, kind: pl.DataType) -> bool:
+        """Whether the format can hold values of this type so that they come back equal."""
+        raise NotImplementedError
+
+
+class PolarsParquetIoManager(PolarsFiles):
+    """Stores Polars frames as Parquet files below `base_path`; the default folder of a task is named by its key.
+
+    `mode` is "error" (the default), "overwrite" or "ignore". The newest file of the task `report` is also
+    `base_path/report/report.parquet`, for other readers; with `partition_by` there are many, for readers through this
+    manager alone. Files can't be appended to exactly once: for that there is PolarsDeltaIoManager. A reader
+    gets what this run wrote. LazyFrames are streamed. Raises DbxdecError, with every mistake, for wrong options.
+    """
+
+    table_options: ClassVar[tuple[str, ...]] = ("mode", "partition_by", "shared", "storage_options")
+    suffix: ClassVar[str] = "parquet"
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str] | BundleVariable,
+        *,
+        mode: Mode = "error",
+        partition_by: str | Sequence[str] | None = None,
+        shared: bool = False,
+        storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
+    ) -> None:
+        self.partition_by = partition_by
+        super().__init__(base_path, mode=mode, shared=shared, storage_options=storage_options)
+
+    def holds(self, kind: pl.DataType) -> bool:
+        import polars as pl
+
+        return not isinstance(kind, pl.Object)
+
+    def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
+        super().check_schema(schema, task=task)
+        by = self.partitions
+        missing = [name for name in by if name not in schema]
+        unfit = {n: schema[n] for n in by if n in schema and not codecs.is_partition(schema[n])}
+        alone = bool(by) and not set(schema) - set(by)
+        fit = "texts, integers, booleans or dates"
+        columns.check_partitions(list(schema), missing, unfit, alone=alone, task=task, fit=fit)
+
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return codecs.scan_parquet(place, facts, self.options())
+
+    def sink(
+        self, value: pl.DataFrame | pl.LazyFrame, place: str, store: Store, *, task: str
+    ) -> tuple[int | None, dict[str, Any]]:
+        schema = dict(value.collect_schema())
+        self.check_schema(schema, task=task)
+        rows = codecs.sink_parquet(value, place, self.partitions, self.options())
+        return rows, {"polars": codecs.schema_to_text(schema), "partitions": list(self.partitions)}
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        if not self.partitions:  # many files can't be replaced in one step
+            self.show(place, store)
+
+
+class PolarsTextFiles(PolarsFiles):
+    """One file of text for each write."""
+
+    def sink(
+        self, value: pl.DataFrame | pl.LazyFrame, place: str, store: Store, *, task: str
+    ) -> tuple[int | None, dict[str, Any]]:
+        schema = dict(value.collect_schema())
+        self.check_schema(schema, task=task)
+        rows = codecs.sink_text(value, place, schema, self.suffix, self.options())
+        return rows, {"polars": codecs.schema_to_text(schema)}
+
+    def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
+        self.show(place, store)
+
+
+class PolarsCsvIoManager(PolarsTextFiles):
+    """Stores Polars frames as CSV; the newest of the task `report` is `base_path/report/report.csv`.
+
+    Read through this manager, columns have the types that they were written with. Lists, structs and binary columns
+    are refused. `mode` and readers are as with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    """
+
+    suffix: ClassVar[str] = "csv"
+
+    def holds(self, kind: pl.DataType) -> bool:
+        return codecs.is_flat(kind)
+
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return codecs.scan_csv(place, facts, self.options())
+
+
+class PolarsNdjsonIoManager(PolarsTextFiles):
+    """Stores Polars frames as a JSON document a line; the newest of `report` is `base_path/report/report.ndjson`.
+
+    Read through this manager, columns have the types that they were written with. Lists and structs may hold texts,
+    numbers and booleans; binary columns are refused, and so is NaN, which JSON does not have. `mode` and readers are as
+    with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    """
+
+    suffix: ClassVar[str] = "ndjson"
+
+    def holds(self, kind: pl.DataType) -> bool:
+        return codecs.is_flat(kind) or codecs.is_plain_nested(kind)
+
+    def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
+        return codecs.scan_ndjson(place, facts, self.options())

@@ -1,0 +1,61 @@
+"""Spark frames, and strings of Spark's SQL, as all of its managers need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers import columns
+from dbxdec.io_managers.spark_session import LOST
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_NO_PARTITION = ("ArrayType", "BinaryType", "MapType", "StructType", "VariantType")
+
+
+def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> None:
+    """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
+    kinds = {field.name.lower(): field.dataType for field in schema}
+    unfit = {
+        name: kinds[name.lower()].simpleString()
+        for name in partitions
+        if name.lower() in kinds and type(kinds[name.lower()]).__name__ in _NO_PARTITION
+    }
+    lower = {name.lower(): name for name in schema.names}
+    missing = [name for name in partitions if name.lower() not in lower]
+    others = set(lower) - {name.lower() for name in partitions}
+    columns.check_partitions(schema.names, missing, unfit, alone=not others, task=task)
+
+
+def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
+    """`frame`, with a check of its partition columns of strings, which fails its query.
+
+    What it raises then is what `spark_session.explained` knows.
+    """
+    parts = {name.lower() for name in partitions}
+    texts = [
+        field.name for field in frame.schema if field.name.lower() in parts and is_string(field.dataType.simpleString())
+    ]
+    refused_texts = ", ".join(map(string_literal, columns.LOST))
+    for name in texts:
+        said = f"the partition column `{name}` has empty strings, or {columns.NULL}, which Spark stores as null"
+        refused = f"CAST(raise_error({string_literal(LOST + said)}) AS BOOLEAN)"
+        frame = frame.where(f"IF({quoted(name)} IN ({refused_texts}), {refused}, TRUE)")
+    return frame
+
+
+def is_string(kind: str) -> bool:
+    return kind == "string" or kind.startswith(("char", "varchar"))
+
+
+def quoted(name: str) -> str:
+    """`name` as an identifier of Spark's SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def string_literal(text: str) -> str:
+    """Return the string `text` as a literal of Spark's SQL."""
+    # What a backslash or a doubled quote means in a literal depends on Spark's version and the session's settings.
+    if "\\" in text or "'" in text or not text.isprintable():
+        return f"CAST(X'{text.encode().hex()}' AS STRING)"
+    return f"'{text}'"
