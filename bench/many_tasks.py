@@ -108,9 +108,10 @@ def _once(python: Path, side: str, root: Path) -> Phases:
 
 def ours(watch: Watch) -> int:
     """Discovery's work without its process, the manifest, and definitions checked."""
-    from dbxdec import checks, codegen
     from dbxdec.authoring.jobs import registered
-    from dbxdec.manifest import Manifest, decode, encode, encode_jobs
+    from dbxdec.build import codegen
+    from dbxdec.model import checks
+    from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 
     watch("import of the library")
     threshold = gc.get_threshold()

@@ -27,9 +27,10 @@ from uuid import uuid4
 import pytest
 from typing_extensions import TypeAliasType
 
-from dbxdec import job, task, typehints
+from dbxdec import job, task
 from dbxdec.authoring.jobs import BuiltJob
-from dbxdec.values import ValueType
+from dbxdec.model import typehints
+from dbxdec.model.values import ValueType
 from test_authoring import Frame, messages
 
 CustomerId = NewType("CustomerId", int)

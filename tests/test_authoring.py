@@ -11,10 +11,11 @@ from typing import Any, Literal
 import pytest
 
 import dbxdec
-from dbxdec import IoManager, Task, bundle_variable, checks, dag, environment, job, job_cluster, task
+from dbxdec import IoManager, Task, bundle_variable, environment, job, job_cluster, task
 from dbxdec.authoring.jobs import BuiltJob, registered
 from dbxdec.errors import AuthoringError, SourceLocation
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.model import checks, dag
 
 
 class Frame:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 import yaml
 
-from dbxdec import freshness
-from dbxdec.codegen.paths import relocate
+from dbxdec.build import freshness
+from dbxdec.build.codegen.paths import relocate
 from projects import Project, Result, shop
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from databricks.bundles.jobs import Job as BundleJob
 
 from dbxdec import bundle_target, bundle_variable, each, environment, job, job_cluster, native_task, task
 from dbxdec.authoring.jobs import Job
-from dbxdec.codegen import build_jobs
-from dbxdec.codegen.environments import normalised, refusals
+from dbxdec.build.codegen import build_jobs
+from dbxdec.build.codegen.environments import normalised, refusals
 from dbxdec.errors import CodegenError, SourceLocation
-from dbxdec.manifest import Manifest, encode_jobs
+from dbxdec.model.manifest import Manifest, encode_jobs
 
 BUILD = "b" * 64
 WHEEL = "dist/p-1-py3-none-any.whl"

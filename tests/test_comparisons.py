@@ -13,15 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import bundle_variable, checks, comparisons, condition, dag, job, native_task, task
+from dbxdec import bundle_variable, condition, job, native_task, task
 from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.errors import RunError
+from dbxdec.model import checks, comparisons, dag
+from dbxdec.model.values import ValueType
 from dbxdec.platform import references
 from dbxdec.platform.conditions import decide, holds, is_exact
 from dbxdec.platform.run_if import State
 from dbxdec.platform.status import of_run
 from dbxdec.platform.texts import text_of
-from dbxdec.values import ValueType
 
 
 class Colour(enum.Enum):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec.config import Config, load
+from dbxdec.build.config import Config, load
 from dbxdec.errors import ConfigError
 
 

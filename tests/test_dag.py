@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import dag
 from dbxdec.errors import SourceLocation
-from dbxdec.rundate import REFERENCE, RunDate, Trigger
-from dbxdec.values import ValueType
+from dbxdec.model import dag
+from dbxdec.model.rundate import REFERENCE, RunDate, Trigger
+from dbxdec.model.values import ValueType
 
 WHERE = SourceLocation("m.py", 1)
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import dbxdec
-from dbxdec import dag, job, task
+from dbxdec import job, task
 from dbxdec.authoring.definitions import _of_signature, arguments_of
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError, SourceLocation
-from dbxdec.values import ValueType
+from dbxdec.model import dag
+from dbxdec.model.values import ValueType
 from decorators import retried, traced
 from test_authoring import Frame, Shelf, here, lines, messages
 

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from dbxdec import masking
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
 from dbxdec.io_managers.delta.polars import storage
-from dbxdec.secrets import secret
+from dbxdec.model.secrets import secret
+from dbxdec.support import masking
 from delta_tools import RECEIPT, frame, output, receipt, wanted
 
 # Closed: nothing listens on the port "discard".

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dbxdec.discovery.process import ShippedFile, discover
+from dbxdec.build.discovery.process import ShippedFile, discover
 from dbxdec.errors import DiscoveryError
 
 PREAMBLE = "from __future__ import annotations\nfrom dbxdec import job, task\n"

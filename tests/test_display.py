@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dbxdec import literals
 from dbxdec.cli import tables
 from dbxdec.local import ledger, naming
 from dbxdec.local.pool import Ended, Pool
 from dbxdec.local.report import html
-from dbxdec.secrets import Secret
-from dbxdec.variables import bundle_variable
+from dbxdec.model import literals
+from dbxdec.model.secrets import Secret
+from dbxdec.model.variables import bundle_variable
 from dbxdec.views.spelling import written
 from projects import Project
 from running import dbxdec, define, empty, wait_for

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbxdec import documents
 from dbxdec.errors import ConfigError
+from dbxdec.support import documents
 
 properties = settings(deadline=None, derandomize=True, max_examples=60)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import dynamic_version
-from dbxdec.dynamic_version import mended, refusals
+from dbxdec.build import dynamic_version
+from dbxdec.build.dynamic_version import mended, refusals
 from projects import Project, shop
 
 if TYPE_CHECKING:

@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 import pytest
 
 from conftest import Installation
-from dbxdec import IoManager, bundle_variable, codegen, dag, each, job, latest, secret, task
+from dbxdec import IoManager, bundle_variable, each, job, latest, secret, task
 from dbxdec.authoring.jobs import BuiltJob
+from dbxdec.build import codegen
 from dbxdec.errors import AuthoringError, CodegenError, RunError
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.manifest import Manifest, encode_jobs
+from dbxdec.model import dag
+from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.protocol import MAX_INPUTS, for_each_inputs
+from dbxdec.model.typehints import Annotation
 from dbxdec.platform.texts import iterations
-from dbxdec.protocol import MAX_INPUTS, for_each_inputs
 from dbxdec.runtime.iterations import Item, by_item, find_iteration
-from dbxdec.typehints import Annotation
 from projects import Project
 
 

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import running
-from dbxdec import cli, places, streams
+from dbxdec import cli
 from dbxdec.local import builds, ledger
+from dbxdec.support import places, streams
 from projects import Project
 from running import DBXDEC, define, empty, states
 

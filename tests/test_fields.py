@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from dbxdec import bundle_variable, environment, job, job_cluster, native_task, task
 from dbxdec.authoring.jobs import Job
-from dbxdec.codegen import build_jobs
+from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError, CodegenError, Problem, SourceLocation
-from dbxdec.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 
 WHEEL = "dist/p-1-py3-none-any.whl"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dbxdec.manifest import decode, encode
+from dbxdec.model.manifest import decode, encode
 from projects import Project, shop
 
 if TYPE_CHECKING:

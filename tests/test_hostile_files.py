@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec import bundlefile
+from dbxdec.build import bundlefile
 from forked import Forked, snapshot
 from projects import PYPROJECT as WITH_AN_EMPTY_LINE
 from projects import Project, shop

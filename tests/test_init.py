@@ -15,7 +15,7 @@ import yaml
 
 import init_cases
 from conftest import ROOT, uv
-from dbxdec import bundlefile
+from dbxdec.build import bundlefile
 from dbxdec.errors import ConfigError
 from dbxdec.scaffold import writing
 from dbxdec.scaffold.plan import Asked, Plan, plan

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Installation
-from dbxdec import checks, job, native_task, task
+from dbxdec import job, native_task, task
 from dbxdec.authoring.jobs import Job, forget
-from dbxdec.manifest import encode_jobs
+from dbxdec.model import checks
+from dbxdec.model.manifest import encode_jobs
 from projects import shop
 
 

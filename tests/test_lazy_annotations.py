@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from dbxdec import signatures, typehints
 from dbxdec.authoring.parameters import parameters_of
-from dbxdec.values import ValueType
+from dbxdec.model import signatures, typehints
+from dbxdec.model.values import ValueType
 
 SOURCE = """
 import datetime as dt

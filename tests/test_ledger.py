@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from dbxdec.cli.app import cli
 from dbxdec.cli.resuming import earlier
-from dbxdec.dag import Job, Task
 from dbxdec.errors import RunError, SourceLocation
 from dbxdec.local import history, journal, ledger
 from dbxdec.local.history import Run, Unreadable
-from dbxdec.manifest import encode_jobs
+from dbxdec.model.dag import Job, Task
+from dbxdec.model.manifest import encode_jobs
 from dbxdec.platform.run_if import State
 
 DAG = Job(

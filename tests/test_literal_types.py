@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from dbxdec import bundle_variable, each, job, secret, task
 from dbxdec.authoring.literal_types import misfit
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.typehints import Annotation, of_parameter
+from dbxdec.model.typehints import Annotation, of_parameter
 from test_authoring import messages
 
 T = TypeVar("T")
@@ -175,7 +175,7 @@ def test_a_value_of_the_type_is_never_refused(case: tuple[Any, Any]) -> None:
 
 
 def _stripped(annotation: Any) -> tuple[Any, bool]:
-    from dbxdec.values import strip_optional
+    from dbxdec.model.values import strip_optional
 
     return strip_optional(annotation)
 

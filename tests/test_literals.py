@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbxdec import literals
 from dbxdec.errors import RunError
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in
+from dbxdec.model import literals
+from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.model.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in
 
 properties = settings(deadline=None, derandomize=True, max_examples=100)
 

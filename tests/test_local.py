@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
-from dbxdec import dag
 from dbxdec.errors import SourceLocation
 from dbxdec.local import ledger
+from dbxdec.model import dag
 from dbxdec.platform.references import resolve
 from dbxdec.platform.run_if import State, instead, instead_of_running
 from projects import Project, shop

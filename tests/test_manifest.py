@@ -21,23 +21,21 @@ from dbxdec import (
     bundle_target,
     bundle_variable,
     condition,
-    dag,
     environment,
     job,
     job_cluster,
-    literals,
-    manifest,
     native_task,
     run_date,
     secret,
     task,
 )
 from dbxdec.errors import ManifestError, SourceLocation
-from dbxdec.forms import FormError
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext
-from dbxdec.manifest import Manifest
-from dbxdec.rundate import RunDate
-from dbxdec.values import ValueType
+from dbxdec.model import dag, literals, manifest
+from dbxdec.model.manifest import Manifest
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.values import ValueType
+from dbxdec.support.forms import FormError
 from test_literals import values as literal_values
 
 properties = settings(deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow])

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dbxdec import masking
-from dbxdec.masking import HIDDEN, Mask
+from dbxdec.support import masking
+from dbxdec.support.masking import HIDDEN, Mask
 
 properties = settings(deadline=None, derandomize=True, max_examples=60)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from dbxdec import checks, codegen
+from dbxdec.build import codegen
 from dbxdec.errors import Problem, SourceLocation, in_order
-from dbxdec.manifest import Manifest, encode_jobs, places_of
+from dbxdec.model import checks
+from dbxdec.model.manifest import Manifest, encode_jobs, places_of
 
 FILE = "wiring.py"
 BEFORE = """

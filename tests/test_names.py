@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import bundle_variable, job, task, variables
+from dbxdec import bundle_variable, job, task
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import (
     IoManager,
@@ -23,6 +23,7 @@ from dbxdec.io_managers import (
     names,
 )
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.model import variables
 from dbxdec.testing import run_job
 
 PATHS: list[type[Any]] = [PolarsDeltaIoManager, PolarsCsvIoManager, SparkDeltaIoManager, SparkParquetIoManager]

@@ -26,11 +26,11 @@ from dbxdec import (
     task,
 )
 from dbxdec.authoring.jobs import Job
-from dbxdec.codegen import build_jobs
-from dbxdec.codegen.paths import relocate
+from dbxdec.build.codegen import build_jobs
+from dbxdec.build.codegen.paths import relocate
 from dbxdec.errors import CodegenError, Problem, SourceLocation
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 from projects import Project, shop
 
 WHEEL = "dist/p-1-py3-none-any.whl"

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from dbxdec import IoManager, dag, job, latest, task
+from dbxdec import IoManager, job, latest, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError
 from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.model import dag
 
 
 class Frame:

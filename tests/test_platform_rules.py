@@ -16,11 +16,11 @@ from filelock import FileLock
 
 import rules_jobs
 from dbxdec import testing
+from dbxdec.build.wheels import read_wheel
 from dbxdec.errors import RunError
 from dbxdec.local import builds, history, runner
 from dbxdec.local import parameters as local_parameters
 from dbxdec.local.pool import Pool
-from dbxdec.wheels import read_wheel
 from emulator import EXCLUDED, FAILED, SUCCESS, SUCCESS_WITH_FAILURES, UPSTREAM_FAILED, Run, Workspace
 from projects import Project, shop
 

@@ -21,10 +21,11 @@ from deltalake import DeltaTable
 from deltalake.table import TableMerger
 from polars.testing import assert_frame_equal
 
-from dbxdec import bundle_variable, variables
+from dbxdec import bundle_variable
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.base import Rows, current_receipt, running
+from dbxdec.model import variables
 from delta_tools import frame, output, receipt, stored, wanted
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbxdec import printing
+from dbxdec.support import printing
 from forked import Forked, Outcome
 from projects import Project
 from running import define, empty

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dbxdec import dag, protocol
 from dbxdec.errors import RunError, SourceLocation
-from dbxdec.protocol import RESERVED, RunArguments, parse, task_parameters
-from dbxdec.rundate import REFERENCE
+from dbxdec.model import dag, protocol
+from dbxdec.model.protocol import RESERVED, RunArguments, parse, task_parameters
+from dbxdec.model.rundate import REFERENCE
 
 properties = settings(deadline=None, derandomize=True, max_examples=100)
 

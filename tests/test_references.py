@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dbxdec
-from dbxdec import IoManager, Secret, bundle_variable, dag, job, latest, literals, run_date, secret, task
+from dbxdec import IoManager, Secret, bundle_variable, job, latest, run_date, secret, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.rundate import REFERENCE, RunDate, Trigger
-from dbxdec.values import ValueType
+from dbxdec.model import dag, literals
+from dbxdec.model.rundate import REFERENCE, RunDate, Trigger
+from dbxdec.model.values import ValueType
 
 
 class Frame:
@@ -337,7 +338,7 @@ class TestSecrets:
 
     def test_a_secret_that_is_nowhere_says_where_to_put_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Off the platform the error names the environment variable."""
-        monkeypatch.setattr("dbxdec.secrets.find_dbutils", lambda: None)
+        monkeypatch.setattr("dbxdec.model.secrets.find_dbutils", lambda: None)
         with pytest.raises(RunError, match="DBXDEC_SECRET_S_K"):
             Secret("s", "k").value()
 

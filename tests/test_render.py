@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.codegen import render, write_if_changed
+from dbxdec.build.codegen import render, write_if_changed
 
 # fmt: off
 NASTY = [

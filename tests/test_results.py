@@ -11,15 +11,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dbxdec import DeltaMerge, bundle_variable, dag, each, job, latest, task
-from dbxdec.checks import partial_reads, warn
+from dbxdec import DeltaMerge, bundle_variable, each, job, latest, task
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager
+from dbxdec.model import dag
+from dbxdec.model.checks import partial_reads, warn
+from dbxdec.model.variables import BundleVariable
 from dbxdec.testing import Lake, job_dag, run_job
 from dbxdec.testing.given import Given, texts_of
 from dbxdec.testing.running import Run
 from dbxdec.testing.shape import built
-from dbxdec.variables import BundleVariable
 from dbxdec.views import graph, texts
 
 lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")

@@ -9,7 +9,7 @@ import pytest
 
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
-from dbxdec.soundness import UNBUILT
+from dbxdec.model.soundness import UNBUILT
 from hatch_dbxdec.reading import read_tree
 from projects import Project
 from running import dbxdec, empty

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
-from dbxdec.building import resources_content
-from dbxdec.manifest import digest
-from dbxdec.wheels import read_wheel
+from dbxdec.build.building import resources_content
+from dbxdec.build.wheels import read_wheel
+from dbxdec.model.manifest import digest
 from layouts import LAYOUTS
 from projects import Project, Result, shop
 

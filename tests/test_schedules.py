@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import quartz, schedules
-from dbxdec.dag import Job, JobParameter
 from dbxdec.errors import SourceLocation
-from dbxdec.rundate import RunDate
-from dbxdec.values import ValueType
+from dbxdec.model import quartz, schedules
+from dbxdec.model.dag import Job, JobParameter
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.values import ValueType
 
 RANGES = [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (1, 7)]
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]

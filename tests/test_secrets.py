@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from dbxdec import IoManager, job, protocol, secret, task
+from dbxdec import IoManager, job, secret, task
 from dbxdec.io_managers.base import InputContext, OutputContext, WriteResult
-from dbxdec.manifest import Manifest, decode
-from dbxdec.masking import HIDDEN, hide
+from dbxdec.model import protocol
+from dbxdec.model.manifest import Manifest, decode
+from dbxdec.support.masking import HIDDEN, hide
 from dbxdec.testing import run_job
 from projects import Project
 from running import DBXDEC, define, empty

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 import spark_tools
-from dbxdec import bundle_variable, variables
+from dbxdec import bundle_variable
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import running
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
 from dbxdec.io_managers.spark_session import is_frame, session
-from dbxdec.secrets import secret
+from dbxdec.model import variables
+from dbxdec.model.secrets import secret
 from spark_tools import Place, needs_spark, output, receipt, wanted
 
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place

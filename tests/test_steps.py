@@ -8,24 +8,13 @@ from typing import Any, Literal
 import pytest
 from databricks.bundles.jobs import Job as BundleJob
 
-from dbxdec import (
-    IoManager,
-    bundle_variable,
-    checks,
-    condition,
-    dag,
-    job,
-    job_cluster,
-    native_task,
-    run_date,
-    secret,
-    task,
-)
+from dbxdec import IoManager, bundle_variable, condition, job, job_cluster, native_task, run_date, secret, task
 from dbxdec.authoring.jobs import BuiltJob, Job
-from dbxdec.codegen import build_jobs
+from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError
 from dbxdec.io_managers.base import InputContext, OutputContext
-from dbxdec.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model import checks, dag
+from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 
 
 class Frame:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dbxdec import bundlefile, unbuilt
+from dbxdec.build import bundlefile, unbuilt
 from projects import Project, Result, shop
 from test_bundle import python_resources
 

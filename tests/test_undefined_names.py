@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec.discovery.process import ShippedFile, discover
+from dbxdec.build.discovery.process import ShippedFile, discover
 from dbxdec.errors import DiscoveryError, Problem
 
 HEAD = "from dbxdec import job, task\n"

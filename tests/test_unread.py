@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.discovery.modules import left_out, pipeline_modules
+from dbxdec.build.discovery.modules import left_out, pipeline_modules
 from dbxdec.errors import DbxdecError
 from hatch_dbxdec.reading import read_tree
 from projects import Project, shop

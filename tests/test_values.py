@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbxdec.values import NONE_TEXT, REQUIRED_TEXT, ValueType
+from dbxdec.model.values import NONE_TEXT, REQUIRED_TEXT, ValueType
 
 properties = settings(deadline=None, derandomize=True, max_examples=30)
 

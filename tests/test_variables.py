@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbxdec.errors import RunError
-from dbxdec.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in, resolve, using
+from dbxdec.model.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in, resolve, using
 
 properties = settings(deadline=None, derandomize=True, max_examples=60)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from dbxdec.build.wheels import read_manifest, read_wheel
 from dbxdec.errors import ManifestError
 from dbxdec.local import builds
-from dbxdec.manifest import PATH
-from dbxdec.wheels import read_manifest, read_wheel
+from dbxdec.model.manifest import PATH
 from projects import Project, shop
 from running import DBXDEC, dbxdec
 

@@ -9,11 +9,11 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from dbxdec import places
 from dbxdec.cli import home
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.files.stores import LocalStore, is_local, path_of
 from dbxdec.local import journal
+from dbxdec.support import places
 
 # Imports everything where what only POSIX has is not there.
 IMPORTS = """

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
     from dbxdec.io_managers.delta.merge import DeltaMerge
-    from dbxdec.rundate import run_date
+    from dbxdec.model.rundate import run_date
+    from dbxdec.model.secrets import Secret, secret
+    from dbxdec.model.variables import bundle_target, bundle_variable
     from dbxdec.runtime.context import context, params
     from dbxdec.runtime.task_values import get_task_value, set_task_value, task_values
-    from dbxdec.secrets import Secret, secret
-    from dbxdec.variables import bundle_target, bundle_variable
 
 __version__ = "0.1.0"
 
@@ -40,11 +40,11 @@ _HOMES = {
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
-    "dbxdec.rundate": ("run_date",),
+    "dbxdec.model.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
     "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),
-    "dbxdec.secrets": ("Secret", "secret"),
-    "dbxdec.variables": ("bundle_target", "bundle_variable"),
+    "dbxdec.model.secrets": ("Secret", "secret"),
+    "dbxdec.model.variables": ("bundle_target", "bundle_variable"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

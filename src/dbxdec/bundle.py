@@ -13,11 +13,12 @@ import sys
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, cast
 
-from dbxdec import bundlefile, config, documents, freshness, unbuilt
-from dbxdec.boundary import refusal
+from dbxdec.build import bundlefile, config, freshness, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, SourceLocation
-from dbxdec.forms import at
-from dbxdec.printing import message
+from dbxdec.support import documents
+from dbxdec.support.boundary import refusal
+from dbxdec.support.forms import at
+from dbxdec.support.printing import message
 
 if TYPE_CHECKING:
     from databricks.bundles.core import Bundle, Location, Resources
@@ -55,11 +56,11 @@ def load_resources(
 def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], target: str | None) -> None:
     from databricks.bundles.jobs import Job
 
-    from dbxdec import bundlechecks
-    from dbxdec.codegen import build_jobs
-    from dbxdec.codegen.paths import relocate
-    from dbxdec.rebuild import find_project, up_to_date
-    from dbxdec.wheels import read_wheel
+    from dbxdec.build import bundlechecks
+    from dbxdec.build.codegen import build_jobs
+    from dbxdec.build.codegen.paths import relocate
+    from dbxdec.build.rebuild import find_project, up_to_date
+    from dbxdec.build.wheels import read_wheel
 
     root = find_project(top / project)
     if not root.is_relative_to(top):
@@ -133,9 +134,9 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
     Paths in the jobs start at the project that `folder` is in, and `folder` itself where there is none. Raises
     ManifestError for a wheel without manifest, and CodegenError for jobs that the platform would not take.
     """
-    from dbxdec.codegen import build_jobs, render
-    from dbxdec.codegen.paths import relocate
-    from dbxdec.wheels import read_wheel
+    from dbxdec.build.codegen import build_jobs, render
+    from dbxdec.build.codegen.paths import relocate
+    from dbxdec.build.wheels import read_wheel
 
     manifest = read_wheel(wheel).manifest
     project = freshness.project_root(str(folder))

@@ -16,8 +16,8 @@ import hatchling
 import packaging
 import pathspec
 
-from dbxdec import documents
 from dbxdec.errors import ConfigError, Problem
+from dbxdec.support import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The build hook: gives `dbxdec.building` the files of the wheel, and puts what it makes into the wheel.
+"""The build hook: gives `dbxdec.build.building` the files of the wheel, and puts what it makes into the wheel.
 
 Everything that can fail runs in `initialize`; `finalize` verifies the finished wheel and writes the resources that
 name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is not there: those of
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec import printing, unbuilt
+from dbxdec.build import unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
+from dbxdec.support import printing
 from hatch_dbxdec import hatchling_compat as inside
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from hatchling.builders.plugin.interface import IncludedFile
 
-    from dbxdec.building import Build, ShippedFile
-    from dbxdec.config import Config
+    from dbxdec.build.building import Build, ShippedFile
+    from dbxdec.build.config import Config
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         Called before a build by `--clean`, and after it by `--clean-hooks-after`: then the wheel is there.
         """
-        from dbxdec import building, config
+        from dbxdec.build import building, config
 
         with contextlib.suppress(DbxdecError):  # wrong settings are for the next build to say
             building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
@@ -108,8 +109,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._fail(error, config)
         except OSError as error:
             self._fail(ConfigError(f"the build can't keep its files: {error}"), config)
-        from dbxdec import protocol
-        from dbxdec.manifest import PATH
+        from dbxdec.model import protocol
+        from dbxdec.model.manifest import PATH
 
         build_data["extra_metadata"][str(manifest)] = PATH
         inside.keep_in_place(self.build_config, PATH)
@@ -126,7 +127,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         """Verify the finished wheel, and write the resources that deploy it."""
         if self.target_name != "wheel":
             return
-        from dbxdec import building, dynamic_version
+        from dbxdec.build import building, dynamic_version
 
         attempt = self._attempts.pop(version)
         config, made = attempt.config, attempt.made
@@ -147,7 +148,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
         """Write the resources of a wheel that stays where it is; what to say of it."""
-        from dbxdec import building
+        from dbxdec.build import building
         from hatch_dbxdec import resources
 
         root, path = Path(self.root), str(config.resources)
@@ -166,7 +167,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
         """Warnings about the jobs in their bundle, where this wheel is for it. Raises ConfigError with mistakes."""
-        from dbxdec import bundlechecks
+        from dbxdec.build import bundlechecks
         from hatch_dbxdec import resources
 
         root = Path(self.root)
@@ -179,7 +180,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
         """Remove the resources of another build where this one may replace their wheel, or writes new ones."""
-        from dbxdec import building
+        from dbxdec.build import building
         from hatch_dbxdec import resources
 
         root, directory = Path(self.root), Path(self.directory).resolve()
@@ -190,7 +191,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return None if why and named.parent != directory else building.withdraw(made, root, config.resources)
 
     def _config(self) -> Config:
-        from dbxdec import config
+        from dbxdec.build import config
 
         inside.require_admitted()
         unknown = sorted(set(self.config) - inside.OPTIONS_OF_ANY_HOOK)
@@ -206,7 +207,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return config.load(Path(self.root, "pyproject.toml"))
 
     def _build(self, version: str, config: Config, build_data: dict[str, Any], only: str | None = None) -> Build:
-        from dbxdec import building
+        from dbxdec.build import building
 
         core = self.metadata.core
         self._check_hooks(build_data)
@@ -266,7 +267,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _check_metadata(self, version: str) -> None:
         """Have METADATA be one to which the bundle's CLI can give another version."""
-        from dbxdec import dynamic_version
+        from dbxdec.build import dynamic_version
 
         readme, content_type, path = inside.readme_of(self.metadata)
         mended, lines = dynamic_version.mended(readme, content_type)
@@ -287,7 +288,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _check_entry_point(self) -> None:
         """The platform looks for a name in all groups: a second one of ours could be started in its place."""
-        from dbxdec import protocol
+        from dbxdec.model import protocol
 
         core = self.metadata.core
         groups = {"scripts": core.scripts, "gui-scripts": core.gui_scripts}
@@ -324,7 +325,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _clear(self, attempt: _Attempt) -> None:
         """Take back what the wheel needed: the same metadata serve an sdist that follows."""
-        from dbxdec import protocol
+        from dbxdec.model import protocol
 
         shutil.rmtree(attempt.scratch, ignore_errors=True)
         inside.remove_entry_point(self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT)
@@ -334,21 +335,21 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _abandon(self, version: str) -> None:
         """At the process's end: `finalize` was never called, since something else failed or only hooks were run."""
         if attempt := self._attempts.pop(version, None):
-            from dbxdec import building
+            from dbxdec.build import building
 
             shutil.rmtree(attempt.scratch, ignore_errors=True)
             building.restore(Path(self.root), attempt.config.resources, attempt.withdrawn)
             building.drop_orphan(Path(self.root), attempt.config.resources)
 
     def _fail(self, error: DbxdecError, config: Config | None, *wheels: Path) -> NoReturn:
-        from dbxdec import building
+        from dbxdec.build import building
 
         building.discard(Path(self.root), config.resources if config else None, *wheels)
         self._abort(error)
 
     def _say(self, kind: str, text: str) -> None:
         """Have the front end show a text that its stream can write."""
-        from dbxdec import streams
+        from dbxdec.support import streams
 
         show = {"info": self.app.display_info, "warning": self.app.display_warning, "abort": self.app.abort}[kind]
         show(streams.safe(text))
@@ -361,7 +362,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
 
 def _shipped(included: Iterable[IncludedFile], prefix: str = "") -> list[ShippedFile]:
-    from dbxdec.building import ShippedFile
+    from dbxdec.build.building import ShippedFile
 
     return [
         ShippedFile(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from hatchling.bridge.app import Application
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec import config, documents
+from dbxdec.build import config
 from dbxdec.errors import ConfigError, DbxdecError, Problem
+from dbxdec.support import documents
 from hatch_dbxdec import blame
 from hatch_dbxdec.plugin import DbxdecBuildHook
 
 if TYPE_CHECKING:
-    from dbxdec.building import Build
+    from dbxdec.build.building import Build
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec.printing import message
+from dbxdec.support.printing import message
 from hatch_dbxdec import blame
 from hatch_dbxdec import hatchling_compat as inside
 from hatch_dbxdec.plugin import DbxdecBuildHook

@@ -20,9 +20,10 @@ import mutations
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec import building, bundlechecks, bundlefile, codegen, config, dag, freshness, manifest, protocol, wheels
+from dbxdec.build import building, bundlechecks, bundlefile, codegen, config, freshness, wheels
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
+from dbxdec.model import dag, manifest, protocol
 from dbxdec.views import diff, graph, jobs, texts
 from forked import Forked, Outcome, snapshot
 from projects import Project, shop

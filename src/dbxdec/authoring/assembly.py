@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, kinds
 from dbxdec.authoring import recording
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.errors import AuthoringError, Problem, shown
-from dbxdec.variables import names_in
+from dbxdec.model import dag, kinds
+from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

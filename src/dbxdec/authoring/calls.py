@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals
 from dbxdec.authoring import each, edges
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import arguments_of
@@ -25,7 +24,8 @@ from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, io_reference
-from dbxdec.mistakes import signature_of
+from dbxdec.model import dag, literals
+from dbxdec.model.mistakes import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.settings import plain
-from dbxdec.mistakes import forgiving
+from dbxdec.model.mistakes import forgiving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

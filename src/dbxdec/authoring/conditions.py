@@ -7,7 +7,6 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
-from dbxdec import comparisons, dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.nodes import Step
 from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
@@ -15,12 +14,13 @@ from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.settings import run_if_of
 from dbxdec.authoring.steps import date_of, recorder_of, reference_to, run_date_of, value_type
 from dbxdec.errors import did_you_mean, listed, shown
-from dbxdec.mistakes import forgiving, itself
+from dbxdec.model import comparisons, dag
+from dbxdec.model.mistakes import forgiving, itself
+from dbxdec.model.values import ANY, ValueType
+from dbxdec.model.variables import BundleVariable, only_name_in
 from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY, OPERATORS, is_exact
 from dbxdec.platform.run_if import RESULT_STATES
-from dbxdec.values import ANY, ValueType
-from dbxdec.variables import BundleVariable, only_name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
-from dbxdec.outcomes import guards_of
+from dbxdec.model import dag
+from dbxdec.model.outcomes import guards_of
 from dbxdec.platform import references
 from dbxdec.platform.run_if import NEEDS_FAILURE
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import signatures
 from dbxdec.errors import SourceLocation
-from dbxdec.typehints import layers, unwrapped
+from dbxdec.model import signatures
+from dbxdec.model.typehints import layers, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

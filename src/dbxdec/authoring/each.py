@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dbxdec import dag, literals
 from dbxdec.authoring import recording
 from dbxdec.authoring.proxies import TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled, first_in
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, shown
-from dbxdec.mistakes import forgiving, giving
+from dbxdec.model import dag, literals
+from dbxdec.model.mistakes import forgiving, giving
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,15 +7,15 @@ import json
 import typing
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals, typehints
 from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.literal_types import misfit
 from dbxdec.authoring.nodes import Call, Step
-from dbxdec.typehints import Annotation
+from dbxdec.model import dag, literals, typehints
+from dbxdec.model.typehints import Annotation
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.base import IoManager
-    from dbxdec.values import ValueType
+    from dbxdec.model.values import ValueType
 
 _UNSAID = Annotation("", Any)
 # An item that is a string is read as what the annotation says.

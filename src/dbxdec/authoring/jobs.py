@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
-from dbxdec import dag, signatures
 from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import Handled, JobOptions, assemble
 from dbxdec.authoring.calls import record_call
@@ -22,9 +21,10 @@ from dbxdec.authoring.steps import run_job
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
-from dbxdec.mistakes import forgiving, is_defining, spoiled
-from dbxdec.pauses import without_collection
-from dbxdec.variables import JOINING, BundleVariable
+from dbxdec.model import dag, signatures
+from dbxdec.model.mistakes import forgiving, is_defining, spoiled
+from dbxdec.model.variables import JOINING, BundleVariable
+from dbxdec.support.pauses import without_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

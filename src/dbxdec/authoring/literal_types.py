@@ -18,14 +18,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import did_you_mean, shown
-from dbxdec.secrets import Secret
-from dbxdec.typehints import is_union, type_name
-from dbxdec.variables import BundleVariable, has_token
+from dbxdec.model.secrets import Secret
+from dbxdec.model.typehints import is_union, type_name
+from dbxdec.model.variables import BundleVariable, has_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dbxdec.typehints import Annotation
+    from dbxdec.model.typehints import Annotation
 
 _LISTS = (abc.Iterable, abc.Collection, abc.Container, abc.Sequence, abc.MutableSequence, abc.Reversible, list)
 _DICTS = (abc.Mapping, abc.MutableMapping, dict)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
@@ -14,8 +13,9 @@ from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import Mistaken
-from dbxdec.typehints import unwrapped
-from dbxdec.values import ANY, ValueType
+from dbxdec.model import dag
+from dbxdec.model.typehints import unwrapped
+from dbxdec.model.values import ANY, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, typehints
 from dbxdec.authoring import small_results
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
 from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
+from dbxdec.model import dag, typehints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.authoring.tasks import Task
-    from dbxdec.typehints import Annotation
+    from dbxdec.model.typehints import Annotation
 
 _RETURNS_NOTHING = ("typing.NoReturn", "typing.Never")
 

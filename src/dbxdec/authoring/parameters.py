@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import signatures, typehints
 from dbxdec.authoring.definitions import place_of
-from dbxdec.dag import JobParameter
 from dbxdec.errors import Problem
-from dbxdec.rundate import REFERENCE, RunDate
-from dbxdec.variables import BundleVariable
+from dbxdec.model import signatures, typehints
+from dbxdec.model.dag import JobParameter
+from dbxdec.model.rundate import REFERENCE, RunDate
+from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
     import inspect

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dbxdec import dag
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.errors import did_you_mean, listed, shown
-from dbxdec.mistakes import forgiving, itself
+from dbxdec.model import dag
+from dbxdec.model.mistakes import forgiving, itself
 from dbxdec.platform import references
 
 T = TypeVar("T")

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import mistakes
 from dbxdec.errors import AuthoringError, SourceLocation
+from dbxdec.model import mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping
     from types import FrameType
 
-    from dbxdec import dag
     from dbxdec.errors import Problem
+    from dbxdec.model import dag
 
 
 class Recording(ABC):

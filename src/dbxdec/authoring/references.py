@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.authoring import recording
 from dbxdec.errors import Problem
-from dbxdec.mistakes import give_for_spoiled
+from dbxdec.model.mistakes import give_for_spoiled
 from dbxdec.platform import references
 
 if TYPE_CHECKING:

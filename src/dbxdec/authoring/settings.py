@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference
 from dbxdec.errors import AuthoringError, Problem, did_you_mean, nearest
-from dbxdec.literals import STAND_IN_NAME
-from dbxdec.secrets import Secret
-from dbxdec.typehints import type_name
-from dbxdec.variables import BundleVariable
+from dbxdec.model.literals import STAND_IN_NAME
+from dbxdec.model.secrets import Secret
+from dbxdec.model.typehints import type_name
+from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from dbxdec.typehints import is_union
-from dbxdec.values import ValueType
+from dbxdec.model.typehints import is_union
+from dbxdec.model.values import ValueType
 
 _LISTS = "annotate `list[...]` and return a list"
 _STRINGS = "annotate `str` and return its text, `str(...)`"

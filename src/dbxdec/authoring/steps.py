@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, rundate
 from dbxdec.authoring import dates, recording
 from dbxdec.authoring.calls import compute_settings
 from dbxdec.authoring.compute import Environment, JobCluster
@@ -14,12 +13,13 @@ from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.errors import AuthoringError, Problem, did_you_mean
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.mistakes import forgiving, noted_by
+from dbxdec.model import dag, rundate
+from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.model.mistakes import forgiving, noted_by
+from dbxdec.model.secrets import Secret
+from dbxdec.model.values import ANY
+from dbxdec.model.variables import BundleVariable
 from dbxdec.platform import references
-from dbxdec.secrets import Secret
-from dbxdec.values import ANY
-from dbxdec.variables import BundleVariable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from databricks.bundles.jobs import RunIfParam
 
     from dbxdec.authoring.keywords import NativeTaskFields
-    from dbxdec.values import ValueType
+    from dbxdec.model.values import ValueType
 
 _KEYWORDS = ("key", "depends_on", "run_if", "cluster", "environment")
 _KINDS: dict[type, str] = {JobCluster: "cluster", Environment: "environment", TaskProxy: "depends_on"}

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
-from dbxdec.typehints import layers
-from dbxdec.variables import BundleVariable, has_token, names_in
+from dbxdec.model.typehints import layers
+from dbxdec.model.variables import BundleVariable, has_token, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from dbxdec.authoring.references import Reference
 from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
-from dbxdec.mistakes import forgiving, is_defining, spoiled
-from dbxdec.typehints import unwrapped
+from dbxdec.model.mistakes import forgiving, is_defining, spoiled
+from dbxdec.model.typehints import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

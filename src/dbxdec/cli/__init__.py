@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from dbxdec import streams
+from dbxdec.support import streams
 
 
 def _is_fresh() -> bool:
     """Whether `dbxdec bundle` has nothing to do; asked before anything of third parties is imported."""
-    from dbxdec import freshness
+    from dbxdec.build import freshness
 
     try:
         root = freshness.project_root(".")

@@ -76,7 +76,7 @@ class Commands(click.Group):
         except DbxdecError as error:
             raise UsageFailure(str(error)) from None
         except OSError as error:
-            from dbxdec.boundary import refusal
+            from dbxdec.support.boundary import refusal
 
             if isinstance(error, BrokenPipeError) or (said := refusal(error)) is None:
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dbxdec import config, freshness, unbuilt
+from dbxdec.build import config, freshness, unbuilt
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import say
 from dbxdec.errors import DbxdecError
@@ -67,7 +67,7 @@ def command(force: bool, wheel: Path | None, output: Path | None) -> None:
 
 
 def _build(force: bool) -> None:
-    from dbxdec.rebuild import BuildError, find_project, up_to_date
+    from dbxdec.build.rebuild import BuildError, find_project, up_to_date
 
     try:
         up_to_date(find_project(Path.cwd()), say=say, force=force)
@@ -79,7 +79,7 @@ def _build(force: bool) -> None:
 
 def _skip(root: str | None, known: str | None, reason: str | None) -> None:
     """Build nothing, and see to it that nothing is deployed either. `known` are the resources by the last record."""
-    from dbxdec import building
+    from dbxdec.build import building
 
     say(unbuilt.skipped(reason))
     if root is None:
@@ -97,9 +97,9 @@ def _skip(root: str | None, known: str | None, reason: str | None) -> None:
 
 
 def _from_wheel(wheel: Path, output: Path | None) -> None:
-    from dbxdec import dynamic_version
+    from dbxdec.build import dynamic_version
+    from dbxdec.build.codegen import write_if_changed
     from dbxdec.bundle import resources_of_wheel
-    from dbxdec.codegen import write_if_changed
 
     if output is not None and output.suffix not in (".yml", ".yaml", ".json"):
         raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import checks, printing
 from dbxdec.cli import source
 from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
+from dbxdec.model import checks
+from dbxdec.support import printing
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbxdec.bundlechecks import Found
-    from dbxdec.dag import Job
-    from dbxdec.manifest import Manifest
+    from dbxdec.build.bundlechecks import Found
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
 
 
 @click.command("check")
@@ -123,7 +124,7 @@ def _print(
 
 def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
     """What is wrong with the bundle of the project, and with the project's jobs in it where they could be built."""
-    from dbxdec import bundlechecks, bundlefile, config, freshness
+    from dbxdec.build import bundlechecks, bundlefile, config, freshness
 
     root = freshness.project_root(str(folder))
     if root is None:
@@ -171,7 +172,7 @@ def _file(where: object) -> str:
 
 def _in_repository(path: str) -> str:
     """A path of the project as GitHub knows it: from the top of the checkout."""
-    from dbxdec.rebuild import find_project
+    from dbxdec.build.rebuild import find_project
 
     top = os.environ.get("GITHUB_WORKSPACE")
     root = find_project(Path.cwd())

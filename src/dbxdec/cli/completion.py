@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from click.shell_completion import CompletionItem
 
+from dbxdec.build.wheels import read_manifest
 from dbxdec.cli.home import home
-from dbxdec.dag import run_order
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
-from dbxdec.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.model.dag import run_order
+from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 from dbxdec.platform.run_if import State
-from dbxdec.wheels import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import printing
+from dbxdec.support import printing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ def escape(text: str) -> str:
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """A line as it is. `dbxdec.streams` has made the streams safe; click would take others, in another encoding."""
+    """A line as it is. `support.streams` has made the streams safe; click would take others, in another encoding."""
     click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl)
 
 

@@ -13,14 +13,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dbxdec import places, printing
 from dbxdec.cli import tables
 from dbxdec.cli.console import escape
-from dbxdec.dag import run_order
 from dbxdec.errors import counted
 from dbxdec.local.runner import JobRun, Listener
+from dbxdec.model.dag import run_order
+from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State, failed
-from dbxdec.variables import resolve
+from dbxdec.support import places, printing
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from dbxdec.dag import Job, Task
     from dbxdec.local.attempts import TaskRun
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.dag import Job, Task
+    from dbxdec.model.manifest import Manifest
 
 _LEAST_OF_A_KEY, _BESIDE_A_KEY = 20, 20
 _TAIL, _SHOWN_FAILURES = 40, 5

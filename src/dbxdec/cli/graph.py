@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from dbxdec import printing
 from dbxdec.cli import completion, pipelines
 from dbxdec.cli.console import echo
+from dbxdec.support import printing
 from dbxdec.views import graph
 from dbxdec.views import jobs as jobs_page
 

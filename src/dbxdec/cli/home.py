@@ -6,7 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from dbxdec import config, freshness
+from dbxdec.build import config, freshness
 
 
 def home() -> Path:

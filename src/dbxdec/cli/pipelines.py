@@ -6,14 +6,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec import config, freshness
+from dbxdec.build import config, freshness
 from dbxdec.cli import source
 from dbxdec.errors import ManifestError, listed
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
     from dbxdec.cli.source import Source
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.manifest import Manifest
 
 
 def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = None, job: str | None = None) -> Source:

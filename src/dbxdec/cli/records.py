@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import rundate
+from dbxdec.model import rundate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

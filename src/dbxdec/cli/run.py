@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec import places, streams
+from dbxdec.build.freshness import project_root
 from dbxdec.cli import completion, records, resuming
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.errors import ManifestError, Problem, did_you_mean, listed
-from dbxdec.freshness import project_root
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
@@ -23,6 +22,7 @@ from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
 from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import find_manifest, installed_manifests
+from dbxdec.support import places, streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dbxdec.local.builds import Build
     from dbxdec.local.runner import JobRun
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.manifest import Manifest
 
 
 def _assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -226,7 +226,7 @@ def command(
 
 def _list_jobs(wheel: Path | None, package: str | None, out: Console) -> None:
     from dbxdec.cli import pipelines, tables
-    from dbxdec.dag import summary
+    from dbxdec.model.dag import summary
     from dbxdec.views.texts import shortened
 
     manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package).manifest
@@ -250,7 +250,7 @@ def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple
     if wheel is not None and package is not None:
         raise click.UsageError("--wheel and --package both say what to run: choose one")
     if wheel is not None:
-        from dbxdec.wheels import read_wheel
+        from dbxdec.build.wheels import read_wheel
 
         return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
     if package is None and (found := _of_project(here, job)) is not None:
@@ -299,7 +299,7 @@ def _installed(job: str) -> Manifest:
 
 
 def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
-    from dbxdec.variables import resolve
+    from dbxdec.model.variables import resolve
 
     outputs = [output for task in build.manifest.job(job).tasks for output in task.outputs.values()]
     return [

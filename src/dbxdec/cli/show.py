@@ -9,15 +9,15 @@ import click
 
 from dbxdec.cli import completion, pipelines, tables
 from dbxdec.cli.console import console, escape, print_json
-from dbxdec.dag import run_order, summary
 from dbxdec.errors import counted
+from dbxdec.model.dag import run_order, summary
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dbxdec.dag import Job
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
 
 
 @click.command("show")

@@ -15,8 +15,8 @@ from dbxdec.errors import ConfigError, Problem, counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dbxdec.building import Build
-    from dbxdec.manifest import Manifest
+    from dbxdec.build.building import Build
+    from dbxdec.model.manifest import Manifest
     from hatch_dbxdec.reading import Tree
 
 
@@ -35,7 +35,7 @@ def of_tree(folder: Path, job: str | None = None) -> Source:
 
     Where only other jobs than `job` have mistakes, they are said, and it is of `job` and the jobs that it runs.
     """
-    from dbxdec.rebuild import find_project
+    from dbxdec.build.rebuild import find_project
 
     tree = _read(find_project(folder), job)
     say_left_out(tree.made)
@@ -55,7 +55,7 @@ def project_tree(folder: Path, job: str) -> Tree | None:
 
     Where only other jobs have mistakes, it is of `job` and the jobs that it runs.
     """
-    from dbxdec import config, freshness
+    from dbxdec.build import config, freshness
 
     root = freshness.project_root(str(folder))
     return _read(Path(root), job) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
@@ -73,7 +73,7 @@ def _read(root: Path, only: str | None = None) -> Tree:
 
 def of_wheel(path: Path) -> Source:
     """A finished wheel. Raises ManifestError where it is none of dbxdec's."""
-    from dbxdec.wheels import read_wheel
+    from dbxdec.build.wheels import read_wheel
 
     wheel = read_wheel(path)
     return Source(path.name, wheel.manifest, dict(wheel.payload))
@@ -81,7 +81,7 @@ def of_wheel(path: Path) -> Source:
 
 def of_commit(name: str, folder: Path) -> Source:
     """The project of `folder` as the commit `name` has it. Raises ConfigError where git has no such commit."""
-    from dbxdec.rebuild import find_project
+    from dbxdec.build.rebuild import find_project
 
     root = find_project(folder)
     with _checked_out(name, root) as there:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from dbxdec import printing
 from dbxdec.cli.console import escape
 from dbxdec.cli.home import home, relative
+from dbxdec.support import printing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dbxdec import literals, places
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import names
-from dbxdec.mistakes import forgiving, giving
-from dbxdec.secrets import Secret
-from dbxdec.variables import BundleVariable, names_in, resolve
+from dbxdec.model import literals
+from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.model.secrets import Secret
+from dbxdec.model.variables import BundleVariable, names_in, resolve
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, listed
-from dbxdec.variables import without_tokens
+from dbxdec.model.variables import without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

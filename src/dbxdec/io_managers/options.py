@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import DbxdecError, Problem, did_you_mean
 from dbxdec.io_managers.base import described
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.secrets import Secret
-from dbxdec.variables import BundleVariable
+from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.model.secrets import Secret
+from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dbxdec import places
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,24 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals, protocol
 from dbxdec.errors import counted
 from dbxdec.local import journal, naming
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.history import is_fact
+from dbxdec.model import dag, literals, protocol
+from dbxdec.model.values import REQUIRED_TEXT
+from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
-from dbxdec.printing import plain_lines
 from dbxdec.runtime import record, task_values
-from dbxdec.values import REQUIRED_TEXT
-from dbxdec.variables import resolve as resolve_variables
+from dbxdec.support.printing import plain_lines
 
 if TYPE_CHECKING:
-    from dbxdec.dag import Job, Task
     from dbxdec.local.ledger import Ledger
     from dbxdec.local.pool import Ended
     from dbxdec.local.runner import Listener, Setting
+    from dbxdec.model.dag import Job, Task
 
 _RECORDS = "records"
 _WORST = (State.CANCELLED, State.FAILED, State.TIMED_OUT)

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec import wheels
+from dbxdec.build import wheels
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.manifest import MAX_BYTES, PATH, decode
+from dbxdec.model.manifest import MAX_BYTES, PATH, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.manifest import Manifest
 
     Payload = tuple[tuple[str, str], ...]
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.local import journal
-from dbxdec.locks import try_lock
 from dbxdec.platform.run_if import State, failed
+from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from dbxdec.dag import Job
+    from dbxdec.model.dag import Job
 
 RUN, DEFINITION, EVENTS, LOCK = "run.json", "definition.json", "events.jsonl", "lock"
 RUNNING, INTERRUPTED = "running", "interrupted"
@@ -223,7 +223,7 @@ class Run:
     @cached_property
     def dag(self) -> Job:
         """The job. Raises RunError where what is kept of it is no job."""
-        from dbxdec import manifest
+        from dbxdec.model import manifest
 
         try:
             return manifest.decode_job(self.job, self.definition)

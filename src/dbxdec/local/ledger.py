@@ -57,8 +57,8 @@ from dbxdec.local.history import (
     is_held,
     read,
 )
-from dbxdec.locks import try_lock
 from dbxdec.platform.run_if import State
+from dbxdec.support.locks import try_lock
 
 __all__ = ["INTERRUPTED", "RUNNING", "Ledger", "Run", "Unreadable", "again", "find", "held", "is_held", "new", "runs"]
 

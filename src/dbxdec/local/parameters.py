@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from dbxdec import comparisons
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.rundate import passed_on
-from dbxdec.variables import TARGET, names_in, resolve
+from dbxdec.model import comparisons
+from dbxdec.model.rundate import passed_on
+from dbxdec.model.variables import TARGET, names_in, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dbxdec.dag import Job
     from dbxdec.local.history import Run
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
 
 
 def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:

@@ -12,13 +12,14 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol, streams, variables
 from dbxdec.errors import DbxdecError
-from dbxdec.masking import Mask
+from dbxdec.model import dag, protocol, variables
+from dbxdec.model.secrets import of_this_machine
 from dbxdec.runtime import execution
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.secrets import of_this_machine
+from dbxdec.support import streams
+from dbxdec.support.masking import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import counted
 from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.masking import Mask
+from dbxdec.model.secrets import of_this_machine
+from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
-from dbxdec.secrets import of_this_machine
-from dbxdec.variables import resolve
+from dbxdec.support.masking import Mask
 from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dbxdec.dag import Job, Task
     from dbxdec.local.history import Run
     from dbxdec.local.results import FirstRows
+    from dbxdec.model.dag import Job, Task
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others

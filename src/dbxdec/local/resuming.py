@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import manifest as manifests
 from dbxdec.errors import RunError, listed
 from dbxdec.local import history, ledger
 from dbxdec.local.attempts import TaskRun
 from dbxdec.local.history import Run
 from dbxdec.local.selection import followers, reach
+from dbxdec.model import manifest as manifests
 from dbxdec.platform.run_if import State, failed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from dbxdec.dag import Job, Task
+    from dbxdec.model.dag import Job, Task
 
 # A task that was excluded is so again, where all that it waits for is as it was.
 _DONE = frozenset({State.SUCCESS, State.EXCLUDED})

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.dag import run_order
 from dbxdec.errors import RunError
 from dbxdec.local import history
 from dbxdec.local import ledger as ledgers
@@ -24,21 +23,22 @@ from dbxdec.local.attempts import Attempts, TaskRun
 from dbxdec.local.parameters import check_parameters
 from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
 from dbxdec.local.selection import followers
-from dbxdec.masking import Mask
+from dbxdec.model.dag import run_order
+from dbxdec.model.secrets import of_this_machine
+from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import status
 from dbxdec.platform.conditions import decide
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State, instead
-from dbxdec.secrets import of_this_machine
-from dbxdec.variables import resolve as resolve_variables
+from dbxdec.support.masking import Mask
 
 if TYPE_CHECKING:
-    from dbxdec.dag import Job, Task
     from dbxdec.local.builds import Build
     from dbxdec.local.history import Run
     from dbxdec.local.ledger import Ledger
     from dbxdec.local.pool import Pool
+    from dbxdec.model.dag import Job, Task
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dbxdec.dag import Job
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
 
 
 def select(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import bundlefile
+from dbxdec.build import bundlefile
 from dbxdec.errors import ConfigError, Problem, RunError, SourceLocation, did_you_mean, listed
-from dbxdec.forms import at, kind_of, table
+from dbxdec.support.forms import at, kind_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dbxdec.bundlefile import Bundle, Document
+    from dbxdec.build.bundlefile import Bundle, Document
 
 _NAMED_BY = ("DATABRICKS_BUNDLE_TARGET", "DATABRICKS_BUNDLE_ENV")
 _PREFIX = "BUNDLE_VAR_"

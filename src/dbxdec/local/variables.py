@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec import config
+from dbxdec.build import config
 from dbxdec.errors import Problem, RunError
 from dbxdec.local import targets
-from dbxdec.variables import TARGET
+from dbxdec.model.variables import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

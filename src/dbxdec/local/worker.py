@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.local.undoing import undone
-from dbxdec.masking import hide
+from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,8 +104,8 @@ def _run_command(command: str) -> int:
 
 
 def _run() -> int:
-    from dbxdec import masking
-    from dbxdec.secrets import of_this_machine
+    from dbxdec.model.secrets import of_this_machine
+    from dbxdec.support import masking
 
     with masking.scope(of_this_machine()), masking.output():
         return _run_task()

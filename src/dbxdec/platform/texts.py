@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from dbxdec.errors import RunError
-from dbxdec.masking import brief
 from dbxdec.platform.references import INPUT, path
+from dbxdec.support.masking import brief
 
 
 def text_of(value: Any) -> str:

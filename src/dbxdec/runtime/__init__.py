@@ -23,8 +23,8 @@ def main() -> None:
     It never calls `sys.exit(0)`, which the platform shows as a failure. A refusal raises SystemExit(1) after its
     message has been written to stderr, and so does an exception whose traceback has to be shown without secrets.
     """
-    from dbxdec import masking, streams
-    from dbxdec.secrets import of_this_machine
+    from dbxdec.model.secrets import of_this_machine
+    from dbxdec.support import masking, streams
 
     streams.make_safe()  # what a task prints may be the name of a file
     with masking.scope(of_this_machine()), masking.output():
@@ -64,7 +64,7 @@ def _boundary() -> Iterator[None]:
     try:
         yield
     except DbxdecError as error:
-        from dbxdec.printing import plain
+        from dbxdec.support.printing import plain
 
         print(f"dbxdec-run: {plain(str(error))}", file=sys.stderr, flush=True)
         raise SystemExit(1) from None
@@ -95,7 +95,7 @@ def _log_to_stderr() -> None:
 
 def _hide(record: logging.LogRecord) -> bool:
     """Hide secrets in a line of our own, whoever handles it."""
-    from dbxdec import masking
+    from dbxdec.support import masking
 
     text = record.getMessage()
     if (shown := masking.hide(text)) != text:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean
-from dbxdec.mistakes import forgiving
+from dbxdec.model.mistakes import forgiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,20 +11,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
-from dbxdec.literals import UnsupportedLiteralError
-from dbxdec.manifest import Manifest, encode_binding, encode_each, encode_output
-from dbxdec.rundate import Trigger
+from dbxdec.model import comparisons, dag, protocol, storage_paths, variables
+from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
+from dbxdec.model.rundate import Trigger
+from dbxdec.model.typehints import Annotation, of_parameter, returned_types
 from dbxdec.runtime import blame, context, record
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
 from dbxdec.runtime.task_values import task_values
-from dbxdec.typehints import Annotation, of_parameter, returned_types
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -297,7 +298,7 @@ def typed_parameters(
     A parameter that the job does not declare is none of its own: the bundle's target adds it, or a person, and the
     platform pushes it down to every task. Raises RunError with all that is wrong.
     """
-    from dbxdec.values import REQUIRED_TEXT
+    from dbxdec.model.values import REQUIRED_TEXT
 
     problems = comparisons.refused_texts(job, given, bundle)
     values: dict[str, Any] = {}

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, did_you_mean, listed
-from dbxdec.manifest import MAX_BYTES, PATH, Manifest, decode
+from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,16 +9,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, literals
 from dbxdec.errors import RunError
-from dbxdec.masking import brief
+from dbxdec.model import dag, literals
+from dbxdec.model.values import json_form
 from dbxdec.runtime.task_values import task_values
-from dbxdec.values import json_form
+from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dbxdec.typehints import Annotation
+    from dbxdec.model.typehints import Annotation
 
 _DIGITS = 16
 _LETTERS = 24

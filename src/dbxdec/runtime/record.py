@@ -6,11 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dbxdec import masking
 from dbxdec.io_managers.base import log
+from dbxdec.support import masking
 
 if TYPE_CHECKING:
-    from dbxdec.literals import Json
+    from dbxdec.model.literals import Json
 
 FILE = "DBXDEC_RECORD"
 """The environment variable that names the file to which a task appends a JSON document a line."""

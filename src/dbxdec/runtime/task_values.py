@@ -11,18 +11,18 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dbxdec import dag
-from dbxdec.dbutils import find_dbutils, is_remote
 from dbxdec.errors import RunError
-from dbxdec.mistakes import forgiving, giving, is_wiring
+from dbxdec.model import dag
+from dbxdec.model.mistakes import forgiving, giving, is_wiring
+from dbxdec.model.variables import tokens_of_run
+from dbxdec.platform.dbutils import find_dbutils, is_remote
 from dbxdec.runtime import context
-from dbxdec.variables import tokens_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from dbxdec.literals import Json
+    from dbxdec.model.literals import Json
 
     # As a type checker has it, so that a `list[str]` fits: what is read is never changed.
     JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None

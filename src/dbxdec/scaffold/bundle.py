@@ -6,15 +6,15 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import bundlefile
-from dbxdec.forms import at, table
+from dbxdec.build import bundlefile
 from dbxdec.scaffold import yaml_text
 from dbxdec.scaffold.edits import Editing
+from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dbxdec.bundlefile import Bundle
+    from dbxdec.build.bundlefile import Bundle
 
 COMMAND = "dbxdec bundle"
 # Without the project: its tree may be one that can't be built, and what it needs to run is not needed to build it.

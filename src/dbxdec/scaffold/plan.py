@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import bundlefile, config, documents, unbuilt
+from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
 from dbxdec.scaffold.toml_text import get
+from dbxdec.support import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

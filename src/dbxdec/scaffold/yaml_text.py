@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from dbxdec import documents
 from dbxdec.errors import ConfigError
 from dbxdec.scaffold.lines import line_end, newline_of
 from dbxdec.scaffold.toml_places import CannotEdit
+from dbxdec.support import documents
 
 Path = tuple[str, ...]
 

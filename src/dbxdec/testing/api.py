@@ -9,11 +9,11 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import masking
 from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
-from dbxdec.literals import UnsupportedLiteralError
 from dbxdec.local.selection import select
-from dbxdec.secrets import of_this_machine
+from dbxdec.model.literals import UnsupportedLiteralError
+from dbxdec.model.secrets import of_this_machine
+from dbxdec.support import masking
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run
@@ -24,8 +24,8 @@ from dbxdec.testing.stored import places_need, where_it_is
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from dbxdec import dag
     from dbxdec.authoring.jobs import Job
+    from dbxdec.model import dag
     from dbxdec.testing.results import JobResult, TaskResult
 
 

@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
 from dbxdec.errors import Problem, did_you_mean, listed
-from dbxdec.literals import TAG
-from dbxdec.secrets import Secret
+from dbxdec.model import dag
+from dbxdec.model.literals import TAG
+from dbxdec.model.secrets import Secret
+from dbxdec.model.variables import TARGET, names_in
 from dbxdec.testing.lake import Lake, ends_of, is_at
-from dbxdec.variables import TARGET, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dbxdec.authoring.jobs import BuiltJob
-    from dbxdec.literals import Json
+    from dbxdec.model.literals import Json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean, listed
-from dbxdec.typehints import type_name
+from dbxdec.model.typehints import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -7,13 +7,13 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import places
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, ItemWrite, OutputContext, WriteResult, of_run
 from dbxdec.io_managers.delta import receipts
+from dbxdec.model.typehints import type_name
+from dbxdec.support import places
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
-from dbxdec.typehints import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

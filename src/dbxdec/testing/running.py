@@ -6,26 +6,26 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, protocol, signatures
 from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError, counted
 from dbxdec.io_managers.base import InputContext
 from dbxdec.local.undoing import undone
+from dbxdec.model import dag, protocol, signatures
+from dbxdec.model.rundate import Trigger
+from dbxdec.model.typehints import Annotation
+from dbxdec.model.values import REQUIRED_TEXT
+from dbxdec.model.variables import names_in
+from dbxdec.model.variables import resolve as resolve_variables
+from dbxdec.model.variables import using as using_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import references, status
 from dbxdec.platform.conditions import decide
 from dbxdec.platform.run_if import State, failed, instead
 from dbxdec.platform.texts import iterations
-from dbxdec.rundate import Trigger
 from dbxdec.runtime import context, execution
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
 from dbxdec.testing.lake import copied, detached
 from dbxdec.testing.results import JobResult, TaskResult
-from dbxdec.typehints import Annotation
-from dbxdec.values import REQUIRED_TEXT
-from dbxdec.variables import names_in
-from dbxdec.variables import resolve as resolve_variables
-from dbxdec.variables import using as using_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

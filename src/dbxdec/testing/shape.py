@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import checks, dag, literals
 from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
+from dbxdec.model import checks, dag, literals
 from dbxdec.testing.given import resolved_in_a_run
 from dbxdec.views import texts
 

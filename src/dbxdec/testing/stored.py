@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag
+from dbxdec.model import dag
+from dbxdec.model.variables import names_in
 from dbxdec.testing.memory import MemoryIoManager
-from dbxdec.variables import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

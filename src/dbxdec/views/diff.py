@@ -11,8 +11,8 @@ from dbxdec.views import texts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dbxdec.dag import Job, Task
-    from dbxdec.manifest import Manifest
+    from dbxdec.model.dag import Job, Task
+    from dbxdec.model.manifest import Manifest
 
 Kind = Literal["added", "removed", "changed"]
 

@@ -6,14 +6,14 @@ import json
 from html import escape
 from typing import TYPE_CHECKING
 
-from dbxdec.dag import RESULT, TaskOutput, flatten, summary
+from dbxdec.model.dag import RESULT, TaskOutput, flatten, summary
 from dbxdec.views import texts
 from dbxdec.views.layout import Box, Drawing, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dbxdec.dag import Dependency, Job, Task
+    from dbxdec.model.dag import Dependency, Job, Task
 
 _LETTER = 7.6
 _SMALL_LETTER = 6.1

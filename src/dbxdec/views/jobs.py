@@ -5,14 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from dbxdec.dag import run_order
 from dbxdec.errors import counted
+from dbxdec.model.dag import run_order
 from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dbxdec.dag import Job, JobParameter, Task
+    from dbxdec.model.dag import Job, JobParameter, Task
 
 
 def html(jobs: Sequence[Job], title: str) -> str:

@@ -6,10 +6,10 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.literals import TAG
+from dbxdec.model.literals import TAG
 
 if TYPE_CHECKING:
-    from dbxdec.literals import Json
+    from dbxdec.model.literals import Json
 
 
 def written(form: Json) -> str:

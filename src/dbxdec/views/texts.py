@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec import dag, rundate
-from dbxdec.literals import TAG
+from dbxdec.model import dag, rundate
+from dbxdec.model.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
 from dbxdec.views import spelling

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.variables import BundleVariable
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
 SchemaPolicy = Literal["strict", "add-columns", "replace"]

@@ -10,7 +10,7 @@ from dbxdec.io_managers.delta.strings import value_text
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from dbxdec.literals import Json
+    from dbxdec.model.literals import Json
 
 MAX_ROWS = 200
 MAX_CHARACTERS = 8_000

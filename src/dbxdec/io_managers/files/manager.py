@@ -23,7 +23,7 @@ from dbxdec.errors import DbxdecError, Problem, RunError
 from dbxdec.io_managers import options, outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
 from dbxdec.io_managers.files.stores import STATE
-from dbxdec.variables import BundleVariable
+from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
     import os

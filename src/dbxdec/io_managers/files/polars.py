@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec import places
 from dbxdec.errors import RunError
 from dbxdec.io_managers import columns, polars_frames, requirements
 from dbxdec.io_managers.files import codecs, polars_stores
 from dbxdec.io_managers.files.manager import FilesIoManager, Mode
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     import os
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.base import InputContext
     from dbxdec.io_managers.files.stores import Store
-    from dbxdec.secrets import Secret
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.secrets import Secret
+    from dbxdec.model.variables import BundleVariable
 
 _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.base import InputContext
     from dbxdec.io_managers.files.stores import Store
-    from dbxdec.secrets import Secret
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.secrets import Secret
+    from dbxdec.model.variables import BundleVariable
 
 
 class SparkParquetIoManager(FilesIoManager):

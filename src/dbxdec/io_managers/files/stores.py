@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from dbxdec.errors import RunError
-from dbxdec.masking import hide
+from dbxdec.support.masking import hide
 
 STATE = "_dbxdec"
 """The folder below a target in which dbxdec keeps what it has written, and whose it is."""

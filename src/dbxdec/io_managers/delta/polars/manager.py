@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec import places
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import (
@@ -24,6 +23,7 @@ from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     import os
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
-    from dbxdec.secrets import Secret
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.secrets import Secret
+    from dbxdec.model.variables import BundleVariable
 
 # Options of write_deltalake that dbxdec sets itself, and what the author writes instead.
 _OWN_OPTIONS = {

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
-from dbxdec.masking import hide
+from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
-    from dbxdec.secrets import Secret
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.secrets import Secret
+    from dbxdec.model.variables import BundleVariable
 
 
 class SparkTableIoManager(SparkDelta):

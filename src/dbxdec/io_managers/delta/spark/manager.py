@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec import places
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import (
@@ -22,14 +21,15 @@ from dbxdec.io_managers.delta.spark import merge, reader, store, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
+from dbxdec.support import places
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
-    from dbxdec.secrets import Secret
-    from dbxdec.variables import BundleVariable
+    from dbxdec.model.secrets import Secret
+    from dbxdec.model.variables import BundleVariable
 
 FRAME = "pyspark.DataFrame"
 MERGE = "delta.DeltaMergeBuilder"

@@ -1,0 +1,1 @@
+"""From a project to its wheel and its job definitions."""

@@ -1,0 +1,477 @@
+"""One build, without a word about who asks for it: discover, digest, render, verify, write.
+
+The build hook is a thin caller of this; whatever can fail does so in `build`, before a wheel exists. What only the
+end of a build needs is imported while discovery, in its child process, imports the project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dbxdec
+from dbxdec.build import unbuilt
+from dbxdec.build.discovery.process import Discovered, ShippedFile, discover
+from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
+from dbxdec.model import soundness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dbxdec.build.config import Config
+    from dbxdec.model.manifest import Manifest
+
+__all__ = [
+    "Build",
+    "ShippedFile",
+    "build",
+    "discard",
+    "drop_orphan",
+    "hold_up",
+    "resources_content",
+    "restore",
+    "verify",
+    "withdraw",
+    "write_resources",
+]
+
+# Only finalize knows the wheel's real name; rendering before shows every other mistake while nothing exists yet.
+_PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
+# The first thing in a resources file: the artifact, which is the wheel of the project (`codegen.render`).
+_ARTIFACT = re.compile(r'\s*(?:# Made by dbxdec|\{\s*"artifacts")')
+_SOURCE = re.compile(r'"?\bsource"?: *(?P<path>"(?:[^"\\]|\\.)*"|[^"\s]+)')
+_DBXDEC = re.compile(r"(?:.*/)?dbxdec(?=$|[-\[ <>=!~;@(])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What one build has found out: goes into the wheel as `content`, and into the resources."""
+
+    manifest: Manifest
+    content: bytes
+    payload: tuple[tuple[str, str], ...]
+    discovered: Discovered
+    files: tuple[ShippedFile, ...]
+    left_out: tuple[Problem, ...] = ()
+    """The mistakes of jobs that are not in it, though they are in the tree; no wheel is made of such a build."""
+
+
+def build(
+    files: Sequence[ShippedFile],
+    *,
+    project: str,
+    version: str,
+    config: Config,
+    data: Sequence[ShippedFile] = (),
+    only: str | None = None,
+) -> Build:
+    """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
+
+    `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
+    with every mistake, of the pipelines or of the job definitions they make. Where none of them concerns the job `only`
+    nor the jobs that it runs, the build is of these jobs alone, and its id that of no wheel.
+    """
+    _require_readable(files, data)
+    if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
+        raise ConfigError(
+            f"the name of {unsayable[0]!a} is not UTF-8, as names in a wheel are",
+            hint="rename the file; where the name is fine, build in a UTF-8 locale (PYTHONUTF8=1)",
+        )
+    left_out: list[Problem] = []
+    try:
+        discovered = discover(
+            files,
+            project=project,
+            version=version,
+            pipelines=config.pipelines,
+            stand_ins=config.missing_imports == "stand-in",
+            timeout=config.timeout,
+            environment=config.discovery_env,
+            meanwhile=lambda: _import_rest(renders=config.resources is not None),
+        )
+    except DiscoveryError as error:
+        left_out += in_order([*error.problems, *_of_settings(error, project, version, config)])
+        jobs = _unharmed(error.jobs, left_out, only)
+        if jobs is None:
+            raise DiscoveryError(left_out) from None
+        discovered = Discovered(jobs, (), (), "", error.places)
+    from dbxdec.build.wheels import DATA
+    from dbxdec.model import manifest
+
+    payload = tuple(
+        sorted(
+            [*((file.path, _sha256(file.origin)) for file in files)]
+            + [(f"{DATA}/{file.path}", _data_digest(file)) for file in data]
+        )
+    )
+    made = manifest.Manifest(
+        project=project,
+        version=version,
+        build_id=manifest.digest(project, discovered.jobs, payload),
+        generator=f"dbxdec {dbxdec.__version__}",
+        raw_jobs=discovered.jobs,
+        libraries=config.extra_libraries,
+        places=discovered.places,
+    )
+    # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
+    made = replace(manifest.decode(manifest.encode(made), manifest.PATH), origin=None, places=made.places)
+    try:
+        if config.resources is not None:
+            resources_content(made, Path(config.resources), Path(_PLACEHOLDER))
+        else:
+            _require_keys(made)
+    except CodegenError as error:
+        left_out += error.problems
+        jobs = _unharmed(discovered.jobs, error.problems, only)
+        if jobs is None:
+            raise
+        made = replace(made, raw_jobs=jobs)
+    if left_out:
+        made = replace(made, build_id=soundness.UNBUILT + manifest.digest(project, made.raw_jobs, payload))
+    return Build(made, manifest.encode(made), payload, discovered, tuple(files), tuple(left_out))
+
+
+def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:
+    """What codegen finds in the jobs of a project that has other mistakes."""
+    from dbxdec.build import codegen
+    from dbxdec.model import manifest
+
+    if config.resources is None:
+        return []
+    concerned = [problem.jobs for problem in error.problems]
+    harmed = {key for keys in concerned for key in (error.jobs if keys is None else keys)}
+    found = manifest.Manifest(project, version, "", "", error.jobs, config.extra_libraries, places=error.places)
+    with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
+        return codegen.setting_problems(found, sound=error.jobs.keys() - harmed)
+    return []
+
+
+def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | None) -> dict[str, Any] | None:
+    """Return the job `only` and all that it runs, of `jobs`; None where a problem may concern one of them."""
+    from dbxdec.model import manifest
+
+    kept: dict[str, Any] = {}
+    waiting = [only]
+    while waiting:
+        key = waiting.pop()
+        if key is None or key not in jobs:
+            return None
+        kept[key] = jobs[key]
+        runs = [task.runs_job for task in manifest.decode_job(key, jobs[key]).tasks if task.kind == "run_job"]
+        waiting += [run for run in runs if run not in kept]
+    return None if any(p.jobs is None or not kept.keys().isdisjoint(p.jobs) for p in problems) else kept
+
+
+def _require_readable(*files: Sequence[ShippedFile]) -> None:
+    """Raise ConfigError for what the wheel would hold and nobody can read, before anything is copied."""
+    problems = [
+        Problem(
+            f"can't be shipped: {why}",
+            file.source,
+            "remove it, or leave it out of the wheel: `exclude` under [tool.hatch.build.targets.wheel]",
+        )
+        for file in (file for some in files for file in some)
+        if (why := _why_unreadable(file.origin))
+    ]
+    problems += [
+        Problem("is a folder that may not be read, whose files the wheel would lack", path, "allow it, or remove it")
+        for folder in dict.fromkeys(os.path.dirname(file.origin) for some in files for file in some)
+        for path in _unreadable_folders(folder)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _unreadable_folders(folder: str) -> list[str]:
+    """Folders beside what is shipped that hatchling passes over in silence."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [entry.path for entry in entries if _is_folder(entry) and not os.access(entry, os.R_OK | os.X_OK)]
+    return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def _why_unreadable(path: str) -> str | None:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "it is no file"
+    except FileNotFoundError:
+        return f"it is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "it is gone"
+    except OSError as error:
+        return str(error.strerror)
+    return None if os.access(path, os.R_OK) else "it may not be read"
+
+
+def _require_keys(made: Manifest) -> None:
+    """Raise CodegenError for keys that no reader of the manifest takes, where no job definitions are made of it."""
+    from dbxdec.build.codegen.check import key_problems
+
+    if problems := [problem for job in made.jobs for problem in key_problems(job)]:
+        raise CodegenError(in_order(problems))
+
+
+def _import_rest(*, renders: bool) -> None:
+    """Import what `build` needs when discovery has ended; databricks-bundles takes longer than all else of it."""
+    import dbxdec.build.wheels
+
+    if renders:
+        import dbxdec.build.codegen.check  # noqa: F401
+
+        with suppress(ImportError):  # said where it is needed
+            import databricks.bundles.jobs  # noqa: F401
+
+
+def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
+    """The resources file for `wheel`; both paths are relative to the project's root.
+
+    Raises CodegenError where the platform would not take a job.
+    """
+    from dbxdec.build import codegen
+    from dbxdec.build.codegen.paths import relocate
+
+    root = Path(os.path.relpath(".", resources.parent)).as_posix()
+    jobs = codegen.build_jobs(made, wheel=wheel.as_posix())
+    moved = {key: relocate(job, root) for key, job in jobs.items()}
+    beside = Path(os.path.relpath(wheel, resources.parent)).as_posix()
+    return codegen.render(moved, package=made.project, build_id=made.build_id, path=resources, wheel=beside)
+
+
+def verify(made: Build, wheel: Path, *, standard: bool) -> None:
+    """Check that the finished wheel is what was built. Raises ManifestError with every difference."""
+    from dbxdec.build.wheels import read_wheel
+    from dbxdec.model import protocol
+
+    found = read_wheel(wheel, verified=False)
+    problems = []
+    if found.manifest_bytes != made.content:
+        problems.append(Problem("the manifest in the wheel is not the one that was built"))
+    if _entry_point(found.entry_points) != protocol.ENTRY_POINT_OBJECT:
+        problems.append(
+            Problem(
+                f"the wheel's entry point `{protocol.ENTRY_POINT}` is {_entry_point(found.entry_points) or 'missing'}, "
+                f"not {protocol.ENTRY_POINT_OBJECT}",
+                hint="another build or metadata hook has changed the entry points",
+            )
+        )
+    # An editable wheel points to the tree instead of holding it.
+    if standard and (changed := _differences(made.payload, found.payload)):
+        problems.append(
+            Problem(
+                f"files of the wheel are not those that were imported: {', '.join(changed[:5])}",
+                hint="something changed the tree during the build: build again",
+            )
+        )
+    if problems:
+        raise ManifestError(problems)
+
+
+def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> bool:
+    """Write the resources that deploy `wheel`, which is below `root`; whether they have changed.
+
+    Raises OSError where they can't be written.
+    """
+    from dbxdec.build import codegen
+
+    path = Path(str(config.resources))
+    name = wheel.resolve().relative_to(root.resolve())
+    content = resources_content(made.manifest, path, name)
+    changed = codegen.write_if_changed(root / path, content)
+    _unblock(root, str(path))
+    return changed
+
+
+def check_replaceable(root: Path, resources: str | None) -> None:
+    """Raise ConfigError where the resources would replace a file that no build has made."""
+    path = root / resources if resources is not None else None
+    if path is not None and path.is_file() and path.stat().st_size and not _is_ours(path):
+        raise ConfigError(
+            Problem(
+                f"{resources} is there already, and was not made by dbxdec",
+                "tool.dbxdec.resources",
+                "name another file, or remove this one: every build would replace it",
+            )
+        )
+
+
+def named_wheel(root: Path, resources: str | None) -> Path | None:
+    """The wheel of the project that its resources name, whether it is there or not; None without resources."""
+    path = root / resources if resources is not None else None
+    if path is None or not path.is_file() or not _is_ours(path):
+        return None
+    return _wheel_in(path.read_bytes(), path.parent)
+
+
+def _wheel_in(content: bytes, folder: Path) -> Path | None:
+    """The wheel that resources in `folder` name."""
+    found = _SOURCE.search(content.decode("utf-8", "replace"))
+    if found is None:
+        return None
+    name = found["path"]
+    try:
+        wheel = Path(os.path.realpath(folder / (json.loads(name) if name.startswith('"') else name)))
+    except ValueError:  # no name of a file
+        return None
+    return wheel if wheel.suffix == ".whl" else None
+
+
+def discard(root: Path, resources: str | None, *wheels: Path) -> None:
+    """Remove what a failed build must not leave: the resources, the wheel they name, and `wheels`.
+
+    A deploy after a failed build then fails too, instead of deploying an older build in silence.
+    """
+    named = named_wheel(root, resources)
+    for wheel in (*wheels, *([named] if named else [])):
+        if wheel.is_file() and wheel.resolve().is_relative_to(root.resolve()):
+            wheel.unlink()
+    drop(root, resources)
+
+
+def drop(root: Path, resources: str | None) -> None:
+    """Remove the resources, if a build has made them; in their place comes what makes a deploy fail."""
+    from dbxdec.build import codegen
+
+    if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
+        codegen.write_if_changed(root / unbuilt.marker_of(resources), unbuilt.content(resources))
+        (root / resources).unlink()
+
+
+def hold_up(root: Path, resources: str) -> None:
+    """Put what makes a deploy fail in the place of the resources, unless another program made them."""
+    from dbxdec.build import codegen
+
+    check_replaceable(root, resources)
+    codegen.write_if_changed(root / resources, unbuilt.content(resources))
+    _unblock(root, resources)
+
+
+def _unblock(root: Path, resources: str) -> None:
+    (root / unbuilt.marker_of(resources)).unlink(missing_ok=True)
+
+
+def drop_orphan(root: Path, resources: str | None) -> None:
+    """Remove resources whose wheel is not there, or is of another build."""
+    wheel = named_wheel(root, resources)
+    if resources is None or wheel is None:
+        return
+    if not _describes((root / resources).read_bytes(), wheel):
+        drop(root, resources)
+
+
+def withdraw(made: Build, root: Path, resources: str | None) -> bytes | None:
+    """Remove resources of another build than `made`, and return what they were; None where there are none.
+
+    The wheel of `made` may take the place of theirs at any moment from here, and whatever ends the build then must not
+    leave it beside them. Raises OSError where they can't be removed.
+    """
+    from dbxdec.build.wheels import read_wheel
+
+    wheel = named_wheel(root, resources)
+    if resources is None or wheel is None:
+        return None
+    content = (root / resources).read_bytes()
+    with suppress(ManifestError):
+        if _describes(content, wheel) and read_wheel(wheel, verified=False).manifest_bytes == made.content:
+            return None  # they are those of `made`
+    drop(root, resources)
+    return content
+
+
+def restore(root: Path, resources: str | None, content: bytes | None) -> None:
+    """Put withdrawn resources back where their wheel is there as it was."""
+    from dbxdec.build import codegen
+
+    if resources is None or content is None or (root / resources).exists():
+        return
+    wheel = _wheel_in(content, (root / resources).parent)
+    if wheel is not None and _describes(content, wheel):
+        codegen.write_if_changed(root / resources, content)
+        _unblock(root, resources)
+
+
+def _describes(content: bytes, wheel: Path) -> bool:
+    """Whether resources are those of the build that is in the wheel which they name."""
+    from dbxdec.build.wheels import read_manifest
+
+    try:
+        build_id = read_manifest(wheel).build_id
+    except ManifestError:
+        return False
+    return bool(build_id) and build_id in content.decode("utf-8", "replace")
+
+
+def _is_ours(resources: Path) -> bool:
+    with resources.open("rb") as file:
+        return _ARTIFACT.match(file.read(200).decode("utf-8", "replace")) is not None
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
+    from dbxdec.model import protocol
+
+    return entry_points.get(protocol.ENTRY_POINT_GROUP, {}).get(protocol.ENTRY_POINT)
+
+
+def _differences(built: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> list[str]:
+    return sorted({path for path, _ in set(built) ^ set(found)})
+
+
+def _data_digest(file: ShippedFile) -> str:
+    from dbxdec.build.wheels import data_digest
+
+    with open(file.origin, "rb") as content:
+        return data_digest(file.path, content)
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def admits_running_version(requirements: Sequence[str], project: str, extra_libraries: Sequence[str] = ()) -> None:
+    """Check that `project`, once installed, has a dbxdec that can read its manifest.
+
+    Raises DbxdecError where its dependencies leave dbxdec out, or do not admit the version that builds. Whoever has
+    dbxdec among the extra libraries is trusted.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    if any(map(_DBXDEC.match, extra_libraries)):
+        return
+    own = [r for r in map(Requirement, requirements) if canonicalize_name(r.name) == "dbxdec"]
+    version = dbxdec.__version__
+    if not own:
+        raise DbxdecError(
+            Problem(
+                f"{project} does not depend on dbxdec, which runs its tasks",
+                "project.dependencies",
+                f'add "dbxdec>={version}" (with the extras it needs, as in "dbxdec[polars]>={version}")',
+            )
+        )
+    refusing = [str(r) for r in own if not r.specifier.contains(version, prereleases=True)]
+    if refusing:
+        raise DbxdecError(
+            Problem(
+                f"`{refusing[0]}` does not admit dbxdec {version}, which is building",
+                "project.dependencies",
+                "the task would run another version than the one that checked it: widen the requirement",
+            )
+        )

@@ -1,0 +1,350 @@
+"""What a bundle has to hold for the jobs of a project in it: what a deploy would find too late, or never.
+
+Only a bundle that takes in what the project's builds make is looked at: another one may deploy them from elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.build import bundlefile, localfiles
+from dbxdec.errors import ConfigError, Problem, SourceLocation, did_you_mean, in_order
+from dbxdec.model import storage_paths
+from dbxdec.model.dag import places_of
+from dbxdec.support.forms import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from dbxdec.build.bundlefile import Bundle, Document
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
+
+_VARIABLE = re.compile(r"\$\{(?:var|variables)\.([A-Za-z_][\w-]*)")
+_WHOLE = re.compile(r"\$\{var\.([A-Za-z_][\w-]*)\}")
+_TARGET = "${bundle.target}"
+_WHEEL = "dist/placeholder-0-py3-none-any.whl"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is wrong with a project in its bundle, and what is probably not meant."""
+
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A definition's part, a job without its tasks or one task, and where its author has written it."""
+
+    owner: str
+    where: SourceLocation
+    form: Mapping[str, Any]
+
+
+def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
+    """What the bundle that takes in the jobs of the project at `root` says of them; nothing without such a bundle."""
+    path = bundlefile.find(root)
+    if path is None:
+        return Found()
+    try:
+        bundle = bundlefile.load(path)
+    except ConfigError:
+        return Found()  # the bundle's CLI says it
+    if not takes_in(bundle, root, resources):
+        return Found()
+    from dbxdec.build.codegen import build_jobs
+
+    jobs = manifest.jobs
+    definitions = build_jobs(manifest, wheel=_WHEEL)
+    uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
+    own = (root / resources).resolve() if resources else None
+    errors = [*_variables(bundle, root, uses), *_keys(bundle, root, jobs, own), *_files(bundle, root, uses, manifest)]
+    placed = list(_places(bundle, root, jobs))
+    errors += [problem for is_error, problem in placed if is_error]
+    return Found(tuple(in_order(errors)), tuple(in_order(problem for is_error, problem in placed if not is_error)))
+
+
+def takes_in(bundle: Bundle, root: Path, resources: str | None) -> bool:
+    """Whether `bundle` has the jobs of the project at `root`: by an `include`, or from Python without `resources`."""
+    if resources is None:
+        return bool(bundle.get("python", "resources") or bundle.get("experimental", "python", "resources"))
+    return includes(bundle, root / resources)
+
+
+def includes(bundle: Bundle, path: Path) -> bool:
+    """Whether an `include` of the bundle takes in the file at `path`, there or not."""
+    patterns = bundle.main.content.get("include")
+    name = Path(os.path.relpath(path, bundle.root)).as_posix()
+    return any(bundlefile.includes(str(p), name) for p in (patterns if isinstance(patterns, list) else ()))
+
+
+def broken_promises(bundle: Bundle, project: str, wheel: Path, target: str | None) -> list[Problem]:
+    """What a bundle whose jobs come from Python lacks: runs in flight would lose their wheel to the next deploy.
+
+    The resources that a build writes declare the wheel themselves.
+    """
+    name = bundlefile.artifact_name(project)
+    pattern = bundlefile.wheel_pattern(project, Path(os.path.relpath(wheel.parent, bundle.root)).as_posix())
+    entry = f"`{name}: {{type: whl, files: [{{source: {pattern}}}], dynamic_version: true}}`"
+    declared = [
+        (document, path, artifact)
+        for document, path, artifact in bundlefile.artifacts_of(bundle, target)
+        if wheel in bundlefile.files_of(document, artifact)
+    ]
+    problems = []
+    if not declared:
+        problems.append(
+            Problem(
+                f"the bundle declares no artifact for {wheel.name}: each deploy replaces the wheel that runs in flight "
+                "use",
+                _location(bundle.main, (), bundle.root),
+                f"under `artifacts` of {bundle.main.path.name} write {entry}",
+            )
+        )
+    elif not bundlefile.gives_versions(bundle, [artifact for _, _, artifact in declared], target):
+        document, path, _ = declared[0]
+        problems.append(
+            Problem(
+                f"`{'.'.join(path)}` gives the wheel no version of its own: each deploy replaces the one that runs in "
+                "flight use",
+                _location(document, path, bundle.root),
+                "write `dynamic_version: true` there",
+            )
+        )
+    problems += [
+        Problem(
+            f"{newer.name} lies beside {wheel.name}, and a bundle gives only the newest of them a version of its own",
+            _location(document, path, bundle.root),
+            f"remove {newer.name}",
+        )
+        for document, path, artifact in declared[:1]
+        for newer in bundlefile.files_of(document, artifact)
+        if _is_newer(newer, wheel)
+    ]
+    if bundle.get("experimental", "skip_artifact_cleanup") is not True:
+        problems.append(
+            Problem(
+                "a deploy removes the wheels of the deploys before, which runs in flight use",
+                _location(bundle.main, ("experimental",), bundle.root),
+                f"under `experimental` of {bundle.main.path.name} write `skip_artifact_cleanup: true`",
+            )
+        )
+    return problems
+
+
+def _is_newer(wheel: Path, other: Path) -> bool:
+    """Whether `wheel` is of a later version of the distribution that `other` is of."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        (name, version, *_), (other_name, other_version, *_) = map(parse_wheel_filename, (wheel.name, other.name))
+    except InvalidWheelFilename:
+        return False
+    return name == other_name and version > other_version
+
+
+def _uses(job: Job, definition: Mapping[str, Any]) -> Iterator[_Use]:
+    yield _Use(f"the job `{job.key}`", job.source, {k: v for k, v in definition.items() if k != "tasks"})
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
+        yield _Use(f"the task `{job.key}.{task.key}`", task.source, form)
+
+
+def _variables(bundle: Bundle, root: Path, uses: Iterable[_Use]) -> Iterator[Problem]:
+    """Bundle variables that nothing declares, and complex ones where only text can go."""
+    declared = table(bundle.get("variables"))
+    name_of_file = _relative(bundle.main.path, root)
+    seen: set[tuple[str, bool]] = set()
+    for use in uses:
+        for text, is_parameter in _texts(use.form):
+            for name in _VARIABLE.findall(text):
+                if name not in declared and (name, False) not in seen:
+                    seen.add((name, False))
+                    hint = did_you_mean(name, [str(key) for key in declared]) or (
+                        f"under `variables` of {name_of_file}: `{name}: {{description: ..., default: ...}}`"
+                    )
+                    yield Problem(
+                        f"{use.owner} uses the bundle variable `{name}`, which {name_of_file} does not declare",
+                        use.where,
+                        hint,
+                    )
+                if is_parameter and _is_complex(declared.get(name)) and (name, True) not in seen:
+                    seen.add((name, True))
+                    yield Problem(
+                        f"{use.owner} uses the bundle variable `{name}`, which is complex, and a task takes only text",
+                        use.where,
+                        "declare one variable for each value that tasks need",
+                    )
+
+
+def _is_complex(declared: Any) -> bool:
+    if not isinstance(declared, dict):
+        return False
+    return declared.get("type") == "complex" or isinstance(declared.get("default"), dict | list)
+
+
+def _texts(value: Any, *, parameter: bool = False) -> Iterator[tuple[str, bool]]:
+    """Each text in `value`, and whether it is a parameter of a task."""
+    if isinstance(value, str):
+        if "${" in value:
+            yield value, parameter
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, parameter=parameter or key == "named_parameters")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, parameter=parameter)
+
+
+def _keys(bundle: Bundle, root: Path, jobs: Iterable[Job], own: Path | None) -> Iterator[Problem]:
+    """Keys of jobs that another file of the bundle has too, for whatever kind of resource."""
+    known = {job.key: job for job in jobs}
+    for document in bundle.documents:
+        if document.path.resolve() == own:
+            continue
+        for path in _resources(document):
+            if (job := known.get(path[-1])) is not None:
+                yield Problem(
+                    f"the job `{job.key}` has the key of `{'.'.join(path)}` at {_at(document, path, root)}",
+                    job.source,
+                    "a bundle takes each key once, whatever the kind: give one of them another (`@job(key=...)`); what "
+                    "a target changes of a job stands under `targets.<target>.resources`",
+                )
+
+
+def _resources(document: Document) -> Iterator[tuple[str, ...]]:
+    kinds = document.content.get("resources")
+    for kind, found in (kinds if isinstance(kinds, dict) else {}).items():
+        yield from (("resources", str(kind), str(key)) for key in (found if isinstance(found, dict) else ()))
+    scripts = document.content.get("scripts")
+    yield from (("scripts", str(key)) for key in (scripts if isinstance(scripts, dict) else ()))
+
+
+def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest) -> Iterator[Problem]:
+    """Files of the project that a job names and that are not there, or are something else."""
+    from dbxdec.build.codegen.paths import local_paths
+
+    may_lie_outside = bundle.get("sync", "paths") is not None
+    ours = {_WHEEL, *manifest.libraries}
+    for use in uses:
+        for path in local_paths(use.form):
+            if path.path in ours:
+                continue
+            inside = (root / path.path).resolve().is_relative_to(bundle.root.resolve())
+            if path.kind != "library" and not inside and not may_lie_outside:
+                yield Problem(
+                    f"{use.owner} has the `{path.field}` {path.path!r}, which is outside of the bundle",
+                    use.where,
+                    "a deploy uploads only what is in it: move the file, or name its folder under `paths` of `sync`",
+                )
+            elif found := localfiles.wrong(root, path):
+                yield Problem(f"{use.owner} has the `{path.field}` {path.path!r}, {found[0]}", use.where, found[1])
+    for library in manifest.libraries:
+        if (
+            library.endswith(".whl")
+            and "/" in library
+            and "${" not in library
+            and not localfiles.is_there(root, library)
+        ):
+            hint = "its path starts at the project's root"
+            yield Problem(f"{library!r} is not there", "tool.dbxdec.extra-libraries", hint)
+
+
+def _places(bundle: Bundle, root: Path, jobs: Iterable[Job]) -> Iterator[tuple[bool, Problem]]:
+    """Places of tables in the bundle's targets that can't be, or are no place of the cloud; whether it is an error."""
+    said: set[tuple[str, str]] = set()
+    targets: list[str | None] = [*table(bundle.get("targets"))] or [None]
+    for job in jobs:
+        for task in job.tasks:
+            for io, template in places_of(task):
+                if not ("/" in template or template.startswith("${")):
+                    continue  # a table of a catalog
+                for target in targets:
+                    place, where = _resolved(bundle, root, template, target)
+                    at = where or (task.called_at or task.source)
+                    for is_error, message, hint in _of_place(place, io):
+                        if (str(at), message) not in said and (
+                            where is not None or not is_error or target == targets[0]
+                        ):
+                            said.add((str(at), message))
+                            what = f"the task `{job.key}.{task.key}`" + (f" in the target `{target}`" if target else "")
+                            yield is_error, Problem(f"{what} has its table at {message}", at, hint)
+
+
+def _of_place(place: str, io: str | None) -> Iterator[tuple[bool, str, str | None]]:
+    if place.startswith("${"):
+        return
+    wrong = list(storage_paths.misspelt(place, io))
+    yield from ((True, message, hint) for message, hint in wrong)
+    if not wrong and storage_paths.commits_by_rename(io) and storage_paths.on_a_mount(place):
+        yield (
+            True,
+            f"{place}, a mount without atomic rename, on which delta-rs can't commit",
+            "use the cloud path of the storage (s3://, abfss://, gs://), or a SparkDeltaIoManager",
+        )
+    elif not wrong and storage_paths.is_ours(io) and storage_paths.is_relative(place):
+        yield (
+            False,
+            f"{place}, a relative path: on the disk of the machine that runs the task, and lost with it",
+            "use the path of a storage (s3://, abfss://, gs://)",
+        )
+    elif not wrong and storage_paths.is_ours(io) and storage_paths.on_one_machine(place, io):
+        yield (
+            False,
+            f"{place}, on the machine that runs the task, and lost with it",
+            "use the path of a storage (s3://, abfss://, gs://)",
+        )
+
+
+def _resolved(bundle: Bundle, root: Path, template: str, target: str | None) -> tuple[str, SourceLocation | None]:
+    """The place that `template` is in a target, as far as the bundle's files tell, and where its start is written."""
+    where: SourceLocation | None = None
+    place = template
+    for _ in range(8):  # a variable's value may name another
+        if target is not None:
+            place = place.replace(_TARGET, target)
+        found = _WHOLE.search(place)
+        if found is None:
+            break
+        value, location = _value(bundle, root, found[1], target)
+        if value is None:
+            break
+        if found.start() == 0:
+            where = location
+        place = place[: found.start()] + value + place[found.end() :]
+    return place, where
+
+
+def _value(bundle: Bundle, root: Path, name: str, target: str | None) -> tuple[str | None, SourceLocation | None]:
+    """The value of a variable in a target, and where it is written."""
+    paths = [("targets", str(target), "variables", name)] if target is not None else []
+    for place in (*paths, ("variables", name)):
+        for document in bundle.documents:
+            found: Any = document.content
+            path: tuple[str, ...] = place
+            for part in place:
+                found = found.get(part) if isinstance(found, dict) else None
+            if isinstance(found, dict):
+                path, found = (*path, "default"), found.get("default")
+            elif place[0] != "targets":
+                found = None  # a declaration is a mapping
+            if isinstance(found, str | int | float) and not isinstance(found, bool):
+                return str(found), _location(document, path, root)
+    return None, None
+
+
+def _location(document: Document, path: tuple[str, ...], root: Path) -> SourceLocation:
+    return SourceLocation(_relative(document.path, root), document.lines.get(path, 1))
+
+
+def _at(document: Document, path: tuple[str, ...], root: Path) -> str:
+    return str(_location(document, path, root))
+
+
+def _relative(path: Path, root: Path) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()

@@ -1,0 +1,57 @@
+"""From the manifest to the platform's job definitions, and to the resources file that deploys them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.build.codegen.jobs import job_definition
+from dbxdec.build.codegen.render import render, write_if_changed
+from dbxdec.errors import CodegenError, in_order
+from dbxdec.support.pauses import without_collection
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dbxdec.errors import Problem
+    from dbxdec.model.dag import Job
+    from dbxdec.model.manifest import Manifest
+
+__all__ = ["build_jobs", "render", "setting_problems", "write_if_changed"]
+
+
+def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
+    """The definition of each job, as the Jobs API has it, by job key.
+
+    All paths are relative to the project's root; `codegen.paths.relocate` moves them to where the definitions will
+    lie. Raises CodegenError, with everything that the platform would not take, at the author's file and line.
+    """
+    from dbxdec.build.codegen.check import check_job, check_libraries, require_databricks_bundles
+
+    require_databricks_bundles()
+    with without_collection():
+        jobs = manifest.jobs
+        definitions = _definitions(manifest, jobs, wheel)
+        problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
+    problems += check_libraries(manifest.libraries, definitions.values())
+    if problems:
+        raise CodegenError(in_order(problems))
+    return definitions
+
+
+def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Problem]:
+    """What is wrong with the settings of jobs where other mistakes keep some of them, `sound` ones left out, from being
+    built.
+    """
+    from dbxdec.build.codegen.check import check_job, check_settings, require_databricks_bundles
+
+    require_databricks_bundles()
+    jobs = manifest.jobs
+    definitions = _definitions(manifest, jobs, "a.whl")
+    checks = {job.key: check_job if job.key in sound else check_settings for job in jobs}
+    return [problem for job in jobs for problem in checks[job.key](job, definitions[job.key])]
+
+
+def _definitions(manifest: Manifest, jobs: list[Job], wheel: str) -> dict[str, dict[str, Any]]:
+    return {
+        job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
+    }

@@ -1,0 +1,348 @@
+"""Whether the platform would take a job definition: fields and types, keys, limits, references."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.build.codegen.environments import refusals
+from dbxdec.build.codegen.fields import field_problems, is_reference
+from dbxdec.build.codegen.jobs import is_classic, levels
+from dbxdec.build.codegen.paths import not_uploaded
+from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
+from dbxdec.model import kinds, protocol, schedules
+from dbxdec.model.soundness import JOB_KEY, TASK_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dbxdec.build.codegen.fields import Finding
+    from dbxdec.model.dag import Job, Task
+
+    Groups = list[tuple[dict[str, Any], list[Task]]]
+
+# docs.databricks.com, "Resource limits" and the Jobs API's reference.
+_MAX_TASKS = 1000
+_MAX_NAME_BYTES = 4096
+_MAX_TAGS = 25
+_MAX_PARAMETER_BYTES = 10_000
+_MAX_CONCURRENCY = 100
+_KEY_HINT = "up to 100 letters, digits, `_` and `-`"
+# As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google's cloud.
+_TAGS = (
+    (re.compile(r"[\w +\-=.:/@]{0,127}", re.ASCII), re.compile(r"[\w +\-=.:/@]{0,255}", re.ASCII)),
+    (re.compile(r"[^<>*&%;\\/+?\n]{1,512}"), re.compile(r"[^\n]{0,256}")),
+    (re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII), re.compile(r"([\w.-]{0,63})", re.ASCII)),
+)
+_TAG_HINT = (
+    "keys have up to 127 letters, digits, blanks and `+ - = . _ : / @`, values up to 255 (on Google's cloud 63 "
+    "letters, digits, `_`, `-` and `.`)"
+)
+
+_REFERENCE = re.compile(r"\$\{[^}]*\}?")
+_KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|artifacts)\.[\w.\-\[\]]+\}")
+
+
+def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    """What is wrong with `definition`, each problem at the author's line."""
+    groups = _alike(job, definition)
+    problems = _limits(job, definition) + _field_problems(job, definition, groups)
+    if not job.tasks:
+        problems.append(Problem(f"the job `{job.key}` has no task", job.source, "call at least one task in its body"))
+    for form, alike in groups:
+        findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
+        problems += _of_tasks(job, alike, findings, "")
+    problems += _environments(job)
+    return concerning((job.key,), problems or _from_dict(job, definition, groups))
+
+
+def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    """What is wrong with the author's settings, keys and sizes, whatever else is wrong with the job."""
+    groups = _alike(job, definition)
+    return concerning((job.key,), _limits(job, definition) + _field_problems(job, definition, groups))
+
+
+def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
+    """The findings of tasks whose authors have set the same, at the lines that say so."""
+    return [
+        Problem(f"the task `{job.key}.{task.key}`{colon} {message}", task.set_at, hint)
+        for task in tasks
+        for message, hint in findings
+    ]
+
+
+def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
+    problems = []
+    for owner, model, part in _parts(job, definition):
+        findings = [*_fields(model, part), *(schedules.findings(part.get("schedule")) if model == "Job" else ())]
+        problems += [Problem(f"{owner}: {message}", job.source, hint) for message, hint in findings]
+    apart = {k: v for k, v in definition.items() if k != "tasks"}
+    problems += [Problem(f"the job `{job.key}`: {message}", job.source, hint) for message, hint in _not_uploaded(apart)]
+    for form, alike in groups:
+        problems += _of_tasks(job, alike, [*_fields("Task", form), *_not_uploaded(form)], ":")
+    return problems
+
+
+def _fields(model: str, part: Any) -> Iterator[Finding]:
+    yield from field_problems(model, part)
+    yield from _references(part)
+
+
+def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
+    for field, path in not_uploaded(part):
+        yield (
+            f"`{field}` is {path!r}, a file that no deploy uploads",
+            "write its path in the workspace or a volume, such as `${workspace.file_path}/...` or `/Volumes/...`",
+        )
+
+
+def _alike(job: Job, definition: dict[str, Any]) -> Groups:
+    """The tasks, together where their authors have set the same, and the form of one of them.
+
+    What dbxdec itself writes differs from task to task, and is right in all of them. Large jobs have few such groups.
+    """
+    groups: dict[str, tuple[dict[str, Any], list[Task]]] = {}
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
+        each = task.each is not None and [task.each.concurrency]
+        key = json.dumps([task.kind, task.run_if, each, task.settings])
+        groups.setdefault(key, (form, []))[1].append(task)
+    return list(groups.values())
+
+
+def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """The job without its tasks, its clusters and environments: what messages call each, its class, its fields."""
+    own = {k: v for k, v in definition.items() if k not in ("tasks", "job_clusters", "environments")}
+    yield f"the job `{job.key}`", "Job", own
+    for entry in definition.get("job_clusters", []):
+        owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
+        if "new_cluster" in entry:
+            yield owner, "ClusterSpec", entry["new_cluster"]
+        # Older databricks-bundles need a cluster there; it is looked at by itself, and a reference is anything.
+        yield owner, "JobCluster", {**entry, **({"new_cluster": "${var.it}"} if "new_cluster" in entry else {})}
+    for entry in definition.get("environments", []):
+        owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
+        yield owner, "Environment", entry["spec"]
+
+
+def key_problems(job: Job) -> list[Problem]:
+    """Keys that no bundle takes, and no reader of the manifest."""
+    problems = []
+    if not JOB_KEY.fullmatch(job.key):
+        problems.append(
+            Problem(
+                f"{job.key!r} can't be the key of a job in a bundle",
+                job.source,
+                "letters, digits, `_` and `-`, not starting with a digit; give it a title with `name=`",
+            )
+        )
+    hint = f"{_KEY_HINT}: `@task(key=...)` or `.override(key=...)`"
+    return problems + [
+        Problem(f"{task.key!r} can't be the key of a task", task.set_at, hint)
+        for task in job.tasks
+        if not TASK_KEY.fullmatch(task.key)
+    ]
+
+
+def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    problems = key_problems(job)
+    if len(job.tasks) > _MAX_TASKS:
+        problems.append(
+            Problem(f"the job `{job.key}` has {len(job.tasks):,} tasks; the platform takes {_MAX_TASKS:,}", job.source)
+        )
+    if isinstance(name := definition["name"], str) and len(name.encode()) > _MAX_NAME_BYTES:
+        problems.append(Problem(f"the name of the job `{job.key}` is over {_MAX_NAME_BYTES} bytes", job.source))
+    if isinstance(tags := definition.get("tags"), dict):
+        problems += [Problem(f"the job `{job.key}` {message}", job.source, hint) for message, hint in _tags(tags)]
+    if "git_source" in definition:
+        problems.append(
+            Problem(
+                f"the job `{job.key}` has a git_source, with which a bundle uploads no wheel", job.source, "remove it"
+            )
+        )
+    pushed_down = {parameter["name"]: parameter["default"] for parameter in definition.get("parameters", [])}
+    sizes = {}
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=True):
+        wheel_task = [level["python_wheel_task"] for level in levels(form) if "python_wheel_task" in level]
+        named = wheel_task[0]["named_parameters"] if task.kind == "python" else {}
+        sizes[task.key] = _size(named, pushed_down)
+        where = task.called_at or task.source
+        problems += [Problem(f"the task `{job.key}.{task.key}` {m}", where, hint) for m, hint in _repeated(form)]
+    large = [key for key, size in sizes.items() if size > _MAX_PARAMETER_BYTES]
+    if large:
+        others = f", and those of {counted(len(large) - 1, 'other task')} are too large as well" if large[1:] else ""
+        problems.append(
+            Problem(
+                f"the parameters of the task `{job.key}.{large[0]}` are {sizes[large[0]]:,} bytes as JSON; the "
+                f"platform takes {_MAX_PARAMETER_BYTES:,}{others}",
+                job.source,
+                "shorten the defaults of the job's parameters; large values belong into a table",
+            )
+        )
+    return problems
+
+
+def _tags(tags: dict[Any, Any]) -> Iterator[Finding]:
+    """Tags that no cloud takes: jobs hand them on to their clusters, whose tags are the cloud's."""
+    if len(tags) > _MAX_TAGS:
+        yield f"has {len(tags)} tags; the platform takes {_MAX_TAGS}", None
+    for key, value in tags.items():
+        if isinstance(key, str) and "${" not in key and not any(rule[0].fullmatch(key) for rule in _TAGS):
+            yield f"has the tag {key!r:.60}, a key that no cloud takes", _TAG_HINT
+        if isinstance(value, str) and "${" not in value and not any(rule[1].fullmatch(value) for rule in _TAGS):
+            yield f"has the tag {key!r:.60} with a value that no cloud takes: {value!r:.60}", _TAG_HINT
+
+
+def _size(*parameters: dict[str, str]) -> int:
+    """The bytes of the parameters as JSON; where there is room in any case, only a rough number of them."""
+    letters = sum(sum(map(len, some)) + sum(map(len, some.values())) for some in parameters)
+    most = 6 * letters + 8 * sum(map(len, parameters))
+    if most <= _MAX_PARAMETER_BYTES:  # no letter takes more than 6 bytes in JSON
+        return most
+    together = {name: value for some in parameters for name, value in some.items()}
+    return len(json.dumps(together, ensure_ascii=False).encode(errors="replace"))
+
+
+def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
+    """What fields of a task say together: of which kind it is, and what it repeats."""
+    if "task_key" in task.settings:
+        yield "has the field `task_key`", "its key is the first argument of native_task(...)"
+    for level in levels(form):
+        found = [name for name, value in level.items() if name.endswith("_task") and value is not None]
+        if len(found) != 1:
+            what = "says nothing to run" if not found else f"is of several kinds: {listed(found)}"
+            yield what, "a task has one field such as `notebook_task` or `sql_task`"
+        if any(isinstance(part, dict) and _from_git(part) for part in level.values()):
+            yield "has the source GIT", "leave `source` out: the bundle deploys the files of this project"
+    match form.get("for_each_task"):
+        case {"task": {"for_each_task": _}}:
+            yield "is a for-each task inside a for-each task", "the platform takes one level"
+    match form.get("for_each_task"):
+        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
+            yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
+
+
+def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
+    """What a for-each task says that tasks alike to it say otherwise: the key of what it repeats, and the items."""
+    match form.get("for_each_task"):
+        case {"task": {"for_each_task": _}}:
+            pass  # the platform does not take it in any case
+        case {"task": {"task_key": str(key)}} if TASK_KEY.fullmatch(form["task_key"]) and not TASK_KEY.fullmatch(key):
+            yield f"repeats a task with the key {key!r}", _KEY_HINT
+    match form.get("for_each_task"):
+        case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:
+            yield (
+                f"repeats over items of {len(text):,} characters; the platform takes {protocol.MAX_INPUTS:,}",
+                "give each iteration several items, or let a task return the list",
+            )
+
+
+def _from_git(kind: dict[str, Any]) -> bool:
+    """Whether a kind's fields ask for a git source, which a job of a bundle with a wheel can't have."""
+    return kind.get("source") == "GIT" or any(isinstance(part, dict) and _from_git(part) for part in kind.values())
+
+
+def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> Iterator[Finding]:
+    defined = {
+        "job_cluster_key": [entry["job_cluster_key"] for entry in definition.get("job_clusters", [])],
+        "environment_key": [entry["environment_key"] for entry in definition.get("environments", [])],
+    }
+    for level in levels(form):
+        for field, keys in defined.items():
+            if isinstance(level.get(field), str) and level[field] not in keys:
+                hint = did_you_mean(level[field], keys)
+                known = f"defined are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
+                yield f"has the {field} {level[field]!r}, which nothing defines", hint or known
+        if level.get("existing_cluster_id") == "":
+            yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
+        places = sorted(kinds.compute_of_its_own(level))
+        if len(places) > 1:
+            yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
+        if "libraries" in level and not is_classic(level):
+            yield (
+                "is serverless and has `libraries`",
+                "use `environment(key, dependencies=[...])`, or give it a cluster",
+            )
+        if not places and (kind := kinds.without_compute(level)) is not None:
+            yield f"is a {kind}, which needs {kinds.NEEDED[kind]}", "set it on the task or the job"
+    if task.kind == "python" and is_reference(form.get("libraries")):
+        yield f"has the `libraries` {form['libraries']}, to which the wheel can't be added", "write them as a list"
+
+
+def _environments(job: Job) -> list[Problem]:
+    problems = []
+    for key, spec in job.environments.items():
+        owner = f"the environment `{key}` of the job `{job.key}`"
+        dependencies = spec.get("dependencies")
+        if is_reference(dependencies):
+            problems.append(
+                Problem(
+                    f"{owner} has the dependencies {dependencies}, to which the wheel can't be added",
+                    job.source,
+                    "write them as a list",
+                )
+            )
+        given = dependencies if isinstance(dependencies, list) else []
+        problems += [
+            Problem(f"{owner}: {message}", job.source, hint)
+            for text in given
+            if isinstance(text, str)
+            for message, hint in refusals(text)
+        ]
+    return problems
+
+
+def check_libraries(libraries: Iterable[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
+    """What is wrong with the extra libraries, where a job has them in an environment."""
+    if not any("environments" in definition for definition in definitions):
+        return []
+    return [
+        Problem(message, "tool.dbxdec.extra-libraries", hint)
+        for library in libraries
+        for message, hint in refusals(library)
+    ]
+
+
+def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """`${...}` that the bundle does not know: it would pass its validation and fail in the middle of a deploy."""
+    if isinstance(value, str):
+        for match in _REFERENCE.finditer(value):
+            if not _KNOWN_REFERENCE.fullmatch(match[0]):
+                yield (
+                    f"`{path}` holds {match[0]}, which a bundle can't resolve",
+                    "use bundle_variable(...), or ${var.*}, ${bundle.*}, ${workspace.*}, ${resources.*}",
+                )
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _references(item, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _references(item, f"{path}[{i}]")
+
+
+def _from_dict(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
+    """databricks-bundles has the last word."""
+    from databricks.bundles.jobs import Job as BundleJob
+
+    try:
+        few = {**definition, "tasks": [form for form, _ in groups]}
+        BundleJob.from_dict(copy.deepcopy(few))  # type: ignore[arg-type]
+    except (ValueError, TypeError) as error:
+        return [Problem(f"the job `{job.key}`: databricks-bundles refuses it: {error}", job.source)]
+    return []
+
+
+def require_databricks_bundles() -> None:
+    """Raise CodegenError where databricks-bundles is not installed."""
+    from importlib.util import find_spec
+
+    try:
+        found = find_spec("databricks.bundles") is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        raise CodegenError(
+            "databricks-bundles, which checks the job definitions, is not installed where the wheel is built",
+            hint='put "dbxdec[build]" into `requires` of [build-system] in pyproject.toml',
+        )

@@ -1,0 +1,127 @@
+"""Dependencies of serverless environments, written so that the bundle's CLI takes a package for a package.
+
+The CLI reads a dependency that has a narrow form of a requirement as a package, and nearly all else as the path of a
+file (databricks/cli, bundle/libraries/local_path.go). Its validation passes then, and the deploy fails.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.specifiers import Specifier
+
+    from dbxdec.build.codegen.fields import Finding
+
+# Narrower than what the CLI takes: its older releases are stricter about spaces.
+_VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?"
+_SPECIFIER = rf"(==|!=|<=|>=|~=|<|>){_VERSION}"
+_PACKAGE = re.compile(rf"[a-z0-9][\w-]*(\[[\w.,-]*\])?({_SPECIFIER}(,{_SPECIFIER})*)?", re.ASCII | re.IGNORECASE)
+
+_FILE = re.compile(r"\..*|.*\.(whl|tar\.gz|zip)(\[[^\]]*\])?", re.DOTALL)
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+_AT_URL = re.compile(r"\w[\w.-]*\s*(\[[^\]]*\]\s*)?@\s*(/|[a-z][a-z0-9+.-]*:)", re.ASCII | re.IGNORECASE)
+# The CLI moves the path only behind the short options, and only behind a space.
+_PATH_OPTION = re.compile(
+    r"(?:-(?P<short>[re])[\s=]*|--(?P<long>requirement|editable)[\s=]+)(?P<path>[^\s=].*)", re.DOTALL
+)
+_OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
+
+
+def normalised(dependency: str) -> str:
+    """`dependency` in the form that the CLI reads for what it is; as it stands where `refusals` has something."""
+    return _read(dependency)[0]
+
+
+def refusals(dependency: str) -> list[Finding]:
+    """Why `dependency` can't be given to the CLI, as (message, hint)."""
+    return _read(dependency)[1]
+
+
+def local_file(dependency: str) -> tuple[str, str] | None:
+    """The option before it, if any, and the path, where `dependency` is a file of the project."""
+    text = dependency.strip()
+    if option := _PATH_OPTION.fullmatch(text):
+        return f"-{option['short'] or option['long'][0]} ", option["path"]
+    is_else = _AT_URL.match(text) or _OPTION.search(text) or _is_remote(text)
+    return ("", text) if _FILE.fullmatch(text) and not is_else else None
+
+
+def _is_remote(text: str) -> bool:
+    return text.startswith("/") or _URL.match(text) is not None
+
+
+def _read(dependency: str) -> tuple[str, list[Finding]]:
+    text = dependency.strip()
+    if "${" in text:
+        return dependency, []  # what the bundle makes of it is known at deploy only
+    if not text:
+        return dependency, [("a dependency is empty", "leave it out")]
+    if text.startswith("file:"):
+        hint = "write the path by itself, as in `libs/x.whl` or `/Workspace/x.whl`"
+        return dependency, [(f"the dependency `{text}` is a URL of a file", hint)]
+    if (file := local_file(text)) is not None:
+        return "".join(file), []
+    if _OPTION.search(text) or _is_remote(text) or _PACKAGE.fullmatch(text):
+        return text, []
+    return _read_requirement(text)
+
+
+def _read_requirement(text: str) -> tuple[str, list[Finding]]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        requirement = Requirement(text)
+    except InvalidRequirement:
+        hint = "`name>=1,<2`, `name @ https://...`, a wheel whose path ends in .whl, or `-r requirements.txt`"
+        return text, [(f"the dependency `{text}` is neither a requirement nor a file", hint)]
+    findings = _refused_parts(text, requirement)
+    if findings:
+        return text, findings
+    return _name(requirement) + (f" @ {requirement.url}" if requirement.url else _versions(requirement)), []
+
+
+def _refused_parts(text: str, requirement: Requirement) -> list[Finding]:
+    what = f"the dependency `{text}`"
+    findings: list[Finding] = []
+    if requirement.marker is not None:
+        hint = "leave it out: the environment's version settles Python and the platform"
+        findings.append((f"{what} has a marker, with which a bundle takes it for a file", hint))
+    if "." in requirement.name:
+        same = requirement.name.replace(".", "-")
+        is_list = text.endswith((".txt", ".in"))
+        hint = f"write `-r {text}`" if is_list else f"write `{same}`, which pip takes for the same package"
+        findings.append((f"{what} has a name with `.`, which a bundle takes for a file", hint))
+    if requirement.url is not None and not _URL.match(requirement.url):
+        hint = "use https://..., or write the path by itself"
+        findings.append((f"{what} has a URL that a bundle takes for a file", hint))
+    for specifier in requirement.specifier:
+        wildcard = specifier.operator == "!=" and specifier.version.endswith(".*")
+        if wildcard or specifier.operator == "===":
+            hint = "name the versions one by one: `!=1.2.0,!=1.2.1`" if wildcard else "use `==`"
+            findings.append((f"{what} has `{specifier}`, which a bundle takes for a file", hint))
+    return findings
+
+
+def _name(requirement: Requirement) -> str:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return requirement.name + extras
+
+
+def _versions(requirement: Requirement) -> str:
+    # A wildcard holds pre-releases too, which count only where another part asks for one.
+    least = ".dev0" if requirement.specifier.prereleases else ""
+    return ",".join(sorted(_specifier(specifier, least) for specifier in requirement.specifier))
+
+
+def _specifier(specifier: Specifier, least: str) -> str:
+    from packaging.version import Version
+
+    if not specifier.version.endswith(".*"):
+        return f"{specifier.operator}{Version(specifier.version)}"
+    first = Version(specifier.version.removesuffix(".*"))
+    epoch = f"{first.epoch}!" if first.epoch else ""
+    after = ".".join(map(str, [*first.release[:-1], first.release[-1] + 1]))
+    return f">={first}{least},<{epoch}{after}{least}"

@@ -1,0 +1,170 @@
+"""One job of the manifest as the platform's job definition: plain data, nothing that the job does not need.
+
+What the author did not set is left out: an explicit default would defeat the presets of a bundle's development mode.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.build.codegen import descriptions
+from dbxdec.build.codegen.environments import normalised
+from dbxdec.model import kinds, protocol
+from dbxdec.model.values import REQUIRED_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dbxdec.model.dag import Each, Job, Task
+
+# Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
+ENVIRONMENT_VERSION = "4"
+# Any of these says it (the Jobs API's reference, "environments").
+_HAVE_VERSION = frozenset({"environment_version", "base_environment", "client"})
+# Fields of a task that are said once, of all its iterations; the others, such as retries, timeouts and libraries,
+# belong to each iteration (docs.databricks.com, "Use a For each task to run another task in a loop").
+_OF_ALL_ITERATIONS = frozenset(
+    {"description", "disabled", "email_notifications", "health", "notification_settings", "webhook_notifications"}
+)
+_ITERATION = "_iteration"
+_SERVERLESS_COMPUTE = "serverless_compute_id"
+
+
+def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
+    """`job` as the Jobs API has it. `wheel` and `extra_libraries` are installed for every Python task of it."""
+    serverless = _default_environment(job)
+    libraries = [wheel, *extra_libraries]
+    tasks = [
+        _python_task(job, task, package, build_id, libraries, serverless)
+        if task.kind == "python"
+        else {**_head(task), **_native(_given(task.settings), serverless)}
+        for task in job.tasks
+    ]
+    used = [level.get("environment_key") for task in tasks for level in levels(task)]
+    specs = {**job.environments, serverless: {}} if serverless in used else job.environments
+    definition: dict[str, Any] = {
+        "name": job.key,
+        **_given({**descriptions.of_job(job.doc), **job.settings}),
+        "job_clusters": [_cluster(key, _given(spec)) for key, spec in job.clusters.items()],
+        "environments": [
+            {"environment_key": key, "spec": _environment(_given(spec), wheel, extra_libraries)}
+            for key, spec in specs.items()
+            if key in used
+        ],
+        "parameters": [
+            {"name": parameter.name, "default": REQUIRED_TEXT if parameter.default is None else parameter.default}
+            for parameter in job.parameters
+        ],
+        "tasks": tasks,
+    }
+    return {name: value for name, value in definition.items() if value != []}
+
+
+def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The task, and the one inside it where it is a for-each task."""
+    yield task
+    match task.get("for_each_task"):
+        case {"task": dict(inner)}:
+            yield inner
+
+
+def is_classic(settings: Any) -> bool:
+    """Whether a task with these fields runs on a cluster; without one it is serverless."""
+    return not kinds.CLUSTER_FIELDS.isdisjoint(settings)
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`settings` without those that are None: the author left them to the platform."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _default_environment(job: Job) -> str:
+    return "default" if "default" not in job.environments else "dbxdec-default"
+
+
+def _cluster(key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A job cluster; the one field that is not of its `new_cluster` stands beside that."""
+    new = {name: value for name, value in spec.items() if name != _SERVERLESS_COMPUTE}
+    beside = {name: value for name, value in spec.items() if name == _SERVERLESS_COMPUTE}
+    return {"job_cluster_key": key, **({"new_cluster": new} if new or not beside else {}), **beside}
+
+
+def _native(settings: dict[str, Any], serverless: str) -> dict[str, Any]:
+    """A native task's fields; what needs an environment, and has no place to run, gets that of the job."""
+    match settings.get("for_each_task"):
+        case {"task": dict(inner)}:
+            return {**settings, "for_each_task": {**settings["for_each_task"], "task": _native(inner, serverless)}}
+    placed = kinds.compute_of_its_own(settings) or kinds.without_compute(settings)
+    return (
+        settings if placed or not kinds.runs_in_environments(settings) else {**settings, "environment_key": serverless}
+    )
+
+
+def _head(task: Task) -> dict[str, Any]:
+    """What tasks of all kinds have."""
+    form: dict[str, Any] = {"task_key": task.key}
+    if task.depends_on:
+        form["depends_on"] = [
+            {"task_key": d.task} if d.outcome is None else {"task_key": d.task, "outcome": d.outcome}
+            for d in task.depends_on
+        ]
+    if task.run_if is not None:
+        form["run_if"] = task.run_if
+    return form
+
+
+def _python_task(
+    job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
+) -> dict[str, Any]:
+    form: dict[str, Any] = {
+        "python_wheel_task": {
+            "package_name": package,
+            "entry_point": protocol.ENTRY_POINT,
+            "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
+        },
+        **_given({**descriptions.of_task(task.doc), **task.settings}),
+    }
+    if kinds.wheel_is_in_image(form, job.clusters):
+        del form["libraries"]
+    elif is_classic(form):
+        form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
+    else:
+        form.setdefault("environment_key", serverless)
+    if task.on_failure:
+        # It ends with an error each time, which another try would only repeat; serverless tries again by itself.
+        if not is_classic(form):
+            form |= {"max_retries": 0, "disable_auto_optimization": True}
+        elif "max_retries" in form:
+            form["max_retries"] = 0
+    return {**_head(task), **(form if task.each is None else _for_each(task, task.each, form))}
+
+
+def _for_each(task: Task, each: Each, form: Mapping[str, Any]) -> dict[str, Any]:
+    """`form` as what is repeated; what is said once of all iterations stays outside."""
+    outside = {name: value for name, value in form.items() if name in _OF_ALL_ITERATIONS}
+    inside = {name: value for name, value in form.items() if name not in outside}
+    return {
+        **outside,
+        "for_each_task": {
+            "inputs": protocol.for_each_inputs(each),
+            **({} if each.concurrency is None else {"concurrency": each.concurrency}),
+            "task": {"task_key": task.key + _ITERATION, **inside},
+        },
+    }
+
+
+def _library(text: str) -> dict[str, Any]:
+    return {"whl": text} if text.endswith(".whl") else {"pypi": {"package": text}}
+
+
+def _environment(spec: Mapping[str, Any], wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
+    version = {} if _HAVE_VERSION & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
+    dependencies = _behind([wheel, *extra_libraries], spec.get("dependencies", []))
+    if isinstance(dependencies, list):
+        dependencies = [normalised(text) if isinstance(text, str) else text for text in dependencies]
+    return {**version, **spec, "dependencies": dependencies}
+
+
+def _behind(ours: list[Any], authors: Any) -> Any:
+    """The author's list behind ours; what is no list stays, for the check to refuse."""
+    return [*ours, *authors] if isinstance(authors, list) else authors

@@ -1,0 +1,195 @@
+"""`[tool.dbxdec]` of a pyproject.toml, typed; every mistake in it at once, each with its TOML path."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import ConfigError, Problem, did_you_mean
+from dbxdec.support import documents
+from dbxdec.support.forms import at, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+TABLE = "tool.dbxdec"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_RESOURCE_SUFFIXES = (".yml", ".yaml", ".json")
+_LONGEST = 7 * 24 * 60 * 60
+_MISSING_IMPORTS = ("stand-in", "error")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of one project.
+
+    `pipelines` are dotted names of packages or modules, None for `<package>.pipelines`. `resources` is a path
+    relative to the project's root, None for no resources. `timeout` is in seconds.
+    """
+
+    pipelines: tuple[str, ...] | None = None
+    resources: str | None = "resources/dbxdec.yml"
+    missing_imports: str = "stand-in"
+    extra_libraries: tuple[str, ...] = ()
+    timeout: float = 60
+    variables: Mapping[str, str] = field(default_factory=dict)
+    discovery_env: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(path: Path) -> Config:
+    """The settings in the pyproject.toml at `path`. Raises ConfigError with every mistake."""
+    found = at(documents.toml_of(path), "tool", "dbxdec")
+    return parse({} if found is None else found)
+
+
+def parse(form: Any) -> Config:
+    """The settings in `form`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
+    if not isinstance(form, dict):
+        raise ConfigError(Problem(f"is {_toml_type(form)}, not a table", TABLE, "write `[tool.dbxdec]`"))
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for key, value in form.items():
+        reader = _READERS.get(key)
+        if reader is None:
+            hint = did_you_mean(key, _READERS) or f"known settings are {', '.join(_READERS)}"
+            problems.append(Problem("unknown setting", _path(TABLE, key), hint))
+            continue
+        try:
+            values[key.replace("-", "_")] = reader(value, f"{TABLE}.{key}")
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Config(**values)
+
+
+def _pipelines(value: Any, path: str) -> tuple[str, ...]:
+    names = _strings(value, path)
+    if not names:
+        raise ConfigError(Problem("is empty", path, 'name packages or modules: `["my_package.pipelines"]`'))
+    wrong = [
+        Problem(
+            f"{name!r} is not a dotted module name", f"{path}[{i}]", 'write it as in an import: "my_package.pipelines"'
+        )
+        for i, name in enumerate(names)
+        if not all(part.isidentifier() for part in name.split("."))
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return names
+
+
+def _resources(value: Any, path: str) -> str | None:
+    if value is False:
+        return None
+    hint = 'a path below the project\'s root that ends in .yml, .yaml or .json, or `false`: "resources/dbxdec.yml"'
+    if not isinstance(value, str):
+        raise ConfigError(Problem(f"is {_toml_type(value)}", path, hint))
+    relative = PurePosixPath(value.replace("\\", "/"))
+    outside = relative.is_absolute() or PureWindowsPath(value).drive or ".." in relative.parts
+    if outside or relative.suffix not in _RESOURCE_SUFFIXES or not value.isprintable():
+        raise ConfigError(Problem(f"is {value!r}", path, hint))
+    return str(relative)
+
+
+def _missing_imports(value: Any, path: str) -> str:
+    if value not in _MISSING_IMPORTS:
+        hint = did_you_mean(str(value), _MISSING_IMPORTS) or 'write "stand-in" or "error"'
+        raise ConfigError(Problem(f"is {value!r}", path, hint))
+    return str(value)
+
+
+def _timeout(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
+        raise ConfigError(Problem(f"is {value!r:.40}", path, "a number of seconds above 0, at most a week's"))
+    return float(value)
+
+
+def _strings(value: Any, path: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ConfigError(Problem(f"is {_toml_type(value)}, not a list", path, f"write `[{_example(value)}]`"))
+    wrong = [
+        Problem("is empty" if isinstance(item, str) else f"is {_toml_type(item)}, not a text", f"{path}[{i}]")
+        for i, item in enumerate(value)
+        if not isinstance(item, str) or not item.strip()
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return tuple(value)
+
+
+def _texts(value: Any, path: str) -> dict[str, str]:
+    """A table of scalars, each as the text that a bundle or a shell would give."""
+    if not isinstance(value, dict):
+        raise ConfigError(Problem(f"is {_toml_type(value)}, not a table", path, f"write `[{path}]`"))
+    wrong = [
+        Problem(f"is {_toml_type(item)}", _path(path, name), "a text, a number or a boolean")
+        for name, item in value.items()
+        if not isinstance(item, str | int | float)
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
+
+
+def _environment(value: Any, path: str) -> dict[str, str]:
+    texts = _texts(value, path)
+    wrong = [
+        Problem("can't be an environment variable", _path(path, name), "no `=` in the name, no zero byte in either")
+        for name, text in texts.items()
+        if not name or "=" in name or "\0" in name + text
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return texts
+
+
+def _path(table: str, key: str) -> str:
+    """The TOML path of `key`, in quotes where TOML needs them."""
+    return f"{table}.{key}" if _BARE_KEY.fullmatch(key) else f"{table}.{json.dumps(key, ensure_ascii=False)}"
+
+
+def _example(value: Any) -> str:
+    return repr(value).replace("'", '"') if isinstance(value, str) else '"..."'
+
+
+def _toml_type(value: Any) -> str:
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a text", list: "a list", dict: "a table"}
+    return names.get(type(value), "a date or time")
+
+
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "pipelines": _pipelines,
+    "resources": _resources,
+    "missing-imports": _missing_imports,
+    "extra-libraries": _strings,
+    "timeout": _timeout,
+    "variables": _texts,
+    "discovery-env": _environment,
+}
+
+
+def turns_hook_on(path: Path) -> bool:
+    """Whether the project of this pyproject.toml is one of dbxdec's; a file that is no TOML is, to be complained of."""
+    try:
+        tool = at(documents.toml_of(path), "tool")
+    except ConfigError:
+        return True
+    build = table(tool, "hatch", "build")
+    hooks = [build.get("hooks"), *(at(target, "hooks") for target in table(build, "targets").values())]
+    return "dbxdec" in table(tool) or any("dbxdec" in found for found in hooks if isinstance(found, dict))
+
+
+def hook_is_missing() -> ConfigError:
+    """What a project is told whose settings do not turn the build hook on."""
+    return ConfigError(
+        Problem(
+            "the build hook of dbxdec is not turned on",
+            "pyproject.toml",
+            'write `[tool.hatch.build.hooks.dbxdec]`, and "dbxdec[build]" into `requires` of [build-system]',
+        )
+    )

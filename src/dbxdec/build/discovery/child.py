@@ -1,0 +1,262 @@
+"""The discovery process: imports the project's pipelines, builds every job, writes what it found to a file.
+
+Started as `python -P -m dbxdec.build.discovery.child SPEC`; nothing that a project does at import reaches the build but
+through the result file.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import gc
+import importlib
+import json
+import os
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.authoring import jobs, recording
+from dbxdec.build.discovery.failures import Failures
+from dbxdec.build.discovery.modules import module_name
+from dbxdec.build.discovery.names import UndefinedNames
+from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
+from dbxdec.build.discovery.standins import StandIn, StandInFinder
+from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
+from dbxdec.model import checks, dag, mistakes
+from dbxdec.model.manifest import encode_jobs, places_of
+from dbxdec.support.boundary import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def main(argv: list[str]) -> None:
+    """Discover as the JSON file `argv[0]` says."""
+    spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
+    faulthandler.enable()
+    gc.set_threshold(100_000)  # what modules are made of stays: looking for garbage in it takes long
+    if sys.platform != "win32" and WHERE_SIGNAL is not None:
+        faulthandler.register(WHERE_SIGNAL, all_threads=False)
+    sys.path.insert(0, spec.root)
+    importlib.invalidate_caches()
+    finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))
+    if spec.stand_ins:
+        sys.meta_path.append(finder)
+    discovery = _Discovery(spec, finder)
+    discovery.run()
+    found = {
+        "jobs": encode_jobs(discovery.dags),
+        "problems": list(map(_form, discovery.problems)),
+        "warnings": list(map(_form, discovery.warnings)),
+        "stand_ins": finder.listed(),
+        "imported": _from_elsewhere(spec.root),
+        "places": {
+            job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
+            for job, tasks in places_of(discovery.dags).items()
+        },
+    }
+    partial = Path(f"{spec.result}.partial")
+    partial.write_text(json.dumps(found), encoding="utf-8")
+    partial.replace(spec.result)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that the project left running must not hold the build up.
+    os._exit(0)
+
+
+class _Imports:
+    """Which jobs the modules define. A module may be imported several times: its jobs are those of the last time."""
+
+    def __init__(self, modules: frozenset[str]) -> None:
+        self._modules = modules
+        self._found: list[tuple[int, str, jobs.Job[...]]] = []  # at which time, of which module of pipelines
+        self._times = 0
+
+    @contextmanager
+    def of(self, module: str) -> Iterator[None]:
+        """Note the jobs that the import of a module, which the block is, defines."""
+        known = set(map(id, jobs.registered()))
+        self._times += 1
+        try:
+            with mistakes.defining():
+                yield
+        finally:
+            for job in jobs.registered():
+                if id(job) not in known:
+                    own = job.defined_in if job.defined_in in self._modules else module
+                    self._found.append((self._times, own, job))
+
+    def jobs(self) -> Iterator[tuple[str, jobs.Job[...]]]:
+        """Each job, with the module that defines it."""
+        last = {job.defined_in: times for times, _, job in self._found}
+        yield from ((module, job) for times, module, job in self._found if last[job.defined_in] == times)
+
+    def keys(self, module: str) -> tuple[str, ...]:
+        """The keys of the jobs that a module defines."""
+        return tuple(dict.fromkeys(job.key for _, own, job in self._found if own == module))
+
+
+class _Discovery:
+    def __init__(self, spec: Spec, finder: StandInFinder) -> None:
+        self._spec = spec
+        self._finder = finder
+        self._failures = Failures(spec.root, frozenset(_module_names(spec.sources)))
+        self._imports = _Imports(frozenset(spec.modules))
+        self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.dags: list[dag.Job] = []
+
+    def run(self) -> None:
+        """Import every module, then build every job: one broken module hides no other's mistakes."""
+        path = list(sys.path)
+        for module in self._spec.modules:
+            Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
+            self._import(module)
+            sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
+        found = list(self._imports.jobs())
+        names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
+        gc.disable()  # all that follows stays until the process ends
+        for module, job in found:
+            Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
+            built = job.build(module)
+            self._add(concerning((job.key,), built.problems))
+            self._add(names.of(job.key, built.tasks))
+            self.dags.append(self._located(built.dag))
+        Path(self._spec.progress).write_text("", encoding="utf-8")
+        self._add(checks.check(self.dags))
+        self.warnings = checks.warn(self.dags)
+        if not self.dags and not self.problems:
+            hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"
+            modules = listed(self._spec.modules) or "no module"
+            self.warnings = [Problem(f"no job is defined in {modules}: the wheel deploys nothing", None, hint)]
+
+    def _import(self, module: str) -> None:
+        """Import a module; one whose wiring is wrong a second time, in which no mistake ends it."""
+        noted: list[Problem] = []
+        try:
+            with self._imports.of(module):
+                importlib.import_module(module)
+        except DbxdecError as error:
+            loaded = set(sys.modules)
+            found = self._failures.explained(module, error)
+            if ended := self._import_noting(module, noted):
+                found = ended
+            elif noted:
+                found = []
+            self._unload(loaded)  # the next module that imports what is wrong fails as well
+        except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
+            found = self._failures.explained(module, error)
+        else:
+            return
+        self._add(concerning(self._imports.keys(module), [*noted, *found]))
+
+    def _import_noting(self, module: str, noted: list[Problem]) -> list[Problem]:
+        """Import a module with its mistakes noted; gives what ended the import nevertheless."""
+        try:
+            with self._imports.of(module), recording.collecting(noted):
+                importlib.import_module(module)
+        except BaseException as error:  # noqa: BLE001 - as in `_import`
+            return self._failures.explained(module, error)
+        return []
+
+    def _unload(self, kept: set[str]) -> None:
+        """Have modules of the project that are not among `kept` imported anew."""
+        for name, module in list(sys.modules.items()):
+            if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
+                del sys.modules[name]
+
+    def _add(self, problems: Any) -> None:
+        """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
+        for problem in problems:
+            mapped = Problem(
+                self._map(problem.message),
+                self._map(str(problem.where)) if problem.where else None,
+                self._of_stand_ins(problem.message) or problem.hint,
+                problem.jobs,
+            )
+            if mapped in self.problems:
+                place = self.problems.index(mapped)
+                before = self.problems[place].jobs
+                both = None if before is None or mapped.jobs is None else tuple(dict.fromkeys(before + mapped.jobs))
+                self.problems[place] = replace(mapped, jobs=both)
+            else:
+                self.problems.append(mapped)
+
+    def _of_stand_ins(self, message: str) -> str | None:
+        """What to do about an error of Python itself, which names the class of stand-ins and no module."""
+        absent = self._finder.listed()
+        if not absent or StandIn.__name__ not in message:
+            return None
+        return (
+            f"a `{StandIn.__name__}` takes the place of a name of {listed(absent)}, not installed where the wheel is "
+            "built: do it inside a task, or set `require-runtime-dependencies = true` in "
+            "[tool.hatch.build.hooks.dbxdec]"
+        )
+
+    def _map(self, text: str) -> str:
+        return self._ours.sub(lambda match: self._source(match[1]), text)
+
+    def _source(self, path: str) -> str:
+        path = path.replace(os.sep, "/")
+        return self._spec.sources.get(path, path)
+
+    def _located(self, job: dag.Job) -> dag.Job:
+        tasks = tuple(
+            replace(
+                t,
+                source=self._location(t.source),
+                called_at=t.called_at and self._location(t.called_at),
+                overridden_at=t.overridden_at and self._location(t.overridden_at),
+            )
+            for t in job.tasks
+        )
+        return replace(job, source=self._location(job.source), tasks=tasks)
+
+    def _location(self, where: SourceLocation) -> SourceLocation:
+        return SourceLocation(self._map(where.path), where.line)
+
+
+def _from_elsewhere(root: str) -> list[str]:
+    """The files of modules that are neither the project's nor installed: of editable installs, or on PYTHONPATH."""
+    real_folder = functools.cache(os.path.realpath)
+
+    def real(file: str) -> str:
+        path = os.path.join(real_folder(os.path.dirname(file)), os.path.basename(file))
+        return os.path.realpath(path) if os.path.islink(path) else path
+
+    own = (os.path.dirname(real(str(module.__file__))) for module in (os, checks))
+    known = tuple(folder + os.sep for folder in (root, *own))
+    files = {real(file) for module in list(sys.modules.values()) if (file := _file_of(module))}
+    return sorted(
+        file
+        for file in files
+        if not file.startswith(known) and not re.search("(site|dist)-packages", file) and os.path.isfile(file)
+    )
+
+
+def _file_of(module: Any) -> str | None:
+    file = getattr(module, "__file__", None)  # of a stand-in it is no text
+    return file if isinstance(file, str) else None
+
+
+def _form(problem: Problem) -> list[Any]:
+    return [problem.message, str(problem.where) if problem.where else None, problem.hint, problem.jobs]
+
+
+def _module_names(paths: Any) -> list[str]:
+    """The dotted names of the modules and packages among `paths` in the wheel."""
+    return [name for path in paths if (name := module_name(path))]
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except OSError as error:  # a full disk; the project's own errors are mistakes that were found
+        if (said := refusal(error)) is None:
+            raise
+        sys.exit(said)

@@ -1,0 +1,239 @@
+"""The build's side of discovery: a copy of what will be shipped, a child process over it, and what came back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.build.discovery import unread
+from dbxdec.build.discovery.modules import pipeline_modules
+from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
+from dbxdec.errors import DiscoveryError, Problem, SourceLocation
+from dbxdec.model.secrets import of_this_machine
+from dbxdec.support import streams
+from dbxdec.support.masking import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dbxdec.model.manifest import Places
+
+_ANSWER_SECONDS = 0.3
+_FAULTHANDLER = re.compile(
+    r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedFile:
+    """A file of the wheel: its `path` there, where it lies now, and its path in the project for messages."""
+
+    path: str
+    origin: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """The jobs as the manifest has them, absent modules that were stood in for, warnings, and what imports printed."""
+
+    jobs: Mapping[str, Any]
+    stand_ins: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+    output: str
+    places: Mapping[str, Mapping[str, Places]]
+    imported: tuple[str, ...] = ()
+    """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
+
+
+def discover(
+    files: Sequence[ShippedFile],
+    *,
+    project: str,
+    version: str,
+    pipelines: Sequence[str] | None = None,
+    stand_ins: bool = True,
+    timeout: float = 60,
+    environment: Mapping[str, str] | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Discovered:
+    """Import the pipelines among `files` in a child process and build their jobs. `timeout` is in seconds.
+
+    `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each
+    at the author's file and line.
+    """
+    unread_problems = unread.problems(files, pipelines)
+    try:
+        modules = pipeline_modules([file.path for file in files], pipelines)
+    except DiscoveryError as error:
+        raise DiscoveryError([*unread_problems, *error.problems]) from None
+    # What the project's imports have started may still write there: then leftovers, rather than a failed build.
+    with _orderly_end(), tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch).resolve()
+        root = folder / "wheel"
+        _copy(files, root)
+        _write_dist_info(root, project, version)
+        spec = Spec(
+            root=str(root),
+            modules=modules,
+            sources={file.path: file.source for file in files},
+            unshipped=sorted(_unshipped(files)),
+            stand_ins=stand_ins,
+            progress=str(folder / "progress"),
+            result=str(folder / "result.json"),
+        )
+        (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
+        (folder / "cwd").mkdir()
+        code, output = _run(folder, _environment(environment or {}), timeout, meanwhile)
+        result = folder / "result.json"
+        if not result.exists():
+            raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
+        found = json.loads(result.read_text(encoding="utf-8"))
+    places = {
+        job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
+        for job, tasks in found["places"].items()
+    }
+    # What a module raises at import may hold what it has read from the environment.
+    mask = Mask(of_this_machine())
+    if found["problems"] or unread_problems:
+        own = [
+            Problem(message, where, hint, None if jobs is None else tuple(jobs))
+            for message, where, hint, jobs in mask.data(found["problems"])
+        ]
+        raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
+    warnings = tuple(Problem(message, where, hint) for message, where, hint, _ in mask.data(found["warnings"]))
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+
+
+def _location(form: list[Any] | None) -> SourceLocation | None:
+    return None if form is None else SourceLocation(*form)
+
+
+@contextlib.contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Have SIGTERM, by which CI ends a build, end the child and remove the copy too, as Ctrl-C does."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
+    """Modules of the tree that the wheel leaves out: an import of one must fail here, and not be stood in for."""
+    folders: dict[str, Path] = {}
+    for file in files:
+        folder, name = Path(file.origin).parent, PurePosixPath(file.path).parent
+        while name.name and folder.name == name.name and str(name) not in folders:
+            folders[str(name)] = folder
+            folder, name = folder.parent, name.parent
+    shipped = {file.path for file in files}
+    found = set()
+    for parent, tree in folders.items():
+        for entry in tree.iterdir():
+            path = f"{parent}/{entry.name}"
+            if entry.is_dir() and path not in folders and entry.name.isidentifier() and entry.name != "__pycache__":
+                found.add(path.replace("/", "."))
+            elif entry.suffix == ".py" and path not in shipped and entry.stem.isidentifier():
+                found.add(path.removesuffix(".py").replace("/", "."))
+    return found
+
+
+def _copy(files: Sequence[ShippedFile], root: Path) -> None:
+    for file in files:
+        target = root / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.origin, target)
+
+
+def _write_dist_info(root: Path, project: str, version: str) -> None:
+    """So that `importlib.metadata.version` of the project itself answers, and not for some older install."""
+    folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `given`; PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}, **given}
+
+
+def _run(
+    folder: Path, environment: Mapping[str, str], timeout: float, meanwhile: Callable[[], object]
+) -> tuple[int | None, str]:
+    """The child's exit code, None where it ran out of time, and all that it printed."""
+    log = folder / "output"
+    if "PYTHONPATH" in environment:  # the child starts in another folder
+        absolute = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
+        environment = {**environment, "PYTHONPATH": absolute}
+    # It may leave byte code: what it imports of the project is a copy, and compiling what is installed, as some
+    # installers leave it, takes longer than all else at every build.
+    command = [sys.executable, "-P", "-m", "dbxdec.build.discovery.child", str(folder / "spec.json")]
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=folder / "cwd",
+            env={**environment, **streams.CHILD},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        # `child.wait(timeout)` looks every 50 ms whether it has ended; a thread is woken at once.
+        end = threading.Thread(target=child.wait, daemon=True)
+        end.start()
+        try:
+            meanwhile()
+            end.join(timeout)
+            in_time = not end.is_alive()
+            if not in_time and WHERE_SIGNAL is not None:  # have it write where it hangs
+                child.send_signal(WHERE_SIGNAL)
+                end.join(_ANSWER_SECONDS)
+        finally:
+            # What the project's imports have started must not outlive the build.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if sys.platform == "win32":
+                    child.kill()
+                else:
+                    os.killpg(child.pid, signal.SIGKILL)
+            code = child.wait()
+    return (code if in_time else None), log.read_text(encoding="utf-8", errors="replace")
+
+
+def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
+    """Why the child left no result, and where it was."""
+    progress = Path(spec.progress)
+    doing = (progress.read_text(encoding="utf-8") if progress.exists() else "") or "checking the jobs"
+    frames = re.findall(r'File "' + re.escape(spec.root + os.sep) + r'([^"]+)", line (\d+)', output)
+    where = f"{spec.sources.get(frames[0][0], frames[0][0])}:{frames[0][1]}" if frames else None
+    if code is None:
+        hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
+        return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
+    ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    printed = [
+        line
+        for line in Mask(of_this_machine()).text(output).splitlines()
+        if line.strip() and not _FAULTHANDLER.match(line)
+    ]
+    said = "".join(f"\n    {line}" for line in printed[-15:])
+    hint = "keep what ends the process inside of tasks, or under `if __name__ == '__main__':`"
+    return Problem(f"the interpreter ended {ending} while {doing}{said}", where, hint)

@@ -1,0 +1,239 @@
+"""Reads a finished wheel: its manifest, its entry points, and the digests of its payload.
+
+A wheel may come from anywhere. Nothing in it names a place on this machine, and reading it takes no more memory than
+its manifest, whatever its members unpack to.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import re
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import ManifestError, RunError
+from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import IO
+
+
+DATA = "*.data"
+"""What the folder of scripts and data files is called in a payload: its real name holds the wheel's version."""
+
+# Build backends make any shebang of Python this one, and installers that one theirs.
+_SHEBANG = re.compile(rb"#![^\n]*(?:pythonw?|pypyw?)[0-9.]*")
+_CHUNK = 2**16
+_MAX_ENTRY_POINTS = 2**20
+# Beyond both it is a bomb: weights of a model are large, and hardly shrink.
+_MAX_UNPACKED, _MAX_RATIO = 2**30, 100
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DAMAGED = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, OSError, EOFError, ValueError),
+    *(NotImplementedError, RuntimeError, OverflowError, LookupError, MemoryError),
+)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """What a wheel says of itself. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    entry_points: Mapping[str, Mapping[str, str]]
+    payload: tuple[tuple[str, str], ...]
+
+
+def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
+    """The wheel at `path`. Raises ManifestError where it is not one of dbxdec's, or not as it was built.
+
+    Without `verified` neither the jobs nor the payload are compared with the build id: an editable wheel has none.
+    """
+    with _opened(path) as (archive, members):
+        manifest = _manifest(path, members)
+        folder = manifest.filename.partition("/")[0]
+        content = _read(archive, manifest, MAX_BYTES)
+        points = next((member for member in members if member.filename == f"{folder}/entry_points.txt"), None)
+        found = Wheel(
+            manifest=decode(content, path.name),
+            manifest_bytes=content,
+            entry_points={} if points is None else _entry_points(_read(archive, points, _MAX_ENTRY_POINTS)),
+            payload=tuple(sorted(_digests(archive, members))),
+        )
+    if verified:
+        _verify(path, found)
+    return found
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in the wheel at `path`, nothing of which is compared. Raises ManifestError where there is none."""
+    with _opened(path) as (archive, members):
+        return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
+
+
+def read_record(path: Path) -> bytes:
+    """The RECORD of the wheel at `path`, which has the digests of all its files. Raises ManifestError without one."""
+    with _opened(path) as (archive, members):
+        for member in members:
+            folder, _, name = member.filename.partition("/")
+            if folder.endswith(".dist-info") and name == "RECORD":
+                return _read(archive, member, MAX_BYTES)
+    raise ManifestError(f"{path} can't be read as a wheel: it has no RECORD")
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Write the files of the wheel at `path` below `folder`.
+
+    Raises ManifestError for a wheel that is damaged, and RunError where the folder can't take it.
+    """
+    with _opened(path) as (archive, members):
+        for member in members:
+            target = folder / member.filename
+            try:
+                (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
+                if not member.is_dir():
+                    with archive.open(member) as source, target.open("xb") as file:
+                        shutil.copyfileobj(source, file, _CHUNK)
+            except OSError as error:
+                what = f"{member.filename} of {path.name} can't be unpacked to {folder}: {error.strerror or error}"
+                raise RunError(what) from None
+
+
+def payload_of(folder: Path) -> tuple[tuple[str, str], ...]:
+    """The payload of an unpacked wheel, as `read_wheel` has it; byte code that Python has left there is none."""
+    found = []
+    for file in folder.rglob("*"):
+        name = file.relative_to(folder).as_posix()
+        if file.is_dir() or _is_info(name) or file.parent.name == "__pycache__":
+            continue
+        with file.open("rb") as content:
+            found.append(_digest(name, content))
+    return tuple(sorted(found))
+
+
+def data_digest(path: str, content: IO[bytes]) -> str:
+    """The digest of a script or data file, the same before and after a backend has rewritten its shebang."""
+    start = content.read(_CHUNK)
+    if path.startswith("scripts/") and (shebang := _SHEBANG.match(start)):
+        start = b"#!python" + start[shebang.end() :]
+    found = hashlib.sha256(start)
+    while start:
+        start = content.read(_CHUNK)
+        found.update(start)
+    return found.hexdigest()
+
+
+def _digest(name: str, content: IO[bytes]) -> tuple[str, str]:
+    folder, _, path = name.partition("/")
+    if folder.endswith(".data"):
+        return f"{DATA}/{path}", data_digest(path, content)
+    return name, data_digest(name, content)
+
+
+def _digests(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> Iterator[tuple[str, str]]:
+    for member in members:
+        if not member.is_dir() and not _is_info(member.filename):
+            with archive.open(member) as content:
+                yield _digest(member.filename, content)
+
+
+def _is_info(name: str) -> bool:
+    return name.partition("/")[0].endswith(".dist-info")
+
+
+def _verify(path: Path, wheel: Wheel) -> None:
+    manifest = wheel.manifest
+    manifest.require_sound()
+    if digest(manifest.project, manifest.raw_jobs, wheel.payload, schema=manifest.schema) != manifest.build_id:
+        raise ManifestError(
+            f"{path.name} isn't what was built: its files or its jobs have changed since, and are not those of its "
+            f"build {manifest.build_id[:12]}",
+            hint="build it again; an editable wheel holds no files: build a standard one",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """The archive at `path`, and its members, whose names have been looked at."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if problem := _problem(members, file.seek(0, 2)):
+                raise ManifestError(f"{path} isn't a wheel that can be read: {problem}")
+            yield archive, members
+    except _DAMAGED as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else f"{error}" or type(error).__name__
+        raise ManifestError(f"{path} can't be read as a wheel: {what!s:.200}") from None
+
+
+def _problem(members: list[zipfile.ZipInfo], size: int) -> str | None:
+    """Why an archive is not unpacked here, before anything of it is."""
+    names: set[str] = set()
+    folders: set[str] = set()
+    unpacked = 0
+    for member in members:
+        name = member.orig_filename
+        shown = f"its member {name!a:.100}"
+        parts = name.removesuffix("/").split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or "\\" in name or _DRIVE.match(name) or not _is_plain(name):
+            return f"{shown} is not named as a file of a wheel is"
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            return f"{shown} is a link or a device"
+        if member.flag_bits & 1:
+            return f"{shown} is encrypted"
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return f"{shown} is compressed in another way than those of wheels"
+        if name in names:
+            return f"{shown} is there twice"
+        names.add(name)
+        folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
+        unpacked += member.file_size
+    if twice := names & folders:
+        return f"its member {min(twice)!a:.100} is a file and a folder"
+    if unpacked > max(_MAX_UNPACKED, _MAX_RATIO * size):
+        return f"unpacked it would have {unpacked:,} bytes, and it has {size:,}"
+    return None
+
+
+def _is_plain(name: str) -> bool:
+    return not any(letter < " " or "\x7f" <= letter <= "\x9f" or "\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _manifest(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
+    """The member that is the manifest. Raises ManifestError where there is none, or more than one that could be it."""
+    folders = sorted({name.partition("/")[0] for member in members if _is_info(name := member.filename)})
+    if len(folders) > 1:
+        raise ManifestError(f"{path.name} has {len(folders)} folders of metadata: {', '.join(folders[:3])}")
+    for member in members:
+        if folders and member.filename == f"{folders[0]}/extra_metadata/{PATH}":
+            return member
+    raise ManifestError(
+        f"{path.name} carries no manifest of dbxdec",
+        hint="build it with `[tool.hatch.build.hooks.dbxdec]` in pyproject.toml",
+    )
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, longest: int) -> bytes:
+    if member.file_size > longest:
+        raise zipfile.BadZipFile(f"{member.filename!a:.100} has {member.file_size:,} bytes, more than {longest:,}")
+    return archive.read(member)
+
+
+def _entry_points(content: bytes) -> dict[str, dict[str, str]]:
+    points = configparser.ConfigParser(delimiters=("=",), interpolation=None)
+    points.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+    try:
+        points.read_string(content.decode())
+    except configparser.Error as error:
+        raise zipfile.BadZipFile(f"entry_points.txt is not INI: {' '.join(str(error).split())}") from None
+    return {section: dict(points[section]) for section in points.sections()}

@@ -1,0 +1,500 @@
+"""What can be wrong with the jobs of one project that only their DAGs together show."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import Problem, concerning, counted, listed
+from dbxdec.model import comparisons, dag, kinds, outcomes, storage_paths
+from dbxdec.model.dag import Job, Output, Task, run_order
+from dbxdec.model.values import ANY, NONE_TEXT
+from dbxdec.model.variables import has_token, unknown_in
+from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# docs.databricks.com, "Use task values to pass information between tasks".
+_MAX_TASK_VALUES = 250
+_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
+
+
+def check(jobs: Iterable[Job]) -> list[Problem]:
+    """What is wrong with jobs: keys, cycles, writers of one target, inputs that may be missing, runs of other jobs."""
+    jobs = list(jobs)
+    problems = _duplicate_jobs(jobs)
+    for job in jobs:
+        own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
+        own += [*_compared_otherwise(job), *_unknown_places(job), *_misspelt_places(job)]
+        problems += concerning((job.key,), own)
+    return problems + _passed_otherwise(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
+
+
+def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
+    first: dict[str, Job] = {}
+    problems = []
+    for job in jobs:
+        before = first.setdefault(job.key, job)
+        if before is not job:
+            problems.append(
+                Problem(
+                    f"the job `{job.key}` is already defined at {before.source}",
+                    job.source,
+                    "give one of them another name, or `@job(key=...)`",
+                    (job.key,),
+                )
+            )
+    return problems
+
+
+def _cycles(job: Job) -> list[Problem]:
+    """One problem for each group of tasks that wait for each other, with the way round."""
+    if _waits_only_for_earlier(job):
+        return []
+    left = {task.key: task for task in job.tasks}
+    for task in run_order(job):
+        del left[task.key]
+    problems = []
+    while left:
+        path = _walk_cycle(left)
+        if not path:
+            break
+        first = left[path[0]]
+        way = " -> ".join([*path, path[0]])
+        problems.append(
+            Problem(
+                f"tasks of the job `{job.key}` wait for each other: {way}",
+                first.called_at or first.source,
+                "remove one of these dependencies: a task can't run before and after another",
+            )
+        )
+        for key in path:
+            del left[key]
+    return problems
+
+
+def _waits_only_for_earlier(job: Job) -> bool:
+    """Whether each task waits for tasks that the body has called before it, as nearly all do: then no cycle is left."""
+    earlier: set[str] = set()
+    for task in job.tasks:
+        for dependency in task.depends_on:
+            if dependency.task not in earlier:
+                return False
+        earlier.add(task.key)
+    return True
+
+
+def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
+    """Follow dependencies inside `left` until a task comes up again; the way round, in running order."""
+    for start in left:
+        path: list[str] = []
+        key: str | None = start
+        while key is not None and key not in path:
+            path.append(key)
+            key = next((d.task for d in left[key].depends_on if d.task in left), None)
+        if key is not None:
+            circle = path[path.index(key) :][::-1]
+            first = circle.index(next(task for task in left if task in circle))  # the author's order
+            return circle[first:] + circle[:first]
+    return []
+
+
+def _unknown_places(job: Job) -> list[Problem]:
+    """Targets with a reference or a placeholder that would become the name of a folder."""
+    problems = []
+    for task in job.tasks:
+        places = dict.fromkeys(
+            (output.target, name)
+            for output in task.outputs.values()
+            if output.target and "{" in output.target
+            for name in unknown_in(output.target)
+        )
+        for target, name in places:
+            bundle = name.startswith("$")
+            is_ = "has no value in a run" if bundle else "is no placeholder"
+            problems.append(
+                Problem(
+                    f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
+                    task.called_at or task.source,
+                    "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
+                    "default of a variable"
+                    if bundle
+                    else "`base_path` takes `{job}` and `{task}`",
+                )
+            )
+    return problems
+
+
+def _misspelt_places(job: Job) -> list[Problem]:
+    """Targets and tables whose scheme is no scheme: `s3:/bucket` would become a folder of the machine."""
+    return [
+        Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
+        for task in job.tasks
+        for io, place in dag.places_of(task)
+        if not place.startswith("${")
+        for message, hint in storage_paths.misspelt(place, io)
+    ]
+
+
+def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
+    writers: dict[str, list[tuple[Job, Task, Output]]] = defaultdict(list)
+    for job in jobs:
+        for task in job.tasks:
+            for output in task.outputs.values():
+                if output.target is not None:
+                    writers[_place(output.target)].append((job, task, output))
+    problems = []
+    for entries in writers.values():
+        if len(entries) < 2 or all(output.shared for _, _, output in entries):
+            continue
+        names = listed([f"{job.key}.{task.key}" for job, task, _ in entries])
+        _, task, output = entries[-1]
+        problems.append(
+            Problem(
+                f"{names} write the same target {output.target}",
+                task.called_at or task.source,
+                f"give one of them another table (`io.table(...)`){_or_else(entries)}; if both are meant to write it, "
+                "say `io.table(..., shared=True)`",
+                tuple(dict.fromkeys(job.key for job, _, _ in entries)),
+            )
+        )
+    return problems
+
+
+def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
+    """What else than its name tells the targets of two writers apart."""
+    by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
+    jobs = {job.key for job, _, _ in entries}
+    keys = ", another key (`.override(key=...)`)" if by_key else ""
+    return keys + (" or put `{job}` into base_path" if len(jobs) > 1 else "")
+
+
+def _place(target: str) -> str:
+    """One spelling of all that name the same place; names in a catalog are the same in any case."""
+    scheme, colon, path = target.rpartition("://")
+    return scheme + colon + posixpath.normpath(path) if "/" in target else target.lower()
+
+
+def _never_run(job: Job) -> list[Problem]:
+    """Tasks that need a failure and wait for nothing, or that depend on both branches of one condition."""
+    problems = [
+        Problem(
+            f"the task `{task.key}` has run_if={task.run_if} and waits for no task, so it never runs",
+            task.called_at or task.source,
+            "say whose failure it is for: `.after(...)`, `depends_on=[...]`; or for that of any task: "
+            "`@job(on_failure=...)`",
+        )
+        for task in job.tasks
+        if task.run_if in NEEDS_FAILURE and not task.depends_on
+    ]
+    return problems + [
+        Problem(
+            f"the task `{task.key}` hangs on both branches of the condition `{condition}`, so it never runs",
+            task.called_at or task.source,
+            "run it behind both branches by `.after(...)` the tasks on them, with `run_if=` where it must not wait for "
+            "success; or call it twice, with `.override(key=...)`",
+        )
+        for task in job.tasks
+        for condition in dict.fromkeys(d.task for d in task.depends_on if d.outcome is not None)
+        if len({d.outcome for d in task.depends_on if d.task == condition and d.outcome is not None}) > 1
+    ]
+
+
+def _compared_otherwise(job: Job) -> list[Problem]:
+    """Defaults of parameters whose string is not the one that a condition compares."""
+    defaults = {
+        parameter.name: parameter.default
+        for parameter in job.parameters
+        if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
+    }
+    refused = comparisons.refused_texts(job, defaults, {}, enums=False)
+    return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
+
+
+def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
+    """The same for literals that one job passes to another."""
+    known = {job.key: job for job in jobs}
+    problems = []
+    for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
+        given: Mapping[str, str] = task.settings["run_job_task"].get("job_parameters", {})
+        plain = {name: text for name, text in given.items() if "{{" not in text and not has_token(text)}
+        if (other := known.get(task.runs_job)) is not None:
+            problems += [
+                Problem(
+                    f"the task `{task.key}` runs the job `{other.key}`, and {problem.message}",
+                    task.called_at or task.source,
+                    problem.hint,
+                )
+                for problem in comparisons.refused_texts(other, plain, {}, enums=False)
+            ]
+    return problems
+
+
+def _maybe_unwritten(job: Job) -> list[Problem]:
+    """Inputs whose producer may be left out, or may fail, while their reader runs."""
+    if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
+        return []
+    guards: dict[str, frozenset[str]] = {}
+    references: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for user, key, value in comparisons.referred_to(job):
+        references[user.key].append((key, value))
+    problems = []
+    for task in run_order(job):
+        ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
+        # A task is left out where all before it are, or where one branch that it hangs on is not taken.
+        gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
+        own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
+        late = task.run_if in RUNS_AFTER_FAILURE
+        items = {} if task.each is None else {"each(...)": task.each.items}
+        for name, binding in {**task.inputs, **items}.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput | dag.TaskValue) or name in task.optional:
+                    continue
+                missing = sorted(guards[leaf.task] - own)
+                if missing or late:
+                    why = f"runs only where {missing[0]}" if missing else "may have failed"
+                    reads = "iterates over the list of" if name in items else "reads"
+                    problems.append(
+                        Problem(
+                            f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
+                            + (f", and `{task.key}` runs also then (run_if={task.run_if})" if not missing else ""),
+                            task.called_at or task.source,
+                            _without_list(task, missing)
+                            if name in items
+                            else f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
+                        )
+                    )
+        for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
+            missing = sorted(guards[other] - own)
+            if missing or late:
+                why = f"runs only where {missing[0]}" if missing else "may have failed"
+                problems.append(
+                    Problem(
+                        f"the task `{task.key}` refers to what `{other}` leaves, which {why}: the platform would take "
+                        "the reference for a literal string",
+                        task.called_at or task.source,
+                        f"let a function read it, annotated with `| None`, or run `{task.key}` only where `{other}` "
+                        "has succeeded",
+                    )
+                )
+        guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
+    return problems
+
+
+def _without_list(task: Task, missing: list[str]) -> str:
+    """What to do about a for-each task that may be started without the list of its items."""
+    same = f"let `{task.key}` run only where {missing[0]} as well" if missing else f"leave out run_if={task.run_if}"
+    return f"{same}: without the list there is nothing to run for; or give each(...) a literal list or a job parameter"
+
+
+def _may_be_excluded(task: Task) -> bool:
+    return task.run_if in NEEDS_FAILURE
+
+
+def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
+    """Runs of jobs that the wheel does not hold, and jobs that run each other in a circle."""
+    known = {job.key: job for job in jobs}
+    runs = {job.key: [(task, task.runs_job) for task in job.tasks if task.kind == "run_job"] for job in jobs}
+    problems = [
+        Problem(
+            f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",
+            task.called_at or task.source,
+            "define it in a module that `pipelines` in [tool.dbxdec] names",
+            (key,),
+        )
+        for key, tasks in runs.items()
+        for task, target in tasks
+        if target not in known
+    ]
+    for job in jobs:
+        way = _way_back(job.key, runs)
+        if way and job.key == min(way):
+            problems.append(
+                Problem(
+                    f"jobs run each other in a circle: {' -> '.join([*way, job.key])}",
+                    next(
+                        task.called_at or task.source for task, target in runs[job.key] if target == [*way, job.key][1]
+                    ),
+                    "remove one of these calls: each would start the next without end",
+                    tuple(way),
+                )
+            )
+    return problems
+
+
+def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[str]:
+    """The shortest way on which the job `start` runs itself again; empty where there is none."""
+    ways, seen = [[start]], {start}
+    for way in ways:
+        for _, target in runs.get(way[-1], []):
+            if target == start:
+                return way
+            if target not in seen:
+                seen.add(target)
+                ways.append([*way, target])
+    return []
+
+
+def warn(jobs: Iterable[Job]) -> list[Problem]:
+    """What is allowed, and probably not meant: a schedule that repeats one date, paths that targets share, limits."""
+    warnings = []
+    for job in jobs:
+        values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
+        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value.startswith(_STRINGS)})
+        if values > _MAX_TASK_VALUES:
+            warnings.append(
+                Problem(
+                    f"the job `{job.key}` has {values} tasks whose small results travel as task values; the platform "
+                    f"takes {_MAX_TASK_VALUES} a run, repairs included",
+                    job.source,
+                    "give some of them an IoManager, or annotate those that nobody reads `-> None`",
+                )
+            )
+        if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
+            from dbxdec.model import schedules
+
+            warnings += [*_of_schedule(job), *schedules.warnings(job)]
+        warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
+        warnings += _of_failure_handler(job)
+        warnings += outcomes.hidden_failures(job)
+        warnings += outcomes.unchecked_sides(job)
+        warnings += outcomes.strange_references(job)
+    return warnings
+
+
+def _of_images(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` has `libraries=[]` on a cluster with a docker_image: no wheel is "
+            "installed, and the image must hold the one of this build",
+            task.called_at or task.source,
+            "install the wheel into the image that you deploy with it, since a task refuses to run from another "
+            "build's; without `libraries=[]` the cluster installs it",
+        )
+        for task in job.tasks
+        if task.kind == "python" and kinds.wheel_is_in_image(task.settings, job.clusters)
+    ]
+
+
+def _of_failure_handler(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` handles failures, and its max_retries={task.settings['max_retries']} has "
+            "no effect: it ends with an error, so that the run is a failed one, and each retry would run it again",
+            task.source,
+            "leave it out, or write `on_failure=handled(...)`: the run then succeeds, with failures",
+        )
+        for task in job.tasks
+        if task.on_failure and task.settings.get("max_retries")
+    ]
+
+
+def _of_fixed_places(job: Job) -> list[Problem]:
+    """One warning for all tasks of the job whose places are the same in each of the bundle's targets."""
+    fixed = [
+        (task, output.target)
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.target is not None and _is_place(output) and not has_token(output.target)
+    ]
+    if not fixed:
+        return []
+    first, target = fixed[0]
+    more = f", and {counted(len(fixed) - 1, 'other output')} of the job likewise" if len(fixed) > 1 else ""
+    return [
+        Problem(
+            f"the task `{job.key}.{first.key}` writes {target} whatever the bundle's target is{more}",
+            first.called_at or first.source,
+            "dev and prod share it: begin `base_path` with a bundle_variable(...)",
+        )
+    ]
+
+
+def _of_unsaid_results(job: Job) -> Iterator[Problem]:
+    """Warn of results that are read and of which their tasks say nothing."""
+    for task in job.tasks:
+        if any(output.type is not None and output.type.kind == ANY for output in task.outputs.values()):
+            yield Problem(
+                f"the task `{job.key}.{task.key}` says nothing of what it returns, and its result is read: it travels "
+                "as a task value, and only the run finds out whether it can",
+                task.source,
+                "annotate it, as in `-> int` or `-> list[str]`, or give it an IoManager: then the build checks it",
+            )
+
+
+def _of_doubled_rows(job: Job) -> Iterator[Problem]:
+    """Warn of appends of a whole table that itself grows: from the second run on its rows are there twice."""
+    tasks = {task.key: task for task in job.tasks}
+    for task in job.tasks:
+        if not any(map(_appends, task.outputs.values())):
+            continue
+        for name, binding in task.inputs.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                    continue
+                if _appends(tasks[leaf.task].outputs[leaf.output]):
+                    spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
+                    yield Problem(
+                        f"the task `{job.key}.{task.key}` appends, and `{name}` is `{spelt}`, the whole of a table "
+                        "that grows with each run: it would append the rows of earlier runs again",
+                        task.called_at or task.source,
+                        f"pass `{leaf.task}` itself: the rows that it returned in this run",
+                    )
+
+
+def _appends(output: Output) -> bool:
+    return output.partial and output.settings.get("mode") == "append"
+
+
+def partial_reads(job: Job) -> list[tuple[Task, str, dag.TaskOutput]]:
+    """Return the arguments, by task and parameter, that are the rows of a run where the table may hold more."""
+    tasks = {task.key: task for task in job.tasks}
+    return [
+        (task, name, leaf)
+        for task in job.tasks
+        for name, binding in task.inputs.items()
+        for leaf in dag.flatten(binding)
+        if isinstance(leaf, dag.TaskOutput)
+        and leaf.rows == "run"
+        and leaf.output in tasks[leaf.task].outputs
+        and tasks[leaf.task].outputs[leaf.output].partial
+    ]
+
+
+_STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
+
+
+def _of_schedule(job: Job) -> list[Problem]:
+    warnings = [
+        Problem(
+            f"the job `{job.key}` starts by itself, and its parameter `{parameter.name}` is {parameter.default} each "
+            "time",
+            job.source,
+            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
+            + (", which is a date" if parameter.type.kind == "datetime" else ""),
+        )
+        for parameter in job.parameters
+        if parameter.type.kind in ("date", "datetime")
+        and parameter.run_date is None
+        and parameter.default is not None
+        and parameter.default != NONE_TEXT
+    ]
+    return warnings + [
+        Problem(
+            f'the task `{job.key}.{task.key}` writes in mode="error", and the job starts by itself: every run but the '
+            "first will fail",
+            task.called_at or task.source,
+            'use mode="overwrite" or mode="append"',
+        )
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.settings.get("mode") == "error"
+    ]
+
+
+def _is_place(output: Output) -> bool:
+    """Whether the target is a path that stays the same wherever the task runs; a relative one is a local matter."""
+    target = output.target or ""
+    return output.io is not None and ("://" in target or target.startswith(("/", "dbfs:")))

@@ -1,0 +1,254 @@
+"""Conditions over typed values: the platform compares strings, so each value has to arrive as its one string.
+
+A literal is written as the string of the other side's type. What a task of ours leaves is checked, or left as a string,
+when the task ends; job parameters and bundle variables are checked before any task does anything.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem
+from dbxdec.model import dag, literals
+from dbxdec.model.values import ValueType
+from dbxdec.model.variables import only_name_in
+from dbxdec.platform import references
+from dbxdec.platform.conditions import EQUALITY, is_exact, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NUMBERS = ("int", "float", "decimal")
+_MAX_INT = 2**53
+"""Up to here a whole number is the same one wherever it is read, as a double too."""
+
+
+def type_of(value: object) -> ValueType | None:
+    """Return the type of a literal side; None for what a condition can't compare."""
+    found = ValueType.of(type(value))
+    return None if found is None or found.kind in ("list", "dict") else found
+
+
+def base_of(kind: ValueType) -> tuple[str, str | None]:
+    """Return what two sides must have in common: the type, and of an Enum which one."""
+    if kind.kind == "literal":
+        types = {type(choice) for choice in kind.choices}
+        base = ValueType.of(types.pop()) if len(types) == 1 else None
+        return (base.kind if base else "literal", None if base else repr(kind.choices))
+    return kind.kind, kind.enum
+
+
+def is_numeric(kind: ValueType) -> bool:
+    """Return whether values of this type can be compared by size."""
+    return base_of(kind)[0] in NUMBERS
+
+
+def literal_text(kind: ValueType, value: object) -> str:
+    """Return the string of a literal that is compared with a value of this type, as Python's == would.
+
+    Raises TypeError, saying why, where the two are never equal, or nobody can say.
+    """
+    if value is None:
+        if not kind.optional:
+            raise TypeError("which is never None")
+        return kind.canonical(None)
+    base, _ = base_of(kind)
+    if isinstance(value, Enum) and literals.enum_reference(type(value)) != kind.enum:
+        if not isinstance(value, str | int | float):
+            raise TypeError(f"which is never equal to {value!s}")
+        value = value.value
+    if kind.enum is not None and not isinstance(value, Enum):
+        members = [m for m in literals.load_enum(kind.enum).__members__.values() if m == value]
+        if not members:
+            raise TypeError(f"which is never equal to {value!r:.60}: compare it with a member of `{kind}`")
+        return kind.canonical(members[0])
+    if base != "literal" and isinstance(value, bool) != (base == "bool"):
+        raise TypeError(f"which is `{kind}` and no `{type(value).__name__}`")
+    if base in NUMBERS and isinstance(value, int | float | Decimal):
+        value = _as_number(base, value)
+    try:
+        return kind.canonical(value)
+    except TypeError:
+        raise TypeError(f"which is never equal to {value!r:.60}") from None
+
+
+def _as_number(base: str, value: float | Decimal) -> int | float | Decimal:
+    """Return the number as the type `base` has it, which Python calls equal to it."""
+    never = TypeError(f"which is never equal to {value!r:.60}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise never
+    if base == "decimal":
+        if isinstance(value, float):
+            raise TypeError(f"and {value!r} is a float, which has other digits: write Decimal({str(value)!r})")
+        return Decimal(value)
+    try:
+        found: int | float = int(value) if base == "int" else float(value)
+    except (OverflowError, ValueError):
+        raise never from None
+    if found != value:
+        raise never
+    return found
+
+
+def is_told_alike(kind: ValueType, other: object) -> bool:
+    """Return whether the platform's own string of a small result of this type is the one to compare with `other`.
+
+    Strings and booleans are documented, whole numbers are what they are as long as nobody makes a double of them.
+    """
+    base, _ = base_of(kind)
+    if kind.optional:
+        return False
+    if base == "int":
+        return isinstance(other, int) and not isinstance(other, Enum) and abs(other) <= _MAX_INT
+    return base in ("str", "bool", "date", "enum")
+
+
+def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
+    """Yield each condition of the job with its operator and its sides."""
+    for task in job.tasks:
+        if task.kind == "condition":
+            form = task.settings["condition_task"]
+            yield task, form["op"], (form["left"], form["right"])
+
+
+def refused_texts(
+    job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str], *, enums: bool = True
+) -> list[Problem]:
+    """Return what is wrong with the strings of job parameters and bundle variables that conditions compare.
+
+    Without `enums` parameters that are Enums, whose classes live in the project's code, are left out.
+    """
+    declared = {parameter.name: parameter for parameter in job.parameters}
+    problems: dict[str, Problem] = {}
+    for task, op, sides in conditions(job):
+        for side in sides:
+            match references.only_one_in(side):
+                case ("job", "parameters", name) if name in parameters and name in declared:
+                    what, text, kind = f"the job parameter `{name}`", parameters[name], declared[name].type
+                case _ if (name := only_name_in(side) or "") in variables and task.compares is not None:
+                    what, text, kind = f"the bundle variable `{name}`", variables[name], task.compares
+                case _:
+                    continue
+            if kind.enum is not None and not enums:
+                continue
+            problem = _refusal(kind, text, task.key, op)
+            if problem is not None:
+                problems.setdefault(what, Problem(f"{what} {problem[0]}", hint=problem[1]))
+    return list(problems.values())
+
+
+def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, str] | None:
+    try:
+        value = kind.from_text(text)
+        right = kind.canonical(value)
+    except ValueError as error:
+        return str(error), f"the condition `{condition}` compares it as a string"
+    except TypeError as error:
+        return f"is {text!r:.60}, and {error}", f"the condition `{condition}` compares it"
+    if op in EQUALITY:
+        if right != text:
+            return f"is {text!r:.60}", f"write {right!r}: the condition `{condition}` compares it as a string"
+    elif not is_number(text) and is_numeric(kind):
+        write = f"write {right!r}" if is_number(right) else "give it a number"
+        return f"is {text!r:.60}", f"{write}: the condition `{condition}` compares it by size"
+    elif isinstance(value, int | Decimal) and not is_exact(value):
+        return (
+            f"is {text:.60}",
+            f"the condition `{condition}` compares it by size, and the platform may take such numbers for equal",
+        )
+    return None
+
+
+def referred_to(job: dag.Job) -> Iterator[tuple[dag.Task, str, str]]:
+    """Yield each task value that a task of the platform's own kinds refers to: by whom, of which task, which key."""
+    for task in job.tasks:
+        if task.kind != "python":
+            for text in strings_in(task.settings):
+                for segments in references.found_in(text):
+                    match segments:
+                        case ("tasks", key, "values", value):
+                            yield task, key, value
+
+
+def dates_of(job: dag.Job, task: str) -> list[str]:
+    """Return the job parameters whose dates `task` leaves for tasks of the platform's own kinds."""
+    wanted = {value for _, key, value in referred_to(job) if key == task and value.startswith(dag.DATE_OF)}
+    return sorted(value.removeprefix(dag.DATE_OF) for value in wanted)
+
+
+def strings_in(form: Any) -> Iterator[str]:
+    """Yield each string inside plain data, keys of dicts left out."""
+    if isinstance(form, str):
+        yield form
+    elif isinstance(form, dict):
+        for item in form.values():
+            yield from strings_in(item)
+    elif isinstance(form, list | tuple):
+        for item in form:
+            yield from strings_in(item)
+
+
+def strings_of(job: dag.Job, task: str, kind: ValueType, result: object) -> dict[str, str]:
+    """Return the strings of the task's result that are wanted beside it, by their keys.
+
+    Raises TypeError where it has none.
+    """
+    wanted = {value for _, key, value in referred_to(job) if key == task}
+    strings = {dag.RETURN_TEXT: kind.canonical, dag.RETURN_PARAMETER: kind.to_text}
+    return {key: string(result) for key, string in strings.items() if key in wanted}
+
+
+def refused_values(job: dag.Job, task: str, left: Mapping[str, Any], *, ours: bool = True) -> list[Problem]:
+    """Return what is wrong with the task values that `task` has `left`, for those that refer to them.
+
+    Without `ours` those that dbxdec itself is yet to leave may be missing.
+    """
+    problems: dict[str, Problem] = {}
+    for user, key, value in referred_to(job):
+        later = not ours and (value in dag.RESULTS or value.startswith(dag.DATE_OF))
+        if key == task and value not in left and not later:
+            problems[value] = Problem(
+                f"the task `{task}` has set no task value `{value}`, to which the task `{user.key}` refers",
+                hint=f"set it on every way through the function: `set_task_value({value!r}, ...)`",
+            )
+        elif key == task and user.kind == "run_job" and value not in dag.RESULTS and left.get(value, "") is None:
+            problems[value] = Problem(
+                f"the task `{task}` has set `{value}` to None, which the job `{user.runs_job}` would get as a string",
+                hint="return it, annotated with `| None`, and pass on the result",
+            )
+    for condition, op, sides in conditions(job):
+        for side in sides:
+            match references.only_one_in(side):
+                case ("tasks", key, "values", value) if key == task and value in left:
+                    refusal = _refused_value(condition, op, value, left[value])
+                    if refusal is not None:
+                        problems.setdefault(value, Problem(f"the task `{task}` {refusal[0]}", hint=refusal[1]))
+    return list(problems.values())
+
+
+_JSON_TYPES: dict[str, type] = {"str": str, "bool": bool, "int": int}
+
+
+def _refused_value(condition: dag.Task, op: str, key: str, form: Any) -> tuple[str, str] | None:
+    what = "returned" if key in dag.RESULTS else f"has set `{key}` to"
+    if op not in EQUALITY:
+        text = form if isinstance(form, str) else json.dumps(form)
+        if is_number(text) and not is_exact(Decimal(text)) and not isinstance(form, float):
+            return (
+                f"{what} {text:.60}, which the condition `{condition.key}` compares by size",
+                "the platform may take such numbers for equal: compare inside a task",
+            )
+        return None
+    if key in dag.RESULTS or condition.compares is None:
+        return None
+    wanted = base_of(condition.compares)[0]
+    if type(form) is not _JSON_TYPES.get(wanted, type(form)):
+        return (
+            f"{what} {form!r:.60}, and the condition `{condition.key}` compares it with a value of the type {wanted}",
+            f"set a value of the type {wanted}, which is the same string",
+        )
+    return None

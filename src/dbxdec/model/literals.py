@@ -1,0 +1,330 @@
+"""Literals as tagged JSON: what an author writes as an argument, equal after a round trip.
+
+JSON's own types stand for themselves; everything else is `{"$": tag, "v": ...}`. A dict is plain only where plain
+JSON keeps it whole, that is when its keys are sorted (the manifest sorts keys) and none of them is the tag key.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import importlib
+import math
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dbxdec.errors import RunError
+from dbxdec.model.secrets import Secret
+from dbxdec.model.variables import BundleVariable, has_token, resolve
+from dbxdec.support.forms import FormError, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+TAG = "$"
+STAND_IN_NAME = "__dbxdec_stand_in__"
+"""The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
+
+
+_LITERALS = (
+    "literals are None, bool, int, float, str, Decimal, dates, Enum members, bytes, and lists, tuples and dicts of "
+    "them; make anything else inside the task"
+)
+# By the last part of a type's name: what to write for it.
+_INSTEAD = {
+    "set": "a set has no order that lasts: write a list",
+    "frozenset": "a set has no order that lasts: write a list",
+    "range": "write `list(range(...))`",
+    "generator": "write a list",
+    "time": "give its parts, or the text of `.isoformat()`",
+    "UUID": "give its text, `str(...)`",
+    "Path": "give its text, `str(...)`",
+    "PosixPath": "give its text, `str(...)`",
+    "PurePosixPath": "give its text, `str(...)`",
+    "DataFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
+    "LazyFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
+    "function": "import it in the task's module and call it there",
+    "module": "import it in the task's module",
+    "type": "import it in the task's module",
+}
+
+
+class UnsupportedLiteralError(TypeError):
+    """The value has no form in the manifest; the text names its type and where in the literal it stands.
+
+    `hint` says what to write instead.
+    """
+
+    def __init__(self, message: str, hint: str = _LITERALS) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def encode(value: object) -> Json:
+    """Tagged JSON of `value`. Raises UnsupportedLiteralError for any type without a form, and for NaN and infinity."""
+    return _encode(value, "")
+
+
+def _encode(value: object, path: str) -> Json:
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value  # type: ignore[return-value]
+    if kind is str:
+        return _encode_text(value, path)  # type: ignore[arg-type]
+    if kind is float:
+        if not math.isfinite(value):  # type: ignore[arg-type]
+            raise UnsupportedLiteralError(
+                f"{value!r}{_at(path)} is a float that JSON can't hold", "write None, or make it inside the task"
+            )
+        return value  # type: ignore[return-value]
+    if isinstance(value, Enum):
+        return _encode_enum(value, path)
+    if kind is list:
+        return [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)]  # type: ignore[arg-type,var-annotated]
+    if kind is tuple:
+        return _tagged("tuple", [_encode(item, f"{path}[{i}]") for i, item in enumerate(value)])  # type: ignore[arg-type,var-annotated]
+    if kind is dict:
+        return _encode_dict(value, path)  # type: ignore[arg-type]
+    if isinstance(value, BundleVariable):
+        return _tagged("template", value.template)
+    if isinstance(value, Secret):
+        return _tagged("secret", [value.scope, value.key])
+    encoder = _SCALARS.get(kind)
+    if encoder is None and isinstance(name := getattr(value, STAND_IN_NAME, None), str):
+        root = name.partition(".")[0]
+        raise UnsupportedLiteralError(
+            f"`{name}`{_at(path)} comes from a module that is not installed at build time",
+            f"use it inside the task, or add {root} to `requires` of [build-system]",
+        )
+    if encoder is None:
+        raise UnsupportedLiteralError(
+            f"{_type_name(kind)}{_at(path)} can't be carried to a task",
+            _INSTEAD.get(kind.__name__, _LITERALS),
+        )
+    encoded: Json = encoder(value)
+    return encoded
+
+
+def _encode_text(value: str, path: str) -> Json:
+    _require_utf8(value, path)
+    return _tagged("template", value) if has_token(value) else value
+
+
+def _require_utf8(value: str, path: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UnsupportedLiteralError(f"{value!r:.60}{_at(path)} is a text that UTF-8 can't hold") from None
+
+
+def _encode_enum(value: Enum, path: str) -> Json:
+    kind = type(value)
+    if not is_importable(kind):
+        raise UnsupportedLiteralError(
+            f"{_type_name(kind)}{_at(path)} is an Enum defined inside a function, where a task can't find it",
+            "define it at the top of a module",
+        )
+    if value.name not in kind.__members__:
+        raise UnsupportedLiteralError(f"{value!r}{_at(path)} is no member of its Enum: members travel by name")
+    return _tagged("enum", [enum_reference(kind), value.name])
+
+
+def _encode_dict(value: dict[object, object], path: str) -> Json:
+    for key in value:
+        if type(key) is not str:
+            raise UnsupportedLiteralError(
+                f"a dict{_at(path)} has the key {key!r}: keys of literals are str",
+                f"write `{str(key)!r}`, or a list of pairs"
+                if isinstance(key, int)
+                else "write texts as keys, or a list of pairs",
+            )
+        if has_token(key):
+            raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: only values can be bundle variables")
+        _require_utf8(key, path)
+    items: dict[str, Json] = {str(key): _encode(item, f"{path}[{key!r}]") for key, item in value.items()}
+    if TAG in items or list(items) != sorted(items):
+        return _tagged("dict", [[key, item] for key, item in items.items()])
+    return items
+
+
+def _at(path: str) -> str:
+    return f" at {path}" if path else ""
+
+
+def _type_name(kind: type) -> str:
+    name = kind.__qualname__
+    return f"`{name}`" if kind.__module__ == "builtins" else f"`{kind.__module__}.{name}`"
+
+
+def _tagged(tag: str, value: Json) -> dict[str, Json]:
+    return {TAG: tag, "v": value}
+
+
+def _encode_datetime(value: Any) -> Json:
+    # A named zone is kept by its name: an offset alone would lose daylight saving.
+    zone = getattr(value.tzinfo, "key", None)
+    if zone is None:
+        return _tagged("datetime", value.isoformat())
+    naive = value.replace(tzinfo=None, fold=0).isoformat()
+    return {**_tagged("datetime", naive), "tz": zone, "fold": value.fold}
+
+
+_SCALARS: dict[type, Any] = {
+    Decimal: lambda v: _tagged("decimal", str(v)),
+    dt.date: lambda v: _tagged("date", v.isoformat()),
+    dt.datetime: _encode_datetime,
+    dt.timedelta: lambda v: _tagged("timedelta", [v.days, v.seconds, v.microseconds]),
+    bytes: lambda v: _tagged("bytes", base64.b64encode(v).decode("ascii")),
+}
+
+
+def checked(value: Any, deepest: int = 100) -> Json:
+    """`value`, which has the form that `encode` gives. Raises FormError for another one."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        if kind is float and not math.isfinite(value):
+            raise FormError("literal", "is a number that JSON can't hold")
+        return value  # type: ignore[no-any-return]
+    if not deepest:
+        raise FormError("literal", "is nested more than 100 times")
+    if kind is list:
+        for item in value:
+            checked(item, deepest - 1)
+    elif TAG not in value:
+        for item in value.values():
+            checked(item, deepest - 1)
+    else:
+        _check_tagged(value, deepest - 1)
+    return value  # type: ignore[no-any-return]
+
+
+def _check_tagged(value: dict[str, Any], deepest: int) -> None:
+    tag, body = value[TAG], value.get("v")
+    match tag, body:
+        case ("tuple", list(items)):
+            for item in items:
+                checked(item, deepest)
+        case ("dict", list(pairs)):
+            for pair in pairs:
+                if not (type(pair) is list and len(pair) == 2 and type(pair[0]) is str):
+                    raise FormError("literal", "has a dict whose items are not pairs")
+                checked(pair[1], deepest)
+        case ("template", str()) | ("secret", [str(), str()]):
+            pass
+        case ("enum", [str(reference), str()]) if ":" in reference:
+            pass
+        case ("decimal" | "date" | "datetime" | "timedelta" | "bytes", _):
+            try:
+                _decode_tagged({name: item for name, item in value.items() if name != "tz"}, {})
+            except (ValueError, TypeError, LookupError, ArithmeticError):
+                raise FormError("literal", f"is a {tag} of {kind_of(body)}: {body!a:.60}") from None
+            if "tz" in value and (type(value["tz"]) is not str or value.get("fold") not in (0, 1)):
+                raise FormError("literal", "is a datetime whose zone is no string")
+        case _:
+            raise FormError("literal", f"has the unknown tag {tag!a:.60} with {kind_of(body)}")
+
+
+def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
+    """The value that `encode` took; tokens of bundle variables are resolved with `variables`."""
+    if isinstance(value, list):
+        return [decode(item, variables) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if TAG not in value:
+        return {key: decode(item, variables) for key, item in value.items()}
+    return _decode_tagged(value, variables)
+
+
+def is_hashable(value: Json) -> bool:
+    """Whether what `value` stands for can be the key of a dict."""
+    if isinstance(value, dict) and value.get(TAG) == "tuple":
+        items: Any = value["v"]
+        return all(map(is_hashable, items))
+    return not isinstance(value, list) and (not isinstance(value, dict) or value.get(TAG, "dict") != "dict")
+
+
+def shown(value: Json) -> Json:
+    """The value for people to read, as JSON without tags; None for what only the run resolves."""
+    if isinstance(value, list):
+        return [shown(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if TAG not in value:
+        return {key: shown(item) for key, item in value.items()}
+    body: Any = value["v"]
+    match value[TAG]:
+        case "tuple":
+            return [shown(item) for item in body]
+        case "dict":
+            return {key: shown(item) for key, item in body}
+        case "enum":
+            return str(body[1])
+        case "template" | "secret":
+            return None
+        case _:
+            form: Json = body
+            return form
+
+
+def _decode_tagged(value: dict[str, Json], variables: Mapping[str, str] | None) -> Any:
+    body: Any = value["v"]
+    match value[TAG]:
+        case "tuple":
+            return tuple(decode(item, variables) for item in body)
+        case "dict":
+            return {key: decode(item, variables) for key, item in body}
+        case "template":
+            return resolve(body, variables)
+        case "secret":
+            return Secret(*body).value()
+        case "decimal":
+            return Decimal(body)
+        case "date":
+            return dt.date.fromisoformat(body)
+        case "datetime":
+            return _decode_datetime(value)
+        case "timedelta":
+            return dt.timedelta(days=body[0], seconds=body[1], microseconds=body[2])
+        case "bytes":
+            return base64.b64decode(body)
+        case "enum":
+            return load_enum(body[0])[body[1]]
+        case unknown:
+            raise ValueError(f"a literal has the unknown tag {unknown!r}")
+
+
+def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(value["v"])
+    if "tz" not in value:
+        return moment
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        zone = ZoneInfo(value["tz"])
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise RunError(
+            f"the time zone {value['tz']!r:.60} of a datetime isn't known to this machine", hint="install `tzdata`"
+        ) from None
+    return moment.replace(tzinfo=zone, fold=value["fold"])
+
+
+def is_importable(kind: type) -> bool:
+    """Whether another process finds `kind` by its name: not where it is defined inside a function."""
+    return "<locals>" not in kind.__qualname__
+
+
+def enum_reference(kind: type) -> str:
+    """ "module:Qualified.Name", which `load_enum` takes."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def load_enum(reference: str) -> type[Enum]:
+    """The enum class named by "module:Qualified.Name"."""
+    module, _, qualname = reference.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]

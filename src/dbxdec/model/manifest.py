@@ -1,0 +1,411 @@
+"""The manifest: the one JSON document that crosses from the build to the deploy and to the run.
+
+It is canonical (sorted keys, LF, nothing of the machine or the moment), lies in the wheel at
+`*.dist-info/extra_metadata/dbxdec/manifest.json`, and its shape is published in `manifest.schema.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+
+from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
+from dbxdec.model import dag, soundness
+from dbxdec.model.literals import checked
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.values import ValueType
+from dbxdec.support.forms import FormError, at, by_key, each_of, kind_of, plain_object, strings, take, take_or_null
+from dbxdec.support.pauses import without_collection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dbxdec.model.literals import Json
+
+SCHEMA = "2.0"
+"""Version of the shape; a reader takes every minor version of its own major one."""
+MAX_BYTES = 32 * 2**20
+"""The largest manifest that is read: one of 10,000 tasks has a quarter of it."""
+PATH = "dbxdec/manifest.json"
+"""Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
+TASK_VALUE = "task_value"
+"""What stands for the IoManager of an output that travels as a task value."""
+_ROWS = get_args(dag.Rows)
+_DEEPEST = 100
+_LINE_DIGITS = 9
+
+
+Places: TypeAlias = "tuple[SourceLocation | None, SourceLocation | None]"
+"""Where a task was called and where it was overridden."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A decoded manifest. `raw_jobs` keeps the jobs as JSON: a run needs one of perhaps a hundred."""
+
+    project: str
+    version: str
+    build_id: str
+    generator: str
+    raw_jobs: Mapping[str, Any]
+    libraries: tuple[str, ...] = ()
+    """More wheels and PyPI requirements for each task; no part of the build id, since they are none of the wheel."""
+    schema: str = SCHEMA
+    origin: str | None = None
+    """The file that it was read from; None for one that was made here, whose jobs the build itself has checked."""
+    places: Mapping[str, Mapping[str, Places]] = field(default_factory=dict, compare=False)
+    """Lines of tasks, by job and task, which a build knows and no wheel holds."""
+
+    def job(self, key: str) -> dag.Job:
+        """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
+        if key not in self.raw_jobs:
+            raise ManifestError(
+                f"{self.project} {self.version} has no job `{key}`",
+                hint=did_you_mean(key, self.raw_jobs) or f"its jobs are {listed(list(self.raw_jobs)) or 'none'}",
+            )
+        try:
+            job = decode_job(key, self.raw_jobs[key])
+            if self.origin is not None:
+                soundness.require_job(job)
+        except FormError as error:
+            raise ManifestError(
+                f"the job `{key}` of {self.project} {self.version} can't be read: {error}",
+                hint=f"the manifest was written by {self.generator}: install that version where it is read",
+            ) from None
+        return _placed(job, self.places.get(key, {}))
+
+    def require_sound(self) -> None:
+        """Raise ManifestError for a job that can't be read, or that no build can have made."""
+        for key in self.raw_jobs:
+            self.job(key)
+
+    @property
+    def packages(self) -> list[str]:
+        """The top-level packages of the modules that define the jobs."""
+        modules = [at(form, "module") for form in self.raw_jobs.values()]
+        return sorted({module.partition(".")[0] for module in modules if isinstance(module, str)})
+
+    @property
+    def jobs(self) -> list[dag.Job]:
+        """All jobs, by key."""
+        return [self.job(key) for key in self.raw_jobs]
+
+
+def places_of(jobs: Iterable[dag.Job]) -> dict[str, dict[str, Places]]:
+    """Return the lines of the tasks of `jobs`."""
+    return {job.key: {task.key: (task.called_at, task.overridden_at) for task in job.tasks} for job in jobs}
+
+
+def _placed(job: dag.Job, places: Mapping[str, Places]) -> dag.Job:
+    if not places:
+        return job
+    nowhere: Places = (None, None)
+    found = [(task, places.get(task.key, nowhere)) for task in job.tasks]
+    tasks = tuple(replace(task, called_at=called, overridden_at=set_) for task, (called, set_) in found)
+    return replace(job, tasks=tasks)
+
+
+def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
+    """The manifest's `jobs`, from the DAGs."""
+    with without_collection():
+        return {job.key: _encode_job(job) for job in jobs}
+
+
+def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]], *, schema: str = SCHEMA) -> str:
+    """The build id: sha256, in hex, over the DAG and the sorted (path in the wheel, sha256) of the payload.
+
+    The project's version is left out: the bundle's CLI renames the wheel at deploy and changes no code.
+    """
+    import hashlib  # a run needs none
+
+    content = {"project": project, "schema": schema, "jobs": jobs, "payload": sorted(map(list, payload))}
+    compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(compact.encode()).hexdigest()
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The canonical bytes of a manifest."""
+    document = {
+        "schema": SCHEMA,
+        "build_id": manifest.build_id,
+        "generator": manifest.generator,
+        "project": {"name": manifest.project, "version": manifest.version},
+        "jobs": manifest.raw_jobs,
+        **({"libraries": list(manifest.libraries)} if manifest.libraries else {}),
+    }
+    return f"{_lines(document, 'jobs')}\n".encode()
+
+
+def _lines(form: Mapping[str, Any], *apart: str) -> str:
+    """An object as JSON with a line for each key, and one for each key of those named in `apart`.
+
+    `json` indents all or nothing, and takes ten times as long for all.
+    """
+    parts = [f"{_text(key)}: {_lines(form[key]) if key in apart else _text(form[key])}" for key in sorted(form)]
+    return "{" + ",".join(f"\n {part}" for part in parts) + "\n}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def decode(content: bytes | str, origin: str) -> Manifest:
+    """The manifest in `content`. Raises ManifestError, naming `origin`, for another major version or other JSON."""
+    try:
+        document = _parsed(content)
+        schema = document["schema"]
+        if str(schema).partition(".")[0] != SCHEMA.partition(".")[0]:
+            raise ManifestError(
+                f"{origin} has manifest schema {schema!s:.20}; this dbxdec reads {SCHEMA.partition('.')[0]}.x",
+                hint="install the dbxdec that built the wheel, or build the wheel again with this one",
+            )
+        project = take(document, "project", dict)
+        found = Manifest(
+            project=take(project, "name", str),
+            version=take(project, "version", str),
+            build_id=take(document, "build_id", str),
+            generator=take(document, "generator", str),
+            raw_jobs=take(document, "jobs", dict),
+            libraries=strings(document, "libraries", ()),
+            schema=take(document, "schema", str),
+            origin=origin,
+        )
+        soundness.require_project(found.project, found.version, found.build_id)
+        soundness.require_keys(found.raw_jobs)
+    except FormError as error:
+        raise ManifestError(f"{origin} is not a manifest of dbxdec: {error}") from None
+    return found
+
+
+def _parsed(content: bytes | str) -> dict[str, Any]:
+    """The JSON object with a schema that `content` is. Raises FormError for anything else."""
+    if len(content) > MAX_BYTES:
+        raise FormError("", f"has more than {MAX_BYTES // 2**20} MiB")
+    try:
+        text = content.decode() if isinstance(content, bytes) else content
+        with without_collection():
+            document = json.loads(text, parse_constant=_no_number)
+            if "\\ud" in text.lower():  # half of a pair, which no file and no terminal takes
+                json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError:
+        raise FormError("", "is nested too deeply") from None
+    except ValueError as error:  # of JSON or UTF-8, or a number of thousands of digits
+        raise FormError("", f"is not JSON: {error!s:.200}") from None
+    if type(document) is not dict or "schema" not in document:
+        what = "has no schema" if type(document) is dict else f"is {kind_of(document)}, not an object"
+        raise FormError("", what)
+    return document
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def encode_binding(binding: dag.Binding) -> Json:
+    """A binding as the manifest has it."""
+    match binding:
+        case dag.TaskOutput(task, output, rows):
+            return {"task": task, "output": output, "rows": rows}
+        case dag.TaskValue(task, key):
+            return {"value": {"task": task, "key": key}}
+        case dag.Table(io, target):
+            return {"table": {"io": io, "target": target}}
+        case dag.Literal(value):
+            return {"literal": value}
+        case dag.Parameter(name):
+            return {"parameter": name}
+        case dag.Item():
+            return {"item": True}
+        case dag.Sequence(items, kind):
+            return {kind: [encode_binding(item) for item in items]}
+        case dag.Mapped(items):
+            form: dict[str, Json] = {"dict": {key: encode_binding(item) for key, item in items}}
+            order: list[Json] = [key for key, _ in items]
+            # The manifest sorts its keys; the author's order is kept only where it differs.
+            return form if order == sorted(key for key, _ in items) else {**form, "order": order}
+
+
+def decode_binding(form: Any) -> dag.Binding:
+    """The binding that `encode_binding` took. Raises FormError for anything else."""
+    return _decode_binding(form, _DEEPEST)
+
+
+def _decode_binding(form: Any, deepest: int) -> dag.Binding:
+    match form:
+        case {"task": str(task), "output": str(output), "rows": str(rows)} if rows in _ROWS:
+            return dag.TaskOutput(task, output, rows)  # type: ignore[arg-type]
+        case {"value": {"task": str(task), "key": str(key)}}:
+            return dag.TaskValue(task, key)
+        case {"table": {"io": str(io), "target": str(target)}}:
+            return dag.Table(io, target)
+        case {"literal": value}:
+            return dag.Literal(checked(value))
+        case {"parameter": str(name)}:
+            return dag.Parameter(name)
+        case {"item": True}:
+            return dag.Item()
+        case {"list": list(items)} | {"tuple": list(items)} if deepest:
+            inside = tuple(_decode_binding(item, deepest - 1) for item in items)
+            return dag.Sequence(inside, "list" if "list" in form else "tuple")
+        case {"dict": dict(items)} if deepest:
+            order = strings(form, "order", tuple(items))
+            if "order" in form and sorted(order) != sorted(items):
+                raise FormError("order", "has other keys than `dict`")
+            return dag.Mapped(tuple((key, _decode_binding(items[key], deepest - 1)) for key in order))
+        case _:
+            raise FormError("", f"is a binding of an unknown kind: {soundness.shown(form)}")
+
+
+def encode_output(output: dag.Output) -> dict[str, Any]:
+    """An output as the manifest has it."""
+    form: dict[str, Any] = {"io": output.io or TASK_VALUE, "target": output.target}
+    if output.type is not None:
+        form |= output.type.json_form()
+    if output.settings:
+        form["settings"] = dict(output.settings)
+    if output.shared:
+        form["shared"] = True
+    if output.per_item:
+        form["per_item"] = True
+    if output.partial:
+        form["partial"] = True
+    return form
+
+
+def _decode_output(form: Any) -> dag.Output:
+    io = take(form, "io", str)
+    return dag.Output(
+        io=None if io == TASK_VALUE else io,
+        target=take_or_null(form, "target", str),
+        type=ValueType.from_json_form(form) if "type" in form else None,
+        settings=_plain_at(form, "settings", {}),
+        shared=take(form, "shared", bool, False),
+        per_item=take(form, "per_item", bool, False),
+        partial=take(form, "partial", bool, False),
+    )
+
+
+def _encode_job(job: dag.Job) -> dict[str, Any]:
+    return {
+        "module": job.module,
+        "function": job.function,
+        "source": str(job.source),
+        "settings": dict(job.settings),
+        "parameters": [
+            {
+                "name": parameter.name,
+                **parameter.type.json_form(),
+                "default": parameter.default,
+                **({"run_date": parameter.run_date.json_form()} if parameter.run_date else {}),
+            }
+            for parameter in job.parameters
+        ],
+        "clusters": dict(job.clusters),
+        "environments": dict(job.environments),
+        "variables": list(job.variables),
+        "tasks": [_encode_task(task) for task in job.tasks],
+        **({"doc": job.doc} if job.doc else {}),
+    }
+
+
+def _encode_task(task: dag.Task) -> dict[str, Any]:
+    return {
+        "key": task.key,
+        "kind": task.kind,
+        "function": task.function,
+        "source": str(task.source),
+        "inputs": {name: encode_binding(binding) for name, binding in task.inputs.items()},
+        "outputs": {name: encode_output(output) for name, output in task.outputs.items()},
+        "depends_on": [{"task": d.task, "outcome": d.outcome} for d in task.depends_on],
+        "run_if": task.run_if,
+        "variables": list(task.variables),
+        "settings": dict(task.settings),
+        **({"each": encode_each(task.each)} if task.each is not None else {}),
+        **({"on_failure": True} if task.on_failure else {}),
+        **({"compares": task.compares.json_form()} if task.compares is not None else {}),
+        **({"doc": task.doc} if task.doc else {}),
+    }
+
+
+def encode_each(each: dag.Each) -> dict[str, Any]:
+    """A for-each as the manifest has it."""
+    form: dict[str, Any] = {"items": encode_binding(each.items)}
+    return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
+
+
+def decode_job(key: str, form: Any) -> dag.Job:
+    """The job `key` of its form in a manifest. Raises FormError, with the place, for another form."""
+    return dag.Job(
+        key=key,
+        module=take(form, "module", str),
+        function=take(form, "function", str),
+        source=_location(form),
+        settings=_plain_at(form, "settings"),
+        parameters=each_of(form, "parameters", _decode_parameter),
+        clusters=by_key(form, "clusters", plain_object),
+        environments=by_key(form, "environments", plain_object),
+        tasks=each_of(form, "tasks", _decode_task),
+        doc=_decode_doc(form),
+    )
+
+
+def _decode_parameter(form: Any) -> dag.JobParameter:
+    return dag.JobParameter(
+        name=take(form, "name", str),
+        type=ValueType.from_json_form(form),
+        default=take_or_null(form, "default", str),
+        run_date=RunDate.from_json_form(form["run_date"]) if "run_date" in form else None,
+    )
+
+
+def _decode_task(form: Any) -> dag.Task:
+    return dag.Task(
+        key=take(form, "key", str),
+        kind=take(form, "kind", str),
+        function=take_or_null(form, "function", str),
+        source=_location(form),
+        inputs=by_key(form, "inputs", decode_binding),
+        outputs=by_key(form, "outputs", _decode_output),
+        depends_on=each_of(form, "depends_on", _decode_dependency),
+        run_if=take_or_null(form, "run_if", str),
+        variables=strings(form, "variables"),
+        settings=_plain_at(form, "settings"),
+        each=_decode_each(form["each"]) if "each" in form else None,
+        on_failure=take(form, "on_failure", bool, False),
+        compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
+        doc=_decode_doc(form),
+    )
+
+
+def _decode_doc(form: Any) -> str | None:
+    return take(form, "doc", str) if "doc" in form else None
+
+
+def _decode_dependency(form: Any) -> dag.Dependency:
+    return dag.Dependency(take(form, "task", str), take_or_null(form, "outcome", str))
+
+
+def _decode_each(form: Any) -> dag.Each:
+    take(form, "items", dict)
+    concurrency = form.get("concurrency")
+    if type(concurrency) not in (int, str, type(None)):
+        raise FormError("each.concurrency", f"is {kind_of(concurrency)}, not a number")
+    return dag.Each(decode_binding(form["items"]), concurrency)
+
+
+def _plain_at(form: Any, name: str, *default: dict[str, Any]) -> dict[str, Any]:
+    found = take(form, name, dict, *default)
+    if not found:
+        return found
+    try:
+        return plain_object(found)
+    except FormError as error:
+        raise error.inside(name) from None
+
+
+def _location(form: Any) -> SourceLocation:
+    path, _, line = take(form, "source", str).rpartition(":")
+    if not line.isdecimal() or len(line) > _LINE_DIGITS:
+        raise FormError("source", "is not of the form `path:line`")
+    return SourceLocation(path, int(line))

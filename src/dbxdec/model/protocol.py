@@ -1,0 +1,231 @@
+"""The parameters between a deployed job and `dbxdec-run`: what codegen emits and what the runtime takes.
+
+Databricks pushes job parameters down to a wheel task's named parameters, so a task itself carries only the reserved
+ones. Both spellings, `--k=v` and `k=v`, reach the entry point, whatever the name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import ManifestError, Problem, RunError
+from dbxdec.model.rundate import REFERENCE, moment_of
+from dbxdec.model.variables import TARGET
+from dbxdec.platform import references
+from dbxdec.support.masking import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dbxdec.model.dag import Each, Task
+    from dbxdec.model.literals import Json
+
+ENTRY_POINT = "dbxdec-run"
+ENTRY_POINT_GROUP = "packages"
+"""Databricks looks an entry point up by name in any group; `console_scripts` would clash with dbxdec's own file."""
+ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
+
+RESERVED = "dbxdec-"
+_VARIABLE = "dbxdec-var-"
+_ITEM = "dbxdec-item"
+_TRIGGERED = "dbxdec-triggered"
+
+MAX_INPUTS = 5_000
+"""Characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
+
+# Reserved parameter -> the platform's reference that fills it
+# (docs.databricks.com, "Use dynamic value references in jobs").
+_REFERENCES = {
+    "dbxdec-workspace": "{{workspace.id}}",
+    "dbxdec-run-id": "{{job.run_id}}",
+    "dbxdec-attempt": "{{task.execution_count}}",
+    "dbxdec-started": "{{job.start_time.timestamp_ms}}",
+    _TRIGGERED: REFERENCE,
+}
+# Reserved parameters that are numbers, and the largest there is: of times in ms the last of the calendar.
+_LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
+# One reference and nothing else: text that only holds some, a template for instance, is the author's.
+_UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
+_UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch.
+
+    `triggered` is the moment at which the run was triggered, as the platform spells it; None where it leaves the
+    reference as it is, and empty where it puts nothing in its place.
+    `item` is the iteration's, where the task runs for each of many: its number where the items are literals, else its
+    text.
+    """
+
+    package: str
+    job: str
+    task: str
+    build: str
+    workspace: str
+    run_id: str
+    attempt: int
+    started: int
+    variables: Mapping[str, str]
+    parameters: Mapping[str, str]
+    item: str | None = None
+    triggered: str | None = None
+
+
+def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[str, str]:
+    """The named parameters of a task: where it is found, which build it belongs to, and the run's references.
+
+    A bundle variable comes one to a parameter: inside a JSON text a quote in its value would break the JSON.
+    """
+    from dbxdec.model import dag
+
+    named = {
+        "dbxdec-package": package,
+        "dbxdec-job": job,
+        "dbxdec-task": task.key,
+        "dbxdec-build": build_id,
+        **_REFERENCES,
+    }
+    if task.each is not None:
+        named[_ITEM] = "{{input.i}}" if isinstance(task.each.items, dag.Literal) else "{{input}}"
+    for name in task.variables:
+        named[_VARIABLE + name] = _token(name)
+    return named
+
+
+def _token(variable: str) -> str:
+    return "${bundle.target}" if variable == TARGET else f"${{var.{variable}}}"
+
+
+def for_each_inputs(each: Each) -> str:
+    """The `inputs` of a for-each task: a JSON text, or the platform's reference to one.
+
+    The platform gives an iteration no number, so literal items carry theirs. The item itself stands beside it for
+    people who read the run's page, unless the text would grow over the platform's limit, or the item is something that
+    only the run resolves.
+    """
+    from dbxdec.model import dag
+
+    match each.items:
+        case dag.Parameter(name):
+            return references.job_parameter(name)
+        case dag.TaskOutput(task):
+            return references.task_value(task, dag.RETURN_VALUE)
+        case dag.TaskValue(task, key):
+            return references.task_value(task, key)
+        case dag.Literal(list() as items):
+            numbered = [{"i": i, **_for_people(item)} for i, item in enumerate(items)]
+            texts = [_compact(form) for form in (numbered, [{"i": i} for i in range(len(items))])]
+            return next((text for text in texts if len(text) <= MAX_INPUTS), texts[-1])
+        case _:
+            raise ManifestError(f"items of an unknown kind: {each.items!r}")
+
+
+def _for_people(item: Json) -> dict[str, Json]:
+    """The item as `v`, unless it holds what the bundle or the platform would resolve."""
+    from dbxdec.model import literals
+
+    shown = literals.shown(item)
+    text = _compact(shown)
+    return {} if (shown is None) != (item is None) or "${" in text or "{{" in text else {"v": shown}
+
+
+def _compact(form: Any) -> str:
+    return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
+
+
+def _why_no_number(text: str, largest: int) -> str | None:
+    if not text.isdecimal():
+        return "not a whole number"
+    return "larger than there is" if len(text) > len(str(largest)) or int(text) > largest else None
+
+
+def parse(argv: Sequence[str]) -> RunArguments:
+    """What `argv` says. Raises RunError with every mistake in it.
+
+    The platform leaves a reference that it can't resolve as it is; such a value is refused rather than used. Those of
+    job parameters are left to the job, which knows its own.
+    """
+    given: dict[str, str] = {}
+    problems = []
+    refused = set()
+    for argument in argv:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if not equals or not name:
+            problems.append(Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`"))
+            refused.add(name)
+        elif name.startswith(RESERVED) and name != _TRIGGERED and is_unresolved(value):
+            problems.append(unresolved(f"the parameter `{name}`", value))
+            refused.add(name)
+        elif given.get(name, value) != value:
+            problems.append(
+                Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
+            )
+            refused.add(name)
+        given[name] = value
+    reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
+    needed = ["dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES]
+    problems += [
+        Problem(
+            f"the parameter `{name}` is missing",
+            hint="`dbxdec-run` is started by a job that dbxdec has built; on a laptop use `dbxdec run JOB`",
+        )
+        for name in needed
+        if name not in reserved
+    ]
+    problems += [
+        Problem(f"`{name}` is {brief(reserved[name], 40)}, {why}")
+        for name, largest in _LARGEST.items()
+        if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
+    ]
+    triggered = reserved.get(_TRIGGERED, REFERENCE)
+    if triggered and moment_of(triggered) is None and not is_unresolved(triggered):
+        problems.append(Problem(f"`{_TRIGGERED}` is {triggered!r:.60}, not a moment"))
+    problems += [
+        Problem(
+            f"the reserved parameter `{name}` is not known to this dbxdec",
+            hint="the job was written by a newer dbxdec: install that version where the task runs",
+        )
+        for name in reserved
+        if name not in needed and name != _ITEM and not name.startswith(_VARIABLE)
+    ]
+    problems += [
+        Problem(
+            f"the parameter `{name}` is the unresolved bundle reference {value}",
+            hint="the bundle gives it its value: deploy the job with `databricks bundle deploy`",
+        )
+        for name, value in reserved.items()
+        if name.startswith(_VARIABLE) and value == _token(name.removeprefix(_VARIABLE))
+    ]
+    if problems:
+        raise RunError(problems)
+    return RunArguments(
+        package=reserved["dbxdec-package"],
+        job=reserved["dbxdec-job"],
+        task=reserved["dbxdec-task"],
+        build=reserved["dbxdec-build"],
+        workspace=reserved["dbxdec-workspace"],
+        run_id=reserved["dbxdec-run-id"],
+        attempt=int(reserved["dbxdec-attempt"]),
+        started=int(reserved["dbxdec-started"]),
+        variables={
+            name.removeprefix(_VARIABLE): value for name, value in reserved.items() if name.startswith(_VARIABLE)
+        },
+        parameters={name: value for name, value in given.items() if name not in reserved},
+        item=reserved.get(_ITEM),
+        triggered=None if is_unresolved(triggered) else triggered,
+    )
+
+
+def is_unresolved(value: str) -> bool:
+    """Return whether a parameter's value is a reference that the platform has left as it was."""
+    return _UNRESOLVED.fullmatch(value) is not None
+
+
+def unresolved(what: str, value: str) -> Problem:
+    """Return the problem that `what` has such a value."""
+    return Problem(f"{what} is the unresolved reference {value.strip()}", hint=_UNKNOWN)

@@ -1,0 +1,146 @@
+"""`run_date`: a parameter default that follows the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.support.forms import FormError, take
+
+REFERENCE = "{{job.trigger.time.iso_datetime}}"
+"""What is emitted as the default: the moment at which the run was triggered, in UTC.
+
+It is the same in each retry and repair, however long the run was queued; for a schedule it is the scheduled minute.
+"""
+
+_PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*)>(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What triggered a run: `text` is what the platform makes of REFERENCE, by which a default is known from a value
+    that somebody has given."""
+
+    text: str
+    moment: dt.datetime
+
+    @classmethod
+    def of(cls, text: str | None, started: dt.datetime) -> Trigger:
+        """Return the trigger of a run; where the platform gave no time, the run's start stands for it."""
+        moment = None if text is None else moment_of(text)
+        return cls(REFERENCE if text is None else text, moment or started)
+
+
+def moment_of(text: str) -> dt.datetime | None:
+    """Return the moment that `text` is, in UTC where it names no zone; None for anything else."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def passed_on(text: str) -> tuple[dt.date | None, str]:
+    """Return the date that another job's run has passed on, or the text of the date that it was given itself."""
+    while (match := _PASSED_ON.fullmatch(text)) is not None:
+        days, months, tz, trigger, given = match.groups()
+        moment = moment_of(trigger)
+        if given == trigger and moment is not None:
+            try:
+                return RunDate(int(days), int(months), tz).at(moment), given
+            except (KeyError, ValueError, OverflowError):
+                raise ValueError(f"is {text!r:.80}, which no job has passed on") from None
+        text = given
+    return None, text
+
+
+def shown(text: str) -> str:
+    """Return a text that one job passes on to another as people read it: the date, or what the parameter is given."""
+    try:
+        passed, given = passed_on(text)
+    except ValueError:
+        return text
+    return given if passed is None else str(passed)
+
+
+_FARTHEST = 1_000_000
+
+
+@dataclass(frozen=True)
+class RunDate:
+    """The date in `tz` of the moment at which a run was triggered, moved by months and then by days."""
+
+    offset_days: int = 0
+    offset_months: int = 0
+    tz: str = "UTC"
+
+    def at(self, moment: dt.datetime) -> dt.date:
+        """The date for a run triggered at `moment`, which has a zone. The 31st becomes a shorter month's last.
+
+        Raises ValueError for a zone that isn't known here, and for a date that there is not.
+        """
+        day = moment.astimezone(_zone(self.tz)).date()
+        try:
+            return self._moved(day)
+        except (ValueError, OverflowError):
+            raise ValueError(f"is a date beyond the calendar: {day} moved by {self.json_form()}") from None
+
+    def _moved(self, day: dt.date) -> dt.date:
+        months = day.year * 12 + day.month - 1 + self.offset_months
+        first = dt.date(months // 12, months % 12 + 1, 1)
+        following = dt.date((months + 1) // 12, (months + 1) % 12 + 1, 1)
+        last = (following - dt.timedelta(days=1)).day
+        return first.replace(day=min(day.day, last)) + dt.timedelta(days=self.offset_days)
+
+    def passed_on(self, reference: str) -> str:
+        """Return the text with which a job passes its parameter on to another job, whose own run can then read it.
+
+        The platform passes on the moment of a default; beside it goes what makes a date of it.
+        """
+        return f"<dbxdec:run_date {self.offset_days} {self.offset_months} {self.tz} {REFERENCE}>{reference}"
+
+    def json_form(self) -> dict[str, Any]:
+        """The manifest's form."""
+        return asdict(self)
+
+    @classmethod
+    def from_json_form(cls, form: Any) -> RunDate:
+        """From the manifest's form. Raises FormError for another one."""
+        found = cls(take(form, "offset_days", int), take(form, "offset_months", int), take(form, "tz", str))
+        if max(abs(found.offset_days), abs(found.offset_months)) > _FARTHEST:
+            raise FormError("run_date", "has an offset beyond the calendar")
+        return found
+
+
+def _zone(name: str) -> dt.tzinfo:
+    if name == "UTC":
+        return dt.UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"follows the time zone {name!r:.60}, which this machine does not know") from None
+
+
+@forgiving(giving(RunDate()))
+def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:
+    """A default for a job parameter of the type `date`: the date on which the run was triggered in `tz`, moved.
+
+    It is the same in each retry and repair of a run, and for one that was queued past midnight; a value given by hand
+    wins as it is. Raises ValueError for an
+    unknown zone, TypeError for offsets that are no whole numbers.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    for name, value in (("offset_days", offset_days), ("offset_months", offset_months)):
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"{name} of run_date is {value!r}, not a whole number")
+    try:
+        ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        raise ValueError(f"{tz!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'") from None
+    return RunDate(offset_days, offset_months, tz)

@@ -1,0 +1,126 @@
+"""What is wrong with the times at which a job starts: expressions, zones, and dates that follow the run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem
+from dbxdec.model import quartz
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbxdec.model.dag import Job
+
+Finding = tuple[str, str | None]
+
+# Java, by whose names the platform knows zones, takes these besides (java.util.TimeZone).
+_OF_JAVA = re.compile(
+    r"(GMT|UTC|UT)([+-]\d{1,2}(:?\d{2})?)?|ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|"
+    r"PLT|PNT|PRT|PST|SST|VST"
+)
+_ORDER = "seconds, minutes, hours, day of the month, month, day of the week, and if need be the year"
+
+
+def findings(schedule: Any) -> Iterator[Finding]:
+    """What the platform would refuse in a job's `schedule`, as (message, hint)."""
+    if not isinstance(schedule, dict):
+        return
+    text = schedule.get("quartz_cron_expression")
+    if isinstance(text, str) and "${" not in text:
+        yield from _expression(text)
+    zone = schedule.get("timezone_id")
+    if isinstance(zone, str) and "${" not in zone and not _is_zone(zone) and (near := _near(zone)):
+        yield f"`schedule.timezone_id` is {zone!r}, which is no time zone", near
+
+
+def _expression(text: str) -> Iterator[Finding]:
+    where = f"`schedule.quartz_cron_expression` is {text!r}"
+    fields = text.split()
+    try:
+        quartz.parse(text)
+    except ValueError as error:
+        yield f"{where}, which {error}", f"Quartz has 6 or 7, {_ORDER}: '0 30 5 * * ?' is each day at 5:30"
+        return
+    if (fields[3] == "?") == (fields[5] == "?"):
+        what = "without day" if fields[3] == "?" else "which says the day of the month and of the week"
+        yield (
+            f"{where}, {what}",
+            "Quartz takes one of them and a `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
+        )
+
+
+def _is_zone(name: str) -> bool:
+    """Whether the platform knows a zone of this name, as far as the zones of this machine tell."""
+    from zoneinfo import ZoneInfo
+
+    if _OF_JAVA.fullmatch(name):
+        return True
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # KeyError: ZoneInfoNotFoundError is one
+        return not _zones()
+    return True
+
+
+def _near(name: str) -> str | None:
+    """The zone that is meant; a name that is near none may be newer than the zones of this machine."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), {zone.lower(): zone for zone in _zones()}, n=1, cutoff=0.8)
+    if not near or len(name) < 3:
+        return None
+    return f"did you mean `{next(zone for zone in _zones() if zone.lower() == near[0])}`?"
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    from zoneinfo import available_timezones
+
+    return frozenset(available_timezones())
+
+
+def warnings(job: Job) -> list[Problem]:
+    """A zone that this machine doesn't know, and runs that start on another day than the one a parameter counts by."""
+    match job.settings.get("schedule"):
+        case {"quartz_cron_expression": str(text), "timezone_id": str(name)}:
+            pass
+        case _:
+            return []
+    if "${" not in name and not _is_zone(name) and not _near(name):
+        unknown = f"the job `{job.key}` has the time zone {name!r}, which this machine does not know"
+        hint = "write one such as 'UTC' or 'Europe/Berlin'; newer zones come with `pip install -U tzdata`"
+        return [Problem(unknown, job.source, hint)]
+    return [
+        Problem(
+            f"the job `{job.key}` starts at {moment} in {name}, when it is the day {which} in {parameter.run_date.tz}, "
+            f"by which its parameter `{parameter.name}` counts",
+            job.source,
+            f'let it count in the zone of the schedule: `run_date(..., tz="{name}")`',
+        )
+        for parameter in job.parameters
+        if parameter.run_date is not None and (found := _another_day(text, name, parameter.run_date.tz))
+        for moment, which in [found]
+    ]
+
+
+def _another_day(expression: str, zone: str, other: str) -> tuple[str, str] | None:
+    """A time of the schedule at which it is another day in the zone `other`: the time, and which day."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        found = quartz.parse(expression)
+        there, here = ZoneInfo(zone), ZoneInfo(other)
+    except (KeyError, ValueError, OSError):
+        return None  # said elsewhere
+    for month in (1, 7):  # with and without daylight saving time
+        for hour in sorted(found.hours):
+            for minute in sorted({min(found.minutes), max(found.minutes)}):
+                start = dt.datetime(2025, month, 15, hour, minute, tzinfo=there)
+                day = start.astimezone(here).date()
+                if day != start.date():
+                    return f"{hour:02}:{minute:02}", "before" if day < start.date() else "after"
+    return None

@@ -1,0 +1,326 @@
+"""What a function's annotations say, one by one: an annotation that can't be resolved spoils no other."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+import typing
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from dbxdec.model.literals import STAND_IN_NAME
+from dbxdec.model.signatures import annotations_of
+from dbxdec.model.values import ValueType, strip_optional
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved."""
+
+    text: str
+    value: Any = None
+    optional: bool = False
+    error: str | None = None
+
+    @functools.cached_property
+    def type_names(self) -> tuple[str, ...]:
+        """The types it allows as "root_module.Name", unions taken apart; empty for Any."""
+        members = typing.get_args(self.value) if is_union(self.value) else (self.value,)
+        return () if any(member is Any or member is object for member in members) else tuple(map(type_name, members))
+
+    @functools.cached_property
+    def value_type(self) -> ValueType | None:
+        """The type as one that travels as text or JSON, or None where it is not one of those."""
+        found = None if self.error else ValueType.of(self.value)
+        return replace(found, optional=self.optional) if found else None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it says that there is no value."""
+        return self.error is None and (self.value is None or self.value is types.NoneType)
+
+    @property
+    def excludes_none(self) -> bool:
+        """Whether it says that there is always a value."""
+        return not self.error and not self.optional and not self.is_none and bool(self.type_names)
+
+    def collects(self, single: frozenset[str] | None) -> Literal["list", "dict"] | None:
+        """Whether it asks for a list or a dict of several results, rather than for one.
+
+        `single` names the types that one result can have, as "polars.DataFrame": where a list is one of them, only a
+        list of those is several.
+        """
+        origin = None if self.error or not typing.get_args(self.value) else typing.get_origin(self.value)
+        if origin not in (list, dict):
+            return None
+        kind: Literal["list", "dict"] = "list" if origin is list else "dict"
+        one = single is not None and kind in single and not set(self.element().type_names) <= single
+        return None if one else kind
+
+    @property
+    def keys(self) -> Annotation:
+        """What a dict's annotation says about its keys."""
+        return Annotation(self.text, typing.get_args(self.value)[0])
+
+    def element(self, index: int = 0) -> Annotation:
+        """What it says about the element `index` of a list or tuple, or the values of a dict; Any where it doesn't."""
+        origin, args = typing.get_origin(self.value), typing.get_args(self.value)
+        if self.error or not isinstance(origin, type) or not args:
+            return replace(self, value=Any, optional=False)
+        if origin is tuple and Ellipsis not in args:
+            chosen = args[index] if index < len(args) else Any
+        else:
+            chosen = args[0] if origin is tuple else args[-1]
+        bare, optional = strip_optional(chosen)
+        return Annotation(self.text, bare, optional)
+
+
+def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
+    """The annotation of the parameter `name` ("return" for the result), or None where there is none."""
+    raw = annotations_of(function).get(name, _MISSING)
+    if raw is _MISSING:
+        return None
+    try:
+        value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
+        if type(value) is type or value is Any:
+            return _of_class(_text(raw, function), value)
+        if raw is value and (known := _known.get(raw, function)) is not None:
+            return known
+        plain = _Plain(lambda: _namespace(function))
+        value = plain.of(value)
+    except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
+        return Annotation(_text(raw, function), error=f"{type(error).__name__}: {error}")
+    bare, optional = strip_optional(value)
+    found = Annotation(_text(raw, function), bare, optional or value is None)
+    if not plain.has_asked:
+        _known.keep(raw, function, found)
+    return found
+
+
+class _Known:
+    """Annotations of modules that mean the same in each of its functions: large pipelines have few different ones."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, str], Annotation] = {}
+
+    def get(self, raw: Any, function: Callable[..., Any]) -> Annotation | None:
+        """What has been kept of `raw`; None where nothing has, or where it can be no key."""
+        try:
+            return self._found.get((raw, function.__module__))
+        except TypeError:
+            return None
+
+    def keep(self, raw: Any, function: Callable[..., Any], found: Annotation) -> None:
+        """Keep what `raw` says in the module of `function`."""
+        if len(self._found) > 1024:
+            self._found.clear()
+        with suppress(TypeError):
+            self._found[raw, function.__module__] = found
+
+
+_known = _Known()
+
+
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that its author wrote, below decorators that say what they wrap (`functools.wraps`).
+
+    Its signature is that of the whole, as `inspect.signature` has it.
+    """
+    if not hasattr(function, "__wrapped__"):
+        return function
+    *_, written = layers(function)
+    return written
+
+
+def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """`function`, what it says that it wraps, and so on down to what its author wrote."""
+    yield function
+    while not hasattr(function, "__signature__"):
+        inner: Any = getattr(function, "__wrapped__", None)
+        if not hasattr(inner, "__code__"):
+            return
+        function = inner
+        yield function
+
+
+def returned_types(function: Callable[..., Any], *, named: bool = False) -> tuple[str, ...] | None:
+    """The types that `function` says it returns, or with `named` the values of its dict; None where it says nothing."""
+    note = of_parameter(function, "return")
+    if note is None or note.error:
+        return None
+    return (note.element() if named else note).type_names or None
+
+
+def is_union(value: Any) -> bool:
+    return type(value) is not type and typing.get_origin(value) in (typing.Union, types.UnionType)
+
+
+def type_name(value: Any) -> str:
+    """ "polars.LazyFrame" for a class wherever inside polars it is defined, "int" for a builtin."""
+    stand_in = getattr(value, STAND_IN_NAME, None)
+    if isinstance(stand_in, str):
+        root, _, rest = stand_in.partition(".")
+        return f"{root}.{rest.rpartition('.')[2]}" if rest else root
+    origin = typing.get_origin(value) or value
+    name = getattr(origin, "__qualname__", None) or repr(origin)
+    module: str = getattr(origin, "__module__", "builtins")
+    return name if module == "builtins" else f"{module.partition('.')[0]}.{name}"
+
+
+_MISSING = object()
+
+
+@functools.lru_cache(1024)
+def _of_class(text: str, value: Any) -> Annotation:
+    """Nearly all annotations of a large pipeline are the same few classes."""
+    return Annotation(text, value)
+
+
+@functools.lru_cache(1024)
+def _compiled(text: str) -> types.CodeType:
+    return compile(text.lstrip(" \t"), "<string>", "eval")
+
+
+class _Plain:
+    """Takes the author's own names for other types away: `Annotated`, `NewType`, type aliases, TypedDicts, texts.
+
+    `names` gives what a text may name. A TypedDict is a dict when a task runs.
+    """
+
+    def __init__(self, names: Callable[[], dict[str, Any]]) -> None:
+        self._names = names
+        self._within: list[Any] = []
+        self.has_asked = False
+        """Whether what it says depends on the names around it."""
+
+    def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
+        """Return what `value` stands for, where type parameters are `given` types."""
+        if type(value) is type or value is Any:
+            return value
+        if isinstance(value, typing.ForwardRef):
+            value = value.__forward_arg__
+        if isinstance(value, str):
+            self.has_asked = True
+            return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - of the author's own code
+        if isinstance(value, typing.TypeVar):
+            return given.get(value, value)
+        origin: Any = typing.get_origin(value)
+        args = typing.get_args(value)
+        if _is_alias(value) or _is_alias(origin):
+            return self._of_alias(origin or value, [self.of(arg, given) for arg in args])
+        if origin is typing.Annotated or _is_qualifier(origin):
+            return self.of(args[0], given)
+        if is_union(value):
+            return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
+        if isinstance(origin, type) and args and origin is not Callable:
+            return origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+        if isinstance(value, typing.NewType):
+            return self.of(value.__supertype__, given)
+        if value is typing.LiteralString:
+            return str
+        if typing.is_typeddict(value):
+            return self._of_typed_dict(value)
+        return Any if _is_qualifier(value) else value
+
+    def _of_alias(self, alias: Any, args: list[Any]) -> Any:
+        """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
+        if any(alias is outer for outer in self._within):
+            return Any
+        with self._inside(alias):
+            return self.of(alias.__value__, dict(zip(alias.__type_params__, args, strict=False)))
+
+    def _of_typed_dict(self, kind: Any) -> Any:
+        """A dict whose values are of one of the fields' types; of any, where those can't be resolved."""
+        if any(kind is outer for outer in self._within):
+            return dict
+        with self._inside(kind):
+            try:
+                fields = [self.of(field) for field in kind.__annotations__.values()]
+            except Exception:  # noqa: BLE001 - any expression may stand in an annotation
+                return dict
+        return dict[str, typing.Union[tuple(fields)]] if fields else dict  # type: ignore[misc]  # noqa: UP007
+
+    @contextmanager
+    def _inside(self, named: Any) -> Iterator[None]:
+        """Resolve what stands in the definition of `named`, in its module."""
+        names, module = self._names, sys.modules.get(named.__module__)
+        self._within.append(named)
+        if module is not None:
+            self._names = lambda: vars(module)
+        try:
+            yield
+        finally:
+            self._names = names
+            self._within.pop()
+
+
+_QUALIFIERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
+
+def _is_qualifier(value: Any) -> bool:
+    return any(value is qualifier for qualifier in _QUALIFIERS)  # not compared: it may be a stand-in
+
+
+def _is_alias(value: Any) -> bool:
+    return type(value).__name__ == "TypeAliasType"  # of `typing` (3.12), or of typing_extensions
+
+
+def _text(value: Any, function: Callable[..., Any]) -> str:
+    """The annotation as its author wrote it, nearly."""
+    if (type(value) is type or value is Any) and value is not types.NoneType:
+        return _name_of(value, function)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, typing.ForwardRef):
+        return value.__forward_arg__
+    if value is None or value is types.NoneType:
+        return "None"
+    origin, args = typing.get_origin(value), typing.get_args(value)
+    if origin is typing.Annotated:
+        return _text(args[0], function)
+    if origin is typing.Literal:
+        return f"Literal[{', '.join(map(repr, args))}]"
+    if is_union(value):
+        return " | ".join(_text(arg, function) for arg in args)
+    named = origin or value
+    name = _name_of(named, function) if isinstance(named, type) else getattr(named, "__name__", None)
+    if not isinstance(name, str) or any(isinstance(arg, list) for arg in args):
+        return repr(value)
+    inner = ", ".join("..." if arg is Ellipsis else _text(arg, function) for arg in args)
+    return f"{name}[{inner}]" if args else name
+
+
+def _name_of(kind: Any, function: Callable[..., Any]) -> str:
+    name: str = kind.__name__
+    is_known = kind.__module__ in ("builtins", "typing", "collections.abc") or "<locals>" in kind.__qualname__
+    return name if is_known or function.__globals__.get(name) is kind else _known_as(kind, function.__module__)
+
+
+@functools.lru_cache(1024)
+def _known_as(kind: Any, module: str) -> str:
+    """How the module `module` writes a class that it has by no name of its own: `pl.DataFrame`, `dt.date`."""
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    aliases = (alias for alias, value in names.items() if isinstance(value, types.ModuleType) and alias[:1] != "_")
+    found = (alias for alias in aliases if vars(names[alias]).get(kind.__name__) is kind)
+    return next((f"{alias}.{kind.__name__}" for alias in found), type_name(kind))
+
+
+def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names visible where the function was defined: globals, and what it closes over."""
+    function = unwrapped(function)
+    parameters = getattr(function, "__type_params__", ())  # of Python 3.12
+    if function.__closure__ is None and not parameters:
+        return function.__globals__
+    namespace = {**function.__globals__, **{parameter.__name__: parameter for parameter in parameters}}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            namespace[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return namespace

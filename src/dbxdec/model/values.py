@@ -1,0 +1,440 @@
+"""Types of the values that travel as text or JSON: job parameters, and small results between tasks.
+
+One description of a type serves both ways of travelling: a job parameter is text on the platform, a small result is
+a JSON task value. The mapping is written down once, here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any
+
+from dbxdec.model import literals
+from dbxdec.support.forms import FormError, take
+from dbxdec.support.masking import brief
+
+ANY = "any"
+"""The kind of a result whose task says nothing of its type: whatever a literal can be."""
+NONE_TEXT = "<dbxdec:none>"
+"""How a job parameter that is None travels: the platform's parameters are never null."""
+REQUIRED_TEXT = "<dbxdec:required>"
+"""The default emitted for a parameter without one: the platform demands a default, `dbxdec-run` refuses this."""
+
+_PLAIN: dict[Any, str] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    dt.date: "date",
+    dt.datetime: "datetime",
+    Decimal: "decimal",
+    list: "list",
+    dict: "dict",
+}
+_DEEPEST = 100
+_KINDS = frozenset({*_PLAIN.values(), "enum", "literal", ANY})
+_BOOLEANS = {"true": True, "false": False}
+_WRITTEN_OUT = 30
+"""Decimals are spelled without an exponent up to so many digits before or behind the point."""
+_SPELLINGS = {
+    "int": "a whole number such as 42",
+    "float": "a number such as 1.5",
+    "bool": "true or false",
+    "date": "a date such as 2013-01-31",
+    "datetime": "a date and time such as 2013-01-31T06:00:00+01:00",
+    "decimal": "a number such as 1.50",
+    "list": "JSON such as [1, 2]",
+    "dict": 'JSON such as {"a": 1}',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """A type that has a text and a JSON form.
+
+    `enum` is "module:Qualified.Name"; `choices` are a Literal's values; `element` is the type of a list's items or a
+    dict's values, None where they are any JSON.
+    """
+
+    kind: str
+    optional: bool = False
+    enum: str | None = None
+    choices: tuple[str | int | bool, ...] = ()
+    element: ValueType | None = None
+
+    @classmethod
+    def of(cls, annotation: Any) -> ValueType | None:
+        """The type that `annotation` asks for, or None where it is not one of these."""
+        bare, optional = strip_optional(annotation)
+        origin = typing.get_origin(bare)
+        if origin is typing.Literal:
+            choices = typing.get_args(bare)
+            return cls("literal", optional, choices=choices) if _can_be_choices(choices) else None
+        if isinstance(bare, type) and origin is None and issubclass(bare, Enum):
+            importable = literals.is_importable(bare)
+            return cls("enum", optional, enum=literals.enum_reference(bare)) if importable else None
+        kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
+        args = typing.get_args(bare)
+        if kind not in ("list", "dict") or not args:
+            return cls(kind, optional) if kind else None
+        element = cls.of(args[-1])
+        if (kind == "dict" and not _is_key(args[0])) or (element is None and not _is_json(args[-1])):
+            return None
+        return cls(kind, optional, element=element)
+
+    @classmethod
+    def from_json_form(cls, form: Any) -> ValueType:
+        """From the manifest's form of a type. Raises FormError for another one."""
+        return cls._from_form(form, _DEEPEST)
+
+    @classmethod
+    def _from_form(cls, form: Any, deepest: int) -> ValueType:
+        kind = take(form, "type", str)
+        if kind not in _KINDS:
+            raise FormError("type", f"is {kind!r:.60}, which this dbxdec does not know")
+        enum = take(form, "enum", str) if kind == "enum" else None
+        choices = tuple(take(form, "choices", list)) if kind == "literal" else ()
+        if enum is not None and ":" not in enum:
+            raise FormError("enum", "is not of the form `module:Name`")
+        if not all(type(choice) in (str, int, bool) for choice in choices):
+            raise FormError("choices", "are not all strings, numbers and booleans")
+        element = None
+        if "element" in form and kind in ("list", "dict"):
+            if not deepest:
+                raise FormError("element", "is nested too deeply")
+            element = cls._from_form(form["element"], deepest - 1)
+        return cls(kind, take(form, "optional", bool, False), enum, choices, element)
+
+    def json_form(self) -> dict[str, Any]:
+        """The manifest's form: `type`, and only where they say something `optional`, `enum`, `choices`, `element`."""
+        form: dict[str, Any] = {"type": self.kind}
+        if self.optional:
+            form["optional"] = True
+        if self.enum is not None:
+            form["enum"] = self.enum
+        if self.choices:
+            form["choices"] = list(self.choices)
+        if self.element is not None:
+            form["element"] = self.element.json_form()
+        return form
+
+    @property
+    def is_json(self) -> bool:
+        """Whether JSON has such values as they are."""
+        return self.kind in _JSON_KINDS and (self.element is None or self.element.is_json)
+
+    @property
+    def plain(self) -> type | None:
+        """Python's own type of such values; None for Enums and Literals."""
+        return _BY_KIND.get(self.kind)
+
+    def __str__(self) -> str:
+        name = {"decimal": "Decimal"}.get(self.kind, self.kind)
+        if self.enum is not None:
+            name = self.enum.partition(":")[2]
+        if self.choices:
+            name = f"Literal[{', '.join(map(repr, self.choices))}]"
+        if self.element is not None:
+            name = f"{name}[{'str, ' if self.kind == 'dict' else ''}{self.element}]"
+        return f"{name} | None" if self.optional else name
+
+    def accepts(self, other: ValueType) -> bool:
+        """Whether a value of type `other` may be given where this type is asked for (int widens to float)."""
+        if other.kind == ANY:
+            return True  # it is checked when the task runs
+        if other.optional and not self.optional:
+            return False
+        if self.kind == "literal" and other.kind == "literal":
+            return _typed(other.choices) <= _typed(self.choices)
+        if other.kind == "literal":
+            return all(self.accepts(ValueType(_PLAIN[type(choice)])) for choice in other.choices)
+        if self.element is not None and self.kind == other.kind:
+            return self.element.is_json if other.element is None else self.element.accepts(other.element)
+        return (self.kind, self.enum) == (other.kind, other.enum) or (self.kind, other.kind) == ("float", "int")
+
+    @property
+    def hint(self) -> str | None:
+        """What to write for such a value; None where messages list the choices, and for str, which any text is."""
+        return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
+
+    def to_text(self, value: object) -> str:
+        """The text that carries `value` as a job parameter.
+
+        Raises TypeError where it is not of this type, or where its text is reserved or not UTF-8.
+        """
+        if value is None and self.optional:
+            return NONE_TEXT
+        form = self.to_json(value)
+        text = form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, allow_nan=False)
+        if text in (NONE_TEXT, REQUIRED_TEXT):
+            raise TypeError(f"{text!r} is reserved: it stands for a parameter without a value")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise TypeError(f"{brief(text)} is a text that UTF-8 can't hold") from None
+        return text
+
+    def canonical(self, value: object) -> str:
+        """Return the one string of `value`, by which equal values are equal strings.
+
+        `from_text` reads it. Raises TypeError where it is not of this type, and for a Decimal that is not finite.
+        """
+        if not self._holds(value):
+            return self.to_text(value)
+        if self.kind == "float":
+            return json.dumps(_finite(value) + 0.0)  # -0.0 is 0.0
+        if isinstance(value, dt.datetime):
+            return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat()
+        if isinstance(value, Decimal):
+            return _canonical_decimal(value)
+        if self.kind in ("list", "dict"):
+            _require_json(value)
+            return json.dumps(value, ensure_ascii=False, sort_keys=True)
+        return self.to_text(value)
+
+    def from_text(self, text: str) -> Any:
+        """The value that `text` carries. Raises ValueError with what was expected."""
+        if text == NONE_TEXT:
+            return self.from_json(None)
+        if self.kind == "literal":
+            return self._choice({_as_text(choice): choice for choice in self.choices}, text)
+        form: Any = text
+        if self.kind == "bool":
+            form = _BOOLEANS.get(text.strip().lower(), text)
+        elif self.kind in ("int", "float"):
+            form = _number(self.kind, text)
+        elif self.kind == "date":
+            form = _day(text)
+        elif self.kind in ("list", "dict"):
+            try:
+                form = json.loads(text)
+                _require_json(form)
+            except json.JSONDecodeError as error:
+                what = f"{error.msg} at character {error.pos}"
+                raise ValueError(f"is not JSON ({what}), which the type {self} needs") from None
+            except TypeError as error:
+                raise ValueError(str(error)) from None
+        return self.from_json(form)
+
+    def to_json(self, value: object) -> literals.Json:
+        """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        return self._to_json(value, "")
+
+    def _to_json(self, value: object, place: str) -> literals.Json:
+        if self.kind == ANY:
+            return literals.encode(value)
+        if value is None and self.optional:
+            return None
+        if not self._holds(value):
+            raise TypeError(f"expected {self}{place}, got {type(value).__qualname__} ({brief(value)})")
+        if isinstance(value, Enum):
+            return value.name
+        if isinstance(value, dt.date):
+            return value.isoformat()
+        if isinstance(value, Decimal):
+            return str(value)
+        if self.kind == "float":
+            return _finite(value)
+        if isinstance(value, list | dict) and self.element is None:
+            _require_json(value)
+        elif isinstance(value, list) and self.element is not None:
+            at = place or " at "
+            return [self.element._to_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
+        elif isinstance(value, dict) and self.element is not None:
+            _require_json(dict.fromkeys(value))
+            at = place or " at "
+            return {key: self.element._to_json(item, f"{at}[{key!r}]") for key, item in value.items()}
+        return value  # type: ignore[return-value]
+
+    def from_json(self, form: Any) -> Any:
+        """The value behind a JSON form. Raises ValueError with what was expected."""
+        return self._from_json(form, "")
+
+    def _from_json(self, form: Any, place: str) -> Any:
+        if self.kind == ANY:
+            return literals.decode(form)
+        if form is None:
+            if self.optional:
+                return None
+            raise ValueError(f"is null{place}, and its type {self} is not optional")
+        try:
+            match self.kind:
+                case "date":
+                    value: Any = dt.date.fromisoformat(form)
+                case "datetime":
+                    value = dt.datetime.fromisoformat(form)
+                case "decimal":
+                    # A float has lost the digits that a Decimal is for.
+                    value = Decimal(form) if type(form) in (str, int) else None
+                case "enum":
+                    members = literals.load_enum(self.enum or "").__members__
+                    value = self._choice(dict(members), form)
+                case "literal":
+                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form))
+                case "float":
+                    value = float(form) if type(form) is int else form
+                case _:
+                    value = form
+        except (TypeError, InvalidOperation, OverflowError):
+            value = None
+        except ValueError:
+            if self.kind in ("enum", "literal"):
+                raise
+            value = None
+        if not self._holds(value):
+            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(form)}, which is not of the type {self}")
+        if self.element is None:
+            return value
+        at = place or " at "
+        if isinstance(value, dict):
+            return {key: self.element._from_json(item, f"{at}[{key!r}]") for key, item in value.items()}
+        return [self.element._from_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
+
+    def _holds(self, value: object) -> bool:
+        if isinstance(value, Enum):
+            # Members travel by name, which a combination of flags may lack; as a plain value they would lose it.
+            kind = type(value)
+            return literals.enum_reference(kind) == self.enum and value.name in kind.__members__
+        match self.kind:
+            case "enum":
+                return False
+            case "literal":
+                return any(value == choice and type(value) is type(choice) for choice in self.choices)
+            case "date":
+                return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+            case "int":
+                return isinstance(value, int) and not isinstance(value, bool)
+            case "float":
+                return isinstance(value, float | int) and not isinstance(value, bool)
+            case _:
+                return isinstance(value, _BY_KIND[self.kind])
+
+    def _choice(self, known: dict[str, Any], text: Any) -> Any:
+        if text not in known:
+            raise ValueError(f"is {brief(text)}; allowed are {', '.join(known)}")
+        return known[text]
+
+
+_JSON_KINDS = frozenset({"str", "int", "float", "bool", "list", "dict", "literal"})
+_BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
+
+
+def json_form(value: Any) -> Any:
+    """The JSON form of a value that a ValueType has read, as it travelled."""
+    if isinstance(value, list):
+        return [json_form(item) for item in value]
+    if isinstance(value, dict):
+        return {key: json_form(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.name
+    return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
+
+
+def strip_optional(annotation: Any) -> tuple[Any, bool]:
+    """`annotation` without `| None`, and whether it had it. A union of several other types stays a union."""
+    if type(annotation) is type or typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return annotation, False
+    args = typing.get_args(annotation)
+    rest = tuple(arg for arg in args if arg is not types.NoneType)
+    if len(rest) == len(args):
+        return annotation, False
+    return (rest[0] if len(rest) == 1 else typing.Union[rest]), True  # noqa: UP007 - built at run time
+
+
+def _is_key(annotation: Any) -> bool:
+    """Whether keys of that type are those of JSON."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return all(type(choice) is str for choice in typing.get_args(annotation))
+    return annotation is str or _is_unsaid(annotation)
+
+
+def _is_json(annotation: Any) -> bool:
+    """Whether JSON has all values of that type as they are, though no ValueType says which they are."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return all(map(_is_json, typing.get_args(annotation)))
+    found = ValueType.of(annotation)
+    return annotation is types.NoneType or _is_unsaid(annotation) or (found is not None and found.is_json)
+
+
+def _is_unsaid(annotation: Any) -> bool:
+    return annotation is Any or annotation is object or isinstance(annotation, typing.TypeVar)
+
+
+def _can_be_choices(choices: tuple[object, ...]) -> bool:
+    """Whether each has a text of its own: `Literal[1, "1"]` could not be read back."""
+    plain = all(type(choice) in (str, int, bool) for choice in choices)
+    return plain and len(set(map(_as_text, choices))) == len(choices)
+
+
+def _typed(choices: tuple[object, ...]) -> set[tuple[type, object]]:
+    """Choices that are equal only if their types are: 1 == True."""
+    return {(type(choice), choice) for choice in choices}
+
+
+def _is_hashable(value: object) -> bool:
+    return type(value).__hash__ is not None
+
+
+def _as_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(kind: str, text: str) -> int | float | str:
+    try:
+        number = int(text) if kind == "int" else float(text)
+    except ValueError:
+        return text
+    return text if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def _day(text: str) -> str:
+    """Return the date whose midnight `text` is, in whatever zone, since backfills give moments; else `text` itself.
+
+    Raises ValueError for another time of a day: in some zones that is another day.
+    """
+    try:
+        moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
+    except ValueError:
+        return text
+    if moment is None or moment.time() == dt.time():
+        return text if moment is None else moment.date().isoformat()
+    raise ValueError(f"is {text!r:.80}, a moment and not a date; a backfill's date is {{{{backfill.iso_date}}}}")
+
+
+def _canonical_decimal(value: Decimal) -> str:
+    """Return one string for all spellings of a number: 1.50 and 1.5, 100 and 1E+2."""
+    if not value.is_finite():
+        raise TypeError(f"{value} is not a number to compare")
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    bare = text.rstrip("0")
+    if not bare:
+        return "0"
+    number = Decimal((sign, tuple(map(int, bare)), int(exponent) + len(text) - len(bare)))
+    return format(number, "f") if -_WRITTEN_OUT <= number.adjusted() <= _WRITTEN_OUT else str(number)
+
+
+def _finite(value: Any) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        raise TypeError(f"{brief(value, 40)} is too large for a float") from None
+    if not math.isfinite(number):
+        raise TypeError(f"{number!r} is a float that JSON can't hold")
+    return number
+
+
+def _require_json(value: object) -> None:
+    try:
+        same = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"holds what JSON can't: {error}") from None
+    if not same:
+        raise TypeError("holds what JSON changes on the way: tuples, or keys that are not str")

@@ -1,0 +1,260 @@
+"""Values that a bundle fixes for each target at deploy: `${var.name}` and `${bundle.target}`.
+
+A reference is text with tokens in the bundle's own spelling, so settings can carry it to the deploy as it is;
+IoManagers and literals resolve the tokens at run time from the values that arrive as task parameters.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from dbxdec.errors import Problem, RunError
+from dbxdec.model.mistakes import forgiving, giving, is_wiring, spoiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TARGET = "bundle.target"
+"""The name under which the bundle's target stands among the variables."""
+
+_TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}")
+_current: Mapping[str, str] = {}
+_live = False
+
+
+if TYPE_CHECKING:
+    # For a type checker a variable fits wherever its value would: as any argument of a task, and in settings.
+    class _Anything(Any):  # type: ignore[misc]
+        pass
+
+else:
+    _Anything = object
+
+
+JOINING = 'f-strings, `+` and `/` make longer ones: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
+"""How to make a longer string of a bundle variable, for messages."""
+_STR_METHODS = frozenset(name for name in dir(str) if not name.startswith("_"))
+_TAKE_APART = "; or do it inside a task"
+
+
+def _of_value(name: str, how: str, instead: str, harmless: Any = None) -> Any:
+    """A method of strings, which a variable has while a task runs."""
+
+    @forgiving(giving(harmless) if harmless is not None else spoiled)
+    def method(self: BundleVariable, *args: Any) -> Any:
+        if not _live:
+            self._refuse(how, instead)
+        return getattr(str, name)(str(self), *(str(arg) if isinstance(arg, BundleVariable) else arg for arg in args))
+
+    return method
+
+
+class BundleVariable(_Anything):
+    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones.
+
+    While a task runs, it is its value wherever a string is asked for.
+    """
+
+    __slots__ = ("template",)
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+
+    def __truediv__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{self.template.rstrip('/')}/{_of_path(part).lstrip('/')}")
+
+    def __rtruediv__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{_of_path(part).rstrip('/')}/{self.template.lstrip('/')}")
+
+    def __add__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{self.template}{part}") if isinstance(part, str | BundleVariable) else NotImplemented
+
+    def __radd__(self, part: object) -> BundleVariable:
+        return BundleVariable(f"{part}{self.template}") if isinstance(part, str) else NotImplemented
+
+    def __str__(self) -> str:
+        return resolve(self.template) if _live else self.template
+
+    @forgiving(giving("?"))
+    def __format__(self, spec: str) -> str:
+        if spec and not _live:
+            self._refuse(f"is formatted by {spec!r}, and ", f"; {JOINING}")
+        return format(str(self), spec)
+
+    def __repr__(self) -> str:
+        return f"BundleVariable({self.template!r})"
+
+    @forgiving(giving(False))
+    def __eq__(self, other: object) -> bool:
+        if _live:
+            return isinstance(other, str | BundleVariable) and str(self) == str(other)
+        if isinstance(other, str):
+            self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
+        return isinstance(other, BundleVariable) and other.template == self.template
+
+    def __hash__(self) -> int:
+        return hash(self.template)
+
+    @forgiving(giving(True))
+    def __bool__(self) -> bool:
+        if not _live:
+            self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+        return bool(str(self))
+
+    @forgiving(giving(os.devnull))
+    def __fspath__(self) -> str:
+        if not _live:
+            self._refuse("is used as a path, and ", f"; {JOINING}")
+        return str(self)
+
+    __len__ = _of_value("__len__", "is taken apart, and ", _TAKE_APART, 0)
+    __iter__ = _of_value("__iter__", "is taken apart, and ", _TAKE_APART, iter(()))
+    __getitem__ = _of_value("__getitem__", "is taken apart, and ", _TAKE_APART)
+    __contains__ = _of_value("__contains__", "is searched, and ", _TAKE_APART, False)
+    __mod__ = _of_value("__mod__", "is used as a format, and ", f"; {JOINING}")
+    __lt__ = _of_value("__lt__", "is compared, and ", _TAKE_APART, False)
+    __le__ = _of_value("__le__", "is compared, and ", _TAKE_APART, False)
+    __gt__ = _of_value("__gt__", "is compared, and ", _TAKE_APART, False)
+    __ge__ = _of_value("__ge__", "is compared, and ", _TAKE_APART, False)
+
+    @forgiving(giving(0))
+    def __int__(self) -> int:
+        return int(self._number())
+
+    @forgiving(giving(0.0))
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def _number(self) -> str:
+        if not _live:
+            self._refuse("is used as a number, and ", "; or make a number of it inside a task")
+        return str(self)
+
+    @forgiving()
+    def __getattr__(self, name: str) -> Any:
+        if name not in _STR_METHODS:
+            raise AttributeError(f"a bundle variable has no attribute {name!r}")
+        if not _live:
+            self._refuse(f"is changed by `.{name}`, and ", _TAKE_APART)
+        return getattr(str(self), name)
+
+    def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
+        raise RunError(
+            f"{self.template} {how}has no value while the pipeline is defined",
+            hint=f"give it to an IoManager, a task argument or a setting; they resolve it at run time{instead}",
+        )
+
+
+def _of_path(part: object) -> str:
+    """`part` with slashes, whatever the machine's paths have."""
+    as_posix = getattr(type(part), "as_posix", None)
+    return str(part) if as_posix is None else as_posix(part)
+
+
+@forgiving(giving(BundleVariable("${var.unknown}")))
+def bundle_variable(name: str) -> BundleVariable:
+    """The bundle variable `name`: `${var.name}` in resources, its value at run time.
+
+    Usable as an argument of an IoManager or of a task, and in settings. Raises ValueError for a name that a
+    bundle could not declare.
+    """
+    if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
+        raise ValueError(
+            f"{name!r} can't be the name of a bundle variable: "
+            "names have letters, digits, `_` and `-`, and a letter or `_` first"
+        )
+    return BundleVariable(f"${{var.{name}}}")
+
+
+def bundle_target() -> BundleVariable:
+    """The name of the bundle's target (`dev`, `prod`, ...): `${bundle.target}`."""
+    return BundleVariable("${bundle.target}")
+
+
+def has_token(text: str) -> bool:
+    """Whether `text` holds a reference to a bundle variable or to the target."""
+    return "${" in text and _TOKEN.search(text) is not None
+
+
+def unknown_in(text: str) -> list[str]:
+    """What looks like a reference or a placeholder in `text`, and has no value in a run."""
+    return re.findall(r"\$?\{[^{}]*\}?", _TOKEN.sub("", text))
+
+
+def without_tokens(text: str, instead: str) -> str:
+    """`text` with `instead` for every reference to a bundle variable or to the target."""
+    return _TOKEN.sub(instead, text)
+
+
+def names_in(value: object) -> set[str]:
+    """The variables referenced anywhere inside `value`: str, BundleVariable, and lists, tuples and dicts of them."""
+    if isinstance(value, BundleVariable):
+        return names_in(value.template)
+    if isinstance(value, str):
+        return {var or target for var, target in _TOKEN.findall(value)} if "${" in value else set()
+    if isinstance(value, dict):
+        return set().union(*map(names_in, value.values()), *map(names_in, value))
+    if isinstance(value, list | tuple):
+        return set().union(*map(names_in, value))
+    return set()
+
+
+def only_name_in(text: str) -> str | None:
+    """Return the name of the variable whose reference `text` is; None for anything else."""
+    match = _TOKEN.fullmatch(text)
+    return match and (match[1] or match[2])
+
+
+def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = None) -> str:
+    """`text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
+
+    Raises RunError with all variables that have no value.
+    """
+    known = _current if variables is None else variables
+    text = text.template if isinstance(text, BundleVariable) else text
+    names = {name: known.get(name, os.environ.get(f"DBXDEC_VAR_{name}")) for name in sorted(names_in(text))}
+    problems = [
+        Problem(
+            f"the bundle variable `{name}` has no value {'while the pipeline is defined' if is_wiring() else 'here'}",
+            hint=_where_from(name),
+        )
+        for name, value in names.items()
+        if value is None
+    ]
+    if problems:
+        raise RunError(problems)
+    return _TOKEN.sub(lambda match: names[match[1] or match[2]] or "", text)
+
+
+def _where_from(name: str) -> str:
+    """How a variable comes to have a value where it has none."""
+    if is_wiring():
+        return "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
+    if _live:
+        return (
+            "make it at the top of the module, or give it to the task as an argument: a build passes on the variables "
+            f"that it finds there; in a test `variables={{{name!r}: ...}}`"
+        )
+    return f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment"
+
+
+@contextmanager
+def using(variables: Mapping[str, str], *, live: bool = False) -> Iterator[None]:
+    """Make `variables` the values of this run for as long as the block lasts.
+
+    With `live` a task runs in it: a bundle variable is its value there, and no token.
+    """
+    global _current, _live
+    before, (_current, _live) = (_current, _live), (variables, live)
+    try:
+        yield
+    finally:
+        _current, _live = before
+
+
+def tokens_of_run(value: object) -> set[str]:
+    """Return the variables of this run whose tokens are inside `value`: strings that were made too early."""
+    return names_in(value) & set(_current)

@@ -1,0 +1,1 @@
+"""What every layer may use: data that is read, what is printed, locks, places."""
