@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import spark_tools
-from dbxdec.support import places
+from dbxdec.model import places
 from projects import Project
 from running import dbxdec, define, empty, states
 from spark_tools import needs_spark

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import running
 from dbxdec import cli
 from dbxdec.local import builds, ledger
-from dbxdec.support import places, streams
+from dbxdec.model import places
+from dbxdec.support import streams
 from projects import Project
 from running import DBXDEC, define, empty, states
 

@@ -40,7 +40,7 @@ from test_literals import values as literal_values
 
 properties = settings(deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
-SCHEMA = json.loads((files("dbxdec") / "manifest.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((files("dbxdec.model") / "manifest.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 BUILD = "0" * 64
 

@@ -13,7 +13,7 @@ from dbxdec.cli import home
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.files.stores import LocalStore, is_local, path_of
 from dbxdec.local import journal
-from dbxdec.support import places
+from dbxdec.model import places
 
 # Imports everything where what only POSIX has is not there.
 IMPORTS = """

@@ -17,10 +17,11 @@ from dbxdec.cli import tables
 from dbxdec.cli.console import escape
 from dbxdec.errors import counted
 from dbxdec.local.runner import JobRun, Listener
+from dbxdec.model import places
 from dbxdec.model.dag import run_order
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State, failed
-from dbxdec.support import places, printing
+from dbxdec.support import printing
 from dbxdec.views import texts
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ from dbxdec.local.parameters import check_parameters, check_variables, variables
 from dbxdec.local.pool import Pool, interruptible
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
+from dbxdec.model import places
 from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import find_manifest, installed_manifests
-from dbxdec.support import places, streams
+from dbxdec.support import streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import names
-from dbxdec.model import literals
+from dbxdec.model import literals, places
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, names_in, resolve
-from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

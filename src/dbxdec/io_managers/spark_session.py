@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
-from dbxdec.support import places
+from dbxdec.model import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

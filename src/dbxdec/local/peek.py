@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError
 from dbxdec.model import dag, protocol, variables
-from dbxdec.model.secrets import of_this_machine
 from dbxdec.runtime import execution
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.support import streams
-from dbxdec.support.masking import Mask
+from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import counted
 from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.model.secrets import of_this_machine
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
-from dbxdec.support.masking import Mask
+from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import graph, page, texts
 
 if TYPE_CHECKING:

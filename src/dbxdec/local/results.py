@@ -15,15 +15,14 @@ from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import builds
 from dbxdec.local.ledger import STATE_FOLDER, VALUES
 from dbxdec.local.parameters import parameters_shown
-from dbxdec.model import dag, protocol
-from dbxdec.model.secrets import of_this_machine
+from dbxdec.model import dag, places, protocol
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.known import of_run
 from dbxdec.platform.references import resolve
 from dbxdec.platform.run_if import State
 from dbxdec.runtime import task_values
-from dbxdec.support import places, streams
-from dbxdec.support.masking import Mask
+from dbxdec.support import streams
+from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

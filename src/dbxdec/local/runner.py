@@ -24,14 +24,13 @@ from dbxdec.local.parameters import check_parameters
 from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
 from dbxdec.local.selection import followers
 from dbxdec.model.dag import run_order
-from dbxdec.model.secrets import of_this_machine
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import status
 from dbxdec.platform.conditions import decide
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State, instead
-from dbxdec.support.masking import Mask
+from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
     from dbxdec.local.builds import Build

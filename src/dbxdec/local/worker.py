@@ -104,8 +104,8 @@ def _run_command(command: str) -> int:
 
 
 def _run() -> int:
-    from dbxdec.model.secrets import of_this_machine
     from dbxdec.support import masking
+    from dbxdec.support.masking import of_this_machine
 
     with masking.scope(of_this_machine()), masking.output():
         return _run_task()

@@ -12,8 +12,6 @@ from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.support import masking
 
-_PREFIX = "DBXDEC_SECRET_"
-
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -34,7 +32,7 @@ class Secret:
     @property
     def variable(self) -> str:
         """The environment variable that stands for it where there is no platform."""
-        return _PREFIX + re.sub(r"\W", "_", f"{self.scope}_{self.key}").upper()
+        return masking.VARIABLE + re.sub(r"\W", "_", f"{self.scope}_{self.key}").upper()
 
     def value(self) -> str:
         """The secret itself, from the environment or from the platform. Raises RunError where neither has it."""
@@ -56,11 +54,6 @@ class Secret:
             ) from None
         masking.learn(found)
         return found
-
-
-def of_this_machine() -> list[str]:
-    """The values of all secrets that the environment has: what no log may show."""
-    return [value for name, value in os.environ.items() if name.startswith(_PREFIX)]
 
 
 @forgiving(giving(Secret("unknown", "unknown")))

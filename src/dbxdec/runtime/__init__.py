@@ -23,8 +23,8 @@ def main() -> None:
     It never calls `sys.exit(0)`, which the platform shows as a failure. A refusal raises SystemExit(1) after its
     message has been written to stderr, and so does an exception whose traceback has to be shown without secrets.
     """
-    from dbxdec.model.secrets import of_this_machine
     from dbxdec.support import masking, streams
+    from dbxdec.support.masking import of_this_machine
 
     streams.make_safe()  # what a task prints may be the name of a file
     with masking.scope(of_this_machine()), masking.output():

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
-from dbxdec.model import dag, literals, signatures
+from dbxdec.model import dag, literals, places, signatures
 from dbxdec.model.typehints import Annotation, of_parameter
 from dbxdec.model.values import ANY
 from dbxdec.runtime import record
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

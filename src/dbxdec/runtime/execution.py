@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import base
 from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
-from dbxdec.model import comparisons, dag, protocol, storage_paths, variables
+from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.model.rundate import Trigger
@@ -25,7 +25,6 @@ from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
 from dbxdec.runtime.task_values import task_values
-from dbxdec.support import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -12,6 +12,7 @@ What is known of secrets lasts as long as the run that has used them: `scope()`.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 HIDDEN = "[secret]"
+VARIABLE = "DBXDEC_SECRET_"
+"""How the environment variables begin that hold the values of secrets on a machine."""
 _SHORT = 4
 _SHORTEST_LINE = _SHORTEST_ENCODED = _SHORTEST_CUT = 8
 _PIECE = 400
@@ -33,6 +36,11 @@ _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _ODD_BASE64 = {"+": "[+-]", "/": r"\\*[/_]"}
 _NAMED = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\0": "0"}
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+
+
+def of_this_machine() -> list[str]:
+    """The values of all secrets that the environment has: what no log may show."""
+    return [value for name, value in os.environ.items() if name.startswith(VARIABLE)]
 
 
 class Mask:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-from dbxdec.model.secrets import of_this_machine
-from dbxdec.support.masking import Mask
+from dbxdec.support.masking import Mask, of_this_machine
 
 # ECMA-48: control sequences, strings up to their end, and other sequences of two characters or more.
 _SEQUENCE = re.compile(

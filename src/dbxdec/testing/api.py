@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
 from dbxdec.local.selection import select
 from dbxdec.model.literals import UnsupportedLiteralError
-from dbxdec.model.secrets import of_this_machine
 from dbxdec.support import masking
+from dbxdec.support.masking import of_this_machine
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run

@@ -11,8 +11,8 @@ from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import InputContext, IoManager, ItemWrite, OutputContext, WriteResult, of_run
 from dbxdec.io_managers.delta import receipts
+from dbxdec.model import places
 from dbxdec.model.typehints import type_name
-from dbxdec.support import places
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import dbxdec
 from dbxdec.authoring import jobs, recording
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.modules import module_name
@@ -229,7 +230,7 @@ def _from_elsewhere(root: str) -> list[str]:
         path = os.path.join(real_folder(os.path.dirname(file)), os.path.basename(file))
         return os.path.realpath(path) if os.path.islink(path) else path
 
-    own = (os.path.dirname(real(str(module.__file__))) for module in (os, checks))
+    own = (os.path.dirname(real(str(module.__file__))) for module in (os, dbxdec))
     known = tuple(folder + os.sep for folder in (root, *own))
     files = {real(file) for module in list(sys.modules.values()) if (file := _file_of(module))}
     return sorted(

@@ -20,9 +20,8 @@ from dbxdec.build.discovery import unread
 from dbxdec.build.discovery.modules import pipeline_modules
 from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
-from dbxdec.model.secrets import of_this_machine
 from dbxdec.support import streams
-from dbxdec.support.masking import Mask
+from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import columns, polars_frames, requirements
 from dbxdec.io_managers.files import codecs, polars_stores
 from dbxdec.io_managers.files.manager import FilesIoManager, Mode
-from dbxdec.support import places
+from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os

@@ -23,7 +23,7 @@ from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.receipts import Left
-from dbxdec.support import places
+from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os

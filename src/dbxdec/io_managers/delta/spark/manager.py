@@ -21,7 +21,7 @@ from dbxdec.io_managers.delta.spark import merge, reader, store, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
-from dbxdec.support import places
+from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os
