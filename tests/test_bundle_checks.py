@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.build import bundlechecks, config
+from dbxdec.build.tree import read_tree
 from dbxdec.errors import DbxdecError
 from dbxdec.model import storage_paths
-from hatch_dbxdec.reading import read_tree
 from projects import Project, Result, shop
 from test_bundle import python_resources
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dbxdec.build.discovery.process import ShippedFile, discover
+from dbxdec.build.discovery.process import discover
+from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import DiscoveryError
 
 PREAMBLE = "from __future__ import annotations\nfrom dbxdec import job, task\n"

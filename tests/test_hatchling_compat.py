@@ -11,9 +11,9 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 
+from dbxdec.build import hatchling_compat as inside
+from dbxdec.build.tree import read_tree
 from dbxdec.errors import ConfigError
-from hatch_dbxdec import hatchling_compat as inside
-from hatch_dbxdec.reading import read_tree
 from projects import Project, shop
 
 SOURCES = Path(inside.__file__).parent

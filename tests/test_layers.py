@@ -12,126 +12,112 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 
-# Each layer may import itself, the foundation, and what is named here.
-FOUNDATION = {
-    "errors",
-    "boundary",
-    "documents",
-    "forms",
-    "masking",
-    "printing",
-    "soundness",
-    "variables",
-    "dbutils",
-    "secrets",
-    "rundate",
-    "literals",
-    "values",
-    "typehints",
-    "dag",
-    "kinds",
-    "checks",
-    "comparisons",
-    "outcomes",
-    "platform",
-    "locks",
-    "places",
-    "pauses",
-    "unbuilt",
-    "storage_paths",
-    "quartz",
-    "schedules",
-    "mistakes",
-    "signatures",
-    "streams",
-}
-ALLOWED: dict[str, set[str]] = {
-    **{name: set() for name in FOUNDATION},
-    "manifest": set(),
-    "protocol": set(),
-    "config": set(),
-    "dynamic_version": {"wheels"},
-    "wheels": {"manifest"},
-    "io_managers": set(),
-    "authoring": {"io_managers"},
-    "discovery": {"authoring", "manifest"},
-    "codegen": {"manifest", "protocol"},
-    "building": {"codegen", "config", "discovery", "manifest", "protocol", "wheels"},
-    "runtime": {"authoring", "io_managers", "manifest", "protocol"},
-    "local": {"bundlefile", "config", "locks", "manifest", "protocol", "runtime", "views", "wheels"},
-    "freshness": {"locks"},
-    "rebuild": {"building", "config", "freshness", "manifest", "wheels"},
-    "bundle": {
-        *("bundlechecks", "bundlefile", "codegen", "config", "freshness", "manifest", "rebuild", "wheels"),
-    },
-    "testing": {"authoring", "io_managers", "local", "manifest", "protocol", "runtime", "views"},
-    "views": {"manifest"},
-    "bundlefile": set(),
-    "localfiles": {"codegen"},
-    "bundlechecks": {"bundlefile", "codegen", "localfiles", "manifest"},
-    "scaffold": {"bundlefile", "config"},
+# What each room may import besides itself: rooms that come before it.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "support": {"errors"},
+    "platform": {"errors", "support"},
+    "model": {"errors", "support", "platform"},
+    "views": {"errors", "support", "platform", "model"},
+    "io_managers": {"errors", "support", "model"},
+    "authoring": {"errors", "support", "platform", "model", "io_managers"},
+    "build": {"errors", "support", "model", "authoring"},
+    "bundle": {"errors", "support", "build"},
+    "runtime": {"errors", "support", "platform", "model", "io_managers", "authoring"},
+    "local": {"errors", "support", "platform", "model", "views", "build", "runtime"},
+    "testing": {"errors", "support", "platform", "model", "views", "io_managers", "authoring", "runtime", "local"},
+    "scaffold": {"errors", "support", "build"},
     "cli": {
-        "building",
-        "scaffold",
-        "bundlechecks",
-        "bundlefile",
-        "views",
-        "bundle",
-        "codegen",
-        "config",
-        "dynamic_version",
-        "freshness",
-        "local",
-        "manifest",
-        "rebuild",
-        "runtime",
-        "wheels",
+        *("errors", "support", "platform", "model", "views", "build", "bundle", "runtime", "local", "scaffold"),
     },
 }
+# The same below the rooms that have rooms of their own.
+INNER: dict[str, dict[str, set[str]]] = {
+    "io_managers": {
+        "": set(),
+        "delta": {""},
+        "delta.polars": {"", "delta", "delta.polars.direct"},
+        "delta.polars.direct": {"", "delta", "delta.polars"},
+        "delta.spark": {"", "delta"},
+        "files": {""},
+    },
+    "build": {
+        "discovery": set(),
+        "codegen": set(),
+        "": {"discovery", "codegen"},
+    },
+}
+# Names by which users and the platform find something; they lead to what is deeper in.
+DOORS = {"dbxdec", "dbxdec.io_managers"}
 
 
-def imports_of(path: Path) -> set[str]:
-    """The layers of dbxdec that a module imports, wherever in it."""
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in sorted((SRC / "dbxdec").rglob("*.py"))}
+
+
+def imports_of(name: str) -> set[str]:
+    """The modules of dbxdec that a module imports, wherever in it, for types alone too."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "dbxdec":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            paths = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {path if path in MODULES else node.module for path in paths}
         elif isinstance(node, ast.Import):
-            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("dbxdec.")}
-    return found
+            found |= {alias.name for alias in node.names if alias.name in MODULES}
+    return found - {name}
 
 
-def modules() -> list[Path]:
-    return sorted(
-        path for path in (SRC / "dbxdec").rglob("*.py") if path.parent != SRC / "dbxdec" or path.stem != "__init__"
-    )
+IMPORTS = {name: imports_of(name) for name in MODULES}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
-def test_a_module_imports_only_its_own_layer_and_those_below(path: Path) -> None:
-    """A module imports only its own layer, the foundation, and the layers below it."""
-    layer = path.relative_to(SRC / "dbxdec").parts[0].removesuffix(".py")
-    allowed = ALLOWED[layer] | FOUNDATION | {layer, "__version__"}
-    assert imports_of(path) <= allowed
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"dbxdec"}))
+def test_a_module_imports_only_its_own_room_and_those_before(name: str) -> None:
+    """A module imports from its own room, and from the rooms that it may know."""
+    room = name.split(".")[1]
+    others = {found.split(".")[1] for found in IMPORTS[name] if found != "dbxdec"}
+    assert others <= ROOMS[room] | {room}
 
 
-def _imports_of_layer(name: str) -> set[str]:
-    """The layers that a module, or a package's modules, import."""
-    package = SRC / "dbxdec" / name
-    paths = package.glob("*.py") if package.is_dir() else [package.with_suffix(".py")]
-    return set().union(*map(imports_of, paths))
+def inner_room(name: str, room: str) -> str:
+    """The inner room of a module, from its outer room on."""
+    path = name.removeprefix(f"dbxdec.{room}").lstrip(".")
+    known = [inner for inner in INNER[room] if inner and (path == inner or path.startswith(f"{inner}."))]
+    return max(known, key=len, default="")
 
 
-def test_foundation_modules_form_no_cycle() -> None:
-    """Within the foundation, imports form no cycle."""
-    edges = {name: _imports_of_layer(name) & FOUNDATION - {name} for name in FOUNDATION}
-    left = dict(edges)
+@pytest.mark.parametrize("room", INNER)
+def test_inner_rooms_know_each_other_one_way(room: str) -> None:
+    """What the engines share knows none of them, and no engine knows another."""
+    for name in sorted(MODULES.keys() - DOORS):
+        if name.startswith(f"dbxdec.{room}"):
+            inner = inner_room(name, room)
+            within = {inner_room(one, room) for one in IMPORTS[name] if one.startswith(f"dbxdec.{room}.")}
+            assert within <= INNER[room][inner] | {inner}, name
+
+
+def test_imports_form_no_circle() -> None:
+    """In the whole tree, with the imports inside of functions and those for types alone."""
+    left = {name: IMPORTS[name] - DOORS for name in MODULES.keys() - DOORS}
     while left:
         free = [name for name, needed in left.items() if not needed & left.keys()]
-        assert free, f"a cycle among {sorted(left)}"
+        assert free, f"a circle among {sorted(left)}"
         for name in free:
             del left[name]
+
+
+def test_dbxdec_knows_nothing_of_the_plugin_above_it() -> None:
+    """Neither by an import nor by a name that is imported later."""
+    for name, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        texts = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        assert not any(one.startswith("hatch_dbxdec.") for one in texts | imported), name
+        assert "hatch_dbxdec" not in imported, name
 
 
 def loaded_after(code: str) -> set[str]:

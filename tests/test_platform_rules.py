@@ -20,6 +20,7 @@ from dbxdec.build.wheels import read_wheel
 from dbxdec.errors import RunError
 from dbxdec.local import builds, history, runner
 from dbxdec.local import parameters as local_parameters
+from dbxdec.local.interface import Listener, Setting
 from dbxdec.local.pool import Pool
 from emulator import EXCLUDED, FAILED, SUCCESS, SUCCESS_WITH_FAILURES, UPSTREAM_FAILED, Run, Workspace
 from projects import Project, shop
@@ -225,10 +226,10 @@ _PLATFORMS = {
 
 def on_this_machine(case: Case, built: Built, pool: Pool, folder: Path) -> Run:
     build = builds.Build(read_wheel(built.wheel).manifest)
-    setting = runner.Setting(build, VARIABLES, folder, pool)
+    setting = Setting(build, VARIABLES, folder, pool)
     found = build.manifest.job(case.job)
     texts = local_parameters.check_parameters(found, case.parameters, VARIABLES)
-    nothing = runner.Listener(lambda _: None, lambda *_: None, lambda _: None)
+    nothing = Listener(lambda _: None, lambda *_: None, lambda _: None)
     return _of_ledger(runner.run_job(setting, found, parameters=texts, listener=nothing).folder)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dbxdec.build.tree import read_tree
 from dbxdec.errors import DbxdecError
 from dbxdec.local import ledger
 from dbxdec.model.soundness import UNBUILT
-from hatch_dbxdec.reading import read_tree
 from projects import Project
 from running import dbxdec, empty
 

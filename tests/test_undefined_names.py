@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dbxdec.build.discovery.process import ShippedFile, discover
+from dbxdec.build.discovery.process import discover
+from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import DiscoveryError, Problem
 
 HEAD = "from dbxdec import job, task\n"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.build.discovery.modules import left_out, pipeline_modules
+from dbxdec.build.tree import read_tree
 from dbxdec.errors import DbxdecError
-from hatch_dbxdec.reading import read_tree
 from projects import Project, shop
 
 DBXDEC = Path(sys.executable).parent / "dbxdec"

@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-from dbxdec.build import unbuilt
+from dbxdec.build import config, unbuilt
+from dbxdec.build import hatchling_compat as inside
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
 from dbxdec.support import printing
-from hatch_dbxdec import hatchling_compat as inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hatchling.builders.plugin.interface import IncludedFile
 
-    from dbxdec.build.building import Build, ShippedFile
+    from dbxdec.build.building import Build
     from dbxdec.build.config import Config
+    from dbxdec.build.discovery.spec import ShippedFile
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class _Attempt:
 class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     """`[tool.hatch.build.hooks.dbxdec]`; its settings are under `[tool.dbxdec]`."""
 
-    PLUGIN_NAME = "dbxdec"
+    PLUGIN_NAME = config.HOOK
     imported: ClassVar[tuple[str, ...]] = ()
     """Files beyond the project that the last build in this process has imported."""
 
@@ -73,7 +74,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         Called before a build by `--clean`, and after it by `--clean-hooks-after`: then the wheel is there.
         """
-        from dbxdec.build import building, config
+        from dbxdec.build import building
 
         with contextlib.suppress(DbxdecError):  # wrong settings are for the next build to say
             building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
@@ -191,7 +192,6 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return None if why and named.parent != directory else building.withdraw(made, root, config.resources)
 
     def _config(self) -> Config:
-        from dbxdec.build import config
 
         inside.require_admitted()
         unknown = sorted(set(self.config) - inside.OPTIONS_OF_ANY_HOOK)
@@ -362,7 +362,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
 
 def _shipped(included: Iterable[IncludedFile], prefix: str = "") -> list[ShippedFile]:
-    from dbxdec.build.building import ShippedFile
+    from dbxdec.build.discovery.spec import ShippedFile
 
     return [
         ShippedFile(

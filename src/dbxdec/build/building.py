@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import dbxdec
 from dbxdec.build import unbuilt
-from dbxdec.build.discovery.process import Discovered, ShippedFile, discover
+from dbxdec.build.discovery.process import Discovered, discover
+from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
 from dbxdec.model import soundness
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TABLE = "tool.dbxdec"
+HOOK = "dbxdec"
+"""The name by which projects turn the build hook on: `[tool.hatch.build.hooks.dbxdec]`."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _RESOURCE_SUFFIXES = (".yml", ".yaml", ".json")
 _LONGEST = 7 * 24 * 60 * 60

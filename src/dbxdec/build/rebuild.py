@@ -168,7 +168,7 @@ def _run(root: Path, last: Record | None, lock: int) -> _Report:
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
         path = Path(scratch, "report.json")
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "hatch_dbxdec.tree", str(path)],
+            [sys.executable, "-P", "-m", "dbxdec.build.child_build", str(path)],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from rich.text import Text
 from dbxdec.cli import tables
 from dbxdec.cli.console import escape
 from dbxdec.errors import counted
-from dbxdec.local.runner import JobRun, Listener
+from dbxdec.local.interface import JobRun, Listener
 from dbxdec.model import places
 from dbxdec.model.dag import run_order
 from dbxdec.model.variables import resolve
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from dbxdec.local.attempts import TaskRun
+    from dbxdec.local.interface import TaskRun
     from dbxdec.model.dag import Job, Task
     from dbxdec.model.manifest import Manifest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.cli import run as run_command
+from dbxdec.cli import builds as which
 from dbxdec.cli import tables
 from dbxdec.cli.console import escape
 from dbxdec.cli.home import home
@@ -95,7 +95,7 @@ def _build_of(run: Run, tasks: Sequence[str]) -> Build | None:
         if manifest.build_id == build_id:
             return builds.Build(manifest)
     try:
-        build, _ = run_command.find(run.job, home(), None, None)
+        build, _ = which.find(run.job, home(), None, None)
         job = build.manifest.job(run.job)
     except DbxdecError:
         return None

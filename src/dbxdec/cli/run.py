@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec.build.freshness import project_root
 from dbxdec.cli import completion, records, resuming
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
+from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, print_json, say
+from dbxdec.cli.fresh import set_aside
 from dbxdec.cli.home import home
-from dbxdec.errors import ManifestError, Problem, did_you_mean, listed
 from dbxdec.local import builds, ledger
 from dbxdec.local.parameters import check_parameters, check_variables, variables_of
 from dbxdec.local.pool import Pool, interruptible
@@ -22,17 +21,12 @@ from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.variables import local_values
 from dbxdec.model import places
 from dbxdec.platform.run_if import State
-from dbxdec.runtime.installed import find_manifest, installed_manifests
 from dbxdec.support import streams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
-    from dbxdec.local.builds import Build
-    from dbxdec.local.runner import JobRun
-    from dbxdec.model.manifest import Manifest
+    from dbxdec.local.interface import JobRun
 
 
 def _assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -169,6 +163,7 @@ def command(
         raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # what they import takes longer than `--help`
     from dbxdec.local import runner
+    from dbxdec.local.interface import Setting
 
     here = home()
     if fresh and resume is not None:
@@ -200,8 +195,7 @@ def command(
     os.environ.pop(places.ROOT, None)  # of a run that this one is started in
     os.environ.update(environment)  # what is shown of places follows it
     if fresh:
-        for place in _targets(build, job, values):
-            _set_aside(Path(place), here)
+        set_aside(build, job, values, here)
     display.show_dag(out, build.manifest, found, values)
     pool = Pool(
         at_once,
@@ -209,7 +203,7 @@ def command(
         environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(build)},
         packages=build.manifest.packages,
     )
-    setting = runner.Setting(build, values, here, pool, source, replaced, told=say, target=target, root=lake)
+    setting = Setting(build, values, here, pool, source, replaced, told=say, target=target, root=lake)
     shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = runner.run_job(
@@ -244,76 +238,3 @@ def _report(run: JobRun, to: str) -> None:
     found = ledger.find(home(), run.id)
     path = write(found, Path(to) if to else None, results.of_run(found, _ROWS_IN_REPORTS))
     say(f"the report is in {path}")
-
-
-def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
-    """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
-    if wheel is not None and package is not None:
-        raise click.UsageError("--wheel and --package both say what to run: choose one")
-    if wheel is not None:
-        from dbxdec.build.wheels import read_wheel
-
-        return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
-    if package is None and (found := _of_project(here, job)) is not None:
-        return found
-    manifest = find_manifest(package) if package is not None else _installed(job)
-    return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
-
-
-def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
-    """What the tree around `here` would ship, and what to call it; None where it is no project of dbxdec's."""
-    from dbxdec.cli import source
-
-    if find_spec("hatchling") is None:
-        return None
-    tree = source.project_tree(here, job)
-    if tree is None:
-        return None
-    made = tree.made
-    files = [(file.path, file.origin, file.source) for file in made.files]
-    build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
-    source.say_left_out(made)
-    return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
-
-
-def _installed(job: str) -> Manifest:
-    """The manifest that defines `job`. Raises ManifestError where none or several do."""
-    manifests, unreadable = installed_manifests()
-    owners = [manifest for manifest in manifests if job in manifest.raw_jobs]
-    if len(owners) == 1:
-        return owners[0]
-    if owners:
-        names = listed([manifest.project for manifest in owners])
-        raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
-    known = [key for manifest in manifests for key in manifest.raw_jobs]
-    where, otherwise = "this folder is in no project of dbxdec's", "go to the project's folder, or install its wheel"
-    if project_root(".") is not None and find_spec("hatchling") is None:
-        where = "the tree can't be read without hatchling"
-        otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'
-    elif known:
-        otherwise = f"jobs are {listed(known)}"
-    missing = Problem(
-        f"no pipeline that is installed here defines the job `{job}`, and {where}",
-        hint=did_you_mean(job, known) or otherwise,
-    )
-    raise ManifestError([missing, *(problem for error in unreadable for problem in error.problems)])
-
-
-def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
-    from dbxdec.model.variables import resolve
-
-    outputs = [output for task in build.manifest.job(job).tasks for output in task.outputs.values()]
-    return [
-        places.place_here(resolve(output.target, values)) for output in outputs if output.target and not output.shared
-    ]
-
-
-def _set_aside(target: Path, here: Path) -> None:
-    """Move a local target out of the way; what lies outside of the folder, or holds dbxdec's own, is left alone."""
-    place, state = Path(os.path.realpath(here / target)), ledger.state_folder(here)
-    if not place.exists() or not place.is_relative_to(here.resolve()) or state.resolve().is_relative_to(place):
-        return
-    aside = state / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    place.rename(aside)
-    say(f"{target} is set aside: {aside.relative_to(here)}")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.build.building import Build
+    from dbxdec.build.tree import Tree
     from dbxdec.model.manifest import Manifest
-    from hatch_dbxdec.reading import Tree
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def project_tree(folder: Path, job: str) -> Tree | None:
 
 def _read(root: Path, only: str | None = None) -> Tree:
     try:
-        from hatch_dbxdec.reading import read_tree
+        from dbxdec.build.tree import read_tree
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"reading a project needs {error.name}, which is not installed here", hint='pip install "dbxdec[build]"'

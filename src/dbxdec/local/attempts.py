@@ -13,6 +13,7 @@ from dbxdec.errors import counted
 from dbxdec.local import journal, naming
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.history import is_fact
+from dbxdec.local.interface import TaskRun
 from dbxdec.model import dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import resolve as resolve_variables
@@ -23,9 +24,9 @@ from dbxdec.runtime import record, task_values
 from dbxdec.support.printing import plain_lines
 
 if TYPE_CHECKING:
+    from dbxdec.local.interface import Listener, Setting
     from dbxdec.local.ledger import Ledger
     from dbxdec.local.pool import Ended
-    from dbxdec.local.runner import Listener, Setting
     from dbxdec.model.dag import Job, Task
 
 _RECORDS = "records"
@@ -41,31 +42,6 @@ class _Titled:
     file: str
     iteration: int | None = None
     item: Any = None
-
-
-@dataclass(frozen=True)
-class TaskRun:
-    """How one task, or one iteration of it, ended; `log` is the last attempt's.
-
-    Times are in ms, from the first attempt's start in a process that is ready to the last one's end: 0 where there was
-    no attempt. `wrote` is what it has written: the documents of `runtime.record`. `kept` says that it ran in an earlier
-    attempt.
-    """
-
-    key: str
-    state: State
-    attempts: int = 0
-    log: str | None = None
-    started_ms: int = 0
-    ended_ms: int = 0
-    wrote: tuple[Mapping[str, Any], ...] = ()
-    said: str = ""
-    run: str = ""
-    kept: bool = False
-
-    @property
-    def seconds(self) -> float:
-        return (self.ended_ms - self.started_ms) / 1000
 
 
 class Attempts:

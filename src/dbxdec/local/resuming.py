@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.local import history, ledger
-from dbxdec.local.attempts import TaskRun
 from dbxdec.local.history import Run
+from dbxdec.local.interface import TaskRun
 from dbxdec.local.selection import followers, reach
 from dbxdec.model import manifest as manifests
 from dbxdec.platform.run_if import State, failed

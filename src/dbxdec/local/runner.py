@@ -12,88 +12,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.local import history
 from dbxdec.local import ledger as ledgers
-from dbxdec.local.attempts import Attempts, TaskRun
+from dbxdec.local.attempts import Attempts
+from dbxdec.local.interface import JobRun, Listener, Setting, TaskRun
 from dbxdec.local.parameters import check_parameters
 from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
 from dbxdec.local.selection import followers
 from dbxdec.model.dag import run_order
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform import known as known_references
-from dbxdec.platform import status
 from dbxdec.platform.conditions import decide
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State, instead
-from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from dbxdec.local.builds import Build
     from dbxdec.local.history import Run
     from dbxdec.local.ledger import Ledger
-    from dbxdec.local.pool import Pool
     from dbxdec.model.dag import Job, Task
-
-
-@dataclass(frozen=True)
-class JobRun:
-    """How a run ended; `folder` keeps its record, its logs and its task values.
-
-    `upstream` names the tasks that each task waits for.
-    """
-
-    id: str
-    job: str
-    tasks: tuple[TaskRun, ...]
-    folder: Path
-    upstream: Mapping[str, tuple[str, ...]]
-    timed_out: bool = False
-
-    @property
-    def state(self) -> State:
-        if self.timed_out:
-            return State.TIMED_OUT
-        return status.of_run({task.key: task.state for task in self.tasks}, self.upstream)
-
-    @property
-    def succeeded(self) -> bool:
-        return self.state in status.SUCCEEDED
-
-
-@dataclass(frozen=True)
-class Listener:
-    """What a run tells while it goes on, from several threads, one at a time: a task starts, has printed, has ended."""
-
-    started: Callable[[str], object]
-    printed: Callable[[str, str], object]
-    ended: Callable[[TaskRun], object]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What holds for a run and for the runs of other jobs that it starts."""
-
-    build: Build
-    variables: Mapping[str, str]
-    folder: Path
-    pool: Pool
-    source: str = ""
-    replaced: Mapping[str, str] = field(default_factory=dict)
-    """Commands that run in the place of tasks, by the task's key; `a/b` is `b` of the job that the task `a` runs."""
-    parent: tuple[str, str] | None = None
-    """The run that has started this one, and the task of it."""
-    mask: Mask = field(default_factory=lambda: Mask(of_this_machine()))
-    target: str | None = None
-    """The target of the bundle that a person has named."""
-    root: str | None = None
-    """The folder below which remote places are; None where they are used as they are."""
-    told: Callable[[str], object] = lambda _: None
-    """Says what a person has to know before the run begins."""
 
 
 def run_job(

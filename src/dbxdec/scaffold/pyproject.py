@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.build import config
 from dbxdec.errors import Problem
 from dbxdec.scaffold import toml_text
 from dbxdec.scaffold.edits import Editing
@@ -28,7 +29,6 @@ OLDEST_PYTHON = 11
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[([^\]]*)\])?(.*)", re.DOTALL)
 _TARGET = ("build", "targets", "wheel")
-_HOOK = "dbxdec"
 _HATCHLING = "hatchling>=1.27"
 
 # What stands in the way of hatchling, by the start of the backend's name, and where its settings go.
@@ -103,7 +103,7 @@ def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -
 def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
     """What is wrong where the hook is turned on already."""
     hooks = list(dict.fromkeys([*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)]))
-    if _HOOK not in hooks or hooks[-1] == _HOOK:
+    if config.HOOK not in hooks or hooks[-1] == config.HOOK:
         return None
     return Problem(
         f"the build hook `{hooks[-1]}` runs after `dbxdec`, which would not see the files it makes",
@@ -142,9 +142,9 @@ def _build(editing: Editing, top: Path, hatch: Mapping[str, Any], wanted: Wanted
     if wanted.package.packages:
         _put(editing, (*top, *_TARGET), {"packages": [wanted.package.packages]})
     own = set(_hooks(hatch, _TARGET)) - set(_hooks(hatch, ("build",)))
-    if _HOOK not in {*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)}:
+    if config.HOOK not in {*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)}:
         # Hooks of the wheel alone run behind those of all targets.
-        path = (*top, *(_TARGET if own else ("build",)), "hooks", _HOOK)
+        path = (*top, *(_TARGET if own else ("build",)), "hooks", config.HOOK)
         _put(editing, path, {})
         now = editing.toml if not top else get(editing.toml, top, {})
         if hook_problem(now) is not None:

@@ -6,6 +6,8 @@ import os
 import sysconfig
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS = (_PACKAGE, os.path.join(os.path.dirname(_PACKAGE), "hatch_dbxdec"))
+"""The folders of dbxdec's own code."""
 
 
 def refusal(error: OSError) -> str | None:
@@ -14,9 +16,7 @@ def refusal(error: OSError) -> str | None:
     trace = error.__traceback__
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
-        if os.path.isabs(path) and not _is_below(
-            path, [_PACKAGE, f"{os.path.dirname(_PACKAGE)}/hatch_dbxdec", *installed]
-        ):
+        if os.path.isabs(path) and not _is_below(path, [*OURS, *installed]):
             return None
         trace = trace.tb_next
     what = error.strerror or str(error) or type(error).__name__

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.discovery import unread
 from dbxdec.build.discovery.modules import pipeline_modules
-from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
+from dbxdec.build.discovery.spec import WHERE_SIGNAL, ShippedFile, Spec
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.support import streams
 from dbxdec.support.masking import Mask, of_this_machine
@@ -32,15 +32,6 @@ _ANSWER_SECONDS = 0.3
 _FAULTHANDLER = re.compile(
     r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedFile:
-    """A file of the wheel: its `path` there, where it lies now, and its path in the project for messages."""
-
-    path: str
-    origin: str
-    source: str
 
 
 @dataclass(frozen=True)

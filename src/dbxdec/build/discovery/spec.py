@@ -23,3 +23,12 @@ class Spec:
     stand_ins: bool
     progress: str
     result: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedFile:
+    """A file of the wheel: its `path` there, where it lies now, and its path in the project for messages."""
+
+    path: str
+    origin: str
+    source: str

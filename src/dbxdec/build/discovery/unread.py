@@ -12,7 +12,7 @@ from dbxdec.errors import Problem, SourceLocation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbxdec.build.discovery.process import ShippedFile
+    from dbxdec.build.discovery.spec import ShippedFile
 
 _DECORATORS = ("job", "task")
 

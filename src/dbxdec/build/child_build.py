@@ -1,7 +1,7 @@
 """Builds the wheel of the tree in the working directory by hatchling, and says what the wheel was made from.
 
-A program of its own, `python -m hatch_dbxdec.tree REPORT`: whoever waits for it imports no hatchling, and what the
-plugins of a project do to an interpreter ends with it.
+A program of its own, `python -m dbxdec.build.child_build REPORT`: whoever waits for it imports no hatchling, and what
+the plugins of a project do to an interpreter ends with it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 from hatchling.builders.wheel import WheelBuilder
 
+from dbxdec.build import blame, config
+from dbxdec.build import hatchling_compat as inside
 from dbxdec.support.printing import message
-from hatch_dbxdec import blame
-from hatch_dbxdec import hatchling_compat as inside
-from hatch_dbxdec.plugin import DbxdecBuildHook
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
 
 def _build(root: str) -> dict[str, Any]:
     builder = WheelBuilder(root)
-    if "dbxdec" not in builder.config.hook_config:
+    if config.HOOK not in builder.config.hook_config:
         return {"has_hook": False}
     (wheel,) = builder.build(versions=["standard"])
     read = _read(builder)
@@ -68,7 +67,7 @@ def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
     root = builder.root
     rules = [path for name in (".git", ".hg") for path in _rules(root, f"{name}ignore", name)]
     git = _git_state(root) if "version" in builder.metadata.dynamic else []
-    imported = DbxdecBuildHook.imported
+    imported = inside.hook_class(builder, config.HOOK).imported
     paths = map(os.path.normpath, [*read, *rules, *imported])
     return {path for path in paths if not Path(path).is_relative_to(root)} | set(git)
 

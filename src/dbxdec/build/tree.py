@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hatchling.bridge.app import Application
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec.build import config
+from dbxdec.build import blame, config
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.support import documents
-from hatch_dbxdec import blame
-from hatch_dbxdec.plugin import DbxdecBuildHook
 
 if TYPE_CHECKING:
     from dbxdec.build.building import Build
@@ -56,12 +54,12 @@ def read_tree(root: Path, only: str | None = None) -> Tree:
     try:
         builder = WheelBuilder(str(root), app=app)
         builder.metadata.validate_fields()
-        hooks = builder.get_build_hooks(builder.config.directory)
+        hooks: dict[str, Any] = builder.get_build_hooks(builder.config.directory)
         build_data = builder.get_default_build_data()
         builder.set_build_data_defaults(build_data)
         build_data["build_hooks"] = tuple(hooks)
-        for hook in hooks.values():
-            if isinstance(hook, DbxdecBuildHook):
+        for name, hook in hooks.items():
+            if name == config.HOOK:
                 made = hook.prepare(build_data, only)
                 return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
             hook.initialize("standard", build_data)

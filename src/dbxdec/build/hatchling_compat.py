@@ -49,6 +49,11 @@ class Included:
     """The folder below `*.data`, "scripts" or "data", and the file."""
 
 
+def hook_class(builder: Any, name: str) -> Any:
+    """Return the class of the build hook that is registered as `name`."""
+    return builder.plugin_manager.build_hook.get(name)
+
+
 def require_admitted() -> None:
     """Raise ConfigError where this hatchling is older than the extra `build` admits: its inside is another."""
     from hatchling.__about__ import __version__

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dbxdec
-import hatch_dbxdec
-from hatch_dbxdec import hatchling_compat as inside
-
-_OURS = tuple(Path(str(module.__file__)).parent for module in (dbxdec, hatch_dbxdec))
+from dbxdec.build import hatchling_compat as inside
+from dbxdec.support import boundary
 
 
 def refusal(error: BaseException, root: Path) -> str | None:
@@ -19,7 +16,7 @@ def refusal(error: BaseException, root: Path) -> str | None:
     if inside.raised_by_hatchling(error):
         return f"hatchling does not take {root / 'pyproject.toml'}: {_said(error)}"
     owner = inside.owner_of(error)
-    if isinstance(error, OSError) and owner is not None and any(map(owner.is_relative_to, _OURS)):
+    if isinstance(error, OSError) and owner is not None and any(map(owner.is_relative_to, boundary.OURS)):
         return _said(error)
     return None
 

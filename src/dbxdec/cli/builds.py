@@ -1,0 +1,71 @@
+"""Which build has a job: the tree's own, a wheel's, an installed one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import click
+
+from dbxdec.build.freshness import project_root
+from dbxdec.cli import source
+from dbxdec.errors import ManifestError, Problem, did_you_mean, listed
+from dbxdec.local import builds, ledger
+from dbxdec.runtime.installed import find_manifest, installed_manifests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dbxdec.local.builds import Build
+    from dbxdec.model.manifest import Manifest
+
+
+def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
+    """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
+    if wheel is not None and package is not None:
+        raise click.UsageError("--wheel and --package both say what to run: choose one")
+    if wheel is not None:
+        from dbxdec.build.wheels import read_wheel
+
+        return builds.of_wheel(wheel, read_wheel(wheel), ledger.state_folder(here)), str(wheel)
+    if package is None and (found := _of_project(here, job)) is not None:
+        return found
+    manifest = find_manifest(package) if package is not None else _installed(job)
+    return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
+
+
+def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
+    """What the tree around `here` would ship, and what to call it; None where it is no project of dbxdec's."""
+    if find_spec("hatchling") is None:
+        return None
+    tree = source.project_tree(here, job)
+    if tree is None:
+        return None
+    made = tree.made
+    files = [(file.path, file.origin, file.source) for file in made.files]
+    build = builds.of_files(files, made.content, made.manifest, made.payload, ledger.state_folder(here))
+    source.say_left_out(made)
+    return build, f"`{job}` of a tree that can't be built" if made.left_out else "the tree"
+
+
+def _installed(job: str) -> Manifest:
+    """The manifest that defines `job`. Raises ManifestError where none or several do."""
+    manifests, unreadable = installed_manifests()
+    owners = [manifest for manifest in manifests if job in manifest.raw_jobs]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        names = listed([manifest.project for manifest in owners])
+        raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
+    known = [key for manifest in manifests for key in manifest.raw_jobs]
+    where, otherwise = "this folder is in no project of dbxdec's", "go to the project's folder, or install its wheel"
+    if project_root(".") is not None and find_spec("hatchling") is None:
+        where = "the tree can't be read without hatchling"
+        otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'
+    elif known:
+        otherwise = f"jobs are {listed(known)}"
+    missing = Problem(
+        f"no pipeline that is installed here defines the job `{job}`, and {where}",
+        hint=did_you_mean(job, known) or otherwise,
+    )
+    raise ManifestError([missing, *(problem for error in unreadable for problem in error.problems)])

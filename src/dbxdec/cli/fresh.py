@@ -1,0 +1,41 @@
+"""`dbxdec run --fresh`: moves what earlier runs have stored out of the way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec.cli.console import say
+from dbxdec.local import ledger
+from dbxdec.model import places
+from dbxdec.model.variables import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.local.builds import Build
+
+
+def set_aside(build: Build, job: str, values: Mapping[str, str], here: Path) -> None:
+    """Move the local targets of `job` below the state folder of the project at `here`."""
+    for place in _targets(build, job, values):
+        _set_aside(Path(place), here)
+
+
+def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
+    outputs = [output for task in build.manifest.job(job).tasks for output in task.outputs.values()]
+    return [
+        places.place_here(resolve(output.target, values)) for output in outputs if output.target and not output.shared
+    ]
+
+
+def _set_aside(target: Path, here: Path) -> None:
+    """Move a local target out of the way; what lies outside of the folder, or holds dbxdec's own, is left alone."""
+    place, state = Path(os.path.realpath(here / target)), ledger.state_folder(here)
+    if not place.exists() or not place.is_relative_to(here.resolve()) or state.resolve().is_relative_to(place):
+        return
+    aside = state / "set_aside" / str(ledger.now_ms()) / place.relative_to(here.resolve())
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    place.rename(aside)
+    say(f"{target} is set aside: {aside.relative_to(here)}")

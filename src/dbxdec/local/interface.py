@@ -1,0 +1,97 @@
+"""What a run on this machine is given, what it tells while it goes on, and how it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.platform import status
+from dbxdec.platform.run_if import State
+from dbxdec.support.masking import Mask, of_this_machine
+
+if TYPE_CHECKING:
+    from dbxdec.local.builds import Build
+    from dbxdec.local.pool import Pool
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """How one task, or one iteration of it, ended; `log` is the last attempt's.
+
+    Times are in ms, from the first attempt's start in a process that is ready to the last one's end: 0 where there was
+    no attempt. `wrote` is what it has written: the documents of `runtime.record`. `kept` says that it ran in an earlier
+    attempt.
+    """
+
+    key: str
+    state: State
+    attempts: int = 0
+    log: str | None = None
+    started_ms: int = 0
+    ended_ms: int = 0
+    wrote: tuple[Mapping[str, Any], ...] = ()
+    said: str = ""
+    run: str = ""
+    kept: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended_ms - self.started_ms) / 1000
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """How a run ended; `folder` keeps its record, its logs and its task values.
+
+    `upstream` names the tasks that each task waits for.
+    """
+
+    id: str
+    job: str
+    tasks: tuple[TaskRun, ...]
+    folder: Path
+    upstream: Mapping[str, tuple[str, ...]]
+    timed_out: bool = False
+
+    @property
+    def state(self) -> State:
+        if self.timed_out:
+            return State.TIMED_OUT
+        return status.of_run({task.key: task.state for task in self.tasks}, self.upstream)
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state in status.SUCCEEDED
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a run tells while it goes on, from several threads, one at a time: a task starts, has printed, has ended."""
+
+    started: Callable[[str], object]
+    printed: Callable[[str, str], object]
+    ended: Callable[[TaskRun], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for a run and for the runs of other jobs that it starts."""
+
+    build: Build
+    variables: Mapping[str, str]
+    folder: Path
+    pool: Pool
+    source: str = ""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Commands that run in the place of tasks, by the task's key; `a/b` is `b` of the job that the task `a` runs."""
+    parent: tuple[str, str] | None = None
+    """The run that has started this one, and the task of it."""
+    mask: Mask = field(default_factory=lambda: Mask(of_this_machine()))
+    target: str | None = None
+    """The target of the bundle that a person has named."""
+    root: str | None = None
+    """The folder below which remote places are; None where they are used as they are."""
+    told: Callable[[str], object] = lambda _: None
+    """Says what a person has to know before the run begins."""
