@@ -19,16 +19,13 @@ from dbxdec.errors import RunError
 from dbxdec.local import history
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.attempts import Attempts
+from dbxdec.local.flow import Flow
 from dbxdec.local.interface import JobRun, Listener, Setting, TaskRun
 from dbxdec.local.parameters import check_parameters
 from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kept_of, left_out
-from dbxdec.local.selection import followers
-from dbxdec.model.dag import run_order
-from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform import known as known_references
-from dbxdec.platform.conditions import decide
 from dbxdec.platform.references import resolve as resolve_references
-from dbxdec.platform.run_if import State, instead
+from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from dbxdec.local.history import Run
@@ -97,7 +94,7 @@ def _alone(setting: Setting, ledger: Ledger) -> Iterator[None]:
 
 
 class _Running:
-    """One run of one job."""
+    """One run of one job, whose tasks run as processes, each in a thread that waits for it."""
 
     def __init__(
         self,
@@ -120,13 +117,15 @@ class _Running:
             printed=self._locked(lambda key, line: listener.printed(key, setting.mask.text(line))),
             ended=self._locked(listener.ended),
         )
-        self._states: dict[str, State] = {}
-        self._outcomes: dict[str, str] = {}
         self._ended: queue.SimpleQueue[TaskRun | Exception] = queue.SimpleQueue()
         self._out_of_time = threading.Event()
         self._repair = repair = 0 if before is None else before.repairs + 1
         started = int(ledger.head["started_ms"])
-        self._references = known_references.of_run(job.key, ledger.id, started, parameters, repair=repair)
+        known = known_references.of_run(job.key, ledger.id, started, parameters, repair=repair)
+        self._flow = Flow(job, setting.variables, known)
+        self._done: dict[str, TaskRun] = {}
+        limit = job.settings.get("timeout_seconds")
+        self._deadline = time.monotonic() + limit if isinstance(limit, int | float) and limit else None
         self._kept: Mapping[str, Mapping[str, Any]] = {}
         self._iterations: Mapping[str, list[int]] = {}
         if before is not None and keep:
@@ -150,60 +149,42 @@ class _Running:
         return told
 
     def run(self) -> JobRun:
-        order = run_order(self._job)
-        done: dict[str, TaskRun] = {}
         for key, event in self._kept.items():
             assert self._before is not None  # noqa: S101 - nothing is kept of nothing
-            done[key] = as_it_ended(self._before, event)
+            ended = as_it_ended(self._before, event)
             if "outcome" in event:
-                self._outcomes[key] = event["outcome"]
-            self._remember(done[key])
+                self._flow.outcomes[key] = event["outcome"]
+            self._remember(ended)
             # A runner that was killed right after the task had ended has not noted that itself.
-            (self._note if event["event"] == "attempt" else self._listener.ended)(done[key])
-        tasks, behind = {task.key: task for task in order}, followers(self._job)
-        missing = {task.key: sum(d.task not in done for d in task.depends_on) for task in order}
-        ready = [task.key for task in order if task.key not in done and not missing[task.key]]
-        limit = self._job.settings.get("timeout_seconds")
-        deadline = time.monotonic() + limit if isinstance(limit, int | float) and limit else None
-        running = 0
-        while ready or running:
-            for key in ready:
-                self._begin(tasks[key])
-            running, ready = running + len(ready), []
-            if (ended := self._next(deadline)) is not None:
-                running -= 1
-                done[ended.key] = ended
-                self._remember(ended)
-                self._note(ended)
-                for key in behind[ended.key]:
-                    missing[key] -= 1
-                    ready += [] if missing[key] else [key]
+            (self._note if event["event"] == "attempt" else self._listener.ended)(ended)
+        self._flow.drive(self, self._done)
+        upstream = self._flow.upstream
         run = JobRun(
             self._ledger.id,
             self._job.key,
-            tuple(done[task.key] for task in order),
+            tuple(self._done[key] for key in upstream),
             self._ledger.folder,
-            {task.key: tuple(d.task for d in task.depends_on) for task in order},
+            upstream,
             timed_out=self._out_of_time.is_set(),
         )
         self._ledger.close(run.state, {task.key: task.state for task in run.tasks}, self._repair)
         return run
 
     def _remember(self, ended: TaskRun) -> None:
-        """What tasks that start from now on see of one that has ended."""
-        self._states[ended.key] = ended.state
+        """Keep how a task has ended, and what the tasks that start from now on see of it."""
+        self._done[ended.key] = ended
         path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            left = known_references.of_task(ended.key, ended.state, values)
+            self._flow.end(ended.key, ended.state, values)
         except (OSError, ValueError, AttributeError) as error:
             raise RunError(f"{path}, the task's values, can't be read: {error}") from None
-        self._references = {**self._references, **left}
 
-    def _next(self, deadline: float | None) -> TaskRun | None:
-        """The next task that has ended; None where the time is over. Raises what a task's thread has not dealt with."""
+    def wait(self) -> str | None:
+        """Return the next task that has ended; None where the time is over. Raises what a thread has not dealt with."""
+        deadline = None if self._out_of_time.is_set() else self._deadline
         try:
-            left = None if deadline is None or self._out_of_time.is_set() else max(0.0, deadline - time.monotonic())
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ended = self._ended.get(timeout=left)
         except queue.Empty:
             self._out_of_time.set()
@@ -211,9 +192,11 @@ class _Running:
         if isinstance(ended, Exception):
             self._setting.pool.kill()
             raise ended
-        return ended
+        self._remember(ended)
+        self._note(ended)
+        return ended.key
 
-    def _begin(self, task: Task) -> None:
+    def begin(self, task: Task) -> None:
         """Start a task whose turn it is, in a thread of its own; one that must not run ends at once."""
         state: State | None
         if task.key not in self._selected:
@@ -221,11 +204,11 @@ class _Running:
         elif self._setting.pool.stopping or self._out_of_time.is_set():
             state = State.CANCELLED
         else:
-            state = instead(task, self._states, self._outcomes)
+            state = self._flow.instead(task)
         if state is not None:
             self._ended.put(TaskRun(task.key, state))
             return
-        of_task = (task, self._references)
+        of_task = (task, self._flow.known)
         threading.Thread(target=self._execute, args=of_task, name=f"dbxdec-{task.key}", daemon=True).start()
 
     def _execute(self, task: Task, known: Mapping[str, str]) -> None:
@@ -265,19 +248,15 @@ class _Running:
             started_ms=ended.started_ms,
             ended_ms=ended.ended_ms,
             attempts=ended.attempts,
-            **({"outcome": self._outcomes[ended.key]} if ended.key in self._outcomes else {}),
+            **({"outcome": self._flow.outcomes[ended.key]} if ended.key in self._flow.outcomes else {}),
             **({"run": ended.run} if ended.run else {}),
             **({"said": ended.said} if ended.said else {}),
         )
         self._listener.ended(ended)
 
     def _decide(self, task: Task, known: Mapping[str, str]) -> TaskRun:
-        """Evaluate a condition; its outcome is noted before those behind it are looked at."""
-        held, said = decide(
-            task.settings["condition_task"],
-            lambda text: resolve_references(resolve_variables(text, self._setting.variables), known),
-        )
-        self._outcomes[task.key] = "true" if held else "false"
+        """Evaluate a condition; its branch is noted before its downstream tasks are looked at."""
+        _, said = self._flow.decide(task, known)
         self._listener.printed(task.key, said)
         return TaskRun(task.key, State.SUCCESS, said=said)
 
@@ -285,10 +264,7 @@ class _Running:
         """Run another job of the wheel as a run of its own; an earlier attempt of it is gone on with."""
         other = self._setting.build.manifest.job(task.runs_job)
         given = task.settings["run_job_task"].get("job_parameters", {})
-        texts = {
-            name: resolve_references(resolve_variables(text, self._setting.variables), known)
-            for name, text in given.items()
-        }
+        texts = {name: self._flow.resolved(text, known) for name, text in given.items()}
         prefix = f"{task.key}/"
         inside = Listener(
             started=lambda key: self._listener.started(prefix + key),

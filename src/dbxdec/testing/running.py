@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError, counted
 from dbxdec.io_managers.base import InputContext
+from dbxdec.local.flow import Flow
 from dbxdec.local.undoing import undone
 from dbxdec.model import dag, protocol, signatures
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import names_in
-from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.model.variables import using as using_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import references, status
-from dbxdec.platform.conditions import decide
-from dbxdec.platform.run_if import State, failed, instead
-from dbxdec.platform.texts import iterations
+from dbxdec.platform.run_if import State, failed
 from dbxdec.runtime import context, execution
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
@@ -56,31 +55,38 @@ class Run:
         for key, values in given.task_values.items():
             for name, value in values.items():
                 self._values.set(key, name, value)
-        self._states: dict[str, State] = {}
-        self._outcomes: dict[str, str] = {}
+        self._position = {task.key: i for i, task in enumerate(self._job.tasks)}
+        self._turns: list[int] = []
+        self._results: dict[str, TaskResult] = {}
 
     def run(self, parameters: Mapping[str, str], selected: frozenset[str]) -> JobResult:
         """Run the `selected` tasks, and take those whose results are given as done."""
         texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
-        self._known = known_references.of_run(self._job.key, self._number, self._started, pushed_down)
-        self._texts = {name: self._resolved(text, self._known) for name, text in pushed_down.items()}
-        trigger = Trigger.of(self._known["job.trigger.time.iso_datetime"], execution.moment(self._started))
+        known = known_references.of_run(self._job.key, self._number, self._started, pushed_down)
+        self._flow = Flow(self._job, self._given.variables, known)
+        self._selected = selected
+        self._texts = {name: self._flow.resolved(text, known) for name, text in pushed_down.items()}
+        trigger = Trigger.of(known["job.trigger.time.iso_datetime"], execution.moment(self._started))
         with using_variables(self._given.variables):
             self._parameters = execution.typed_parameters(self._job, self._texts, self._given.variables, trigger)
-        results: dict[str, TaskResult] = {}
-        for task in dag.run_order(self._job):
-            state = instead(task, self._states, self._outcomes) if task.key in selected else State.DESELECTED
-            results[task.key] = self._task(task) if state is None else TaskResult(task.key, state)
-            self._states[task.key] = results[task.key].state
-            self._known |= known_references.of_task(task.key, self._states[task.key], self._values.of(task.key))
+        self._flow.drive(self)
         stored = frozenset(task.key for task in self._job.tasks if task.outputs)
-        ordered = {task.key: results[task.key] for task in self._job.tasks}
-        upstream = {task.key: tuple(d.task for d in task.depends_on) for task in self._job.tasks}
-        return JobResult(self._job.key, ordered, self._parameters, self._lake, stored, upstream)
+        ordered = {task.key: self._results[task.key] for task in self._job.tasks}
+        return JobResult(self._job.key, ordered, self._parameters, self._lake, stored, self._flow.upstream)
 
-    def _resolved(self, text: str, known: Mapping[str, str]) -> str:
-        return references.resolve(resolve_variables(text, self._given.variables), known)
+    def begin(self, task: dag.Task) -> None:
+        """Keep `task` until it is its turn: the author's order decides among those that may start."""
+        heapq.heappush(self._turns, self._position[task.key])
+
+    def wait(self) -> str:
+        """Run the task whose turn it is, and return its key."""
+        task = self._job.tasks[heapq.heappop(self._turns)]
+        state = self._flow.instead(task) if task.key in self._selected else State.DESELECTED
+        result = self._task(task) if state is None else TaskResult(task.key, state)
+        self._results[task.key] = result
+        self._flow.end(task.key, result.state, self._values.of(task.key))
+        return task.key
 
     def _task(self, task: dag.Task) -> TaskResult:
         given = self._given.inputs.get(task.key, _ABSENT)
@@ -108,7 +114,7 @@ class Run:
     def _python(self, task: dag.Task) -> TaskResult:
         if task.each is None:
             return self._call(task, task.key, {})
-        found = iterations(references.resolve(protocol.for_each_inputs(task.each), self._known))
+        found = self._flow.iterations(task, self._flow.known)
         ended = []
         for i, known in enumerate(found):
             title = f"{task.key}[{i}]"
@@ -148,8 +154,8 @@ class Run:
         package = self._job.module.partition(".")[0]
         own = protocol.task_parameters(package, _BUILD, self._job.key, task)
         own = {name: text for name, text in own.items() if names_in(text) <= self._given.variables.keys()}
-        known = {**self._known, **known, "task.name": task.key, "task.execution_count": "1"}
-        texts = {**{name: self._resolved(text, known) for name, text in own.items()}, **self._texts}
+        known = {**self._flow.known, **known, "task.name": task.key, "task.execution_count": "1"}
+        texts = {**{name: self._flow.resolved(text, known) for name, text in own.items()}, **self._texts}
         arguments = protocol.parse([f"--{name}={text}" for name, text in texts.items()])
         ready = execution.ready(arguments, self._job, task, self._one_job, self._parameters)
         return replace(ready, variables=self._given.variables)
@@ -196,7 +202,7 @@ class Run:
         if task.kind == "condition":
             if not isinstance(value, bool):
                 raise RunError(f"it is {value!r:.60}, and a condition holds or not", hint="give True or False")
-            self._outcomes[task.key] = "true" if value else "false"
+            self._flow.take_branch(task.key, bool(value))
             return TaskResult(task.key, State.SUCCESS, load=lambda: value)
         if not task.outputs:
             if value is not None:
@@ -204,7 +210,7 @@ class Run:
             return TaskResult(task.key, State.SUCCESS, load=lambda: None)
         if task.each is None:
             return self._store(self._ready(task, {}), task.key, value)
-        found = iterations(references.resolve(protocol.for_each_inputs(task.each), self._known))
+        found = self._flow.iterations(task, self._flow.known)
         ended = [
             self._store(self._ready(task, known), f"{task.key}[{i}]", one)
             for i, (known, one) in enumerate(zip(found, self._by_item(task, value, len(found)), strict=True))
@@ -255,14 +261,14 @@ class Run:
             with context.entered(self._ready_context(task)), using_variables(self._given.variables):
                 value = fake(fields)
         elif task.kind == "condition":
-            value, _ = decide(task.settings["condition_task"], lambda text: self._resolved(text, self._known))
+            value, _ = self._flow.decide(task, self._flow.known)
         elif task.kind == "run_job":
             return self._run_other(task, fields)
         else:
             left = self._values.of(task.key)
             return TaskResult(task.key, State.SKIPPED, fields=fields, task_values=left)
         if task.kind == "condition":
-            self._outcomes[task.key] = "true" if value else "false"
+            self._flow.take_branch(task.key, bool(value))
         left = self._values.of(task.key)
         return TaskResult(task.key, State.SUCCESS, fields=fields, task_values=left, load=lambda: value)
 
@@ -274,7 +280,8 @@ class Run:
             return [self._fields(item) for item in value]
         if isinstance(value, str):
             known = names_in(value) <= self._given.variables.keys()
-            return self._resolved(value, self._known) if known else references.resolve(value, self._known)
+            now = self._flow.known
+            return self._flow.resolved(value, now) if known else references.resolve(value, now)
         return value
 
     def _run_other(self, task: dag.Task, fields: Mapping[str, Any]) -> TaskResult:
