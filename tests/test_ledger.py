@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbxdec.cli.app import cli
-from dbxdec.cli.resuming import earlier
 from dbxdec.errors import RunError, SourceLocation
-from dbxdec.local import history, journal, ledger
+from dbxdec.local import earlier, history, journal, ledger
 from dbxdec.local.history import Run, Unreadable
 from dbxdec.model.dag import Job, Task
 from dbxdec.model.manifest import encode_jobs
@@ -144,26 +143,25 @@ def test_a_damaged_record_is_said_and_costs_no_other_run_anything(
             ledger.find(tmp_path, damaged.id)
 
 
-def test_the_run_to_resume_is_the_newest_that_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_run_to_resume_is_the_newest_that_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that can't be is said and passed over; of one with a damaged line it is said what that means."""
     monkeypatch.chdir(tmp_path)
+    said: list[str] = []
     kept(tmp_path, state="failed")
     older = kept(tmp_path, state=None)
     kept(tmp_path, state="success")
     damaged = kept(tmp_path, state="failed")
     (damaged.folder / "run.json").write_text("{")
-    assert earlier(tmp_path, "daily", "").id == older.id
-    assert capsys.readouterr().err.startswith(f"dbxdec: the run {damaged.id} can't be read: run.json: it is not JSON")
+    assert earlier.find(tmp_path, "daily", "", said.append).id == older.id
+    assert said.pop().startswith(f"the run {damaged.id} can't be read: run.json: it is not JSON")
     path = older.folder / "events.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b"\xff\n", *lines[4:]]))
-    assert earlier(tmp_path, "daily", older.id).id == older.id
-    assert "is damaged in line 4: what is noted before no longer counts as done" in capsys.readouterr().err
+    assert earlier.find(tmp_path, "daily", older.id, said.append).id == older.id
+    assert "is damaged in line 4: what is noted before no longer counts as done" in said.pop()
     path.write_bytes(b"".join([b"\xff\n", *lines[1:]]))
     with pytest.raises(RunError, match="was asked for is no longer known"):
-        earlier(tmp_path, "daily", older.id)
+        earlier.find(tmp_path, "daily", older.id, said.append)
 
 
 def test_a_kill_in_the_moment_of_the_start_leaves_no_run(tmp_path: Path, runs: Callable[..., Result]) -> None:

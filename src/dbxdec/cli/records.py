@@ -40,11 +40,3 @@ def _attempt(event: Mapping[str, Any]) -> dict[str, Any]:
 def moment(ms: int) -> str:
     """A time of this machine's clock."""
     return dt.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def damage(run: Run) -> str:
-    """What to say of a run whose record is damaged; "" where it is whole."""
-    if not run.damaged:
-        return ""
-    lines = ", ".join(map(str, run.damaged[:5])) + (", ..." if len(run.damaged) > 5 else "")
-    return f"events.jsonl of the run {run.id} is damaged in line {lines}: what is noted before no longer counts as done"

@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec.cli import completion, records, resuming
+from dbxdec.cli import completion, records
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, print_json, say
-from dbxdec.cli.fresh import set_aside
 from dbxdec.cli.home import home
-from dbxdec.local import builds, ledger
-from dbxdec.local.parameters import check_parameters, check_variables, variables_of
-from dbxdec.local.pool import Pool, interruptible
-from dbxdec.local.selection import check_replaced, select
-from dbxdec.local.variables import local_values
-from dbxdec.model import places
+from dbxdec.local import earlier, ledger
+from dbxdec.local.pool import interruptible
 from dbxdec.platform.run_if import State
-from dbxdec.support import streams
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,8 +156,7 @@ def command(
         _list_jobs(wheel, package, console(stderr=as_json))
         raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # what they import takes longer than `--help`
-    from dbxdec.local import runner
-    from dbxdec.local.interface import Setting
+    from dbxdec.local.request import RunRequest, prepared
 
     here = home()
     if fresh and resume is not None:
@@ -172,44 +165,33 @@ def command(
         raise click.UsageError(
             "--root says where remote places are on this machine, and --remote uses them: choose one"
         )
-    before = None if resume is None else resuming.earlier(here, job, resume)
+    before = None if resume is None else earlier.find(here, job, resume, say)
     build, source = find(job, here, wheel, package)
-    found = build.manifest.job(job)
-    if before is not None:
-        parameters = resuming.as_before("parameter", "--param", before.head["parameters"], parameters)
-        variables = resuming.as_before("bundle variable", "--var", before.head["variables"], variables)
-        target = resuming.same_target(before, target)
-    check_variables(build.manifest, variables)
-    values = local_values(variables_of(build.manifest, found), variables, here, target)
-    texts = check_parameters(found, parameters, values)
-    check_replaced(replaced, found, build.manifest)
-    selected: frozenset[str] | None = select(found, tasks=tasks, start=start, until=until)
-    if before is not None and not (tasks or start or until):
-        selected = before.selected
-    out = console(stderr=as_json)
-    say(f"running {source}" if target is None else f"running {source} for the target {target}")
-    lake = None if remote else str((root or ledger.state_folder(here) / "lake").absolute())
-    if before is not None and "root" in before.head:
-        lake = resuming.same_root(before, lake, asked=remote or root is not None)
-    environment = {} if lake is None else {places.ROOT: lake}
-    os.environ.pop(places.ROOT, None)  # of a run that this one is started in
-    os.environ.update(environment)  # what is shown of places follows it
-    if fresh:
-        set_aside(build, job, values, here)
-    display.show_dag(out, build.manifest, found, values)
-    pool = Pool(
-        at_once,
-        folder=str(here),
-        environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(build)},
-        packages=build.manifest.packages,
+    request = RunRequest(
+        job,
+        build,
+        here,
+        source,
+        parameters=parameters,
+        variables=variables,
+        target=target,
+        tasks=tasks,
+        start=start,
+        until=until,
+        replaced=replaced,
+        before=before,
+        fresh=fresh,
+        root=root,
+        remote=remote,
+        at_once=at_once,
     )
-    setting = Setting(build, values, here, pool, source, replaced, told=say, target=target, root=lake)
-    shown = display.following(out, found, verbose=verbose, stopping=lambda: pool.stopping)
+    out = console(stderr=as_json)
+    ready = prepared(request, told=say)
+    display.show_dag(out, build.manifest, ready.job, ready.setting.variables)
+    pool = ready.setting.pool
+    shown = display.following(out, ready.job, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
-        run = runner.run_job(
-            setting, found, parameters=texts, listener=progress.listener, selected=selected, before=before
-        )
-        pool.close()
+        run = ready.run(progress.listener)
     display.show_run(out, run, progress.failures)
     if report is not None:
         _report(run, report)

@@ -14,7 +14,7 @@ from dbxdec.cli.console import console, echo, escape, print_json, print_json_lis
 from dbxdec.cli.home import home
 from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import ledger
-from dbxdec.local.history import title_of
+from dbxdec.local.history import damage, title_of
 from dbxdec.local.parameters import parameters_shown
 
 if TYPE_CHECKING:
@@ -200,8 +200,8 @@ def _print_attempt(out: Console, run: Run, attempt: Mapping[str, Any]) -> None:
 def _find(name: str) -> Run:
     """The run, and what there is to say of its record."""
     found = ledger.find(home(), name, passed=lambda run: say(str(run)))
-    if damage := records.damage(found):
-        say(damage)
+    if said := damage(found):
+        say(said)
     return found
 
 

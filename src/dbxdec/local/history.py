@@ -424,3 +424,11 @@ def _is_event(event: Mapping[str, Any]) -> bool:
         return all(check(event.get(field)) for field, check in _EVENT[name].items())
     except TypeError:  # a state that is a list
         return False
+
+
+def damage(run: Run) -> str:
+    """Return what to say of a run whose record is damaged; "" where it is whole."""
+    if not run.damaged:
+        return ""
+    lines = ", ".join(map(str, run.damaged[:5])) + (", ..." if len(run.damaged) > 5 else "")
+    return f"events.jsonl of the run {run.id} is damaged in line {lines}: what is noted before no longer counts as done"

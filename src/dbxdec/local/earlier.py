@@ -1,26 +1,25 @@
-"""`dbxdec run --resume`: which run is gone on with, and what it has had."""
+"""The run to resume, and the values that it has had."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbxdec.cli import records
-from dbxdec.cli.console import say
 from dbxdec.errors import RunError, listed
 from dbxdec.local import ledger
+from dbxdec.local.history import damage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dbxdec.local.history import Run
 
 
-def earlier(here: Path, job: str, name: str) -> Run:
-    """The run to go on with. Raises RunError where there is none, or it needs nothing."""
+def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
+    """Return the run of `job` to resume: `name`, or the last that has not succeeded. Raises RunError where none is."""
 
     def tell(run: ledger.Unreadable) -> None:
-        say(str(run))
+        told(str(run))
 
     if name:
         found = ledger.find(here, name, passed=tell)
@@ -33,7 +32,7 @@ def earlier(here: Path, job: str, name: str) -> Run:
             raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
         found = first
     if found.damaged:
-        say(records.damage(found))
+        told(damage(found))
         if not found.sittings:
             raise RunError(
                 f"which tasks the run {found.id} was asked for is no longer known", hint=f"dbxdec run {found.job}"

@@ -1,0 +1,131 @@
+"""A run of a job on this machine, as it is asked for: what `dbxdec run` does, for Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbxdec.local import builds, earlier, ledger, runner
+from dbxdec.local.interface import Listener, Setting
+from dbxdec.local.parameters import check_parameters, check_variables, variables_of
+from dbxdec.local.pool import Pool
+from dbxdec.local.selection import check_replaced, select
+from dbxdec.local.setting_aside import set_aside
+from dbxdec.local.variables import local_values
+from dbxdec.model import places
+from dbxdec.support import streams
+
+if TYPE_CHECKING:
+    from dbxdec.local.builds import Build
+    from dbxdec.local.history import Run
+    from dbxdec.local.interface import JobRun
+    from dbxdec.model.dag import Job
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """The job of a build to run for the project in `folder`, and with what.
+
+    `parameters` and `variables` are strings, by name. `target` is a target of the bundle, whose variables count.
+    `tasks`, `start` and `until` select tasks: these alone, these and all downstream, these and all upstream. `replaced`
+    are shell commands in the place of tasks. `before` is the run to resume. With `fresh`, local outputs of earlier runs
+    are moved out of the way first. Remote places are folders below `root`, by default `.dbxdec/lake`; with `remote`
+    they are used as they are. `at_once` is how many tasks run at the same time. `source` is what to call the build.
+    """
+
+    job: str
+    build: Build
+    folder: Path
+    source: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+    tasks: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    before: Run | None = None
+    fresh: bool = False
+    root: Path | None = None
+    remote: bool = False
+    at_once: int = 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run about which nothing is wrong that can be known before it begins."""
+
+    job: Job
+    setting: Setting
+    parameters: Mapping[str, str]
+    selected: frozenset[str] | None
+    before: Run | None
+
+    def run(self, listener: Listener) -> JobRun:
+        """Run the job to its end, and end the processes of its tasks."""
+        ended = runner.run_job(
+            self.setting,
+            self.job,
+            parameters=self.parameters,
+            listener=listener,
+            selected=self.selected,
+            before=self.before,
+        )
+        self.setting.pool.close()
+        return ended
+
+
+def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: None) -> Prepared:
+    """Check a request, and make all ready for it; `told` is given what a person has to know.
+
+    Sets the environment variable of the local root for this process. Raises DbxdecError with what is wrong.
+    """
+    before, folder = request.before, request.folder
+    job = request.build.manifest.job(request.job)
+    given, variables, target = request.parameters, request.variables, request.target
+    if before is not None:
+        given = earlier.as_before("parameter", "--param", before.head["parameters"], given)
+        variables = earlier.as_before("bundle variable", "--var", before.head["variables"], variables)
+        target = earlier.same_target(before, target)
+    check_variables(request.build.manifest, variables)
+    values = local_values(variables_of(request.build.manifest, job), variables, folder, target)
+    parameters = check_parameters(job, given, values)
+    check_replaced(request.replaced, job, request.build.manifest)
+    asked = (request.tasks, request.start, request.until)
+    selected: frozenset[str] | None = select(job, tasks=request.tasks, start=request.start, until=request.until)
+    if before is not None and not any(asked):
+        selected = before.selected
+    told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
+    root = _root(request)
+    environment = {} if root is None else {places.ROOT: root}
+    os.environ.pop(places.ROOT, None)  # of a run that this one is started in
+    os.environ.update(environment)  # what is shown of places follows it
+    if request.fresh:
+        set_aside(request.build, job.key, values, folder, told)
+    pool = Pool(
+        request.at_once,
+        folder=str(folder),
+        environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(request.build)},
+        packages=request.build.manifest.packages,
+    )
+    setting = Setting(
+        request.build, values, folder, pool, request.source, request.replaced, told=told, target=target, root=root
+    )
+    return Prepared(job, setting, parameters, selected, before)
+
+
+def run(request: RunRequest, listener: Listener | None = None, *, told: Callable[[str], object] = print) -> JobRun:
+    """Run what is asked for to its end. Raises DbxdecError where it can't begin; how it ended is in what it returns."""
+    nobody = Listener(started=lambda _: None, printed=lambda *_: None, ended=lambda _: None)
+    return prepared(request, told=told).run(listener or nobody)
+
+
+def _root(request: RunRequest) -> str | None:
+    """The folder below which remote places are; None where they are used as they are."""
+    root = None if request.remote else str((request.root or ledger.state_folder(request.folder) / "lake").absolute())
+    if request.before is None or "root" not in request.before.head:
+        return root
+    return earlier.same_root(request.before, root, asked=request.remote or request.root is not None)
