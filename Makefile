@@ -1,5 +1,6 @@
 # make demo   builds and runs the flights example
-# make test   lints, checks types, runs all tests
+# make test   lints, checks types, runs the tests
+# make test-all  runs every case of the tests, with many examples
 # make bench  measures
 # make fuzz   feeds damaged files to everything that reads one, for MINUTES (10) minutes
 # make test-lowest  runs the core of the tests with the oldest versions that the extras admit
@@ -18,7 +19,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup test test-lowest lint types format demo bench fuzz constraints clean
+.PHONY: setup test test-all test-lowest lint types format demo bench fuzz constraints clean
 
 setup: $(VENV)/ready
 
@@ -43,7 +44,10 @@ format: setup
 	$(BIN)/ruff format
 
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+
+test-all: lint types
+	DBXDEC_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 MINUTES ?= 10
 fuzz: setup

@@ -15,6 +15,8 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from thorough import examples
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 # No test depends on how quick the machine is: neither an example's deadline nor the pace at which examples are made.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=examples(100),
+)
 hypothesis.settings.load_profile("untimed")
 
 

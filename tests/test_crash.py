@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 
 import crash
+from thorough import examples
 
-# 200 in all; `make bench ONLY=crash` takes any number.
-KILLS = {"append": 60, "merge": 50, "overwrite": 30, "partitions": 30, "replace": 30}
+# `make bench ONLY=crash` takes any number.
+ALL = {"append": 60, "merge": 50, "overwrite": 30, "partitions": 30, "replace": 30}
+KILLS = {kind: examples(count) for kind, count in ALL.items()}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="writers are forked")

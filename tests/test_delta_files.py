@@ -24,6 +24,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.delta.polars.direct import parquet_files
 from delta_tools import frame, output, receipt, stored
+from thorough import examples
 
 MOMENTS = st.datetimes(dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31))
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=90)
@@ -85,7 +86,7 @@ def columns(draw: st.DrawFn) -> tuple[str, list[Any]]:
     return kind, draw(st.lists(st.none() | KINDS[kind][1], max_size=6))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(case=columns(), lazy=st.booleans())
 @example(case=("text", ["ÿ" * 40, "a"]), lazy=False)
 @example(case=("text", ["\x85", "\u2028"]), lazy=False)

@@ -22,6 +22,7 @@ from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.polars_frames import named
 from delta_tools import output, receipt, wanted
 from object_storage import ObjectStorage
+from thorough import examples
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 ODD = [
@@ -44,7 +45,7 @@ def by_delta_rs(table: Path) -> list[tuple[Any, ...]]:
     return pl.DataFrame(found).rows()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     columns=st.lists(NAMES, min_size=1, max_size=2, unique_by=str.lower),
     values=st.lists(st.none() | TEXTS, min_size=1, max_size=4),
@@ -78,7 +79,7 @@ def test_partitions_of_any_text_are_stored_read_and_replaced(
             assert sorted(added.select(map(named, first.columns)).rows(), key=repr) == sorted(data.rows(), key=repr)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(column=NAMES, values=st.lists(st.none() | TEXTS, min_size=1, max_size=3, unique=True))
 def test_polars_alone_reads_the_same(column: str, values: list[str | None]) -> None:
     """Without dbxdec a value is what was written."""
@@ -190,7 +191,7 @@ def test_a_path_tells_what_polars_finds_in_it(path: str, values: dict[str, Any],
     assert folder_names.tells(path, values) is said
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(values=st.lists(st.none() | st.just("") | TEXTS, min_size=1, max_size=5), column=NAMES, lazy=st.booleans())
 @example(values=["*", "eu"], column="region", lazy=False)
 @example(values=["", None, HIVE_NULL, "x" * 300], column="region", lazy=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
 from delta_tools import output, receipt, wanted
+from thorough import examples
 
 MERGE = ("dbxdec.DeltaMerge",)
 
@@ -278,7 +279,7 @@ KEYS = st.one_of(st.none(), st.integers(0, 4))
 FRAMES = st.dictionaries(st.integers(0, 5), st.integers(-9, 9), max_size=5)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(FRAMES, min_size=1, max_size=3), st.booleans(), st.booleans())
 def test_merges_follow_a_plain_model(
     tmp_path: Path, frames: list[dict[int, int]], deletes: bool, by_source: bool

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.delta.polars import predicates
 from delta_tools import output, receipt
+from thorough import examples
 
 TEXTS = st.sampled_from(["a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "..", "{}", "\0"])
 KINDS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
@@ -53,7 +54,7 @@ def stored_form(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple("NaN" if value != value else value for value in row)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(case=cases(), lazy=st.booleans(), by_delta_rs=st.booleans())
 @example(case=(["n", "t"], ["day", "text"], [[(None, "a")], [(None, None)]]), lazy=False, by_delta_rs=True)
 @example(case=(["z"], ["double"], [[(0.0,)], [(-0.0,), (0.0,)]]), lazy=False, by_delta_rs=True)

@@ -20,6 +20,7 @@ from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from delta_tools import output, receipt, wanted
+from thorough import examples
 
 DELTA_RS = {"target_file_size": 2**27}  # an option of delta-rs' own writer
 LEAVES = st.sampled_from([pl.Int64(), pl.String(), pl.Boolean()])
@@ -100,7 +101,7 @@ def has_null(dtype: Any) -> bool:
     return has_null(dtype.inner) if isinstance(dtype, pl.List) else isinstance(dtype, pl.Null)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(frames=growths(), lazy=st.booleans(), through_delta_rs=st.booleans())
 @example(
     frames=(

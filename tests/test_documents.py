@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from dbxdec.errors import ConfigError
 from dbxdec.support import documents
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=60)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(60))
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(10**9), 10**9), st.text(max_size=8)),

@@ -25,6 +25,7 @@ from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError, CodegenError, Problem, SourceLocation
 from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+from thorough import examples
 
 WHEEL = "dist/p-1-py3-none-any.whl"
 
@@ -565,7 +566,7 @@ def test_any_mixture_of_fields(place: str) -> None:
     at = PLACES[place]
 
     @given(of_place(place))
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     def check(given: dict[str, Any]) -> None:
         found = at.found(definition(at.made(given)))
         assert {name: found[name] for name in given} == given

@@ -179,9 +179,17 @@ PASSING: dict[str, FrontEnd] = {
 }
 # Those of them that make editable wheels, which hatchling refuses for some layouts.
 EDITABLE = {"pip install -e", "uv pip install -e", "uv sync", "uv run"}
+
+
+def _is_quick(number: int, layout: str, end: str) -> bool:
+    """Return whether a pair is tried each time: each front end and each layout is, in one pair or two."""
+    ends = [*LEAVING, *PASSING]
+    return end == "hatchling build" or ends.index(end) % len(LAYOUTS) == number
+
+
 MATRIX = [
-    (name, end)
-    for name, layout in LAYOUTS.items()
+    pytest.param(name, end, marks=[] if _is_quick(number, name, end) else pytest.mark.slow)
+    for number, (name, layout) in enumerate(LAYOUTS.items())
     for end in LEAVING | PASSING
     if layout.editable or end not in EDITABLE
 ]

@@ -20,8 +20,9 @@ from dbxdec.errors import RunError
 from dbxdec.model import literals
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=100)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(100))
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu")
 

@@ -37,8 +37,11 @@ from dbxdec.model.rundate import RunDate
 from dbxdec.model.values import ValueType
 from dbxdec.support.forms import FormError
 from test_literals import values as literal_values
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+properties = settings(
+    deadline=None, derandomize=True, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow]
+)
 
 SCHEMA = json.loads((files("dbxdec.model") / "manifest.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

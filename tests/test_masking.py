@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from dbxdec.support import masking
 from dbxdec.support.masking import HIDDEN, Mask
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=60)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(60))
 
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,

@@ -14,8 +14,9 @@ from dbxdec.support import printing
 from forked import Forked, Outcome
 from projects import Project
 from running import define, empty
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=100)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(100))
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2J\x1b[1A\x9b2K\x1bc\x07bell\x08 \x1bP1q\x1b\\ \x1b(Btab\t"
 COMMANDS = "fine\n::error::pwned\n  ::add-mask::x\n##[error]pwned\r::warning::pwned\n\xa0::notice::pwned"
 

@@ -13,8 +13,9 @@ from dbxdec.errors import RunError, SourceLocation
 from dbxdec.model import dag, protocol
 from dbxdec.model.protocol import RESERVED, RunArguments, parse, task_parameters
 from dbxdec.model.rundate import REFERENCE
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=100)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(100))
 
 REFERENCES = {
     "{{workspace.id}}": "12",

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbxdec.model.values import NONE_TEXT, REQUIRED_TEXT, ValueType
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=30)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(30))
 
 
 class Colour(Enum):

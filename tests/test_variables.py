@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from dbxdec.errors import RunError
 from dbxdec.model.variables import BundleVariable, bundle_target, bundle_variable, has_token, names_in, resolve, using
+from thorough import examples
 
-properties = settings(deadline=None, derandomize=True, max_examples=60)
+properties = settings(deadline=None, derandomize=True, max_examples=examples(60))
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,8}", fullmatch=True)
 

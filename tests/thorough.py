@@ -1,0 +1,13 @@
+"""How thorough a run of the tests is: `make test` is quick, `make test-all` (DBXDEC_THOROUGH=1) tries everything."""
+
+from __future__ import annotations
+
+import os
+
+THOROUGH = os.environ.get("DBXDEC_THOROUGH") == "1"
+_QUICK = 4
+
+
+def examples(count: int) -> int:
+    """How many examples hypothesis tries: `count` of them, or a few."""
+    return count if THOROUGH else max(5, count // _QUICK)
