@@ -12,7 +12,7 @@ from dbxdec.authoring.nodes import Recorder, Step
 from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import given_fields, run_if_of
-from dbxdec.errors import AuthoringError, Problem, did_you_mean
+from dbxdec.errors import AuthoringError, Problem
 from dbxdec.model import dag, rundate
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.mistakes import forgiving, noted_by
@@ -87,8 +87,8 @@ def run_job(
         )
     for name in kwargs:
         if name not in known:
-            hint = did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}"
-            recorder.problem(f"the job `{job}` has no parameter `{name}`", hint)
+            problem = dag.no_parameter(job, name, known)
+            recorder.problem(problem.message, problem.hint)
     texts = {}
     for name, parameter in known.items():
         if name in given:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.build.codegen.render import artifact_name as artifact_name
 from dbxdec.errors import ConfigError, Problem, SourceLocation
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
@@ -174,11 +175,6 @@ def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, roo
 def _is_ours(artifact: dict[str, Any], name: str, project: str) -> bool:
     """Whether an artifact would be merged with the one that the resources declare, under the same name."""
     return bool(artifact.get("build")) and name == artifact_name(project)
-
-
-def artifact_name(project: str) -> str:
-    """The name under which the resources declare the wheel."""
-    return re.sub(r"[^\w-]", "_", project)
 
 
 def wheel_pattern(project: str, folder: str) -> str:

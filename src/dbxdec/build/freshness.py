@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dbxdec
 from dbxdec.build import unbuilt
+from dbxdec.support import files
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-STATE_FOLDER = ".dbxdec"
 _RECORD = "bundle.json"
 _LOCK = "bundle.lock"
 _FORMAT = 1
@@ -29,7 +29,7 @@ _FORMAT = 1
 _UNSEEN = frozenset(
     [
         *("__pycache__", ".venv", ".git", ".hg", ".hatch", ".tox", ".nox", ".ruff_cache", ".pytest_cache"),
-        *(".mypy_cache", ".pixi", STATE_FOLDER, ".databricks", "node_modules"),
+        *(".mypy_cache", ".pixi", files.STATE_FOLDER, ".databricks", "node_modules"),
     ]
 )
 # Files that mark a folder as a virtual environment, or as a cache (bford.info/cachedir).
@@ -174,11 +174,7 @@ def differences(before: Mapping[str, Stat], after: Mapping[str, Stat]) -> list[s
 
 def save(root: str, record: Record) -> None:
     """Keep `record` for the next check, all of it or nothing."""
-    path = _state(root, _RECORD)
-    partial = f"{path}.{os.getpid()}"
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump({"format": _FORMAT, **record._asdict()}, file)
-    os.replace(partial, path)
+    files.replace(_state(root, _RECORD), json.dumps({"format": _FORMAT, **record._asdict()}).encode())
 
 
 def forget(root: str) -> None:
@@ -207,7 +203,7 @@ def locked(root: str, waiting: Callable[[], None]) -> Iterator[int]:
 
 def _state(root: str, name: str) -> str:
     """The path of a file of dbxdec's own in the project, in a folder that git ignores."""
-    folder = os.path.join(root, STATE_FOLDER)
+    folder = os.path.join(root, files.STATE_FOLDER)
     os.makedirs(folder, exist_ok=True)
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.exists(ignore):
@@ -218,7 +214,7 @@ def _state(root: str, name: str) -> str:
 
 def _load(root: str) -> Record | None:
     try:
-        with open(os.path.join(root, STATE_FOLDER, _RECORD), encoding="utf-8") as file:
+        with open(os.path.join(root, files.STATE_FOLDER, _RECORD), encoding="utf-8") as file:
             form: dict[str, Any] = json.load(file)
         if form.pop("format") != _FORMAT:
             return None

@@ -16,6 +16,7 @@ from dbxdec.local import ledger
 from dbxdec.model.dag import run_order
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 from dbxdec.platform.run_if import State
+from dbxdec.support.files import STATE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,7 @@ def _manifest(context: click.Context) -> Manifest | None:
     places = [
         *([Path(wheel)] if wheel else []),
         *sorted(
-            [*(here / ledger.STATE_FOLDER / "builds").glob("*"), *(here / "dist").glob("*.whl")],
+            [*(here / STATE_FOLDER / "builds").glob("*"), *(here / "dist").glob("*.whl")],
             key=lambda path: path.stat().st_mtime,
             reverse=True,
         ),

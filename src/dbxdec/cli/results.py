@@ -10,12 +10,12 @@ from dbxdec.cli.console import escape
 from dbxdec.cli.home import home
 from dbxdec.errors import DbxdecError
 from dbxdec.local import builds
-from dbxdec.local.ledger import STATE_FOLDER
 from dbxdec.local.results import FirstRows, first_rows, outputs_of
 from dbxdec.model.dag import RESULT
 from dbxdec.model.manifest import encode_jobs
 from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import installed_manifests
+from dbxdec.support.files import STATE_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-import time
 from typing import TYPE_CHECKING, Any
+
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_TRIES, _PAUSE_S = 50, 0.02
 _LARGEST = 256 * 1024 * 1024
 """Bytes of a file that is read at all: a run of 100,000 attempts has less."""
 
@@ -27,21 +27,7 @@ def dumps(document: Any) -> bytes:
 
 def write_whole(path: Path, document: Mapping[str, Any]) -> None:
     """Replace a JSON file in one step."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(dumps(document) + b"\n")
-    _replace(partial, path)
-
-
-def _replace(partial: Path, path: Path) -> None:
-    """Rename over `path`; Windows refuses that for the moment in which another process reads it."""
-    for _ in range(_TRIES):
-        try:
-            partial.replace(path)
-        except PermissionError:
-            time.sleep(_PAUSE_S)
-        else:
-            return
-    partial.replace(path)
+    files.replace(path, dumps(document) + b"\n")
 
 
 def read_whole(path: str | Path) -> dict[str, Any]:

@@ -58,11 +58,11 @@ from dbxdec.local.history import (
     read,
 )
 from dbxdec.platform.run_if import State
+from dbxdec.support import files
 from dbxdec.support.locks import try_lock
 
 __all__ = ["INTERRUPTED", "RUNNING", "Ledger", "Run", "Unreadable", "again", "find", "held", "is_held", "new", "runs"]
 
-STATE_FOLDER = ".dbxdec"
 VALUES = "task_values"
 LOGS = "logs"
 _RUNS = "runs"
@@ -131,7 +131,7 @@ def now_ms() -> int:
 
 def state_folder(folder: Path) -> Path:
     """`.dbxdec/` in `folder`, which git ignores."""
-    state = _folder(folder / STATE_FOLDER)
+    state = _folder(folder / files.STATE_FOLDER)
     if not (state / ".gitignore").exists():
         (state / ".gitignore").write_text("*\n", encoding="utf-8")
     return state
@@ -270,7 +270,7 @@ def started_by(folder: Path, parent: str, task: str) -> Run | None:
 
 
 def _places(folder: Path) -> list[Path]:
-    place = folder / STATE_FOLDER / _RUNS
+    place = folder / files.STATE_FOLDER / _RUNS
     names: list[str] = []
     with suppress(OSError):
         names = [name for name in os.listdir(place) if name.isascii() and name.isdecimal()]
@@ -310,4 +310,4 @@ def find(folder: Path, name: str, *, passed: Callable[[Unreadable], object] = la
 
 
 def _no_run(folder: Path) -> RunError:
-    return RunError(f"no run is kept in {folder / STATE_FOLDER}", hint="`dbxdec run JOB` makes one")
+    return RunError(f"no run is kept in {folder / files.STATE_FOLDER}", hint="`dbxdec run JOB` makes one")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.model import comparisons
+from dbxdec.model.dag import no_parameter
 from dbxdec.model.rundate import passed_on
 from dbxdec.model.variables import TARGET, names_in, resolve
 
@@ -24,14 +25,7 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
     `variables` are the bundle's, as far as they are known.
     """
     known = {parameter.name: parameter for parameter in job.parameters}
-    problems = [
-        Problem(
-            f"the job `{job.key}` has no parameter `{name}`",
-            hint=did_you_mean(name, known) or f"its parameters are {', '.join(known) or 'none'}",
-        )
-        for name in given
-        if name not in known
-    ]
+    problems = [no_parameter(job.key, name, known) for name in given if name not in known]
     texts = {}
     for name, parameter in known.items():
         text = given.get(name, parameter.default)

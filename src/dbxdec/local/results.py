@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import builds
-from dbxdec.local.ledger import STATE_FOLDER, VALUES
+from dbxdec.local.ledger import VALUES
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.model import dag, places, protocol
 from dbxdec.model.variables import resolve as resolve_variables
@@ -22,6 +22,7 @@ from dbxdec.platform.references import resolve
 from dbxdec.platform.run_if import State
 from dbxdec.runtime import task_values
 from dbxdec.support import streams
+from dbxdec.support.files import STATE_FOLDER
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dbxdec.errors import SourceLocation
+from dbxdec.errors import Problem, SourceLocation, did_you_mean
 from dbxdec.model.rundate import passed_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from dbxdec.model.literals import Json
     from dbxdec.model.rundate import RunDate, Trigger
@@ -261,6 +261,12 @@ class Job:
             if task.key == key:
                 return task
         raise KeyError(key)
+
+
+def no_parameter(job: str, name: str, known: Collection[str], also: Iterable[str] = ()) -> Problem:
+    """Return the problem of a job that has no parameter `name`; `also` are other names that may have been meant."""
+    hint = did_you_mean(name, [*known, *also]) or f"its parameters are {', '.join(known) or 'none'}"
+    return Problem(f"the job `{job}` has no parameter `{name}`", hint=hint)
 
 
 def summary(doc: str | None) -> str | None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, did_you_mean
+from dbxdec.errors import RunError
+from dbxdec.model import dag
 from dbxdec.model.mistakes import forgiving
 
 if TYPE_CHECKING:
@@ -105,10 +106,7 @@ class Params(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         known = self._known(f"params.{name} was")
         if name not in known:
-            raise _NoParameterError(
-                f"the job `{context().job}` has no parameter `{name}`",
-                hint=did_you_mean(str(name), known) or f"its parameters are {', '.join(known) or 'none'}",
-            )
+            raise _NoParameterError(dag.no_parameter(context().job, str(name), known))
         return known[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -17,6 +17,7 @@ from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.model.variables import tokens_of_run
 from dbxdec.platform.dbutils import find_dbutils, is_remote
 from dbxdec.runtime import context
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,10 +68,7 @@ class FolderStore:
     def set(self, task: str, key: str, value: Json) -> None:
         values = {**self._read(task), key: value}
         os.makedirs(self._folder, exist_ok=True)
-        partial = os.path.join(self._folder, f".{task}.{os.getpid()}")
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(values, file)
-        os.replace(partial, self._path(task))
+        files.replace(self._path(task), json.dumps(values).encode())
 
     def get(self, task: str, key: str) -> Any:
         return self._read(task)[key]

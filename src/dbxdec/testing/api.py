@@ -9,8 +9,9 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import HandledError, Problem, RunError, did_you_mean, listed
+from dbxdec.errors import HandledError, Problem, RunError, listed
 from dbxdec.local.selection import select
+from dbxdec.model import dag
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.support import masking
 from dbxdec.support.masking import of_this_machine
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dbxdec.authoring.jobs import Job
-    from dbxdec.model import dag
     from dbxdec.testing.results import JobResult, TaskResult
 
 
@@ -186,9 +186,7 @@ def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list
     texts, problems = {}, []
     for name, value in given.items():
         if name not in known:
-            near = did_you_mean(name, [*known, *inspect.signature(run_job).parameters])
-            hint = near or f"its parameters are {', '.join(known) or 'none'}"
-            problems.append(Problem(f"the job `{job.key}` has no parameter `{name}`", hint=hint))
+            problems.append(dag.no_parameter(job.key, name, known, inspect.signature(run_job).parameters))
             continue
         try:
             texts[name] = known[name].type.to_text(value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import tempfile
 from typing import TYPE_CHECKING, Any
+
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ def render(jobs: Mapping[str, Mapping[str, Any]], *, package: str, build_id: str
     """
     artifact = {"type": "whl", "files": [{"source": wheel}], "dynamic_version": True}
     document = {
-        "artifacts": {re.sub(r"[^\w-]", "_", package): artifact},
+        "artifacts": {artifact_name(package): artifact},
         "resources": {"jobs": {key: jobs[key] for key in sorted(jobs)}},
     }
     if path.suffix == ".json":
@@ -40,22 +40,18 @@ def render(jobs: Mapping[str, Mapping[str, Any]], *, package: str, build_id: str
     return (header + _to_yaml(document)).encode()
 
 
+def artifact_name(project: str) -> str:
+    """The name under which the resources declare the wheel."""
+    return re.sub(r"[^\w-]", "_", project)
+
+
 def write_if_changed(path: Path, content: bytes) -> bool:
     """Replace `path` by `content` at once, unless it holds that already; whether it was written."""
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == content:
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "wb") as file:
-            file.write(content)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
+    files.replace(path, content, mode=0o644)
     return True
 
 
