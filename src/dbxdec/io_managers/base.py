@@ -95,6 +95,15 @@ version that the task wrote. "changed": as "run", but of a merge only the rows t
 """
 
 
+@dataclass(slots=True)
+class ReadFacts:
+    """What a manager has told of a read, for the log line and the record of a local run."""
+
+    version: int | None = None
+    rows: int | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class InputContext:
     """What a read is asked for.
@@ -110,6 +119,11 @@ class InputContext:
     producer: WriteId | None = None
     started: int = 0
     rows: Rows = "run"
+    facts: ReadFacts = field(default_factory=ReadFacts, compare=False, repr=False)
+
+    def tell(self, *, version: int | None = None, rows: int | None = None) -> None:
+        """Note what is known of the read: the version of the table, how many rows."""
+        self.facts.version, self.facts.rows = version, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,34 +158,6 @@ class WriteResult:
     version: int | None = None
     rows: int | None = None
     note: str = ""
-
-
-_read_facts: WriteResult | None = None
-
-
-def tell(*, version: int | None = None, rows: int | None = None, note: str = "") -> None:
-    """What a manager knows of what it reads, told within `read`: for the log line and the record of a local run."""
-    global _read_facts
-    _read_facts = WriteResult(version, rows, note)
-
-
-class _Facts:
-    """What was told; nothing until then."""
-
-    version: int | None = None
-    rows: int | None = None
-    note: str = ""
-
-
-@contextmanager
-def facts_of_reading() -> Iterator[_Facts]:
-    """Collect what the manager tells of the read inside."""
-    global _read_facts
-    _read_facts, facts = None, _Facts()
-    yield facts
-    told: WriteResult | None = _read_facts
-    if told is not None:
-        facts.version, facts.rows, facts.note = told.version, told.rows, told.note
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ class Reader:
             context = self._context(target, note, parameter, write, binding.rows)
             if producer.each is not None:
                 return self._iterations(producer.each, binding.output, manager, context, note)
-            return _recorded(context, lambda: manager.read(context))
+            return _recorded(context, manager.read)
         except NotWrittenError:
             if note.optional:
                 log.info("read %s: None, since the task `%s` wrote nothing in this run", parameter, binding.task)
@@ -118,7 +118,7 @@ class Reader:
         """Return what is at `uri` now, whoever wrote it; None for an optional parameter where nothing is there yet."""
         context = self._context(uri, note, parameter, None, "run")
         try:
-            return _recorded(context, lambda: manager.read(context))
+            return _recorded(context, manager.read)
         except NotWrittenError:
             if note.optional:
                 log.info("read %s: None, since there is nothing at %s yet", parameter, uri)
@@ -175,7 +175,7 @@ class Reader:
         found: list[Any] = []
         try:
             if writes:
-                found = _recorded(context, lambda: manager.read_items(context, writes, apart=True))
+                found = _recorded(context, lambda one: manager.read_items(one, writes, apart=True))
         except NotWrittenError as error:  # there is no table at all
             found = [error] * len(writes)
         if missing := [one for one in found if isinstance(one, NotWrittenError)]:
@@ -199,7 +199,7 @@ class Reader:
         """
         try:
             if writes:
-                return _recorded(context, lambda: manager.read_items(context, writes, apart=False))
+                return _recorded(context, lambda one: manager.read_items(one, writes, apart=False))
         except NotWrittenError:
             if note.optional or certain:
                 raise
@@ -229,12 +229,11 @@ class Reader:
             raise RunError(f"the task value `{key}` of the task `{task}` {error}") from None
 
 
-def _recorded(context: InputContext, read: Callable[[], Any]) -> Any:
+def _recorded(context: InputContext, read: Callable[[InputContext], Any]) -> Any:
     """Return what `read` gives, with one line in the log."""
-    began = time.perf_counter()
-    with base.facts_of_reading() as facts:
-        value = read()
-    record.note("read", context.parameter, context.uri, facts, value, time.perf_counter() - began)
+    began, context = time.perf_counter(), replace(context, facts=base.ReadFacts())
+    value = read(context)
+    record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
     return value
 
 

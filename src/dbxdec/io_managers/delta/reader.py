@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers.base import InputContext, ItemWrite, WriteId, tell
+from dbxdec.io_managers.base import InputContext, ItemWrite, WriteId
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.receipts import Found
 
@@ -29,7 +29,7 @@ class Results(Generic[F]):
         found = self._find([write])[write]
         if isinstance(found, NotWrittenError):
             raise found
-        tell(version=found.version)
+        self.context.tell(version=found.version)
         return self.at(found) if self.context.rows == "table" else self._rows(found)
 
     def of_items(self, items: Sequence[ItemWrite]) -> list[F | NotWrittenError]:
@@ -48,7 +48,7 @@ class Results(Generic[F]):
         if not there:
             raise next(one for one in found.values() if isinstance(one, NotWrittenError))
         newest = max(there, key=lambda one: one.version)
-        tell(version=newest.version)
+        self.context.tell(version=newest.version)
         merges = {one.left.kind == "merge" for one in there}
         if self.context.rows == "table" or (merges == {True} and self.context.rows == "run"):
             return self.at(newest)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, Problem, RunError
 from dbxdec.io_managers import options, outcomes
-from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult, tell
+from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.files.stores import STATE
 from dbxdec.model.variables import BundleVariable
 
@@ -148,7 +148,7 @@ class FilesIoManager(IoManager):
             frame = self.scan(f"{context.uri}/{found.data}", found.facts, context)
         if found is not None and found.facts.get("kept") and context.rows == "changed":
             return self.cleared(frame)
-        tell(rows=None if found is None else found.rows)
+        context.tell(rows=None if found is None else found.rows)
         return frame
 
     def empty(self, context: InputContext) -> Any:

@@ -14,7 +14,6 @@ from dbxdec.io_managers.base import (
     WriteResult,
     current_receipt,
     of_run,
-    tell,
 )
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
@@ -112,7 +111,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         context = context or InputContext(self.uri())
         table = self._table_of(context)
         if context.producer is None:
-            tell(version=table.version())
+            context.tell(version=table.version())
             return self._as_asked(scan.scan(table), table, context)
         return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
 

@@ -93,7 +93,7 @@ class SparkDelta(DeltaIoManager):
         context = context or InputContext(self.uri())
         table = self._at(context.uri)
         if context.producer is None:
-            return self._looked_up(context, lambda: reader.newest(table))
+            return self._looked_up(context, lambda: reader.newest(table, context))
         producer = context.producer
         return self._looked_up(context, lambda: SparkResults(table, context).of(producer))
 
@@ -104,7 +104,7 @@ class SparkDelta(DeltaIoManager):
         return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
 
     def empty(self, context: InputContext) -> Any:
-        return self._looked_up(context, lambda: reader.newest(self._at(context.uri)).limit(0))
+        return self._looked_up(context, lambda: reader.newest(self._at(context.uri), context).limit(0))
 
     def _looked_up(self, context: InputContext, read: Callable[[], Any]) -> Any:
         try:

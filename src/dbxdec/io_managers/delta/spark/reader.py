@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.base import log, tell
+from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.spark import predicates
 from dbxdec.io_managers.delta.spark.log import History, gone
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOOKED_AT = 100
 
 
-def newest(table: SparkTable) -> Any:
+def newest(table: SparkTable, context: InputContext) -> Any:
     """Return the table as it is now: Delta would look for a newer version in each query that is made of the frame.
 
     A view, and a table that can't be read at a version, are what they are in each query.
@@ -35,7 +35,7 @@ def newest(table: SparkTable) -> Any:
     except Exception as error:  # noqa: BLE001 - each kind of view and table has an error of its own
         log.debug("%s is not read at one version: %s", table.uri, first_line(error))
     else:
-        tell(version=version)
+        context.tell(version=version)
     return frame
 
 
