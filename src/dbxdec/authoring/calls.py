@@ -209,7 +209,7 @@ class _Binder:
             ("only native tasks and conditions can use it", "use it in `native_task(...)` or `condition(...)`")
             if isinstance(reference, StateReference)
             else (
-                "it is not stored in one place",
+                "the result is not stored in one place",
                 'give the task an IoManager with a `base_path`; with each(...) also `mode="append"` or `partition_by=`',
             )
         )

@@ -189,7 +189,7 @@ class Recorder(recording.Recording):
             for name, value in _defaults_of(task.fn).items():
                 if isinstance(value, Reference):
                     self.problem(
-                        f"the parameter `{name}` of the task `{task.__name__}` has the default {value.describe()}, "
+                        f"the default of the parameter `{name}` of the task `{task.__name__}` is {value.describe()}, "
                         "which has no value when the task is defined",
                         f"pass it in the call: `{task.__name__}({name}=...)`",
                         place_of(task.fn),
