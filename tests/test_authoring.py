@@ -397,14 +397,14 @@ class TestMistakes:
         for part in (
             "has no parameter `dayy`",
             "needs a value for `frame`",
-            "takes 2 positional arguments and was given 3",
+            "takes 2 positional arguments but got 3",
             "as a truth value",
             "in a loop",
             "in a comparison",
-            "the job parameter `day` is used as text",
+            "the job parameter `day` is used as a string",
             "already has a task `extract`",
             "of the job `other`",
-            "`object` can't be carried to a task",
+            "`object` can't be passed to a task",
         ):
             assert part in text
         assert all(problem.hint for problem in built.problems)
@@ -497,7 +497,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("annotation", "expected"),
         [
-            (int, "is annotated `int`, which Shelf can't give"),
+            (int, "is annotated `int`, which Shelf can't return"),
             ("NotThere", "can't be resolved"),
         ],
     )
@@ -570,8 +570,8 @@ class TestMistakes:
 
         built = typed.build()
         assert messages(built) == [
-            "`x` of the task `text` is annotated `str`, and the result of `count` is `int`",
-            "`x` of the task `t2` is annotated `str`, and the job parameter `top` is `int`",
+            "`x` of the task `text` is annotated `str`, but the result of `count` is `int`",
+            "`x` of the task `t2` is annotated `str`, but the job parameter `top` is `int`",
         ]
 
     def test_closures_over_what_changes_are_refused(self) -> None:

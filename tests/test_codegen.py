@@ -609,8 +609,8 @@ class TestRefused:
             ("0 5 * * *", "which has 5 fields"),
             ("@daily", "which has 1 field"),
             ("0 0 5 * * ? 2030 1", "which has 8 fields"),
-            ("0 0 5 * * *", "which says the day of the month and of the week"),
-            ("0 0 5 ? * ?", "without day"),
+            ("0 0 5 * * *", "which sets both the day of the month and of the week"),
+            ("0 0 5 ? * ?", "which has no day"),
         ],
     )
     def test_a_schedule_that_quartz_refuses_is_refused(self, text: str, said: str) -> None:

@@ -276,7 +276,7 @@ class TestHiddenFailures:
             native("cleanup", depends_on=[native("second", depends_on=[work()])], run_if="ALL_DONE")
 
         (message,) = hidden(two)
-        assert message.startswith("where one of `work` and `second` of the job `two` fails, the run still succeeds")
+        assert message.startswith("if one of `work` and `second` of the job `two` fails, the run still succeeds")
         assert message.endswith("here `cleanup`")
 
     @pytest.mark.parametrize("run_if", ["ALL_DONE", "AT_LEAST_ONE_FAILED", "ALL_FAILED", "AT_LEAST_ONE_SUCCESS"])
@@ -309,7 +309,7 @@ class TestHiddenFailures:
             native("last", depends_on=[first, chosen.true])
 
         (message,) = hidden(one)
-        assert message.startswith("where `work` of the job `one` fails, the run still succeeds")
+        assert message.startswith("if `work` of the job `one` fails, the run still succeeds")
         assert hidden(same) == []
 
         @job
@@ -391,8 +391,8 @@ class TestReferencesByHand:
         problems = checks.warn([one.build().dag])
         assert [problem.message.partition("` ")[2] for problem in problems] == [
             "has {{tasks.read-mode.values.return_value}}, which the platform takes for a literal string",
-            "refers to {{job.parameters.dya}}, and the job has no such parameter",
-            "refers to {{tasks.other.result_state}}, and does not wait for a task of that key",
+            "refers to {{job.parameters.dya}}, but the job has no such parameter",
+            "refers to {{tasks.other.result_state}}, but does not wait for a task with that key",
         ]
         assert [problem.hint for problem in problems][:2] == [
             "write {{tasks.`read-mode`.values.return_value}}",
@@ -411,7 +411,7 @@ class TestReferencesByHand:
 
         (problem,) = checks.check([one.build().dag])
         assert problem.message == (
-            "the task `second` refers to what `number` leaves, which runs only where first is true: the platform would "
+            "the task `second` refers to a value of `number`, which runs only if first is true: the platform would "
             "take the reference for a literal string"
         )
 
@@ -428,7 +428,7 @@ def test_a_task_that_waits_for_nothing_needs_no_failure(run_if: Any) -> None:
 
     messages = [problem.message for problem in checks.check([one.build().dag])]
     assert messages == [
-        f"the task `{key}` has run_if={run_if} and waits for no task, so it never runs" for key in ("work", "b")
+        f"the task `{key}` has run_if={run_if} but waits for no task, so it never runs" for key in ("work", "b")
     ]
 
 
@@ -471,7 +471,7 @@ def test_parameters_have_the_one_spelling_where_a_condition_compares_them() -> N
         "the job parameter `c` is 'CRIMSON'\n    hint: write 'RED': the condition `e` compares it as a string",
         full,
     ]
-    assert "may take such numbers for equal" in refused(built, top=str(2**60))[0]
+    assert "may treat such numbers as equal" in refused(built, top=str(2**60))[0]
 
 
 def test_none_has_no_size() -> None:
@@ -501,7 +501,7 @@ def test_defaults_and_what_jobs_pass_have_the_one_spelling() -> None:
     problems = checks.check([inner.build().dag, outer.build().dag])
     assert [problem.message for problem in problems] == [
         "the job parameter `amount` is '1.50' by default",
-        "the task `inner` runs the job `inner`, and the job parameter `at` is '2024-03-01T00:00:00+01:00'",
+        "the task `inner` runs the job `inner`, but the job parameter `at` is '2024-03-01T00:00:00+01:00'",
     ]
     assert [str(problem.hint) for problem in problems] == [
         "write '1.5': the condition `a` compares it as a string",
@@ -527,8 +527,8 @@ def test_values_that_a_condition_refers_to_are_left_and_of_its_type() -> None:
 
     assert said(n=1, s="1", size=2.5, p=None) == []
     assert said(s="1", size=1) == [
-        "the task `work` has set no task value `n`, to which the task `a` refers",
-        "the task `work` has set no task value `p`, to which the task `d` refers",
+        "the task `work` has not set the task value `n`, which the task `a` refers to",
+        "the task `work` has not set the task value `p`, which the task `d` refers to",
     ]
     for n, s in itertools.product([1.0, True, "1", None], [1, None]):
         assert len(said(n=n, s=s, size=1, p=1)) == 2

@@ -68,7 +68,7 @@ def test_edges_of_decorated_tasks_are_checked() -> None:
 
     assert messages(built(nightly)) == [
         "the task `load` has no parameter `tops`",
-        "`frame` of the task `count` is annotated `Frame`, and the job parameter `day` is `date`",
+        "`frame` of the task `count` is annotated `Frame`, but the job parameter `day` is `date`",
     ]
 
 
@@ -109,7 +109,7 @@ def test_closures_are_seen_through_decorators() -> None:
     assert [message.partition(",")[0] for message in messages(found)] == [
         "the task `first` closes over `n`",
         "the task `second` closes over `times`",
-        "the parameter `m` of the task `third` has as its default the job parameter `n`",
+        "the default of the parameter `m` of the task `third` is the job parameter `n`",
     ]
     assert lines(found) == [line, line + 5, line + 9]
 
@@ -180,9 +180,9 @@ def test_a_decorator_that_says_its_own_signature_is_believed() -> None:
     ("given", "hint"),
     [
         (functools.partial(print, "a"), "write a `def` that calls it"),
-        (functools.lru_cache(lambda: None), "keep only decorators that give back a function, below `@task`"),
-        (Frame, "put `@task` on top of a `def`"),
-        (len, "put `@task` on top of a `def`"),
+        (functools.lru_cache(lambda: None), "below `@task`, use only decorators that return a function"),
+        (Frame, "put `@task` above a `def`"),
+        (len, "put `@task` above a `def`"),
     ],
 )
 def test_what_is_no_function_is_refused_with_what_to_write(given: Any, hint: str) -> None:
@@ -205,7 +205,7 @@ def test_a_method_is_refused_where_it_is_written() -> None:
                 return 1
 
     (problem,) = caught.value.problems
-    assert problem.message.endswith("Loader.load` is a method: nothing gives it `self`")
+    assert problem.message.endswith("Loader.load` is a method: nothing passes it `self`")
     assert str(problem.where) == f"{__file__}:{line}"
 
     class Counter:

@@ -32,7 +32,7 @@ def test_an_empty_list_is_honoured_on_an_image(project: Project) -> None:
     assert "libraries" not in tasks(project)["orders"]
     assert tasks(project)["total"]["libraries"] == [{"whl": f"../dist/{project.wheel.name}"}]
     assert "the task `sales.orders` has `libraries=[]` on a cluster with a docker_image" in result.output
-    assert "the image must hold the one of this build" in result.output
+    assert "so the image must contain this build's wheel" in result.output
 
 
 def test_a_cluster_of_its_own_may_have_the_image(project: Project) -> None:

@@ -125,7 +125,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
 @pytest.mark.parametrize("text", ["a: &a\n  b: *a", "&a [*a]", "a: &a {<<: *a}"])
 def test_what_holds_itself_is_refused(text: str) -> None:
     """A value inside of itself has no end."""
-    with pytest.raises(ConfigError, match="inside of itself"):
+    with pytest.raises(ConfigError, match="inside itself"):
         value(text)
 
 

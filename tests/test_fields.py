@@ -483,9 +483,9 @@ class TestNoJson:
             ({1}, "the setting `tags.a[0]` is of the type `set`"),
             (b"x", "is of the type `bytes`"),
             (object, "is of the type `type`"),
-            ("\ud800", "which UTF-8 can't hold"),
+            ("\ud800", "which UTF-8 can't encode"),
             ({1: "x"}, "has the key 1"),
-            ({"\ud800": "x"}, "which UTF-8 can't hold"),
+            ({"\ud800": "x"}, "which UTF-8 can't encode"),
         ],
     )
     def test_what_json_can_not_hold_is_refused_with_its_path(self, value: Any, said: str) -> None:

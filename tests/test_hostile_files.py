@@ -142,9 +142,9 @@ BUNDLES: dict[str, tuple[Change, str]] = {
     "a zero byte": (file("databricks.yml", "a: 1\n\0\n"), "is not YAML"),
     "an alias of itself": (
         file("databricks.yml", "a: &a\n  b: *a\n"),
-        "databricks.yml:2: refers to `a` inside of itself",
+        "databricks.yml:2: refers to `a` inside itself",
     ),
-    "an alias of nothing": (file("databricks.yml", "a: *b\n"), "refers to `b` that nothing defines"),
+    "an alias of nothing": (file("databricks.yml", "a: *b\n"), "refers to `b`, which is not defined"),
     "a bomb of aliases": (
         file(
             "databricks.yml",

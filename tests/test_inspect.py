@@ -193,7 +193,7 @@ class TestDiff:
         for text in (
             "~ sales.parameters.n: int = 3 -> int = 4",
             "~ sales.tasks.orders.outputs.result: ${var.lake}/orders",
-            "what is at ${var.lake}/orders stays there, and is not written any more",
+            "the data at ${var.lake}/orders stays, but is no longer written",
             "+ sales.tasks.orders.settings.max_retries: 2",
             '~ sales.tasks.report.inputs.words: ["a", "b"] -> ["a"]',
             "~ shop/pipelines/sales.py",

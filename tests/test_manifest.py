@@ -548,15 +548,15 @@ class TestRefusing:
             manifest.decode(json.dumps(whole), "x.whl").job("bare")
         if key.isprintable() and key and len(key) < 101:
             named = {**whole, "jobs": {key: whole["jobs"]["serverless"]}}
-            with pytest.raises(ManifestError, match="which can't be one"):
+            with pytest.raises(ManifestError, match="which is not a valid key"):
                 manifest.decode(json.dumps(named), "x.whl").job(key)
 
     @pytest.mark.parametrize(
         ("path", "value", "said"),
         [
             (("tasks", 0, "depends_on"), [{"task": "nowhere", "outcome": None}], "names 'nowhere'"),
-            (("tasks", 0, "depends_on"), [{"task": "extract", "outcome": None}], "in a circle"),
-            (("tasks", 1, "key"), "extract", "once more"),
+            (("tasks", 0, "depends_on"), [{"task": "extract", "outcome": None}], "in a cycle"),
+            (("tasks", 1, "key"), "extract", "which another task has"),
             (
                 ("tasks", 0, "inputs", "day"),
                 {"task": "nowhere", "output": "result", "rows": "run"},
@@ -573,7 +573,7 @@ class TestRefusing:
             (("tasks", 0, "kind"), "run_job", "settings.run_job_task.job_id is None"),
             (("tasks", 0, "function"), None, "function is missing"),
             (("module",), "../x", "not the name of a module"),
-            (("source",), "a\x1bb:1", "which is no path"),
+            (("source",), "a\x1bb:1", "which is not a path"),
         ],
     )
     def test_a_job_that_contradicts_itself_is_refused(self, path: tuple[Any, ...], value: Any, said: str) -> None:

@@ -110,12 +110,12 @@ MISTAKES = {
     "each of nothing": ("total.override(key='t')(ingest.override(key='i')(each([])))", "has no items"),
     "each's keyword": ("total.override(key='t')(ingest.override(key='i')(each(['a'], concurency=3)))", "did you mean `concurrency`?"),
     "each's concurrency": ("total.override(key='t')(ingest.override(key='i')(each(['a'], concurrency={3})))", "each(...): the setting `concurrency`"),
-    "each of a number": ("total.override(key='t')(ingest.override(key='i')(each(3)))", "is given 3"),
-    "each of a set": ("total.override(key='t')(ingest.override(key='i')(each({'a'})))", "is given {'a'}"),
-    "each of an object": ("total.override(key='t')(ingest.override(key='i')(each([object()])))", "`object` at [0] can't be carried"),
+    "each of a number": ("total.override(key='t')(ingest.override(key='i')(each(3)))", "gets 3"),
+    "each of a set": ("total.override(key='t')(ingest.override(key='i')(each({'a'})))", "gets {'a'}"),
+    "each of an object": ("total.override(key='t')(ingest.override(key='i')(each([object()])))", "`object` at [0] can't be passed"),
     "each of results": ("total.override(key='t')(ingest.override(key='i')(each([['a', c]])))", "among its items"),
     "each of a number of the run": ("total.override(key='t')(ingest.override(key='i')(each(n)))", "which is `int`"),
-    "each twice": ("orders_of.override(key='a')(each(['a']), each(['b']))", "is given each(...) twice"),
+    "each twice": ("orders_of.override(key='a')(each(['a']), each(['b']))", "gets each(...) twice"),
     "a cluster without a key": ("count.override(key='c', cluster=job_cluster(num_workers=1))(x)", "job_cluster() needs a value for `key`"),
     "a cluster's field": ("count.override(key='c', cluster=job_cluster('s', num_workers={1}))(x)", "the setting `num_workers`"),
     "an environment's field": ("count.override(key='c', environment=environment('s', dependencies={1}))(x)", "the setting `dependencies`"),
@@ -128,8 +128,8 @@ MISTAKES = {
     "a secret's key": ("ingest.override(key='i')(secret('shop'))", "secret() needs a value for `key`"),
     "a secret's scope": ("ingest.override(key='i')(secret('a/b', 'c'))", "can't be the scope of a secret"),
     "a secret's scope that is none": ("ingest.override(key='i')(secret(3, 'c'))", "can't be the scope of a secret"),
-    "a secret in a text": ("ingest.override(key='i')(f'{password}')", "has no text while the pipeline is defined"),
-    "a run date's zone": ("run_date(tz='Berlin')", "is no time zone"),
+    "a secret in a text": ("ingest.override(key='i')(f'{password}')", "has no value while the pipeline is defined"),
+    "a run date's zone": ("run_date(tz='Berlin')", "is not a time zone"),
     "a run date's offset": ("run_date(offset_days='1')", "not a whole number"),
     "a run date's keyword": ("run_date(days=1)", "run_date() has no parameter `days`"),
     "latest's arguments": ("count.override(key='c')(latest())", "latest() needs a value for `what`"),
@@ -137,7 +137,7 @@ MISTAKES = {
     "a task value's key": ("report.override(key='r')(x.value())", ".value() needs a value for `key`".removeprefix(".")),
     "after's keyword": ("count.override(key='c')(x).after(tasks=[x])", "after() has no parameter `tasks`"),
     "after a number": ("count.override(key='c')(x).after(3)", "can't run after 3"),
-    "what `>>` orders": ("x >> 3", "`>>` orders results of tasks"),
+    "what `>>` orders": ("x >> 3", "`>>` orders task results"),
     "a parameter in `>>`": ("n >> day", "is used with `>>`"),
     "a key": ("y = orders.override(key=3)()\n    count.override(key='c')(y)", "3 can't be the key of a task"),
     "a key with a space": ("orders.override(key='b 6!')()", "'b 6!' can't be the key of a task"),
@@ -159,13 +159,13 @@ MISTAKES = {
     "a nested task with a wrong io manager": ("@task(io_manager='lake')\n    def y() -> pl.DataFrame: ...\n    count.override(key='c')(y())", "`io_manager` is 'lake'"),
     "a nested task with two places": ("@task(io_manager=lake, outputs={'a': lake.table('a')})\n    def y() -> dict: ...\n    count.override(key='c')(y()['a'])", "`io_manager` and `outputs`"),
     "a call of a job": ("other(dya=day)", "has no parameter `dya`"),
-    "a call of a job with a result": ("other(x)", "is given the result of the task `orders`"),
+    "a call of a job with a result": ("other(x)", "gets the result of the task `orders`"),
     "a result in a path": ("open_at = os.path.join(x, 'y')", "is used as a path"),
     "a result in a list index": ("['a', 'b'][c]", "is used as a number"),
     "a return type that is not there": ("@task\n    def y() -> Nowhere: ...\n    count.override(key='c')(y())\n    ingest.override(key='i')(y.override(key='z')().uri)", "can't be resolved"),
     "a return type that JSON lacks": ("@task\n    def y() -> set[str]: ...\n    z = y()\n    ingest.override(key='i')(each(z))\n    condition(z, '==', 'a').then(other(z))\n    native_task('n', notebook_task={'notebook_path': 'a', 'base_parameters': {'z': z}}).after(count.override(key='c')(latest(z)))", "which has no sets"),
     "a return type that is not stored": ("y = countries.override(key='o', io_manager=lake)()\n    total.override(key='t')([y])\n    ingest.override(key='i')(each(y))", "can't store"),
-    "outputs without tables": ("y = split.override(key='o', outputs={'a': lake})()\n    count.override(key='c')(y['a'])", "bound to no table"),
+    "outputs without tables": ("y = split.override(key='o', outputs={'a': lake})()\n    count.override(key='c')(y['a'])", "an IoManager without a table"),
     "an unknown output": ("y = split.override(key='o', outputs={'a': lake.table('a')})()\n    count.override(key='c')(y['b'])", "has no output 'b'"),
     "an argument by another name": ("report.override(key='r')(m=1)", "has no parameter `m`"),
     "a result with a star": ("report.override(key='r')(*x)", "is used in a loop"),
@@ -208,7 +208,7 @@ def test_a_value_of_the_run_that_python_refuses_says_so() -> None:
         assert problem.message.startswith("the body of the job `one` raised ")
         assert "has a value only when the job runs: do this inside a task" in (problem.hint or "")
     (problem,) = build("'/'.join(['a', root])")
-    assert "`+` and `/` make longer ones" in (problem.hint or "")
+    assert "`+` and `/` make longer strings" in (problem.hint or "")
 
 
 def test_a_hint_for_two_writers_names_what_tells_them_apart() -> None:
@@ -225,6 +225,6 @@ def test_a_hint_for_two_writers_names_what_tells_them_apart() -> None:
 def test_a_for_each_that_may_lack_its_list_is_not_asked_to_annotate_it() -> None:
     """Without the list nothing can run: the hint says how the task waits for it."""
     (late, _) = build("ingest.override(key='i', run_if='ALL_DONE')(each(countries()))")
-    assert "leave out run_if=ALL_DONE: without the list there is nothing to run for" in (late.hint or "")
+    assert "leave out run_if=ALL_DONE: without its list there is nothing to iterate over" in (late.hint or "")
     (branch, _) = build("y = countries(); condition(n, '>', 3).then(y); ingest.override(key='i')(each(y)).after(c)")
-    assert "let `i` run only where condition is true as well" in (branch.hint or "")
+    assert "run `i` only if condition is true, too" in (branch.hint or "")

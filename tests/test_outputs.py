@@ -96,9 +96,9 @@ def test_mistakes_are_noted() -> None:
     found = messages(one.build())
     assert "which has the outputs `good` and `bad`" in found[0]
     assert "has no output 'god'" in found[1]
-    assert "has named outputs and returns `Frame`" in found[2]
+    assert "has named outputs but returns `Frame`" in found[2]
     assert "which Shelf can't store" in found[3]
-    assert "is bound to no table" in found[4]
+    assert "has an IoManager without a table" in found[4]
 
 
 def test_stores_must_be_io_managers_and_of_one_kind() -> None:

@@ -337,7 +337,7 @@ def test_a_moment_given_by_hand_is_refused(deployed: Workspace) -> None:
     """It may be of another day where its author is."""
     run = deployed.run_now("follows", {"day": "2024-01-05T22:00:00Z"}, triggered=TRIGGERED)
     assert run.state == FAILED
-    assert "is '2024-01-05T22:00:00Z', a moment and not a date" in run.printed["tell"]
+    assert "is '2024-01-05T22:00:00Z', a time and not a date" in run.printed["tell"]
 
 
 def test_a_default_is_handed_on_as_the_date_that_it_is(deployed: Workspace) -> None:

@@ -175,7 +175,7 @@ class TestRefusing:
     def test_numbers_have_an_end(self, name: str, value: str) -> None:
         """A time beyond the calendar is refused by its name, in a message of one line."""
         (message,) = messages(spelled(reserved(**{name: value})))
-        assert message == f"`dbxdec-{name}` is {value!r:.40}, larger than there is"
+        assert message == f"`dbxdec-{name}` is {value!r:.40}, too large"
 
     @pytest.mark.parametrize("argument", ["day", "--day", "", "--", "=x", "--=x", "-h", "--help", "--dbxdec-attempt"])
     def test_arguments_without_name_or_value_are_refused(self, argument: str) -> None:

@@ -328,7 +328,7 @@ class TestUnannotated:
         for n in range(len(values)):
             assert run_job(one, n=n)["take"].value is True
         (warning,) = warn([one.build().dag])
-        assert "the task `one.give` says nothing of what it returns" in warning.message
+        assert "the task `one.give` does not say what it returns" in warning.message
 
     def test_what_can_not_travel_is_told_when_the_task_returns(self) -> None:
         """A frame needs an IoManager; a value of another type than the reader's annotation is an error too."""

@@ -103,9 +103,9 @@ class TestQuartz:
             ("0 0 5 * * ? 1969", "'1969' for years"),
             ("0 0/0 5 * * ?", "the step '0'"),
             ("0 */70 5 * * ?", "the step '70'"),
-            ("0 0 5 31 2 ?", "never comes: no month of 2 has a day 31"),
-            ("0 0 5 31 4,6,9,11 ?", "never comes"),
-            ("0 0 5 30-31 FEB ?", "never comes"),
+            ("0 0 5 31 2 ?", "never fires: no month of 2 has a day 31"),
+            ("0 0 5 31 4,6,9,11 ?", "never fires"),
+            ("0 0 5 30-31 FEB ?", "never fires"),
             ("5 0 * * *", "has 5 fields"),
             ("0 0 5 * * * *  *", "has 8 fields"),
             ("@daily", "has 1 field"),
@@ -147,7 +147,7 @@ class TestZones:
     def test_a_misspelt_zone_is_refused_with_the_right_one(self, name: str, meant: str) -> None:
         """A zone that is nearly one that there is, is refused."""
         ((message, hint),) = zone_findings(name)
-        assert message == f"`schedule.timezone_id` is {name!r}, which is no time zone"
+        assert message == f"`schedule.timezone_id` is {name!r}, which is not a time zone"
         assert hint == f"did you mean `{meant}`?"
 
     @pytest.mark.parametrize(

@@ -145,9 +145,9 @@ UNFIT: list[tuple[Any, str, str]] = [
     (dict[Colour, int], "whose keys are strings", "annotate `dict[str, ...]`"),
     (set[int], "which has no sets", "annotate `list[...]`"),
     (frozenset, "which has no sets", "annotate `list[...]`"),
-    (tuple[int, str], "which has lists and no tuples", "annotate `list[...]`"),
-    (list[tuple[int, int]], "which has lists and no tuples", "of what it holds: annotate `list[...]`"),
-    (dict[str, set[int]], "which has no sets", "of what it holds"),
+    (tuple[int, str], "which has lists but no tuples", "annotate `list[...]`"),
+    (list[tuple[int, int]], "which has lists but no tuples", "for its elements: annotate `list[...]`"),
+    (dict[str, set[int]], "which has no sets", "for its elements"),
     (bytes, "which has no bytes", "annotate `str`"),
     (dt.timedelta, "which has no durations", "`.total_seconds()`"),
     (dt.time, "which has no times of day", "`.isoformat()`"),
@@ -155,19 +155,19 @@ UNFIT: list[tuple[Any, str, str]] = [
     (uuid.UUID, "which has no UUIDs", "`str(...)`"),
     (Row, "which has no named tuples", "`._asdict()`"),
     (Data, "which has no dataclasses", "`dataclasses.asdict(...)`"),
-    (list[Data], "which has no dataclasses", "of what it holds"),
+    (list[Data], "which has no dataclasses", "for its elements"),
     (Model, "which has no models", '`.model_dump(mode="json")`'),
-    (Mixed, "which does not tell one type from another", "of one type, or strings"),
-    (list[int | dt.date], "which does not tell one type from another", "of one type, or strings"),
+    (Mixed, "which can't distinguish these types", "of one type, or strings"),
+    (list[int | dt.date], "which can't distinguish these types", "of one type, or strings"),
     (set[int] | None, "which has no sets", "annotate `list[...]`"),
-    (OrderedDict, "which has plain dicts", "`dict(...)`"),
-    (deque, "which has plain lists", "annotate `list[...]`"),
-    (Iterator[int], "which has its own types", "annotate `list[...]`"),
-    (Sequence[int], "which has its own types", "annotate `list[...]`"),
-    (Mapping[str, int], "which has its own types", "annotate `dict[str, ...]`"),
-    (range, "which has lists and no ranges", "`list(range(...))`"),
+    (OrderedDict, "which has only plain dicts", "`dict(...)`"),
+    (deque, "which has only plain lists", "annotate `list[...]`"),
+    (Iterator[int], "which has only its own types", "annotate `list[...]`"),
+    (Sequence[int], "which has only its own types", "annotate `list[...]`"),
+    (Mapping[str, int], "which has only its own types", "annotate `dict[str, ...]`"),
+    (range, "which has lists but no ranges", "`list(range(...))`"),
     (pl.Series, "which has no series", "`.to_list()`"),
-    (list[Unknown], "which has no such elements", "hold strings, numbers"),
+    (list[Unknown], "which has no such elements", "use strings, numbers"),
 ]
 
 
@@ -186,7 +186,7 @@ def test_what_json_lacks_is_said_at_build_with_what_to_write(annotation: Any, wh
         reader(task(unfit)())
 
     (problem,) = job(body).build().problems
-    assert problem.message.endswith(f"and has no IoManager: it would travel as JSON, {why}")
+    assert problem.message.endswith(f"and has no IoManager: it would be passed as JSON, {why}")
     assert instead in (problem.hint or "")
 
 
@@ -207,7 +207,7 @@ def test_the_jobs_manager_does_not_hide_it() -> None:
         frame()
 
     (message,) = messages(one.build())
-    assert "`tuple[int, str]` and has no IoManager: it would travel as JSON" in message
+    assert "`tuple[int, str]` and has no IoManager: it would be passed as JSON" in message
 
 
 def test_classes_that_are_no_values_need_a_manager() -> None:
@@ -257,7 +257,7 @@ def test_items_that_travel_as_strings_are_asked_for_by_their_type() -> None:
         other(each(days.override(key="d")()))
 
     assert messages(one.build()) == [
-        "`n` of the task `number` is annotated `int`, and an item of the result of `t` is `str`",
-        "`day` of the task `unsaid` is given items of the result of `days`, which travel as strings",
-        "`day` of the task `other` is annotated `str`, and an item of the result of `d` is `date`",
+        "`n` of the task `number` is annotated `int`, but an item of the result of `t` is `str`",
+        "`day` of the task `unsaid` gets items of the result of `days`, which are passed as strings",
+        "`day` of the task `other` is annotated `str`, but an item of the result of `d` is `date`",
     ]

@@ -176,7 +176,7 @@ class TestCondition:
         assert "[1]" in found[4]
         assert "'x' by size" in found[5]
         assert "already has a task `f`" in found[6]
-        assert "3 can't hang on" in found[7]
+        assert "3 can't depend on" in found[7]
         assert "compares nan" in found[8]
 
 
@@ -198,7 +198,7 @@ class TestUnwrittenInputs:
             join(left, right)
 
         (problem,) = checks.check([branching.build().dag])
-        assert "`a` of the task `join` reads `left`, which runs only where condition is true" in problem.message
+        assert "`a` of the task `join` reads `left`, which runs only if condition is true" in problem.message
         assert problem.hint is not None
         assert "| None" in problem.hint
 
@@ -217,7 +217,7 @@ class TestUnwrittenInputs:
             read.override(key="late")(base, extra)
 
         (problem,) = checks.check([branching.build().dag])
-        assert "`b` of the task `late` reads `extra`, which runs only where condition is true" in problem.message
+        assert "`b` of the task `late` reads `extra`, which runs only if condition is true" in problem.message
 
     def test_both_branches_at_once_never_run(self) -> None:
         """Each outcome has to be met, so a task on both branches is a mistake."""
@@ -228,7 +228,7 @@ class TestUnwrittenInputs:
             condition(count(), "==", 1).then(both).otherwise(both)
 
         (problem,) = checks.check([branching.build().dag])
-        assert "`say` hangs on both branches of the condition `condition`, so it never runs" in problem.message
+        assert "`say` depends on both branches of the condition `condition`, so it never runs" in problem.message
 
     def test_a_reader_that_runs_after_failures_must_take_none(self) -> None:
         """With `run_if` that allows a failed producer, its result may be missing."""
@@ -340,9 +340,9 @@ class TestRunJob:
             inner()  # type: ignore[call-arg]
 
         assert any("has no parameter `tops`" in m for m in messages(outer.build()))
-        assert any("is `date`, and the job parameter `text` is `str`" in m for m in messages(outer.build()))
+        assert any("is `date`, but the job parameter `text` is `str`" in m for m in messages(outer.build()))
         assert any("does not take 'many'" in m for m in messages(other.build()))
-        assert any("is given a secret" in m for m in messages(other.build()))
+        assert any("gets a secret" in m for m in messages(other.build()))
         assert any("needs a value for its parameter `day`" in m for m in messages(third.build()))
 
     def test_unknown_jobs_and_circles_are_refused(self) -> None:
@@ -365,7 +365,7 @@ class TestRunJob:
             lonely()
 
         (unknown,) = checks.check([caller.build().dag])
-        assert "runs the job `lonely`, which no module" in unknown.message
+        assert "runs the job `lonely`, which no pipeline module" in unknown.message
         (circle,) = checks.check([left.build().dag, right.build().dag])
         assert "left -> right -> left" in circle.message
 
@@ -419,7 +419,7 @@ class TestWarnings:
 
         found = [warning.message for warning in checks.warn([nightly.build().dag])]
         assert len(found) == 2
-        assert "`day` is 2024-01-01 each time" in found[0]
+        assert "`day` would be 2024-01-01 on every run" in found[0]
         assert 'mode="error"' in found[1]
 
     def test_an_absolute_path_that_all_targets_share_is_a_warning(self) -> None:
@@ -430,7 +430,7 @@ class TestWarnings:
             extract()
 
         (warning,) = checks.warn([one.build().dag])
-        assert "/lake/extract whatever the bundle's target is" in warning.message
+        assert "/lake/extract in every target of the bundle" in warning.message
         assert isinstance(one.build().dag.tasks[0], dag.Task)
 
         @job
@@ -440,6 +440,6 @@ class TestWarnings:
 
         (warning,) = checks.warn([many.build().dag])
         assert warning.message == (
-            "the task `many.extract_0` writes /lake/extract_0 whatever the bundle's target is, and 2 other outputs of "
-            "the job likewise"
+            "the task `many.extract_0` writes /lake/extract_0 in every target of the bundle; the same holds for "
+            "2 other outputs of the job"
         )

@@ -288,7 +288,7 @@ class TestNativeTasks:
         assert shown() == "3"
         assert shown(inputs={"count": 3}, task_values={"count": {"rows": 4}}) == "4"
         assert shown(inputs={"count": 3}) == "{{tasks.count.values.rows}}"
-        with pytest.raises(RunError, match="the task `forgets` has set no task value `rows`, to which"):
+        with pytest.raises(RunError, match="the task `forgets` has not set the task value `rows`, which"):
             run_job(two)
         with pytest.raises(RunError, match="which has no value in this run"):
             run_job(two, inputs={"forgets": 3})
@@ -309,11 +309,11 @@ class TestNativeTasks:
 
         with pytest.raises(AuthoringError) as error:
             run_job(one)
-        told = [problem.message.partition(", of which")[0] for problem in error.value.problems]
+        told = [problem.message.partition(", but the")[0] for problem in error.value.problems]
         assert told == [
-            "the task `show` is given the job parameter `day`",
-            "the task `same` is given the job parameter `today`",
-            "the task `late` is given the job parameter `day`",
+            "the task `show` uses the job parameter `day`",
+            "the task `same` uses the job parameter `today`",
+            "the task `late` uses the job parameter `day`",
         ]
 
     def test_a_function_stands_for_one(self) -> None:

@@ -279,7 +279,7 @@ class TestWrongTexts:
             (
                 dt.date,
                 "2013-01-01T00:00:01",
-                "is '2013-01-01T00:00:01', a moment and not a date; a backfill's date is {{backfill.iso_date}}",
+                "is '2013-01-01T00:00:01', a time and not a date; for a backfill's date use {{backfill.iso_date}}",
             ),
             (dt.date, "2013-01-01T", "is '2013-01-01T', which is not of the type date"),
             (dt.datetime, "noon", "is 'noon', which is not of the type datetime"),
@@ -291,7 +291,7 @@ class TestWrongTexts:
             (list, "", "is not JSON (Expecting value at character 0), which the type list needs"),
             (list, '{"a": 1}', "is {'a': 1}, which is not of the type list"),
             (dict, "[1]", "is [1], which is not of the type dict"),
-            (dict, "null", "is null, and its type dict is not optional"),
+            (dict, "null", "is null, but its type dict is not optional"),
         ],
         ids=str,
     )
@@ -304,7 +304,7 @@ class TestWrongTexts:
     @pytest.mark.parametrize(("annotation", "text"), [(list, "[NaN]"), (dict, '{"a": -Infinity}'), (list, "[1e999]")])
     def test_numbers_that_json_lacks_are_refused_inside_too(self, annotation: Any, text: str) -> None:
         """NaN and infinity inside a JSON text are refused, as they are everywhere else."""
-        with pytest.raises(ValueError, match="holds what JSON can't"):
+        with pytest.raises(ValueError, match="has a value that JSON can't"):
             type_of(annotation).from_text(text)
 
     def test_a_very_long_text_is_cut(self) -> None:

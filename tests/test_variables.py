@@ -36,7 +36,7 @@ class TestMaking:
     @pytest.mark.parametrize("name", ["", "1st", "-x", "a b", "a.b", "a}", "a\n", "größe", "bundle.target", "${var.x}"])
     def test_names_that_a_bundle_could_not_declare_are_refused(self, name: str) -> None:
         """A name that the bundle would not take is refused where it is written, with what names are made of."""
-        with pytest.raises(ValueError, match="letters, digits, `_` and `-`, and a letter or `_` first"):
+        with pytest.raises(ValueError, match="letters, digits, `_` and `-`, with a letter or `_` first"):
             bundle_variable(name)
 
     def test_equal_ones_are_equal(self) -> None:
@@ -46,9 +46,9 @@ class TestMaking:
 
     def test_comparing_with_a_text_or_asking_for_the_truth_is_refused(self) -> None:
         """The value is known at deploy only: a branch on it would always go one way."""
-        with pytest.raises(RunError, match="is compared, and has no value"):
+        with pytest.raises(RunError, match="is compared, but has no value"):
             assert bundle_variable("a") == "prod"
-        with pytest.raises(RunError, match="is compared, and has no value"):
+        with pytest.raises(RunError, match="is compared, but has no value"):
             assert bundle_variable("a") in ("dev", "prod")
         with pytest.raises(RunError, match="is used as a truth value"):
             assert bundle_variable("a")
@@ -134,7 +134,7 @@ class TestJoining:
 
     def test_using_one_as_a_path_is_an_error_that_says_where_it_may_stand(self) -> None:
         """A variable has no value at build, so opening it as a file is an error and not a file of that name."""
-        with pytest.raises(RunError, match=r"\$\{var\.root\} is used as a path, and has no value.*") as error:
+        with pytest.raises(RunError, match=r"\$\{var\.root\} is used as a path, but has no value.*") as error:
             os.fspath(bundle_variable("root"))
         assert error.value.problems[0].hint
 

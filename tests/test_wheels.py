@@ -222,7 +222,7 @@ class TestNames:
         before = files(tmp_path)
         said = dbxdec(project, "run", "nosuchjob", "--wheel", "bad.whl")
         assert said.code == 2
-        assert "project.version is '0/../../../../victim/new', which no build has made" in said.err
+        assert "project.version is '0/../../../../victim/new', which no build can have written" in said.err
         assert files(tmp_path) == before
 
     def test_only_folders_named_as_ours_are_removed(self, wheel: Path) -> None:

@@ -1,7 +1,7 @@
-"""What can go wrong, in one shape: what, where, and what to write instead.
+"""Errors in one shape: what is wrong, where, and what to write instead.
 
-The core raises `DbxdecError`; only the build hook turns one into an abort, and only the command line and
-`dbxdec-run` into an exit code. A user's own exception is never wrapped at run time.
+The core raises `DbxdecError`. Only the build hook turns one into an abort; only the command line and `dbxdec-run` turn
+one into an exit code. A user's own exception is never wrapped at run time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceLocation:
-    """A line of a source file; `path` is relative to the project's root once discovery has mapped it."""
+    """A line of a source file. `path` is relative to the project's root after discovery has mapped it."""
 
     path: str
     line: int
@@ -36,13 +36,13 @@ class SourceLocation:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: `message` says what, `where` is a source location or a TOML path, `hint` what to write instead."""
+    """One mistake: `message` is what is wrong, `where` a source location or TOML path, `hint` what to write instead."""
 
     message: str
     where: SourceLocation | str | None = None
     hint: str | None = None
     jobs: tuple[str, ...] | None = field(default=None, compare=False)
-    """The keys of the jobs that it concerns; None where it may concern any."""
+    """The keys of the jobs that the problem concerns; None if it may concern any job."""
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where is not None else ""
@@ -61,17 +61,17 @@ class DbxdecError(Exception):
 
 
 class AuthoringError(DbxdecError):
-    """The pipeline code is wrong: found when a job's DAG is built."""
+    """Raised when a job's DAG is built and the pipeline code is wrong."""
 
 
 class ConfigError(DbxdecError):
-    """`[tool.dbxdec]` or the project's build configuration is wrong."""
+    """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
 
 
 class DiscoveryError(DbxdecError):
-    """What is wrong with the project's modules and jobs; `jobs` are those that could be built nevertheless.
+    """Raised when the project's modules or jobs are wrong.
 
-    `places` are the lines of their tasks, as `manifest.Manifest` has them.
+    `jobs` are the jobs that could still be built. `places` are the lines of their tasks, as in `manifest.Manifest`.
     """
 
     def __init__(
@@ -88,15 +88,15 @@ class DiscoveryError(DbxdecError):
 
 
 class StandInError(DbxdecError):
-    """Code at import needs a third-party module that the build environment lacks."""
+    """Raised when code needs, at import, a third-party module that the build environment lacks."""
 
 
 class ManifestError(DbxdecError):
-    """A manifest is missing, of another major version, or does not fit the code beside it."""
+    """Raised when a manifest is missing, has another major version, or does not fit the code beside it."""
 
 
 class CodegenError(DbxdecError):
-    """A job definition that the platform would not take."""
+    """Raised for a job definition that the platform would reject."""
 
 
 class RunError(DbxdecError):
@@ -104,7 +104,7 @@ class RunError(DbxdecError):
 
 
 class HandledError(RunError):
-    """How a job's failure handler ends when it has done its work: the run has failed tasks."""
+    """Raised by a job's failure handler when it has done its work: the run has failed tasks."""
 
 
 class TargetExistsError(RunError):
@@ -116,12 +116,12 @@ class NotWrittenError(RunError):
 
 
 def concerning(jobs: tuple[str, ...] | None, problems: Iterable[Problem]) -> list[Problem]:
-    """Return `problems` with the jobs that they concern."""
+    """Return `problems`, marked with the jobs that they concern."""
     return [replace(problem, jobs=jobs) for problem in problems]
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """`problems` by file and line, those without a place last, otherwise as they were found."""
+    """Return `problems` by file and line, those without a place last; the order is otherwise kept."""
 
     def place(problem: Problem) -> tuple[bool, str, int]:
         location = located(problem)
@@ -131,7 +131,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def located(problem: Problem) -> SourceLocation | None:
-    """The line of a source file that `problem` is at; None for a setting, or for none at all."""
+    """Return the source line of `problem`; None if it is at a setting, or has no place."""
     if isinstance(problem.where, SourceLocation):
         return problem.where
     path, _, line = (problem.where or "").rpartition(":")
@@ -139,37 +139,37 @@ def located(problem: Problem) -> SourceLocation | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that is most like `word`, or None where nothing is near."""
+    """Return the item of `known` that is most like `word`; None if nothing is close."""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.66)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The nearest of `known` as a hint, or None where nothing is near."""
+    """Return a hint with the item of `known` that is closest to `word`; None if nothing is close."""
     near = nearest(word, known)
     return f"did you mean `{near}`?" if near else None
 
 
 def shown(value: object) -> str:
-    """`value` for a message: short, and without addresses, which differ in every build."""
+    """Return `value` for a message: short, and without addresses, which differ in every build."""
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str) and callable(value):
         return f"the {'class' if isinstance(value, type) else 'function'} `{name}`"
     try:
         written = repr(value)
-    except Exception:  # noqa: BLE001 - of whatever class an author has given
+    except Exception:  # noqa: BLE001 - the value is of any class, and so is its error
         written = f"a `{type(value).__name__}`"
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", written)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def counted(number: int, what: str) -> str:
-    """1 task, 2 tasks: for messages."""
+    """Return "1 task", "2 tasks", ... for messages."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a`, `b` and `c`: for messages."""
+    """Return "`a`, `b` and `c`" for messages."""
     quoted = [f"`{name}`" for name in names]
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

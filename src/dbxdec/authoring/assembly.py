@@ -1,4 +1,4 @@
-"""From what a job's body has recorded to the frozen DAG of the job."""
+"""Assembles the frozen DAG of a job from the calls that its body recorded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Handled:
-    """A failure handler behind which the run counts as a success."""
+    """A failure handler after which the run counts as a success."""
 
     task: Task[[], Any]
 
@@ -39,9 +39,9 @@ def handled(task: Task[[], Any]) -> Handled:
     if not isinstance(task, Task):
         raise AuthoringError(
             Problem(
-                f"`handled` is given {shown(task)}, which is not a task",
+                f"`handled` got {shown(task)}, which is not a task",
                 recording.caller(),
-                "give a function with `@task` that takes no arguments",
+                "pass a function with `@task` that takes no arguments",
             )
         )
     return Handled(task)
@@ -49,7 +49,7 @@ def handled(task: Task[[], Any]) -> Handled:
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How a job runs; `settings` are the platform's own fields as plain data."""
+    """The options of a job. `settings` are the platform's own fields as plain data."""
 
     key: str | None = None
     cluster: JobCluster | None = None
@@ -66,7 +66,7 @@ def assemble(
     parameters: Sequence[dag.JobParameter],
     module: str,
 ) -> dag.Job:
-    """The DAG; two clusters or environments of one key are noted on the recorder."""
+    """Return the DAG. Two clusters or environments with the same key are noted on the recorder."""
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
     variables = _Variables(_compared(nodes))
@@ -96,12 +96,12 @@ def assemble(
 
 
 def reference(function: Callable[..., Any]) -> str:
-    """ "module:Qualified.Name" of a function."""
+    """Return "module:Qualified.Name" of a function."""
     return f"{function.__module__}:{function.__qualname__}"
 
 
 def _compared(nodes: Iterable[Call | Step]) -> set[str]:
-    """The bundle variables that conditions compare as strings: each task of ours checks them, as job parameters."""
+    """Return the bundle variables that conditions compare as strings. Python tasks check them, like parameters."""
     return {
         name
         for node in nodes
@@ -111,7 +111,7 @@ def _compared(nodes: Iterable[Call | Step]) -> set[str]:
 
 
 class _Variables:
-    """The bundle variables of IoManagers, each looked through once: most jobs have one for all their tasks."""
+    """The bundle variables of IoManagers. Each manager is searched once: most jobs have one for all their tasks."""
 
     def __init__(self, of_all: set[str]) -> None:
         self.of_all = of_all
@@ -135,7 +135,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
             producer = call.recorder.calls[leaf.task]
             if leaf.output in producer.managers:
                 names |= variables.of(producer.managers[leaf.output])
-            # A reader counts the iterations, and may ask for their results by item.
+            # A reader counts the iterations, and may read their results by item.
             items += [producer.each.items] if producer.each is not None else []
         elif isinstance(leaf, dag.Table):
             names |= variables.of(call.recorder.tables[leaf.target])
@@ -178,7 +178,7 @@ def _step(step: Step, options: JobOptions) -> dag.Task:
 
 
 def _native_settings(settings: Mapping[str, Any], options: JobOptions) -> dict[str, Any]:
-    """`settings` with compute; what repeats a task runs nowhere, so its compute is that of the repeated one."""
+    """Return `settings` with compute. A for-each task has none itself, so its compute goes to the inner task."""
     match settings.get("for_each_task"):
         case {"task": dict(inner)}:
             given = kinds.compute_of_its_own(settings)
@@ -191,7 +191,7 @@ def _native_settings(settings: Mapping[str, Any], options: JobOptions) -> dict[s
 def _with_compute(
     settings: Mapping[str, Any], options: JobOptions, on_clusters: bool, in_environments: bool
 ) -> dict[str, Any]:
-    """`settings`, with the job's cluster or environment where the task has no compute of its own and takes it."""
+    """Return `settings`, with the job's cluster or environment if the task has no compute of its own and takes it."""
     own = dict(settings)
     if not kinds.compute_of_its_own(own):
         if options.cluster is not None and on_clusters:
@@ -202,7 +202,7 @@ def _with_compute(
 
 
 def _by_key(recorder: Recorder, kind: str, where: SourceLocation, values: Iterable[Any]) -> dict[str, Any]:
-    """The clusters or environments in use, by key; two different ones under one key are noted."""
+    """Return the clusters or environments in use, by key. Two different ones with the same key are noted."""
     found: dict[str, Any] = {}
     for value in values:
         if not isinstance(value, JobCluster | Environment):

@@ -1,4 +1,4 @@
-"""One call of a task in a job's body: its arguments become bindings, checked against the function's signature."""
+"""Calls of tasks in a job's body: arguments become bindings, checked against the function's signature."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def record_call(recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...],
 def _arguments(
     recorder: Recorder, task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Arguments by parameter name; a variadic parameter gets a list or dict. All mistakes are noted."""
+    """Return the arguments by parameter name. A variadic parameter gets a list or dict. All mistakes are noted."""
     takes = arguments_of(task.fn)
     positional, by_keyword = takes.positional, takes.by_keyword
     name = task.__name__
@@ -78,16 +78,16 @@ def _arguments(
         found[takes.rest] = surplus
     elif surplus:
         recorder.problem(
-            f"the task `{name}` takes {counted(len(positional), 'positional argument')} and was given {len(args)}",
+            f"the task `{name}` takes {counted(len(positional), 'positional argument')} but got {len(args)}",
             signature(),
         )
     others: dict[str, Any] = {}
-    meant: set[str] = set()  # a misspelt argument is one mistake, not a missing one beside it
+    meant: set[str] = set()  # a misspelt argument is one mistake: the right one is not reported as missing
     for key, value in kwargs.items():
         if key in by_keyword and key not in found:
             found[key] = value
         elif key in by_keyword:
-            recorder.problem(f"the task `{name}` is given its argument `{key}` twice", signature())
+            recorder.problem(f"the task `{name}` gets its argument `{key}` twice", signature())
         elif takes.extra is not None:
             others[key] = value
         else:
@@ -117,25 +117,25 @@ class _Binder:
         return f"the argument `{self._parameter}` of the task `{self._call.key}`"
 
     def bind_items(self, given: Items) -> dag.Binding | None:
-        """The binding of `each(...)`, whose items the call then runs for; None with a problem noted."""
+        """Return the binding of `each(...)`, and make the call run for its items; None if a problem was noted."""
         bound = self.bind(given._items) if isinstance(given._items, Reference) else None
         found = each.bind(self._call, self._parameter, given, bound)
         if self._call.each is not None:
             self._recorder.problem(
-                f"the task `{self._call.key}` is given each(...) twice",
-                "the platform runs over one list: give one parameter dicts or tuples of what belongs together",
+                f"the task `{self._call.key}` gets each(...) twice",
+                "the platform iterates over one list: pass one list of tuples or dicts",
             )
             return None
         self._call.each = found
         return dag.Item() if found else None
 
     def bind(self, value: Any) -> dag.Binding | None:
-        """The binding of `value`, or None with a problem noted."""
+        """Return the binding of `value`, or None if a problem was noted."""
         recorder = self._recorder
         if isinstance(value, Items):
             recorder.problem(
-                f"{self._where} holds each(...) inside something else",
-                "give it as the argument itself: `task(each(items))`",
+                f"{self._where} has each(...) inside another value",
+                "pass it as the argument itself: `task(each(items))`",
             )
             return None
         if isinstance(value, Spoiled):
@@ -150,7 +150,7 @@ class _Binder:
             if value._recorder is not recorder:
                 recorder.problem(
                     f"{self._where} is {value.describe()} of the job `{value._recorder.job}`, not of `{recorder.job}`",
-                    f"give the job `{recorder.job}` a parameter of its own",
+                    f"give the job `{recorder.job}` its own parameter",
                 )
                 return None
             return dag.Parameter(value._name)
@@ -171,7 +171,7 @@ class _Binder:
             return None
 
     def _belongs(self, given: TaskProxy[Any] | TaskReference) -> bool:
-        """Whether the task is one of this job; the call then waits for it."""
+        """Return whether the task belongs to this job. If so, the call waits for it."""
         node = given._call
         if node.recorder is not self._recorder:
             self._recorder.problem(
@@ -206,11 +206,11 @@ class _Binder:
         if isinstance(reference, UriReference) and text is not None:
             return dag.Literal(literals.encode(text), text)
         what, hint = (
-            ("only native tasks and conditions can be given that", "use it in `native_task(...)` or `condition(...)`")
+            ("only native tasks and conditions can use it", "use it in `native_task(...)` or `condition(...)`")
             if isinstance(reference, StateReference)
             else (
-                "it stores nothing at one place",
-                'give it an IoManager with a `base_path`; with each(...) also `mode="append"` or `partition_by=`',
+                "the result is not stored in one place",
+                'give the task an IoManager with a `base_path`; with each(...) also `mode="append"` or `partition_by=`',
             )
         )
         self._recorder.problem(f"{self._where} is {reference.describe()}; {what}", hint)
@@ -222,7 +222,7 @@ class _Binder:
         if not isinstance(what, TaskProxy | OutputReference):
             given = what.describe() if isinstance(what, Reference) else shown(what)
             self._recorder.problem(
-                f"{self._where} is `latest` of {given}", "give `latest` a task's result or a table, `io.table(...)`"
+                f"{self._where} is `latest` of {given}", "pass `latest` a task's result or a table, `io.table(...)`"
             )
             return None
         bound = self.bind(what)
@@ -238,15 +238,15 @@ class _Binder:
         output, manager = producer.outputs.get(bound.output), producer.managers.get(bound.output)
         if output is not None and output.per_item:
             self._recorder.problem(
-                f"{self._where} is the latest of the task `{producer.key}`, whose iterations have tables of their own",
-                'let them write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
+                f"{self._where} is `latest` of the task `{producer.key}`, whose iterations write separate tables",
+                'write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
             )
             return None
         if producer.is_mistaken:
             return None
         if manager is None or output is None or output.target is None or output.io is None:
             self._recorder.problem(
-                f"{self._where} is the latest of the task `{producer.key}`, which stores no table",
+                f"{self._where} is `latest` of the task `{producer.key}`, which stores no table",
                 f"give `{producer.key}` an IoManager, or pass its result itself",
             )
             return None
@@ -255,7 +255,7 @@ class _Binder:
     def _bind_table(self, manager: IoManager) -> dag.Binding | None:
         if not manager.is_table:
             self._recorder.problem(
-                f"{self._where} is an IoManager, which does not say what to read", 'name a table: `io.table("...")`'
+                f"{self._where} is an IoManager, not a table to read", 'name a table: `io.table("...")`'
             )
             return None
         target = manager.template(self._recorder.job, self._call.task.__name__) or ""
@@ -266,7 +266,7 @@ class _Binder:
         if isinstance(value, dict):
             wrong = [key for key in value if not isinstance(key, str)]
             if wrong:
-                self._recorder.problem(f"{self._where} is a dict with the key {wrong[0]!r}", "keys are str")
+                self._recorder.problem(f"{self._where} is a dict with the key {wrong[0]!r}", "keys must be strings")
                 return None
             return dag.Mapped(tuple((key, b) for key, item in value.items() if (b := self.bind(item)) is not None))
         items = tuple(b for item in value if (b := self.bind(item)) is not None)
@@ -288,7 +288,7 @@ _WRITTEN = {
 
 
 def compute_settings(recorder: Recorder, key: str, cluster: object, environment: object) -> dict[str, Any]:
-    """The platform's fields for the cluster or environment of the task `key`; wrong ones are noted."""
+    """Return the platform's fields for the cluster or environment of the task `key`. Wrong values are noted."""
     if cluster is None and environment is None:
         return {}
     if cluster is not None and environment is not None:

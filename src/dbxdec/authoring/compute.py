@@ -1,4 +1,4 @@
-"""Where tasks run: job clusters (classic) and environments (serverless)."""
+"""The compute of tasks: job clusters (classic) and environments (serverless)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`condition(left, op, right)`: a task of the platform that compares, and the branches behind it."""
+"""Condition tasks, `condition(left, op, right)`, and their branches."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ _SIDES = (
 
 
 class ConditionProxy(TaskProxy[None]):
-    """A condition: `.then(...)` and `.otherwise(...)` hang tasks on its branches."""
+    """A condition. `.then(...)` and `.otherwise(...)` put tasks on its branches."""
 
     def describe(self) -> str:
         return f"the condition `{self._call.key}`"
 
     @forgiving(itself)
     def then(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
-        """Run `proxies` only where the condition holds; gives the condition back."""
-        return self._hang(self.true, proxies)
+        """Run `proxies` only if the condition holds. Returns the condition."""
+        return self._add(self.true, proxies)
 
     @forgiving(itself)
     def otherwise(self, *proxies: TaskProxy[Any]) -> ConditionProxy:
-        """Run `proxies` only where the condition does not hold; gives the condition back."""
-        return self._hang(self.false, proxies)
+        """Run `proxies` only if the condition does not hold. Returns the condition."""
+        return self._add(self.false, proxies)
 
     @property
     def true(self) -> Any:
-        """The branch where the condition holds, for `depends_on` and `.after`."""
+        """The branch that is taken if the condition holds, for `depends_on` and `.after`."""
         return BranchReference(self._call, "true")
 
     @property
     def false(self) -> Any:
-        """The branch where the condition does not hold, for `depends_on` and `.after`."""
+        """The branch that is taken if the condition does not hold, for `depends_on` and `.after`."""
         return BranchReference(self._call, "false")
 
-    def _hang(self, branch: BranchReference, proxies: Iterable[object]) -> ConditionProxy:
+    def _add(self, branch: BranchReference, proxies: Iterable[object]) -> ConditionProxy:
         for proxy in proxies:
             if isinstance(proxy, TaskProxy):
                 proxy._call.depend(branch)
             elif not isinstance(proxy, Spoiled):
                 self._call.recorder.problem(
-                    f"{proxy!r:.60} can't hang on {branch.describe()}", "give results of tasks: `.then(a(...), b(...))`"
+                    f"{proxy!r:.60} can't depend on {branch.describe()}", "pass task results: `.then(a(...), b(...))`"
                 )
         return self
 
@@ -106,7 +106,7 @@ def condition(
 
 
 class _Compared:
-    """The two sides of one condition. `type` is that of an equality, for the checks of a run."""
+    """The two sides of one condition. `type` is the type that an equality compares, which the run checks."""
 
     def __init__(self, step: Step, left: object, right: object) -> None:
         self._step, self._sides = step, (left, right)
@@ -116,7 +116,7 @@ class _Compared:
         self._step.recorder.problem(f"the condition `{self._step.key}` {message}", hint)
 
     def is_typed(self) -> bool:
-        """Note each task that does not say what it returns; return whether all of them do."""
+        """Return whether all tasks say what they return. Each one that does not is noted."""
         unsaid = [
             side
             for side in self._sides
@@ -124,8 +124,8 @@ class _Compared:
         ]
         for side in unsaid:
             self._problem(
-                f"compares {side.describe()}, which does not say of which type it is",
-                "annotate what the task's function returns, such as `-> int`",
+                f"compares {side.describe()}, whose type is unknown",
+                "add a return annotation to the task's function, such as `-> int`",
             )
         return not unsaid
 
@@ -135,7 +135,7 @@ class _Compared:
         kinds = [self._type(side) for side in self._sides]
         if {"float", "decimal"} <= {comparisons.base_of(kind)[0] for kind in kinds if kind}:
             self._problem(
-                "compares a float with a Decimal by size", "a float has other digits: make both of one type in a task"
+                "compares a float with a Decimal by size", "their digits differ: convert both to one type in a task"
             )
         left, right = map(self._number, self._sides)
         return left, right
@@ -162,7 +162,7 @@ class _Compared:
             self._problem(f"compares {side!r:.60} by size", "use a number, or == or !=")
         elif isinstance(side, int | Decimal) and not is_exact(side):
             self._problem(
-                f"compares {side} by size, and the platform may take such numbers for equal", "compare inside a task"
+                f"compares {side} by size, and the platform may treat such numbers as equal", "compare inside a task"
             )
         return kind.canonical(side)
 
@@ -173,11 +173,11 @@ class _Compared:
         known = len(self._step.recorder.problems)
         self.type = self._common_type()
         if len(self._step.recorder.problems) > known:
-            return "", ""  # what is compared has to be said anew
+            return "", ""  # the sides are wrong and have to be rewritten
         return self._string(left, right), self._string(right, left)
 
     def _common_type(self) -> ValueType | None:
-        """Return the type of both sides; a mismatch is noted."""
+        """Return the type of both sides. A mismatch is noted."""
         known = [(side, kind) for side in self._sides if (kind := self._type(side)) is not None]
         states = [side for side in self._sides if isinstance(side, StateReference)]
         untyped = [side for side in self._sides if isinstance(side, TaskValueReference)]
@@ -191,15 +191,15 @@ class _Compared:
                 return None
         if len(untyped) == 2:
             self._problem(
-                f"compares {untyped[0].describe()} with {untyped[1].describe()}, whose types nobody knows",
-                "let the tasks return what is compared, with a return annotation",
+                f"compares {untyped[0].describe()} with {untyped[1].describe()}, whose types are unknown",
+                "return the compared values from the tasks, with a return annotation",
             )
             return None
         if len(typed) == 2 and comparisons.base_of(typed[0][1]) != comparisons.base_of(typed[1][1]):
             (one, kind), (other, second) = typed
             self._problem(
                 f"compares {one.describe()}, which is `{kind}`, with {other.describe()}, which is `{second}`",
-                "the platform compares strings: make both of one type",
+                "the platform compares strings: give both the same type",
             )
             return None
         found = next((kind for _, kind in [*typed, *known]), None)
@@ -215,8 +215,8 @@ class _Compared:
             f"compares {sides[0].describe()} with a value of the type `{kind}`",
             "a state is a string"
             if wanted == ("str",)
-            else "a task value that is compared is a string, a whole number or a boolean: let the task return what is "
-            "compared, with a return annotation",
+            else "a compared task value must be a string, a whole number or a boolean: return the value from the task, "
+            "with a return annotation",
         )
         return False
 
@@ -236,7 +236,8 @@ class _Compared:
         if isinstance(side, BundleVariable):
             if only_name_in(str(side)) is None and self.type not in (None, _TEXT):
                 self._problem(
-                    f"compares {side} with a value of the type `{self.type}`", "a path of a bundle variable is a string"
+                    f"compares {side} with a value of the type `{self.type}`",
+                    "a value that contains a bundle variable is a string",
                 )
             return str(side)
         if isinstance(other, StateReference):
@@ -244,7 +245,7 @@ class _Compared:
         for misspelled in references.misspelled_in(side) if isinstance(side, str) else ():
             self._problem(
                 f"compares {misspelled}, which the platform takes for a literal string",
-                f"write {references.well_spelled(misspelled)}, or give the result itself",
+                f"write {references.well_spelled(misspelled)}, or pass the result itself",
             )
         own = comparisons.type_of(side)
         kind = self._type(other) if isinstance(other, Reference) else self.type
@@ -263,7 +264,7 @@ class _Compared:
     def _check_state(self, side: object, state: StateReference) -> None:
         if isinstance(side, str) and side not in RESULT_STATES:
             self._problem(
-                f"compares {state.describe()} with {side!r:.60}, which it never is",
+                f"compares {state.describe()} with {side!r:.60}, which is not a state",
                 did_you_mean(side, RESULT_STATES) or f"states are {listed(sorted(RESULT_STATES))}",
             )
 

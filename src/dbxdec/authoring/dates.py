@@ -1,6 +1,6 @@
-"""Dates that follow the run, for tasks of the platform's own kinds: a function that runs before leaves them.
+"""Dates that follow the run, for non-Python tasks: an upstream function sets them as task values.
 
-The platform knows the moment at which a run was triggered, and not the date that run_date(...) makes of it.
+The platform knows the moment at which a run was triggered, but not the date that run_date(...) derives from it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _WANTED = "dbxdec.date"
 
 
 def wanted(parameter: str) -> str:
-    """Return what stands for the date of a job parameter until the whole DAG is known."""
+    """Return the placeholder for the date of a job parameter, which is replaced when the whole DAG is known."""
     return f"{{{{{_WANTED}:{parameter}}}}}"
 
 
 def with_dates(job: dag.Job, recorder: Recorder) -> dag.Job:
-    """Return `job` with references to the dates that its functions leave; where no function does, it is noted."""
+    """Return `job` with references to the dates that its functions set. A date that no function can set is noted."""
     if not recorder.wants_dates:
         return job
     guards, tasks = guards_of(job), {task.key: task for task in job.tasks}
@@ -47,7 +47,7 @@ def with_dates(job: dag.Job, recorder: Recorder) -> dag.Job:
 def _nearest(
     task: dag.Task, tasks: Mapping[str, dag.Task], guards: Mapping[str, frozenset[tuple[str, str]]]
 ) -> str | None:
-    """Return the nearest function upstream of `task` that has run whenever `task` runs."""
+    """Return the nearest function upstream of `task` that has always run when `task` runs."""
     waiting, seen = deque(d.task for d in task.depends_on), set[str]()
     while waiting:
         key = waiting.popleft()
@@ -63,11 +63,11 @@ def _nearest(
 
 
 def _without(task: dag.Task, name: str, recorder: Recorder) -> str:
-    """Note that no function leaves the date."""
+    """Note that no function can set the date."""
     recorder.problem(
-        f"the task `{task.key}` is given the job parameter `{name}`, of which the platform knows the moment of the "
-        "trigger and not the date, and no function runs before it that could leave the date",
-        f"run it after a function, or give it the result of one: `that_day({name})`",
+        f"the task `{task.key}` uses the job parameter `{name}`, but the platform knows only the time of the "
+        "trigger, not the date, and no function upstream can provide it",
+        f"run it after a function, or pass it the result of one: `that_day({name})`",
         task.called_at,
     )
     return ""

@@ -1,4 +1,4 @@
-"""Where functions are defined, and what they see of the names around them: a loop's see what its last turn left."""
+"""The places, arguments and surrounding names of functions. Functions defined in a loop see its last values."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 # Control characters other than tab and newline, and halves of surrogate pairs.
 _UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-# How many functions each code object has become. By identity: equal code of two modules is not the same place.
+# The number of functions made from each code object. By identity: equal code in two modules is not the same place.
 _times: dict[int, tuple[weakref.ref[CodeType], int]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a function takes, by name; `rest` is its `*args`, `extra` its `**kwargs`, `required` has no default."""
+    """A function's arguments, by name. `rest` is its `*args`, `extra` its `**kwargs`; `required` have no default."""
 
     positional: tuple[str, ...]
     by_keyword: frozenset[str]
@@ -39,18 +39,18 @@ class Arguments:
 
 
 def place_of(function: Callable[..., Any]) -> SourceLocation:
-    """The line at which the author's function begins, whatever decorates it."""
+    """Return the line at which the author's function begins, below its decorators' wrappers."""
     return SourceLocation.of_code(unwrapped(function).__code__)
 
 
 def doc_of(function: Callable[..., Any]) -> str | None:
-    """Return the docstring without its indentation, and without what no terminal or platform shows; None for none."""
+    """Return the docstring without indentation and characters that can't be shown; None if there is none."""
     text = function.__doc__
     return (inspect.cleandoc(_UNSHOWN.sub("", text)).strip() or None) if isinstance(text, str) else None
 
 
 def arguments_of(function: Callable[..., Any]) -> Arguments:
-    """What `function` takes, as `inspect.signature` has it, which takes ten times as long for a plain function."""
+    """Return the arguments of `function`. For a plain function `inspect.signature` takes ten times as long."""
     if type(function) is not FunctionType or hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
         return _of_signature(signatures.signature(function))
     code = function.__code__
@@ -68,7 +68,7 @@ def _of_code(
     defaults: int,
     keyword_defaults: frozenset[str],
 ) -> Arguments:
-    """Of a code object's names, of which so many are positional-only, positional, and named at all."""
+    """Return the arguments of a code object. `counts` are its positional-only, positional, and all named arguments."""
     only, positional, named = counts
     variadic = list(names[named:])
     return Arguments(
@@ -103,23 +103,23 @@ def _of_signature(signature: inspect.Signature) -> Arguments:
 
 
 def seen_by(function: Callable[..., Any]) -> Mapping[str, object]:
-    """What `function` sees, by name, while it is being defined: keep it for `rebound`."""
+    """Return the values that `function` sees at its definition, by name, for `rebound`."""
     function = unwrapped(function)
     _count(function.__code__)
     return _seen(function)
 
 
 def _count(code: CodeType) -> None:
-    """Count one more function of `code`; the count ends with the code, whose id another one may get."""
+    """Count one more function of `code`. The count ends with the code, because its id may be reused."""
     key = id(code)
     reference, times = _times.get(key) or (weakref.ref(code, lambda _: _times.pop(key, None)), 0)
     _times[key] = (reference, times + 1)
 
 
 def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[str]:
-    """The names that had another value as one of several functions from this place in the code was defined.
+    """Return the names whose values changed after `function`, one of several from this place, was defined.
 
-    A function that is defined once sees what its module says in the end, as everywhere in Python.
+    A function that is defined only once sees the final values of its module, as everywhere in Python.
     """
     function = unwrapped(function)
     code = function.__code__
@@ -131,13 +131,13 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
 
 
 def closures_of(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
-    """What `function` and its decorators close over, by name; names not assigned yet are left out."""
+    """Yield the names and values that `function` and its decorators close over, except unassigned names."""
     for layer in layers(function):
         yield from _closure(layer).items()
 
 
 def closure_of(function: Callable[..., Any]) -> dict[str, object]:
-    """What the author's function closes over, by name; names not assigned yet are left out."""
+    """Return the values that the author's function closes over, by name, except unassigned names."""
     return _closure(unwrapped(function))
 
 
@@ -160,12 +160,12 @@ def _seen(function: Any) -> dict[str, object]:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names of globals and attributes in `code` and in the functions inside it."""
+    """Return the names of globals and attributes in `code` and in the functions inside it."""
     return {name for part in _parts(code) for name in part.co_names}
 
 
 def _loads(code: CodeType, name: str) -> bool:
-    """Whether `code` means a global by `name`, not an attribute."""
+    """Return whether `name` is a global in `code`, not an attribute."""
     return any(
         step.argval == name and step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
         for part in _parts(code)

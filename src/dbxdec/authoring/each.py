@@ -1,4 +1,4 @@
-"""`each(items)`: one task, run once for each of many items."""
+"""For-each tasks: `each(items)` runs a task once for each of many items."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
             Problem(
                 "each(...) is used outside a job's body",
                 recording.caller(),
-                "give it to a task that is called in a function with `@job`; elsewhere write a loop",
+                "pass it to a task in a function with `@job`; elsewhere write a loop",
             )
         )
     try:
@@ -58,9 +58,9 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
 
 
 def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each:
-    """Return the for-each of `call`; `bound` is the binding of its items where they are a reference.
+    """Return the for-each of `call`. `bound` is the binding of its items if they are a reference.
 
-    Mistakes are noted: the task then runs for each of some items that no reader asks about.
+    Mistakes are noted; the task then gets placeholder items, which are not checked further.
     """
     return _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
 
@@ -74,20 +74,20 @@ def _bound(call: Call, parameter: str, given: Items, bound: dag.Binding | None) 
         if bound is None:
             return None
         if (refusal := _not_a_list(call, bound)) is not None:
-            recorder.problem(f"{where} is given {items.describe()}, {refusal}", f"items are {_KINDS}")
+            recorder.problem(f"{where} gets {items.describe()}, {refusal}", f"items are {_KINDS}")
             return None
         return dag.Each(bound, given._concurrency)
     if not isinstance(items, list | tuple):
-        recorder.problem(f"{where} is given {shown(items)}", f"items are {_KINDS}; others: `each(list(...))`")
+        recorder.problem(f"{where} gets {shown(items)}", f"items are {_KINDS}; convert others: `each(list(...))`")
         return None
     if (later := first_in(items)) is not None:
         recorder.problem(
             f"{where} has {later.describe()} among its items, which has a value only when the job runs",
-            "let one task return the whole list, and give `each(...)` its result",
+            "return the whole list from one task, and pass its result to `each(...)`",
         )
         return None
     if not items:
-        recorder.problem(f"{where} has no items", "leave the call out, or give it a job parameter")
+        recorder.problem(f"{where} has no items", "remove the call, or pass a job parameter")
         return None
     try:
         return dag.Each(dag.Literal(literals.encode(list(items)), items), given._concurrency)
@@ -97,7 +97,7 @@ def _bound(call: Call, parameter: str, given: Items, bound: dag.Binding | None) 
 
 
 def _not_a_list(call: Call, bound: dag.Binding) -> str | None:
-    """Why the platform can't iterate over what `bound` refers to; of a task value the type shows only in the run."""
+    """Return why the platform can't iterate over `bound`, or None. The type of a task value is known only in a run."""
     match bound:
         case dag.Parameter(name):
             declared = call.recorder.parameters.get(name)
@@ -108,7 +108,7 @@ def _not_a_list(call: Call, bound: dag.Binding) -> str | None:
             if call.recorder.calls[task].is_mistaken:
                 return None
             if kind is None:
-                return "which is no small result"
+                return "which is not a small result"
         case _:
             kind = None
     if kind is None or (kind.kind == "list" and not kind.optional):

@@ -1,4 +1,4 @@
-"""The types of edges: whether what a task is given is what its parameter's annotation asks for."""
+"""Type checks of edges: arguments of tasks against the annotations of their parameters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from dbxdec.model.values import ValueType
 
 _UNSAID = Annotation("", Any)
-# An item that is a string is read as what the annotation says.
+# An item that is a string is converted to the annotated type.
 _READ_FROM_STRINGS = ("date", "datetime", "decimal", "enum", "literal")
 
 
 def check(call: Call, parameter: str, binding: dag.Binding) -> bool:
     """Note, on the call's recorder, every part of `binding` that the annotation of `parameter` refuses.
 
-    Gives back whether the annotation lets every task's result in `binding` be None.
+    Return whether the annotation allows None for every task's result in `binding`.
     """
     note = typehints.of_parameter(call.task.fn, parameter) or _UNSAID
     several = isinstance(binding, dag.Sequence | dag.Mapped) or isinstance(getattr(binding, "given", None), list | dict)
@@ -73,7 +73,7 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding, *
             for i, item in enumerate(_items(binding)):
                 _check(call, parameter, note.element(i), item, place=place + (names[i] if names else f"[{i}]"))
         case dag.Parameter(name):
-            # A parameter whose own declaration is wrong is noted there.
+            # A wrong declaration of the parameter is noted elsewhere.
             if (declared := recorder.parameters.get(name)) is not None:
                 _check_value(call, parameter, note, declared.type, f"the job parameter `{name}`")
         case dag.TaskOutput():
@@ -88,21 +88,21 @@ def _check(call: Call, parameter: str, note: Annotation, binding: dag.Binding, *
         case dag.Item() if call.each is not None:
             _check_item(call, parameter, note, call.each.items)
         case dag.TaskValue() | dag.Item():
-            pass  # their types show only in the run
+            pass  # their types are known only in a run
 
 
 def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, place: str) -> None:
     if (found := misfit(value, note)) is not None:
         path = f"{place}{found.path}"
-        given = f"{parameter}{path} is {found}" if path else f"is given {found}"
+        given = f"{parameter}{path} is {found}" if path else f"gets {found}"
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {given}",
-            found.hint or "give it another value, or another annotation",
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {given}",
+            found.hint or "pass another value, or change the annotation",
         )
 
 
 def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding) -> None:
-    """An item of a list that only the run knows, of which the type may say what it holds."""
+    """Check the items of a list that only the run knows, if its type has an element type."""
     recorder, element = call.recorder, None
     match items:
         case dag.Parameter(name) if name in recorder.parameters:
@@ -114,15 +114,15 @@ def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding
         return
     if note.value_type is None and not element.is_json:
         recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is given items of {of}, which travel as strings",
-            f"annotate it `{element}`: then each item is one again",
+            f"`{parameter}` of the task `{call.key}` gets items of {of}, which are passed as strings",
+            f"annotate it `{element}`: then each item is converted back",
         )
     elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
         _check_value(call, parameter, note, element, f"an item of {of}")
 
 
 def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Sequence | dag.Mapped, place: str) -> bool:
-    """Whether the annotation takes such a list, tuple or dict; noted where not. Its elements are not looked at."""
+    """Return whether the annotation takes such a list, tuple or dict; if not, note it. Elements are not checked."""
     empty: Any = {}
     if isinstance(binding, dag.Sequence):
         empty = [] if binding.kind == "list" else (None,) * len(binding.items)
@@ -131,9 +131,9 @@ def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Seq
         return True
     kind = type(empty).__name__
     call.recorder.problem(
-        f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and "
-        + (f"{parameter}{place} is a {kind}" if place else f"is given a {kind}"),
-        f"give it one value, or annotate it `{kind}[...]`",
+        f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but "
+        + (f"{parameter}{place} is a {kind}" if place else f"gets a {kind}"),
+        f"pass one value, or annotate it `{kind}[...]`",
     )
     return False
 
@@ -149,7 +149,7 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
     if stored.type is not None:
         if binding.rows != "run":
             recorder.problem(
-                f"`{parameter}` of the task `{call.key}` is given `.{_SPELT[binding.rows]}` of `{binding.task}`, whose "
+                f"`{parameter}` of the task `{call.key}` gets `.{_SPELT[binding.rows]}` of `{binding.task}`, whose "
                 "result is a task value",
                 "pass its result itself",
             )
@@ -169,13 +169,13 @@ _SPELT = {"table": "table", "changed": "written"}
 
 
 def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: IoManager, producer: Call | Step) -> None:
-    """Note where the manager, or what the producer returns, doesn't tell which rows the reader gets."""
+    """Note if the manager, or the producer's return type, leaves open which rows the reader gets."""
     name = type(manager).__name__
     if binding.rows == "table" and not manager.reads_table:
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is given the whole table of `{binding.task}`, which {name} can't "
-            "tell from the task's result",
-            "pass the result itself, or use an IoManager of tables, such as PolarsDeltaIoManager",
+            f"`{parameter}` of the task `{call.key}` gets the whole table of `{binding.task}`, which {name} can't "
+            "distinguish from the task's result",
+            "pass the result itself, or use an IoManager for tables, such as PolarsDeltaIoManager",
         )
     if binding.rows != "run" or not isinstance(producer, Call):
         return
@@ -183,8 +183,8 @@ def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: Io
     if returns & manager.merges and returns - manager.merges:
         call.recorder.problem(
             f"`{parameter}` of the task `{call.key}` reads `{binding.task}`, which returns a frame or a merge: a frame "
-            "has rows of its own, a merge has none",
-            "say which rows are meant: `x.table` is the whole table, `x.written` what this run wrote",
+            "has its own rows, a merge has none",
+            "choose the rows: `x.table` is the whole table, `x.written` what this run wrote",
         )
 
 
@@ -196,21 +196,21 @@ def _check_iterations(call: Call, parameter: str, note: Annotation, manager: IoM
         _check_read(call, parameter, note, manager, what)
         if not manager.combines:
             recorder.problem(
-                f"`{parameter}` of the task `{call.key}` reads {what} as one, which {type(manager).__name__} can't put "
-                "together",
+                f"`{parameter}` of the task `{call.key}` reads {what} as one value, which {type(manager).__name__} "
+                "can't combine",
                 "annotate it `list[...]` or `dict[..., ...]`, or implement `combine` in the IoManager",
             )
         return
     _check_read(call, parameter, note.element(), manager, what)
     if collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
         recorder.problem(
-            f"`{parameter}` of the task `{call.key}` reads {what} by item, and {why}",
-            "annotate it `list[...]`: the results come in the order of the items",
+            f"`{parameter}` of the task `{call.key}` reads {what} by item, but {why}",
+            "annotate it `list[...]`: the results are in the order of the items",
         )
 
 
 def _no_keys(each: dag.Each) -> str | None:
-    """Why the items can't be keys of a dict, as far as the build can tell."""
+    """Return why the items can't be keys of a dict, as far as the build knows; None if they can."""
     if not isinstance(each.items, dag.Literal) or not isinstance(each.items.value, list):
         return None
     if any(not literals.is_hashable(item) for item in each.items.value):
@@ -222,18 +222,18 @@ def _no_keys(each: dag.Each) -> str | None:
 def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:
     if isinstance(producer, Step):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is given the {producer.kind} task `{producer.key}`, which has no "
+            f"`{parameter}` of the task `{call.key}` gets the {producer.kind} task `{producer.key}`, which has no "
             "result",
-            "hang the task on a branch, `.then(...)`, and give it another value"
+            "put the task on a branch with `.then(...)`, and pass another value"
             if producer.kind == "condition"
-            else "read a task value of it, `x.value(key)`, or order the tasks with `.after(...)`",
+            else "read one of its task values, `x.value(key)`, or order the tasks with `.after(...)`",
         )
         return
     if producer.each is not None and not producer.managers:
         call.recorder.problem(
             f"the task `{producer.key}` runs for each of many items, so `{call.key}` can't read its small result as "
             f"`{parameter}`",
-            f"give `{producer.key}` an IoManager: the platform keeps no task values of iterations apart",
+            f"give `{producer.key}` an IoManager: the platform does not keep task values per iteration",
         )
         return
     if not producer.nothing:
@@ -252,13 +252,13 @@ def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType,
     options = [_one(member, note.optional) for member in _members(note)] if wanted is None else [wanted]
     if not any(option is not None and option.accepts(given) for option in options) and not _is_abstract(note, given):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, and {what} is `{given}`",
-            f"annotate it `{given}`, or give it another value",
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {what} is `{given}`",
+            f"annotate it `{given}`, or pass another value",
         )
 
 
 def _is_abstract(note: Annotation, given: ValueType) -> bool:
-    """Whether it asks for a Sequence, a Mapping or the like, of which `given` is one."""
+    """Return whether the annotation is an abstract type, such as Sequence or Mapping, that `given` implements."""
     origins = [typing.get_origin(member) or member for member in _members(note)]
     return (note.optional or not given.optional) and any(
         inspect.isabstract(origin) and issubclass(given.plain, origin) for origin in origins if given.plain is not None
@@ -278,12 +278,12 @@ def _check_read(call: Call, parameter: str, note: Annotation, manager: IoManager
     if note.error:
         call.recorder.problem(
             f"the annotation `{note.text}` of `{parameter}` of the task `{call.key}` can't be resolved ({note.error}), "
-            f"and it decides how {what} is read",
+            f"but it decides how {what} is read",
             "import the type at run time too, not only under TYPE_CHECKING",
         )
     elif manager.reads is not None and any(kind not in manager.reads for kind in note.type_names):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't give; "
+            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't return; "
             f"it reads {what}",
             f"annotate it as {' or '.join(sorted(manager.reads))}",
         )

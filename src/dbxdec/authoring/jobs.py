@@ -1,4 +1,4 @@
-"""`@job`: a function whose body wires tasks; it runs when the DAG is built, never at import."""
+"""Jobs: the body of a function with `@job` wires tasks. It runs when the DAG is built, never at import."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _registry: list[Job[...]] = []
 
 @dataclass(frozen=True)
 class BuiltJob:
-    """A job's DAG with the live objects behind it; `problems` holds every mistake found in its body."""
+    """A job's DAG with the live objects behind it. `problems` has every mistake found in its body."""
 
     dag: dag.Job
     tasks: Mapping[str, Task[..., Any]]
@@ -64,7 +64,7 @@ class BuiltJob:
     tables: Mapping[str, IoManager]
     """The tables given as inputs, by target."""
     jobs: Mapping[str, Job[...]]
-    """The jobs that it runs, by key."""
+    """The jobs that this job runs, by key."""
     problems: tuple[Problem, ...] = ()
 
 
@@ -87,11 +87,11 @@ class Job(Generic[P]):
         if isinstance(recorder, Recorder):
             recorder.jobs[self.key] = self
             return run_job(recorder, self.key, parameters_of(self.fn)[0], args, dict(kwargs))
-        message = f"the job `{self.key}` is called, and a job is not a function to call"
+        message = f"the job `{self.key}` is called, but a job is not a function to call"
         hint = f"run it with `dbxdec run {self.key}`; its tasks can be called: `{self.key}.tasks[...].fn(...)`"
         if is_defining():
             message = f"the job `{self.key}` is called when its module is imported"
-            hint = f"remove the call: `dbxdec run {self.key}` runs it, and a call in the body of another job does"
+            hint = f"remove the call: run it with `dbxdec run {self.key}`, or call it in the body of another job"
         recording.refuse([Problem(message, hint=hint)])
         return spoiled()  # type: ignore[no-any-return]
 
@@ -143,10 +143,10 @@ class Job(Generic[P]):
         )
 
     def _record_failure_handler(self, recorder: Recorder) -> None:
-        """`on_failure` runs downstream of all other tasks, where at least one of them has failed.
+        """Record the `on_failure` task downstream of all other tasks. It runs if at least one of them has failed.
 
-        It is then the only task that no other waits for, of which the platform makes the run's status: so it ends with
-        an error, unless it is `handled(...)`.
+        It is the only leaf, the task from which the platform takes the status of the run. So it ends with an error,
+        unless it is `handled(...)`.
         """
         handler = self.options.on_failure
         if handler is None:
@@ -162,7 +162,7 @@ class Job(Generic[P]):
 
 
 def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments with which the body runs. Nothing is given to `*args` and `**kwargs`, which a job can't have."""
+    """Return the arguments for the body. `*args` and `**kwargs`, which a job can't have, get nothing."""
     args, kwargs = [], {}
     for name, parameter in signatures.signature(function).parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -173,18 +173,18 @@ def _proxies(function: Callable[..., Any], recorder: Recorder) -> tuple[list[Any
 
 
 def registered() -> list[Job[...]]:
-    """The jobs defined so far in this process, in order of their definition."""
+    """Return the jobs defined so far in this process, in order of definition."""
     return list(_registry)
 
 
 def forget(some: Iterable[Job[...]] | None = None) -> None:
-    """Leave out the jobs defined so far, whose modules are about to be imported anew, or `some` of them."""
+    """Forget the jobs defined so far, or `some` of them, because their modules will be imported again."""
     gone = None if some is None else {id(job) for job in some}
     _registry[:] = [job for job in _registry if gone is not None and id(job) not in gone]
 
 
 def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -> list[Problem]:
-    """The author's exception as a problem at the author's line; ours keep what they say."""
+    """Return the author's exception as a problem at the author's line. dbxdec's own errors keep their messages."""
     import traceback
 
     package = function.__module__.partition(".")[0]
@@ -212,14 +212,14 @@ def _body_failed(job: str, function: Callable[..., Any], error: BaseException) -
 
 
 def _of_values(text: str) -> str | None:
-    """What to do where Python itself refuses what stands for a value of the run, or for one of the bundle."""
+    """Return the hint if Python itself refused a placeholder for a value of the run or the bundle; else None."""
     if BundleVariable.__name__ in text:
         return JOINING
-    # By name, as errors of Python have it, or by its repr.
+    # By the name of its class, as in Python's errors, or by its repr.
     named = {"ParameterProxy": "a job parameter", "TaskProxy": "a task's result", "Reference": "a value of the run"}
     what = next((what for name, what in named.items() if name in text), None)
     if what is None and re.search(r"<(the (job parameter|result of the task|task value) `)", text):
-        what = "what is named there"
+        what = "this value"
     return what and f"{what} has a value only when the job runs: do this inside a task that receives it"
 
 
@@ -266,11 +266,13 @@ def job(
 
     def decorate(fn: Callable[..., Any]) -> Any:
         if getattr(fn, "__code__", None) is None:
-            hint = f"name a job by `@job(key={fn!r})`" if isinstance(fn, str) else "put it on top of a `def`"
+            hint = f"name a job with `@job(key={fn!r})`" if isinstance(fn, str) else "put it above a `def`"
             recording.refuse([Problem(f"@job is for functions; this is {shown(fn)}", where, hint)])
             return spoiled()
         if fn.__code__.co_flags & (0x20 | 0x80 | 0x200):  # as in `@task`
-            message = f"the job `{fn.__name__}` is a generator or `async def`, whose body a call does not run"
+            message = (
+                f"the job `{fn.__name__}` is a generator or `async def`, whose body does not run when it is called"
+            )
             hint = "write a plain `def` without `yield`: the body only wires tasks"
             recording.refuse([Problem(message, place_of(fn), hint)])
             return spoiled()
@@ -280,24 +282,24 @@ def job(
 
 
 def _unfit(key: Any, cluster: Any, environment: Any, io_manager: Any, on_failure: Any) -> Iterator[Problem]:
-    """What is wrong with the keywords of a job that are dbxdec's own."""
+    """Yield the problems of the keywords of a job that are dbxdec's own."""
     if key is not None and not (isinstance(key, str) and key):
-        yield Problem(f"{shown(key)} can't be the key of a job", hint="a string of letters, digits, `_` and `-`")
+        yield Problem(f"{shown(key)} can't be the key of a job", hint="use a string of letters, digits, `_` and `-`")
     for value, kind, name in ((cluster, JobCluster, "job_cluster"), (environment, Environment, "environment")):
         if value is not None and not isinstance(value, kind | Spoiled):
             field = name.removeprefix("job_")
             yield Problem(f"`{field}` is {shown(value)}, not a {name}", hint=f"write `{field}={name}(key, ...)`")
     if cluster is not None and environment is not None:
         yield Problem(
-            "a job has a cluster and an environment", hint="a job's default is classic or serverless: remove one"
+            "a job has both a cluster and an environment", hint="a job's default is classic or serverless: remove one"
         )
     if on_failure is not None and not isinstance(on_failure, Task | Handled | Spoiled):
         yield Problem(
             f"`on_failure` is {shown(on_failure)}, which is not a task",
-            hint="give a function with `@task` that takes no arguments, or `handled(...)` of it",
+            hint="pass a function with `@task` that takes no arguments, or `handled(...)` of one",
         )
     if io_manager is not None and not isinstance(io_manager, IoManager | Spoiled):
         yield Problem(
             f"`io_manager` is {shown(io_manager)}, not an IoManager",
-            hint="give an IoManager, such as PolarsDeltaIoManager(...)",
+            hint="pass an IoManager, such as PolarsDeltaIoManager(...)",
         )

@@ -1,7 +1,7 @@
-"""Keywords of jobs and tasks for type checkers and editors, with databricks-bundles' own types; no run imports this.
+"""Keywords of jobs and tasks for type checkers and editors, with databricks-bundles' own types. No run imports this.
 
-`JobDict` and `TaskDict` will not do: they have the fields that dbxdec says in its own way (`depends_on`, `run_if`,
-...), and a signature can't say them again. tests/test_typing.py holds this against what is installed.
+`JobDict` and `TaskDict` can't be used: they have fields for which dbxdec has its own keywords (`depends_on`, `run_if`,
+...), and a signature can't repeat them. tests/test_typing.py compares this with the installed databricks-bundles.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 class JobFields(TypedDict, total=False):
-    """What a job can say."""
+    """The fields of a job."""
 
     budget_policy_id: VariableOrOptional[str]
     continuous: VariableOrOptional[ContinuousParam]
@@ -81,7 +81,7 @@ class JobFields(TypedDict, total=False):
 
 
 class TaskFields(TypedDict, total=False):
-    """What a task of any kind can say."""
+    """The fields of a task of any kind."""
 
     compute: VariableOrOptional[ComputeParam]
     description: VariableOrOptional[str]
@@ -102,7 +102,7 @@ class TaskFields(TypedDict, total=False):
 
 
 class NativeTaskFields(TaskFields, total=False):
-    """And of which kind it is. Values of the run, of any type, may stand for texts inside: hence the plain dicts."""
+    """The fields of a native task, with its kind. Plain dicts, because values of the run may replace strings inside."""
 
     ai_runtime_task: VariableOrOptional[AiRuntimeTaskParam] | dict[str, Any]
     alert_task: VariableOrOptional[AlertTaskParam] | dict[str, Any]

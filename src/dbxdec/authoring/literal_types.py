@@ -1,8 +1,8 @@
-"""Whether a value that the author writes as an argument is what the parameter's annotation asks for.
+"""Type checks of literal arguments against the annotations of parameters.
 
-The value reaches the task as it is written, so Python's own rules decide, as strict as those of job parameters and
-small results: a bool is no int, a datetime no date, an int fits where a float is asked for. Classes that only the
-project or one of its libraries knows may take anything.
+The value reaches the task as it is written, so Python's own rules apply, as strictly as for job parameters and small
+results: a bool is not an int, a datetime is not a date, an int is accepted as a float. Classes of the project or of its
+libraries may take anything.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SPELLINGS: dict[Any, str] = {
     tuple: "a tuple",
     dict: "a dict",
 }
-_UNKNOWN_TEXT = "${var.unknown}"  # what a bundle variable or a secret is, is known in the run
+_UNKNOWN_TEXT = "${var.unknown}"  # the value of a bundle variable or a secret is known only in a run
 _FRAMES = frozenset({"DataFrame", "LazyFrame", "Series", "Table", "DeltaTable"})
 _LIBRARIES_OF_FRAMES = frozenset({"polars", "pandas", "pyspark", "pyarrow", "deltalake", "delta"})
 
@@ -58,7 +58,7 @@ class Misfit:
     wanted: Any
 
     def __str__(self) -> str:
-        """The value and its type: `'x' (`str`)`."""
+        """Return the value and its type: `'x' (`str`)`."""
         if isinstance(self.value, BundleVariable):
             return f"{self.value}, a bundle variable, which is a `str` in the run"
         if isinstance(self.value, Secret):
@@ -67,16 +67,16 @@ class Misfit:
 
     @property
     def hint(self) -> str | None:
-        """What to write for the value; None where nothing better than another type can be said."""
+        """The hint on what to write instead; None if there is nothing better than another type."""
         if isinstance(self.value, BundleVariable | Secret):
-            return "annotate it `str`, and make of it what the task needs inside the task"
+            return "annotate it `str`, and convert it inside the task"
         if self.value is None:
-            return "annotate it `... | None`, or give it a value"
+            return "annotate it `... | None`, or pass a value"
         return next(_instead(self.value, self.wanted), None)
 
 
 def misfit(value: Any, note: Annotation) -> Misfit | None:
-    """Return the first part of `value` that the annotation refuses; None where it fits, or where that can't be told."""
+    """Return the first part of `value` that the annotation refuses; None if it fits, or if that is unknown."""
     if note.error or (value is None and note.optional):
         return None
     return _misfit(value, note.value, "")
@@ -85,7 +85,7 @@ def misfit(value: Any, note: Annotation) -> Misfit | None:
 def _misfit(value: Any, wanted: Any, path: str) -> Misfit | None:
     if is_union(wanted):
         found = [_misfit(value, member, path) for member in typing.get_args(wanted)]
-        # Of several the one that is wrong farthest inside is what was meant.
+        # The member that matches deepest is most likely the one that was meant.
         return None if None in found else max((m for m in found if m), key=lambda m: len(m.path))
     args = typing.get_args(wanted)
     if not _is_of(value, wanted, args):
@@ -97,7 +97,7 @@ def _misfit(value: Any, wanted: Any, path: str) -> Misfit | None:
 
 
 def _is_of(value: Any, wanted: Any, args: tuple[Any, ...]) -> bool:
-    """Whether the value is of that type, its elements aside, or whether that can't be told."""
+    """Return whether the value is of this type, without its elements, or whether that is unknown."""
     if isinstance(value, BundleVariable | Secret):
         value = _UNKNOWN_TEXT
     kind = typing.get_origin(wanted) or wanted
@@ -108,7 +108,7 @@ def _is_of(value: Any, wanted: Any, args: tuple[Any, ...]) -> bool:
     if kind is None or kind is types.NoneType:
         return value is None
     if not isinstance(kind, type):
-        return not _is_frame(kind)  # a stand-in of an absent module, or nothing that has instances, such as a TypeVar
+        return not _is_frame(kind)  # a placeholder for an absent module, or without instances, such as a TypeVar
     if kind in _NUMBERS:
         return isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
     if kind is tuple and args and Ellipsis not in args and isinstance(value, tuple):
@@ -116,7 +116,7 @@ def _is_of(value: Any, wanted: Any, args: tuple[Any, ...]) -> bool:
     try:
         if isinstance(value, kind):
             return kind is not dt.date or not isinstance(value, dt.datetime)
-    except TypeError:  # a Protocol, say
+    except TypeError:  # such as a Protocol
         return True
     is_known = kind.__module__.partition(".")[0] in sys.stdlib_module_names or issubclass(kind, Enum)
     return not is_known and value is not None and not _is_frame(kind)
@@ -128,7 +128,7 @@ def _is_frame(kind: Any) -> bool:
 
 
 def _parts(value: Any, kind: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, Any, str]]:
-    """The elements of a list, tuple or dict, with their types and places; nothing where no types are said."""
+    """Yield the elements of a list, tuple or dict with their types and places; nothing if it has no element types."""
     if isinstance(value, dict) and kind in _DICTS and len(args) == 2:
         for key, item in value.items():
             yield key, args[0], f" in the key {key!r}"
@@ -141,17 +141,17 @@ def _parts(value: Any, kind: Any, args: tuple[Any, ...]) -> Iterator[tuple[Any, 
 
 
 def _instead(value: Any, wanted: Any) -> Iterator[str]:
-    """What the author most likely meant, the likeliest first."""
+    """Yield hints to what the author probably meant, the likeliest first."""
     kind = typing.get_origin(wanted) or wanted
     if kind is typing.Literal:
         choices = typing.get_args(wanted)
         near = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else None
         yield near or f"it takes {', '.join(map(repr, choices))}"
     if not isinstance(kind, type) or _is_frame(kind):
-        yield "give it the result of a task, or a table: `io.table(...)`"
+        yield "pass the result of a task, or a table: `io.table(...)`"
     elif issubclass(kind, Enum) and isinstance(value, str):
         named = [m for m in kind if value in (m.name, m.value)] or list(kind)
-        yield f"write `{kind.__name__}.{named[0].name}`" if len(named) == 1 else f"give a member of `{kind.__name__}`"
+        yield f"write `{kind.__name__}.{named[0].name}`" if len(named) == 1 else f"pass a member of `{kind.__name__}`"
     elif isinstance(value, str) and (meant := _read(value, kind)) is not None:
         yield f"write `{meant}`"
     elif kind is str and isinstance(value, bool | int | float | Decimal):
@@ -163,15 +163,15 @@ def _instead(value: Any, wanted: Any) -> Iterator[str]:
     elif kind is list and not isinstance(value, list) and _misfit([value], wanted, "") is None:
         yield f"write `[{value!r:.60}]`"
     elif kind in (set, frozenset):
-        yield "annotate it `list`, and make a set of it inside the task: a set has no order that lasts"
+        yield "annotate it `list`, and convert it to a set inside the task: a set has no fixed order"
     elif kind in _SPELLINGS:
         yield f"write {_SPELLINGS[kind]}"
     elif kind.__name__ in ("Path", "PurePath", "PosixPath", "UUID"):
-        yield f"annotate it `str`, and make a `{kind.__name__}` of it inside the task"
+        yield f"annotate it `str`, and convert it to a `{kind.__name__}` inside the task"
 
 
 def _read(text: str, kind: type) -> str | None:
-    """A value of the class as Python writes it, where `text` is one."""
+    """Return `text` as a Python expression for a value of the class; None if it is not one."""
     try:
         if kind in (int, float, Decimal):
             return repr(kind(text))

@@ -1,4 +1,4 @@
-"""The nodes of the DAG that a job's body makes, as they are collected, and the mistakes found on the way."""
+"""The nodes of a DAG while a job's body runs, and the recorder that collects them and their mistakes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class _Ordered(recording.Node):
-    """A node of the DAG that is being made."""
+    """A node of the DAG that is being recorded."""
 
     recorder: Recorder
     key: str
@@ -37,13 +37,13 @@ class _Ordered(recording.Node):
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def wait_for(self, task: str, outcome: str | None = None) -> None:
-        """Order this node behind `task`, or behind one branch of it; said twice is said once."""
+        """Order this node after `task`, or after one of its branches. Repeating a dependency has no effect."""
         dependency = dag.Dependency(task, outcome)
         if dependency not in self.depends_on:
             self.depends_on.append(dependency)
 
     def depend_on_all(self, others: object) -> None:
-        """Order this node behind each of `others`, the value of a `depends_on`."""
+        """Order this node after each of `others`, the value of a `depends_on`."""
         if isinstance(others, list | tuple | set | frozenset):
             for other in others:
                 self.depend(other)
@@ -51,7 +51,7 @@ class _Ordered(recording.Node):
             what = others.describe() if isinstance(others, Reference) else shown(others)
             self.recorder.problem(
                 f"`depends_on` is {what}, not a list",
-                "give a list of results of tasks, as a task's call returns them: `depends_on=[x]`",
+                "pass a list of task results, which calls of tasks return: `depends_on=[x]`",
             )
 
     def depend(self, other: object) -> None:
@@ -61,18 +61,14 @@ class _Ordered(recording.Node):
         if isinstance(other, Task):
             recorder.problem(f"`{other.__name__}` is a task, not its result", f"call it: `{other.__name__}(...)`")
         elif not isinstance(other, TaskProxy | OutputReference | BranchReference):
-            recorder.problem(
-                f"a task can't run after {shown(other)}", "give results of tasks, as a task's call returns them"
-            )
+            recorder.problem(f"a task can't run after {shown(other)}", "pass task results, which calls of tasks return")
         elif other._call.recorder is not recording.current():
             recorder.problem(
                 f"{other.describe()} belongs to the job `{other._call.recorder.job}`",
                 "tasks of different jobs can't be ordered: call the task in this job, or read its table",
             )
         elif other._call is self:
-            recorder.problem(
-                f"the task `{self.key}` is said to run after itself", "name the task that it has to wait for"
-            )
+            recorder.problem(f"the task `{self.key}` can't run after itself", "name the task that it has to wait for")
         else:
             self.wait_for(other._call.key, other._outcome if isinstance(other, BranchReference) else None)
 
@@ -87,19 +83,19 @@ class Call(_Ordered):
     """The inputs that may be None."""
     each: dag.Each | None = None
     on_failure: bool = False
-    """Whether it is the job's failure handler, which ends with an error so that the run is a failed one."""
+    """Whether this is the job's failure handler, which ends with an error to fail the run."""
     nothing: str = ""
-    """Why it has no result that could be read; empty where it has one, or where what is wrong has been noted."""
+    """Why there is no result to read; empty if there is one, or if a mistake has been noted."""
     unsaid: bool = False
-    """Whether it says nothing of its result."""
+    """Whether the task does not say what it returns."""
 
     def read(self) -> None:
-        """Note that something reads its result: where it says nothing of that, it is left as a task value."""
+        """Note that the result is read. If the task does not say what it returns, the result is a task value."""
         if self.unsaid and self.each is None:
             self.outputs, self.nothing, self.unsaid = {dag.RESULT: dag.Output(type=ValueType(ANY))}, "", False
 
     unfit: bool = False
-    """Whether what it returns can't be stored, which has been noted."""
+    """Whether the result can't be stored, which has been noted."""
 
     @property
     def is_mistaken(self) -> bool:
@@ -108,7 +104,7 @@ class Call(_Ordered):
 
 @dataclass(kw_only=True)
 class Step(_Ordered):
-    """A task of the platform's own kinds: it has no function and reads nothing."""
+    """A non-Python task. It has no function and reads nothing."""
 
     kind: str
     run_if: str | None = None
@@ -119,7 +115,7 @@ class Step(_Ordered):
 
 @dataclass
 class Recorder(recording.Recording):
-    """Collects calls and problems while one job body runs; a wrong call is noted and the body goes on."""
+    """Collects calls and problems while a job's body runs. A wrong call is noted and the body continues."""
 
     job: str
     parameters: Mapping[str, dag.JobParameter]
@@ -130,7 +126,7 @@ class Recorder(recording.Recording):
     jobs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     wants_dates: dict[str, set[str]] = field(default_factory=dict)
-    """The job parameters whose dates tasks of the platform's own kinds are given, by the task's key."""
+    """The job parameters whose dates non-Python tasks use, by the task's key."""
     _defined: list[tuple[Task[..., Any], dict[str, object]]] = field(default_factory=list)
     _called: dict[int, Task[..., Any]] = field(default_factory=dict)
     _said: set[object] = field(default_factory=set)
@@ -139,7 +135,7 @@ class Recorder(recording.Recording):
         self.problems.append(Problem(message, where or recording.caller(), hint))
 
     def first(self, what: Hashable) -> bool:
-        """Whether `what` is asked about for the first time: one mistake may show at several places."""
+        """Return whether this is the first call with `what`: one mistake may appear in several places."""
         is_first = what not in self._said
         self._said.add(what)
         return is_first
@@ -148,31 +144,33 @@ class Recorder(recording.Recording):
         return what in self._said
 
     def usable(self, key: object) -> str:
-        """Return `key`, or, where it is no string, one that can be used in its place; the mistake is noted."""
+        """Return `key`. If it is not a string, note that and return a substitute."""
         if isinstance(key, str) and key:
             return key
-        self.problem(f"{shown(key)} can't be the key of a task", "a string of 1 to 100 letters, digits, `_` and `-`")
+        self.problem(
+            f"{shown(key)} can't be the key of a task", "use a string of 1 to 100 letters, digits, `_` and `-`"
+        )
         return f"_mistake_{len(self.problems)}"
 
     def add(self, node: Call | Step, hint: str) -> None:
-        """Take `node` into the DAG; a second one of its key is noted with `hint`."""
+        """Add `node` to the DAG. A second node with its key is noted with `hint`."""
         before = self.calls.setdefault(node.key, node)
         if before is not node:
             self.problem(f"the job `{self.job}` already has a task `{node.key}`, called at {before.where}", hint)
 
     def define(self, task: Task[..., Any]) -> None:
-        # What it closes over may be something else when the body has ended.
+        # The values that it closes over may have changed when the body has ended.
         self._defined.append((task, closure_of(task.fn)))
 
     def record(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskProxy[Any]:
         return TaskProxy(self.on_call(self, task, args, kwargs))
 
     def called(self, task: Task[..., Any]) -> None:
-        """Note that `task`, or an override of it, is used."""
+        """Note that `task`, or an override of it, is called."""
         self._called[id(task.fn)] = task
 
     def check_definitions(self) -> None:
-        """Nested tasks that nobody calls, and closures that would see something else when the job runs."""
+        """Note nested tasks that are never called, and closures that would see other values when the job runs."""
         nested = {id(task.fn) for task, _ in self._defined}
         for task in (task for key, task in self._called.items() if key not in nested):
             for name in rebound(task.fn, task.seen):
@@ -191,7 +189,7 @@ class Recorder(recording.Recording):
             for name, value in _defaults_of(task.fn).items():
                 if isinstance(value, Reference):
                     self.problem(
-                        f"the parameter `{name}` of the task `{task.__name__}` has as its default {value.describe()}, "
+                        f"the default of the parameter `{name}` of the task `{task.__name__}` is {value.describe()}, "
                         "which has no value when the task is defined",
                         f"pass it in the call: `{task.__name__}({name}=...)`",
                         place_of(task.fn),
@@ -214,7 +212,7 @@ class Recorder(recording.Recording):
 
 
 def _defaults_of(function: Any) -> dict[str, object]:
-    """The defaults of the parameters of `function`, by name."""
+    """Return the defaults of the parameters of `function`, by name."""
     function = unwrapped(function)
     code = function.__code__
     positional = code.co_varnames[: code.co_argcount]

@@ -1,4 +1,4 @@
-"""What a task stores and where: from its IoManager and its return annotation."""
+"""The outputs of a task and their places, from its IoManager and its return annotation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RETURNS_NOTHING = ("typing.NoReturn", "typing.Never")
 
 @dataclass(frozen=True)
 class Stored:
-    """The outputs of one call. `problem` and `hint` say what is wrong; `nothing` why there are rightly no outputs."""
+    """The outputs of one call. `problem` and `hint` are a mistake; `nothing` is why there are rightly no outputs."""
 
     outputs: Mapping[str, dag.Output] = field(default_factory=dict)
     managers: Mapping[str, IoManager] = field(default_factory=dict)
@@ -30,13 +30,13 @@ class Stored:
     hint: str | None = None
     nothing: str = ""
     unsaid: bool = False
-    """Whether the task says nothing of a result: one that somebody reads is a small one."""
+    """Whether the task does not say what it returns. If the result is read, it is a small one."""
 
 
 def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | None) -> Stored:
-    """What the call `key` of `task` stores: through its IoManager, as a task value, or not at all.
+    """Return what the call `key` of `task` stores: with its IoManager, as a task value, or nothing.
 
-    The job's `default` manager serves tasks whose result is neither None nor a small result.
+    The job's `default` manager stores results that are neither None nor small.
     """
     note = typehints.of_parameter(task.fn, "return")
     if task.options.outputs:
@@ -61,7 +61,8 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
         return Stored(nothing="returns None" if returns_none else f"has no IoManager and returns `{note.text}`")
     if (unfit := small_results.refusal(note.value)) is not None:
         return Stored(
-            problem=f"the task `{key}` returns `{note.text}` and has no IoManager: it would travel as JSON, {unfit[0]}",
+            problem=f"the task `{key}` returns `{note.text}` and has no IoManager: it would be passed as JSON, "
+            f"{unfit[0]}",
             hint=unfit[1],
         )
     return Stored(
@@ -71,7 +72,7 @@ def outputs_of(task: Task[..., Any], job: str, key: str, default: IoManager | No
 
 
 def _is_small(note: Annotation | None, default: IoManager | None) -> bool:
-    """Whether the result is a small value that JSON lacks, and not what the job's manager stores."""
+    """Return whether the result is a small value that JSON lacks and that the job's manager does not store."""
     if note is None or default is None or small_results.refusal(note.value) is None:
         return False
     return _refusal(default, note, "") is not None
@@ -80,9 +81,9 @@ def _is_small(note: Annotation | None, default: IoManager | None) -> bool:
 def of_iterations(
     outputs: Mapping[str, dag.Output], managers: Mapping[str, IoManager], task: Task[..., Any]
 ) -> dict[str, dag.Output]:
-    """`outputs` of a task that runs for each of many items: each iteration's apart, unless the manager joins them.
+    """Return the `outputs` of a for-each task: separate for each iteration, unless the manager joins them.
 
-    A small result is left out: the platform has no way to refer to a task value of one iteration.
+    A small result is left out: the platform can't refer to a task value of one iteration.
     """
     named = dag.RESULT not in outputs
     returns = typehints.returned_types(task.fn, named=named)
@@ -100,7 +101,7 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
     for name, manager in managers.items():
         if not manager.is_table and manager.base_path is not None:
             return Stored(
-                problem=f"the output `{name}` of the task `{key}` has an IoManager that is bound to no table",
+                problem=f"the output `{name}` of the task `{key}` has an IoManager without a table",
                 hint='name one for each output: `outputs={"good": io.table("good"), "bad": io.table("bad")}`',
             )
         outputs[name] = _output(manager, job, key, note and note.element())
@@ -110,7 +111,7 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
     if note.type_names != ("dict",):
         return replace(
             stored,
-            problem=f"the task `{key}` has named outputs and returns `{note.text}`",
+            problem=f"the task `{key}` has named outputs but returns `{note.text}`",
             hint=f"return a dict with the keys {listed(list(managers))}",
         )
     problems = [_refusal(manager, note.element(), key) for manager in managers.values()]
@@ -144,7 +145,7 @@ def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) ->
 
 
 def _refusal(manager: IoManager, note: Annotation, key: str) -> tuple[str, str] | None:
-    """What is wrong where the manager can't store what the annotation says, and what it stores."""
+    """Return a message and a hint if the manager can't store the annotated type; None if it can."""
     if manager.writes is None or all(kind in manager.writes for kind in note.type_names):
         return None
     problem = f"the task `{key}` returns `{note.text}`, which {type(manager).__name__} can't store"

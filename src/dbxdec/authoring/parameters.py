@@ -1,4 +1,4 @@
-"""Job parameters: a job function's own signature, typed, each default as the text the platform carries."""
+"""Job parameters, from the signature of the job's function. Defaults become the platform's strings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPES = (
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], list[Problem]]:
-    """The parameters of a job's function and what is wrong with them."""
+    """Return the parameters of a job's function, and their problems."""
     where = place_of(function)
     found, problems = [], []
     for parameter in signatures.signature(function).parameters.values():
@@ -50,7 +50,7 @@ def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> Jo
         return JobParameter(parameter.name, kind)
     if isinstance(parameter.default, RunDate):
         if kind.kind != "date":
-            return f"has the default run_date(...), and its type is `{note.text}`", "annotate it as `dt.date`"
+            return f"has the default run_date(...), but its type is `{note.text}`", "annotate it as `dt.date`"
         return JobParameter(parameter.name, kind, REFERENCE, parameter.default)
     if isinstance(parameter.default, BundleVariable):
         return JobParameter(parameter.name, kind, parameter.default.template)

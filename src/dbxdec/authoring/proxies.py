@@ -1,4 +1,4 @@
-"""`TaskProxy`: the result that a task will have, while the body of a job wires it to others, and what hangs on it."""
+"""Proxies of task results, with which the body of a job wires tasks, and references to other values of tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 if TYPE_CHECKING:
-    # For a type checker a proxy fits wherever its value would: the build checks the types of edges.
+    # A type checker accepts a proxy wherever its value fits. The build checks the types of edges.
     class _ProxyBase(Any, Generic[R_co]):  # type: ignore[misc]
         pass
 
@@ -26,7 +26,7 @@ else:
 
 
 class TaskReference(Reference):
-    """Something of a task of the job; using it orders the user behind that task."""
+    """A value of a task of the job. A task that uses it runs after that task."""
 
     def __init__(self, call: recording.Node) -> None:
         self._call = call
@@ -50,7 +50,7 @@ class TaskValueReference(TaskReference):
 
 
 class StateReference(TaskReference):
-    """How the task ended: "success", "failed", "excluded" and so on, for native tasks and conditions."""
+    """The result state of a task ("success", "failed", "excluded", ...), for native tasks and conditions."""
 
     def describe(self) -> str:
         return f"the state of the task `{self._call.key}`"
@@ -68,7 +68,7 @@ _ROWS = {
 
 
 class OutputReference(TaskReference):
-    """One of a task's outputs, and which rows of it."""
+    """An output of a task, and which of its rows are read."""
 
     def __init__(self, call: recording.Node, output: str, rows: dag.Rows = "run") -> None:
         super().__init__(call)
@@ -86,12 +86,12 @@ class OutputReference(TaskReference):
 
     @property
     def written(self) -> Any:
-        """What this run wrote; of a merge the rows that it inserted or changed."""
+        """The rows that this run wrote. After a merge, the rows that it inserted or changed."""
         return OutputReference(self._call, self._output, "changed")
 
     @property
     def uri(self) -> Any:
-        """Where the output is stored."""
+        """The place where the output is stored."""
         return UriReference(self._call, self._output)
 
 
@@ -101,14 +101,14 @@ class TableReference(OutputReference):
     def __call__(self, *names: object, **_: object) -> Any:
         name = f'"{names[0]}"' if names and isinstance(names[0], str) else '"..."'
         self._call.recorder.problem(
-            f"`.table` of {TaskProxy(self._call).describe()} is called, and it is the whole table that the task writes",
-            f"write `x.table` without arguments; to read another table give the task `io.table({name})`",
+            f"`.table` of {TaskProxy(self._call).describe()} is called, but it is the whole table that the task writes",
+            f"write `x.table` without arguments; to read another table pass `io.table({name})`",
         )
         return self
 
 
 class UriReference(TaskReference):
-    """Where the task's result is stored."""
+    """The place where a task's result is stored."""
 
     def __init__(self, call: recording.Node, output: str = dag.RESULT) -> None:
         super().__init__(call)
@@ -170,14 +170,14 @@ class TaskProxy(_ProxyBase[R_co]):
         """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
         if not isinstance(key, str) or not key:
             self._call.recorder.problem(
-                f"a task value of `{self._call.key}` is asked for by {shown(key)}",
-                'name it by a text, as `set_task_value` does: `x.value("rows")`',
+                f"{shown(key)} can't be the key of a task value of `{self._call.key}`",
+                'use a string, as in `set_task_value`: `x.value("rows")`',
             )
             key = str(key)
         if self._call.each is not None:
             self._call.recorder.problem(
-                f"a task value of `{self._call.key}` is asked for, which runs for each of many items",
-                "the platform keeps no task values of iterations apart: store a table through an IoManager",
+                f"the task `{self._call.key}` runs for each of many items, so its task values can't be read",
+                "the platform does not keep task values per iteration: store a table with an IoManager",
             )
         return TaskValueReference(self._call, key)
 
@@ -219,18 +219,18 @@ class TaskProxy(_ProxyBase[R_co]):
 
 
 def _followed(first: Any, other: Any) -> Any:
-    """Order `other`, a proxy or a list of them, behind `first`, and return it."""
+    """Order `other`, a proxy or a list of proxies, after `first`, and return it."""
     for follower in other if isinstance(other, list | tuple) else (other,):
         if isinstance(follower, TaskProxy):
             follower.after(first)
         elif not isinstance(follower, Spoiled):
-            problem = f"`>>` orders results of tasks; {follower!r:.60} is not one"
+            problem = f"`>>` orders task results; {follower!r:.60} is not one"
             first._call.recorder.problem(problem, "write `a(...) >> b(...)`")
     return other
 
 
 class Latest(Reference):
-    """The newest version of what a task or another program stores."""
+    """The newest version of a table that a task or another program writes."""
 
     def __init__(self, what: object) -> None:
         self._what = what

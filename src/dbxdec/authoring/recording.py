@@ -1,4 +1,4 @@
-"""Which job body is running, as tasks and proxies see it: what they tell it, and where the author's code stands."""
+"""The recorder of the job body that is running, for tasks and proxies, and the author's current line."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class Recording(ABC):
-    """A job body while it runs; a mistake is noted and the body goes on."""
+    """A job body while it runs. A mistake is noted and the body continues."""
 
     job: str
 
     @abstractmethod
     def problem(self, message: str, hint: str | None = None, where: SourceLocation | None = None) -> None:
-        """Note a mistake at `where`, by default the author's line that is running."""
+        """Note a mistake at `where`, by default the author's current line."""
 
     @abstractmethod
     def first(self, what: Hashable) -> bool:
-        """Whether `what` is asked about for the first time: one mistake may show in several ways."""
+        """Return whether this is the first call with `what`: one mistake may appear in several ways."""
 
     @abstractmethod
     def define(self, task: Any) -> None:
@@ -39,11 +39,11 @@ class Recording(ABC):
 
     @abstractmethod
     def record(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Note a call of a task; gives the proxy of its result."""
+        """Note a call of a task and return the proxy of its result."""
 
 
 class Node(ABC):
-    """A task of the DAG, as the proxy of its result knows it."""
+    """A task of the DAG, as far as the proxy of its result needs it."""
 
     key: str
     recorder: Recording
@@ -52,7 +52,7 @@ class Node(ABC):
 
     @property
     def is_mistaken(self) -> bool:
-        """Whether what it stores can't be known, because of a mistake that has been noted."""
+        """True if the outputs are unknown because of a mistake that has been noted."""
         return False
 
     def read(self) -> None:
@@ -60,20 +60,20 @@ class Node(ABC):
 
     @abstractmethod
     def depend(self, other: object) -> None:
-        """Order this task behind the one whose proxy `other` is; anything else is noted as a mistake."""
+        """Order this task after the task of the proxy `other`. Anything else is noted as a mistake."""
 
 
 _current: Recording | None = None
 
 
 def current() -> Recording | None:
-    """The recorder of the job body that is running, None outside one."""
+    """Return the recorder of the job body that is running; None outside a job's body."""
     return _current
 
 
 @contextmanager
 def active(recorder: Recording) -> Iterator[None]:
-    """Record into `recorder`, mistakes too, for as long as the block lasts."""
+    """Record into `recorder`, mistakes included, for as long as the block lasts."""
     global _current
 
     def note(problem: Problem) -> None:
@@ -89,7 +89,7 @@ def active(recorder: Recording) -> Iterator[None]:
 
 
 def caller() -> SourceLocation:
-    """The innermost running line of the author: neither dbxdec's own nor, as far as can be told, a library's."""
+    """Return the innermost running line of the author: not dbxdec's own and, as far as is known, not a library's."""
     frame = sys._getframe(1)
     while frame.f_back is not None and is_own(frame.f_globals):
         frame = frame.f_back
@@ -100,14 +100,14 @@ def caller() -> SourceLocation:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Note mistakes, at the author's line that is running unless they name another; raise them where none are noted."""
+    """Note mistakes, by default at the author's current line. Raise them if mistakes are not being noted."""
     if found := list(problems):
         where = caller()
         mistakes.refuse([replace(problem, where=problem.where or where) for problem in found], AuthoringError)
 
 
 def is_first_misuse(value: object) -> bool:
-    """Whether `value` has not been misused before on the author's line that is running."""
+    """Return whether `value` is misused for the first time on the author's current line."""
     where = caller()
     if _current is None:
         return True
@@ -127,7 +127,7 @@ def collecting(problems: list[Problem]) -> Iterator[None]:
 
 
 class together:  # noqa: N801 - used as `with recording.together():`
-    """Refuse all mistakes of the block at its end, in one error where they are raised."""
+    """Collects the mistakes of the block and refuses them at its end, in one error if they are raised."""
 
     def __enter__(self) -> None:
         self._problems: list[Problem] = []
@@ -143,7 +143,7 @@ class together:  # noqa: N801 - used as `with recording.together():`
 
 
 def running_module() -> str | None:
-    """The module that is being imported, the innermost of several; None where none is."""
+    """Return the innermost module that is being imported; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
@@ -151,13 +151,13 @@ def running_module() -> str | None:
 
 
 def _is_library(frame: FrameType) -> bool:
-    """Whether the code is of the standard library, or installed; not of dbxdec, at which the way out ends."""
+    """Return whether the code belongs to the standard library or an installed package other than dbxdec."""
     root = _root(frame.f_globals.get("__name__"))
     return root in sys.stdlib_module_names or ("site-packages" in frame.f_code.co_filename and root != "dbxdec")
 
 
 def is_own(namespace: Mapping[str, Any]) -> bool:
-    """Whether a frame with these globals runs dbxdec's own code."""
+    """Return whether a frame with these globals runs dbxdec's own code."""
     return _root(namespace.get("__name__")) == "dbxdec"
 
 

@@ -1,7 +1,7 @@
-"""Stand-ins for values that exist only when the job runs, and every way of using one too early.
+"""Placeholders for values that exist only when the job runs, and every way of using one too early.
 
-Each misuse is noted at the author's line, and gives something harmless back, so that the rest of the body is checked
-in the same build.
+Each misuse is noted at the author's line and returns something harmless, so that the rest of the body is checked in the
+same build.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _UNPACK = dis.opmap["UNPACK_SEQUENCE"]
 
 
 def _unpacked_into(frame: FrameType) -> int | None:
-    """Into how many names the statement that runs in `frame` unpacks, None where it does something else."""
+    """Return the number of names that the current statement of `frame` unpacks into; None for other statements."""
     code = frame.f_code.co_code
     return code[frame.f_lasti + 1] if code[frame.f_lasti] == _UNPACK else None
 
 
 class Reference:
-    """A value of a later moment; subclasses say which by `describe`."""
+    """A value that exists only when the job runs. Subclasses describe it with `describe`."""
 
     def describe(self) -> str:
-        """What this stands for, for messages: "the result of `extract`"."""
+        """Return a description for messages: "the result of `extract`"."""
         raise NotImplementedError
 
     def text(self) -> str | None:
-        """How the platform's own fields refer to it, None where they can't."""
+        """Return the reference for the platform's own fields; None if they can't refer to this value."""
         return None
 
     def _misused(self, how: str, hint: str) -> None:
-        # Python may ask several things of one value at once: the first tells what is wrong.
+        # One expression of Python may use a value in several ways: the first one tells what is wrong.
         if recording.is_first_misuse(self):
             recording.refuse([Problem(f"{self.describe()} is used {how}; {_LATER}", hint=hint)])
 
@@ -59,7 +59,7 @@ class Reference:
         if (count := _unpacked_into(sys._getframe(1))) is not None:
             self._misused("by unpacking it", self._unpack_hint())
             return iter((self,) * count)
-        self._misused("in a loop", "loop inside a task, over the value it receives, or give a task `each(...)` of it")
+        self._misused("in a loop", "loop inside a task that receives it, or pass a task `each(...)` of it")
         return iter(())
 
     def _unpack_hint(self) -> str:
@@ -81,7 +81,7 @@ class Reference:
     __hash__ = object.__hash__
 
     def _arithmetic(self, *_: object) -> Any:
-        self._misused("in arithmetic", "compute inside a task: give it this value as input")
+        self._misused("in arithmetic", "compute inside a task that receives it")
         return Spoiled(self)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _arithmetic
@@ -98,14 +98,14 @@ class Reference:
     def __rshift__(self, other: object) -> Any:
         if isinstance(other, Reference) and type(other).__rrshift__ is not Reference.__rrshift__:
             return NotImplemented
-        self._misused("with `>>`", "`>>` orders results of tasks: write `a(...) >> b(...)`")
+        self._misused("with `>>`", "`>>` orders task results: write `a(...) >> b(...)`")
         return other
 
     def __rrshift__(self, other: object) -> Any:
         return self.__rshift__(other)
 
     def _converted(self) -> str:
-        self._misused("as text (f-string, `str()`, `format`)", "build the text inside a task")
+        self._misused("as a string (f-string, `str()`, `format`)", "build the string inside a task")
         return "?"
 
     __str__ = _converted
@@ -162,7 +162,7 @@ class Reference:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It has been noted."""
+        """Do nothing: the misuse has been noted."""
 
     def __call__(self, *_: object, **__: object) -> Any:
         self._misused("as a function", "call it inside a task")
@@ -180,7 +180,7 @@ class Reference:
 
 
 class Spoiled(Reference):
-    """What a misuse gives back: the mistake is noted, and whatever is done with this is part of it."""
+    """The result of a misuse. The mistake has been noted, so any use of this object is accepted."""
 
     def __init__(self, of: Reference | None = None) -> None:
         self._of = of
@@ -189,11 +189,11 @@ class Spoiled(Reference):
         return "the result of a mistake" if self._of is None else self._of.describe()
 
     def _misused(self, how: str, hint: str) -> None:
-        """It has been noted."""
+        """Do nothing: the misuse has been noted."""
 
 
 def first_in(value: object) -> Reference | None:
-    """Return the first reference inside lists, tuples and dicts; None where they hold no reference."""
+    """Return the first reference inside lists, tuples and dicts; None if they have no reference."""
     if isinstance(value, Reference):
         return value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
@@ -206,7 +206,7 @@ give_for_spoiled(Spoiled)
 class ParameterProxy(Reference):
     """A job parameter while the body of the job runs."""
 
-    is_job_parameter = True  # by which IoManagers know it among their options
+    is_job_parameter = True  # IoManagers recognise it by this among their options
 
     def __init__(self, recorder: recording.Recording, name: str) -> None:
         self._recorder = recorder

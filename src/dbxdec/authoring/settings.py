@@ -26,11 +26,11 @@ T = TypeVar("T")
 
 
 def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
-    """`value` as JSON data: copies, so that what the author holds is never shared or changed.
+    """Return `value` as JSON data. Containers are copied, so the author's objects are never shared or changed.
 
-    Variables of the bundle, ours and those of databricks-bundles, become the tokens that it resolves at deploy. Values
-    of the run become what `refer` makes of them. Raises AuthoringError, with the path of the field, for what has no
-    JSON form, and for values of the run where there is no `refer`.
+    Bundle variables, of dbxdec or databricks-bundles, become the tokens that the bundle resolves at deploy. Values of
+    the run become what `refer` returns for them. Raises AuthoringError, with the path of the field, for a value without
+    a JSON form, and for a value of the run without `refer`.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -44,17 +44,18 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
         return plain(value.value, path, refer)
     if isinstance(value, float) and not math.isfinite(value):
         raise AuthoringError(
-            f"the setting `{path}` is {value!r}, which JSON can't hold", hint="write a finite number, or leave it out"
+            f"the setting `{path}` is {value!r}, which JSON can't represent",
+            hint="write a finite number, or leave it out",
         )
     if isinstance(value, int | float):
         return value
     if isinstance(value, str):
-        return _text(value, path)
+        return _string(value, path)
     if isinstance(name := getattr(value, STAND_IN_NAME, None), str):
         root = name.partition(".")[0]
         raise AuthoringError(
-            f"`{name}` is the setting `{path}`, and `{root}` is not installed where the wheel is built",
-            hint=f"write the value itself, or let the build have {root}: add it to `requires` of [build-system], or "
+            f"the setting `{path}` is `{name}`, but `{root}` is not installed where the wheel is built",
+            hint=f"write the value itself, or install {root} for the build: add it to `requires` of [build-system], or "
             "set `require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]",
         )
     if isinstance(value, BundleVariable):
@@ -74,7 +75,7 @@ def plain(value: Any, path: str = "", refer: Refer | None = None) -> Any:
 
 
 def _all_of(convert: Callable[[Any], T], items: Iterable[Any]) -> list[T]:
-    """What `convert` makes of each item. Raises AuthoringError with the mistakes of all."""
+    """Return each item converted by `convert`. Raises AuthoringError with the mistakes of all items."""
     found: list[T] = []
     problems: list[Problem] = []
     for item in items:
@@ -96,10 +97,10 @@ def given_fields(
     kinds: Mapping[type, str],
     refer: Refer | None = None,
 ) -> dict[str, Any]:
-    """Return the platform's fields that an author has given a task or job (`what`), as plain data.
+    """Return the platform's fields that an author has set on a task or job (`what`), as plain data.
 
-    Left out, and refused, are those that dbxdec fills (`filled` says what to write instead), those that are a misspelt
-    keyword of its `own`, and those without a JSON form; `kinds` names the keywords that take objects of a class.
+    Refused, and left out, are fields that dbxdec fills (`filled` says what to write instead), misspellings of its `own`
+    keywords, and values without a JSON form. `kinds` names the keywords that take objects of a class.
     """
     found, problems = {}, []
     for name, value in fields.items():
@@ -109,20 +110,20 @@ def given_fields(
         meant = next((keyword for kind, keyword in kinds.items() if isinstance(value, kind)), None)
         meant = meant or _own(name, own, what)
         if meant is not None and name not in _of_platform(what):
-            problems.append(Problem(f"there is no field `{name}` of a {what}", hint=f"did you mean `{meant}`?"))
+            problems.append(Problem(f"a {what} has no field `{name}`", hint=f"did you mean `{meant}`?"))
             continue
         try:
             found[name] = plain(value, name, refer)
         except AuthoringError as error:
             near = None if name in _of_platform(what) else did_you_mean(name, _of_platform(what))
-            problems += [Problem(f"there is no field `{name}` of a {what}", hint=near)] if near else error.problems
+            problems += [Problem(f"a {what} has no field `{name}`", hint=near)] if near else error.problems
     recording.refuse(problems)
     return found
 
 
 @functools.cache
 def _own(name: str, own: tuple[str, ...], what: str) -> str | None:
-    """Return the keyword of dbxdec's own that `name` is most like; None where a field of the platform is as near."""
+    """Return dbxdec's own keyword that is most like `name`; None if a field of the platform is closer."""
     near = nearest(name, own)
     return near if near is not None and nearest(name, (near, *_of_platform(what))) == near else None
 
@@ -137,7 +138,7 @@ def _of_platform(what: str) -> frozenset[str]:
 
 
 def run_if_of(value: Any) -> str | None:
-    """Return the setting `run_if` as plain data; a value without a JSON form is refused."""
+    """Return the setting `run_if` as plain data. A value without a JSON form is refused."""
     try:
         return None if value is None else str(plain(value, "run_if"))
     except AuthoringError as error:
@@ -146,9 +147,9 @@ def run_if_of(value: Any) -> str | None:
 
 
 def _given(value: Any) -> dict[str, Any]:
-    """The fields of one of databricks-bundles' dataclasses that are not at their defaults.
+    """Return the fields of a databricks-bundles dataclass that differ from their defaults.
 
-    Its own `as_dict` takes no values but its own, and drops empty ones that say something (`Continuous()`).
+    Its own `as_dict` accepts only its own values, and drops empty ones that have a meaning (`Continuous()`).
     """
     if not dataclasses.is_dataclass(value):
         return value.as_dict()  # type: ignore[no-any-return]
@@ -162,7 +163,7 @@ def _given(value: Any) -> dict[str, Any]:
 
 
 def _is_variable(value: object) -> bool:
-    """Whether `value` is databricks-bundles' `Variable`, which only what has imported it can hold."""
+    """Return whether `value` is a databricks-bundles `Variable`, which exists only if the library is imported."""
     kind = getattr(sys.modules.get("databricks.bundles.core"), "Variable", None)
     return isinstance(kind, type) and isinstance(value, kind)
 
@@ -174,17 +175,17 @@ def _refuse_reference(value: Reference, path: str) -> Any:
     )
 
 
-def _text(value: str, path: str) -> str:
+def _string(value: str, path: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
         raise AuthoringError(
-            f"the setting `{path}` is {value!r:.60}, which UTF-8 can't hold", hint="write it without surrogates"
+            f"the setting `{path}` is {value!r:.60}, which UTF-8 can't encode", hint="write it without surrogates"
         ) from None
     return str(value)
 
 
 def _name(key: object, path: str) -> str:
     if not isinstance(key, str):
-        raise AuthoringError(f"the setting `{path}` has the key {key!r}", hint="keys of settings are str")
-    return _text(key, path)
+        raise AuthoringError(f"the setting `{path}` has the key {key!r}", hint="keys of settings must be strings")
+    return _string(key, path)

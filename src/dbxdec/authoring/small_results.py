@@ -1,4 +1,4 @@
-"""Why a result can't travel as a task value, which is JSON, and what to write instead."""
+"""Types that can't be task values, which are JSON: the reasons, and what to write instead."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dbxdec.model.typehints import is_union
 from dbxdec.model.values import ValueType
 
 _LISTS = "annotate `list[...]` and return a list"
-_STRINGS = "annotate `str` and return its text, `str(...)`"
-# By name, since most of them are not imported where nothing uses them.
+_STRINGS = "annotate `str` and return `str(...)`"
+# By name, because most of these modules are imported only if they are used.
 _INSTEAD = {
-    "tuple": ("which has lists and no tuples", _LISTS),
+    "tuple": ("which has lists but no tuples", _LISTS),
     "set": ("which has no sets", _LISTS),
     "frozenset": ("which has no sets", _LISTS),
-    "bytes": ("which has no bytes", "annotate `str` and return text, such as `base64.b64encode(...).decode()`"),
-    "bytearray": ("which has no bytes", "annotate `str` and return text, such as `base64.b64encode(...).decode()`"),
+    "bytes": ("which has no bytes", "annotate `str` and return a string, such as `base64.b64encode(...).decode()`"),
+    "bytearray": ("which has no bytes", "annotate `str` and return a string, such as `base64.b64encode(...).decode()`"),
     "timedelta": ("which has no durations", "annotate `float` and return `.total_seconds()`"),
     "time": ("which has no times of day", "annotate `str` and return `.isoformat()`"),
     "complex": ("which has no complex numbers", "return its parts, as `list[float]`"),
@@ -31,18 +31,18 @@ _INSTEAD = {
     "PosixPath": ("which has no paths", _STRINGS),
     "UUID": ("which has no UUIDs", _STRINGS),
     "Fraction": ("which has no fractions", "annotate `Decimal` or `float`"),
-    "OrderedDict": ("which has plain dicts", "annotate `dict[str, ...]` and return `dict(...)`"),
-    "defaultdict": ("which has plain dicts", "annotate `dict[str, ...]` and return `dict(...)`"),
-    "Counter": ("which has plain dicts", "annotate `dict[str, int]` and return `dict(...)`"),
-    "deque": ("which has plain lists", _LISTS),
-    "Series": ("which has no series", "return `.to_list()`, annotated `list[...]`, or a frame through an IoManager"),
+    "OrderedDict": ("which has only plain dicts", "annotate `dict[str, ...]` and return `dict(...)`"),
+    "defaultdict": ("which has only plain dicts", "annotate `dict[str, ...]` and return `dict(...)`"),
+    "Counter": ("which has only plain dicts", "annotate `dict[str, int]` and return `dict(...)`"),
+    "deque": ("which has only plain lists", _LISTS),
+    "Series": ("which has no series", "return `.to_list()`, annotated `list[...]`, or a frame with an IoManager"),
     "ndarray": ("which has no arrays", "annotate `list[...]` and return `.tolist()`"),
-    "range": ("which has lists and no ranges", "annotate `list[int]` and return `list(range(...))`"),
+    "range": ("which has lists but no ranges", "annotate `list[int]` and return `list(range(...))`"),
 }
 
 
 def refusal(kind: Any) -> tuple[str, str] | None:
-    """Return what JSON lacks of a type, as the end of a sentence, and what to write; None for no small value at all."""
+    """Return why JSON lacks a type, as the end of a sentence, and what to write; None if it is not a small value."""
     if ValueType.of(kind) is not None:
         return None
     if is_union(kind):
@@ -59,16 +59,16 @@ def refusal(kind: Any) -> tuple[str, str] | None:
     if hasattr(origin, "model_dump"):
         return "which has no models", 'annotate `dict[str, ...]` and return `.model_dump(mode="json")`'
     if hasattr(origin, "__attrs_attrs__"):
-        return "which has no classes of attrs", "annotate `dict[str, ...]` and return `attrs.asdict(...)`"
+        return "which has no attrs classes", "annotate `dict[str, ...]` and return `attrs.asdict(...)`"
     if issubclass(origin, Enum):
-        return "and the reader finds no Enum that a function defines", "define it at the top of a module"
+        return "and a reader can't import an Enum that a function defines", "define it at the top of a module"
     if origin.__module__ == "numpy" and hasattr(origin, "item"):
-        return "which has no numbers of numpy", "annotate `int` or `float` and return `.item()`"
+        return "which has no numpy numbers", "annotate `int` or `float` and return `.item()`"
     if origin.__module__.partition(".")[0] in _MODULES and origin.__name__ in _INSTEAD:
         return _INSTEAD[origin.__name__]
     for base, written in ((abc.Mapping, "dict[str, ...]"), (str, "str"), (abc.Iterable, "list[...]"), (int, "int")):
         if issubclass(origin, base) and (inspect.isabstract(origin) or base in (str, int)):
-            return "which has its own types", f"annotate `{written}`"
+            return "which has only its own types", f"annotate `{written}`"
     return None
 
 
@@ -76,15 +76,15 @@ _MODULES = ("builtins", "collections", "datetime", "pathlib", "uuid", "fractions
 
 
 def _of_elements(origin: type, args: tuple[Any, ...]) -> tuple[str, str]:
-    """Of a list or dict: its keys, or what it holds."""
+    """Return the same for a list or dict: its keys, or its elements, are wrong."""
     if origin is dict and ValueType.of(dict[args[0], Any]) is None:  # type: ignore[valid-type]
         return "whose keys are strings", "annotate `dict[str, ...]` and return a dict with such keys"
     inner = refusal(args[-1])
     if inner is not None:
-        return inner[0], f"of what it holds: {inner[1]}"
+        return inner[0], f"for its elements: {inner[1]}"
     several = is_union(args[-1]) and [
         m for m in typing.get_args(args[-1]) if isinstance(m, type) and m in (dt.date, dt.datetime, Decimal)
     ]
     if several:
-        return "which does not tell one type from another", "let all that it holds be of one type, or strings"
-    return "which has no such elements", "hold strings, numbers, booleans, dates, Enums, lists and dicts of them"
+        return "which can't distinguish these types", "use elements of one type, or strings"
+    return "which has no such elements", "use strings, numbers, booleans, dates, Enums, lists and dicts of them"

@@ -76,13 +76,13 @@ def native_task(
 def run_job(
     recorder: Recorder, job: str, parameters: Sequence[dag.JobParameter], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> TaskProxy[None]:
-    """A task that runs the job `job` of this project, with its parameters checked."""
+    """Return a task that runs the job `job` of this project, with its parameters checked."""
     step = Step(recorder=recorder, key=job, where=recording.caller(), kind="run_job")
     known = {parameter.name: parameter for parameter in parameters}
     given = dict(zip(known, args, strict=False)) | kwargs
     if len(args) > len(known):
         recorder.problem(
-            f"the job `{job}` has {len(known)} parameters and was given {len(args)} values",
+            f"the job `{job}` has {len(known)} parameters but got {len(args)} values",
             f"its parameters are {', '.join(known) or 'none'}",
         )
     for name in kwargs:
@@ -100,7 +100,7 @@ def run_job(
     task: dict[str, Any] = {"job_id": f"${{resources.jobs.{job}.id}}"}
     step.settings = {"run_job_task": task | ({"job_parameters": texts} if texts else {})}
     again = f'native_task("...", run_job_task={{"job_id": "{task["job_id"]}"}})'
-    recorder.add(step, f"a call of a job has the job's key: run it once more by `{again}`")
+    recorder.add(step, f"a call of a job has the job's key: to run it again use `{again}`")
     return TaskProxy(step)
 
 
@@ -114,18 +114,18 @@ def recorder_of(name: str) -> Recorder:
 
 
 def reference_to(step: Step, value: Reference) -> str:
-    """The platform's reference to `value`, behind whose task the step then runs."""
+    """Return the platform's reference to `value`, and order the step after its task."""
     recorder = step.recorder
     owner = value._recorder if isinstance(value, ParameterProxy) else getattr(value, "_call", step).recorder
     text = value.text()
     if isinstance(value, TaskProxy | TaskReference) and value._call.is_mistaken:
         return ""
     if owner is not recorder:
-        recorder.problem(f"the task `{step.key}` is given {value.describe()} of the job `{owner.job}`")
+        recorder.problem(f"the task `{step.key}` gets {value.describe()} of the job `{owner.job}`")
     elif text is None:
         recorder.problem(
-            f"the task `{step.key}` is given {value.describe()}, which "
-            + ("stores nothing at one place" if isinstance(value, UriReference) else "the platform can't refer to"),
+            f"the task `{step.key}` gets {value.describe()}, which "
+            + ("is not stored in one place" if isinstance(value, UriReference) else "the platform can't refer to"),
             "use a job parameter, a small result, `x.value(key)`, `x.state`, or `x.uri` of a task with an IoManager",
         )
     elif isinstance(value, TaskProxy | TaskReference):
@@ -134,13 +134,13 @@ def reference_to(step: Step, value: Reference) -> str:
 
 
 def run_date_of(recorder: Recorder, value: object) -> rundate.RunDate | None:
-    """Return the run_date(...) that `value`, a job parameter, has as its default; None for anything else."""
+    """Return the default run_date(...) of the job parameter `value`; None for anything else."""
     declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
     return None if declared is None else declared.run_date
 
 
 def date_of(step: Step, value: ParameterProxy) -> str:
-    """Return what stands for the date of a job parameter that follows the run."""
+    """Return the placeholder for the date of a job parameter that follows the run."""
     step.recorder.wants_dates.setdefault(step.key, set()).add(value._name)
     return dates.wanted(value._name)
 
@@ -148,7 +148,7 @@ def date_of(step: Step, value: ParameterProxy) -> str:
 def _in_a_field(step: Step, value: Reference) -> str:
     """Return the platform's reference to `value` for a field of a native task.
 
-    The moment that stands for an unmoved run_date() is of the right day, in UTC; of a moved one it is another day's.
+    The trigger's moment is on the right day for run_date() without offsets, in UTC. With offsets it is not.
     """
     if isinstance(value, ParameterProxy) and value._recorder is step.recorder:
         follows = run_date_of(step.recorder, value)
@@ -158,7 +158,7 @@ def _in_a_field(step: Step, value: Reference) -> str:
 
 
 def value_type(recorder: Recorder, value: Reference) -> ValueType | None:
-    """Return the type of a job parameter or a small result; None for what has none, or one that isn't known."""
+    """Return the type of a job parameter or a small result; None if it has none or is unknown."""
     if isinstance(value, ParameterProxy):
         declared = recorder.parameters.get(value._name)
         return declared.type if declared else None
@@ -176,13 +176,13 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
         kind = value_type(recorder, value)
         if kind is not None and kind.kind == ANY:
             recorder.problem(
-                f"{what} is `{parameter.type}`, and {value.describe()} does not say of which type it is",
-                f"annotate what the task's function returns: `-> {parameter.type}`",
+                f"{what} is `{parameter.type}`, but the type of {value.describe()} is unknown",
+                f"add a return annotation to the task's function: `-> {parameter.type}`",
             )
         elif kind is not None and not parameter.type.accepts(kind):
             recorder.problem(
-                f"{what} is `{parameter.type}`, and {value.describe()} is `{kind}`",
-                f"give it a value of the type `{parameter.type}`",
+                f"{what} is `{parameter.type}`, but {value.describe()} is `{kind}`",
+                f"pass a value of the type `{parameter.type}`",
             )
         text = reference_to(step, value)
         if (follows := run_date_of(recorder, value)) is not None:
@@ -193,12 +193,12 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
     if isinstance(value, BundleVariable):
         return value.template
     if isinstance(value, Secret):
-        recorder.problem(f"{what} is given a secret, which would show in the job's run", "let the other job ask for it")
+        recorder.problem(
+            f"{what} gets a secret, which would be visible in the job's run", "use the secret in the other job itself"
+        )
         return ""
     try:
         return parameter.type.to_text(value)
     except (TypeError, UnsupportedLiteralError) as error:
-        recorder.problem(
-            f"{what} does not take {value!r:.60}: {error}", f"give it a value of the type `{parameter.type}`"
-        )
+        recorder.problem(f"{what} does not take {value!r:.60}: {error}", f"pass a value of the type `{parameter.type}`")
         return ""

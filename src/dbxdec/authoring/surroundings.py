@@ -1,6 +1,6 @@
-"""What a task's function uses without being given it: bundle variables, IoManagers, and strings made of them.
+"""Bundle variables that a task's function uses from its surroundings, itself or through IoManagers and strings.
 
-The build gives the task the variables behind these, so that the function finds their values in a run.
+The build passes these variables to the task, so that the function finds their values in a run.
 """
 
 from __future__ import annotations
@@ -29,24 +29,28 @@ _CONTAINERS = (list, tuple, dict, set, frozenset, MappingProxyType)
 
 @dataclass
 class Surroundings:
-    """What functions of one project use. Each function is looked at once, however many tasks call it."""
+    """The surroundings of the functions of a project. Each function is searched once, however many tasks call it."""
 
     _found: dict[int, tuple[Any, frozenset[str], tuple[Problem, ...]]] = field(default_factory=dict)
 
     def of(self, function: Callable[..., Any]) -> tuple[frozenset[str], tuple[Problem, ...]]:
-        """Return the bundle variables that `function` uses, and what is wrong with how it does."""
+        """Return the bundle variables that `function` uses, and the problems of how it uses them."""
         known = self._found.get(id(function))
         if known is None:
             look = _Look(function.__module__.partition(".")[0])
             for layer in layers(function):
                 look.function(layer)
-            known = (function, frozenset(look.variables), tuple(look.problems))  # a function that is gone frees its id
+            known = (
+                function,
+                frozenset(look.variables),
+                tuple(look.problems),
+            )  # keeps the function, because its id may be reused
             self._found[id(function)] = known
         return known[1], known[2]
 
 
 class _Look:
-    """One look at a function and at those of the project that it calls. `package` is the project's own."""
+    """A search of a function, and of the functions of the project that it calls. `package` is the project's own."""
 
     def __init__(self, package: str) -> None:
         self.variables: set[str] = set()
@@ -86,7 +90,7 @@ class _Look:
         return isinstance(name, str) and name.partition(".")[0] == self._package
 
     def _value(self, name: str, value: Any, code: CodeType, depth: int = 0) -> None:
-        """Take in what `value` leads to, which `code` calls `name`."""
+        """Search `value`, which is `name` in `code`."""
         if isinstance(value, str) and has_token(value):
             self._refuse(name, value, code)
         elif isinstance(value, BundleVariable):
@@ -101,7 +105,7 @@ class _Look:
             self.function(value.fn)
         elif isinstance(value, functools.partial):
             self._value(name, [value.func, *value.args, *value.keywords.values()], code, depth + 1)
-        elif type(value).__module__ == "functools":  # what caches, and a function inside it
+        elif type(value).__module__ == "functools":  # a cache around a function
             self._value(name, getattr(value, "__wrapped__", None), code, depth)
         elif self._is_own(value):
             self._own(name, value, code, depth)
@@ -120,7 +124,7 @@ class _Look:
             self._members(name, self._of_class(type(value)) | _held(value), code, depth)
 
     def _of_class(self, cls: type) -> dict[str, Any]:
-        """Return what a class of the project has, and its bases in the project."""
+        """Return the members of a class and of its bases, if they belong to the project."""
         found = {
             name: item for base in reversed(cls.__mro__) if self._is_own(base) for name, item in vars(base).items()
         }
@@ -131,9 +135,9 @@ class _Look:
         return found
 
     def _members(self, name: str, members: dict[str, Any], code: CodeType, depth: int) -> None:
-        """Take in a class or an object: all of its functions and variables, and the strings that something asks for."""
+        """Search a class or an object: all its functions and variables, and the strings that some code reads."""
         functions = [function for item in members.values() for function in _functions_of(item)]
-        codes = [code, *(function.__code__ for function in functions if _asks(function))]
+        codes = [code, *(function.__code__ for function in functions if _reads(function))]
         asked = {word for one in codes for part in _parts(one) for word in part.co_names}
         for function in functions:
             self._value(name, function, code, depth + 1)
@@ -147,17 +151,17 @@ class _Look:
         where = SourceLocation(code.co_filename, _line_of(code, name))
         what = f"`{name}`, " if name else ""
         problem = Problem(
-            f"`{code.co_name}` uses {what}the string {value!r:.60}, which holds the name of a bundle variable and not "
-            "its value: it was made while the pipeline was defined",
+            f"`{code.co_name}` uses {what}the string {value!r:.60}, which contains the name of a bundle variable, not "
+            "its value: it was created while the pipeline was defined",
             where,
-            'make it inside the function, as in `f"{root}/t"`, or keep it a bundle variable: `root / "t"`',
+            'create it inside the function, as in `f"{root}/t"`, or keep it a bundle variable: `root / "t"`',
         )
         if problem not in self.problems:
             self.problems.append(problem)
 
 
 def _functions_of(member: Any) -> list[FunctionType]:
-    """The functions behind a member of a class."""
+    """Return the functions behind a member of a class."""
     match member:
         case FunctionType():
             return [member]
@@ -170,13 +174,13 @@ def _functions_of(member: Any) -> list[FunctionType]:
     return []
 
 
-def _asks(method: FunctionType) -> bool:
-    """Return whether the attributes in a method are read there: those of `__init__` and of dataclasses are set."""
+def _reads(method: FunctionType) -> bool:
+    """Return whether a method reads attributes: `__init__` and methods of dataclasses set them."""
     return method.__name__ != "__init__" and not method.__code__.co_filename.startswith("<")
 
 
 def _held(value: object) -> dict[str, Any]:
-    """What an object has of its own, in slots too."""
+    """Return an object's own attributes, including slots."""
     held = dict(getattr(value, "__dict__", {}))
     for cls in type(value).__mro__:
         slots = vars(cls).get("__slots__", ())
@@ -196,14 +200,14 @@ def _closure(function: Any) -> Iterator[tuple[str, Any]]:
 
 @functools.lru_cache(1024)
 def _parts(code: CodeType) -> tuple[CodeType, ...]:
-    """The code and that of the functions inside it."""
+    """Return the code and that of the functions inside it."""
     inner = (constant for constant in code.co_consts if isinstance(constant, type(code)))
     return (code, *(part for one in inner for part in _parts(one)))
 
 
 @functools.lru_cache(1024)
 def _globals_of(code: CodeType) -> frozenset[str]:
-    """The names that are globals in `code`, and not attributes."""
+    """Return the names that are globals in `code`, not attributes."""
     return frozenset(
         step.argval
         for part in _parts(code)
@@ -213,7 +217,7 @@ def _globals_of(code: CodeType) -> frozenset[str]:
 
 
 def _line_of(code: CodeType, name: str) -> int:
-    """The first line at which `code` uses `name`, else its own."""
+    """Return the first line at which `code` uses `name`, or else the first line of `code`."""
     wanted = name.partition(".")[0]
     for part in _parts(code):
         line = part.co_firstlineno

@@ -1,4 +1,4 @@
-"""`@task`: an ordinary function that is also a node of a DAG; called in a job's body it records itself."""
+"""Tasks: a function with `@task` is an ordinary function and a node of a DAG. In a job's body, calls are recorded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OWN_FIELDS = {
     "job_cluster_key": "use `cluster=job_cluster(...)`",
     "environment_key": "use `environment=environment(...)`",
     "depends_on": "use `.after(...)` or `.override(depends_on=[...])` in the job's body",
-    "python_wheel_task": "leave it out: dbxdec makes it of the function",
+    "python_wheel_task": "leave it out: dbxdec creates it from the function",
 }
 _KEYWORDS = ("key", "io_manager", "outputs", "cluster", "environment", "run_if")
 _KINDS: dict[type, str] = {IoManager: "io_manager", JobCluster: "cluster", Environment: "environment"}
@@ -42,7 +42,7 @@ _KINDS: dict[type, str] = {IoManager: "io_manager", JobCluster: "cluster", Envir
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How a task runs; `settings` are the platform's own fields as plain data."""
+    """The options of a task. `settings` are the platform's own fields as plain data."""
 
     key: str | None = None
     io_manager: IoManager | None = None
@@ -55,7 +55,7 @@ class TaskOptions:
 
 
 def _overridden(task: Task[..., Any], *args: Any, **given: Any) -> Any:
-    """Override by keywords what was also given by position, which most likely is the key."""
+    """Override with the keywords of a wrong call. A positional argument most likely is the key."""
     return task.override(**({"key": args[0]} if args else {}) | given)
 
 
@@ -74,7 +74,7 @@ class Task(Generic[P, R]):
     ) -> None:
         self.fn = fn
         self.options = options
-        self.seen = seen  # what `fn` saw as it was defined
+        self.seen = seen  # the values that `fn` saw at its definition
         self.overridden_at = overridden_at
         functools.update_wrapper(self, fn)
 
@@ -198,30 +198,30 @@ def task(
 
 
 def _added(before: Any, more: Any) -> Any:
-    """Both together; what is no list stays as it is, for the call to refuse."""
+    """Return both together. A value that is not a list stays as it is; the call refuses it."""
     return (*before, *more) if isinstance(more, list | tuple) and isinstance(before, tuple) else more
 
 
 def _unfit(fn: Any) -> Problem | None:
-    """Why `fn` can't be a task; None where it can."""
+    """Return why `fn` can't be a task; None if it can."""
     code = getattr(fn, "__code__", None)
     if code is None:
-        what, hint = shown(fn), "put `@task` on top of a `def`"
+        what, hint = shown(fn), "put `@task` above a `def`"
         if isinstance(fn, str):
-            hint = f"name a task by `@task(key={fn!r})`"
+            hint = f"name a task with `@task(key={fn!r})`"
         elif isinstance(fn, functools.partial):
             what, hint = f"a partial of {shown(fn.func)}", "write a `def` that calls it"
         elif hasattr(fn, "__wrapped__"):
-            what = f"a `{type(fn).__name__}`, which a decorator has made of {shown(fn)}"
-            hint = "keep only decorators that give back a function, below `@task`"
+            what = f"a `{type(fn).__name__}`, which a decorator made from {shown(fn)}"
+            hint = "below `@task`, use only decorators that return a function"
         return Problem(f"@task is for functions; this is {what}", recording.caller(), hint)
     written = unwrapped(fn)
     owner = written.__qualname__.rpartition(".")[0]
     if owner and not owner.endswith("<locals>") and written.__code__.co_varnames[:1] in (("self",), ("cls",)):
         return Problem(
-            f"the task `{written.__qualname__}` is a method: nothing gives it `{written.__code__.co_varnames[0]}`",
+            f"the task `{written.__qualname__}` is a method: nothing passes it `{written.__code__.co_varnames[0]}`",
             place_of(fn),
-            "write a function, or leave that parameter out and put `@staticmethod` on top of `@task`",
+            "write a function, or remove that parameter and put `@staticmethod` above `@task`",
         )
     # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR (inspect's constants, without its import).
     if code.co_flags & (0x20 | 0x80 | 0x200):
@@ -235,22 +235,22 @@ def _unfit(fn: Any) -> Problem | None:
 
 
 def _checked_stores(io_manager: Any, outputs: Any) -> tuple[IoManager | None, Mapping[str, IoManager]]:
-    """`io_manager` and `outputs`, without what is not given; mistakes are refused."""
+    """Return `io_manager` and `outputs`, checked. Mistakes are refused."""
     if outputs is None and (io_manager is None or isinstance(io_manager, IoManager)):
         return io_manager, {}
     problems = []
     if outputs is not None and not isinstance(outputs, dict):
-        problems.append(Problem(f"`outputs` is {_told(outputs)}", hint="give a dict of IoManagers by name"))
+        problems.append(Problem(f"`outputs` is {_told(outputs)}", hint="pass a dict of IoManagers by name"))
         outputs, io_manager = {}, io_manager or Mistaken()
     if io_manager is not None and outputs:
-        problems.append(Problem("a task has `io_manager` and `outputs`", hint="name all its outputs in `outputs`"))
+        problems.append(Problem("a task has both `io_manager` and `outputs`", hint="name all its outputs in `outputs`"))
     names = [name for name in outputs or {} if not isinstance(name, str)]
     problems += [Problem(f"`outputs` has the key {shown(name)}", hint="name outputs by strings") for name in names]
 
     def usable(name: str, value: Any) -> IoManager:
         if isinstance(value, IoManager):
             return value
-        hint = "give an IoManager, such as PolarsDeltaIoManager(...)"
+        hint = "pass an IoManager, such as PolarsDeltaIoManager(...)"
         problems.append(Problem(f"`{name}` is {_told(value)}, not an IoManager", hint=hint))
         return Mistaken()
 

@@ -1,1 +1,1 @@
-"""What a job is: its DAG as frozen data, the values that travel, and what both are checked for."""
+"""The model of a job: its DAG as frozen data, the values that tasks pass, and the checks of both."""

@@ -1,4 +1,4 @@
-"""What can be wrong with the jobs of one project that only their DAGs together show."""
+"""Checks of the jobs of one project that need their whole DAGs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
 
 
 def check(jobs: Iterable[Job]) -> list[Problem]:
-    """What is wrong with jobs: keys, cycles, writers of one target, inputs that may be missing, runs of other jobs."""
+    """Return errors in jobs: keys, cycles, two writers of a target, inputs that may be missing, runs of other jobs."""
     jobs = list(jobs)
     problems = _duplicate_jobs(jobs)
     for job in jobs:
@@ -50,7 +50,7 @@ def _duplicate_jobs(jobs: list[Job]) -> list[Problem]:
 
 
 def _cycles(job: Job) -> list[Problem]:
-    """One problem for each group of tasks that wait for each other, with the way round."""
+    """Return a problem, with the cycle, for each group of tasks that wait for each other."""
     if _waits_only_for_earlier(job):
         return []
     left = {task.key: task for task in job.tasks}
@@ -76,7 +76,7 @@ def _cycles(job: Job) -> list[Problem]:
 
 
 def _waits_only_for_earlier(job: Job) -> bool:
-    """Whether each task waits for tasks that the body has called before it, as nearly all do: then no cycle is left."""
+    """Return whether each task waits only for tasks called before it, as in nearly all jobs: then there is no cycle."""
     earlier: set[str] = set()
     for task in job.tasks:
         for dependency in task.depends_on:
@@ -87,7 +87,7 @@ def _waits_only_for_earlier(job: Job) -> bool:
 
 
 def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
-    """Follow dependencies inside `left` until a task comes up again; the way round, in running order."""
+    """Follow dependencies inside `left` until a task repeats; return the cycle in running order."""
     for start in left:
         path: list[str] = []
         key: str | None = start
@@ -102,7 +102,7 @@ def _walk_cycle(left: Mapping[str, Task]) -> list[str]:
 
 
 def _unknown_places(job: Job) -> list[Problem]:
-    """Targets with a reference or a placeholder that would become the name of a folder."""
+    """Return a problem for each reference or placeholder in a target that would become the name of a folder."""
     problems = []
     for task in job.tasks:
         places = dict.fromkeys(
@@ -113,10 +113,10 @@ def _unknown_places(job: Job) -> list[Problem]:
         )
         for target, name in places:
             bundle = name.startswith("$")
-            is_ = "has no value in a run" if bundle else "is no placeholder"
+            is_ = "has no value in a run" if bundle else "is not a placeholder"
             problems.append(
                 Problem(
-                    f"the task `{job.key}.{task.key}` writes {target}, and {name} {is_}",
+                    f"the task `{job.key}.{task.key}` writes {target}, but {name} {is_}",
                     task.called_at or task.source,
                     "use bundle_variable(...), whose value reaches the run; a bundle's own references can be the "
                     "default of a variable"
@@ -128,7 +128,7 @@ def _unknown_places(job: Job) -> list[Problem]:
 
 
 def _misspelt_places(job: Job) -> list[Problem]:
-    """Targets and tables whose scheme is no scheme: `s3:/bucket` would become a folder of the machine."""
+    """Return a problem for each path with a wrong scheme: `s3:/bucket` would become a folder on the machine."""
     return [
         Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
         for task in job.tasks
@@ -155,8 +155,8 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
             Problem(
                 f"{names} write the same target {output.target}",
                 task.called_at or task.source,
-                f"give one of them another table (`io.table(...)`){_or_else(entries)}; if both are meant to write it, "
-                "say `io.table(..., shared=True)`",
+                f"give one of them another table (`io.table(...)`){_or_else(entries)}; if both should write it, "
+                "use `io.table(..., shared=True)`",
                 tuple(dict.fromkeys(job.key for job, _, _ in entries)),
             )
         )
@@ -164,7 +164,7 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
 
 
 def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
-    """What else than its name tells the targets of two writers apart."""
+    """Return, for a hint, other ways to give two writers different targets."""
     by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
     jobs = {job.key for job, _, _ in entries}
     keys = ", another key (`.override(key=...)`)" if by_key else ""
@@ -172,18 +172,18 @@ def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
 
 
 def _place(target: str) -> str:
-    """One spelling of all that name the same place; names in a catalog are the same in any case."""
+    """Return one spelling for all names of the same place; names in a catalog are case-insensitive."""
     scheme, colon, path = target.rpartition("://")
     return scheme + colon + posixpath.normpath(path) if "/" in target else target.lower()
 
 
 def _never_run(job: Job) -> list[Problem]:
-    """Tasks that need a failure and wait for nothing, or that depend on both branches of one condition."""
+    """Return a problem for each task that needs a failure but waits for nothing, or depends on both branches."""
     problems = [
         Problem(
-            f"the task `{task.key}` has run_if={task.run_if} and waits for no task, so it never runs",
+            f"the task `{task.key}` has run_if={task.run_if} but waits for no task, so it never runs",
             task.called_at or task.source,
-            "say whose failure it is for: `.after(...)`, `depends_on=[...]`; or for that of any task: "
+            "name the tasks whose failure it handles: `.after(...)`, `depends_on=[...]`; for the failure of any task: "
             "`@job(on_failure=...)`",
         )
         for task in job.tasks
@@ -191,9 +191,9 @@ def _never_run(job: Job) -> list[Problem]:
     ]
     return problems + [
         Problem(
-            f"the task `{task.key}` hangs on both branches of the condition `{condition}`, so it never runs",
+            f"the task `{task.key}` depends on both branches of the condition `{condition}`, so it never runs",
             task.called_at or task.source,
-            "run it behind both branches by `.after(...)` the tasks on them, with `run_if=` where it must not wait for "
+            "run it after the tasks of both branches with `.after(...)`, and with `run_if=` if it must not wait for "
             "success; or call it twice, with `.override(key=...)`",
         )
         for task in job.tasks
@@ -203,7 +203,7 @@ def _never_run(job: Job) -> list[Problem]:
 
 
 def _compared_otherwise(job: Job) -> list[Problem]:
-    """Defaults of parameters whose string is not the one that a condition compares."""
+    """Return a problem for each parameter whose default is not the string that a condition compares."""
     defaults = {
         parameter.name: parameter.default
         for parameter in job.parameters
@@ -214,7 +214,7 @@ def _compared_otherwise(job: Job) -> list[Problem]:
 
 
 def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
-    """The same for literals that one job passes to another."""
+    """Return a problem for each literal passed to another job that is not the string a condition compares."""
     known = {job.key: job for job in jobs}
     problems = []
     for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
@@ -223,7 +223,7 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
         if (other := known.get(task.runs_job)) is not None:
             problems += [
                 Problem(
-                    f"the task `{task.key}` runs the job `{other.key}`, and {problem.message}",
+                    f"the task `{task.key}` runs the job `{other.key}`, but {problem.message}",
                     task.called_at or task.source,
                     problem.hint,
                 )
@@ -233,7 +233,7 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
 
 
 def _maybe_unwritten(job: Job) -> list[Problem]:
-    """Inputs whose producer may be left out, or may fail, while their reader runs."""
+    """Return a problem for each input whose producer may be excluded, or may fail, while its reader runs."""
     if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
         return []
     guards: dict[str, frozenset[str]] = {}
@@ -243,7 +243,7 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
     problems = []
     for task in run_order(job):
         ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
-        # A task is left out where all before it are, or where one branch that it hangs on is not taken.
+        # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
         late = task.run_if in RUNS_AFTER_FAILURE
@@ -254,28 +254,28 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                     continue
                 missing = sorted(guards[leaf.task] - own)
                 if missing or late:
-                    why = f"runs only where {missing[0]}" if missing else "may have failed"
+                    why = f"runs only if {missing[0]}" if missing else "may have failed"
                     reads = "iterates over the list of" if name in items else "reads"
                     problems.append(
                         Problem(
                             f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
-                            + (f", and `{task.key}` runs also then (run_if={task.run_if})" if not missing else ""),
+                            + (f", and `{task.key}` runs even then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
                             _without_list(task, missing)
                             if name in items
-                            else f"annotate `{name}` with `| None`: it is None where `{leaf.task}` has written nothing",
+                            else f"annotate `{name}` with `| None`: it is None if `{leaf.task}` has written nothing",
                         )
                     )
         for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
             missing = sorted(guards[other] - own)
             if missing or late:
-                why = f"runs only where {missing[0]}" if missing else "may have failed"
+                why = f"runs only if {missing[0]}" if missing else "may have failed"
                 problems.append(
                     Problem(
-                        f"the task `{task.key}` refers to what `{other}` leaves, which {why}: the platform would take "
+                        f"the task `{task.key}` refers to a value of `{other}`, which {why}: the platform would take "
                         "the reference for a literal string",
                         task.called_at or task.source,
-                        f"let a function read it, annotated with `| None`, or run `{task.key}` only where `{other}` "
+                        f"let a function read it, annotated with `| None`, or run `{task.key}` only if `{other}` "
                         "has succeeded",
                     )
                 )
@@ -284,9 +284,9 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
 
 
 def _without_list(task: Task, missing: list[str]) -> str:
-    """What to do about a for-each task that may be started without the list of its items."""
-    same = f"let `{task.key}` run only where {missing[0]} as well" if missing else f"leave out run_if={task.run_if}"
-    return f"{same}: without the list there is nothing to run for; or give each(...) a literal list or a job parameter"
+    """Return the hint for a for-each task that may start without its list of items."""
+    same = f"run `{task.key}` only if {missing[0]}, too" if missing else f"leave out run_if={task.run_if}"
+    return f"{same}: without its list there is nothing to iterate over; or pass each(...) a literal list or a parameter"
 
 
 def _may_be_excluded(task: Task) -> bool:
@@ -294,12 +294,12 @@ def _may_be_excluded(task: Task) -> bool:
 
 
 def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
-    """Runs of jobs that the wheel does not hold, and jobs that run each other in a circle."""
+    """Return problems for runs of jobs that are not in the wheel, and for jobs that run each other in a cycle."""
     known = {job.key: job for job in jobs}
     runs = {job.key: [(task, task.runs_job) for task in job.tasks if task.kind == "run_job"] for job in jobs}
     problems = [
         Problem(
-            f"the task `{task.key}` runs the job `{target}`, which no module of the pipelines defines",
+            f"the task `{task.key}` runs the job `{target}`, which no pipeline module defines",
             task.called_at or task.source,
             "define it in a module that `pipelines` in [tool.dbxdec] names",
             (key,),
@@ -313,11 +313,11 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
         if way and job.key == min(way):
             problems.append(
                 Problem(
-                    f"jobs run each other in a circle: {' -> '.join([*way, job.key])}",
+                    f"jobs run each other in a cycle: {' -> '.join([*way, job.key])}",
                     next(
                         task.called_at or task.source for task, target in runs[job.key] if target == [*way, job.key][1]
                     ),
-                    "remove one of these calls: each would start the next without end",
+                    "remove one of these calls: each would start the next endlessly",
                     tuple(way),
                 )
             )
@@ -325,7 +325,7 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
 
 
 def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[str]:
-    """The shortest way on which the job `start` runs itself again; empty where there is none."""
+    """Return the shortest path on which the job `start` runs itself again; empty if there is none."""
     ways, seen = [[start]], {start}
     for way in ways:
         for _, target in runs.get(way[-1], []):
@@ -338,7 +338,7 @@ def _way_back(start: str, runs: Mapping[str, list[tuple[Task, str]]]) -> list[st
 
 
 def warn(jobs: Iterable[Job]) -> list[Problem]:
-    """What is allowed, and probably not meant: a schedule that repeats one date, paths that targets share, limits."""
+    """Return warnings: what is allowed but probably unintended, such as a scheduled job whose date never changes."""
     warnings = []
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
@@ -346,10 +346,10 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         if values > _MAX_TASK_VALUES:
             warnings.append(
                 Problem(
-                    f"the job `{job.key}` has {values} tasks whose small results travel as task values; the platform "
-                    f"takes {_MAX_TASK_VALUES} a run, repairs included",
+                    f"the job `{job.key}` has {values} tasks whose small results are passed as task values; the "
+                    f"platform allows {_MAX_TASK_VALUES} per run, repairs included",
                     job.source,
-                    "give some of them an IoManager, or annotate those that nobody reads `-> None`",
+                    "give some of them an IoManager, or annotate those whose result is not read with `-> None`",
                 )
             )
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
@@ -368,10 +368,10 @@ def _of_images(job: Job) -> list[Problem]:
     return [
         Problem(
             f"the task `{job.key}.{task.key}` has `libraries=[]` on a cluster with a docker_image: no wheel is "
-            "installed, and the image must hold the one of this build",
+            "installed, so the image must contain this build's wheel",
             task.called_at or task.source,
-            "install the wheel into the image that you deploy with it, since a task refuses to run from another "
-            "build's; without `libraries=[]` the cluster installs it",
+            "install this build's wheel into the image: a task refuses to run from the wheel of another build; "
+            "without `libraries=[]` the cluster installs it",
         )
         for task in job.tasks
         if task.kind == "python" and kinds.wheel_is_in_image(task.settings, job.clusters)
@@ -381,8 +381,8 @@ def _of_images(job: Job) -> list[Problem]:
 def _of_failure_handler(job: Job) -> list[Problem]:
     return [
         Problem(
-            f"the task `{job.key}.{task.key}` handles failures, and its max_retries={task.settings['max_retries']} has "
-            "no effect: it ends with an error, so that the run is a failed one, and each retry would run it again",
+            f"the task `{job.key}.{task.key}` handles failures, so its max_retries={task.settings['max_retries']} has "
+            "no effect: it ends with an error to fail the run, and each retry would run it again",
             task.source,
             "leave it out, or write `on_failure=handled(...)`: the run then succeeds, with failures",
         )
@@ -392,7 +392,7 @@ def _of_failure_handler(job: Job) -> list[Problem]:
 
 
 def _of_fixed_places(job: Job) -> list[Problem]:
-    """One warning for all tasks of the job whose places are the same in each of the bundle's targets."""
+    """Return one warning for all tasks of the job that write the same place in every bundle target."""
     fixed = [
         (task, output.target)
         for task in job.tasks
@@ -402,30 +402,30 @@ def _of_fixed_places(job: Job) -> list[Problem]:
     if not fixed:
         return []
     first, target = fixed[0]
-    more = f", and {counted(len(fixed) - 1, 'other output')} of the job likewise" if len(fixed) > 1 else ""
+    more = f"; the same holds for {counted(len(fixed) - 1, 'other output')} of the job" if len(fixed) > 1 else ""
     return [
         Problem(
-            f"the task `{job.key}.{first.key}` writes {target} whatever the bundle's target is{more}",
+            f"the task `{job.key}.{first.key}` writes {target} in every target of the bundle{more}",
             first.called_at or first.source,
-            "dev and prod share it: begin `base_path` with a bundle_variable(...)",
+            "dev and prod would share it: start `base_path` with a bundle_variable(...)",
         )
     ]
 
 
 def _of_unsaid_results(job: Job) -> Iterator[Problem]:
-    """Warn of results that are read and of which their tasks say nothing."""
+    """Warn of results that are read although their tasks do not say what they return."""
     for task in job.tasks:
         if any(output.type is not None and output.type.kind == ANY for output in task.outputs.values()):
             yield Problem(
-                f"the task `{job.key}.{task.key}` says nothing of what it returns, and its result is read: it travels "
-                "as a task value, and only the run finds out whether it can",
+                f"the task `{job.key}.{task.key}` does not say what it returns, but its result is read: it is passed "
+                "as a task value, and only the run finds out whether that works",
                 task.source,
                 "annotate it, as in `-> int` or `-> list[str]`, or give it an IoManager: then the build checks it",
             )
 
 
 def _of_doubled_rows(job: Job) -> Iterator[Problem]:
-    """Warn of appends of a whole table that itself grows: from the second run on its rows are there twice."""
+    """Warn of tasks that append a whole growing table: from the second run on its rows would be stored twice."""
     tasks = {task.key: task for task in job.tasks}
     for task in job.tasks:
         if not any(map(_appends, task.outputs.values())):
@@ -437,8 +437,8 @@ def _of_doubled_rows(job: Job) -> Iterator[Problem]:
                 if _appends(tasks[leaf.task].outputs[leaf.output]):
                     spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
                     yield Problem(
-                        f"the task `{job.key}.{task.key}` appends, and `{name}` is `{spelt}`, the whole of a table "
-                        "that grows with each run: it would append the rows of earlier runs again",
+                        f"the task `{job.key}.{task.key}` appends, but `{name}` is `{spelt}`, a whole table that "
+                        "grows with each run: the rows of earlier runs would be appended again",
                         task.called_at or task.source,
                         f"pass `{leaf.task}` itself: the rows that it returned in this run",
                     )
@@ -449,7 +449,7 @@ def _appends(output: Output) -> bool:
 
 
 def partial_reads(job: Job) -> list[tuple[Task, str, dag.TaskOutput]]:
-    """Return the arguments, by task and parameter, that are the rows of a run where the table may hold more."""
+    """Return the arguments, by task and parameter, that are the rows of one run of a table that may have more."""
     tasks = {task.key: task for task in job.tasks}
     return [
         (task, name, leaf)
@@ -469,8 +469,8 @@ _STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
 def _of_schedule(job: Job) -> list[Problem]:
     warnings = [
         Problem(
-            f"the job `{job.key}` starts by itself, and its parameter `{parameter.name}` is {parameter.default} each "
-            "time",
+            f"the job `{job.key}` starts automatically, but its parameter `{parameter.name}` would be "
+            f"{parameter.default} on every run",
             job.source,
             f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
             + (", which is a date" if parameter.type.kind == "datetime" else ""),
@@ -483,8 +483,8 @@ def _of_schedule(job: Job) -> list[Problem]:
     ]
     return warnings + [
         Problem(
-            f'the task `{job.key}.{task.key}` writes in mode="error", and the job starts by itself: every run but the '
-            "first will fail",
+            f'the task `{job.key}.{task.key}` writes in mode="error", but the job starts automatically: every run '
+            "after the first will fail",
             task.called_at or task.source,
             'use mode="overwrite" or mode="append"',
         )
@@ -495,6 +495,6 @@ def _of_schedule(job: Job) -> list[Problem]:
 
 
 def _is_place(output: Output) -> bool:
-    """Whether the target is a path that stays the same wherever the task runs; a relative one is a local matter."""
+    """Return whether the target is a path that is the same wherever the task runs. A relative path is local."""
     target = output.target or ""
     return output.io is not None and ("://" in target or target.startswith(("/", "dbfs:")))

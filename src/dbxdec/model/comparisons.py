@@ -1,7 +1,7 @@
-"""Conditions over typed values: the platform compares strings, so each value has to arrive as its one string.
+"""Conditions over typed values: the platform compares strings, so each value needs exactly one string.
 
-A literal is written as the string of the other side's type. What a task of ours leaves is checked, or left as a string,
-when the task ends; job parameters and bundle variables are checked before any task does anything.
+A literal is written as the string of the other side's type. The values of a Python task are checked, or stored as
+strings, when the task ends. Job parameters and bundle variables are checked before a task runs its function.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 NUMBERS = ("int", "float", "decimal")
 _MAX_INT = 2**53
-"""Up to here a whole number is the same one wherever it is read, as a double too."""
+"""The largest whole number up to which every reader, also of doubles, sees the same number."""
 
 
 def type_of(value: object) -> ValueType | None:
-    """Return the type of a literal side; None for what a condition can't compare."""
+    """Return the type of a literal side; None if a condition can't compare it."""
     found = ValueType.of(type(value))
     return None if found is None or found.kind in ("list", "dict") else found
 
 
 def base_of(kind: ValueType) -> tuple[str, str | None]:
-    """Return what two sides must have in common: the type, and of an Enum which one."""
+    """Return what two sides must have in common: the type and, for an Enum, its class."""
     if kind.kind == "literal":
         types = {type(choice) for choice in kind.choices}
         base = ValueType.of(types.pop()) if len(types) == 1 else None
@@ -48,9 +48,9 @@ def is_numeric(kind: ValueType) -> bool:
 
 
 def literal_text(kind: ValueType, value: object) -> str:
-    """Return the string of a literal that is compared with a value of this type, as Python's == would.
+    """Return the string of a literal with which a value of this type is compared, as by Python's ==.
 
-    Raises TypeError, saying why, where the two are never equal, or nobody can say.
+    Raises TypeError, with the reason, if the two are never equal, or if that is not known.
     """
     if value is None:
         if not kind.optional:
@@ -67,7 +67,7 @@ def literal_text(kind: ValueType, value: object) -> str:
             raise TypeError(f"which is never equal to {value!r:.60}: compare it with a member of `{kind}`")
         return kind.canonical(members[0])
     if base != "literal" and isinstance(value, bool) != (base == "bool"):
-        raise TypeError(f"which is `{kind}` and no `{type(value).__name__}`")
+        raise TypeError(f"which is `{kind}`, not `{type(value).__name__}`")
     if base in NUMBERS and isinstance(value, int | float | Decimal):
         value = _as_number(base, value)
     try:
@@ -77,13 +77,13 @@ def literal_text(kind: ValueType, value: object) -> str:
 
 
 def _as_number(base: str, value: float | Decimal) -> int | float | Decimal:
-    """Return the number as the type `base` has it, which Python calls equal to it."""
+    """Return the equal number of the type `base`. Raises TypeError if there is none."""
     never = TypeError(f"which is never equal to {value!r:.60}")
     if isinstance(value, float) and not math.isfinite(value):
         raise never
     if base == "decimal":
         if isinstance(value, float):
-            raise TypeError(f"and {value!r} is a float, which has other digits: write Decimal({str(value)!r})")
+            raise TypeError(f"but {value!r} is a float, whose digits differ: write Decimal({str(value)!r})")
         return Decimal(value)
     try:
         found: int | float = int(value) if base == "int" else float(value)
@@ -95,9 +95,9 @@ def _as_number(base: str, value: float | Decimal) -> int | float | Decimal:
 
 
 def is_told_alike(kind: ValueType, other: object) -> bool:
-    """Return whether the platform's own string of a small result of this type is the one to compare with `other`.
+    """Return whether the platform's own string of a small result of this type can be compared with `other`.
 
-    Strings and booleans are documented, whole numbers are what they are as long as nobody makes a double of them.
+    Strings and booleans are documented. Whole numbers are safe up to the size that a double holds exactly.
     """
     base, _ = base_of(kind)
     if kind.optional:
@@ -118,9 +118,9 @@ def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
 def refused_texts(
     job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str], *, enums: bool = True
 ) -> list[Problem]:
-    """Return what is wrong with the strings of job parameters and bundle variables that conditions compare.
+    """Return the problems of job parameters and bundle variables whose strings conditions compare.
 
-    Without `enums` parameters that are Enums, whose classes live in the project's code, are left out.
+    Without `enums`, parameters that are Enums are left out: their classes are in the project's code.
     """
     declared = {parameter.name: parameter for parameter in job.parameters}
     problems: dict[str, Problem] = {}
@@ -148,7 +148,7 @@ def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, 
     except ValueError as error:
         return str(error), f"the condition `{condition}` compares it as a string"
     except TypeError as error:
-        return f"is {text!r:.60}, and {error}", f"the condition `{condition}` compares it"
+        return f"is {text!r:.60}, but {error}", f"the condition `{condition}` compares it"
     if op in EQUALITY:
         if right != text:
             return f"is {text!r:.60}", f"write {right!r}: the condition `{condition}` compares it as a string"
@@ -158,13 +158,13 @@ def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, 
     elif isinstance(value, int | Decimal) and not is_exact(value):
         return (
             f"is {text:.60}",
-            f"the condition `{condition}` compares it by size, and the platform may take such numbers for equal",
+            f"the condition `{condition}` compares it by size, and the platform may treat such numbers as equal",
         )
     return None
 
 
 def referred_to(job: dag.Job) -> Iterator[tuple[dag.Task, str, str]]:
-    """Yield each task value that a task of the platform's own kinds refers to: by whom, of which task, which key."""
+    """Yield each reference of a non-Python task to a task value: the task itself, the other task's key, the value's."""
     for task in job.tasks:
         if task.kind != "python":
             for text in strings_in(task.settings):
@@ -175,13 +175,13 @@ def referred_to(job: dag.Job) -> Iterator[tuple[dag.Task, str, str]]:
 
 
 def dates_of(job: dag.Job, task: str) -> list[str]:
-    """Return the job parameters whose dates `task` leaves for tasks of the platform's own kinds."""
+    """Return the job parameters whose dates `task` sets as task values for non-Python tasks."""
     wanted = {value for _, key, value in referred_to(job) if key == task and value.startswith(dag.DATE_OF)}
     return sorted(value.removeprefix(dag.DATE_OF) for value in wanted)
 
 
 def strings_in(form: Any) -> Iterator[str]:
-    """Yield each string inside plain data, keys of dicts left out."""
+    """Yield each string inside plain data, without the keys of dicts."""
     if isinstance(form, str):
         yield form
     elif isinstance(form, dict):
@@ -193,9 +193,9 @@ def strings_in(form: Any) -> Iterator[str]:
 
 
 def strings_of(job: dag.Job, task: str, kind: ValueType, result: object) -> dict[str, str]:
-    """Return the strings of the task's result that are wanted beside it, by their keys.
+    """Return the strings of the task's result that other tasks refer to, by key.
 
-    Raises TypeError where it has none.
+    Raises TypeError if the result has no such string.
     """
     wanted = {value for _, key, value in referred_to(job) if key == task}
     strings = {dag.RETURN_TEXT: kind.canonical, dag.RETURN_PARAMETER: kind.to_text}
@@ -203,22 +203,22 @@ def strings_of(job: dag.Job, task: str, kind: ValueType, result: object) -> dict
 
 
 def refused_values(job: dag.Job, task: str, left: Mapping[str, Any], *, ours: bool = True) -> list[Problem]:
-    """Return what is wrong with the task values that `task` has `left`, for those that refer to them.
+    """Return the problems of the task values that `task` has set (`left`), for tasks that refer to them.
 
-    Without `ours` those that dbxdec itself is yet to leave may be missing.
+    Without `ours`, values that dbxdec itself sets later may be missing.
     """
     problems: dict[str, Problem] = {}
     for user, key, value in referred_to(job):
         later = not ours and (value in dag.RESULTS or value.startswith(dag.DATE_OF))
         if key == task and value not in left and not later:
             problems[value] = Problem(
-                f"the task `{task}` has set no task value `{value}`, to which the task `{user.key}` refers",
-                hint=f"set it on every way through the function: `set_task_value({value!r}, ...)`",
+                f"the task `{task}` has not set the task value `{value}`, which the task `{user.key}` refers to",
+                hint=f"set it on every path through the function: `set_task_value({value!r}, ...)`",
             )
         elif key == task and user.kind == "run_job" and value not in dag.RESULTS and left.get(value, "") is None:
             problems[value] = Problem(
                 f"the task `{task}` has set `{value}` to None, which the job `{user.runs_job}` would get as a string",
-                hint="return it, annotated with `| None`, and pass on the result",
+                hint="return it, annotated with `| None`, and pass the result",
             )
     for condition, op, sides in conditions(job):
         for side in sides:
@@ -240,7 +240,7 @@ def _refused_value(condition: dag.Task, op: str, key: str, form: Any) -> tuple[s
         if is_number(text) and not is_exact(Decimal(text)) and not isinstance(form, float):
             return (
                 f"{what} {text:.60}, which the condition `{condition.key}` compares by size",
-                "the platform may take such numbers for equal: compare inside a task",
+                "the platform may treat such numbers as equal: compare inside a task",
             )
         return None
     if key in dag.RESULTS or condition.compares is None:
@@ -249,6 +249,6 @@ def _refused_value(condition: dag.Task, op: str, key: str, form: Any) -> tuple[s
     if type(form) is not _JSON_TYPES.get(wanted, type(form)):
         return (
             f"{what} {form!r:.60}, and the condition `{condition.key}` compares it with a value of the type {wanted}",
-            f"set a value of the type {wanted}, which is the same string",
+            f"set a value of the type {wanted}: the platform compares strings",
         )
     return None

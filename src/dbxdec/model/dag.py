@@ -1,4 +1,4 @@
-"""The DAG as frozen data, and the checks that need nothing but it: no I/O, no third-party import."""
+"""The DAG as frozen data, and its run order. No I/O, no third-party import; `checks` has the checks."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from dbxdec.model.values import ValueType
 
 RESULT = "result"
-"""The name of a task's output when it has only one."""
+"""The name of the only output of a task."""
 RETURN_VALUE = "return_value"
-"""The key of the task value as which a small result travels."""
+"""The key of the task value that carries a small result."""
 RETURN_TEXT = "dbxdec_text"
-"""The key of the one string of a small result, by which conditions compare it."""
+"""The key of the string of a small result that conditions compare."""
 RETURN_PARAMETER = "dbxdec_parameter"
-"""The key of the string of a small result as a job parameter, None too, for the runs of other jobs."""
+"""The key of the string of a small result (None included) as a job parameter, for runs of other jobs."""
 DATE_OF = "dbxdec_date_"
-"""With a job parameter's name, the key of its date, which a function leaves for the platform's own tasks."""
+"""The prefix of the keys of job parameters' dates, which Python tasks set as task values for other kinds."""
 RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 
 Rows = typing.Literal["run", "table", "newest", "changed"]
-"""Which rows of a task's result a reader gets.
+"""The rows of a task's result that a reader gets.
 
 "run": what the task returned in this run (of a merge, the table as it left it). "table": the whole table at the
-version that the task wrote in this run. "newest": the table at its newest version, whoever wrote it. "changed": as
-"run", but of a merge only the rows that it inserted or changed.
+version that the task wrote in this run. "newest": the table at its newest version, whoever wrote it. "changed": like
+"run", but after a merge only the rows that it inserted or changed.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """What another task of the job stored: its output, and which rows of it."""
+    """The output that another task of the job stored, and which rows of it are read."""
 
     task: str
     output: str = RESULT
@@ -50,7 +50,7 @@ class TaskOutput:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that the job did not produce: read at its newest version."""
+    """A table that the job did not produce. It is read at its newest version."""
 
     io: str
     target: str
@@ -60,7 +60,7 @@ class Table:
 class Literal:
     """A value written by the author, as tagged JSON (`dbxdec.model.literals`).
 
-    Only the build knows what was `given`.
+    `given` is the original value, which only the build knows.
     """
 
     value: Json
@@ -99,14 +99,14 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The item of the iteration, in a task that runs for each of many."""
+    """The item of the current iteration in a for-each task."""
 
 
 Binding: TypeAlias = TaskOutput | TaskValue | Table | Literal | Parameter | Sequence | Mapped | Item
 
 
 def flatten(binding: Binding) -> Iterator[Binding]:
-    """The bindings at the leaves of `binding`, in order."""
+    """Yield the bindings at the leaves of `binding`, in order."""
     if isinstance(binding, Sequence):
         for item in binding.items:
             yield from flatten(item)
@@ -119,7 +119,7 @@ def flatten(binding: Binding) -> Iterator[Binding]:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A task that runs once for each of `items`: a Literal list, or the Parameter or task's result that is one."""
+    """The items of a for-each task: a Literal list, or a Parameter or task's result that is a list."""
 
     items: Binding
     concurrency: Any = None
@@ -127,11 +127,11 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where one result goes: to `target` through the IoManager class `io`, or, without one, to a task value.
+    """The place of one result: `target` through the IoManager class `io`, or a task value if `io` is None.
 
     `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest. With
-    `per_item` each iteration of a for-each task has a target of its own, which the manager derives from `target`. With
-    `partial` the table holds more than what one write stores, so a result and its table differ.
+    `per_item` each iteration of a for-each task has its own target, which the manager derives from `target`. With
+    `partial` the table has more rows than one write stores, so a result and its table differ.
     """
 
     io: str | None = None
@@ -145,7 +145,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Dependency:
-    """`task` has to end first; `outcome` names a branch of a condition task."""
+    """A task that has to end first. `outcome` names a branch of a condition task."""
 
     task: str
     outcome: str | None = None
@@ -153,11 +153,11 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: of the kind "python" it is a function, else a task of the platform's own with its fields in `settings`.
+    """A task: a Python function, or a task of the platform's own kinds with its fields in `settings`.
 
-    Kinds are "python", "native", "condition" and "run_job"; `function` is None for all but the first. With `on_failure`
-    it is the job's failure handler, which ends with an error. `compares` is the type of what a condition compares for
-    equality.
+    `kind` is "python", "native", "condition" or "run_job"; `function` is None for all but the first. With `on_failure`
+    the task is the job's failure handler, which ends with an error. `compares` is the type of the values that a
+    condition compares for equality.
     """
 
     key: str
@@ -174,27 +174,26 @@ class Task:
     on_failure: bool = False
     compares: ValueType | None = None
     doc: str | None = None
-    """The docstring of the function, without its indentation; None where there is none."""
-    # What only the build knows and needs: where the task was called, where it was overridden, and which inputs may be
-    # None.
+    """The docstring of the function, without its indentation; None if it has none."""
+    # Only the build knows these: where the task was called and overridden, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     overridden_at: SourceLocation | None = field(default=None, compare=False)
     optional: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def set_at(self) -> SourceLocation:
-        """The line that gave the task its settings last."""
+        """The line that set the task's settings last."""
         return self.overridden_at or self.source
 
     @property
     def runs_job(self) -> str:
-        """The key of the job that a task of the kind "run_job" runs."""
+        """The key of the job that a "run_job" task runs."""
         text: str = self.settings["run_job_task"]["job_id"]
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
 
 
 def places_of(task: Task) -> list[tuple[str | None, str]]:
-    """The IoManager class and the place of each table that `task` writes, or reads without a producer."""
+    """Return the IoManager class and the place of each table that `task` writes, or reads without a producer."""
     written = [(output.io, output.target) for output in task.outputs.values() if output.target is not None]
     read = [leaf for binding in task.inputs.values() for leaf in flatten(binding) if isinstance(leaf, Table)]
     return list(dict.fromkeys([*written, *((table.io, table.target) for table in read)]))
@@ -202,9 +201,9 @@ def places_of(task: Task) -> list[tuple[str | None, str]]:
 
 @dataclass(frozen=True, slots=True)
 class JobParameter:
-    """A typed parameter; `default` is its text on the platform, None where the author gave no default.
+    """A typed job parameter. `default` is its string on the platform, None if the author gave no default.
 
-    With `run_date` the default is the moment at which the run was triggered, of which this makes the date.
+    With `run_date` the default is the moment at which the run was triggered; `run_date` turns it into a date.
     """
 
     name: str
@@ -213,7 +212,7 @@ class JobParameter:
     run_date: RunDate | None = None
 
     def value(self, text: str, trigger: Trigger | None = None) -> Any:
-        """The value that `text` carries, in a run with this `trigger`. Raises ValueError with what was expected."""
+        """Return the value of `text` in a run with this `trigger`. Raises ValueError with what was expected."""
         if self.run_date is not None and trigger is not None and text == trigger.text:
             return self.run_date.at(trigger.moment)
         if self.type.kind == "date":
@@ -225,7 +224,7 @@ class JobParameter:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: its tasks in the order of their calls, and what they run on."""
+    """A job: its tasks in the order of their calls, its parameters and its compute."""
 
     key: str
     module: str
@@ -237,17 +236,17 @@ class Job:
     environments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     doc: str | None = None
-    """The docstring of the function, without its indentation; None where there is none."""
-    # What only the build needs: whether the author has said that a run with failures may be a success.
+    """The docstring of the function, without its indentation; None if it has none."""
+    # Only the build needs this: the author has said that a run with failures may be a success.
     allows_failures: bool = field(default=False, compare=False)
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The bundle variables that any task of the job needs at run time."""
+        """The bundle variables that the tasks of the job need at run time."""
         return tuple(sorted({name for task in self.tasks for name in task.variables}))
 
     def reads(self, key: str, output: str) -> bool:
-        """Return whether a task of the job reads what the task `key` stores in this run as its output `output`."""
+        """Return whether a task of the job reads the output `output` that the task `key` stores in this run."""
         return any(
             isinstance(leaf, TaskOutput) and (leaf.task, leaf.output) == (key, output) and leaf.rows != "newest"
             for task in self.tasks
@@ -256,7 +255,7 @@ class Job:
         )
 
     def task(self, key: str) -> Task:
-        """The task `key`; raises KeyError."""
+        """Return the task `key`. Raises KeyError if there is none."""
         for task in self.tasks:
             if task.key == key:
                 return task
@@ -270,14 +269,14 @@ def no_parameter(job: str, name: str, known: Collection[str], also: Iterable[str
 
 
 def summary(doc: str | None) -> str | None:
-    """Return the first paragraph of a docstring as one line; None where there is none."""
+    """Return the first paragraph of a docstring as one line; None if there is no docstring."""
     return " ".join(doc.split("\n\n", 1)[0].split()) if doc else None
 
 
 def run_order(job: Job) -> list[Task]:
-    """The job's tasks, each after all that it depends on, otherwise in the author's order.
+    """Return the job's tasks, each after its upstream tasks, otherwise in the author's order.
 
-    Tasks on a cycle, and those behind one, are left out: `cycles` names them.
+    Tasks on a cycle, and tasks downstream of one, are left out; `checks.check` reports cycles.
     """
     waiting = {task.key: {d.task for d in task.depends_on} for task in job.tasks}
     followers: dict[str, list[str]] = defaultdict(list)
@@ -287,7 +286,7 @@ def run_order(job: Job) -> list[Task]:
     position = {task.key: i for i, task in enumerate(job.tasks)}
     import heapq
 
-    ready = [position[key] for key, blockers in waiting.items() if not blockers]  # in order, and so a heap
+    ready = [position[key] for key, blockers in waiting.items() if not blockers]  # sorted, so it is a heap
     order = []
     while ready:
         task = job.tasks[heapq.heappop(ready)]

@@ -1,7 +1,7 @@
-"""What the platform's kinds of tasks run on.
+"""The compute of the platform's kinds of tasks.
 
 From docs.databricks.com, "Configure compute for jobs", and the bundle's own validation (databricks/cli,
-bundle/config/validate/job_task_cluster_spec.go). A new kind runs on nothing until it is named here.
+bundle/config/validate/job_task_cluster_spec.go). A new kind takes no compute until it is listed here.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ COMPUTE_FIELDS = CLUSTER_FIELDS | {"environment_key"}
 _ON_CLUSTERS = frozenset(
     {"notebook_task", "spark_python_task", "python_wheel_task", "spark_jar_task", "spark_submit_task", "dbt_task"}
 )
-# A serverless notebook brings its own environment, so a job's default is not for it.
+# A serverless notebook has its own environment, so a job's default environment does not apply.
 _IN_ENVIRONMENTS = frozenset({"spark_python_task", "python_wheel_task", "spark_jar_task", "dbt_task"})
 NEEDED = {
     "spark_submit_task": "a new cluster: `cluster=job_cluster(...)`",
     "spark_jar_task": "a cluster, or `environment=environment(..., java_dependencies=[...])`",
     "dbt_task": 'a cluster, or `environment=environment(..., dependencies=["dbt-databricks>=1.8"])`',
 }
-"""What these kinds, which have no use for an environment with nothing but the pipeline's wheel, need instead."""
+"""The compute that these kinds need: an environment with only the pipeline's wheel is of no use to them."""
 
 
 def runs_on_clusters(fields: Mapping[str, Any]) -> bool:
-    """Whether a task with these fields takes a cluster; a notebook may run on a SQL warehouse instead."""
+    """Return whether a task with these fields takes a cluster; a notebook may run on a SQL warehouse instead."""
     match fields.get("notebook_task"):
         case {"warehouse_id": str()}:
             return False
@@ -34,25 +34,25 @@ def runs_on_clusters(fields: Mapping[str, Any]) -> bool:
 
 
 def runs_in_environments(fields: Mapping[str, Any]) -> bool:
-    """Whether a task with these fields, where it is serverless, needs an environment."""
+    """Return whether a task with these fields needs an environment if it is serverless."""
     return not _IN_ENVIRONMENTS.isdisjoint(fields)
 
 
 def without_compute(fields: Mapping[str, Any]) -> str | None:
-    """The kind that can't run unless the author says where, if the task is of such a kind."""
+    """Return the task's kind if it can't run unless the author sets its compute, else None."""
     found = [name for name in fields if name.endswith("_task")]
     return found[0] if len(found) == 1 and found[0] in NEEDED else None
 
 
 def compute_of_its_own(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Which of the fields say where the task runs."""
+    """Return the fields that set the task's compute."""
     return {name: value for name, value in fields.items() if name in COMPUTE_FIELDS and value is not None}
 
 
 def wheel_is_in_image(fields: Mapping[str, Any], clusters: Mapping[str, Any]) -> bool:
-    """Whether the author says that a container image has the wheel: `libraries=[]`, on a cluster of such an image.
+    """Return whether the wheel is in a container image: the task has `libraries=[]` and its cluster a `docker_image`.
 
-    `clusters` are those of the job, by their keys.
+    `clusters` are the job's clusters, by key.
     """
     cluster = fields.get("new_cluster", clusters.get(str(fields.get("job_cluster_key"))))
     return fields.get("libraries") == [] and isinstance(cluster, Mapping) and bool(cluster.get("docker_image"))

@@ -1,7 +1,7 @@
-"""Literals as tagged JSON: what an author writes as an argument, equal after a round trip.
+"""Literals as tagged JSON: values that an author writes as arguments, equal after a round trip.
 
-JSON's own types stand for themselves; everything else is `{"$": tag, "v": ...}`. A dict is plain only where plain
-JSON keeps it whole, that is when its keys are sorted (the manifest sorts keys) and none of them is the tag key.
+JSON's own types are stored as they are; everything else is `{"$": tag, "v": ...}`. A dict is stored plain only if plain
+JSON preserves it: its keys are sorted (the manifest sorts keys) and none of them is the tag key.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 TAG = "$"
 STAND_IN_NAME = "__dbxdec_stand_in__"
-"""The attribute by which a stand-in of a missing import tells the dotted name it stands for."""
+"""The attribute of a placeholder for a missing import that has the dotted name it replaces."""
 
 
 _LITERALS = (
     "literals are None, bool, int, float, str, Decimal, dates, Enum members, bytes, and lists, tuples and dicts of "
-    "them; make anything else inside the task"
+    "them; create anything else inside the task"
 )
-# By the last part of a type's name: what to write for it.
+# What to write instead, by the last part of a type's name.
 _INSTEAD = {
-    "set": "a set has no order that lasts: write a list",
-    "frozenset": "a set has no order that lasts: write a list",
+    "set": "a set has no fixed order: write a list",
+    "frozenset": "a set has no fixed order: write a list",
     "range": "write `list(range(...))`",
     "generator": "write a list",
-    "time": "give its parts, or the text of `.isoformat()`",
-    "UUID": "give its text, `str(...)`",
-    "Path": "give its text, `str(...)`",
-    "PosixPath": "give its text, `str(...)`",
-    "PurePosixPath": "give its text, `str(...)`",
-    "DataFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
-    "LazyFrame": "make it in a task of its own, or pass a table: `io.table(...)`",
+    "time": "pass its parts, or `.isoformat()` as a string",
+    "UUID": "pass it as a string: `str(...)`",
+    "Path": "pass it as a string: `str(...)`",
+    "PosixPath": "pass it as a string: `str(...)`",
+    "PurePosixPath": "pass it as a string: `str(...)`",
+    "DataFrame": "create it in its own task, or pass a table: `io.table(...)`",
+    "LazyFrame": "create it in its own task, or pass a table: `io.table(...)`",
     "function": "import it in the task's module and call it there",
     "module": "import it in the task's module",
     "type": "import it in the task's module",
@@ -53,7 +53,7 @@ _INSTEAD = {
 
 
 class UnsupportedLiteralError(TypeError):
-    """The value has no form in the manifest; the text names its type and where in the literal it stands.
+    """Raised for a value without a form in the manifest. The message names its type and its place in the literal.
 
     `hint` says what to write instead.
     """
@@ -64,7 +64,7 @@ class UnsupportedLiteralError(TypeError):
 
 
 def encode(value: object) -> Json:
-    """Tagged JSON of `value`. Raises UnsupportedLiteralError for any type without a form, and for NaN and infinity."""
+    """Return `value` as tagged JSON. Raises UnsupportedLiteralError for a type without a form, NaN and infinity."""
     return _encode(value, "")
 
 
@@ -77,7 +77,7 @@ def _encode(value: object, path: str) -> Json:
     if kind is float:
         if not math.isfinite(value):  # type: ignore[arg-type]
             raise UnsupportedLiteralError(
-                f"{value!r}{_at(path)} is a float that JSON can't hold", "write None, or make it inside the task"
+                f"{value!r}{_at(path)} is a float that JSON can't represent", "write None, or create it inside the task"
             )
         return value  # type: ignore[return-value]
     if isinstance(value, Enum):
@@ -101,7 +101,7 @@ def _encode(value: object, path: str) -> Json:
         )
     if encoder is None:
         raise UnsupportedLiteralError(
-            f"{_type_name(kind)}{_at(path)} can't be carried to a task",
+            f"{_type_name(kind)}{_at(path)} can't be passed to a task",
             _INSTEAD.get(kind.__name__, _LITERALS),
         )
     encoded: Json = encoder(value)
@@ -117,7 +117,7 @@ def _require_utf8(value: str, path: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise UnsupportedLiteralError(f"{value!r:.60}{_at(path)} is a text that UTF-8 can't hold") from None
+        raise UnsupportedLiteralError(f"{value!r:.60}{_at(path)} is a string that UTF-8 can't encode") from None
 
 
 def _encode_enum(value: Enum, path: str) -> Json:
@@ -128,7 +128,7 @@ def _encode_enum(value: Enum, path: str) -> Json:
             "define it at the top of a module",
         )
     if value.name not in kind.__members__:
-        raise UnsupportedLiteralError(f"{value!r}{_at(path)} is no member of its Enum: members travel by name")
+        raise UnsupportedLiteralError(f"{value!r}{_at(path)} is not a member of its Enum: members are passed by name")
     return _tagged("enum", [enum_reference(kind), value.name])
 
 
@@ -136,10 +136,10 @@ def _encode_dict(value: dict[object, object], path: str) -> Json:
     for key in value:
         if type(key) is not str:
             raise UnsupportedLiteralError(
-                f"a dict{_at(path)} has the key {key!r}: keys of literals are str",
+                f"a dict{_at(path)} has the key {key!r}: keys must be strings",
                 f"write `{str(key)!r}`, or a list of pairs"
                 if isinstance(key, int)
-                else "write texts as keys, or a list of pairs",
+                else "use strings as keys, or write a list of pairs",
             )
         if has_token(key):
             raise UnsupportedLiteralError(f"a dict{_at(path)} has the key {key!r}: only values can be bundle variables")
@@ -164,7 +164,7 @@ def _tagged(tag: str, value: Json) -> dict[str, Json]:
 
 
 def _encode_datetime(value: Any) -> Json:
-    # A named zone is kept by its name: an offset alone would lose daylight saving.
+    # A named zone is stored by its name: an offset alone would lose daylight saving.
     zone = getattr(value.tzinfo, "key", None)
     if zone is None:
         return _tagged("datetime", value.isoformat())
@@ -182,11 +182,11 @@ _SCALARS: dict[type, Any] = {
 
 
 def checked(value: Any, deepest: int = 100) -> Json:
-    """`value`, which has the form that `encode` gives. Raises FormError for another one."""
+    """Return `value` if it has the form that `encode` returns. Raises FormError otherwise."""
     kind = type(value)
     if kind is not dict and kind is not list:
         if kind is float and not math.isfinite(value):
-            raise FormError("literal", "is a number that JSON can't hold")
+            raise FormError("literal", "is a number that JSON can't represent")
         return value  # type: ignore[no-any-return]
     if not deepest:
         raise FormError("literal", "is nested more than 100 times")
@@ -222,13 +222,13 @@ def _check_tagged(value: dict[str, Any], deepest: int) -> None:
             except (ValueError, TypeError, LookupError, ArithmeticError):
                 raise FormError("literal", f"is a {tag} of {kind_of(body)}: {body!a:.60}") from None
             if "tz" in value and (type(value["tz"]) is not str or value.get("fold") not in (0, 1)):
-                raise FormError("literal", "is a datetime whose zone is no string")
+                raise FormError("literal", "is a datetime whose zone is not a string")
         case _:
             raise FormError("literal", f"has the unknown tag {tag!a:.60} with {kind_of(body)}")
 
 
 def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
-    """The value that `encode` took; tokens of bundle variables are resolved with `variables`."""
+    """Return the value that `encode` took. Tokens of bundle variables are resolved with `variables`."""
     if isinstance(value, list):
         return [decode(item, variables) for item in value]
     if not isinstance(value, dict):
@@ -239,7 +239,7 @@ def decode(value: Json, variables: Mapping[str, str] | None = None) -> Any:
 
 
 def is_hashable(value: Json) -> bool:
-    """Whether what `value` stands for can be the key of a dict."""
+    """Return whether the decoded `value` can be the key of a dict."""
     if isinstance(value, dict) and value.get(TAG) == "tuple":
         items: Any = value["v"]
         return all(map(is_hashable, items))
@@ -247,7 +247,7 @@ def is_hashable(value: Json) -> bool:
 
 
 def shown(value: Json) -> Json:
-    """The value for people to read, as JSON without tags; None for what only the run resolves."""
+    """Return the value for people to read, as JSON without tags; None for values that only the run resolves."""
     if isinstance(value, list):
         return [shown(item) for item in value]
     if not isinstance(value, dict):
@@ -306,23 +306,23 @@ def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
         zone = ZoneInfo(value["tz"])
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise RunError(
-            f"the time zone {value['tz']!r:.60} of a datetime isn't known to this machine", hint="install `tzdata`"
+            f"this machine does not know the time zone {value['tz']!r:.60} of a datetime", hint="install `tzdata`"
         ) from None
     return moment.replace(tzinfo=zone, fold=value["fold"])
 
 
 def is_importable(kind: type) -> bool:
-    """Whether another process finds `kind` by its name: not where it is defined inside a function."""
+    """Return whether another process can import `kind` by name, which it can't if a function defines it."""
     return "<locals>" not in kind.__qualname__
 
 
 def enum_reference(kind: type) -> str:
-    """ "module:Qualified.Name", which `load_enum` takes."""
+    """Return "module:Qualified.Name", which `load_enum` takes."""
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def load_enum(reference: str) -> type[Enum]:
-    """The enum class named by "module:Qualified.Name"."""
+    """Return the Enum class named by "module:Qualified.Name"."""
     module, _, qualname = reference.partition(":")
     found: Any = importlib.import_module(module)
     for part in qualname.split("."):

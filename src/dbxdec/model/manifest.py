@@ -1,7 +1,7 @@
-"""The manifest: the one JSON document that crosses from the build to the deploy and to the run.
+"""The manifest: the JSON document that the build passes to the deploy and to the run.
 
-It is canonical (sorted keys, LF, nothing of the machine or the moment), lies in the wheel at
-`*.dist-info/extra_metadata/dbxdec/manifest.json`, and its shape is published in `manifest.schema.json`.
+It is canonical: sorted keys, LF, and nothing that depends on the machine or the time. In the wheel it is at
+`*.dist-info/extra_metadata/dbxdec/manifest.json`. Its schema is published in `manifest.schema.json`.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from dbxdec.model.literals import Json
 
 SCHEMA = "2.0"
-"""Version of the shape; a reader takes every minor version of its own major one."""
+"""The version of the schema. A reader accepts every minor version of its own major version."""
 MAX_BYTES = 32 * 2**20
-"""The largest manifest that is read: one of 10,000 tasks has a quarter of it."""
+"""The size of the largest manifest that is read. One of 10,000 tasks has a quarter of it."""
 PATH = "dbxdec/manifest.json"
-"""Where the manifest lies below `extra_metadata`, hatchling's folder in `.dist-info`."""
+"""The path of the manifest below `extra_metadata`, hatchling's folder in `.dist-info`."""
 TASK_VALUE = "task_value"
-"""What stands for the IoManager of an output that travels as a task value."""
+"""The entry in place of an IoManager for an output that is a task value."""
 _ROWS = get_args(dag.Rows)
 _DEEPEST = 100
 _LINE_DIGITS = 9
 
 
 Places: TypeAlias = "tuple[SourceLocation | None, SourceLocation | None]"
-"""Where a task was called and where it was overridden."""
+"""The lines where a task was called and overridden."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A decoded manifest. `raw_jobs` keeps the jobs as JSON: a run needs one of perhaps a hundred."""
+    """A decoded manifest. `raw_jobs` has the jobs as JSON: a run decodes only one of perhaps a hundred."""
 
     project: str
     version: str
@@ -50,15 +50,15 @@ class Manifest:
     generator: str
     raw_jobs: Mapping[str, Any]
     libraries: tuple[str, ...] = ()
-    """More wheels and PyPI requirements for each task; no part of the build id, since they are none of the wheel."""
+    """More wheels and PyPI requirements for each task. Not part of the build id: they are not in the wheel."""
     schema: str = SCHEMA
     origin: str | None = None
-    """The file that it was read from; None for one that was made here, whose jobs the build itself has checked."""
+    """The file of the manifest. None for a manifest of this process, whose jobs the build has already checked."""
     places: Mapping[str, Mapping[str, Places]] = field(default_factory=dict, compare=False)
-    """Lines of tasks, by job and task, which a build knows and no wheel holds."""
+    """The lines of tasks, by job and task. A build knows them; a wheel does not contain them."""
 
     def job(self, key: str) -> dag.Job:
-        """The job `key`. Raises ManifestError for one that can't be read or, naming those there are, is unknown."""
+        """Return the job `key`. Raises ManifestError if it can't be read, or is unknown (with the known jobs)."""
         if key not in self.raw_jobs:
             raise ManifestError(
                 f"{self.project} {self.version} has no job `{key}`",
@@ -76,7 +76,7 @@ class Manifest:
         return _placed(job, self.places.get(key, {}))
 
     def require_sound(self) -> None:
-        """Raise ManifestError for a job that can't be read, or that no build can have made."""
+        """Raise ManifestError for a job that can't be read, or that no build can have written."""
         for key in self.raw_jobs:
             self.job(key)
 
@@ -107,17 +107,17 @@ def _placed(job: dag.Job, places: Mapping[str, Places]) -> dag.Job:
 
 
 def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
-    """The manifest's `jobs`, from the DAGs."""
+    """Return the manifest's `jobs` for these DAGs."""
     with without_collection():
         return {job.key: _encode_job(job) for job in jobs}
 
 
 def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]], *, schema: str = SCHEMA) -> str:
-    """The build id: sha256, in hex, over the DAG and the sorted (path in the wheel, sha256) of the payload.
+    """Return the build id: the sha256, in hex, of the DAG and the sorted (path in the wheel, sha256) of the payload.
 
-    The project's version is left out: the bundle's CLI renames the wheel at deploy and changes no code.
+    The project's version is left out: the bundle's CLI renames the wheel at deploy without changing code.
     """
-    import hashlib  # a run needs none
+    import hashlib  # not needed by a run
 
     content = {"project": project, "schema": schema, "jobs": jobs, "payload": sorted(map(list, payload))}
     compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -125,7 +125,7 @@ def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, s
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The canonical bytes of a manifest."""
+    """Return the canonical bytes of a manifest."""
     document = {
         "schema": SCHEMA,
         "build_id": manifest.build_id,
@@ -138,27 +138,27 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def _lines(form: Mapping[str, Any], *apart: str) -> str:
-    """An object as JSON with a line for each key, and one for each key of those named in `apart`.
+    """Return an object as JSON with a line for each key, and for each key of the objects named in `apart`.
 
-    `json` indents all or nothing, and takes ten times as long for all.
+    `json` can only indent everything, which takes ten times as long.
     """
-    parts = [f"{_text(key)}: {_lines(form[key]) if key in apart else _text(form[key])}" for key in sorted(form)]
+    parts = [f"{_json(key)}: {_lines(form[key]) if key in apart else _json(form[key])}" for key in sorted(form)]
     return "{" + ",".join(f"\n {part}" for part in parts) + "\n}"
 
 
-def _text(value: Any) -> str:
+def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def decode(content: bytes | str, origin: str) -> Manifest:
-    """The manifest in `content`. Raises ManifestError, naming `origin`, for another major version or other JSON."""
+    """Return the manifest in `content`. Raises ManifestError, naming `origin`, for another major version or content."""
     try:
         document = _parsed(content)
         schema = document["schema"]
         if str(schema).partition(".")[0] != SCHEMA.partition(".")[0]:
             raise ManifestError(
                 f"{origin} has manifest schema {schema!s:.20}; this dbxdec reads {SCHEMA.partition('.')[0]}.x",
-                hint="install the dbxdec that built the wheel, or build the wheel again with this one",
+                hint="install the dbxdec that built the wheel, or rebuild the wheel with this one",
             )
         project = take(document, "project", dict)
         found = Manifest(
@@ -179,18 +179,18 @@ def decode(content: bytes | str, origin: str) -> Manifest:
 
 
 def _parsed(content: bytes | str) -> dict[str, Any]:
-    """The JSON object with a schema that `content` is. Raises FormError for anything else."""
+    """Return `content` as a JSON object with a schema. Raises FormError for anything else."""
     if len(content) > MAX_BYTES:
         raise FormError("", f"has more than {MAX_BYTES // 2**20} MiB")
     try:
         text = content.decode() if isinstance(content, bytes) else content
         with without_collection():
             document = json.loads(text, parse_constant=_no_number)
-            if "\\ud" in text.lower():  # half of a pair, which no file and no terminal takes
+            if "\\ud" in text.lower():  # half of a surrogate pair, which no file or terminal accepts
                 json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
         raise FormError("", "is nested too deeply") from None
-    except ValueError as error:  # of JSON or UTF-8, or a number of thousands of digits
+    except ValueError as error:  # from JSON or UTF-8, or for a number of thousands of digits
         raise FormError("", f"is not JSON: {error!s:.200}") from None
     if type(document) is not dict or "schema" not in document:
         what = "has no schema" if type(document) is dict else f"is {kind_of(document)}, not an object"
@@ -199,11 +199,11 @@ def _parsed(content: bytes | str) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def encode_binding(binding: dag.Binding) -> Json:
-    """A binding as the manifest has it."""
+    """Return the manifest's form of a binding."""
     match binding:
         case dag.TaskOutput(task, output, rows):
             return {"task": task, "output": output, "rows": rows}
@@ -222,12 +222,12 @@ def encode_binding(binding: dag.Binding) -> Json:
         case dag.Mapped(items):
             form: dict[str, Json] = {"dict": {key: encode_binding(item) for key, item in items}}
             order: list[Json] = [key for key, _ in items]
-            # The manifest sorts its keys; the author's order is kept only where it differs.
+            # The manifest sorts its keys. The author's order is stored only if it differs.
             return form if order == sorted(key for key, _ in items) else {**form, "order": order}
 
 
 def decode_binding(form: Any) -> dag.Binding:
-    """The binding that `encode_binding` took. Raises FormError for anything else."""
+    """Return the binding that `encode_binding` took. Raises FormError for anything else."""
     return _decode_binding(form, _DEEPEST)
 
 
@@ -251,14 +251,14 @@ def _decode_binding(form: Any, deepest: int) -> dag.Binding:
         case {"dict": dict(items)} if deepest:
             order = strings(form, "order", tuple(items))
             if "order" in form and sorted(order) != sorted(items):
-                raise FormError("order", "has other keys than `dict`")
+                raise FormError("order", "does not have the keys of `dict`")
             return dag.Mapped(tuple((key, _decode_binding(items[key], deepest - 1)) for key in order))
         case _:
             raise FormError("", f"is a binding of an unknown kind: {soundness.shown(form)}")
 
 
 def encode_output(output: dag.Output) -> dict[str, Any]:
-    """An output as the manifest has it."""
+    """Return the manifest's form of an output."""
     form: dict[str, Any] = {"io": output.io or TASK_VALUE, "target": output.target}
     if output.type is not None:
         form |= output.type.json_form()
@@ -329,13 +329,13 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
 
 
 def encode_each(each: dag.Each) -> dict[str, Any]:
-    """A for-each as the manifest has it."""
+    """Return the manifest's form of a for-each."""
     form: dict[str, Any] = {"items": encode_binding(each.items)}
     return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
 
 
 def decode_job(key: str, form: Any) -> dag.Job:
-    """The job `key` of its form in a manifest. Raises FormError, with the place, for another form."""
+    """Return the job `key` from its form in a manifest. Raises FormError, with the place, for another form."""
     return dag.Job(
         key=key,
         module=take(form, "module", str),

@@ -1,7 +1,7 @@
-"""Mistakes in the wiring: noted while a pipeline is being defined, so that the rest of it is checked too; else raised.
+"""Mistakes in the wiring: noted while a pipeline is defined, so that the rest is checked too, and raised otherwise.
 
-Whoever runs an author's wiring says by `noted_by` where its mistakes go. A mistake is then noted, and a harmless value
-lets the code go on: one build tells all of them.
+Code that runs an author's wiring uses `noted_by` to collect its mistakes. Each mistake is noted, and a harmless value
+lets the author's code continue: one build reports all mistakes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _make_spoiled: Callable[[], Any] = lambda: None  # noqa: E731
 
 @contextmanager
 def defining() -> Iterator[None]:
-    """Say that a pipeline is being imported only to be defined, for as long as the block lasts."""
+    """Declare that modules are imported only to define pipelines, for as long as the block lasts."""
     global _defining
     before, _defining = _defining, True
     try:
@@ -38,18 +38,18 @@ def defining() -> Iterator[None]:
 
 
 def is_defining() -> bool:
-    """Whether a module of pipelines is being imported only to be defined."""
+    """Return whether a pipeline module is being imported only to define its pipelines."""
     return _defining
 
 
 def is_wiring() -> bool:
-    """Whether nothing runs yet: what is running defines pipelines, or is the body of a job."""
+    """Return whether the running code defines pipelines or is the body of a job."""
     return _defining or _note is not None
 
 
 @contextmanager
 def noted_by(note: Note) -> Iterator[None]:
-    """Give mistakes to `note` for as long as the block lasts."""
+    """Pass mistakes to `note` for as long as the block lasts."""
     before = exchange(note)
     try:
         yield
@@ -58,14 +58,14 @@ def noted_by(note: Note) -> Iterator[None]:
 
 
 def exchange(note: Note | None) -> Note | None:
-    """Give mistakes to `note` from here on, and return what they were given to."""
+    """Pass mistakes to `note` from now on. Return the previous receiver."""
     global _note
     before, _note = _note, note
     return before
 
 
 def refuse(problems: Problem | Iterable[Problem], kind: type[DbxdecError] = DbxdecError) -> None:
-    """Note `problems`. Raises them as `kind` where no pipeline is being defined."""
+    """Note `problems`, or raise them as `kind` if no pipeline is being defined."""
     found = [problems] if isinstance(problems, Problem) else list(problems)
     if found and _note is None:
         raise kind(found)
@@ -75,30 +75,31 @@ def refuse(problems: Problem | Iterable[Problem], kind: type[DbxdecError] = Dbxd
 
 
 def spoiled(*_: object, **__: object) -> Any:
-    """Return what stands for the result of a wrong call: `authoring` has an object that takes every use in silence."""
+    """Return a substitute for the result of a wrong call. The one of `authoring` accepts every use silently."""
     return _make_spoiled()
 
 
 def giving(value: object) -> Callable[..., Any]:
-    """Return a function that gives `value` whatever it is called with."""
+    """Return a function that returns `value` for any arguments."""
     return lambda *_, **__: value
 
 
 def itself(self: Any, *_: object, **__: object) -> Any:
-    """Return the object whose method was called in a wrong way."""
+    """Return the object whose method was called with wrong arguments."""
     return self
 
 
 def give_for_spoiled(make: Callable[[], Any]) -> None:
-    """Have `spoiled` return what `make` makes."""
+    """Make `spoiled` return the result of `make`."""
     global _make_spoiled
     _make_spoiled = make
 
 
 def forgiving(instead: Callable[..., Any] = spoiled) -> Callable[[F], F]:
-    """Let a wrong call of the function be refused, and give what `instead` makes of the same arguments.
+    """Decorate a function so that a wrong call is noted and `instead` is called with the same arguments.
 
-    Where no pipeline is being defined, the function raises what it raises; so do those that a forgiving one calls.
+    If no pipeline is being defined, errors are raised as usual. Inside a forgiving function, other forgiving functions
+    raise as usual, too.
     """
 
     def decorate(function: F) -> F:
@@ -128,8 +129,8 @@ def forgiving(instead: Callable[..., Any] = spoiled) -> Callable[[F], F]:
 
 
 def signature_of(function: Callable[..., Any]) -> str:
-    """Return names and which need a value, without types, whose text depends on how a module imports them."""
-    import inspect  # what is right needs none
+    """Return the signature without types, which would depend on how a module imports them; `...` marks a default."""
+    import inspect  # not needed if nothing is wrong
 
     plain = [
         p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else ...) for p in _parameters(function)
@@ -146,9 +147,9 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def _of_call(
     function: Callable[..., Any], args: Sequence[object], kwargs: Mapping[str, object], error: TypeError
 ) -> list[Problem]:
-    """What is wrong with a call that the signature of `function` does not take."""
+    """Return the problems of a call that does not fit the signature of `function`."""
     parameters = _parameters(function)
-    # As the author calls it: a class by its name, which may inherit `__init__`, a method by its own.
+    # The name in the call: the name of the class, which may inherit `__init__`, or that of the method.
     name = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
     signature = f"its signature is `{name}{signature_of(function)}`"
     is_method = function.__code__.co_varnames[:1] == ("self",)
@@ -158,9 +159,9 @@ def _of_call(
     problems = []
     if len(given) > len(by_position):
         takes = counted(len(by_position), "positional argument")
-        problems.append(Problem(f"{name}() takes {takes} and was given {len(given)}", hint=signature))
+        problems.append(Problem(f"{name}() takes {takes} but got {len(given)}", hint=signature))
     taken = {*by_position[: len(given)], *kwargs}
-    meant: set[str] = set()  # a misspelt argument is one mistake, not a missing one beside it
+    meant: set[str] = set()  # a misspelt argument is one mistake: the right one is not reported as missing
     for key in kwargs if not any(p.kind is p.VAR_KEYWORD for p in parameters) else ():
         if key not in by_keyword:
             near = did_you_mean(key, set(by_keyword) - taken)

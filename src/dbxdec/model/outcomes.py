@@ -1,4 +1,4 @@
-"""What a run may end in that its author hardly means: a failure that nothing shows, values that nobody has checked."""
+"""Warnings of outcomes that an author hardly intends: hidden failures, unchecked values, wrong references."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 _BRANCHES = 6
-"""So many conditions downstream of a task are looked at with all their outcomes."""
+"""The most conditions downstream of a task that are checked with all combinations of outcomes."""
 
 
 def guards_of(job: Job) -> dict[str, frozenset[tuple[str, str]]]:
-    """Return, for each task, the branches that have been taken whenever it runs: conditions with their outcomes."""
+    """Return, for each task, the branches (conditions with outcomes) that are always taken when it runs."""
     guards: dict[str, frozenset[tuple[str, str]]] = {}
     for task in run_order(job):
         ways = [guards[d.task] | ({(d.task, d.outcome)} if d.outcome else frozenset()) for d in task.depends_on]
-        # A task is left out where all upstream ones are, or where one branch that it depends on is not taken.
+        # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         common = frozenset.intersection(*ways) if ways else frozenset[tuple[str, str]]()
         guards[task.key] = common.union(*gates)
@@ -37,9 +37,9 @@ def guards_of(job: Job) -> dict[str, frozenset[tuple[str, str]]]:
 
 
 def hidden_failures(job: Job) -> Iterator[Problem]:
-    """Yield a warning that names the tasks whose failure would leave the run a success.
+    """Yield a warning that names the tasks whose failure does not fail the run.
 
-    The platform asks only the leaves of a run, the tasks that no other waits for.
+    The platform looks only at the leaves of a run, the tasks that no other task waits for.
     """
     plain = not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks)
     if plain or job.allows_failures:
@@ -58,18 +58,18 @@ def hidden_failures(job: Job) -> Iterator[Problem]:
     names = names if len(hidden) == 1 else f"one of {names}"
     ends = sorted(other.key for other in _reached(hidden[0], followers) if not followers[other.key])
     yield Problem(
-        f"where {names} of the job `{job.key}` fails, the run still succeeds: the platform asks only the last tasks, "
+        f"if {names} of the job `{job.key}` fails, the run still succeeds: the platform looks only at the last tasks, "
         f"here {listed(ends[:_SHOWN])}",
         hidden[0].called_at or hidden[0].source,
-        "a run-job parent would go on, and nobody is told: `@job(on_failure=...)` makes it a failed run; "
-        "`on_failure=handled(...)` says that it is meant",
+        "a parent job would continue, and nobody would be notified: `@job(on_failure=...)` fails the run; "
+        "`on_failure=handled(...)` says that success is intended",
     )
 
 
 def _is_shown(
     task: Task, followers: Mapping[str, list[Task]], guards: Mapping[str, frozenset[tuple[str, str]]]
 ) -> bool:
-    """Return whether a leaf fails whenever `task` fails and nothing else does, whichever branches are taken."""
+    """Return whether a leaf fails if only `task` fails, whichever branches are taken."""
     taken = guards[task.key]
     open_ = sorted(
         {d.task for other in _reached(task, followers) for d in other.depends_on if d.outcome}
@@ -99,7 +99,7 @@ def _shows(task: Task, followers: Mapping[str, list[Task]], taken: frozenset[tup
 
 
 def _fails_with(task: Task, failing: set[str], taken: frozenset[tuple[str, str]]) -> bool:
-    """Return whether a task that waits for one of `failing` fails too; branches in `taken` have been taken."""
+    """Return whether a task that waits for one of `failing` fails too, if the branches in `taken` are taken."""
     if task.on_failure:
         return True
     gates = [d for d in task.depends_on if d.outcome]
@@ -125,15 +125,15 @@ def _reached(task: Task, followers: Mapping[str, list[Task]]) -> list[Task]:
 
 
 def unchecked_sides(job: Job) -> Iterator[Problem]:
-    """Yield a warning for each condition whose typed parameter nothing of ours checks before a branch is taken.
+    """Yield a warning for each condition on a typed parameter that no Python task checks before a branch is taken.
 
-    A task that is a function refuses a string that the platform would compare otherwise; a native task does not.
+    A Python task refuses a value whose string the platform would compare differently; a native task does not.
     """
     if not any(True for _ in comparisons.conditions(job)):
         return
     declared = {parameter.name: parameter for parameter in job.parameters}
     by_key = {task.key: task for task in job.tasks}
-    checked = _behind_a_function(job)
+    checked = _downstream_of_a_function(job)
     for condition, op, sides in comparisons.conditions(job):
         names = []
         for side in sides:
@@ -152,14 +152,14 @@ def unchecked_sides(job: Job) -> Iterator[Problem]:
         ]
         if reached:
             yield Problem(
-                f"the condition `{condition.key}` compares {names[0]} as a string, and no function runs before "
-                f"{listed(reached[:_SHOWN])} that would refuse another spelling of its value",
+                f"the condition `{condition.key}` compares {names[0]} as a string, but no function before "
+                f"{listed(reached[:_SHOWN])} checks how the value is written",
                 condition.called_at or condition.source,
-                f"let a function run before, or one return it: `condition(given({names[0].split('`')[1]}), ...)`",
+                f"run a function first, or let one return the value: `condition(given({names[0].split('`')[1]}), ...)`",
             )
 
 
-def _behind_a_function(job: Job) -> set[str]:
+def _downstream_of_a_function(job: Job) -> set[str]:
     found: set[str] = set()
     kinds = {task.key: task.kind for task in job.tasks}
     for task in run_order(job):
@@ -177,7 +177,7 @@ def _downstream(key: str, job: Job) -> list[str]:
 
 
 def strange_references(job: Job) -> Iterator[Problem]:
-    """Yield a warning for each reference, written by hand, that would stay a literal string."""
+    """Yield a warning for each handwritten reference that would stay a literal string."""
     if all(task.kind == "python" for task in job.tasks):
         return
     parameters = [parameter.name for parameter in job.parameters]
@@ -205,12 +205,12 @@ def _strange(
         match segments:
             case ("job", "parameters", name) if name not in parameters:
                 yield (
-                    f"refers to {spelled}, and the job has no such parameter",
+                    f"refers to {spelled}, but the job has no such parameter",
                     did_you_mean(name, parameters)
-                    or "make it a parameter of the job, unless the bundle's target adds it",
+                    or "add the parameter to the job, unless the bundle's target adds it",
                 )
             case ("tasks", other, *_) if other not in upstream.get(key, ()):
                 yield (
-                    f"refers to {spelled}, and does not wait for a task of that key",
-                    did_you_mean(other, upstream.get(key, ())) or "give it `depends_on=[...]`, or the result itself",
+                    f"refers to {spelled}, but does not wait for a task with that key",
+                    did_you_mean(other, upstream.get(key, ())) or "add `depends_on=[...]`, or pass the result itself",
                 )

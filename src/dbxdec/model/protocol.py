@@ -1,7 +1,7 @@
-"""The parameters between a deployed job and `dbxdec-run`: what codegen emits and what the runtime takes.
+"""The parameters between a deployed job and `dbxdec-run`, which codegen writes and the runtime reads.
 
-Databricks pushes job parameters down to a wheel task's named parameters, so a task itself carries only the reserved
-ones. Both spellings, `--k=v` and `k=v`, reach the entry point, whatever the name.
+Databricks adds job parameters to a wheel task's named parameters, so a task itself has only the reserved ones. Both
+spellings, `--k=v` and `k=v`, reach the entry point, whatever the name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ENTRY_POINT = "dbxdec-run"
 ENTRY_POINT_GROUP = "packages"
-"""Databricks looks an entry point up by name in any group; `console_scripts` would clash with dbxdec's own file."""
+"""Databricks finds an entry point by name in any group; `console_scripts` would clash with dbxdec's own script."""
 ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
 
 RESERVED = "dbxdec-"
@@ -34,7 +34,7 @@ _ITEM = "dbxdec-item"
 _TRIGGERED = "dbxdec-triggered"
 
 MAX_INPUTS = 5_000
-"""Characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
+"""The most characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
 
 # Reserved parameter -> the platform's reference that fills it
 # (docs.databricks.com, "Use dynamic value references in jobs").
@@ -45,21 +45,20 @@ _REFERENCES = {
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
     _TRIGGERED: REFERENCE,
 }
-# Reserved parameters that are numbers, and the largest there is: of times in ms the last of the calendar.
+# Reserved parameters that are numbers, with their maximum: for times in ms, the end of the calendar.
 _LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
-# One reference and nothing else: text that only holds some, a template for instance, is the author's.
+# Exactly one reference: a longer string that contains references, such as a template, is the author's.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 _UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
 
 
 @dataclass(frozen=True, slots=True)
 class RunArguments:
-    """What one start of `dbxdec-run` was told. `started` is the run's start in milliseconds since the epoch.
+    """The arguments of one start of `dbxdec-run`. `started` is the run's start in milliseconds since the epoch.
 
-    `triggered` is the moment at which the run was triggered, as the platform spells it; None where it leaves the
-    reference as it is, and empty where it puts nothing in its place.
-    `item` is the iteration's, where the task runs for each of many: its number where the items are literals, else its
-    text.
+    `triggered` is the moment at which the run was triggered, as the platform writes it; None if the platform left the
+    reference unresolved, and empty if it replaced the reference by nothing. `item` is the item of a for-each task: its
+    number if the items are literals, else its string.
     """
 
     package: str
@@ -77,9 +76,9 @@ class RunArguments:
 
 
 def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[str, str]:
-    """The named parameters of a task: where it is found, which build it belongs to, and the run's references.
+    """Return the named parameters of a task: its package, job and key, its build, and the run's references.
 
-    A bundle variable comes one to a parameter: inside a JSON text a quote in its value would break the JSON.
+    Each bundle variable has its own parameter: in a JSON string a quote in its value would break the JSON.
     """
     from dbxdec.model import dag
 
@@ -102,11 +101,10 @@ def _token(variable: str) -> str:
 
 
 def for_each_inputs(each: Each) -> str:
-    """The `inputs` of a for-each task: a JSON text, or the platform's reference to one.
+    """Return the `inputs` of a for-each task: a JSON string, or the platform's reference to one.
 
-    The platform gives an iteration no number, so literal items carry theirs. The item itself stands beside it for
-    people who read the run's page, unless the text would grow over the platform's limit, or the item is something that
-    only the run resolves.
+    The platform does not number iterations, so literal items have their number. The item itself is added for people
+    who read the run's page, unless the string would exceed the platform's limit or only the run can resolve the item.
     """
     from dbxdec.model import dag
 
@@ -126,7 +124,7 @@ def for_each_inputs(each: Each) -> str:
 
 
 def _for_people(item: Json) -> dict[str, Json]:
-    """The item as `v`, unless it holds what the bundle or the platform would resolve."""
+    """Return the item as `v`, unless it contains something that the bundle or the platform would resolve."""
     from dbxdec.model import literals
 
     shown = literals.shown(item)
@@ -141,14 +139,14 @@ def _compact(form: Any) -> str:
 def _why_no_number(text: str, largest: int) -> str | None:
     if not text.isdecimal():
         return "not a whole number"
-    return "larger than there is" if len(text) > len(str(largest)) or int(text) > largest else None
+    return "too large" if len(text) > len(str(largest)) or int(text) > largest else None
 
 
 def parse(argv: Sequence[str]) -> RunArguments:
-    """What `argv` says. Raises RunError with every mistake in it.
+    """Parse `argv`. Raises RunError with every mistake in it.
 
-    The platform leaves a reference that it can't resolve as it is; such a value is refused rather than used. Those of
-    job parameters are left to the job, which knows its own.
+    The platform does not change a reference that it can't resolve; such a value is refused. Job parameters are not
+    checked here: the job knows its own.
     """
     given: dict[str, str] = {}
     problems = []
@@ -196,7 +194,7 @@ def parse(argv: Sequence[str]) -> RunArguments:
     problems += [
         Problem(
             f"the parameter `{name}` is the unresolved bundle reference {value}",
-            hint="the bundle gives it its value: deploy the job with `databricks bundle deploy`",
+            hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",
         )
         for name, value in reserved.items()
         if name.startswith(_VARIABLE) and value == _token(name.removeprefix(_VARIABLE))
@@ -222,10 +220,10 @@ def parse(argv: Sequence[str]) -> RunArguments:
 
 
 def is_unresolved(value: str) -> bool:
-    """Return whether a parameter's value is a reference that the platform has left as it was."""
+    """Return whether a parameter's value is a reference that the platform did not resolve."""
     return _UNRESOLVED.fullmatch(value) is not None
 
 
 def unresolved(what: str, value: str) -> Problem:
-    """Return the problem that `what` has such a value."""
+    """Return the problem that `what` has the unresolved reference `value`."""
     return Problem(f"{what} is the unresolved reference {value.strip()}", hint=_UNKNOWN)

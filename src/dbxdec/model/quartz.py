@@ -1,7 +1,7 @@
-"""Quartz cron expressions, by which the platform starts jobs: what they say, and what Quartz would refuse.
+"""A parser of Quartz cron expressions, with which the platform starts jobs. It refuses what Quartz would refuse.
 
 From quartz-scheduler.org, "Cron Trigger", and its CronExpression: seconds, minutes, hours, day of the month, month, day
-of the week, and if need be the year.
+of the week, and optionally the year.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Field:
     last: int
     names: tuple[str, ...] = ()
     special: str = r"(?!)"
-    """What else may stand there, beside numbers, names, ranges and steps."""
+    """The pattern of what is allowed besides numbers, names, ranges and steps."""
 
 
 _FIELDS = (
@@ -37,26 +37,26 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a job starts. Days of the month are those that are said by number."""
+    """The minutes and hours at which a job starts."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
 
 
 def parse(expression: str) -> Schedule:
-    """What `expression` says. Raises ValueError with what Quartz would refuse in it."""
+    """Parse `expression`. Raises ValueError with what Quartz would refuse in it."""
     texts = expression.upper().split()
     if len(texts) not in (6, 7):
         raise ValueError(f"has {len(texts)} field{'' if len(texts) == 1 else 's'}")
     found = [_values(field, text) for field, text in zip(_FIELDS, texts, strict=False)]
     _, minutes, hours, days, months = found[:5]
     if texts[3] != "?" and days and all(day > max(_LONGEST_MONTH[month - 1] for month in months) for day in days):
-        raise ValueError(f"never comes: no month of {texts[4]} has a day {min(days)}")
+        raise ValueError(f"never fires: no month of {texts[4]} has a day {min(days)}")
     return Schedule(minutes, hours)
 
 
 def _values(field: _Field, text: str) -> frozenset[int]:
-    """The numbers that one field says; those of special words, such as the last day, are left out."""
+    """Return the numbers of one field, without those of special values such as the last day."""
     values: set[int] = set()
     for part in text.split(","):
         if not re.fullmatch(field.special, part):
@@ -77,7 +77,7 @@ def _range(field: _Field, part: str) -> set[int]:
         last = _number(field, end) if dash else field.last if slash else first
     if last < first and field.name == "years":
         raise ValueError(f"has the years {span}, which go backwards")
-    # A range may go round: 22-2 are hours of a night.
+    # A range may wrap around: 22-2 are the hours of a night.
     numbers = (
         [*range(first, last + 1)] if first <= last else [*range(first, field.last + 1), *range(field.first, last + 1)]
     )

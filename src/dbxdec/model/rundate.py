@@ -1,4 +1,4 @@
-"""`run_date`: a parameter default that follows the run."""
+"""The parameter default `run_date`, a date that follows the run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.support.forms import FormError, take
 
 REFERENCE = "{{job.trigger.time.iso_datetime}}"
-"""What is emitted as the default: the moment at which the run was triggered, in UTC.
+"""The default in the job definition: the moment at which the run was triggered, in UTC.
 
-It is the same in each retry and repair, however long the run was queued; for a schedule it is the scheduled minute.
+It is the same in each retry and repair, however long the run was queued. For a schedule it is the scheduled minute.
 """
 
 _PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*)>(.*)", re.DOTALL)
@@ -21,21 +21,23 @@ _PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What triggered a run: `text` is what the platform makes of REFERENCE, by which a default is known from a value
-    that somebody has given."""
+    """The trigger of a run. `text` is the string that the platform puts in place of REFERENCE.
+
+    It tells a default from a value that was passed.
+    """
 
     text: str
     moment: dt.datetime
 
     @classmethod
     def of(cls, text: str | None, started: dt.datetime) -> Trigger:
-        """Return the trigger of a run; where the platform gave no time, the run's start stands for it."""
+        """Return the trigger of a run. If the platform gave no time, it is the start of the run."""
         moment = None if text is None else moment_of(text)
         return cls(REFERENCE if text is None else text, moment or started)
 
 
 def moment_of(text: str) -> dt.datetime | None:
-    """Return the moment that `text` is, in UTC where it names no zone; None for anything else."""
+    """Parse an ISO moment, in UTC if it has no zone. Return None for anything else."""
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -44,7 +46,7 @@ def moment_of(text: str) -> dt.datetime | None:
 
 
 def passed_on(text: str) -> tuple[dt.date | None, str]:
-    """Return the date that another job's run has passed on, or the text of the date that it was given itself."""
+    """Return the date that another job's run passed on, or None, and the string that this run itself was given."""
     while (match := _PASSED_ON.fullmatch(text)) is not None:
         days, months, tz, trigger, given = match.groups()
         moment = moment_of(trigger)
@@ -52,13 +54,13 @@ def passed_on(text: str) -> tuple[dt.date | None, str]:
             try:
                 return RunDate(int(days), int(months), tz).at(moment), given
             except (KeyError, ValueError, OverflowError):
-                raise ValueError(f"is {text!r:.80}, which no job has passed on") from None
+                raise ValueError(f"is {text!r:.80}, which is not a date that a job passed on") from None
         text = given
     return None, text
 
 
 def shown(text: str) -> str:
-    """Return a text that one job passes on to another as people read it: the date, or what the parameter is given."""
+    """Return for people what one job passes on to another: the date, or else the string of the parameter."""
     try:
         passed, given = passed_on(text)
     except ValueError:
@@ -71,16 +73,17 @@ _FARTHEST = 1_000_000
 
 @dataclass(frozen=True)
 class RunDate:
-    """The date in `tz` of the moment at which a run was triggered, moved by months and then by days."""
+    """The date in `tz` at which a run was triggered, moved by months and then by days."""
 
     offset_days: int = 0
     offset_months: int = 0
     tz: str = "UTC"
 
     def at(self, moment: dt.datetime) -> dt.date:
-        """The date for a run triggered at `moment`, which has a zone. The 31st becomes a shorter month's last.
+        """Return the date for a run triggered at `moment`, which has a zone.
 
-        Raises ValueError for a zone that isn't known here, and for a date that there is not.
+        The 31st becomes the last day of a shorter month. Raises ValueError for a zone that this machine does not know,
+        and for a date beyond the calendar.
         """
         day = moment.astimezone(_zone(self.tz)).date()
         try:
@@ -96,19 +99,19 @@ class RunDate:
         return first.replace(day=min(day.day, last)) + dt.timedelta(days=self.offset_days)
 
     def passed_on(self, reference: str) -> str:
-        """Return the text with which a job passes its parameter on to another job, whose own run can then read it.
+        """Return the string with which a job passes its parameter on to a run of another job.
 
-        The platform passes on the moment of a default; beside it goes what makes a date of it.
+        The platform passes on the moment of a default. The string adds the offsets and zone that turn it into a date.
         """
         return f"<dbxdec:run_date {self.offset_days} {self.offset_months} {self.tz} {REFERENCE}>{reference}"
 
     def json_form(self) -> dict[str, Any]:
-        """The manifest's form."""
+        """Return the manifest's form."""
         return asdict(self)
 
     @classmethod
     def from_json_form(cls, form: Any) -> RunDate:
-        """From the manifest's form. Raises FormError for another one."""
+        """Read the manifest's form. Raises FormError for another form."""
         found = cls(take(form, "offset_days", int), take(form, "offset_months", int), take(form, "tz", str))
         if max(abs(found.offset_days), abs(found.offset_months)) > _FARTHEST:
             raise FormError("run_date", "has an offset beyond the calendar")
@@ -142,5 +145,5 @@ def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -
     try:
         ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError, TypeError):
-        raise ValueError(f"{tz!r} is no time zone; write one such as 'UTC' or 'Europe/Berlin'") from None
+        raise ValueError(f"{tz!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'") from None
     return RunDate(offset_days, offset_months, tz)

@@ -1,4 +1,4 @@
-"""What is wrong with the times at which a job starts: expressions, zones, and dates that follow the run."""
+"""Checks of a job's schedule: its expression, its time zone, and the zones of dates that follow the run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 Finding = tuple[str, str | None]
 
-# Java, by whose names the platform knows zones, takes these besides (java.util.TimeZone).
+# The platform takes Java's zone names, which include these (java.util.TimeZone).
 _OF_JAVA = re.compile(
     r"(GMT|UTC|UT)([+-]\d{1,2}(:?\d{2})?)?|ACT|AET|AGT|ART|AST|BET|BST|CAT|CNT|CST|CTT|EAT|ECT|IET|IST|JST|MIT|NET|NST|"
     r"PLT|PNT|PRT|PST|SST|VST"
 )
-_ORDER = "seconds, minutes, hours, day of the month, month, day of the week, and if need be the year"
+_ORDER = "seconds, minutes, hours, day of the month, month, day of the week, and optionally the year"
 
 
 def findings(schedule: Any) -> Iterator[Finding]:
-    """What the platform would refuse in a job's `schedule`, as (message, hint)."""
+    """Yield what the platform would refuse in a job's `schedule`, as (message, hint)."""
     if not isinstance(schedule, dict):
         return
     text = schedule.get("quartz_cron_expression")
@@ -34,7 +34,7 @@ def findings(schedule: Any) -> Iterator[Finding]:
         yield from _expression(text)
     zone = schedule.get("timezone_id")
     if isinstance(zone, str) and "${" not in zone and not _is_zone(zone) and (near := _near(zone)):
-        yield f"`schedule.timezone_id` is {zone!r}, which is no time zone", near
+        yield f"`schedule.timezone_id` is {zone!r}, which is not a time zone", near
 
 
 def _expression(text: str) -> Iterator[Finding]:
@@ -43,18 +43,18 @@ def _expression(text: str) -> Iterator[Finding]:
     try:
         quartz.parse(text)
     except ValueError as error:
-        yield f"{where}, which {error}", f"Quartz has 6 or 7, {_ORDER}: '0 30 5 * * ?' is each day at 5:30"
+        yield f"{where}, which {error}", f"Quartz has 6 or 7 fields ({_ORDER}): '0 30 5 * * ?' is every day at 5:30"
         return
     if (fields[3] == "?") == (fields[5] == "?"):
-        what = "without day" if fields[3] == "?" else "which says the day of the month and of the week"
+        what = "which has no day" if fields[3] == "?" else "which sets both the day of the month and of the week"
         yield (
             f"{where}, {what}",
-            "Quartz takes one of them and a `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
+            "set one of them, and write `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
         )
 
 
 def _is_zone(name: str) -> bool:
-    """Whether the platform knows a zone of this name, as far as the zones of this machine tell."""
+    """Return whether the platform knows a zone of this name, judged by the zones of this machine."""
     from zoneinfo import ZoneInfo
 
     if _OF_JAVA.fullmatch(name):
@@ -67,7 +67,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _near(name: str) -> str | None:
-    """The zone that is meant; a name that is near none may be newer than the zones of this machine."""
+    """Return a hint with the closest zone. A name that is close to none may be newer than this machine's zones."""
     from difflib import get_close_matches
 
     near = get_close_matches(name.lower(), {zone.lower(): zone for zone in _zones()}, n=1, cutoff=0.8)
@@ -84,7 +84,7 @@ def _zones() -> frozenset[str]:
 
 
 def warnings(job: Job) -> list[Problem]:
-    """A zone that this machine doesn't know, and runs that start on another day than the one a parameter counts by."""
+    """Return warnings of an unknown zone, and of runs that start on another day than that of a parameter's zone."""
     match job.settings.get("schedule"):
         case {"quartz_cron_expression": str(text), "timezone_id": str(name)}:
             pass
@@ -97,9 +97,9 @@ def warnings(job: Job) -> list[Problem]:
     return [
         Problem(
             f"the job `{job.key}` starts at {moment} in {name}, when it is the day {which} in {parameter.run_date.tz}, "
-            f"by which its parameter `{parameter.name}` counts",
+            f"the zone of its parameter `{parameter.name}`",
             job.source,
-            f'let it count in the zone of the schedule: `run_date(..., tz="{name}")`',
+            f'use the zone of the schedule: `run_date(..., tz="{name}")`',
         )
         for parameter in job.parameters
         if parameter.run_date is not None and (found := _another_day(text, name, parameter.run_date.tz))
@@ -108,14 +108,14 @@ def warnings(job: Job) -> list[Problem]:
 
 
 def _another_day(expression: str, zone: str, other: str) -> tuple[str, str] | None:
-    """A time of the schedule at which it is another day in the zone `other`: the time, and which day."""
+    """Return a time of the schedule at which the day differs in the zone `other`, and how ("before" or "after")."""
     from zoneinfo import ZoneInfo
 
     try:
         found = quartz.parse(expression)
         there, here = ZoneInfo(zone), ZoneInfo(other)
     except (KeyError, ValueError, OSError):
-        return None  # said elsewhere
+        return None  # reported elsewhere
     for month in (1, 7):  # with and without daylight saving time
         for hour in sorted(found.hours):
             for minute in sorted({min(found.minutes), max(found.minutes)}):

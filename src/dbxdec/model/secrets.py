@@ -1,4 +1,4 @@
-"""`secret(scope, key)`: a value that exists only while a task runs, and is in no manifest, resource, log or repr."""
+"""Secrets: values that exist only while a task runs, and never in a manifest, resource, log or repr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Secret:
 
     @forgiving(giving("?"))
     def __str__(self) -> str:
-        raise TypeError(f"{self!r} has no text while the pipeline is defined: pass it whole, not inside an f-string")
+        raise TypeError(
+            f"{self!r} has no value while the pipeline is defined: pass it as it is, not inside an f-string"
+        )
 
     @property
     def reference(self) -> str:

@@ -1,4 +1,4 @@
-"""What functions take and how they are annotated, also where annotations are evaluated late (Python 3.14)."""
+"""Signatures and annotations of functions, also with the lazy annotations of Python 3.14."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def signature(function: Callable[..., Any]) -> inspect.Signature:
-    """What `function` takes, as `inspect.signature` has it; an annotation that can't be resolved is no hindrance."""
+    """Return `inspect.signature` of `function`, even if an annotation can't be resolved."""
     import inspect
 
     try:
@@ -22,10 +22,9 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
-    """The annotations of `function`, each a value or a string.
+    """Return the annotations of `function`, each a value or a string.
 
-    From Python 3.14 on they are evaluated when they are asked for, all at once (PEP 649 and 749): where one can't be,
-    they are had as strings.
+    Python 3.14 evaluates all of them on first use (PEP 649 and 749). If one can't be evaluated, all are strings.
     """
     try:
         return getattr(function, "__annotations__", {})
@@ -37,7 +36,7 @@ def annotations_of(function: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 def _lazily() -> Any:
-    """The module that reads annotations without evaluating them; None where Python has none."""
+    """Return the module that reads annotations without evaluating them; None before Python 3.14."""
     try:
         import annotationlib  # type: ignore[import-not-found]
     except ModuleNotFoundError:

@@ -1,7 +1,7 @@
-"""What must hold of a job that was read from a file, whoever wrote it.
+"""Checks of a job that was read from a file of any origin.
 
-Keys become names of files and folders, and tasks are looked up by them: what a build can't have made is refused before
-anything follows it.
+Keys become names of files and folders, and tasks are looked up by key. A job that no build can have written is refused
+before it is used.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TASK_KEY = re.compile(r"[\w-]{1,100}", re.ASCII)
-"""The platform's task keys."""
+"""The pattern of the platform's task keys."""
 JOB_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
-"""The keys of resources of a bundle."""
-# PEP 508 and PEP 440, the latter as loosely as a folder's name may be.
+"""The pattern of the resource keys of a bundle."""
+# PEP 508, and PEP 440 as loosely as in the name of a folder.
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 UNBUILT = "unbuilt-"
-"""How the id of a build begins that is of no wheel: jobs of a tree that can't be built as a whole."""
+"""The prefix of a build id without a wheel, for jobs of a tree that can't be built as a whole."""
 _BUILD_ID = re.compile(rf"({UNBUILT})?[0-9a-f]{{64}}")
 _LONGEST = 200
 _RUN_JOB = re.compile(r"\$\{resources\.jobs\.[A-Za-z_][\w-]*\.id\}", re.ASCII)
@@ -39,29 +39,29 @@ def require_keys(jobs: Iterable[str]) -> None:
 
 
 def require_project(name: str, version: str, build_id: str) -> None:
-    """Raise FormError for a project that no build can have made."""
+    """Raise FormError for a project that no build can have written."""
     for place, text, pattern in (
         ("project.name", name, _PROJECT),
         ("project.version", version, _VERSION),
         ("build_id", build_id, _BUILD_ID),
     ):
         if len(text) > _LONGEST or not pattern.fullmatch(text):
-            raise FormError(place, f"is {shown(text)}, which no build has made")
+            raise FormError(place, f"is {shown(text)}, which no build can have written")
 
 
 def require_job(job: dag.Job) -> None:
-    """Raise FormError for a job that no build can have made."""
+    """Raise FormError for a job that no build can have written."""
     if len(job.key) > _LONGEST or not JOB_KEY.fullmatch(job.key):
-        raise FormError("", f"has the key {shown(job.key)}, which can't be one")
+        raise FormError("", f"has the key {shown(job.key)}, which is not a valid key")
     if len(job.module) > _LONGEST or not _MODULE.fullmatch(job.module):
         raise FormError("module", f"is {shown(job.module)}, not the name of a module")
     _require_one_line("source", job.source.path)
     tasks: dict[str, dag.Task] = {}
     for i, task in enumerate(job.tasks):
         if not TASK_KEY.fullmatch(task.key):
-            raise FormError(f"tasks[{i}].key", f"is {shown(task.key)}, which can't be one")
+            raise FormError(f"tasks[{i}].key", f"is {shown(task.key)}, which is not a valid key")
         if task.key in tasks:
-            raise FormError(f"tasks[{i}].key", f"is {shown(task.key)} once more")
+            raise FormError(f"tasks[{i}].key", f"is {shown(task.key)}, which another task has")
         tasks[task.key] = task
     for task in job.tasks:
         try:
@@ -69,7 +69,7 @@ def require_job(job: dag.Job) -> None:
         except FormError as error:
             raise FormError(f"the task `{task.key}`: {error.place}", error.what) from None
     if len(dag.run_order(job)) != len(job.tasks):
-        raise FormError("tasks", "wait for each other in a circle")
+        raise FormError("tasks", "wait for each other in a cycle")
 
 
 def _require_task(task: dag.Task, tasks: dict[str, dag.Task]) -> None:
@@ -125,9 +125,9 @@ def _require_run_job(fields: Any) -> None:
 
 def _require_one_line(place: str, text: str) -> None:
     if not text.isprintable():
-        raise FormError(place, f"is {shown(text)}, which is no path")
+        raise FormError(place, f"is {shown(text)}, which is not a path")
 
 
 def shown(value: object) -> str:
-    """A value for a message: short, and without control characters."""
+    """Return a value for a message: short, and without control characters."""
     return f"{value!a:.60}"

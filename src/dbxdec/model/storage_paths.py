@@ -1,4 +1,4 @@
-"""Places of tables as authors and bundles write them: what can't be one, or is not the one that is meant."""
+"""Checks of the storage paths of tables, as authors and bundles write them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
 
 Finding = tuple[str, str | None]
 
-# What Polars, delta-rs and Spark know, with what the platform adds.
+# The schemes of Polars, delta-rs and Spark, and those that the platform adds.
 SCHEMES = (
     *("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "azure", "adl", "wasb", "wasbs", "hdfs", "r2", "http"),
     *("https", "file", "memory", "dbfs", "lakefs", "hf"),
 )
-# A single letter is a drive of Windows.
+# A single letter is a Windows drive.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
 _NO_COLON = re.compile(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
 _FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
-# A path of the machine may begin so, in all of its spellings.
+# Local paths may start with these schemes and any number of slashes.
 _PATHS_OF_ONE_SLASH = ("dbfs", "file")
 
 
 def misspelt(place: str, io: str | None) -> Iterator[Finding]:
-    """What is wrong with the scheme of `place`, which the IoManager class `io` writes or reads.
+    """Yield what is wrong with the scheme of `place`, which the IoManager class `io` writes or reads.
 
-    Managers that authors have written may have schemes of their own.
+    An author's own IoManager may have its own schemes.
     """
     found = _SCHEME.match(place)
     if found is None:
@@ -42,29 +42,29 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
         near = did_you_mean(scheme, SCHEMES)
         if near is not None or is_ours(io):
             known = f"schemes are {', '.join(SCHEMES)}"
-            yield f"{place}, which has the scheme `{found[1]}` of no storage", near or known
+            yield f"{place}, which has the unknown scheme `{found[1]}`", near or known
     elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
         number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
-        yield f"{place}, which has {number} after `{found[1]}:`, where two belong", f"write {found[1]}://{rest}"
+        yield f"{place}, which has {number} after `{found[1]}:` instead of two", f"write {found[1]}://{rest}"
 
 
 def is_ours(io: str | None) -> bool:
-    """Whether the IoManager class `io`, "module:name", is one of dbxdec's."""
+    """Return whether the IoManager class `io`, "module:name", is one of dbxdec's."""
     return io is not None and io.startswith("dbxdec.")
 
 
 def commits_by_rename(io: str | None) -> bool:
-    """Whether the IoManager class `io` has delta-rs commit, which a mount of the platform can't do safely."""
+    """Return whether the IoManager class `io` commits with delta-rs, which is not safe on a mount of the platform."""
     return io is not None and io.endswith(":PolarsDeltaIoManager")
 
 
 def on_a_mount(place: str) -> bool:
-    """Whether `place` is on a mount of the platform, which has no atomic rename for the commits of delta-rs."""
+    """Return whether `place` is on a mount of the platform, which has no atomic rename for delta-rs' commits."""
     return f"{_FILE.sub('/', place)}/".startswith(_MOUNTS)
 
 
 def on_one_machine(place: str, io: str | None) -> bool:
-    """Whether `place` is on the disk or in the memory of the machine that writes; Spark has absolute paths on DBFS."""
+    """Return whether `place` is on the disk or in the memory of the writer. Spark's absolute paths are on DBFS."""
     if place.lower().startswith("memory:"):
         return True
     path = _FILE.sub("/", place)
@@ -74,7 +74,7 @@ def on_one_machine(place: str, io: str | None) -> bool:
 
 
 def is_relative(place: str) -> bool:
-    """Whether `place` is relative to a folder of the machine that writes; tables of a catalog are in no folder."""
+    """Return whether `place` is a path relative to a folder on the writer. Tables of a catalog are not."""
     return (
         ("/" in place or "\\" in place)
         and not place.startswith(("/", "\\", "${", "{"))

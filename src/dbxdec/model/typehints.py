@@ -1,4 +1,4 @@
-"""What a function's annotations say, one by one: an annotation that can't be resolved spoils no other."""
+"""A function's annotations, resolved one by one: one that can't be resolved does not affect the others."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ class Annotation:
 
     @functools.cached_property
     def type_names(self) -> tuple[str, ...]:
-        """The types it allows as "root_module.Name", unions taken apart; empty for Any."""
+        """The allowed types as "root_module.Name", one for each member of a union; empty for Any."""
         members = typing.get_args(self.value) if is_union(self.value) else (self.value,)
         return () if any(member is Any or member is object for member in members) else tuple(map(type_name, members))
 
     @functools.cached_property
     def value_type(self) -> ValueType | None:
-        """The type as one that travels as text or JSON, or None where it is not one of those."""
+        """The type as a ValueType; None if it is not one of those."""
         found = None if self.error else ValueType.of(self.value)
         return replace(found, optional=self.optional) if found else None
 
     @property
     def is_none(self) -> bool:
-        """Whether it says that there is no value."""
+        """True if the annotation is None: there is no value."""
         return self.error is None and (self.value is None or self.value is types.NoneType)
 
     @property
     def excludes_none(self) -> bool:
-        """Whether it says that there is always a value."""
+        """True if the annotation does not allow None."""
         return not self.error and not self.optional and not self.is_none and bool(self.type_names)
 
     def collects(self, single: frozenset[str] | None) -> Literal["list", "dict"] | None:
-        """Whether it asks for a list or a dict of several results, rather than for one.
+        """Return "list" or "dict" if the annotation asks for several results, None if it asks for one.
 
-        `single` names the types that one result can have, as "polars.DataFrame": where a list is one of them, only a
-        list of those is several.
+        `single` names the types that one result can have, such as "polars.DataFrame". If a list is one of them, only a
+        list of these types means several results.
         """
         origin = None if self.error or not typing.get_args(self.value) else typing.get_origin(self.value)
         if origin not in (list, dict):
@@ -65,11 +65,11 @@ class Annotation:
 
     @property
     def keys(self) -> Annotation:
-        """What a dict's annotation says about its keys."""
+        """The annotation of a dict's keys."""
         return Annotation(self.text, typing.get_args(self.value)[0])
 
     def element(self, index: int = 0) -> Annotation:
-        """What it says about the element `index` of a list or tuple, or the values of a dict; Any where it doesn't."""
+        """Return the annotation of the element `index` of a list or tuple, or of a dict's values; Any without one."""
         origin, args = typing.get_origin(self.value), typing.get_args(self.value)
         if self.error or not isinstance(origin, type) or not args:
             return replace(self, value=Any, optional=False)
@@ -82,42 +82,42 @@ class Annotation:
 
 
 def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
-    """The annotation of the parameter `name` ("return" for the result), or None where there is none."""
+    """Return the annotation of the parameter `name` ("return" for the result), or None if it has none."""
     raw = annotations_of(function).get(name, _MISSING)
     if raw is _MISSING:
         return None
     try:
         value = eval(_compiled(raw), _namespace(function)) if isinstance(raw, str) else raw  # noqa: S307 - the author's
         if type(value) is type or value is Any:
-            return _of_class(_text(raw, function), value)
+            return _of_class(_written(raw, function), value)
         if raw is value and (known := _known.get(raw, function)) is not None:
             return known
         plain = _Plain(lambda: _namespace(function))
         value = plain.of(value)
-    except Exception as error:  # noqa: BLE001 - any expression may stand in an annotation
-        return Annotation(_text(raw, function), error=f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 - an annotation may be any expression
+        return Annotation(_written(raw, function), error=f"{type(error).__name__}: {error}")
     bare, optional = strip_optional(value)
-    found = Annotation(_text(raw, function), bare, optional or value is None)
+    found = Annotation(_written(raw, function), bare, optional or value is None)
     if not plain.has_asked:
         _known.keep(raw, function, found)
     return found
 
 
 class _Known:
-    """Annotations of modules that mean the same in each of its functions: large pipelines have few different ones."""
+    """A cache of annotations, by module. Large pipelines have few different ones."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Any, str], Annotation] = {}
 
     def get(self, raw: Any, function: Callable[..., Any]) -> Annotation | None:
-        """What has been kept of `raw`; None where nothing has, or where it can be no key."""
+        """Return the cached annotation of `raw`; None if there is none, or `raw` is not hashable."""
         try:
             return self._found.get((raw, function.__module__))
         except TypeError:
             return None
 
     def keep(self, raw: Any, function: Callable[..., Any], found: Annotation) -> None:
-        """Keep what `raw` says in the module of `function`."""
+        """Cache the annotation of `raw` for the module of `function`."""
         if len(self._found) > 1024:
             self._found.clear()
         with suppress(TypeError):
@@ -128,9 +128,9 @@ _known = _Known()
 
 
 def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that its author wrote, below decorators that say what they wrap (`functools.wraps`).
+    """Return the function that its author wrote, inside decorators that use `functools.wraps`.
 
-    Its signature is that of the whole, as `inspect.signature` has it.
+    Its signature is that of the decorated function, as for `inspect.signature`.
     """
     if not hasattr(function, "__wrapped__"):
         return function
@@ -139,7 +139,7 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """`function`, what it says that it wraps, and so on down to what its author wrote."""
+    """Yield `function`, the function that it wraps, and so on down to the one that its author wrote."""
     yield function
     while not hasattr(function, "__signature__"):
         inner: Any = getattr(function, "__wrapped__", None)
@@ -150,7 +150,7 @@ def layers(function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
 
 def returned_types(function: Callable[..., Any], *, named: bool = False) -> tuple[str, ...] | None:
-    """The types that `function` says it returns, or with `named` the values of its dict; None where it says nothing."""
+    """Return the annotated return types of `function`, with `named` those of its dict's values; None without any."""
     note = of_parameter(function, "return")
     if note is None or note.error:
         return None
@@ -162,7 +162,7 @@ def is_union(value: Any) -> bool:
 
 
 def type_name(value: Any) -> str:
-    """ "polars.LazyFrame" for a class wherever inside polars it is defined, "int" for a builtin."""
+    """Return "polars.LazyFrame" for a class defined anywhere inside polars, "int" for a builtin."""
     stand_in = getattr(value, STAND_IN_NAME, None)
     if isinstance(stand_in, str):
         root, _, rest = stand_in.partition(".")
@@ -178,7 +178,7 @@ _MISSING = object()
 
 @functools.lru_cache(1024)
 def _of_class(text: str, value: Any) -> Annotation:
-    """Nearly all annotations of a large pipeline are the same few classes."""
+    """Return the annotation of a class. Cached: a large pipeline has the same few classes everywhere."""
     return Annotation(text, value)
 
 
@@ -188,26 +188,26 @@ def _compiled(text: str) -> types.CodeType:
 
 
 class _Plain:
-    """Takes the author's own names for other types away: `Annotated`, `NewType`, type aliases, TypedDicts, texts.
+    """Replaces names for other types by these types: `Annotated`, `NewType`, type aliases, TypedDicts, strings.
 
-    `names` gives what a text may name. A TypedDict is a dict when a task runs.
+    `names` returns the namespace for strings. A TypedDict is a dict when a task runs.
     """
 
     def __init__(self, names: Callable[[], dict[str, Any]]) -> None:
         self._names = names
         self._within: list[Any] = []
         self.has_asked = False
-        """Whether what it says depends on the names around it."""
+        """Whether the result depends on the surrounding namespace."""
 
     def of(self, value: Any, given: Mapping[Any, Any] = types.MappingProxyType({})) -> Any:
-        """Return what `value` stands for, where type parameters are `given` types."""
+        """Return the type behind `value`, with type parameters replaced by the `given` types."""
         if type(value) is type or value is Any:
             return value
         if isinstance(value, typing.ForwardRef):
             value = value.__forward_arg__
         if isinstance(value, str):
             self.has_asked = True
-            return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - of the author's own code
+            return self.of(eval(_compiled(value), self._names()), given)  # noqa: S307 - the author's own code
         if isinstance(value, typing.TypeVar):
             return given.get(value, value)
         origin: Any = typing.get_origin(value)
@@ -229,26 +229,26 @@ class _Plain:
         return Any if _is_qualifier(value) else value
 
     def _of_alias(self, alias: Any, args: list[Any]) -> Any:
-        """Of `type Maybe[T] = T | None`, with these arguments; inside itself an alias may be anything."""
+        """Resolve an alias such as `type Maybe[T] = T | None` with these arguments. A recursive alias is Any."""
         if any(alias is outer for outer in self._within):
             return Any
         with self._inside(alias):
             return self.of(alias.__value__, dict(zip(alias.__type_params__, args, strict=False)))
 
     def _of_typed_dict(self, kind: Any) -> Any:
-        """A dict whose values are of one of the fields' types; of any, where those can't be resolved."""
+        """Return a dict whose values have one of the fields' types, or any type if those can't be resolved."""
         if any(kind is outer for outer in self._within):
             return dict
         with self._inside(kind):
             try:
                 fields = [self.of(field) for field in kind.__annotations__.values()]
-            except Exception:  # noqa: BLE001 - any expression may stand in an annotation
+            except Exception:  # noqa: BLE001 - an annotation may be any expression
                 return dict
         return dict[str, typing.Union[tuple(fields)]] if fields else dict  # type: ignore[misc]  # noqa: UP007
 
     @contextmanager
     def _inside(self, named: Any) -> Iterator[None]:
-        """Resolve what stands in the definition of `named`, in its module."""
+        """Resolve names of the definition of `named` in its module."""
         names, module = self._names, sys.modules.get(named.__module__)
         self._within.append(named)
         if module is not None:
@@ -264,15 +264,15 @@ _QUALIFIERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequire
 
 
 def _is_qualifier(value: Any) -> bool:
-    return any(value is qualifier for qualifier in _QUALIFIERS)  # not compared: it may be a stand-in
+    return any(value is qualifier for qualifier in _QUALIFIERS)  # by identity: the value may be a placeholder
 
 
 def _is_alias(value: Any) -> bool:
     return type(value).__name__ == "TypeAliasType"  # of `typing` (3.12), or of typing_extensions
 
 
-def _text(value: Any, function: Callable[..., Any]) -> str:
-    """The annotation as its author wrote it, nearly."""
+def _written(value: Any, function: Callable[..., Any]) -> str:
+    """Return the annotation almost as its author wrote it."""
     if (type(value) is type or value is Any) and value is not types.NoneType:
         return _name_of(value, function)
     if isinstance(value, str):
@@ -283,16 +283,16 @@ def _text(value: Any, function: Callable[..., Any]) -> str:
         return "None"
     origin, args = typing.get_origin(value), typing.get_args(value)
     if origin is typing.Annotated:
-        return _text(args[0], function)
+        return _written(args[0], function)
     if origin is typing.Literal:
         return f"Literal[{', '.join(map(repr, args))}]"
     if is_union(value):
-        return " | ".join(_text(arg, function) for arg in args)
+        return " | ".join(_written(arg, function) for arg in args)
     named = origin or value
     name = _name_of(named, function) if isinstance(named, type) else getattr(named, "__name__", None)
     if not isinstance(name, str) or any(isinstance(arg, list) for arg in args):
         return repr(value)
-    inner = ", ".join("..." if arg is Ellipsis else _text(arg, function) for arg in args)
+    inner = ", ".join("..." if arg is Ellipsis else _written(arg, function) for arg in args)
     return f"{name}[{inner}]" if args else name
 
 
@@ -304,7 +304,7 @@ def _name_of(kind: Any, function: Callable[..., Any]) -> str:
 
 @functools.lru_cache(1024)
 def _known_as(kind: Any, module: str) -> str:
-    """How the module `module` writes a class that it has by no name of its own: `pl.DataFrame`, `dt.date`."""
+    """Return how `module` writes a class that is not one of its names: `pl.DataFrame`, `dt.date`."""
     names = vars(sys.modules[module]) if module in sys.modules else {}
     aliases = (alias for alias, value in names.items() if isinstance(value, types.ModuleType) and alias[:1] != "_")
     found = (alias for alias in aliases if vars(names[alias]).get(kind.__name__) is kind)
@@ -312,9 +312,9 @@ def _known_as(kind: Any, module: str) -> str:
 
 
 def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
-    """Names visible where the function was defined: globals, and what it closes over."""
+    """Return the names visible where the function was defined: its globals and its closure."""
     function = unwrapped(function)
-    parameters = getattr(function, "__type_params__", ())  # of Python 3.12
+    parameters = getattr(function, "__type_params__", ())  # from Python 3.12 on
     if function.__closure__ is None and not parameters:
         return function.__globals__
     namespace = {**function.__globals__, **{parameter.__name__: parameter for parameter in parameters}}

@@ -1,7 +1,7 @@
-"""Types of the values that travel as text or JSON: job parameters, and small results between tasks.
+"""Types of values that are passed as strings or JSON: job parameters, and small results between tasks.
 
-One description of a type serves both ways of travelling: a job parameter is text on the platform, a small result is
-a JSON task value. The mapping is written down once, here.
+A job parameter is a string on the platform, a small result is a JSON task value. One description of a type serves both;
+this module is the only place that maps between them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dbxdec.support.forms import FormError, take
 from dbxdec.support.masking import brief
 
 ANY = "any"
-"""The kind of a result whose task says nothing of its type: whatever a literal can be."""
+"""The kind of a result whose task does not say its type: any value that a literal can have."""
 NONE_TEXT = "<dbxdec:none>"
-"""How a job parameter that is None travels: the platform's parameters are never null."""
+"""The string of a job parameter that is None: the platform's parameters are never null."""
 REQUIRED_TEXT = "<dbxdec:required>"
-"""The default emitted for a parameter without one: the platform demands a default, `dbxdec-run` refuses this."""
+"""The default of a parameter without one: the platform requires a default, and `dbxdec-run` refuses this one."""
 
 _PLAIN: dict[Any, str] = {
     str: "str",
@@ -42,7 +42,7 @@ _DEEPEST = 100
 _KINDS = frozenset({*_PLAIN.values(), "enum", "literal", ANY})
 _BOOLEANS = {"true": True, "false": False}
 _WRITTEN_OUT = 30
-"""Decimals are spelled without an exponent up to so many digits before or behind the point."""
+"""Decimals are written without an exponent up to this number of digits before or after the point."""
 _SPELLINGS = {
     "int": "a whole number such as 42",
     "float": "a number such as 1.5",
@@ -57,10 +57,10 @@ _SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """A type that has a text and a JSON form.
+    """A type whose values have a string and a JSON form.
 
-    `enum` is "module:Qualified.Name"; `choices` are a Literal's values; `element` is the type of a list's items or a
-    dict's values, None where they are any JSON.
+    `enum` is "module:Qualified.Name". `choices` are a Literal's values. `element` is the type of a list's items or a
+    dict's values, None if they are any JSON.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class ValueType:
 
     @classmethod
     def of(cls, annotation: Any) -> ValueType | None:
-        """The type that `annotation` asks for, or None where it is not one of these."""
+        """Return the type of `annotation`, or None if it is not one of these types."""
         bare, optional = strip_optional(annotation)
         origin = typing.get_origin(bare)
         if origin is typing.Literal:
@@ -91,7 +91,7 @@ class ValueType:
 
     @classmethod
     def from_json_form(cls, form: Any) -> ValueType:
-        """From the manifest's form of a type. Raises FormError for another one."""
+        """Read the manifest's form of a type. Raises FormError for another form."""
         return cls._from_form(form, _DEEPEST)
 
     @classmethod
@@ -113,7 +113,7 @@ class ValueType:
         return cls(kind, take(form, "optional", bool, False), enum, choices, element)
 
     def json_form(self) -> dict[str, Any]:
-        """The manifest's form: `type`, and only where they say something `optional`, `enum`, `choices`, `element`."""
+        """Return the manifest's form: `type`, and `optional`, `enum`, `choices`, `element` if they are set."""
         form: dict[str, Any] = {"type": self.kind}
         if self.optional:
             form["optional"] = True
@@ -127,12 +127,12 @@ class ValueType:
 
     @property
     def is_json(self) -> bool:
-        """Whether JSON has such values as they are."""
+        """True if JSON holds values of this type unchanged."""
         return self.kind in _JSON_KINDS and (self.element is None or self.element.is_json)
 
     @property
     def plain(self) -> type | None:
-        """Python's own type of such values; None for Enums and Literals."""
+        """The Python type of the values; None for Enums and Literals."""
         return _BY_KIND.get(self.kind)
 
     def __str__(self) -> str:
@@ -146,9 +146,9 @@ class ValueType:
         return f"{name} | None" if self.optional else name
 
     def accepts(self, other: ValueType) -> bool:
-        """Whether a value of type `other` may be given where this type is asked for (int widens to float)."""
+        """Return whether a value of type `other` is accepted as this type (int widens to float)."""
         if other.kind == ANY:
-            return True  # it is checked when the task runs
+            return True  # the value is checked when the task runs
         if other.optional and not self.optional:
             return False
         if self.kind == "literal" and other.kind == "literal":
@@ -161,13 +161,13 @@ class ValueType:
 
     @property
     def hint(self) -> str | None:
-        """What to write for such a value; None where messages list the choices, and for str, which any text is."""
+        """The hint on how to write such a value; None if messages list the choices, and for str: any string is one."""
         return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
 
     def to_text(self, value: object) -> str:
-        """The text that carries `value` as a job parameter.
+        """Return the string of `value` as a job parameter.
 
-        Raises TypeError where it is not of this type, or where its text is reserved or not UTF-8.
+        Raises TypeError if the value is not of this type, or its string is reserved or not UTF-8.
         """
         if value is None and self.optional:
             return NONE_TEXT
@@ -178,13 +178,13 @@ class ValueType:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise TypeError(f"{brief(text)} is a text that UTF-8 can't hold") from None
+            raise TypeError(f"{brief(text)} is a string that UTF-8 can't encode") from None
         return text
 
     def canonical(self, value: object) -> str:
-        """Return the one string of `value`, by which equal values are equal strings.
+        """Return the canonical string of `value`: equal values have equal strings.
 
-        `from_text` reads it. Raises TypeError where it is not of this type, and for a Decimal that is not finite.
+        `from_text` reads it. Raises TypeError if the value is not of this type, and for a Decimal that is not finite.
         """
         if not self._holds(value):
             return self.to_text(value)
@@ -200,7 +200,7 @@ class ValueType:
         return self.to_text(value)
 
     def from_text(self, text: str) -> Any:
-        """The value that `text` carries. Raises ValueError with what was expected."""
+        """Return the value of the string `text`. Raises ValueError with what was expected."""
         if text == NONE_TEXT:
             return self.from_json(None)
         if self.kind == "literal":
@@ -224,7 +224,7 @@ class ValueType:
         return self.from_json(form)
 
     def to_json(self, value: object) -> literals.Json:
-        """The JSON form of `value`, for a task value. Raises TypeError where it is not of this type."""
+        """Return the JSON form of `value`, for a task value. Raises TypeError if it is not of this type."""
         return self._to_json(value, "")
 
     def _to_json(self, value: object, place: str) -> literals.Json:
@@ -254,7 +254,7 @@ class ValueType:
         return value  # type: ignore[return-value]
 
     def from_json(self, form: Any) -> Any:
-        """The value behind a JSON form. Raises ValueError with what was expected."""
+        """Return the value of a JSON form. Raises ValueError with what was expected."""
         return self._from_json(form, "")
 
     def _from_json(self, form: Any, place: str) -> Any:
@@ -263,7 +263,7 @@ class ValueType:
         if form is None:
             if self.optional:
                 return None
-            raise ValueError(f"is null{place}, and its type {self} is not optional")
+            raise ValueError(f"is null{place}, but its type {self} is not optional")
         try:
             match self.kind:
                 case "date":
@@ -271,7 +271,7 @@ class ValueType:
                 case "datetime":
                     value = dt.datetime.fromisoformat(form)
                 case "decimal":
-                    # A float has lost the digits that a Decimal is for.
+                    # A float has already lost the exact digits of a Decimal.
                     value = Decimal(form) if type(form) in (str, int) else None
                 case "enum":
                     members = literals.load_enum(self.enum or "").__members__
@@ -299,7 +299,7 @@ class ValueType:
 
     def _holds(self, value: object) -> bool:
         if isinstance(value, Enum):
-            # Members travel by name, which a combination of flags may lack; as a plain value they would lose it.
+            # Members are passed by name. A combination of flags may have none; a plain value would lose it.
             kind = type(value)
             return literals.enum_reference(kind) == self.enum and value.name in kind.__members__
         match self.kind:
@@ -327,7 +327,7 @@ _BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
 
 
 def json_form(value: Any) -> Any:
-    """The JSON form of a value that a ValueType has read, as it travelled."""
+    """Return the JSON form of a value that a ValueType has read, as it was passed."""
     if isinstance(value, list):
         return [json_form(item) for item in value]
     if isinstance(value, dict):
@@ -338,7 +338,7 @@ def json_form(value: Any) -> Any:
 
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
-    """`annotation` without `| None`, and whether it had it. A union of several other types stays a union."""
+    """Return `annotation` without `| None`, and whether it had `| None`. A union of other types stays a union."""
     if type(annotation) is type or typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return annotation, False
     args = typing.get_args(annotation)
@@ -349,32 +349,32 @@ def strip_optional(annotation: Any) -> tuple[Any, bool]:
 
 
 def _is_key(annotation: Any) -> bool:
-    """Whether keys of that type are those of JSON."""
+    """Return whether keys of this type are JSON keys."""
     if typing.get_origin(annotation) is typing.Literal:
         return all(type(choice) is str for choice in typing.get_args(annotation))
-    return annotation is str or _is_unsaid(annotation)
+    return annotation is str or _is_any(annotation)
 
 
 def _is_json(annotation: Any) -> bool:
-    """Whether JSON has all values of that type as they are, though no ValueType says which they are."""
+    """Return whether JSON holds all values of this type unchanged, even if it is not a ValueType."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return all(map(_is_json, typing.get_args(annotation)))
     found = ValueType.of(annotation)
-    return annotation is types.NoneType or _is_unsaid(annotation) or (found is not None and found.is_json)
+    return annotation is types.NoneType or _is_any(annotation) or (found is not None and found.is_json)
 
 
-def _is_unsaid(annotation: Any) -> bool:
+def _is_any(annotation: Any) -> bool:
     return annotation is Any or annotation is object or isinstance(annotation, typing.TypeVar)
 
 
 def _can_be_choices(choices: tuple[object, ...]) -> bool:
-    """Whether each has a text of its own: `Literal[1, "1"]` could not be read back."""
+    """Return whether each choice has its own string: `Literal[1, "1"]` could not be read back."""
     plain = all(type(choice) in (str, int, bool) for choice in choices)
     return plain and len(set(map(_as_text, choices))) == len(choices)
 
 
 def _typed(choices: tuple[object, ...]) -> set[tuple[type, object]]:
-    """Choices that are equal only if their types are: 1 == True."""
+    """Return the choices with their types, because 1 == True."""
     return {(type(choice), choice) for choice in choices}
 
 
@@ -395,9 +395,9 @@ def _number(kind: str, text: str) -> int | float | str:
 
 
 def _day(text: str) -> str:
-    """Return the date whose midnight `text` is, in whatever zone, since backfills give moments; else `text` itself.
+    """Return the date of a midnight in any zone, since backfills pass moments; else `text` itself.
 
-    Raises ValueError for another time of a day: in some zones that is another day.
+    Raises ValueError for another time of day: in some zones that is another day.
     """
     try:
         moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
@@ -405,13 +405,13 @@ def _day(text: str) -> str:
         return text
     if moment is None or moment.time() == dt.time():
         return text if moment is None else moment.date().isoformat()
-    raise ValueError(f"is {text!r:.80}, a moment and not a date; a backfill's date is {{{{backfill.iso_date}}}}")
+    raise ValueError(f"is {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}")
 
 
 def _canonical_decimal(value: Decimal) -> str:
     """Return one string for all spellings of a number: 1.50 and 1.5, 100 and 1E+2."""
     if not value.is_finite():
-        raise TypeError(f"{value} is not a number to compare")
+        raise TypeError(f"{value} can't be compared")
     sign, digits, exponent = value.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     bare = text.rstrip("0")
@@ -427,7 +427,7 @@ def _finite(value: Any) -> float:
     except OverflowError:
         raise TypeError(f"{brief(value, 40)} is too large for a float") from None
     if not math.isfinite(number):
-        raise TypeError(f"{number!r} is a float that JSON can't hold")
+        raise TypeError(f"{number!r} is a float that JSON can't represent")
     return number
 
 
@@ -435,6 +435,6 @@ def _require_json(value: object) -> None:
     try:
         same = json.loads(json.dumps(value, allow_nan=False)) == value
     except (TypeError, ValueError) as error:
-        raise TypeError(f"holds what JSON can't: {error}") from None
+        raise TypeError(f"has a value that JSON can't represent: {error}") from None
     if not same:
-        raise TypeError("holds what JSON changes on the way: tuples, or keys that are not str")
+        raise TypeError("has values that JSON changes: tuples, or keys that are not str")

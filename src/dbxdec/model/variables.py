@@ -1,7 +1,7 @@
-"""Values that a bundle fixes for each target at deploy: `${var.name}` and `${bundle.target}`.
+"""Bundle variables: values that a bundle sets for each target at deploy, `${var.name}` and `${bundle.target}`.
 
-A reference is text with tokens in the bundle's own spelling, so settings can carry it to the deploy as it is;
-IoManagers and literals resolve the tokens at run time from the values that arrive as task parameters.
+A reference is a string with tokens in the bundle's own syntax, so settings pass it to the deploy unchanged. IoManagers
+and literals resolve the tokens at run time, from the values in task parameters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TARGET = "bundle.target"
-"""The name under which the bundle's target stands among the variables."""
+"""The name of the bundle's target among the variables."""
 
 _TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}")
 _current: Mapping[str, str] = {}
@@ -26,7 +26,7 @@ _live = False
 
 
 if TYPE_CHECKING:
-    # For a type checker a variable fits wherever its value would: as any argument of a task, and in settings.
+    # A type checker accepts a variable wherever its value fits: as any argument of a task, and in settings.
     class _Anything(Any):  # type: ignore[misc]
         pass
 
@@ -34,14 +34,14 @@ else:
     _Anything = object
 
 
-JOINING = 'f-strings, `+` and `/` make longer ones: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
-"""How to make a longer string of a bundle variable, for messages."""
+JOINING = 'f-strings, `+` and `/` make longer strings: `f"{root}/x"`, `root + "/x"`, `root / "x"`'
+"""The hint for making a longer string from a bundle variable."""
 _STR_METHODS = frozenset(name for name in dir(str) if not name.startswith("_"))
 _TAKE_APART = "; or do it inside a task"
 
 
 def _of_value(name: str, how: str, instead: str, harmless: Any = None) -> Any:
-    """A method of strings, which a variable has while a task runs."""
+    """Return a method of strings, which a variable has while a task runs."""
 
     @forgiving(giving(harmless) if harmless is not None else spoiled)
     def method(self: BundleVariable, *args: Any) -> Any:
@@ -53,9 +53,9 @@ def _of_value(name: str, how: str, instead: str, harmless: Any = None) -> Any:
 
 
 class BundleVariable(_Anything):
-    """A string that holds at least one bundle reference; `/`, `+` and f-strings make longer ones.
+    """A string with at least one bundle reference. `/`, `+` and f-strings make longer ones.
 
-    While a task runs, it is its value wherever a string is asked for.
+    While a task runs, it acts as its value wherever a string is expected.
     """
 
     __slots__ = ("template",)
@@ -81,7 +81,7 @@ class BundleVariable(_Anything):
     @forgiving(giving("?"))
     def __format__(self, spec: str) -> str:
         if spec and not _live:
-            self._refuse(f"is formatted by {spec!r}, and ", f"; {JOINING}")
+            self._refuse(f"is formatted with {spec!r}, but ", f"; {JOINING}")
         return format(str(self), spec)
 
     def __repr__(self) -> str:
@@ -92,7 +92,7 @@ class BundleVariable(_Anything):
         if _live:
             return isinstance(other, str | BundleVariable) and str(self) == str(other)
         if isinstance(other, str):
-            self._refuse("is compared, and ", '; or branch with `condition(..., "==", ...)`')
+            self._refuse("is compared, but ", '; or branch with `condition(..., "==", ...)`')
         return isinstance(other, BundleVariable) and other.template == self.template
 
     def __hash__(self) -> int:
@@ -101,24 +101,24 @@ class BundleVariable(_Anything):
     @forgiving(giving(True))
     def __bool__(self) -> bool:
         if not _live:
-            self._refuse("is used as a truth value, and ", '; or branch with `condition(..., "==", ...)`')
+            self._refuse("is used as a truth value, but ", '; or branch with `condition(..., "==", ...)`')
         return bool(str(self))
 
     @forgiving(giving(os.devnull))
     def __fspath__(self) -> str:
         if not _live:
-            self._refuse("is used as a path, and ", f"; {JOINING}")
+            self._refuse("is used as a path, but ", f"; {JOINING}")
         return str(self)
 
-    __len__ = _of_value("__len__", "is taken apart, and ", _TAKE_APART, 0)
-    __iter__ = _of_value("__iter__", "is taken apart, and ", _TAKE_APART, iter(()))
-    __getitem__ = _of_value("__getitem__", "is taken apart, and ", _TAKE_APART)
-    __contains__ = _of_value("__contains__", "is searched, and ", _TAKE_APART, False)
-    __mod__ = _of_value("__mod__", "is used as a format, and ", f"; {JOINING}")
-    __lt__ = _of_value("__lt__", "is compared, and ", _TAKE_APART, False)
-    __le__ = _of_value("__le__", "is compared, and ", _TAKE_APART, False)
-    __gt__ = _of_value("__gt__", "is compared, and ", _TAKE_APART, False)
-    __ge__ = _of_value("__ge__", "is compared, and ", _TAKE_APART, False)
+    __len__ = _of_value("__len__", "is taken apart, but ", _TAKE_APART, 0)
+    __iter__ = _of_value("__iter__", "is taken apart, but ", _TAKE_APART, iter(()))
+    __getitem__ = _of_value("__getitem__", "is taken apart, but ", _TAKE_APART)
+    __contains__ = _of_value("__contains__", "is searched, but ", _TAKE_APART, False)
+    __mod__ = _of_value("__mod__", "is used as a format, but ", f"; {JOINING}")
+    __lt__ = _of_value("__lt__", "is compared, but ", _TAKE_APART, False)
+    __le__ = _of_value("__le__", "is compared, but ", _TAKE_APART, False)
+    __gt__ = _of_value("__gt__", "is compared, but ", _TAKE_APART, False)
+    __ge__ = _of_value("__ge__", "is compared, but ", _TAKE_APART, False)
 
     @forgiving(giving(0))
     def __int__(self) -> int:
@@ -130,7 +130,7 @@ class BundleVariable(_Anything):
 
     def _number(self) -> str:
         if not _live:
-            self._refuse("is used as a number, and ", "; or make a number of it inside a task")
+            self._refuse("is used as a number, but ", "; or convert it to a number inside a task")
         return str(self)
 
     @forgiving()
@@ -138,18 +138,18 @@ class BundleVariable(_Anything):
         if name not in _STR_METHODS:
             raise AttributeError(f"a bundle variable has no attribute {name!r}")
         if not _live:
-            self._refuse(f"is changed by `.{name}`, and ", _TAKE_APART)
+            self._refuse(f"is changed with `.{name}`, but ", _TAKE_APART)
         return getattr(str(self), name)
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
         raise RunError(
             f"{self.template} {how}has no value while the pipeline is defined",
-            hint=f"give it to an IoManager, a task argument or a setting; they resolve it at run time{instead}",
+            hint=f"pass it to an IoManager, a task or a setting, which resolve it at run time{instead}",
         )
 
 
 def _of_path(part: object) -> str:
-    """`part` with slashes, whatever the machine's paths have."""
+    """Return `part` with forward slashes on every system."""
     as_posix = getattr(type(part), "as_posix", None)
     return str(part) if as_posix is None else as_posix(part)
 
@@ -164,7 +164,7 @@ def bundle_variable(name: str) -> BundleVariable:
     if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
         raise ValueError(
             f"{name!r} can't be the name of a bundle variable: "
-            "names have letters, digits, `_` and `-`, and a letter or `_` first"
+            "use letters, digits, `_` and `-`, with a letter or `_` first"
         )
     return BundleVariable(f"${{var.{name}}}")
 
@@ -175,22 +175,22 @@ def bundle_target() -> BundleVariable:
 
 
 def has_token(text: str) -> bool:
-    """Whether `text` holds a reference to a bundle variable or to the target."""
+    """Return whether `text` has a reference to a bundle variable or to the target."""
     return "${" in text and _TOKEN.search(text) is not None
 
 
 def unknown_in(text: str) -> list[str]:
-    """What looks like a reference or a placeholder in `text`, and has no value in a run."""
+    """Return what looks like a reference or a placeholder in `text` but has no value in a run."""
     return re.findall(r"\$?\{[^{}]*\}?", _TOKEN.sub("", text))
 
 
 def without_tokens(text: str, instead: str) -> str:
-    """`text` with `instead` for every reference to a bundle variable or to the target."""
+    """Return `text` with every reference to a bundle variable or to the target replaced by `instead`."""
     return _TOKEN.sub(instead, text)
 
 
 def names_in(value: object) -> set[str]:
-    """The variables referenced anywhere inside `value`: str, BundleVariable, and lists, tuples and dicts of them."""
+    """Return the variables referenced inside `value`: str, BundleVariable, and lists, tuples and dicts of them."""
     if isinstance(value, BundleVariable):
         return names_in(value.template)
     if isinstance(value, str):
@@ -203,13 +203,13 @@ def names_in(value: object) -> set[str]:
 
 
 def only_name_in(text: str) -> str | None:
-    """Return the name of the variable whose reference `text` is; None for anything else."""
+    """Return the name of the variable if `text` is exactly one reference; None for anything else."""
     match = _TOKEN.fullmatch(text)
     return match and (match[1] or match[2])
 
 
 def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = None) -> str:
-    """`text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
+    """Return `text` with every token replaced, from `variables`, else this run's, else `DBXDEC_VAR_<name>`.
 
     Raises RunError with all variables that have no value.
     """
@@ -230,13 +230,13 @@ def resolve(text: str | BundleVariable, variables: Mapping[str, str] | None = No
 
 
 def _where_from(name: str) -> str:
-    """How a variable comes to have a value where it has none."""
+    """Return the hint for a variable without a value."""
     if is_wiring():
-        return "use it inside a task: give the task the table itself, `io.table(...)`, or the variable"
+        return "use it inside a task: pass the task the table itself, `io.table(...)`, or the variable"
     if _live:
         return (
-            "make it at the top of the module, or give it to the task as an argument: a build passes on the variables "
-            f"that it finds there; in a test `variables={{{name!r}: ...}}`"
+            "create it at the top of the module, or pass it to the task: a build passes on the variables "
+            f"that it finds there; in a test use `variables={{{name!r}: ...}}`"
         )
     return f"`dbxdec run ... --var {name}=VALUE`; outside a run set DBXDEC_VAR_{name} in the environment"
 
@@ -245,7 +245,7 @@ def _where_from(name: str) -> str:
 def using(variables: Mapping[str, str], *, live: bool = False) -> Iterator[None]:
     """Make `variables` the values of this run for as long as the block lasts.
 
-    With `live` a task runs in it: a bundle variable is its value there, and no token.
+    With `live` a task runs in the block: a bundle variable is its value there, not a token.
     """
     global _current, _live
     before, (_current, _live) = (_current, _live), (variables, live)
@@ -256,5 +256,5 @@ def using(variables: Mapping[str, str], *, live: bool = False) -> Iterator[None]
 
 
 def tokens_of_run(value: object) -> set[str]:
-    """Return the variables of this run whose tokens are inside `value`: strings that were made too early."""
+    """Return the variables of this run whose tokens are inside `value`, a string that was made too early."""
     return names_in(value) & set(_current)

@@ -1,4 +1,4 @@
-"""What a condition does: `==` and `!=` compare strings, the others compare numbers (docs.databricks.com, "If/else")."""
+"""Conditions: `==` and `!=` compare strings, the others compare numbers (docs.databricks.com, "If/else")."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SYMBOLS = {name: symbol for symbol, name in OPERATORS.items()}
 EQUALITY = frozenset({"EQUAL_TO", "NOT_EQUAL"})
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DIGITS = 15
-"""As many significant digits as a double tells apart: the documentation doesn't say how exact numbers are."""
+"""The significant digits that a double can hold: the documentation doesn't say how exact numbers are."""
 
 
 def is_number(text: str) -> bool:
@@ -34,17 +34,17 @@ def is_number(text: str) -> bool:
 
 
 def is_exact(number: int | Decimal) -> bool:
-    """Return whether `number` is told apart from its neighbours, also as a double."""
+    """Return whether `number` stays distinct from its neighbours as a double."""
     return len(Decimal(number).as_tuple().digits) <= _DIGITS or (isinstance(number, int) and abs(number) <= 2**53)
 
 
 def holds(op: str, left: str, right: str) -> bool:
-    """Return whether a condition holds. Raises RunError where a side of an order is not a number."""
+    """Return whether a condition holds. Raises RunError if a side compared by size is not a number."""
     if op in EQUALITY:
         return (left == right) == (op == "EQUAL_TO")
     for side in (left, right):
         if not is_number(side):
-            raise RunError(f"the condition compares {left!r} and {right!r} by size, and {side!r} is not a number")
+            raise RunError(f"the condition compares {left!r} and {right!r} by size, but {side!r} is not a number")
     compare: Callable[[float, float], bool] = {
         "GREATER_THAN": operator.gt,
         "GREATER_THAN_OR_EQUAL": operator.ge,
@@ -55,9 +55,10 @@ def holds(op: str, left: str, right: str) -> bool:
 
 
 def decide(condition: Mapping[str, str], resolve: Callable[[str], str]) -> tuple[bool, str]:
-    """Return whether the fields of a condition task hold, and that in words; `resolve` knows variables and references.
+    """Return whether the condition task with these fields holds, and the comparison in words.
 
-    Raises RunError for a reference that nothing resolves: the platform would compare its literal string.
+    `resolve` replaces variables and references. Raises RunError for a reference that stays unresolved: the platform
+    would compare its literal string.
     """
     sides = []
     for side in ("left", "right"):
@@ -66,7 +67,7 @@ def decide(condition: Mapping[str, str], resolve: Callable[[str], str]) -> tuple
             name = path(*min(left_over))
             raise RunError(
                 f"the condition compares {{{{{name}}}}}, which has no value in this run",
-                hint="the task that it names has to run before, and to leave this value; a native task is skipped here",
+                hint="the task that it names has to run first and set this value; native tasks are skipped here",
             )
         sides.append(text)
     held = holds(condition["op"], *sides)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def find_dbutils() -> Any | None:
-    """dbutils as wheel tasks have it, None off the platform.
+    """Return dbutils as wheel tasks have it; None outside the platform.
 
     A wheel task has no notebook globals: classic compute makes it from the session, serverless from the SDK.
     """
@@ -25,5 +25,5 @@ def find_dbutils() -> Any | None:
 
 
 def is_remote(dbutils: Any) -> bool:
-    """Whether it is what the SDK has off the platform, whose task values are of no run: it drops them in silence."""
+    """Return whether `dbutils` is the SDK's own, outside the platform: there is no run, so it drops task values."""
     return type(dbutils).__module__ == "databricks.sdk.dbutils"

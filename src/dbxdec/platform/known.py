@@ -1,4 +1,4 @@
-"""What references stand for in a run on this machine."""
+"""The values of references in a run on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *, repair: int = 0) -> dict[str, str]:
-    """Return what references to a run stand for; it was triggered as it started, in milliseconds since the epoch."""
+    """Return the values of references to a run. It was triggered when it `started`, in milliseconds since the epoch."""
     known = {
         "workspace.id": "local",
         "job.id": job,
@@ -25,19 +25,19 @@ def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *
     }
     for name, text in _parts(started).items():
         known |= {f"job.start_time.{name}": text, f"job.trigger.time.{name}": text}
-    # A default may itself be a reference, as that of run_date(...) is.
+    # A default may itself be a reference, such as that of run_date(...).
     return known | {path("job", "parameters", name): resolve(text, known) for name, text in parameters.items()}
 
 
 def of_task(task: str, state: State, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what references to a task that has ended stand for; `values` are the task values that it has left."""
+    """Return the values of references to a task that has ended. `values` are the task values that it has set."""
     ended = RESULT_STATE_OF.get(state)
     found = {} if ended is None else {path("tasks", task, RESULT_STATE): ended}
     return found | {path("tasks", task, "values", key): text_of(value) for key, value in values.items()}
 
 
 def _parts(milliseconds: int) -> dict[str, str]:
-    """A moment by the names of its arguments, in UTC."""
+    """Return the parts of a moment in UTC, by their names in references."""
     moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
     fields = {name: str(getattr(moment, name)) for name in ("year", "month", "day", "hour", "minute", "second")}
     return {

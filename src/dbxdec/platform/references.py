@@ -1,7 +1,8 @@
-"""References such as `{{tasks.extract.values.rows}}`: spelled, read and resolved.
+"""Writes, reads and resolves references such as `{{tasks.extract.values.rows}}`.
 
-A segment that an author has named (a task, a key, a parameter) may hold any characters between backticks; without them
-only ASCII letters, digits and `_`. Whatever is spelled otherwise, or names nothing, stays the literal string.
+A segment that an author has named (a task, a key, a parameter) may have any characters between backticks. Without
+backticks it may have only ASCII letters, digits and `_`. A reference that is written differently, or names nothing,
+stays a literal string.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 RESULT_STATE = "result_state"
 INPUT = "input"
-# What the platform fills; what begins otherwise between two braces is the author's own template.
+# References that the platform fills in. Anything else between double braces is the author's own template.
 NAMESPACES = frozenset({"job", "task", "tasks", INPUT, "workspace", "backfill"})
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
@@ -35,7 +36,7 @@ def path(*segments: str) -> str:
 
 
 def reference(*segments: str) -> str:
-    """Return the reference to what these segments name."""
+    """Return the reference with these segments."""
     return f"{{{{{path(*segments)}}}}}"
 
 
@@ -50,7 +51,7 @@ def task_value(task: str, key: str) -> str:
 
 
 def result_state(task: str) -> str:
-    """Return the reference to how a task has ended."""
+    """Return the reference to the result state of a task."""
     return reference("tasks", task, RESULT_STATE)
 
 
@@ -62,13 +63,13 @@ def found_in(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def only_one_in(text: str) -> tuple[str, ...] | None:
-    """Return the segments of the reference that `text` is; None for anything else."""
+    """Return the segments of `text` if it is exactly one reference; None for anything else."""
     match = _REFERENCE.fullmatch(text)
     return None if match is None else _segments(match[1])
 
 
 def misspelled_in(text: str) -> list[str]:
-    """Return what is meant as a reference of the platform's and would stay a literal string."""
+    """Return what looks like a reference of the platform but would stay a literal string."""
     if "{{" not in text:
         return []
     return [
@@ -79,7 +80,7 @@ def misspelled_in(text: str) -> list[str]:
 
 
 def well_spelled(text: str) -> str:
-    """Return a misspelled reference with backticks where its segments need them, as far as they can be told apart."""
+    """Return a misspelled reference with backticks where its segments need them, as far as these can be recognised."""
     parts = text.strip("{} \t").split(".")
     if parts[0] == "tasks" and len(parts) > 3 and "values" in parts[2:-1]:
         at = parts.index("values", 2)
@@ -94,7 +95,7 @@ def well_spelled(text: str) -> str:
 
 
 def resolve(text: str, values: Mapping[str, str]) -> str:
-    """Return `text` with each reference that `values` has replaced; its keys are spelled by `path`."""
+    """Return `text` with each reference in `values` replaced. The keys of `values` are written by `path`."""
     if "{{" not in text:
         return text
     return _REFERENCE.sub(lambda match: values.get(path(*_segments(match[1])), match[0]), text)

@@ -1,4 +1,4 @@
-"""When a task runs, from the states of its upstream tasks (docs.databricks.com, "Configure task dependencies")."""
+"""The rules for when a task runs, given its upstream tasks (docs.databricks.com, "Configure task dependencies")."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """How a task, or a run, ended.
+    """The state in which a task, or a run, ended.
 
     `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
-    only the platform can run it, and here it counts as done. `DESELECTED`: nobody has asked for it, which the platform
-    treats as success as well. `SUCCESS_WITH_FAILURES`: a run in which a task failed, and none of those that no other
-    task waits for.
+    only the platform can run it, and here it counts as done. `DESELECTED`: it was not selected for this run, which the
+    platform treats as success as well. `SUCCESS_WITH_FAILURES`: a run in which a task failed, but no leaf (a task that
+    no other task waits for).
     """
 
     SUCCESS = "success"
@@ -42,7 +42,7 @@ RESULT_STATES = frozenset(
         "upstream_failed",
     }
 )
-"""What `{{tasks.<task>.result_state}}` may be (docs.databricks.com, "Dynamic value references")."""
+"""The possible values of `{{tasks.<task>.result_state}}` (docs.databricks.com, "Dynamic value references")."""
 
 RESULT_STATE_OF = {
     State.SUCCESS: "success",
@@ -53,12 +53,12 @@ RESULT_STATE_OF = {
     State.EXCLUDED: "excluded",
     State.CANCELLED: "canceled",
 }
-"""A task that was not selected has none: it is no part of the run."""
+"""Result states by state. A task that was not selected has none: it is not part of the run."""
 
 RUNS_AFTER_FAILURE = frozenset({"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"})
-"""With these a task may run although an upstream task has failed."""
+"""Values of `run_if` with which a task may run although an upstream task has failed."""
 NEEDS_FAILURE = frozenset({"AT_LEAST_ONE_FAILED", "ALL_FAILED"})
-"""With these a task runs only if an upstream task has failed, and is excluded otherwise."""
+"""Values of `run_if` with which a task runs only if an upstream task has failed, and is excluded otherwise."""
 
 _FAILURES = frozenset({State.FAILED, State.TIMED_OUT, State.UPSTREAM_FAILED, State.CANCELLED})
 
@@ -78,15 +78,15 @@ class _Task(Protocol):
 
 
 def failed(state: State) -> bool:
-    """Return whether downstream tasks of one in this state see a failure."""
+    """Return whether a task in this state counts as failed for its downstream tasks."""
     return state in _FAILURES
 
 
 def instead(task: _Task, states: Mapping[str, State], outcomes: Mapping[str, str]) -> State | None:
-    """Return the state of `task` where it must not run, None where it may.
+    """Return the state of `task` if it must not run, or None if it may run.
 
-    `states` are those of the tasks that it waits for, all of which have ended, `outcomes` the branches that conditions
-    have taken.
+    `states` are those of its upstream tasks, all of which have ended. `outcomes` are the branches that conditions have
+    taken.
     """
     seen, gates = [], []
     for dependency in task.depends_on:
@@ -99,10 +99,10 @@ def instead(task: _Task, states: Mapping[str, State], outcomes: Mapping[str, str
 
 
 def instead_of_running(run_if: str | None, upstream: Sequence[State], *, gates: Sequence[State] = ()) -> State | None:
-    """Return the state of a task that must not run, None for one that may.
+    """Return the state of a task that must not run, or None for one that may run.
 
-    `gates` are those of `upstream` that stand for branches: each outcome has to be met for the task to run, whatever
-    else it waits for (the Jobs API's reference, `TaskDependency.outcome`).
+    `gates` are the states in `upstream` that belong to branches. For the task to run, each outcome has to be met,
+    whatever else the task waits for (the Jobs API's reference, `TaskDependency.outcome`).
     """
     if any(state is State.EXCLUDED for state in gates):
         return State.EXCLUDED

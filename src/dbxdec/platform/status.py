@@ -1,4 +1,4 @@
-"""How a run has ended: the platform asks only the tasks that no other task waits for."""
+"""The state of a run: the platform looks only at the leaves, the tasks that no other task waits for."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SUCCEEDED = frozenset({State.SUCCESS, State.SUCCESS_WITH_FAILURES})
-"""The states of a run that succeeded, for a run-job task that has started it too."""
+"""The states of a run that succeeded, also for the run-job task that started it."""
 
 
 def leaves(upstream: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the tasks that no other waits for; `upstream` names, for each task, those that it waits for."""
+    """Return the tasks that no other task waits for. `upstream` has, for each task, the tasks that it waits for."""
     return set(upstream) - {key for others in upstream.values() for key in others}
 
 
 def of_run(states: Mapping[str, State], upstream: Mapping[str, Iterable[str]]) -> State:
-    """Return how a run has ended, from the states of its tasks.
+    """Return the state of a run from the states of its tasks.
 
-    Tasks that were not selected are no part of the run.
+    Tasks that were not selected are not part of the run.
     """
     part = {key: state for key, state in states.items() if state is not State.DESELECTED}
     if State.CANCELLED in part.values():

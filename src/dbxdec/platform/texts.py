@@ -1,4 +1,4 @@
-"""The strings that stand for JSON values in references, and the iterations of a for-each task."""
+"""JSON values as strings in references, and the iterations of a for-each task."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dbxdec.support.masking import brief
 
 
 def text_of(value: Any) -> str:
-    """Return what a reference to a task value, or to an item, becomes: a string as it is, all else as JSON."""
+    """Return the string that a reference to this task value or item becomes: a string stays, anything else is JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def iterations(inputs: str) -> list[dict[str, str]]:
-    """Return what the references `input` and `input.<key>` stand for, for each iteration over `inputs`.
+    """Return the values of the references `input` and `input.<key>`, for each iteration over `inputs`.
 
-    Raises RunError where `inputs` is not a JSON list.
+    Raises RunError if `inputs` is not a JSON list.
     """
     try:
         items = json.loads(inputs)

@@ -1,1 +1,1 @@
-"""What every layer may use: data that is read, what is printed, locks, places."""
+"""Helpers for every layer: reading documents, checking data, masking secrets, printing, locks."""

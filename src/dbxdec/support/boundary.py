@@ -1,4 +1,4 @@
-"""What the file system refuses, as one sentence: a full disk, a file where a folder should be, no permission."""
+"""Errors of the file system as one sentence: a full disk, a file where a folder should be, no permission."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OURS = (_PACKAGE, os.path.join(os.path.dirname(_PACKAGE), "hatch_dbxdec"))
 
 
 def refusal(error: OSError) -> str | None:
-    """What can't be read or written; None where the author's own code has asked for it, which needs its traceback."""
+    """Return what can't be read or written; None if the author's own code raised it, which needs its traceback."""
     installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     trace = error.__traceback__
     while trace is not None:

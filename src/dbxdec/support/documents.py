@@ -1,7 +1,7 @@
-"""Files of settings, TOML and YAML, read as anybody may have left them: one sentence with file and line, and bounds.
+"""Reads settings files, TOML and YAML, of any content: with limits, and errors of one sentence with file and line.
 
-YAML is read as the bundle's CLI reads it (YAML 1.2's booleans and numbers, text where YAML 1.1 has a time), into plain
-data whose mappings have strings as keys.
+YAML is read as the bundle's CLI reads it: YAML 1.2's booleans and numbers, and a string for what YAML 1.1 takes as a
+time. The result is plain data whose mappings have strings as keys.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_TOML = 2**20
 MAX_YAML = 64 * 2**20
 _MAX_DEPTH = 100
 _MAX_VALUES = 5_000_000
-"""Values of one YAML file, those of an alias counted wherever it stands."""
+"""Limit for the values of one YAML file. The values of an alias count each time it is used."""
 _LINES_DEPTH = 5
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
@@ -30,18 +30,18 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def text_of(path: Path, longest: int, shown: str | None = None) -> str:
-    """The content of a file in UTF-8. `shown` is its name in messages. Raises ConfigError where it can't be read."""
+    """Return the content of a UTF-8 file. `shown` is its name in messages. Raises ConfigError if it can't be read."""
     shown = str(path) if shown is None else shown
     try:
         if not path.is_file():
-            # What is no file may never end, or never begin.
+            # Reading a pipe or a device may never end, or never begin.
             raise ConfigError(f"{shown} can't be read: it {'is not a file' if path.exists() else 'does not exist'}")
         with path.open("rb") as file:
             content = file.read(longest + 1)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{shown} can't be read: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > longest:
-        raise ConfigError(f"{shown} has more than {longest:,} bytes, which no settings have")
+        raise ConfigError(f"{shown} has more than {longest:,} bytes, too many for a settings file")
     if content.startswith(_UTF_16):
         raise ConfigError(Problem("is UTF-16, not UTF-8", SourceLocation(shown, 1), "save it as UTF-8"))
     try:
@@ -54,20 +54,20 @@ def text_of(path: Path, longest: int, shown: str | None = None) -> str:
 
 
 def toml_of(path: Path, shown: str | None = None) -> dict[str, Any]:
-    """The document in a TOML file. Raises ConfigError, with the line, where there is none."""
+    """Return the document in a TOML file. Raises ConfigError, with the line, if it is not TOML."""
     shown = str(path) if shown is None else shown
     return toml(text_of(path, MAX_TOML, shown), shown)
 
 
 def toml(text: str, shown: str) -> dict[str, Any]:
-    """The TOML document `text`. Raises ConfigError, with the line in the file `shown`, for anything else."""
+    """Parse `text` as TOML. Raises ConfigError, with the line in the file `shown`, for anything else."""
     if text.startswith(_BOM.decode()):
-        hint = "save it as UTF-8 without one: no reader of TOML takes it"
+        hint = "save it as UTF-8 without a byte order mark: TOML does not allow one"
         raise ConfigError(Problem("begins with a byte order mark", SourceLocation(shown, 1), hint))
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise ConfigError(f"{shown} is not TOML that can be read: it is nested too deeply") from None
+        raise ConfigError(f"{shown} can't be read as TOML: it is nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         message = str(error)
         found = _AT_LINE.search(message)
@@ -78,20 +78,20 @@ def toml(text: str, shown: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Yaml:
-    """A YAML document: its value, and the lines of its first levels of keys, from 1, by their path."""
+    """A YAML document: its value, and the line numbers (from 1) of its first levels of keys, by path."""
 
     value: Any
     lines: dict[tuple[str, ...], int]
 
 
 def yaml_of(path: Path, shown: str | None = None) -> Yaml:
-    """The document in a YAML file. Raises ConfigError, with the line, where there is none that can be read."""
+    """Return the document in a YAML file. Raises ConfigError, with the line, if it can't be read."""
     shown = str(path) if shown is None else shown
     return yaml(text_of(path, MAX_YAML, shown), shown)
 
 
 def yaml(text: str, shown: str) -> Yaml:
-    """The YAML document `text`. Raises ConfigError, with the line in the file `shown`, for anything else."""
+    """Parse `text` as YAML. Raises ConfigError, with the line in the file `shown`, for anything else."""
     import yaml as library
 
     building = _Building(shown)
@@ -108,7 +108,7 @@ def yaml(text: str, shown: str) -> Yaml:
     return Yaml(building.value, building.lines)
 
 
-# As gopkg.in/yaml.v3, by which the CLI reads, resolves plain scalars (resolve.go).
+# Plain scalars resolve as in gopkg.in/yaml.v3, which the CLI reads with (resolve.go).
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -125,7 +125,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def _plain(text: str) -> Any:
-    """The value of a scalar without quotes."""
+    """Return the value of a scalar without quotes."""
     if text in _NULL:
         return None
     if text in _BOOLEANS:
@@ -163,7 +163,7 @@ _CONVERT: dict[str, Callable[[str], Any]] = {
 
 @dataclass
 class _Frame:
-    """A mapping or a list that is not at its end yet."""
+    """A mapping or list that is still open."""
 
     value: Any
     path: tuple[str, ...]
@@ -175,7 +175,7 @@ class _Frame:
 
 
 class _Building:
-    """A document in the making, event by event: no recursion, and no alias makes more than it should."""
+    """Builds a document event by event, without recursion, and limits what aliases expand to."""
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
@@ -202,8 +202,8 @@ class _Building:
             case "AliasEvent":
                 found = self._anchors.get(event.anchor)
                 if found is None:
-                    what = "inside of itself" if event.anchor in self._anchors else "that nothing defines"
-                    raise self.refused(f"refers to `{event.anchor:.60}` {what}", line)
+                    what = " inside itself" if event.anchor in self._anchors else ", which is not defined"
+                    raise self.refused(f"refers to `{event.anchor:.60}`{what}", line)
                 self._add(*found, None, line, plain=False)
             case "MappingStartEvent" | "SequenceStartEvent":
                 self._open({} if kind == "MappingStartEvent" else [], event, line)
@@ -226,14 +226,14 @@ class _Building:
         for merged in reversed(frame.merges):
             for name, value in merged.items():
                 frame.value.setdefault(name, value)
-        self._values -= frame.values - 1  # all but itself have been counted
+        self._values -= frame.values - 1  # the items have been counted already
         self._add(frame.value, frame.values, frame.anchor, line, plain=False)
 
     def _wants_key(self) -> bool:
         return bool(self._stack) and type(self._stack[-1].value) is dict and not self._stack[-1].has_key
 
     def _path(self) -> tuple[str, ...]:
-        """Where what comes next is; lists have no names."""
+        """Return the path of the next value; items of lists have empty names."""
         if not self._stack:
             return ()
         top = self._stack[-1]
@@ -255,7 +255,7 @@ class _Building:
             self._anchors[anchor] = (value, values)
         self._values += values
         if self._values > _MAX_VALUES:
-            raise self.refused(f"has more than {_MAX_VALUES:,} values, those behind aliases counted each time", line)
+            raise self.refused(f"has more than {_MAX_VALUES:,} values (those of an alias count each time)", line)
         if not self._stack:
             self.value = value
             return
@@ -268,7 +268,7 @@ class _Building:
                 raise self.refused("has a key that is not a string", line)
             if len(top.path) < _LINES_DEPTH:
                 self.lines[(*top.path, value)] = line + 1
-            # Quotes make it a key like any other.
+            # In quotes, `<<` is a key like any other.
             top.key, top.has_key = None if value == "<<" and plain else value, True
         else:
             self._put(top, value, line)
@@ -282,5 +282,5 @@ class _Building:
             return
         merged = value if type(value) is list else [value]
         if not all(type(one) is dict for one in merged):
-            raise self.refused("merges what is not a mapping (`<<`)", line)
+            raise self.refused("merges something that is not a mapping (`<<`)", line)
         top.merges += reversed(merged)

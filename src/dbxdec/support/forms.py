@@ -1,4 +1,4 @@
-"""Data that was read from a file, taken apart with its types checked: JSON, TOML and YAML as Python has them."""
+"""Takes parsed JSON, TOML and YAML apart and checks the types."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ _MISSING: Any = object()
 
 
 class FormError(DbxdecError):
-    """Raised when a form is not what it should be. The message begins with the place, as `tasks[0].key`."""
+    """Raised when a form is not what it should be. The message begins with the place, such as `tasks[0].key`."""
 
     def __init__(self, place: str, what: str) -> None:
         super().__init__(f"{place} {what}" if place else f"it {what}")
         self.place, self.what = place, what
 
     def inside(self, place: str) -> FormError:
-        """The same mistake seen from where the form itself is at `place`."""
+        """Return the same mistake for a form that is itself at `place` of a larger one."""
         dot = "." if self.place and not self.place.startswith("[") else ""
         return FormError(f"{place}{dot}{self.place}", self.what)
 
 
 def at(form: Any, *path: str) -> Any:
-    """The value at `path` in nested mappings; None where there is none, or something else is on the way."""
+    """Return the value at `path` in nested mappings; None if a key is missing or a parent is not a mapping."""
     for name in path:
         form = form.get(name) if isinstance(form, dict) else None
     return form
 
 
 def table(form: Any, *path: str) -> dict[str, Any]:
-    """The mapping at `path`; an empty one where there is none."""
+    """Return the mapping at `path`, or an empty one."""
     found = at(form, *path)
     return found if isinstance(found, dict) else {}
 
 
 def kind_of(value: object) -> str:
-    """The name of a value's type, for messages."""
+    """Return the name of a value's type, for messages."""
     return _NAMES.get(type(value), f"a {type(value).__name__}")
 
 
 def take(form: Any, name: str, kind: type[T], default: T = _MISSING) -> T:
-    """The value of the key `name` in the object `form`, of exactly the type `kind`.
+    """Return the value of the key `name` in the object `form`, which must be exactly of the type `kind`.
 
     Raises FormError for another type, and for an absent key unless there is a `default`.
     """
@@ -77,7 +77,7 @@ def _absent(form: Any, name: str) -> FormError:
 
 
 def take_or_null(form: Any, name: str, kind: type[T]) -> T | None:
-    """As `take`, for a key whose value may be null."""
+    """Return the same as `take`, for a key whose value may be null."""
     try:
         value = form[name]
     except (KeyError, TypeError, IndexError):
@@ -88,7 +88,7 @@ def take_or_null(form: Any, name: str, kind: type[T]) -> T | None:
 
 
 def strings(form: Any, name: str, default: Sequence[str] = _MISSING) -> tuple[str, ...]:
-    """The list of strings at the key `name`."""
+    """Return the list of strings at the key `name`."""
     found = take(form, name, list) if default is _MISSING else take(form, name, list, list(default))
     for i, item in enumerate(found):
         if type(item) is not str:
@@ -97,21 +97,21 @@ def strings(form: Any, name: str, default: Sequence[str] = _MISSING) -> tuple[st
 
 
 def each_of(form: Any, name: str, decode: Callable[[Any], T]) -> tuple[T, ...]:
-    """What `decode` makes of each item of the list at the key `name`."""
+    """Return the items of the list at the key `name`, each decoded by `decode`."""
     items = take(form, name, list)
     if not items:
         return ()
     found: list[T] = []
     try:
         for item in items:
-            found.append(decode(item))  # noqa: PERF401 - its length tells where it went wrong
+            found.append(decode(item))  # noqa: PERF401 - the length tells which item is wrong
     except FormError as error:
         raise error.inside(f"{name}[{len(found)}]") from None
     return tuple(found)
 
 
 def by_key(form: Any, name: str, decode: Callable[[Any], T]) -> dict[str, T]:
-    """What `decode` makes of each value of the object at the key `name`."""
+    """Return the object at the key `name`, each value decoded by `decode`."""
     items: Mapping[str, Any] = take(form, name, dict)
     if not items:
         return {}
@@ -126,9 +126,9 @@ def by_key(form: Any, name: str, decode: Callable[[Any], T]) -> dict[str, T]:
 
 
 def plain(value: Any, deepest: int = 100) -> Any:
-    """`value`, which is JSON data that can be written again. Raises FormError where it is nested too deeply.
+    """Return `value` if it is JSON data that can be written again. Raises FormError if it is nested too deeply.
 
-    Whatever walks through it later does so by recursion.
+    The depth is limited because later code walks through the data by recursion.
     """
     kind = type(value)
     if kind is dict or kind is list:
@@ -138,12 +138,12 @@ def plain(value: Any, deepest: int = 100) -> Any:
             if type(item) is not str:
                 plain(item, deepest - 1)
     elif kind is float and value - value != 0:
-        raise FormError("", "has a number that JSON can't hold")
+        raise FormError("", "has a number that JSON can't represent")
     return value
 
 
 def plain_object(value: Any) -> dict[str, Any]:
-    """`value`, which is an object of plain JSON data."""
+    """Return `value` if it is an object of plain JSON data. Raises FormError otherwise."""
     if type(value) is not dict:
         raise FormError("", f"is {kind_of(value)}, not an object")
     return plain(value)  # type: ignore[no-any-return]

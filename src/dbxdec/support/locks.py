@@ -1,4 +1,4 @@
-"""Locks that the system frees when their holder ends, however it ends."""
+"""File locks that the system releases when their holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file, where nobody else has it; closing the file gives it back."""
+    """Take the lock of an open file and return True; return False if another process holds it.
+
+    Closing the file releases the lock.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -1,13 +1,13 @@
-"""Hides the values of secrets in strings, in whichever way they are written there.
+"""Hides the values of secrets in strings, however they are written there.
 
-A value is found as it is, and with any of its characters escaped as JSON, `repr`, URLs and HTML escape them, once or
-several times; in base64 and in hex; each line of a value of several lines by itself too; and its beginning where
-something has cut it and says so by an ellipsis. Values that overlap are hidden together.
+A value is found as it is, and with any characters escaped as in JSON, `repr`, URLs or HTML, once or several times. It
+is also found in base64 and in hex. Each line of a multi-line value is found by itself too, and so is the beginning of a
+value that was cut and ends in an ellipsis. Values that overlap are hidden together.
 
-A value of less than four characters says nothing in the middle of a string, where hiding it would only garble the rest:
-it is hidden where it is the whole string, or stands in quotes.
+A value of less than four characters is hidden only if it is the whole string or in quotes. Anywhere else it reveals
+nothing, and hiding it would garble the rest.
 
-What is known of secrets lasts as long as the run that has used them: `scope()`.
+Secrets are known for as long as the run that has used them: `scope()`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 HIDDEN = "[secret]"
 VARIABLE = "DBXDEC_SECRET_"
-"""How the environment variables begin that hold the values of secrets on a machine."""
+"""The prefix of the environment variables that hold the values of secrets on this machine."""
 _SHORT = 4
 _SHORTEST_LINE = _SHORTEST_ENCODED = _SHORTEST_CUT = 8
 _PIECE = 400
-"""Characters of one pattern: longer values are found piece by piece."""
+"""The number of characters in one pattern. Longer values are found piece by piece."""
 _PARTS = re.compile(r"\r\n|\\+|.", re.DOTALL)
 _ELLIPSES = ("…", "...")
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
@@ -39,12 +39,12 @@ _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 
 
 def of_this_machine() -> list[str]:
-    """The values of all secrets that the environment has: what no log may show."""
+    """Return the values of all secrets in the environment, which no log may show."""
     return [value for name, value in os.environ.items() if name.startswith(VARIABLE)]
 
 
 class Mask:
-    """Some secrets, and strings without them."""
+    """A set of secrets that it hides in strings and data."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._known: set[str] = set()
@@ -69,7 +69,7 @@ class Mask:
             self._finders += map(_Encoded, _encodings(part))
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """Return `text` without secrets."""
         if not self._known or not text:
             return text
         if (whole := text.strip()) in self._short:
@@ -86,7 +86,7 @@ class Mask:
         return "".join([*parts, text[end:]])
 
     def data(self, value: Any) -> Any:
-        """JSON data whose strings are without secrets; keys stay."""
+        """Return JSON data without secrets in its strings. Keys are kept."""
         match value:
             case str():
                 return self.text(value)
@@ -97,7 +97,7 @@ class Mask:
         return value
 
     def results(self, value: Any) -> Any:
-        """JSON data that tasks have made, where a secret may be a number or a key as well."""
+        """Return JSON data that tasks made, without secrets. Here a number or a key may be a secret as well."""
         match value:
             case list() | tuple():
                 return [self.results(item) for item in value]
@@ -106,14 +106,14 @@ class Mask:
             case bool():
                 return value
             case int() | float():
-                # Not by itself: whatever is short would be hidden there.
+                # In brackets, because a short value is hidden if it is the whole string.
                 inside = f"<{value}>"
                 return value if self.text(inside) == inside else HIDDEN
         return self.data(value)
 
 
 def _lines(value: str) -> list[str]:
-    """The lines of a value that has several, those that say nothing by themselves left out."""
+    """Return the lines of a multi-line value that are long enough to be hidden by themselves."""
     lines = [line.strip() for line in value.splitlines()]
     return [line for line in lines if len(line) >= _SHORTEST_LINE] if len(lines) > 1 else []
 
@@ -125,7 +125,7 @@ def _quoted(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
 
 
 class _Finder:
-    """Finds one form of a value. A string without `needle`, which no escaping changes, has none of it."""
+    """Finds one form of a value. A string without `needle`, which no escaping changes, can't contain it."""
 
     def __init__(self, value: str) -> None:
         self.needle = max(re.findall(r"[A-Za-z0-9]+", value), key=len, default="")
@@ -140,7 +140,7 @@ class _Finder:
         return list(map(_letter, _PARTS.findall(self._value)))
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the value is in `text`, overlapping ones included."""
+        """Yield where the value is in `text`, including overlapping matches."""
         found = self._pattern.search(text)
         while found is not None:
             yield from self._span(text, *found.span())
@@ -151,11 +151,11 @@ class _Finder:
 
 
 class _Written(_Finder):
-    """A value, or a piece of a long one."""
+    """Finds a value, or a piece of a long one."""
 
 
 class _Cut(_Finder):
-    """The beginning of a value, before an ellipsis."""
+    """Finds the beginning of a value that is cut by an ellipsis."""
 
     def __init__(self, value: str) -> None:
         super().__init__(value[:_SHORTEST_CUT])
@@ -171,7 +171,7 @@ class _Cut(_Finder):
 
 
 class _Encoded(_Finder):
-    """A value in hex or base64, with the letters around it, of which some are shared with what stands there."""
+    """Finds a value in hex or base64, with the letters around it: some of them encode parts of it, too."""
 
     @cached_property
     def _letters(self) -> list[str]:
@@ -186,7 +186,7 @@ class _Encoded(_Finder):
 
 
 def _encodings(value: str) -> Iterator[str]:
-    """A value in hex, and in base64 behind 0, 1 and 2 other bytes, without the letters that those share."""
+    """Yield a value in hex, and in base64 after 0, 1 and 2 other bytes, without the letters shared with those bytes."""
     octets = value.encode("utf-8", "surrogateescape")
     if len(octets) < _SHORTEST_ENCODED:
         return
@@ -199,7 +199,7 @@ def _encodings(value: str) -> Iterator[str]:
         yield text[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6]
 
 
-# What escapes are made of, which an outer form may have escaped again.
+# The characters of escape sequences, which an outer format may have escaped again.
 _PERCENT = "%(?:25)*"
 _BACKSLASH = rf"(?:\\|{_PERCENT}5[cC]|&#92;|&#[xX]5[cC];)"
 _AMPERSAND = rf"(?:&|{_PERCENT}26)(?:amp(?:;|{_PERCENT}3[bB]))*"
@@ -208,7 +208,7 @@ _NUMBER = rf"{_AMPERSAND}(?:#|{_PERCENT}23)"
 
 
 def _letter(part: str) -> str:
-    """A pattern of one character, or of a run of backslashes or a line's end, escaped in any way or not."""
+    """Return a pattern for one character, a run of backslashes or a line end, escaped in any way or not at all."""
     if part.isascii() and part.isalnum():
         return part
     if part in ("\n", "\r\n", "\r"):
@@ -244,17 +244,17 @@ def _special(letter: str) -> str:
 
 
 def _hex(code: int, digits: int) -> str:
-    """Hexadecimal digits of either case."""
+    """Return a pattern for hexadecimal digits of either case."""
     return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{code:0{digits}x}")
 
 
-# The innermost last; the first is for what is used outside of any run, in a notebook for instance.
+# The innermost scope is last. The first one is for secrets used outside of any run, for instance in a notebook.
 _scopes: list[Mask] = [Mask()]
 
 
 @contextmanager
 def scope(values: Iterable[str] = ()) -> Iterator[Mask]:
-    """Hide `values`, and the secrets that are used inside, until the block ends: later messages are whole again."""
+    """Hide `values` and the secrets used inside the block until it ends. Later messages are not masked."""
     mask = Mask(values)
     _scopes.append(mask)
     try:
@@ -269,26 +269,26 @@ def learn(value: str) -> None:
 
 
 def hide(text: str) -> str:
-    """`text` without the secrets that are known here and now."""
+    """Return `text` without the secrets that are known now."""
     for mask in _scopes:
         text = mask.text(text)
     return text
 
 
 def hide_data(value: Any) -> Any:
-    """JSON data without the secrets that are known here and now."""
+    """Return JSON data without the secrets that are known now."""
     for mask in _scopes:
         value = mask.data(value)
     return value
 
 
 def brief(value: object, longest: int = 80) -> str:
-    """`repr` of a value of a run for a message: secrets are hidden before it is cut."""
+    """Return the `repr` of a run's value for a message. Secrets are hidden before it is cut."""
     return hide(repr(value))[:longest]
 
 
 class _Output:
-    """A stream of text that hides secrets in what it is given, piece by piece; all else is the stream's own."""
+    """A text stream that hides secrets in each string written to it. Everything else is the original stream's."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -310,7 +310,7 @@ class _Output:
 
 @contextmanager
 def output() -> Iterator[None]:
-    """Hide secrets in all that Python prints inside, as the platform does in notebooks: prints, logs, tracebacks."""
+    """Hide secrets in prints, logs and tracebacks of Python inside the block, as the platform does in notebooks."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = ((None if stream is None else _Output(stream)) for stream in before)
     try:

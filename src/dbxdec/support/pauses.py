@@ -1,4 +1,4 @@
-"""Work that makes thousands of objects, all of which stay: looking for garbage among them is most of its time."""
+"""Turns the garbage collector off while many long-lived objects are built: it would take most of the time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Leave garbage where it is for as long as the block lasts."""
+    """Turn the garbage collector off inside the block."""
     was_on = gc.isenabled()
     gc.disable()
     try:

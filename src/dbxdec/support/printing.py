@@ -1,7 +1,7 @@
-"""What is printed of strings that others have written: nothing that a terminal or a workflow would obey.
+"""Makes strings from other sources safe to print: a terminal or a workflow must not obey them.
 
-Escape sequences are left out, other control characters are shown as `\\x07` is, and a carriage return, by which a line
-would be written over, begins a new one.
+Escape sequences are removed. Other control characters are shown as in `\\x07`. A carriage return, which would overwrite
+the line, begins a new one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SEQUENCE = re.compile(
 )
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _RETURNS = re.compile("\r+\n?")
-# github.com/actions/runner: the first at the start of a line, after white space too, the second anywhere.
+# github.com/actions/runner: the first counts at the start of a line, also after white space, the second anywhere.
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _OLD_COMMAND = "##["
 
 
 def plain(text: str) -> str:
-    """`text` as lines of characters that only stand there."""
+    """Return `text` without escape sequences and control characters."""
     if text.isprintable():
         return text
     text = _RETURNS.sub("\n", _SEQUENCE.sub("", text))
@@ -33,26 +33,26 @@ def plain(text: str) -> str:
 
 
 def plain_lines(line: str) -> list[str]:
-    """A line of output, as one line or, where it has written over itself, as several; empty ones only if all are."""
+    """Split a line of output that overwrites itself into several. Empty lines are dropped unless all are empty."""
     lines = plain(line).split("\n")
     return [line for line in lines if line] or [""]
 
 
 def uncommanded(text: str) -> str:
-    """`text` in which a workflow of GitHub finds no command (docs.github.com, "Workflow commands")."""
+    """Return `text` without commands to a GitHub workflow (docs.github.com, "Workflow commands")."""
     return _COMMAND.sub(r"\1: ", text).replace(_OLD_COMMAND, "## [")
 
 
 def in_workflow() -> bool:
-    """Whether a workflow of GitHub reads what is printed."""
+    """Return whether a GitHub workflow reads the output."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def safe(text: str) -> str:
-    """`text` for whoever reads what this process prints: a terminal, a log, a workflow."""
+    """Return `text` as it is safe to print, to a terminal, a log or a workflow."""
     return uncommanded(plain(text)) if in_workflow() else plain(text)
 
 
 def message(text: str) -> str:
-    """A message of dbxdec, which may hold strings of others, without the secrets of this machine."""
+    """Return a message of dbxdec, which may contain strings from other sources, without the secrets of this machine."""
     return safe(Mask(of_this_machine()).text(plain(text)))

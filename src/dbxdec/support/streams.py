@@ -1,7 +1,7 @@
-"""Output that no character ends: what a stream's encoding lacks is written another way.
+"""Output that no character can break: characters that a stream's encoding lacks are replaced.
 
-A terminal or a file may be in cp1252 or ASCII, as on Windows where output is redirected, and a name of a file may hold
-what no encoding has.
+A terminal or a file may use cp1252 or ASCII, for example on Windows when output is redirected. The name of a file may
+contain what no encoding can represent.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _HANDLER = "dbxdec"
-# What fails, and Python's own way to say it on stderr; whoever asks for another one has it.
+# Handlers that fail, and Python's default for stderr. Any other handler was chosen by the user and is kept.
 _REPLACED = ("strict", "surrogateescape", "backslashreplace")
 _INSTEAD = {
     "✓": "+",
@@ -30,7 +30,7 @@ _INSTEAD = {
     "“": '"',
     "”": '"',
 }
-# Frames are drawn with these: "Box Drawing" of Unicode, from its first character.
+# Frames are drawn with these: the Unicode block "Box Drawing", from its first character.
 _LINES = range(0x2500, 0x2580)
 _HORIZONTAL, _VERTICAL = frozenset("─━┄┅┈┉╌╍═╴╶╸╺╼╾"), frozenset("│┃┆┇┊┋╎╏║╵╷╹╻╽╿")
 
@@ -50,20 +50,20 @@ def _shown(error: UnicodeError) -> tuple[str, int]:
 
 
 CHILD = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-"""The environment of a Python whose output we read: all it prints comes, whatever the user's own terminal can show."""
+"""The environment of a child Python whose output we read: nothing is lost, whatever the user's terminal can show."""
 
 codecs.register_error(_HANDLER, _shown)
 
 
 def make_safe() -> None:
-    """Have stdout and stderr of this process take any text."""
+    """Make stdout and stderr of this process accept any string."""
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # not where something else stands for them
+        reconfigure = getattr(stream, "reconfigure", None)  # absent if they were replaced by other objects
         if reconfigure is not None and stream.errors in _REPLACED:
             reconfigure(errors=_HANDLER)
 
 
 def safe(text: str, stream: TextIO | None = None) -> str:
-    """Return `text` as `stream`, by default stderr, can write it."""
+    """Return `text` with only characters that `stream`, by default stderr, can write."""
     encoding = getattr(stream or sys.stderr, "encoding", None) or "utf-8"
     return text.encode(encoding, _HANDLER).decode(encoding)

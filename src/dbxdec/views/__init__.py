@@ -1,1 +1,1 @@
-"""What people see of a manifest: texts, drawings and differences. Pure functions of it; nothing is run or written."""
+"""Views of a manifest for people: texts, drawings and differences. Pure functions: nothing is run or written."""

@@ -1,4 +1,4 @@
-"""What differs between two builds of a project, and what a deploy of the second would do."""
+"""The differences between two builds of a project, and the effects of deploying the second."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["added", "removed", "changed"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `what` is its place: `daily.tasks.extract.outputs.result`; a text is None where it is not."""
+    """One difference. `what` is its place, `daily.tasks.extract.outputs.result`; an absent value is None."""
 
     kind: Kind
     what: str
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All changes of the jobs, the files of the wheel that differ, and what a deploy does, in sentences."""
+    """All changes of the jobs, the files of the wheel that differ, and sentences about what a deploy does."""
 
     changes: tuple[Change, ...]
     files: tuple[Change, ...]
@@ -38,15 +38,15 @@ class Difference:
 
 
 def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_files: Mapping[str, str]) -> Difference:
-    """Compare two builds; files are digests by their path in the wheel."""
+    """Compare two builds. Files are digests by path in the wheel."""
     changes = []
     before, after = {job.key: job for job in old.jobs}, {job.key: job for job in new.jobs}
     for key in [*before, *(key for key in after if key not in before)]:
         if key not in after:
-            changes.append(Change("removed", key, effect="the job is deleted, and the list of its runs with it"))
+            changes.append(Change("removed", key, effect="the job is deleted, together with its run history"))
         elif key not in before:
             changes.append(
-                Change("added", key, effect=f"the job is made, with {counted(len(after[key].tasks), 'task')}")
+                Change("added", key, effect=f"the job is created, with {counted(len(after[key].tasks), 'task')}")
             )
         else:
             changes += _job(before[key], after[key])
@@ -60,7 +60,7 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
         return
     jobs = {kind: [c.what for c in changes if c.kind == kind and "." not in c.what] for kind in ("added", "removed")}
     updated = list(dict.fromkeys(c.what.partition(".")[0] for c in changes if "." in c.what))
-    for kind, verb in (("added", "makes"), ("removed", "deletes")):
+    for kind, verb in (("added", "creates"), ("removed", "deletes")):
         if jobs[kind]:
             yield f"A deploy {verb} {', '.join(jobs[kind])}."
     if updated:
@@ -70,7 +70,7 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
         yield f"Only the wheel and its build id change for {', '.join(rest)}."
     if files:
         yield f"{len(files)} file{'s' if len(files) > 1 else ''} of the wheel differ{'' if len(files) > 1 else 's'}."
-    yield "Runs in flight keep the wheel that they began with; a repair of one of them refuses the new build."
+    yield "Runs in progress keep the wheel that they started with; a repair of one refuses the new build."
 
 
 def _job(old: Job, new: Job) -> Iterator[Change]:
@@ -78,7 +78,7 @@ def _job(old: Job, new: Job) -> Iterator[Change]:
     docs = [{"doc": text} if (text := _one_line(job.doc)) else {} for job in (old, new)]
     yield from _texts(key, *docs)
     yield from _texts(f"{key}.settings", dict(texts.settings(old.settings)), dict(texts.settings(new.settings)))
-    yield from _texts(f"{key}.parameters", _parameters(old), _parameters(new), removed="runs that give it are refused")
+    yield from _texts(f"{key}.parameters", _parameters(old), _parameters(new), removed="runs that set it are refused")
     for what in ("clusters", "environments"):
         yield from _texts(
             f"{key}.{what}", dict(texts.settings(getattr(old, what))), dict(texts.settings(getattr(new, what)))
@@ -88,7 +88,9 @@ def _job(old: Job, new: Job) -> Iterator[Change]:
         place = f"{key}.tasks.{name}"
         if name not in after:
             targets = [o.target for o in before[name].outputs.values() if o.target]
-            yield Change("removed", place, effect=f"nothing writes {', '.join(targets)} any more" if targets else None)
+            yield Change(
+                "removed", place, effect=f"nothing writes {', '.join(targets)} any longer" if targets else None
+            )
         elif name not in before:
             targets = [o.target for o in after[name].outputs.values() if o.target]
             yield Change("added", place, effect=f"writes {', '.join(targets)}" if targets else None)
@@ -111,7 +113,7 @@ def _task(place: str, old: Task, new: Task) -> Iterator[Change]:
         name = change.what.rpartition(".")[2]
         targets = [task.outputs[name].target if name in task.outputs else None for task in (old, new)]
         moved = change.kind == "changed" and targets[0] != targets[1]
-        effect = f"what is at {targets[0]} stays there, and is not written any more" if moved and targets[0] else None
+        effect = f"the data at {targets[0]} stays, but is no longer written" if moved and targets[0] else None
         yield Change(change.kind, change.what, change.before, change.after, effect)
 
 
@@ -120,7 +122,7 @@ def _inputs(task: Task) -> dict[str, str]:
 
 
 def _facts(task: Task) -> dict[str, str]:
-    """What a task has one of, where it has it."""
+    """Return the single-valued facts of a task that are set."""
     facts = {
         "kind": task.kind,
         "function": task.function,

@@ -1,4 +1,4 @@
-"""A job's DAG as text for other tools, and as a picture."""
+"""A job's DAG as source for Mermaid and Graphviz, and as an SVG picture."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LETTER = 7.6
 _SMALL_LETTER = 6.1
 _HEIGHT = 44.0
 _MARGIN = 12.0
-_LEAST = 0.65  # of its size, on a narrow screen: smaller it could not be read
+_LEAST = 0.65  # of its size on a narrow screen: anything smaller is unreadable
 _ARROW = (
     '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
     '<path d="M0 0 8 4 0 8Z"/></marker></defs>'
 )
 
-# One set of colours for light and dark: the page around it may have the dark one switched on.
+# Colours for light and dark in one style: the page around the picture may be in dark mode.
 STYLE = """\
 .dag { --line: #8a94a6; --box: #f5f7fb; --edge: #c3cad6; --text: #1d2433; --faint: #5b667a }
 .dag { font: 13px system-ui, sans-serif }
@@ -46,7 +46,7 @@ _LABELS = {"run": "rows", "table": "table", "newest": "newest", "changed": "chan
 
 
 def _label(found: Dependency, task: Task, job: Job) -> str:
-    """Return what an edge says: its branch, or which rows go along it where a table may hold more than these."""
+    """Return the label of an edge: its branch, or the rows that are read if the table may have more."""
     if found.outcome is not None:
         return found.outcome
     leaves = [leaf for binding in task.inputs.values() for leaf in flatten(binding)]
@@ -59,7 +59,7 @@ def _label(found: Dependency, task: Task, job: Job) -> str:
 
 
 def mermaid(job: Job) -> str:
-    """A flowchart for Markdown (mermaid.js.org)."""
+    """Return a flowchart for Markdown (mermaid.js.org)."""
     names = {task.key: f"t{i}" for i, task in enumerate(job.tasks)}
     lines = ["flowchart TD"]
     for task in job.tasks:
@@ -79,12 +79,12 @@ def mermaid(job: Job) -> str:
 
 
 def _in_mermaid(text: str) -> str:
-    """Text in a label, where Markdown, entities and tags of HTML would be taken for what they are."""
+    """Escape a label, in which Markdown, HTML entities and HTML tags would be interpreted."""
     return "".join(f"#{ord(letter)};" if letter in '"#<>&`*_\\' else letter for letter in text)
 
 
 def dot(job: Job) -> str:
-    """A digraph for Graphviz."""
+    """Return a digraph for Graphviz."""
     lines = [f"digraph {json.dumps(job.key)} {{", "    node [shape=box, style=rounded];"]
     for task in job.tasks:
         shape = {"condition": " [shape=diamond]", "native": " [style=dashed]", "run_job": " [style=dashed]"}
@@ -105,9 +105,9 @@ def svg(
     marks: Mapping[str, str] | None = None,
     small: Callable[[Task], str] | None = None,
 ) -> str:
-    """The picture of a job, which needs `STYLE` around it.
+    """Return the picture of a job for a page that contains `STYLE`.
 
-    `link` gives each task an address to lead to, `marks` more classes by task, `small` the second line of its box.
+    `link` returns the address of a task, `marks` has more CSS classes by task, `small` returns a box's second line.
     """
     second = small or second_line
     lines = {task.key: texts.shortened(second(task)) for task in job.tasks}
@@ -129,13 +129,13 @@ def svg(
 
 
 def standalone_svg(job: Job) -> str:
-    """The picture of a job as a file of its own."""
+    """Return the picture of a job as a standalone file."""
     head, tag, rest = svg(job).partition(">")
     return f"{head}{tag}<style>{STYLE}</style>{rest}"
 
 
 def second_line(task: Task) -> str:
-    """What a box says below the task's key: where its result goes, or what it is."""
+    """Return the line below the task's key in its box: the place of its result, or its kind."""
     if task.kind != "python":
         return texts.kind(task)
     if task.each is not None:

@@ -1,4 +1,4 @@
-"""The jobs of a project as a page: a picture of each, and below it what there is to say of its tasks."""
+"""The jobs of a project as an HTML page: a picture of each job, and its tasks in detail below."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def html(jobs: Sequence[Job], title: str) -> str:
-    """The page, which needs nothing else."""
+    """Return the page, which needs no other file."""
     links = "".join(f'<li><a href="#{escape(job.key)}">{escape(job.key)}</a></li>' for job in jobs)
     index = f"<ul>{links}</ul>\n" if len(jobs) > 1 else ""
     head = f'<div class="head"><h1>{escape(title)}</h1><button type="button">open or close all</button></div>\n'
@@ -43,7 +43,7 @@ def _job(job: Job) -> str:
 
 
 def _about(doc: str | None) -> str:
-    """A docstring, its lines as the author has broken them."""
+    """Return a docstring as a paragraph that keeps the author's line breaks."""
     return f'<p class="about">{escape(doc)}</p>\n' if doc else ""
 
 

@@ -1,6 +1,6 @@
-"""Places the tasks of a DAG in layers, each below all that it waits for (after Sugiyama, Tagawa and Toda, 1981).
+"""Places the tasks of a DAG in layers, each below its upstream tasks (after Sugiyama, Tagawa and Toda, 1981).
 
-Edges over several layers pass through points of their own in between, so that they go around tasks.
+Edges over several layers have a point in each layer between, so that they go around tasks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _POINT_WIDTH = 8.0
 _SWEEPS = 8
 
 Node = tuple[int, int]
-"""A place of an edge in a layer it only passes: (number of the edge, layer). Tasks are (-1, number of the task)."""
+"""A point of an edge in a layer that it passes: (number of the edge, layer). Tasks are (-1, number of the task)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a task is: its upper left corner and its size, in pixels."""
+    """The box of a task: its upper left corner and its size, in pixels."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The boxes by task, and the points of each edge from its lower to its upper end."""
+    """The boxes by task, and the points of each edge from its upstream to its downstream end."""
 
     boxes: Mapping[str, Box]
     edges: tuple[tuple[tuple[float, float], ...], ...]
@@ -43,7 +43,7 @@ class Drawing:
 
 
 def place(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, str]]) -> Drawing:
-    """Lay out tasks of these sizes. `edges` are (before, after); those on a cycle are left out of the layers."""
+    """Lay out tasks of these sizes. `edges` are (upstream, downstream); edges on a cycle do not affect the layers."""
     if not sizes:
         return Drawing({}, (), 0, 0)
     ranks = _ranks(list(sizes), edges)
@@ -82,7 +82,7 @@ def place(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, s
 
 
 def _ranks(keys: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The layer of each task: one below the lowest that it waits for."""
+    """Return the layer of each task: one below its lowest upstream task."""
     waiting = dict.fromkeys(keys, 0)
     followers: dict[str, list[str]] = defaultdict(list)
     for before, after in edges:
@@ -111,7 +111,7 @@ def _neighbours(chains: Sequence[Sequence[Node]]) -> tuple[dict[Node, list[Node]
 
 
 def _untangle(layers: list[list[Node]], up: Mapping[Node, list[Node]], down: Mapping[Node, list[Node]]) -> None:
-    """Order each layer by where its neighbours are, from above and from below in turn."""
+    """Order each layer by the positions of its neighbours, from above and from below in turn."""
     for sweep in range(_SWEEPS):
         downwards = sweep % 2 == 0
         beside = up if downwards else down
@@ -131,7 +131,7 @@ def _centres(
     down: Mapping[Node, list[Node]],
     widths: Mapping[Node, float],
 ) -> dict[Node, float]:
-    """The middle of each node: near those of its neighbours, and apart from those beside it."""
+    """Return the centre of each node: close to its neighbours' centres, without overlap in its layer."""
     centres: dict[Node, float] = {}
     for layer in layers:
         x = 0.0
@@ -148,7 +148,7 @@ def _centres(
 
 
 def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Places in this order as near to `wanted` as they can be without overlap: the middle of two greedy passes."""
+    """Return positions in this order, close to `wanted` and without overlap: the mean of two greedy passes."""
 
     def greedy(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
         placed: list[float] = []

@@ -1,4 +1,4 @@
-"""A page that needs nothing else: styles and script inside, and a policy that lets it load nothing from anywhere."""
+"""A self-contained HTML page: styles and script are inside, and its policy lets it load nothing else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ button { font: inherit; font-size: .85rem; color: var(--faint); background: none
 .head { display: flex; justify-content: space-between; align-items: baseline }
 @media (max-width: 600px) { pre { white-space: pre-wrap; overflow-wrap: anywhere } body { padding: .8rem .8rem 3rem } }
 """
-# What is clicked in a picture opens below it; a button opens or closes all.
+# A click on a task in the picture opens its details below; a button opens or closes all.
 _SCRIPT = """\
 const all = [...document.querySelectorAll("details")]
 const show = () => {
@@ -60,12 +60,12 @@ for (const button of document.querySelectorAll("button")) button.addEventListene
 
 
 def arrows(name: str) -> str:
-    """What `texts.facts` calls a fact, as a page has it."""
+    """Return the name of a fact of `texts.facts` with real arrows, for a page."""
     return name.replace("<-", "←").replace("->", "→")
 
 
 def document(title: str, body: str, *, style: str = "") -> str:
-    """A whole page around `body`, which is HTML already."""
+    """Return a complete page around `body`, which is HTML."""
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     return (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def written(form: Json) -> str:
-    """Return tagged JSON in the words of a pipeline: `${var.root}/x`, `2013-01-01`, `["UA", "AA"]`, `Colour.RED`."""
+    """Return tagged JSON as an author writes it: `${var.root}/x`, `2013-01-01`, `["UA", "AA"]`, `Colour.RED`."""
     match form:
         case None | bool():
             return repr(form)

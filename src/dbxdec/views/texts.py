@@ -1,4 +1,4 @@
-"""Parts of a job in a few words, as `show`, the drawings and the differences have them."""
+"""Short descriptions of the parts of a job, for `show`, the drawings and the differences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = {
 
 
 def binding(found: dag.Binding) -> str:
-    """Where an argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`, or a value."""
+    """Return an argument's source: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`, or a value."""
     match found:
         case dag.TaskOutput(task, output, rows):
             name = task if output == dag.RESULT else f"{task}[{json.dumps(output)}]"
@@ -50,7 +50,7 @@ def binding(found: dag.Binding) -> str:
 
 
 def output(found: dag.Output) -> str:
-    """Where a result goes, and how: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
+    """Return the place of a result: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
     if found.io is None:
         return f"task value ({found.type})"
     settings = [f"{name}={_option(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
@@ -60,12 +60,12 @@ def output(found: dag.Output) -> str:
 
 
 def dependency(found: dag.Dependency) -> str:
-    """`extract`, or `is_late is true` for a branch."""
+    """Return a dependency: `extract`, or `is_late is true` for a branch."""
     return found.task if found.outcome is None else f"{found.task} is {found.outcome}"
 
 
 def kind(task: dag.Task) -> str:
-    """What runs: `function`, `condition a > 3`, `job other`, `notebook_task`..."""
+    """Return what a task runs: `function`, `condition a > 3`, `job other`, `notebook_task`..."""
     match task.kind:
         case "python":
             return "for each" if task.each else "function"
@@ -80,7 +80,7 @@ def kind(task: dag.Task) -> str:
 
 
 def rows_of(found: dag.Binding, job: dag.Job) -> str:
-    """Return which rows of another task's table an argument is, where a table may hold more; "" for all else."""
+    """Return which rows of another task's table an argument gets, if the table may have more; "" otherwise."""
     if not isinstance(found, dag.TaskOutput):
         return ""
     stored = job.task(found.task).outputs.get(found.output)
@@ -90,7 +90,7 @@ def rows_of(found: dag.Binding, job: dag.Job) -> str:
 
 
 def facts(task: dag.Task, job: dag.Job) -> list[tuple[str, str]]:
-    """What there is to say of a task beside its kind: what it waits for, its inputs and outputs, its settings."""
+    """Return the facts of a task besides its kind: dependencies, inputs, outputs and settings."""
     found = [("after", ", ".join(map(dependency, task.depends_on)))] if task.depends_on else []
     found += [("run if", task.run_if)] if task.run_if else []
     found += [("for", each(task.each))] if task.each else []
@@ -117,21 +117,21 @@ def _referred(side: str) -> str:
 
 
 def each(found: dag.Each) -> str:
-    """What a for-each task repeats over."""
+    """Return the items of a for-each task."""
     at_once = f", {found.concurrency} at once" if found.concurrency is not None else ""
     return f"each of {binding(found.items)}{at_once}"
 
 
 def parameter(found: dag.JobParameter) -> str:
-    """The default of a job parameter, as an author would say it."""
+    """Return the default of a job parameter as an author writes it."""
     if found.run_date is not None:
         given = [f"{name}={json.dumps(value)}" for name, value in found.run_date.json_form().items() if value]
         return f"run_date({', '.join(given)})"
-    return "no default: a value is needed" if found.default is None else found.default
+    return "no default: a value is required" if found.default is None else found.default
 
 
 def settings(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """(path, value) of each field, those inside of objects by their dotted path."""
+    """Yield (path, value) for each field; fields inside objects have dotted paths."""
     for name, value in form.items():
         inside = f"{path}.{name}" if path else str(name)
         if isinstance(value, dict) and value:
@@ -141,12 +141,12 @@ def settings(form: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str
 
 
 def shortened(text: str) -> str:
-    """`text`, its end left out where it is long."""
+    """Return `text`, cut if it is long."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _option(value: Any) -> str:
-    """An option of an IoManager: a literal, or the name of a job parameter."""
+    """Return an option of an IoManager: a literal, or the name of a job parameter."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict) and value.keys() == {"parameter"}:
