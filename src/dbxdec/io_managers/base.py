@@ -68,7 +68,10 @@ class Receipt:
     parameters: str
 
     def to_metadata(self, **facts: Any) -> str:
-        """Return the string for a commit's `userMetadata`, the one field that both delta-rs and Spark write and read."""
+        """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
+
+        It holds the receipt and `facts` as JSON.
+        """
         identity = asdict(self.id)
         if not self.id.output:
             del identity["output"]
@@ -77,7 +80,7 @@ class Receipt:
 
     @classmethod
     def from_metadata(cls, text: str | None) -> tuple[Receipt, dict[str, Any]] | None:
-        """Return the receipt in a commit's `userMetadata` and the facts beside it; None for a commit of another writer."""
+        """Return the receipt in a commit's `userMetadata` and the facts beside it; None for other writers' commits."""
         if not text or '"dbxdec"' not in text:
             return None
         try:
@@ -316,7 +319,7 @@ class IoManager(ABC):
         in managers that know no empty values.
         """
         raise NotWrittenError(
-            f"no iteration has stored anything at {context.uri}, and `{context.parameter}` needs it",
+            f"no iteration has stored anything at {context.uri}, but `{context.parameter}` needs it",
             hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
         )
 

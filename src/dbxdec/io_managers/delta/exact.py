@@ -118,7 +118,7 @@ def _number(value: float | Decimal, kind: Kind) -> Any:
 
 def _whole(value: Decimal, kind: Kind) -> int:
     if value != value.to_integral_value() or not kind.low <= value <= kind.high:
-        raise _UnfitError(f"give a whole number from {kind.low} to {kind.high}")
+        raise _UnfitError(f"give an integer from {kind.low} to {kind.high}")
     return int(value)
 
 

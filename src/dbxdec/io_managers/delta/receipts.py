@@ -251,7 +251,7 @@ def overwritten(context: InputContext, one: str, other: str) -> RunError:
     """Return the error of an iteration that overwrote rows of another one."""
     return RunError(
         f"the iterations for {one} and {other} wrote the same part of {context.uri}, so one has replaced the rows of "
-        f"the other, and `{context.parameter}` reads both",
+        f"the other, but `{context.parameter}` reads both",
         hint="partition by a column that tells the items apart, or give each item its own rows",
     )
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Mode = Literal["error", "overwrite", "ignore"]
 _MODES = ("error", "overwrite", "ignore")
 _NEWEST = f"{STATE}/newest.json"
-_KEPT = 'kept what is there (mode="ignore")'
+_KEPT = 'kept the existing data (mode="ignore")'
 _KEPT_MS = 24 * 3600 * 1000
 
 

@@ -82,7 +82,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"No space left|Disk quota exceeded",
-        "there is no space left to write {uri}",
+        "no space left to write {uri}",
         "free some space",
     ),
 )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CLOCK_SKEW_MS = 24 * 3_600_000
 _CHUNKS = (1, 10, 80, 640)
 _MANY = 3
-# Requests to a storage.
+# Parallel requests to a storage.
 _AT_ONCE = 16
 _MAX_LOOKED_AT = 20
 # The number of other commits, without a conflict, that a commit survives; delta-rs' 15 are too few for many writers.

@@ -91,12 +91,12 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
 
 def _keep(target: Target, table: DeltaTable) -> WriteResult:
     """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
-    note = 'kept what is there (mode="ignore")'
+    note = 'kept the existing data (mode="ignore")'
     if (done := once.done_before(table, target.receipt)) is not None:
         return done
     try:
         with refusals(target.context.uri, "write"):
             table_log.add_receipt(table, target.receipt, Left("kept"))
     except RunError as error:
-        return WriteResult(table.version(), note=f"{note}, where no receipt can be left for readers: {error}")
+        return WriteResult(table.version(), note=f"{note}; no receipt can be left for readers: {error}")
     return WriteResult(table.version(), note=note)

@@ -137,11 +137,11 @@ class FrameWrite:
         """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
         if (done := already_done(self.table, self.context.receipt)) is not None:
             return done
-        note = 'kept what is there (mode="ignore")'
+        note = 'kept the existing data (mode="ignore")'
         try:
             write.add_receipt(self.table, self.context.receipt, Left("kept"))
         except Exception as error:  # noqa: BLE001 - whatever the reason, there is nothing to write
-            note += f", where no receipt can be left for readers: {first_line(error)}"
+            note += f"; no receipt can be left for readers: {first_line(error)}"
         return WriteResult(note=note)
 
     def create_empty(self, frame: Any) -> None:

@@ -102,7 +102,7 @@ def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
-    """Return the table without a catalog entry that kept a table of the catalog from being made; None if there is none."""
+    """Return the table without a catalog entry where a table of the catalog is to be made; None if there is none."""
     if not condition(error).startswith("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"):
         return None
     ask: Any = getattr(error, "getMessageParameters", None)

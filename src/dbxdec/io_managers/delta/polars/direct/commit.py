@@ -108,7 +108,7 @@ def grow(table: DeltaTable, columns: Mapping[str, pl.DataType], *, uri: str) -> 
         table.update_incremental()
         if _lacks(table, columns):
             raise
-    assert not _lacks(table, columns)  # noqa: S101 - the caller would try for ever
+    assert not _lacks(table, columns)  # noqa: S101 - otherwise the caller would try for ever
 
 
 def _lacks(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> bool:

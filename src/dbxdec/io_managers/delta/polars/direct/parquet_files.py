@@ -103,7 +103,7 @@ class Folder:
             return list(pool.map(lambda name: _metadata(handler.open_input_file(name), sizes[name]), sizes))
 
     def _local_metadata(self, name: str, size: int) -> bytes:
-        assert self._local is not None  # noqa: S101 - the caller has looked
+        assert self._local is not None  # noqa: S101 - the caller checked
         with (self._local / name).open("rb") as file:
             return _metadata(file, size)
 

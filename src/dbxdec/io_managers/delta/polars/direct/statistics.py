@@ -64,7 +64,7 @@ def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataTy
 
 
 def _may_hide_nan(kind: pl.DataType, low: Any, high: Any) -> bool:
-    """Return whether readers take all values for one, although NaN, which is in no bounds, may be among them."""
+    """Return whether readers would assume one value for all rows although NaN, which no bounds include, may occur."""
     import polars as pl
 
     return isinstance(kind, pl.Float32 | pl.Float64) and bool(low == high)
@@ -80,7 +80,7 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 
 def _bounds(chunks: Iterable[Chunk], kind: pl.DataType) -> tuple[Any, Any] | None:
-    """The least and the greatest value in JSON's form; None for a column without values, or with unknown ones."""
+    """Return the least and the greatest value in JSON form; None for a column without values, or with unknown ones."""
     lows, highs = [], []
     for chunk in chunks:
         if chunk.nulls == chunk.values:
@@ -119,7 +119,10 @@ def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
 
 
 def _text(raw: bytes, *, last: bool) -> str | None:
-    """A text that is not above, or with `last` not below, all those that `raw` bounds: writers cut long ones."""
+    """Return a string that bounds the same strings as `raw`, from above with `last`, else from below.
+
+    Writers cut long strings.
+    """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
