@@ -360,7 +360,7 @@ class IoManager(ABC):
         if not isinstance(name, str | BundleVariable) or str(name) == "":
             problems.append(
                 Problem(
-                    f"the name of a table is {_told(name)}",
+                    f"the name of a table is {_shown(name)}",
                     hint="give a string such as 'gold/orders': a table is the same in every run, and a parameter can "
                     "only change a partition of it (`partition_by=`) or a slice (`replace=`)",
                 )
@@ -475,7 +475,7 @@ class Mistaken(IoManager):
     read = write = combine  # type: ignore[assignment]
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return str(value.describe()) if getattr(type(value), "is_job_parameter", False) else f"{value!r:.60}"
 
 

@@ -124,7 +124,7 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
                 f"the task `{task.key}` has {len(items)} items, but was started for the item {brief(given, 40)}"
             )
         return iterations[int(given)]
-    places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
+    places = [i for i, item in enumerate(items) if _is_input_of(given, item.form)]
     if len(places) != 1:
         if not places:
             raise RunError(f"{brief(given)} is not among the {len(items)} items of the task `{task.key}`")
@@ -134,7 +134,7 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
     return iterations[places[0]]
 
 
-def _is_text_of(text: str, form: Any) -> bool:
+def _is_input_of(text: str, form: Any) -> bool:
     """Return whether the platform's `{{input}}` for this item is `text`: a string as it is, all else as JSON."""
     if isinstance(form, str):
         return text == form

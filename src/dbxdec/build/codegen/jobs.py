@@ -131,7 +131,7 @@ def _python_task(
     if kinds.wheel_is_in_image(form, job.clusters):
         del form["libraries"]
     elif is_classic(form):
-        form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
+        form["libraries"] = _joined([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
     if task.on_failure:
@@ -163,13 +163,13 @@ def _library(text: str) -> dict[str, Any]:
 
 def _environment(spec: Mapping[str, Any], wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
     version = {} if _HAVE_VERSION & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
-    dependencies = _behind([wheel, *extra_libraries], spec.get("dependencies", []))
+    dependencies = _joined([wheel, *extra_libraries], spec.get("dependencies", []))
     if isinstance(dependencies, list):
         dependencies = [normalised(text) if isinstance(text, str) else text for text in dependencies]
     return {**version, **spec, "dependencies": dependencies}
 
 
-def _behind(ours: list[Any], authors: Any) -> Any:
+def _joined(ours: list[Any], authors: Any) -> Any:
     """Return `ours`, followed by the author's list.
 
     Anything but a list is returned as it is, for the check to reject.

@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./@+-][A-Za-z0-9_]+)*")
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 # A longer key needs an explicit `?` (yaml.org/spec/1.2.2, "Implicit Keys").
 _LONGEST_KEY = 1000
-_NOT_TEXT = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
+_NOT_STRINGS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 
 
 def render(jobs: Mapping[str, Mapping[str, Any]], *, package: str, build_id: str, path: PurePath, wheel: str) -> bytes:
@@ -71,7 +71,7 @@ def _block(value: Any, pad: str) -> Iterator[str]:
     """Yield the lines of a dict or list that is not empty."""
     inner = pad + "  "
     for key, item in value.items() if isinstance(value, dict) else ((None, item) for item in value):
-        head = "-" if key is None else f"{_text(key)}:"
+        head = "-" if key is None else f"{_yaml_string(key)}:"
         if len(head) > _LONGEST_KEY:
             yield f"{pad}? {head[:-1]}"
             head = ":"
@@ -88,14 +88,14 @@ def _block(value: Any, pad: str) -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return _yaml_string(value)
     text = json.dumps(value, allow_nan=False)
     # Without a decimal point YAML 1.1 reads it as a string.
     return text.replace("e", ".0e", 1) if isinstance(value, float) and "." not in text else text
 
 
-def _text(value: str) -> str:
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
+def _yaml_string(value: str) -> str:
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
         return value
     # YAML has the same escapes as JSON.
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

@@ -130,7 +130,7 @@ def sink_text(
     """Write one CSV or NDJSON file below `folder`, with values that `scan_*` reads back equal."""
     checked = _without_nan(frame.lazy(), schema) if suffix == "ndjson" else frame.lazy()
     counted, rows = _counted(checked)
-    texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
+    texts = counted.select(_encode(name, kind) for name, kind in schema.items())
     sink: Callable[[Any], Any]
     if suffix == "csv":
         # Readers treat a byte order mark at the beginning as the file's, not as a part of the name.
@@ -159,7 +159,7 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
     schema = _schema(facts)
     if schema is None:
         return pl.scan_csv(place, storage_options=options, try_parse_dates=True)
-    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    raw = {name: _stored_type(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
     # By position: Polars reads names in a header with doubled quotes and without a byte order mark.
@@ -172,7 +172,7 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
         raise_if_empty=False,
         storage_options=options,
     )
-    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+    return frame.select(_decode(name, kind) for name, kind in schema.items())
 
 
 def scan_ndjson(
@@ -184,11 +184,11 @@ def scan_ndjson(
     schema = _schema(facts)
     if schema is None:
         return pl.scan_ndjson(place, storage_options=options)
-    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    raw = {name: _stored_type(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
     frame = pl.scan_ndjson(f"{_pattern(str(place))}/0.ndjson", schema=raw, storage_options=options)
-    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+    return frame.select(_decode(name, kind) for name, kind in schema.items())
 
 
 def _pattern(place: str) -> str:
@@ -253,7 +253,7 @@ def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
     return None
 
 
-def _as_text(kind: pl.DataType) -> pl.DataType:
+def _stored_type(kind: pl.DataType) -> pl.DataType:
     """Return the type of a column in the file."""
     import polars as pl
 
@@ -264,7 +264,7 @@ def _as_text(kind: pl.DataType) -> pl.DataType:
     return pl.Int64() if isinstance(kind, pl.Duration) else pl.String()
 
 
-def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
+def _encode(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
     column = named(name)
@@ -276,10 +276,10 @@ def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
         return column.dt.to_string("%Y-%m-%d")
     if isinstance(kind, pl.Time):
         return column.dt.to_string("%H:%M:%S%.f")
-    return column.cast(_as_text(kind))
+    return column.cast(_stored_type(kind))
 
 
-def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
+def _decode(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
     column = named(name)

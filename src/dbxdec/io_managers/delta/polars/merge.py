@@ -132,7 +132,7 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
             if _grow(target, merge, schema, table):
                 continue
             properties, after = table_log.commit_properties(target.receipt, Left("merge")), table.version()
-            with refusals(uri, "write"), _told(target):
+            with refusals(uri, "write"), _explained(target):
                 metrics = _execute(table, merge, rows, commit_properties=properties)
             table = target.open() or table
             found = table_log.committed_by(table, target.receipt, after=after)
@@ -190,7 +190,7 @@ def _rehearse(
     import polars as pl
     from deltalake import DeltaTable
 
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _explained(target):
         pl.DataFrame(schema=table).write_delta(scratch)
         _execute(DeltaTable(scratch), merge, pl.DataFrame(schema=source))
 
@@ -203,7 +203,7 @@ def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options
 
 
 @contextmanager
-def _told(target: Target) -> Iterator[None]:
+def _explained(target: Target) -> Iterator[None]:
     """Raise delta-rs' refusal of a merge in one sentence; a failed commit passes as it is."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 

@@ -99,7 +99,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             there = table.detail() is not None
             _check(target, merge, table.frame().schema if there else source.schema)
             try:
-                with _told(target):
+                with _explained(target):
                     _rehearse(table, merge, view, there=there)
                     if not there:
                         target.create_empty(source)
@@ -116,7 +116,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
 
 @contextmanager
-def _told(target: FrameWrite) -> Iterator[None]:
+def _explained(target: FrameWrite) -> Iterator[None]:
     """Raise Spark's refusal of a merge in one sentence."""
     try:
         yield

@@ -25,16 +25,16 @@ def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None
     """
     kinds = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
     picked = frame.selectExpr(
-        *(f"{_as_text(quoted(name), kinds[name.lower()])} AS c{i}" for i, name in enumerate(columns))
+        *(f"{_to_string(quoted(name), kinds[name.lower()])} AS c{i}" for i, name in enumerate(columns))
     )
     rows = picked.distinct().collect()
     return [
-        tuple(None if text is None else _from_text(text, kinds[name.lower()]) for text, name in zip(row, columns))  # noqa: B905
+        tuple(None if text is None else _from_string(text, kinds[name.lower()]) for text, name in zip(row, columns))  # noqa: B905
         for row in rows
     ]
 
 
-def _as_text(column: str, kind: str) -> str:
+def _to_string(column: str, kind: str) -> str:
     if kind == "timestamp":
         return f"CAST(unix_micros({column}) AS STRING)"
     if is_string(kind):
@@ -43,7 +43,7 @@ def _as_text(column: str, kind: str) -> str:
     return f"CAST({column} AS STRING)"
 
 
-def _from_text(text: str, kind: str) -> str:
+def _from_string(text: str, kind: str) -> str:
     if kind == "timestamp":
         return f"timestamp_micros({text})"
     if is_string(kind):

@@ -149,7 +149,7 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
     Otherwise the tuples become a predicate. Delta wants that before the first row, so Spark keeps the frame: running
     its query twice would double the work, and might give other rows.
     """
-    if _compares_by_type(table.spark) and not _has_empty_text(table, frame, partitions):
+    if _compares_by_type(table.spark) and not _has_empty_string(table, frame, partitions):
         if table.named:
             frame.writeTo(table.sql).options(**options).overwritePartitions()
         else:
@@ -165,7 +165,7 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
             overwrite_where(table, frame, predicates.predicate(columns, tuples, kinds, columns), options)
 
 
-def _has_empty_text(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
+def _has_empty_string(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
     """Return whether a partition has an empty string. Spark looks in the log, and reads no files if there is none."""
     parts = {name.lower() for name in partitions}
     texts = [f.name for f in frame.schema if f.name.lower() in parts and f.dataType.typeName() == "string"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # `delta.dataSkippingNumIndexedCols`, unless the table sets it.
 _COLUMNS = 32
 _EPOCH = dt.datetime(1970, 1, 1)
-_TEXT_LENGTH = 64
+_STRING_LENGTH = 64
 
 
 def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> str:
@@ -105,7 +105,7 @@ def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
     import polars as pl
 
     if isinstance(kind, pl.String):
-        return _text(raw, last=last)
+        return _string_bound(raw, last=last)
     if isinstance(kind, pl.Decimal):
         # Integers are little-endian; the fixed bytes of long decimals are big-endian.
         unscaled = int.from_bytes(raw, "little" if len(raw) in (4, 8) and kind.precision <= 18 else "big", signed=True)
@@ -118,7 +118,7 @@ def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
     return None
 
 
-def _text(raw: bytes, *, last: bool) -> str | None:
+def _string_bound(raw: bytes, *, last: bool) -> str | None:
     """Return a string that bounds the same strings as `raw`, from above with `last`, else from below.
 
     Writers cut long strings.
@@ -128,8 +128,8 @@ def _text(raw: bytes, *, last: bool) -> str | None:
     except UnicodeDecodeError:
         # A prefix is a lower bound, but never an upper one.
         return None if last else raw.decode(errors="ignore")
-    if len(text) > _TEXT_LENGTH:
-        return None if last else text[:_TEXT_LENGTH]
+    if len(text) > _STRING_LENGTH:
+        return None if last else text[:_STRING_LENGTH]
     return text
 
 
