@@ -195,4 +195,4 @@ def nightly() -> None:
     number = 1 + next(i for i, line in enumerate(lines) if "misspelt" in line)
     assert said.code != 0
     shown = " ".join((said.out + said.err).split())
-    assert f"the task `load` was stored, which was returned at src/shop/pipelines/sales.py:{number} " in shown
+    assert f"the task `load` was stored, returned at src/shop/pipelines/sales.py:{number} " in shown

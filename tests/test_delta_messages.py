@@ -154,7 +154,7 @@ def test_a_kind_of_storage_that_nobody_knows_says_so() -> None:
 def test_a_file_where_the_table_should_be_says_so(table: Path) -> None:
     """A path that is a file can't be a table."""
     table.write_text("not a table")
-    with pytest.raises(RunError, match="a file stands where its folder should be"):
+    with pytest.raises(RunError, match="there is a file where its folder should be"):
         manager().write(output(table), frame(1))
 
 

@@ -118,10 +118,10 @@ def test_thousands_of_partitions_do_not_end_the_stack(tmp_path: Path) -> None:
         """
         import sys
         import polars as pl
-        from dbxdec.io_managers import delta_partitions
+        from dbxdec.io_managers.delta.polars import predicates
         data = pl.DataFrame({"a": [0], "b": ["x"], "v": [1]})
         data.write_delta(sys.argv[1], delta_write_options={"partition_by": ["a", "b"]})
-        predicate = delta_partitions.predicate(["a", "b"], [(number, "x") for number in range(10_000)], ["b"])
+        predicate = predicates.predicate(["a", "b"], [(number, "x") for number in range(10_000)], ["b"])
         options = {"partition_by": ["a", "b"], "predicate": predicate}
         data.write_delta(sys.argv[1], mode="overwrite", delta_write_options=options)
         """

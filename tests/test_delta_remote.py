@@ -115,7 +115,7 @@ def test_a_storage_that_refuses_the_files_is_said_in_one_sentence(tmp_path: Path
             return data
 
         io = manager(storage)
-        with pytest.raises(RunError, match="there is no permission to write s3://bucket/refused"):
+        with pytest.raises(RunError, match="no permission to write s3://bucket/refused"):
             io.write(out("s3://bucket/refused", receipt("1")), pl.LazyFrame({"x": [1]}).map_batches(forbid))
     missing = pl.scan_parquet(tmp_path / "missing.parquet", schema={"x": pl.Int64()})
     with pytest.raises(FileNotFoundError, match="missing"):

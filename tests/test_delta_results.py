@@ -470,7 +470,7 @@ class TestRestores:
         DeltaTable(uri).restore(0)
         foreign(uri, lambda info: info.update(operationParameters={"timestamp": "2024-01-01 00:00:00"}))
         for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
-            with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
+            with pytest.raises(RunError, match="a RESTORE that does not say which version"):
                 attempt()
 
     @pytest.mark.parametrize("before", [-900, 0, 900])
@@ -482,7 +482,7 @@ class TestRestores:
         DeltaTable(uri).restore(0)
         foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment - before)}))
         for attempt in (lambda: read(uri), lambda: store(lake(), uri, people(("a", 1)), attempt=2)):
-            with pytest.raises(RunError, match="a RESTORE that does not say to which version"):
+            with pytest.raises(RunError, match="a RESTORE that does not say which version"):
                 attempt()
         foreign(uri, lambda info: info.update(operationParameters={"datetime": str(moment + 900_000)}))
         assert read(uri).rows() == [("a", 1)]

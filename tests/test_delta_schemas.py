@@ -288,9 +288,9 @@ class TestMerges:
             manager().write(output(table, receipt("2")), DeltaMerge(grown, on="k"))
         assert version(table) == before
         manager().write(output(table, receipt("3")), grown)
-        with pytest.raises(RunError, match="from before structs in a list got new fields"):
+        with pytest.raises(RunError, match="written before structs in a list got new fields"):
             manager().write(output(table, receipt("4")), DeltaMerge(grown, on="k"))
-        with pytest.raises(RunError, match="from before structs in a list got new fields"):
+        with pytest.raises(RunError, match="written before structs in a list got new fields"):
             manager("overwrite", replace={"k": 3}).write(output(table, receipt("5")), grown)
         assert read(table).height == 4
 
@@ -379,7 +379,7 @@ class TestNames:
             if value is result:
                 pairs = [("id", "Id"), ("s.a", "s.A"), ("l.b", "l.B")]
                 assert len(error.value.problems) == len(pairs)
-                assert all(f"`{new}`, and the table {table} `{old}`" in str(error.value) for new, old in pairs)
+                assert all(f"`{new}`, but the table {table} has `{old}`" in str(error.value) for new, old in pairs)
             assert "add-columns" not in str(error.value)
         assert version(table) == 0
 

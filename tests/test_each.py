@@ -209,7 +209,7 @@ def test_long_items_are_numbers_only() -> None:
     (only,) = made.dag.tasks
     assert only.each is not None
     assert for_each_inputs(only.each) == json.dumps([{"i": i} for i in range(10)], separators=(",", ":"))
-    with pytest.raises(CodegenError, match=f"the platform takes {MAX_INPUTS:,}"):
+    with pytest.raises(CodegenError, match=f"the platform allows {MAX_INPUTS:,}"):
         definition(lambda: ingest(each([str(i) for i in range(1000)])))
 
 
@@ -336,8 +336,8 @@ def test_an_item_that_came_with_the_run_is_found_by_its_text(items: list[Any], t
 @pytest.mark.parametrize(
     ("items", "text", "message"),
     [
-        (["a", "a"], "a", "is 2 times among the items"),
-        ([1, "1"], "1", "is 2 times among the items"),
+        (["a", "a"], "a", "occurs 2 times among the items"),
+        ([1, "1"], "1", "occurs 2 times among the items"),
         (["a"], "b", "is not among the 1 items"),
         ("a", "a", "holds the items of each"),
     ],
@@ -478,4 +478,4 @@ def test_equal_items_of_a_parameter_fail_loudly(world: Project, installation: In
     """The platform gives them no number, so they can't be kept apart."""
     done = installation.dbxdec(world, "run", "world", "--param", 'codes=["b", "b"]')
     assert done.code == 1
-    assert "is 2 times among the items" in done.output
+    assert "occurs 2 times among the items" in done.output

@@ -507,7 +507,7 @@ class TestFailures:
         result = project.build()
         assert result.code == 1
         for group in groups:
-            assert f"project.{group}.dbxdec-run: the entry point `dbxdec-run` is dbxdec's own" in result.output
+            assert f"project.{group}.dbxdec-run: the entry point `dbxdec-run` is reserved by dbxdec" in result.output
         assert project.wheels == []
 
     @pytest.mark.parametrize("end", ["pip wheel", "uv build"])

@@ -266,7 +266,7 @@ class TestWrongProjects:
         """A module that never finishes importing ends the build after `timeout`, at the line where it hangs."""
         project.edit("pyproject.toml", "[tool.dbxdec.variables]", "[tool.dbxdec]\ntimeout = 2\n[tool.dbxdec.variables]")
         project.edit(SALES, "small = job_cluster(", "while True:\n    pass\nsmall = job_cluster(")
-        assert_fails(project, f"{SALES}:", "did not end within 2 seconds", "`timeout`")
+        assert_fails(project, f"{SALES}:", "did not finish within 2 seconds", "`timeout`")
 
     def test_a_crash_of_the_interpreter_fails(self, project: Project) -> None:
         """A module that kills its interpreter is named."""

@@ -172,7 +172,7 @@ MISTAKES = {
     "a result with two stars": ("report.override(key='r')(**x)", "is used with `.keys`"),
     "a value that is set": ("set_task_value('a', 3)", "a task value is set while the pipeline is defined"),
     "a value that is read": ("report.override(key='r')(get_task_value('a', 'b'))", "a task value is read while the pipeline is defined"),
-    "the run's context": ("ingest.override(key='i')(context().run_id)", "context() was asked outside a run"),
+    "the run's context": ("ingest.override(key='i')(context().run_id)", "context() was called outside a run"),
     "the run's parameters": ("report.override(key='r')(params.n)", "params.n was read outside a run"),
     "what a misuse gives": ("y = (n + 1).columns[0]\n    ingest.override(key='i', depends_on=[y])(y).after(y.z()) >> y", "is used in arithmetic"),
 }  # fmt: skip

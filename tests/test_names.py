@@ -38,11 +38,11 @@ PATHS: list[type[Any]] = [PolarsDeltaIoManager, PolarsCsvIoManager, SparkDeltaIo
         ("..", "leads out of `base_path`"),
         ("/outside/t", "is absolute"),
         ("//host/share", "is absolute and has an empty part"),
-        ("s3://bucket/t", "begins as a URL or a drive does"),
-        ("dbfs:/t", "begins as a URL or a drive does"),
-        ("file:t", "begins as a URL or a drive does"),
-        ("C:\\t", "begins as a URL or a drive does and has a backslash"),
-        ("c:t", "begins as a URL or a drive does"),
+        ("s3://bucket/t", "starts like a URL or a drive"),
+        ("dbfs:/t", "starts like a URL or a drive"),
+        ("file:t", "starts like a URL or a drive"),
+        ("C:\\t", "starts like a URL or a drive and has a backslash"),
+        ("c:t", "starts like a URL or a drive"),
         ("gold\\..\\t", "has a backslash"),
         ("{job}/t", "has braces"),
         ("gold/{task}", "has braces"),
@@ -55,10 +55,10 @@ PATHS: list[type[Any]] = [PolarsDeltaIoManager, PolarsCsvIoManager, SparkDeltaIo
         ("gold/t.", "ends with a dot"),
         ("./t", "ends with a dot"),
         ("gold/.../t", "ends with a dot"),
-        (" t", "begins or ends with a space"),
-        ("gold /t", "begins or ends with a space"),
-        ("t/_delta_log", "`_delta_log`, which tables have inside"),
-        ("t/_dbxdec/x", "`_dbxdec`, which tables have inside"),
+        (" t", "starts or ends with a space"),
+        ("gold /t", "starts or ends with a space"),
+        ("t/_delta_log", "`_delta_log`, which is reserved"),
+        ("t/_dbxdec/x", "`_dbxdec`, which is reserved"),
     ],
 )
 def test_a_path_that_leads_elsewhere_is_refused_where_it_is_written(kind: Any, name: str, said: str) -> None:
@@ -120,7 +120,7 @@ def test_a_variables_value_is_looked_at_in_the_run(tmp_path: Path) -> None:
             if fits:
                 assert table.uri() == f"{tmp_path}/lake/gold/t"
             else:
-                with pytest.raises(RunError, match="the name of a table is"):
+                with pytest.raises(RunError, match="the table name"):
                     table.uri()
 
     @job

@@ -323,7 +323,7 @@ def test_run_dates_follow_the_start_where_there_is_no_trigger(
     queued = dt.timedelta(hours=23)
     run = deployed.run_now("follows", triggered=TRIGGERED, queued=queued, trigger_time=given)
     assert result(run, "tell") == "2024-03-01 2024-03-01 2024-03-02"
-    assert "`day` follows the run's start: the platform has given no time of the trigger" in run.printed["tell"]
+    assert "`day` follows the run's start: the platform gave no time of the trigger" in run.printed["tell"]
 
 
 @pytest.mark.parametrize("text", ["2024-01-05", "2024-01-05T00:00:00Z", "2024-01-05T00:00:00"])

@@ -357,7 +357,7 @@ class TestReading:
         """It would lose the log of one, and panic at another."""
         table = tmp_path / name
         for refused in (manager().preflight, lambda context: manager().write(context, frame(1))):
-            with pytest.raises(RunError, match="in a path of this machine as something else"):
+            with pytest.raises(RunError, match="in a local path"):
                 refused(output(table))
         assert not table.exists()
 
@@ -583,7 +583,7 @@ class TestMerges:
     def test_a_merge_into_another_table_is_refused_where_a_task_reads_the_result(self, target: Path) -> None:
         """The reader would get the task's own table, which the merge has not touched: nothing is merged."""
         before = DeltaTable(str(target)).version()
-        with pytest.raises(RunError, match=r"returned a merge into .*, and those that read its result read .*tab"):
+        with pytest.raises(RunError, match=r"returned a merge into .*, but the tasks that read its result read .*tab"):
             manager().write(output(target.with_name("tab")), self.merge(target, None, 1))
         assert DeltaTable(str(target)).version() == before
 
@@ -631,7 +631,7 @@ class TestPartitions:
         """A missing partition column, or a frame of nothing else, is refused before a file is written."""
         with pytest.raises(RunError, match="has no column `day`"):
             manager(partition_by="day").write(output(table), frame(1))
-        with pytest.raises(RunError, match="besides those of `partition_by`"):
+        with pytest.raises(RunError, match="other than those of `partition_by`"):
             manager(partition_by="x").write(output(table), frame(1))
         assert not table.exists()
 
@@ -727,7 +727,7 @@ class TestOptions:
     def test_replace_demands_a_whole_overwrite(self) -> None:
         """`schema="replace"` with an append or with partitions is refused."""
         for options in ({"mode": "append"}, {"mode": "overwrite", "partition_by": "day"}):
-            with pytest.raises(DbxdecError, match="replaces less"):
+            with pytest.raises(DbxdecError, match="replaces only a part"):
                 PolarsDeltaIoManager("x", schema="replace", **options)  # type: ignore[arg-type]
 
     def test_secrets_are_in_no_text(self) -> None:

@@ -90,7 +90,7 @@ def test_all_that_can_not_be_stored_is_told_at_once() -> None:
     with pytest.raises(RunError) as error:
         schemas.storable(data)
     assert len(error.value.problems) == 2
-    assert "`id` and `ID` are one name" in str(error.value)
+    assert "`id` and `ID` have the same name" in str(error.value)
     assert "t: Time" in str(error.value)
     assert "n: Null" in str(error.value)
 

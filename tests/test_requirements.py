@@ -25,7 +25,7 @@ def test_all_that_are_too_old_are_named(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(RunError) as refused:
         PolarsDeltaIoManager("unused").setup()
     text = str(refused.value)
-    assert "polars 1.9.0rc1 is installed, and dbxdec needs 1." in text
+    assert "polars 1.9.0rc1 is installed, but dbxdec needs 1." in text
     assert "deltalake 1.5.0 is installed" in text
     assert 'install "dbxdec[polars]"' in text
 

@@ -346,7 +346,7 @@ class TestUnannotated:
 
         with pytest.raises(RunError, match=r"`give` has neither an IoManager nor a return annotation.*DataFrame"):
             run_job(one, as_frame=True)
-        with pytest.raises(RunError, match=r"`n` is annotated `int`, and the task `give` returned something else"):
+        with pytest.raises(RunError, match=r"`n` is annotated `int`, but the task `give` returned something else"):
             run_job(one, as_frame=False)
 
     def test_a_result_that_nobody_reads_is_dropped(self) -> None:
@@ -531,7 +531,7 @@ class TestBundleVariables:
 
             give()
 
-        with pytest.raises(RunError, match="holds the name of the bundle variable `root` and not its value"):
+        with pytest.raises(RunError, match="has the name of the bundle variable `root`, not its value"):
             run_job(one, variables={"root": "/r"})
 
 

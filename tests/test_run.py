@@ -332,7 +332,7 @@ class TestSecondRun:
         result = installation.dbxdec(project, "run", "once", "--param", "value=2")
         assert result.code == 1
         assert "lake/once" in result.output
-        assert "exists already" in result.output
+        assert "already exists" in result.output
         assert "CALLED" not in result.output
         assert pl.read_delta(str(project.root / "lake" / "once"))["x"].to_list() == [1]
 

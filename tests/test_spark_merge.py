@@ -86,10 +86,10 @@ def test_sources_that_do_not_fit_are_named(path: Place) -> None:
     """Missing and equal keys, other columns, and a source of another engine are errors, and nothing is merged."""
     path.write("append", "0", path.pairs((1, 10)))
     for source, options, message in (
-        (path.pairs((1, 1), (1, 2)), {}, "2 rows with k=1: which of them counts"),
-        (path.frame(1), {}, "has no column `k`, by which it merges"),
-        (path.sql("1 AS k, 'x' AS x"), {}, r"(?s)columns of the table.*x +int +string"),
-        (path.sql("1 AS k, 1 AS x, 1 AS z"), {}, r"(?s)columns of the table.*z +- +int"),
+        (path.pairs((1, 1), (1, 2)), {}, "2 rows with the key k=1; keys must be unique"),
+        (path.frame(1), {}, "has no column `k`, which it merges on"),
+        (path.sql("1 AS k, 'x' AS x"), {}, r"(?s)columns of the result.*x +int +string"),
+        (path.sql("1 AS k, 1 AS x, 1 AS z"), {}, r"(?s)columns of the result.*z +- +int"),
         (pl.DataFrame({"k": [1]}), {}, r"is a polars\..*DataFrame"),
     ):
         with pytest.raises(RunError, match=message):
@@ -108,7 +108,7 @@ def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -
         (merge.when_matched_update_all("source.nope > 1"), r"can't execute the DeltaMerge .*`source`\.`nope`"),
         (merge.when_matched_update({"x": "nope(1)"}), "can't execute the DeltaMerge .*`nope`"),
         (merge.when_matched_update({"x": ">> (("}), "can't execute the DeltaMerge .*Syntax error"),
-        (merge.when_matched_update({"x": "source.text"}), r"(?s)columns of the table.*x +int +string"),
+        (merge.when_matched_update({"x": "source.text"}), r"(?s)columns of the result.*x +int +string"),
     ]
     for there in (False, True):
         for clauses, message in wrong:
@@ -116,7 +116,7 @@ def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -
                 path.write("append", "1", clauses)
             assert Path(path.uri).exists() == there
         path.write("append", "1", one)
-    with pytest.raises(RunError, match=r"(?s)columns of the table.*x +int +string"):
+    with pytest.raises(RunError, match=r"(?s)columns of the result.*x +int +string"):
         path.write("overwrite", "2", DeltaMerge(path.sql("1 AS k, 'a' AS x"), on="k"), schema="replace")
     with pytest.raises(RunError, match=r"can't execute the DeltaMerge .*multiple source rows"):
         path.write("append", "2", DeltaMerge(one.unionAll(one), on="target.k = source.k"))
@@ -131,7 +131,7 @@ def test_a_merge_into_another_table_leaves_its_receipt_there(path: Place) -> Non
     """
     other = Place(path.spark, path.uri + "2", path.kind)
     other.write("append", "0", other.pairs((1, 10)))
-    with pytest.raises(RunError, match=r"(?s)returned a merge into .*2.*those that read its result"):
+    with pytest.raises(RunError, match=r"(?s)returned a merge into .*2.*the tasks that read its result"):
         path.write("append", "1", other.merge((1, 1)))
 
     def note(attempt: int) -> str | None:

@@ -82,7 +82,7 @@ class TestFrames:
     def test_a_slice_of_a_partition(self, path: Place) -> None:
         """The null partition is one; an empty string, which a partition column can't tell from null, is refused."""
         path.write("append", "1", people(path, ("a", 1), (None, 1)), partition_by="k")
-        with pytest.raises(RunError, match="an empty partition value is null"):
+        with pytest.raises(RunError, match="an empty partition value as null"):
             path.write("overwrite", "2", people(path, (None, 2)), replace={"k": ""}, partition_by="k")
         path.write("overwrite", "2", people(path, (None, 2)), replace={"k": None}, partition_by="k")
         assert read(path, "2") == [(None, 2)]
@@ -125,7 +125,7 @@ class TestMerges:
         """The reader would get the task's own table, which the merge has not touched."""
         path.write("append", "0", path.pairs((1, 10)))
         context = output(path.uri + "_own", receipt("1"), ("delta.DeltaMergeBuilder",))
-        with pytest.raises(RunError, match=r"returned a merge into .*, and those that read its result read .*_own"):
+        with pytest.raises(RunError, match=r"returned a merge into .*, but the tasks that read its result read .*_own"):
             path.manager().write(context, path.merge((1, 1)))
         assert rows(path.manager().read(wanted(path.uri))) == [(1, 10)]
 

@@ -157,7 +157,7 @@ def test_the_sdk_off_the_platform_is_no_place_for_task_values(
     monkeypatch.setitem(sys.modules, "databricks.sdk", sdk)
     monkeypatch.delitem(sys.modules, "databricks.sdk.runtime", raising=False)
     try:
-        with runtime_context.entered(RUN), pytest.raises(RunError, match="no place for task values"):
+        with runtime_context.entered(RUN), pytest.raises(RunError, match="no store for task values"):
             set_task_value("key", 1)
     finally:
         sys.modules.pop("databricks.sdk.runtime", None)
@@ -214,5 +214,5 @@ def test_a_task_is_named_as_the_platform_names_it(store: str) -> None:
 @pytest.mark.parametrize("key", ["dbxdec_text", "dbxdec_parameter", "dbxdec_date_day"])
 def test_keys_of_our_own_are_refused(store: str, key: str) -> None:
     """What conditions and other jobs are given is not overwritten."""
-    with pytest.raises(RunError, match=f"the key `{key}` is one of dbxdec's own"):
+    with pytest.raises(RunError, match=f"the key `{key}` is reserved by dbxdec"):
         set_task_value(key, 1)

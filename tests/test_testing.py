@@ -230,9 +230,9 @@ class TestFailures:
         result = run_job(one, raise_on_error=False)
         assert set(result.states.values()) == {"failed"}
         assert [str(result[key].error).splitlines()[0] for key in ("small", "stored", "split")] == [
-            "the task `small` returned what its annotation does not say: expected int, got str ('')",
+            "the task `small` returned a value that its annotation does not allow: expected int, got str ('')",
             "the task `stored` returned a dict, which PolarsDeltaIoManager can't store",
-            "the task `split` returned a dict with the keys ['good'], and its outputs are `bad` and `good`",
+            "the task `split` returned a dict with the keys ['good'], but its outputs are `bad` and `good`",
         ]
         assert isinstance(result["lazy"].error, pl.exceptions.ColumnNotFoundError)
 

@@ -92,7 +92,7 @@ class TestModes:
             write()
 
         run_job(one)
-        with pytest.raises(TargetExistsError, match="the target of the task `write`, <root>/t, exists already"):
+        with pytest.raises(TargetExistsError, match="the target of the task `write`, <root>/t, already exists"):
             run_job(one, tables={"t": pl.DataFrame({"n": [0]})})
         assert called == [1]
 

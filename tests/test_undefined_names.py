@@ -203,7 +203,7 @@ def test_the_hint_says_what_to_write(found: list[Problem], name: str, hint: str)
 def test_helpers_are_named_with_the_task_that_calls_them(found: list[Problem]) -> None:
     """The line is the helper's, and the message says whose run it would break; so do the jobs that it concerns."""
     problem = next(p for p in found if str(p.where) == "p/helpers.py:10")
-    assert problem.message == "`deeper`, which the task `attributes` calls, uses `spark`, which nothing defines"
+    assert problem.message == "`deeper`, which the task `attributes` calls, uses `spark`, which is not defined"
     assert problem.jobs == ("nightly",)
 
 

@@ -1,6 +1,6 @@
-"""The jobs of a project for a bundle: through a wheel that is built when anything it depends on has changed.
+"""The jobs of a project for a bundle in Python, from a wheel that is rebuilt when anything it depends on has changed.
 
-In `databricks.yml`, with `resources = false` under [tool.dbxdec]:
+Put this into `databricks.yml`, with `resources = false` under [tool.dbxdec]:
 
     python:
       resources: ["dbxdec.bundle:load_resources"]
@@ -29,11 +29,11 @@ def load_resources(
     bundle: Bundle | None = None,
     project: str | os.PathLike[str] = ".",
 ) -> Resources:
-    """The jobs of `project`, a folder of the bundle, with paths relative to the bundle's root.
+    """Return the jobs of `project`, a folder of the bundle, with paths relative to the bundle's root.
 
-    Builds the wheel first where it is not up to date. Whatever is wrong becomes a diagnostic of the bundle, and so does
-    what the bundle lacks for runs in flight to keep their wheel. A bundle whose project is in a folder calls it in its
-    `resources/__init__.py`: `load_resources(bundle, "my_project")`.
+    Builds the wheel first if it is not up to date. Every problem becomes a diagnostic of the bundle. A setting that the
+    bundle lacks so that runs in flight keep their wheel becomes one too. If the project is in a folder of the bundle,
+    call this in the bundle's `resources/__init__.py`: `load_resources(bundle, "my_project")`.
     """
     from databricks.bundles.core import Resources
 
@@ -65,7 +65,7 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
     root = find_project(top / project)
     if not root.is_relative_to(top):
         raise ConfigError(
-            f"the project's root, {root}, is not inside the bundle's, {top}",
+            f"the project's root {root} is not inside the bundle's root {top}",
             hint="Python resources can't name files outside of their bundle: put databricks.yml beside pyproject.toml",
         )
     if unbuilt.skips() and (reason := _why_stale(root)) is not None:
@@ -92,7 +92,7 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
         in_file is None or bundlechecks.includes(in_file, root / settings.resources)
     ):
         found.add_diagnostic_warning(
-            f"dbxdec writes the jobs to {settings.resources} too: a bundle that includes it has each job twice",
+            f"dbxdec also writes the jobs to {settings.resources}: a bundle that includes it has each job twice",
             detail=f"write `resources = false` under [{config.TABLE}] in pyproject.toml",
         )
     for problem in (
@@ -102,11 +102,11 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
 
 
 def _stopgaps(root: Path) -> list[Path]:
-    """The file that keeps the pattern of the project's artifact from matching nothing; none where it can't be told."""
+    """Return the file that keeps the pattern of the project's artifact from matching nothing, if its path is known."""
     try:
         document = documents.toml_of(root / "pyproject.toml")
     except ConfigError:
-        return []  # the build says what is wrong
+        return []  # the build reports what is wrong
     project, folder = at(document, "project", "name"), bundlefile.directory_of(at(document, "tool", "hatch"))
     if not isinstance(project, str) or not f"{project}{folder}".isprintable():
         return []
@@ -115,7 +115,7 @@ def _stopgaps(root: Path) -> list[Path]:
 
 
 def _why_stale(root: Path) -> str | None:
-    """Why there is something to build; None where there is nothing."""
+    """Return the reason to build; None if the build is up to date."""
     record, reason = freshness.stale(str(root))
     return reason if record is not None else reason or "no build is recorded here"
 
@@ -129,10 +129,10 @@ def _location(where: SourceLocation | str | None, folder: Path) -> Location | No
 
 
 def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
-    """The content of the resources file `target` for a finished wheel, from the manifest inside it.
+    """Return the content of the resources file `target` for a finished wheel, from the manifest inside it.
 
-    Paths in the jobs start at the project that `folder` is in, and `folder` itself where there is none. Raises
-    ManifestError for a wheel without manifest, and CodegenError for jobs that the platform would not take.
+    Paths in the jobs start at the project that contains `folder`, or at `folder` itself if there is none. Raises
+    ManifestError for a wheel without a manifest, and CodegenError for jobs that the platform would reject.
     """
     from dbxdec.build.codegen import build_jobs, render
     from dbxdec.build.codegen.paths import relocate

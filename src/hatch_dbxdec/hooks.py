@@ -1,4 +1,4 @@
-"""Registration only: hatchling imports this module for every project that has dbxdec installed."""
+"""The hook's registration only: hatchling imports this module for every project that has dbxdec installed."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The build hook: gives `dbxdec.build.building` the files of the wheel, and puts what it makes into the wheel.
+"""The build hook: passes the files of the wheel to `dbxdec.build.building`, and puts the result into the wheel.
 
-Everything that can fail runs in `initialize`; `finalize` verifies the finished wheel and writes the resources that
-name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is not there: those of
-another build go before the wheel comes, so that a build that is killed leaves no wheel beside them either.
+Everything that can fail runs in `initialize`. `finalize` verifies the finished wheel and writes the resources that name
+it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is missing. The resources of
+another build are removed before the wheel is written, so that a killed build leaves no wheel beside them either.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Attempt:
-    """What `initialize` made for one version of the wheel. `scratch` holds its manifest until the wheel does.
+    """The result of `initialize` for one version of the wheel. `scratch` holds its manifest until the wheel does.
 
-    `withdrawn` are the resources of the build before, and `readme` what the wheel holds in another form.
+    `withdrawn` are the resources of the build before. `readme` is the text that the wheel holds in another form.
     """
 
     config: Config
@@ -50,11 +50,11 @@ class _Attempt:
 
 
 class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
-    """`[tool.hatch.build.hooks.dbxdec]`; its settings are under `[tool.dbxdec]`."""
+    """The hook `[tool.hatch.build.hooks.dbxdec]`; its settings are under `[tool.dbxdec]`."""
 
     PLUGIN_NAME = config.HOOK
     imported: ClassVar[tuple[str, ...]] = ()
-    """Files beyond the project that the last build in this process has imported."""
+    """Files outside of the project that the last build in this process imported."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,7 +62,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         self._attempts: dict[str, _Attempt] = {}
 
     def dependencies(self) -> list[str]:
-        """`editables`, where the settings of the wheel list an editable version, for which hatchling needs it.
+        """Return `editables` if the wheel's settings list an editable version, for which hatchling needs it.
 
         Build front ends ask for it themselves when they make an editable install.
         """
@@ -70,26 +70,26 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return [inside.editables_requirement()] if wanted else []
 
     def clean(self, versions: list[str]) -> None:
-        """Remove the resources where hatchling has removed the wheel that they name.
+        """Remove the resources if hatchling has removed the wheel that they name.
 
-        Called before a build by `--clean`, and after it by `--clean-hooks-after`: then the wheel is there.
+        `--clean` calls this before a build, and `--clean-hooks-after` after it, when the wheel exists.
         """
         from dbxdec.build import building
 
-        with contextlib.suppress(DbxdecError):  # wrong settings are for the next build to say
+        with contextlib.suppress(DbxdecError):  # the next build reports wrong settings
             building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
 
     def prepare(self, build_data: dict[str, Any], only: str | None = None) -> Build:
-        """What the standard wheel would hold, or as `building.build` has it the job `only`; nothing is written.
+        """Return what the standard wheel would hold, or with `only` one job, as `building.build` does.
 
-        Raises DbxdecError with every mistake.
+        It writes nothing. Raises DbxdecError with every mistake.
         """
         config = self._config()
         self._keep_out(config.resources)
         return self._build("standard", config, build_data, only)
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Discover, check and render; put the manifest and the entry point into the wheel to be built."""
+        """Discover, check and render the jobs; put the manifest and the entry point into the wheel."""
         config = None
         try:
             config = self._config()
@@ -109,7 +109,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         except DbxdecError as error:
             self._fail(error, config)
         except OSError as error:
-            self._fail(ConfigError(f"the build can't keep its files: {error}"), config)
+            self._fail(ConfigError(f"the build can't store its files: {error}"), config)
         from dbxdec.model import protocol
         from dbxdec.model.manifest import PATH
 
@@ -148,7 +148,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         self._say("info", summary)
 
     def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
-        """Write the resources of a wheel that stays where it is; what to say of it."""
+        """Write the resources of a wheel that stays in its place; return what to report."""
         from dbxdec.build import building
         from hatch_dbxdec import resources
 
@@ -156,7 +156,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if why := resources.why_unnameable(root, version, wheel.parent, Path(self.build_config.directory)):
             if building.named_wheel(root, path) == wheel.resolve():
                 building.drop(root, path)
-                self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the one that it named")
+                self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the wheel that it named")
             return f"; no resources, since {why}"
         changed = building.write_resources(made, root, config, wheel)
         if changed and resources.started_by_bundle():
@@ -167,7 +167,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return f" -> {path}"
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
-        """Warnings about the jobs in their bundle, where this wheel is for it. Raises ConfigError with mistakes."""
+        """Return warnings about the jobs in their bundle, if this wheel is for it.
+
+        Raises ConfigError with all mistakes.
+        """
         from dbxdec.build import bundlechecks
         from hatch_dbxdec import resources
 
@@ -180,7 +183,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return found.warnings
 
     def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
-        """Remove the resources of another build where this one may replace their wheel, or writes new ones."""
+        """Remove the resources of another build if this one may replace their wheel, or writes new ones."""
         from dbxdec.build import building
         from hatch_dbxdec import resources
 
@@ -200,7 +203,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 Problem(
                     "unknown option",
                     f"tool.hatch.build.hooks.dbxdec.{name}",
-                    f"settings of dbxdec stand in [tool.dbxdec]: write `{name} = ...` there",
+                    f"dbxdec's settings belong in [tool.dbxdec]: write `{name} = ...` there",
                 )
                 for name in unknown
             )
@@ -216,7 +219,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if version == "editable" and not self.build_config.dev_mode_dirs and find_spec("editables") is None:
             raise ConfigError(
                 "an editable wheel needs `editables`, which is not installed where the wheel is built",
-                hint='name both versions in the settings, and it is: `versions = ["standard", "editable"]` under '
+                hint='list both versions in the settings to install it: `versions = ["standard", "editable"]` under '
                 "[tool.hatch.build.targets.wheel]; or add `editables` to `requires` of [build-system]",
             )
         building.check_replaceable(Path(self.root), config.resources)
@@ -237,19 +240,19 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _check_hooks(self, build_data: dict[str, Any]) -> None:
         if later := inside.later_hooks(build_data, self.PLUGIN_NAME):
             raise ConfigError(
-                f"the build hook `{later[0]}` runs after `dbxdec`, which would not see the files it makes",
-                hint="move [tool.hatch.build.hooks.dbxdec] behind all other hooks in pyproject.toml",
+                f"the build hook `{later[0]}` runs after `dbxdec`, which would miss the files that it makes",
+                hint="move [tool.hatch.build.hooks.dbxdec] after all other hooks in pyproject.toml",
             )
 
     def _check_ignore_rules(self) -> None:
         if inside.drops_ignore_rules(self.build_config):
             raise ConfigError(
-                f"a rule of .gitignore matches the project's own path, {self.root}, so hatchling drops all of them",
+                f"a rule of .gitignore matches the project's own path, {self.root}, so hatchling drops all rules",
                 hint="start the rule with `/`, or check the project out somewhere else",
             )
 
     def _check_paths(self, files: Sequence[ShippedFile], data: Sequence[ShippedFile]) -> None:
-        """Two files at one path of the wheel, which hatchling refuses when it has begun to write the wheel."""
+        """Raise ConfigError for two files at one path of the wheel; hatchling refuses them only while it writes."""
         sources = {path: ["what hatchling writes"] for path in inside.reserved_paths(self.build_config.builder)}
         for prefix, some in (("", files), ("*.data/", data)):
             for file in some:
@@ -257,7 +260,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         wrong = [
             Problem(
                 f"the wheel would hold {len(found)} files as {path}: {' and '.join(found)}",
-                hint="give one of them another place under `force-include`, or `exclude` the other",
+                hint="give one of them another path under `force-include`, or `exclude` the other",
             )
             for path, found in sources.items()
             if len(found) > 1
@@ -266,7 +269,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             raise ConfigError(wrong)
 
     def _check_metadata(self, version: str) -> None:
-        """Have METADATA be one to which the bundle's CLI can give another version."""
+        """Make METADATA a file to which the bundle's CLI can give another version."""
         from dbxdec.build import dynamic_version
 
         readme, content_type, path = inside.readme_of(self.metadata)
@@ -276,8 +279,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             where = f"{path}:{lines[0]}" if path else f"line {lines[0]} of the readme"
             more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
             self.app.display_info(
-                f"dbxdec: {where}{more} starts with `Version:`, which a bundle takes for the version of the wheel: the "
-                "wheel holds it behind a blank"
+                f"dbxdec: {where}{more} starts with `Version:`, which a bundle reads as the version of the wheel: the "
+                "wheel has it after a space"
             )
         if version != "standard":
             return
@@ -287,7 +290,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             raise ConfigError(problems)
 
     def _check_entry_point(self) -> None:
-        """The platform looks for a name in all groups: a second one of ours could be started in its place."""
+        """Raise ConfigError for another entry point of this name.
+
+        The platform looks in all groups, and could start that one instead.
+        """
         from dbxdec.model import protocol
 
         core = self.metadata.core
@@ -295,7 +301,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         groups |= {f'entry-points."{group}"': points for group, points in core.entry_points.items()}
         wrong = [
             Problem(
-                f"the entry point `{protocol.ENTRY_POINT}` is dbxdec's own",
+                f"the entry point `{protocol.ENTRY_POINT}` is reserved by dbxdec",
                 f"project.{group}.{protocol.ENTRY_POINT}",
                 "choose another name, or remove it: the build hook adds the one that runs the tasks",
             )
@@ -314,9 +320,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             )
 
     def _keep_out(self, resources: str | None) -> None:
-        """Neither sdist nor wheel may hold the resources of an earlier build, or what lies in their place.
+        """Keep the resources of an earlier build, or what lies in their place, out of both sdist and wheel.
 
-        Nor may they hold the locks of Emacs, links that lead nowhere, beside each file that is being edited.
+        Keep out the lock files of Emacs too: links that lead nowhere, beside each file that is being edited.
         """
         inside.require_ignore_rules(self.build_config)
         inside.leave_out_named(self.build_config, ".#*")
@@ -324,7 +330,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             inside.leave_out(self.build_config, path)
 
     def _clear(self, attempt: _Attempt) -> None:
-        """Take back what the wheel needed: the same metadata serve an sdist that follows."""
+        """Undo the changes that the wheel needed: the same metadata serve an sdist that follows."""
         from dbxdec.model import protocol
 
         shutil.rmtree(attempt.scratch, ignore_errors=True)
@@ -333,7 +339,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             inside.replace_readme(self.metadata, attempt.readme)
 
     def _abandon(self, version: str) -> None:
-        """At the process's end: `finalize` was never called, since something else failed or only hooks were run."""
+        """Clean up at the process's end if `finalize` was not called: something failed, or only hooks were run."""
         if attempt := self._attempts.pop(version, None):
             from dbxdec.build import building
 
@@ -348,7 +354,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         self._abort(error)
 
     def _say(self, kind: str, text: str) -> None:
-        """Have the front end show a text that its stream can write."""
+        """Let the front end show a string that its stream can write."""
         from dbxdec.support import streams
 
         show = {"info": self.app.display_info, "warning": self.app.display_warning, "abort": self.app.abort}[kind]

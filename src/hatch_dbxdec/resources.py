@@ -1,4 +1,4 @@
-"""When a build may write resources, and what makes those that are there worthless."""
+"""Rules for writing resources in a build, and for when existing ones are worthless."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dbxdec.errors import ConfigError, Problem
 
-# Set by the bundle's CLI for the builds of its artifacts, which it starts after it has read the resources.
+# Set by the bundle's CLI for builds of its artifacts, which it starts after reading the resources.
 _BUNDLE_VARIABLE = "DATABRICKS_CLI_PATH"
 
 
 def why_unnameable(root: Path, version: str, directory: Path, configured: Path) -> str | None:
-    """Why resources can't name a wheel of `version` in `directory`; None where it stays where it is.
+    """Return why resources can't name a wheel of `version` in `directory`; None if it stays where it is.
 
     `configured` is the output folder in the project's settings.
     """
@@ -39,25 +39,25 @@ def why_unnameable(root: Path, version: str, directory: Path, configured: Path) 
 
 
 def started_by_bundle() -> bool:
-    """Whether a bundle's CLI is said to have started this build."""
+    """Return whether the environment says that a bundle's CLI started this build."""
     return _BUNDLE_VARIABLE in os.environ
 
 
 def too_late(resources: str) -> ConfigError:
-    """The error of a build that has changed the resources after the bundle read them."""
+    """Return the error of a build that changed the resources after the bundle read them."""
     return ConfigError(
         Problem(
-            f"{resources} has changed, and the bundle that started this build has read it before: it would deploy "
-            "the jobs of an older build with this wheel",
-            hint="deploy again, now that it is written; and let the bundle build in time: `dbxdec bundle` as `preinit` "
-            "under `experimental.scripts` of databricks.yml, and no `build` under `artifacts` (where no bundle has "
-            f"started this build, unset {_BUNDLE_VARIABLE})",
+            f"{resources} has changed since the bundle that started this build read it: the bundle would deploy the "
+            "jobs of an older build with this wheel",
+            hint="deploy again, now that it is written; to build in time, use `dbxdec bundle` as `preinit` under "
+            "`experimental.scripts` of databricks.yml, and no `build` under `artifacts` (if no bundle started this "
+            f"build, unset {_BUNDLE_VARIABLE})",
         )
     )
 
 
 def tracking_warning(root: Path, resources: str) -> str | None:
-    """What to say where git tracks the resources: a checkout would have them without their wheel."""
+    """Return a warning if git tracks the resources: a checkout would have them without their wheel."""
     if not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return None
     command = ["git", "ls-files", "--error-unmatch", "--", resources]
@@ -68,6 +68,6 @@ def tracking_warning(root: Path, resources: str) -> str | None:
     if done.returncode != 0:
         return None
     return (
-        f"{resources} is tracked by git, and the wheel that it names is not: write /{resources} into .gitignore, and "
-        f"run `git rm --cached {resources}`"
+        f"{resources} is tracked by git, but the wheel that it names is not: add /{resources} to .gitignore, and run "
+        f"`git rm --cached {resources}`"
     )

@@ -1,6 +1,6 @@
-"""IoManagers: how tasks' results are stored and read back.
+"""IoManagers: how results of tasks are stored and read back.
 
-Importing this package imports no third-party library; a manager's own are imported when it first reads or writes.
+Importing this package imports no third-party library. A manager imports its own when it first reads or writes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every IoManager is: how results are stored and read back, and what it is told while doing so."""
+"""The contract of an IoManager: how it stores results and reads them back, and what it is told for each of both."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PUBLIC = "dbxdec.io_managers"
 
 @dataclass(frozen=True, slots=True)
 class WriteId:
-    """Who writes: stable over retries and repairs of one task of one run, and never reused by another.
+    """The identity of a write: stable over retries and repairs of one task of one run, and never reused.
 
-    A stable application id with the run as version would not do: run ids are not ordered in time, so an older run
-    repaired later would be dropped.
+    A stable application id with the run as its version would not do. Run ids are not ordered in time, so an older run
+    that is repaired later would be dropped.
     """
 
     workspace: str
@@ -39,9 +39,9 @@ class WriteId:
     run: str
     task: str
     item: str = ""
-    """Names the item of a for-each iteration, whatever its place among the items; empty outside of one."""
+    """The item of a for-each iteration, whatever its position among the items; empty outside of an iteration."""
     output: str = ""
-    """The named output, of which two may go to one table; empty for a task's only result."""
+    """The named output; two of them may go to one table. Empty for a task with a single result."""
 
     @property
     def transaction(self) -> str:
@@ -51,13 +51,16 @@ class WriteId:
 
     @property
     def own_transaction(self) -> str:
-        """That of what the task's own code commits: what its IoManager then stores is another commit."""
+        """The application id of commits by the task's own code; what its IoManager then stores is another commit."""
         return f"own/{self.transaction}"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The proof of a write, kept in the same commit as the data. `parameters` is a digest of the job parameters."""
+    """The proof of a write, kept in the same commit as the data.
+
+    `parameters` is a digest of the job parameters.
+    """
 
     id: WriteId
     attempt: int
@@ -65,7 +68,10 @@ class Receipt:
     parameters: str
 
     def to_metadata(self, **facts: Any) -> str:
-        """The text for a commit's `userMetadata`, the one field that delta-rs and Spark both write and read."""
+        """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
+
+        It holds the receipt and `facts` as JSON.
+        """
         identity = asdict(self.id)
         if not self.id.output:
             del identity["output"]
@@ -74,7 +80,7 @@ class Receipt:
 
     @classmethod
     def from_metadata(cls, text: str | None) -> tuple[Receipt, dict[str, Any]] | None:
-        """The receipt in a commit's `userMetadata` and the facts beside it, or None for anybody else's commit."""
+        """Return the receipt in a commit's `userMetadata` and the facts beside it; None for other writers' commits."""
         if not text or '"dbxdec"' not in text:
             return None
         try:
@@ -88,10 +94,10 @@ class Receipt:
 
 
 Rows = Literal["run", "table", "changed"]
-"""Which rows of a task's result a reader gets.
+"""The rows of a task's result that a reader gets.
 
-"run": what the task returned in this run (of a merge, the table as it left it). "table": the whole table, at the
-version that the task wrote. "changed": as "run", but of a merge only the rows that it inserted or changed.
+"run": what the task returned in this run; for a merge, the table as the merge left it. "table": the whole table, at the
+version that the task wrote. "changed": like "run", but for a merge only the rows that it inserted or changed.
 """
 
 
@@ -128,7 +134,7 @@ class InputContext:
 
 @dataclass(frozen=True, slots=True)
 class ItemWrite:
-    """The write of one iteration of a for-each task: who, where to, and its item as people read it."""
+    """The write of one iteration of a for-each task: its id, its target, and the label of its item."""
 
     id: WriteId
     uri: str
@@ -175,7 +181,7 @@ _running: _Running | None = None
 def running(
     job: str, task: str, receipt: Receipt, outputs: Mapping[str, IoManager] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Let IoManagers that the task's own code uses know whose task it is; `outputs` are its named ones."""
+    """Tell IoManagers that the task's own code uses which task is running; `outputs` are its named outputs."""
     global _running
     before, _running = _running, _Running(job, task, receipt, outputs)
     try:
@@ -185,7 +191,7 @@ def running(
 
 
 def current_receipt(manager: IoManager | None = None) -> Receipt | None:
-    """The receipt of the task that is running, of the named output that `manager` is; None outside a run."""
+    """Return the receipt of the running task, for the named output that `manager` is; None outside a run."""
     if _running is None:
         return None
     name = next((name for name, output in _running.outputs.items() if output is manager), "")
@@ -225,7 +231,7 @@ class IoManager(ABC):
             cls.read = forgiving()(cls.read)  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        # Nothing else of it: what goes to an engine may hold secrets.
+        # Show no other attributes: options for an engine may hold secrets.
         shown = [repr(str(self.base_path))] if self.base_path is not None else []
         shown += [f"{name}={getattr(self, name)!r}" for name in ("mode",) if hasattr(self, name)]
         shown += [f"table={self._table!r}"] if self._table is not None else []
@@ -296,7 +302,7 @@ class IoManager(ABC):
         in managers that know no empty values.
         """
         raise NotWrittenError(
-            f"no iteration has stored anything at {context.uri}, and `{context.parameter}` needs it",
+            f"no iteration has stored anything at {context.uri}, but `{context.parameter}` needs it",
             hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
         )
 
@@ -311,7 +317,7 @@ class IoManager(ABC):
         Raises RunError where the manager can't: it then reads `list[...]` or `dict[..., ...]`.
         """
         raise RunError(
-            f"{type(self).__name__} can't put the results of the iterations of {context.uri} together",
+            f"{type(self).__name__} can't combine the results of the iterations at {context.uri}",
             hint=f"annotate `{context.parameter}` as `list[...]` or `dict[..., ...]`, or implement `combine`",
         )
 
@@ -337,9 +343,9 @@ class IoManager(ABC):
         if not isinstance(name, str | BundleVariable) or str(name) == "":
             problems.append(
                 Problem(
-                    f"the name of a table is {_told(name)}",
-                    hint="give a text, such as 'gold/orders': a table is the same in every run, and what changes with "
-                    "a parameter is a partition of it (`partition_by=`) or a slice (`replace=`)",
+                    f"the name of a table is {_shown(name)}",
+                    hint="give a string such as 'gold/orders': a table is the same in every run, and a parameter can "
+                    "only change a partition of it (`partition_by=`) or a slice (`replace=`)",
                 )
             )
         else:
@@ -390,17 +396,17 @@ class IoManager(ABC):
         bound = self if name is None else self.table(name)
         bound.check_name()
         if bound._table is None and not _running:
-            raise RunError("the place of a task's result is known only while the task runs", hint="`io.uri('name')`")
+            raise RunError("the location of a task's result is known only while the task runs", hint="`io.uri('name')`")
         template = bound.template(job, task)
         if template is None or "{job}" in template or "{task}" in template:
-            raise RunError(f"{type(self).__name__} can't tell the place of {name!r} outside a task: {template}")
+            raise RunError(f"{type(self).__name__} can't resolve the location of {name!r} outside a task: {template}")
         return places.resolved(template)
 
     _uri = uri
 
     def variables(self) -> set[str]:
         """The bundle variables that its arguments refer to."""
-        # `base_path` may be the class's own.
+        # `base_path` may be an attribute of the class.
         return names_in(list(vars(self).values())) | names_in(self.base_path)
 
     @staticmethod
@@ -418,22 +424,22 @@ class IoManager(ABC):
 
 
 if TYPE_CHECKING:
-    # For a type checker a table fits wherever what is read from it would: the build checks the types of edges.
+    # To a type checker a table fits wherever its content would fit. The build checks the types of edges.
     class Table(IoManager, Any):  # type: ignore[misc]
         def read(self, context: InputContext = ...) -> Any:
             """By hand, in a notebook or a test, without a context."""
 
 
 class Mistaken(IoManager):
-    """A manager whose making has been noted as a mistake: what is done with it is part of that, and says nothing."""
+    """An IoManager whose constructor failed with a mistake that is already noted. Using it reports nothing further."""
 
     reads_written = True
     _table = "unknown"
 
     @staticmethod
     def take_the_place_of(manager: IoManager, *_: object, **__: object) -> None:
-        """Make a manager whose `__init__` has failed one of these."""
-        with suppress(TypeError):  # of a class with slots
+        """Turn a manager whose `__init__` failed into a Mistaken."""
+        with suppress(TypeError):  # the class has slots
             manager.__class__ = Mistaken
             vars(manager).clear()
 
@@ -452,12 +458,12 @@ class Mistaken(IoManager):
     read = write = combine  # type: ignore[assignment]
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return str(value.describe()) if getattr(type(value), "is_job_parameter", False) else f"{value!r:.60}"
 
 
 def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """What an option means in a run: the value of the job parameter that it is, else the option itself.
+    """Return the value of an option in a run: the value of a job parameter, or the option itself.
 
     Raises RunError for a parameter of another job.
     """
@@ -469,13 +475,16 @@ def of_run(value: Any, parameters: Mapping[str, Any]) -> Any:
 
 
 def described(value: Any) -> literals.Json:
-    """An option for the manifest. Raises UnsupportedLiteralError for what no run could be given."""
+    """Return an option in its form for the manifest. Raises UnsupportedLiteralError if it has none."""
     is_parameter = getattr(type(value), "is_job_parameter", False)
     return {"parameter": value._name} if is_parameter else literals.encode(value)
 
 
 def io_reference(manager: IoManager) -> str:
-    """Return how a manager's class is named in the manifest: one of dbxdec by the package that users import it from."""
+    """Return the name of a manager's class in the manifest.
+
+    dbxdec's own have the package that users import them from.
+    """
     kind = type(manager)
     module = _PUBLIC if kind.__module__.startswith(f"{_PUBLIC}.") else kind.__module__
     return f"{module}:{kind.__qualname__}"

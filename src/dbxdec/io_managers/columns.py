@@ -1,4 +1,4 @@
-"""What is wrong with a frame's columns, whatever the engine: names, partitions, differences to a table."""
+"""Checks of a frame's columns for all engines: names, partitions, and differences from a table."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 LOST = ("", NULL)
 """Strings that would come back as null from a partition column.
 
-The first is null in any log (Delta protocol, "Partition Value Serialization"). The second is the name of null's folder,
-and Spark's and delta-rs' writers take it for null.
+The empty string is null in any log (Delta protocol, "Partition Value Serialization"). The other is the name of the
+folder for null, and the writers of Spark and delta-rs treat it as null.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A type, as far as tables are compared by it; `text` is what the engine calls it.
+    """A type, as far as tables are compared by it. `text` is the engine's name for the type.
 
-    A struct has `fields`, a list its elements' type in `parts`, a map those of its keys and values. One that is `open`
-    is of nulls alone, which fit any type.
+    A struct has `fields`. A list has the type of its elements in `parts`, and a map has the types of its keys and
+    values. An `open` type consists of nulls only and fits any other type.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """Where a frame and a table differ; `table` or `frame` is None where that has no such column or field."""
+    """A difference between a frame and a table; `table` or `frame` is None if that side lacks the column or field."""
 
     path: str
     table: str | None
@@ -55,9 +55,9 @@ def compare(
 ) -> None:
     """Raise RunError with every difference that `policy` ("strict", "add-columns", "replace") does not allow.
 
-    Fields of structs count as columns do, in any order. Without `whole` the write leaves rows of the table as they are,
-    which "replace" can't; without `fills` a field that a struct lacks would take its value from rows that are there.
-    `one` gives the same text for names that are one to the engine.
+    Fields of structs count like columns, in any order. Without `whole` the write keeps rows of the table, which
+    "replace" can't do. Without `fills` a field that a struct lacks would take its value from existing rows. `one` maps
+    names that are the same to the engine to the same string.
     """
     if policy == "replace" and whole:
         return
@@ -79,7 +79,7 @@ def compare(
         grows &= fills or not any(d.frame is None and d.inside for d in found)
         problems.append(
             Problem(
-                f"the result does not have the columns of the table {uri}:{lines}",
+                f"the columns of the result don't match the table {uri}:{lines}",
                 hint="cast or rename in the task"
                 + (', or let the table grow with schema="add-columns"' if grows and not problems else "")
                 + ('; mode="overwrite" with schema="replace" gives the table a new schema' if whole else ""),
@@ -89,14 +89,14 @@ def compare(
 
 
 def lacks(frame: Mapping[str, Shape], table: Mapping[str, Shape], *, one: Callable[[str], str]) -> bool:
-    """Whether `frame` has columns, or fields in its structs, that `table` does not have."""
+    """Return whether `frame` has columns, or fields in its structs, that `table` does not have."""
     return any(difference.table is None for difference in _differences(frame, table, one))
 
 
 def _differences(
     frame: Mapping[str, Shape], table: Mapping[str, Shape], one: Callable[[str], str], above: str = ""
 ) -> Iterator[_Difference]:
-    """Differences column by column, those of structs field by field; names that differ only in case are left out."""
+    """Yield differences by column, and by field for structs. Names that differ only in case are left out."""
     given, alike = {one(name): shape for name, shape in frame.items()}, {name.lower() for name in frame}
     known, taken = {one(name) for name in table}, {name.lower() for name in table}
     inside = bool(above)
@@ -119,7 +119,7 @@ def _inside(here: Shape, there: Shape, one: Callable[[str], str], path: str, ins
     elif here.parts and len(here.parts) == len(there.parts):
         parts = zip(here.parts, there.parts, strict=True)
         found = [difference for pair in parts for difference in _inside(*pair, one, path, inside)]
-        # Elements have no name, so the whole types are told where they differ.
+        # Elements have no name, so report the whole types if they differ.
         whole = [_Difference(path, there.text, here.text, inside)]
         yield from whole if any(difference.path == path for difference in found) else found
     elif here.text != there.text:
@@ -127,28 +127,28 @@ def _inside(here: Shape, there: Shape, one: Callable[[str], str], path: str, ins
 
 
 def _alike(frame: Mapping[str, Shape], table: Mapping[str, Shape], uri: str, above: str = "") -> Iterator[Problem]:
-    """Names of a frame that differ from those of a table only in case."""
+    """Yield a problem for each name of a frame that differs from a name of the table only in case."""
     known = {name.lower(): name for name in table}
     for name, here in frame.items():
         if name in table:
             yield from _alike(dict(_fields(here)), dict(_fields(table[name])), uri, f"{above}{name}.")
         elif (other := known.get(name.lower())) is not None:
             yield Problem(
-                f"the result has the column `{above}{name}`, and the table {uri} `{above}{other}`: to a Delta table "
-                "they are one name",
+                f"the result has the column `{above}{name}`, but the table {uri} has `{above}{other}`, and Delta "
+                "ignores case in names",
                 hint=f"rename it to `{other}` in the task",
             )
 
 
 def _fields(shape: Shape) -> tuple[tuple[str, Shape], ...]:
-    """The fields of a struct, or of a list's structs."""
+    """Return the fields of a struct, or of the structs in a list."""
     return shape.fields or tuple(field for part in shape.parts for field in _fields(part))
 
 
 def unfit_names(columns: Sequence[tuple[str, Shape]], above: str = "") -> list[Problem]:
-    """What is wrong with names, inside structs too.
+    """Return the problems of column names, including fields of structs.
 
-    Those of Delta are the same if they differ only in case (Delta protocol, "Schema Serialization Format").
+    Delta treats names that differ only in case as the same (Delta protocol, "Schema Serialization Format").
     """
     problems: list[Problem] = []
     alike: dict[str, list[str]] = {}
@@ -156,10 +156,16 @@ def unfit_names(columns: Sequence[tuple[str, Shape]], above: str = "") -> list[P
         alike.setdefault(name.lower(), []).append(above + name)
         if "\0" in name:
             problems.append(
-                Problem(f"no table can hold the column {above + name!r}", hint="rename it in the task: it has a NUL")
+                Problem(
+                    f"the column name {above + name!r} has a NUL, which no table can store",
+                    hint="rename it in the task",
+                )
             )
     problems += [
-        Problem(f"the columns {listed(group)} are one name to a Delta table", hint="rename all but one in the task")
+        Problem(
+            f"the columns {listed(group)} have the same name to Delta, which ignores case",
+            hint="rename all but one in the task",
+        )
         for group in alike.values()
         if len(group) > 1
     ]
@@ -175,18 +181,18 @@ def check_partitions(
     *,
     alone: bool,
     task: str,
-    fit: str = "texts, numbers, booleans, dates or timestamps",
+    fit: str = "strings, numbers, booleans, dates or timestamps",
 ) -> None:
-    """Raise RunError, with everything that is wrong, where a frame with `columns` can't be stored by partitions.
+    """Raise RunError with all problems if a frame with `columns` can't be stored by its partitions.
 
-    It lacks the columns `missing`; those in `unfit` are of types that can't part a table, unlike those named by `fit`;
-    `alone` says that there are no columns besides the partitions.
+    The frame lacks the columns `missing`. Those in `unfit` have types that can't partition a table; `fit` names the
+    types that can. `alone` says that there are no columns besides the partitions.
     """
     problems = []
     if missing:
         problems.append(
             Problem(
-                f"the result of the task `{task}` has no column {listed(missing)}, by which its table is partitioned",
+                f"the result of the task `{task}` has no column {listed(missing)}, which its table is partitioned by",
                 hint=f"its columns are {listed(columns) or 'none'}",
             )
         )
@@ -201,10 +207,11 @@ def check_partitions(
     if alone:
         problems.append(
             Problem(
-                f"the result of the task `{task}` has no column" + (" besides those of `partition_by`" * bool(columns)),
-                hint="partition values are not in the files: a data file needs at least one other column"
+                f"the result of the task `{task}` has no column"
+                + (" other than those of `partition_by`" * bool(columns)),
+                hint="partition values are not stored in the files, which need at least one other column"
                 if columns
-                else "a table has at least one: give an empty result a schema, or return None where there is none",
+                else "a table needs at least one: give an empty result a schema, or return None for no result",
             )
         )
     if problems:

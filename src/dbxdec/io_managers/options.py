@@ -1,4 +1,4 @@
-"""What the options of managers must be, whatever the engine."""
+"""Checks of the options of IoManagers, for all engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMAS = ("strict", "add-columns", "replace")
 
 
 class Options(Protocol):
-    """What all of them have."""
+    """The options that all managers have."""
 
     base_path: Any
     mode: Any
@@ -28,29 +28,29 @@ class Options(Protocol):
 
 
 class DeltaOptions(Options, Protocol):
-    """What those of Delta tables have."""
+    """The options that managers of Delta tables have."""
 
     replace: Any
     schema: Any
 
 
 def base_path(value: Any) -> str | BundleVariable:
-    """`value` as it is kept. Raises DbxdecError for what is no path."""
+    """Return `value` in the form that a manager keeps. Raises DbxdecError if it is not a path."""
     if isinstance(value, str | BundleVariable):
         return value
     if isinstance(value, os.PathLike):
-        # What a build on Windows writes, a task on Linux reads.
+        # A build on Windows writes the path, and a task on Linux reads it.
         path = value.as_posix() if hasattr(value, "as_posix") else os.fspath(value)
         if isinstance(path, str):
             return path
     raise DbxdecError(
         f"`base_path` is {value!r:.60}",
-        hint="give a text, a pathlib.Path or a bundle variable: where the tables or files are",
+        hint="give the folder of the tables or files, as a string, a pathlib.Path or a bundle variable",
     )
 
 
 def columns(value: Any) -> tuple[str, ...] | None:
-    """`partition_by` as a tuple; None where it names no column. Raises DbxdecError for what is no list of names."""
+    """Return `partition_by` as a tuple; None if it names no column. Raises DbxdecError if it is not a list of names."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -61,7 +61,10 @@ def columns(value: Any) -> tuple[str, ...] | None:
 
 
 def of_all(manager: Options, modes: Sequence[str], *, one: Callable[[str], str] = str) -> Iterator[Problem]:
-    """What is wrong with the options that all have; `one` gives the same text for names that are one to the engine."""
+    """Yield the problems of the options that all managers have.
+
+    `one` maps names that are the same to the engine to the same string.
+    """
     yield from _of(modes, "mode", manager.mode, manager)
     if not str(manager.base_path):
         yield Problem("`base_path` is empty", hint="say where the tables or files are")
@@ -71,7 +74,7 @@ def of_all(manager: Options, modes: Sequence[str], *, one: Callable[[str], str] 
 
 
 def of_delta(manager: DeltaOptions, *, one: Callable[[str], str] = str) -> Iterator[Problem]:
-    """The same for managers of Delta tables, with the options that these have besides."""
+    """Yield the problems of the options of a manager of Delta tables, including those that all managers have."""
     yield from of_all(manager, MODES, one=one)
     yield from _of(SCHEMAS, "schema", manager.schema, manager)
     yield from _replaced(manager.replace)
@@ -79,15 +82,16 @@ def of_delta(manager: DeltaOptions, *, one: Callable[[str], str] = str) -> Itera
         yield Problem(f'`replace` is given with mode="{manager.mode}"', hint='use it with mode="overwrite"')
     if manager.schema == "replace" and (manager.mode != "overwrite" or manager.partition_by or manager.replace):
         yield Problem(
-            'schema="replace" gives the whole table a new schema, and this write replaces less than the table',
+            'schema="replace" gives the whole table a new schema, but this write replaces only a part of it',
             hint='use it with mode="overwrite", without `partition_by` and `replace`; "add-columns" lets it grow',
         )
 
 
 def of_engine(name: str, value: Any, *, own: Mapping[str, str], texts: bool) -> Iterator[Problem]:
-    """What is wrong with options that go to the engine as they are.
+    """Yield the problems of options that are passed on to the engine.
 
-    `own` says what to write instead of those that dbxdec sets. With `texts` values are texts, as the engine wants them.
+    `own` says what to write instead of an option that dbxdec sets itself. With `texts` all values must be strings, as
+    the engine wants them.
     """
     if value is None:
         return
@@ -98,12 +102,12 @@ def of_engine(name: str, value: Any, *, own: Mapping[str, str], texts: bool) -> 
     for option, instead in own.items():
         if option.lower() in given:
             yield Problem(f"`{name}` has `{given[option.lower()]}`, which dbxdec sets", hint=f"use {instead}")
-    # Not the value itself, which may be a secret.
+        # Don't show the value, which may be a secret.
     for key, item in value.items():
         if texts and not isinstance(item, str | BundleVariable | Secret):
             yield Problem(
                 f"`{name}` has a {type(item).__name__} for {key!r}",
-                hint='values are texts, such as "true" and "5", bundle variables and secrets',
+                hint='values must be strings such as "true" and "5", bundle variables or secrets',
             )
 
 
@@ -117,7 +121,7 @@ def _replaced(value: Any) -> Iterator[Problem]:
         try:
             described(item)
         except UnsupportedLiteralError as error:
-            yield Problem(f"`replace` has a value for {name!r} that no run could be given: {error}", hint=error.hint)
+            yield Problem(f"`replace` has a value for {name!r} that can't be passed to a run: {error}", hint=error.hint)
 
 
 def _of(allowed: Sequence[str], name: str, value: object, manager: object) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""What becomes of a write or a read, as all managers say it, whatever the engine and the format."""
+"""Outcomes of writes and reads, and their errors, in the same words for all engines and formats."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def already(
     *,
     is_newest: bool = False,
 ) -> WriteResult:
-    """Return what an earlier attempt of this same write has done: `found` is its receipt, in `version` of a table.
+    """Return the result of an earlier attempt of the same write; `found` is its receipt, in `version` of a table.
 
-    `is_newest` says that nobody has committed since. Raises RunError where it was done by another build or with other
-    parameters: dropping the new result would lose it in silence, and adding it would double the rows.
+    `is_newest` says that nothing was committed since. Raises RunError if another build, or a run with other parameters,
+    made it: dropping the new result would silently lose it, and adding it would double the rows.
     """
     if (found.build, found.parameters) != (own.build, own.parameters):
         other = "build" if found.build != own.build else "set of parameters"
@@ -36,48 +36,48 @@ def already(
 
 
 def _mend(version: int | None, *, is_newest: bool) -> str:
-    """Return how to take back an earlier result; never one that takes other commits back as well."""
+    """Return how to undo an earlier result, in a way that never undoes other commits."""
     if version is None or (version == 0 and is_newest):
         return "remove what is there and repair again, or start a new run"
     if is_newest:
         return f"restore the table to version {version - 1} and repair again, or start a new run"
-    return f"start a new run; later commits rest on version {version}, so delete by hand the rows that it added"
+    return f"start a new run; later commits build on version {version}, so delete the rows that it added by hand"
 
 
 def exists(context: OutputContext, others: str = '"overwrite", "append" or "ignore"') -> TargetExistsError:
-    """The error of mode="error" where something is there that this write has not made; `others` are other modes."""
+    """Return the error of mode="error" for a target that another write made; `others` are the other modes."""
     return TargetExistsError(
-        f"the target of the task `{context.receipt.id.task}`, {context.uri}, exists already",
-        hint=f'mode="error" never touches what is there: use {others}, or remove what is there',
+        f"the target of the task `{context.receipt.id.task}`, {context.uri}, already exists",
+        hint=f'mode="error" never touches existing data: use {others}, or remove it',
     )
 
 
 def conflict(context: OutputContext, said: str) -> RunError:
-    """The error of a commit that another writer's has made impossible; `said` is what the engine says."""
+    """Return the error of a commit that lost against another writer's; `said` is the engine's message."""
     return RunError(
         f"another writer changed {context.uri} while the task `{context.receipt.id.task}` wrote it: {said}",
-        hint="nothing was written; a retry (`max_retries=`) starts from the table as it is then",
+        hint="nothing was written; a retry (`max_retries=`) starts from the table as it is by then",
     )
 
 
 def not_written(context: InputContext) -> NotWrittenError:
-    """Return the error of a read that finds nothing: of a write of this run, or of a table that doesn't exist yet."""
+    """Return the error of a read that finds nothing: no write in this run, or no table yet."""
     if context.producer is None:
         return NotWrittenError(
             f"there is nothing at {context.uri}, which `{context.parameter}` reads",
-            hint=f"check the place, and that whoever writes it has run; or annotate `{context.parameter}` with "
-            "`| None` if it may not be there yet",
+            hint=f"check the path, and that its producer has run; or annotate `{context.parameter}` with "
+            "`| None` if it may not exist yet",
         )
     return NotWrittenError(
-        f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, and `{context.parameter}` "
+        f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, but `{context.parameter}` "
         "needs it",
-        hint=f"annotate `{context.parameter}` with `| None` if that may happen, or read the newest version, whoever "
-        "wrote it: `latest(x)`, or the table itself (`io.table(...)`)",
+        hint=f"annotate `{context.parameter}` with `| None` if that may happen, or read the newest version of any run: "
+        "`latest(x)`, or the table itself (`io.table(...)`)",
     )
 
 
 def unstorable(manager: object, value: object, *, task: str, wanted: str) -> RunError:
-    """The error of a result of a type that the manager does not take; `wanted` names those that it does."""
+    """Return the error of a result whose type the manager can't store; `wanted` names the types that it can."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     return RunError(
         f"the task `{task}` returned a {kind}, which {type(manager).__name__} can't store",

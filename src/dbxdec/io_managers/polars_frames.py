@@ -1,4 +1,4 @@
-"""Polars frames as a task's parameter asks for them."""
+"""Helpers for Polars frames: select, cast and combine."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ if TYPE_CHECKING:
 
 
 def named(name: str) -> pl.Expr:
-    """The column `name`: `pl.col` takes `*` and `^...$` for patterns."""
+    """Return the column `name`; `pl.col` would read `*` and `^...$` as patterns."""
     from polars import selectors
 
     return selectors.by_name(name).as_expr()
 
 
 def cast(frame: Frame, types: Mapping[str, pl.DataType]) -> Frame:
-    """`frame` with other types for some columns."""
+    """Return `frame` with other types for some columns."""
     return frame.with_columns(named(name).cast(kind) for name, kind in types.items()) if types else frame
 
 
 def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:
-    """`frame` with copies of `columns` that rows can be parted by, and leave in the files: their names, no column's."""
+    """Return `frame` with copies of `columns` to partition rows by, and the names of the copies.
+
+    The columns themselves stay in the files. The names of the copies are names of no column.
+    """
     free = "_" * (max(map(len, frame.collect_schema()), default=0) + 1)
     keys = [f"{free}{number}" for number in range(len(columns))]
     return frame.with_columns(named(name).alias(key) for name, key in zip(columns, keys, strict=True)), keys
 
 
 def as_asked(frame: pl.LazyFrame, annotation: Any) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, run where the parameter's annotation is DataFrame."""
+    """Return `frame`, collected if the parameter is annotated as a DataFrame."""
     import polars as pl
 
     return frame.collect() if annotation is pl.DataFrame else frame
 
 
 def together(values: Sequence[Any], annotation: Any) -> pl.DataFrame | pl.LazyFrame:
-    """All frames, one below the other; a column that some lack is null there."""
+    """Return all frames concatenated. A column that a frame lacks is null in its rows."""
     import polars as pl
 
     frames: list[pl.LazyFrame] = [value.lazy() for value in values]

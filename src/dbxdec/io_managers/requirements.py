@@ -1,4 +1,4 @@
-"""Whether the libraries that an IoManager works with are there, and new enough."""
+"""Checks that the libraries of an IoManager are installed and new enough."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLOOR = re.compile(r"(?P<name>[\w-]+)>=(?P<version>[\d.]+)")
 
 
 def require(extra: str, *modules: str) -> None:
-    """Raise RunError, naming all of them, for `modules` that are missing or older than dbxdec's `extra` asks for."""
+    """Raise RunError, naming all `modules` that are missing or older than dbxdec's `extra` requires."""
     problems = []
     for module in modules:
         floor = _floors().get(module, "")
@@ -24,14 +24,14 @@ def require(extra: str, *modules: str) -> None:
             problems.append(Problem(f"{module} is not installed", hint=hint))
             continue
         if floor and _numbers(found) < _numbers(floor):
-            problems.append(Problem(f"{module} {found} is installed, and dbxdec needs {floor} or newer", hint=hint))
+            problems.append(Problem(f"{module} {found} is installed, but dbxdec needs {floor} or newer", hint=hint))
     if problems:
         raise RunError(problems)
 
 
 @cache
 def _floors() -> dict[str, str]:
-    """What dbxdec's own metadata say: the one place of these numbers is its pyproject.toml."""
+    """Return the minimum versions from dbxdec's own metadata; pyproject.toml is the only place that states them."""
     try:
         required = metadata.requires("dbxdec") or ()
     except metadata.PackageNotFoundError:  # copied, not installed

@@ -1,4 +1,4 @@
-"""Spark frames, and strings of Spark's SQL, as all of its managers need them."""
+"""Helpers for Spark frames and strings of Spark's SQL that all of its managers use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_PARTITION = ("ArrayType", "BinaryType", "MapType", "StructType", "VariantTyp
 
 
 def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> None:
-    """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
+    """Raise RunError with all problems if a frame of `schema` can't be stored by `partitions`."""
     kinds = {field.name.lower(): field.dataType for field in schema}
     unfit = {
         name: kinds[name.lower()].simpleString()
@@ -28,9 +28,9 @@ def check_partitions(schema: Any, partitions: Sequence[str], *, task: str) -> No
 
 
 def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
-    """`frame`, with a check of its partition columns of strings, which fails its query.
+    """Return `frame` with a check of its partition columns of strings, which makes its query fail.
 
-    What it raises then is what `spark_session.explained` knows.
+    `spark_session.explained` recognises the error.
     """
     parts = {name.lower() for name in partitions}
     texts = [
@@ -38,7 +38,7 @@ def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
     ]
     refused_texts = ", ".join(map(string_literal, columns.LOST))
     for name in texts:
-        said = f"the partition column `{name}` has empty strings, or {columns.NULL}, which Spark stores as null"
+        said = f"the partition column `{name}` has empty strings or {columns.NULL}, which Spark stores as null"
         refused = f"CAST(raise_error({string_literal(LOST + said)}) AS BOOLEAN)"
         frame = frame.where(f"IF({quoted(name)} IN ({refused_texts}), {refused}, TRUE)")
     return frame
@@ -49,13 +49,13 @@ def is_string(kind: str) -> bool:
 
 
 def quoted(name: str) -> str:
-    """`name` as an identifier of Spark's SQL."""
+    """Return `name` as an identifier of Spark's SQL."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def string_literal(text: str) -> str:
     """Return the string `text` as a literal of Spark's SQL."""
-    # What a backslash or a doubled quote means in a literal depends on Spark's version and the session's settings.
+    # The meaning of a backslash or a doubled quote in a literal depends on Spark's version and the session's settings.
     if "\\" in text or "'" in text or not text.isprintable():
         return f"CAST(X'{text.encode().hex()}' AS STRING)"
     return f"'{text}'"

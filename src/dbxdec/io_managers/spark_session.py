@@ -1,4 +1,4 @@
-"""The Spark session that IoManagers work in, its settings, and what its errors mean."""
+"""The Spark session of IoManagers, its settings, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 LOST = "dbxdec: "
-"""What an error begins with that a check of dbxdec's own has raised in a query."""
+"""The start of the message of an error that one of dbxdec's own checks raises in a query."""
 _DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _settings_lock = threading.RLock()
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 
 
 def session() -> Any:
-    """The session of this thread, else that of the process, else a new one; a Connect session counts like any other.
+    """Return the session of this thread, the session of the process, or a new one. Sessions of Spark Connect count too.
 
-    A new one outside Databricks is given Delta where delta-spark is installed. Raises RunError where Spark is missing
-    or does not start.
+    A new session outside Databricks gets Delta if delta-spark is installed. Raises RunError if Spark is missing or does
+    not start.
     """
     try:
         from pyspark.errors import PySparkException, PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise RunError(
-            f"Spark is needed here and can't be imported: {error}", hint="pip install 'dbxdec[spark]'"
+            f"Spark is needed here, but can't be imported: {error}", hint="pip install 'dbxdec[spark]'"
         ) from error
     try:
         return SparkSession.active()
@@ -53,22 +53,22 @@ def session() -> Any:
     except (PySparkException, RuntimeError) as error:
         raise RunError(
             f"Spark does not start: {first_line(error)}",
-            hint="it needs Java 17 or newer (JAVA_HOME), and for Delta its jars, from Maven or `spark.jars`",
+            hint="Spark needs Java 17 or newer (JAVA_HOME), and the jars of Delta, from Maven or `spark.jars`",
         ) from error
 
 
 def is_connect(spark: Any) -> bool:
-    """Whether a session, or a frame's session, is one of Spark Connect, where there is no JVM to talk to."""
+    """Return whether a session, or the session of a frame, is one of Spark Connect, which has no JVM to talk to."""
     return ".connect." in f"{type(spark).__module__}."
 
 
 def is_frame(value: Any) -> bool:
-    """Whether `value` is a Spark DataFrame, classic or Connect; asked by name, since either may not be importable."""
+    """Return whether `value` is a Spark DataFrame, classic or Connect. The name decides: neither may be importable."""
     return _is_a(value, "DataFrame", "pyspark.sql.")
 
 
 def is_merge(value: Any) -> bool:
-    """Whether `value` is a DeltaMergeBuilder, classic or Connect."""
+    """Return whether `value` is a DeltaMergeBuilder, classic or Connect."""
     return _is_a(value, "DeltaMergeBuilder", "delta.")
 
 
@@ -78,9 +78,9 @@ def _is_a(value: Any, name: str, package: str) -> bool:
 
 @contextmanager
 def settings(spark: Any, values: Mapping[str, str]) -> Iterator[bool]:
-    """Set the session's `values` for as long as the block lasts; False where the session lets nobody set them.
+    """Set `values` in the session for the duration of the block; yields False if the session doesn't accept them.
 
-    All threads share a session's settings: one block at a time has them.
+    All threads share a session's settings, so only one block at a time has them.
     """
     before: dict[str, str | None] = {}
     taken = True
@@ -92,8 +92,8 @@ def settings(spark: Any, values: Mapping[str, str]) -> Iterator[bool]:
                 was = spark.conf.get(name, None)
                 spark.conf.set(name, value)
             except Exception as error:  # noqa: BLE001 - classic and Connect sessions raise different errors
-                # Serverless compute refuses names that it doesn't know, to be read as well as to be set.
-                log.info("the session does not take %s: %s", name, first_line(error))
+                # Serverless compute rejects names that it doesn't know, also when they are only read.
+                log.info("the session does not accept %s: %s", name, first_line(error))
                 taken = False
                 break
             before[name] = was
@@ -109,7 +109,7 @@ def _restore(spark: Any, before: Mapping[str, str | None]) -> None:
 
 
 def condition(error: BaseException) -> str:
-    """Spark's name for an error ("DELTA_PATH_EXISTS"), also where it is only in the text; "" where it has none."""
+    """Return Spark's name for an error ("DELTA_PATH_EXISTS"), taken from the message if need be; "" if it has none."""
     # Spark 4 deprecates the older of the two names.
     ask = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     if ask is not None and (found := ask()):
@@ -121,15 +121,15 @@ def condition(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """All that an error says; PySpark can't put the text of some of Delta's together, and has it all the same."""
+    """Return the whole message of an error. PySpark fails to format some of Delta's, but still has the string."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - one of Java's
+    except Exception:  # noqa: BLE001 - an error of Java
         return str(getattr(error, "_desc", None) or getattr(error, "desc", None) or type(error).__name__)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of Spark's says, without the Java stack under it."""
+    """Return the message of a Spark error without the Java stack trace."""
     lines = [line.strip() for line in text_of(error).strip().splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
         return lines[1].lstrip(": ")
@@ -161,65 +161,66 @@ _DENIED = ("INSUFFICIENT_PERMISSIONS", "INSUFFICIENT_PRIVILEGES", "PERMISSION_DE
 
 
 def is_missing(error: BaseException) -> bool:
-    """Whether an error says that there is no such table."""
+    """Return whether an error says that the table does not exist."""
     return condition(error).startswith(_MISSING)
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether an error says that another writer was quicker."""
+    """Return whether an error says that another writer was faster."""
     name = type(error).__name__
     return condition(error).startswith(_CONFLICT) or name.startswith("Concurrent") or name.endswith("ChangedException")
 
 
 def is_gone(error: BaseException) -> bool:
-    """Whether an error says that a version of a table can't be had any more."""
+    """Return whether an error says that a version of a table is no longer available."""
     return condition(error).startswith(_GONE)
 
 
 def fail(error: Exception, uri: str, doing: str) -> NoReturn:
-    """Raise `error` again, in one sentence where its cause is one of those known."""
+    """Raise `error` again, in one sentence if its cause is known."""
     if not isinstance(error, DbxdecError) and (told := explained(error, uri, doing)) is not None:
         raise told from error
     raise error
 
 
 def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
-    """An error of Spark's in one sentence, where its cause is one of those known; `doing` is "read" or "write"."""
+    """Return an error of Spark's in one sentence, or None if its cause is not known; `doing` is "read" or "write"."""
     name, text = condition(error), text_of(error)
     if "Traceback (most recent call last)" in text:
-        return None  # a function of the task's own has raised it, and may say anything
+        return None  # a function of the task raised it, and may say anything
     if name.startswith("USER_RAISED_EXCEPTION") and LOST in text:
         said = text.partition(LOST)[2].splitlines()[0].partition(" SQLSTATE")[0]
-        return RunError(said, hint="say in the task what they mean: make them null, or give them a name such as 'none'")
+        return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
     if name.startswith("DELTA_INVALID_PARTITION_COLUMN_NAME"):
         return RunError(
-            f"{uri} can't be partitioned by a column with such a name: {first_line(error)}",
+            f"{uri} can't be partitioned by a column of this name: {first_line(error)}",
             hint="rename it in the task",
         )
     if name.startswith("DATA_SOURCE_NOT_FOUND") or "ClassNotFoundException: delta" in text:
         return RunError(
-            f"the Spark session can't {doing} Delta tables, and {uri} is one",
+            f"the Spark session can't {doing} Delta tables such as {uri}",
             hint="start it with the Delta jars and spark.sql.extensions, or let dbxdec start it with delta-spark",
         )
     if name.startswith(("DELTA_UNSUPPORTED_FEATURES", "DELTA_INVALID_PROTOCOL_VERSION")):
         return RunError(
             f"this Spark can't {doing} the table {uri}: {first_line(error)}",
-            hint="run the task with a Delta that knows these table features, or drop them from the table",
+            hint="run the task with a version of Delta that has these table features, or drop them from the table",
         )
     if name.startswith("DELTA_INVALID_CHARACTERS_IN_COLUMN_NAME"):
         names = text.partition("Invalid column names: ")[2].partition("\n")[0].strip(" .")
         return RunError(
-            f"{uri} can't have the columns {names}: Delta takes such names only with column mapping",
-            hint="rename them, or let the table be made with write_options={'delta.columnMapping.mode': 'name'}",
+            f"{uri} can't have the columns {names}: Delta allows such names only with column mapping",
+            hint="rename them, or create the table with write_options={'delta.columnMapping.mode': 'name'}",
         )
     if name.startswith(_DENIED) or "AccessControlException" in text or "AccessDenied" in text or "403" in name:
         return RunError(
-            f"there is no permission to {doing} {uri}: {first_line(error)}",
+            f"no permission to {doing} {uri}: {first_line(error)}",
             hint="grant it to the identity that the job runs as",
         )
     if name.startswith(_NO_SCHEMA) or "find a catalog to handle" in text:
         return RunError(
-            f"there is no catalog or schema for {uri}: {first_line(error)}", hint="check the name, or create the schema"
+            f"the catalog or schema of {uri} doesn't exist: {first_line(error)}",
+            hint="check the name, or create the schema",
         )
     if any(sign in text for sign in _UNREACHABLE):
         return RunError(
@@ -228,6 +229,6 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
         )
     if name.startswith("DELTA_CANNOT_CREATE_LOG_PATH"):
         return RunError(
-            f"no table can be made at {uri}: {first_line(error)}", hint="check the path and its permissions"
+            f"can't create a table at {uri}: {first_line(error)}", hint="check the path and its permissions"
         )
     return None

@@ -1,7 +1,7 @@
 """`dbxdec-run`: runs one task of a deployed job.
 
-This module is also the error boundary: what dbxdec refuses ends as a message and a failed task, what the author's
-code raises passes with its whole traceback. Neither shows a secret that the task has used.
+This module is also the error boundary. A refusal of dbxdec ends as a message and a failed task; an exception of the
+author's code passes with its whole traceback. Neither shows a secret that the task has used.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """The entry point that Databricks calls, without arguments; it returns when the task has succeeded.
+    """Run a task; this is the entry point that Databricks calls, without arguments.
 
-    It never calls `sys.exit(0)`, which the platform shows as a failure. A refusal raises SystemExit(1) after its
-    message has been written to stderr, and so does an exception whose traceback has to be shown without secrets.
+    It returns when the task has succeeded. It never calls `sys.exit(0)`, which the platform shows as a failure. A
+    refusal raises SystemExit(1) after its message has been written to stderr. So does an exception whose traceback must
+    be shown without secrets.
     """
     from dbxdec.support import masking, streams
     from dbxdec.support.masking import of_this_machine
 
-    streams.make_safe()  # what a task prints may be the name of a file
+    streams.make_safe()  # a task may print the name of a file
     with masking.scope(of_this_machine()), masking.output():
         try:
             run_task()
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def run_task() -> None:
-    """Run the task that the process's arguments name; the caller has said which secrets are hidden."""
+    """Run the task that the process's arguments name; the caller has set which secrets are hidden."""
     from dbxdec.runtime import execution
 
     _log_to_stderr()
@@ -71,30 +72,30 @@ def _boundary() -> Iterator[None]:
 
 
 def _log_to_stderr() -> None:
-    """Have dbxdec's own summary lines shown: by the process's handlers, on stderr as long as it has none."""
+    """Show dbxdec's own summary lines: through the process's handlers, or on stderr as long as there are none."""
     import logging
 
     class Handler(logging.StreamHandler):  # type: ignore[type-arg]
         def emit(self, record: logging.LogRecord) -> None:
-            # The task's module may arrange logging when it is imported, after this.
+            # The task's module may set up logging when it is imported, after this.
             if not logging.getLogger().handlers:
-                self.stream = sys.stderr  # of this task, in a process that runs one after another
+                self.stream = sys.stderr  # the stream of this task, in a process that runs several tasks
                 super().emit(record)
 
     logger = logging.getLogger("dbxdec")
     if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)  # that of the root logger would keep them back
+        logger.setLevel(logging.INFO)  # the level of the root logger would suppress them
     if _hide not in logger.filters:
         logger.addFilter(_hide)
     if logger.handlers:
-        return  # a process that runs one task after another
+        return  # a process that runs several tasks
     handler = Handler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     logger.addHandler(handler)
 
 
 def _hide(record: logging.LogRecord) -> bool:
-    """Hide secrets in a line of our own, whoever handles it."""
+    """Hide secrets in a log line of dbxdec, whichever handler writes it."""
     from dbxdec.support import masking
 
     text = record.getMessage()

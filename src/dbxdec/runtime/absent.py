@@ -1,7 +1,7 @@
-"""databricks-bundles where it is not installed: pipelines may use its dataclasses, which only the build needs.
+"""Replacement for databricks-bundles where it is not installed: only the build needs its dataclasses.
 
-A job's settings are written with them as well as with dicts. On a cluster there is the runtime alone, and the settings
-are in the job's definition already: any name of the package may then be imported and called, and means nothing.
+A job's settings are written with these dataclasses as well as with dicts. A cluster has only the runtime, and the
+settings are already in the job's definition. So any name of the package may be imported and called, without an effect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PARENT, _PACKAGE = "databricks", "databricks.bundles"
 
 
 class Inert:
-    """What stands for a class, an enum or an instance: attributes, calls and subscripts give it back."""
+    """A replacement for a class, an enum or an instance; attributes, calls and subscripts return it again."""
 
     def __getattr__(self, name: str) -> Inert:
         if name.startswith("__"):
@@ -37,7 +37,7 @@ class Inert:
     __ror__ = __or__
 
     def as_dict(self) -> dict[str, Any]:
-        """No settings: nobody reads them in a run."""
+        """Return no settings: nobody reads them in a run."""
         return {}
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
@@ -55,9 +55,9 @@ class _Module(ModuleType):
 
 
 class _Finder:
-    """The last finder on `sys.meta_path`: it is asked only for what nobody else has.
+    """The last finder on `sys.meta_path`, which is asked only for modules that no other finder has.
 
-    It is its own loader; the bases that importlib.abc has for both would double what a task needs to start.
+    It is its own loader. The bases that importlib.abc has for both would double a task's start-up time.
     """
 
     def find_spec(
@@ -67,17 +67,17 @@ class _Finder:
         return ModuleSpec(fullname, self, is_package=True) if ours else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        # Of the parent only this one package is made up: others below it stay absent.
+        # Only this one package is made up in the parent: other packages in it stay absent.
         return (ModuleType if spec.name == _PARENT else _Module)(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing to run."""
+        """Do nothing: the module has no code."""
 
 
 _finder = _Finder()
 
 
 def stand_in_for_bundles() -> None:
-    """Let `databricks.bundles` be imported in this process, whether it is installed or not."""
+    """Make `databricks.bundles` importable in this process, whether it is installed or not."""
     if _finder not in sys.meta_path:
         sys.meta_path.append(_finder)

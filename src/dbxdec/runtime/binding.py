@@ -1,4 +1,4 @@
-"""From bindings to values: a task's inputs, read, decoded and shaped as its function takes them."""
+"""Input values of a task: read, decoded, and shaped as its function takes them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _UNSAID = Annotation("", Any)
 
 @dataclass(frozen=True)
 class Reader:
-    """Gives the values of one task's inputs. `writer` is this task's own write id; producers differ in the task.
+    """Reads the values of one task's inputs.
 
-    `certain` are the outputs whose producers store something whenever they run: one that has not did not run.
+    `writer` is this task's own write id; those of producers differ only in the task. `certain` are the outputs whose
+    producers store something whenever they run, so a producer that stored nothing did not run.
     """
 
     job: dag.Job
@@ -41,13 +42,13 @@ class Reader:
     iteration: Iteration | None = None
 
     def arguments(self, task: dag.Task, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Positional and keyword arguments for `function`."""
+        """Return the positional and keyword arguments for `function`."""
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
         for parameter in signatures.signature(function).parameters.values():
             if parameter.name not in task.inputs:
                 if parameter.kind is parameter.POSITIONAL_ONLY:
-                    break  # the rest have defaults: the build has checked it
+                    break  # the rest have defaults, as the build has checked
                 continue
             binding = task.inputs[parameter.name]
             note = of_parameter(function, parameter.name) or _UNSAID
@@ -89,7 +90,7 @@ class Reader:
 
     def _item(self, note: Annotation, parameter: str) -> Any:
         if self.iteration is None:
-            raise RunError(f"`{parameter}` is the item of an iteration, and the task was started without one")
+            raise RunError(f"`{parameter}` is the item of an iteration, but the task was started without an item")
         return self.iteration.value(note, f"`{parameter}`")
 
     def _output(self, binding: dag.TaskOutput, note: Annotation, parameter: str) -> Any:
@@ -115,7 +116,7 @@ class Reader:
             raise
 
     def _newest(self, manager: IoManager, uri: str, note: Annotation, parameter: str) -> Any:
-        """Return what is at `uri` now, whoever wrote it; None for an optional parameter where nothing is there yet."""
+        """Return what is at `uri` now, from any run; None for an optional parameter if nothing is there yet."""
         context = self._context(uri, note, parameter, None, "run")
         try:
             return _recorded(context, manager.read)
@@ -135,8 +136,8 @@ class Reader:
         form = task_values.get(task, dag.RETURN_VALUE, missing)
         if form is missing:
             raise NotWrittenError(
-                f"the task `{task}` has left no result in this run, and `{parameter}` needs it",
-                hint=f"annotate `{parameter}` with `| None` if the task may be left out",
+                f"the task `{task}` has left no result in this run, but `{parameter}` needs it",
+                hint=f"annotate `{parameter}` with `| None` if the task may be skipped",
             )
         try:
             value = kind.from_json(form)
@@ -147,18 +148,18 @@ class Reader:
                 note.value_type.to_json(value)
             except TypeError as error:
                 raise RunError(
-                    f"`{parameter}` is annotated `{note.text}`, and the task `{task}` returned something else: {error}",
-                    hint=f"annotate what `{task}` returns, and the build finds it",
+                    f"`{parameter}` is annotated `{note.text}`, but the task `{task}` returned something else: {error}",
+                    hint=f"annotate what `{task}` returns, so that the build finds the mistake",
                 ) from None
         return value
 
     def _iterations(
         self, each: dag.Each, output: str, manager: IoManager, context: InputContext, note: Annotation
     ) -> Any:
-        """Return the results of all iterations of the producer: as one, as a list, or as a dict by item."""
+        """Return the results of all iterations of the producer: combined, as a list, or as a dict by item."""
         collects, items = note.collects(manager.reads), all_items(each, self.parameters)
         write = context.producer
-        assert write is not None  # noqa: S101 - the caller has given one
+        assert write is not None  # noqa: S101 - the caller gives one
         stored = self.job.task(write.task).outputs[output]
         writes = [
             base.ItemWrite(
@@ -193,9 +194,10 @@ class Reader:
         *,
         certain: bool,
     ) -> Any:
-        """Return the results of all iterations as one: of none at all an empty one, unless None may stand for it.
+        """Return the combined results of all iterations.
 
-        With `certain` each iteration stores something. Raises NotWrittenError where there are items and none has.
+        Without results it is empty, or None for an optional parameter. With `certain` each iteration stores something,
+        so NotWrittenError is raised if there are items and none was stored.
         """
         try:
             if writes:
@@ -212,7 +214,7 @@ class Reader:
         except NotWrittenError:
             task = context.producer.task if context.producer else ""
             raise NotWrittenError(
-                f"no iteration of the task `{task}` has stored anything in this run, and `{context.parameter}` needs "
+                f"no iteration of the task `{task}` has stored anything in this run, but `{context.parameter}` needs "
                 f"it: there is nothing at {place} yet, so an empty result would have no columns",
                 hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
             ) from None
@@ -230,7 +232,7 @@ class Reader:
 
 
 def _recorded(context: InputContext, read: Callable[[InputContext], Any]) -> Any:
-    """Return what `read` gives, with one line in the log."""
+    """Return the result of `read`, and write one line about it to the log."""
     began, context = time.perf_counter(), replace(context, facts=base.ReadFacts())
     value = read(context)
     record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)

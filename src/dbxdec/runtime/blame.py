@@ -1,4 +1,4 @@
-"""Where an error comes from whose traceback has no line of the author's: a lazy query runs when others store it."""
+"""The origin of an error whose traceback has no line of the author: a lazy query runs only when it is stored."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dbxdec.errors import DbxdecError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# More lines than these say less than the function's own.
+# More lines than these say less than the line of the function.
 _LINES = 3
 
 
 @contextmanager
 def noted(tell: Callable[[], str]) -> Iterator[None]:
-    """Add a note to an exception that is not of dbxdec's own, which says what is wrong by itself."""
+    """Add a note to an exception, unless it is dbxdec's own, which already says what is wrong."""
     try:
         yield
     except (DbxdecError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # a panic of Polars is no Exception
+    except BaseException as error:  # a panic of Polars is not an Exception
         error.add_note(tell())
         raise
 
 
 def returned_at(function: Callable[..., Any]) -> str:
-    """The lines on which `function` returns a value, or else that of its definition: "sales.py:12 or sales.py:15"."""
+    """Return the lines on which `function` returns a value, or else its definition: "sales.py:12 or sales.py:15"."""
     import inspect
 
     code = getattr(inspect.unwrap(function), "__code__", None)

@@ -1,4 +1,4 @@
-"""What a task may ask about the run it is part of: `params` and `context()`."""
+"""The run that a task is part of: `params` and `context()`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class _NoParameterError(RunError, KeyError):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """This start of this task. `attempt` counts from 1; `started` is when the run was triggered, in UTC.
+    """The current attempt of a task.
 
-    `iteration` is the number, from 0, of the item that a task with each(...) runs for; None in others.
+    `attempt` counts from 1. `started` is the time, in UTC, at which the run was triggered. `iteration` is the number,
+    from 0, of the item of a task with each(...); None for other tasks.
     """
 
     package: str
@@ -61,7 +62,7 @@ _current: RunContext | None = None
 
 @contextmanager
 def entered(run: RunContext) -> Iterator[None]:
-    """Make `run` what `context()` and `params` answer from, for as long as the block lasts."""
+    """Make `run` the run of `context()` and `params` for the duration of the block."""
     global _current
     before, _current = _current, run
     try:
@@ -71,28 +72,28 @@ def entered(run: RunContext) -> Iterator[None]:
 
 
 def in_run() -> bool:
-    """Whether a task is running in this process."""
+    """Return whether a task is running in this process."""
     return _current is not None
 
 
 @forgiving()
 def context() -> RunContext:
-    """The run that this code is part of. Raises RunError outside a run."""
+    """Return the run that this code is part of. Raises RunError outside a run."""
     if _current is None:
         raise RunError(
-            "context() was asked outside a run",
+            "context() was called outside a run",
             hint="call it inside a task; a test passes what the function needs as an argument",
         )
     return _current
 
 
 class Params(Mapping[str, Any]):
-    """The run's typed job parameters, as attributes or items: `params.day`, `params["day"]`; else a mapping."""
+    """The run's typed job parameters, as attributes or items: `params.day`, `params["day"]`. It is also a mapping."""
 
     def __getattribute__(self, name: str) -> Any:
         if name in _OF_MAPPINGS and _current is not None and name in _current.parameters:
             raise RunError(
-                f"params.{name} is a method of mappings, and the job `{_current.job}` has a parameter of that name",
+                f"params.{name} is a method of mappings, but the job `{_current.job}` has a parameter of that name",
                 hint=f"write params[{name!r}] for the parameter",
             )
         return super().__getattribute__(name)

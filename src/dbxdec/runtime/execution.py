@@ -1,4 +1,4 @@
-"""One task of one run, in its phases: start, read, call, store."""
+"""The phases of one task of one run: start, read, call, store."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Execution:
     variables: Mapping[str, str]
 
     def environment(self) -> ExitStack:
-        """What the task's own code may rely on: its context, its variables, its receipt."""
+        """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
         stack.enter_context(context.entered(self.run))
         stack.enter_context(variables.using(self.variables, live=True))
@@ -54,7 +54,7 @@ class Execution:
         return stack
 
     def read(self) -> tuple[list[Any], dict[str, Any]]:
-        """Preflight of the target, then the function's arguments. Raises RunError before anything has been changed."""
+        """Check the targets, then return the function's arguments. Raises RunError before anything is changed."""
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
             manager.check_name()
@@ -65,12 +65,12 @@ class Execution:
             return self.reader.arguments(self.task, self.function)
 
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
-        """What the function returns; its exceptions pass as they are."""
+        """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
         try:
             result = self.function(*positional, **keyword)
         except SystemExit as error:
-            # Taken literally it would end the process as if all were well, with nothing stored.
+            # Passed on, it would end the process as if it had succeeded, with nothing stored.
             raise RunError(
                 f"the task `{self.task.key}` called sys.exit({error.code!r})", hint="return, or raise an exception"
             ) from error
@@ -78,13 +78,13 @@ class Execution:
         return result
 
     def store(self, result: Any) -> None:
-        """Keep `result`, and see that all is left to which tasks of the platform's own kinds refer."""
+        """Keep `result`, and check that it has all values that tasks of the platform's own kinds refer to."""
         self._check_left(ours=False)  # before anything is written
         self.keep(result)
         self._check_left()
 
     def keep(self, result: Any) -> None:
-        """Keep `result` through the task's IoManager, or as a task value, and the dates that others are given."""
+        """Keep `result` through the task's IoManager or as a task value, and leave dates that other tasks get."""
         outputs, job = self.task.outputs, self.reader.job
         if not outputs:
             if result is not None:
@@ -100,7 +100,7 @@ class Execution:
             task_values.leave(dag.DATE_OF + name, kind.to_text(self.run.parameters[name]))
 
     def end(self) -> None:
-        """Raise HandledError where the task is the job's failure handler: the run stays a failed one."""
+        """Raise HandledError if the task is the job's failure handler, so that the run stays failed."""
         if self.task.on_failure:
             raise HandledError(
                 "handled; the run has failed tasks",
@@ -109,7 +109,7 @@ class Execution:
             )
 
     def _check_left(self, *, ours: bool = True) -> None:
-        """Raise RunError where tasks of the platform's own kinds refer to values that are missing or ambiguous."""
+        """Raise RunError if values that tasks of the platform's own kinds refer to are missing or ambiguous."""
         if self.task.each is None and (
             problems := comparisons.refused_values(self.reader.job, self.task.key, task_values.left, ours=ours)
         ):
@@ -123,33 +123,33 @@ class Execution:
             form = kind.to_json(result)
         except UnsupportedLiteralError as error:
             raise RunError(
-                f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result travels "
+                f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result is passed "
                 f"as a task value: {error}",
-                hint="give it an IoManager (`@task(io_manager=...)`), or return what a task value can be: str, int, "
-                "float, bool, None, dates, lists and dicts of them",
+                hint="give it an IoManager (`@task(io_manager=...)`), or return a type that task values can have: str, "
+                "int, float, bool, None, dates, lists and dicts of them",
             ) from None
         except TypeError as error:
             raise RunError(
-                f"the task `{self.task.key}` returned what its annotation does not say: {error}",
+                f"the task `{self.task.key}` returned a value that its annotation does not allow: {error}",
                 hint="correct the annotation or the result",
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
         try:
             strings = comparisons.strings_of(self.reader.job, self.task.key, kind, result)
         except TypeError as error:
-            raise RunError(f"the task `{self.task.key}` returned what can't be compared: {error}") from None
+            raise RunError(f"the task `{self.task.key}` returned a value that can't be compared: {error}") from None
         for key, text in strings.items():
             task_values.leave(key, text)
         record.note_value(self.task.key, form)
 
     def _write_named(self, result: Any) -> None:
-        """Store a dict with exactly the keys of the task's outputs; nothing is written where it has others."""
+        """Store a dict with exactly the keys of the task's outputs; write nothing if it has other keys."""
         names = set(self.managers)
         given = set(result) if isinstance(result, dict) else None
         if given != names:
             got = f"a {type(result).__name__}" if given is None else f"a dict with the keys {sorted(map(str, given))}"
             raise RunError(
-                f"the task `{self.task.key}` returned {got}, and its outputs are {listed(sorted(names))}",
+                f"the task `{self.task.key}` returned {got}, but its outputs are {listed(sorted(names))}",
                 hint="return a dict with exactly these keys; a value may be None where its annotation says so",
             )
         note = of_parameter(self.function, "return")
@@ -161,7 +161,7 @@ class Execution:
         context = self.output(name)
         if result is None and note and note.excludes_none:
             raise RunError(
-                f"the task `{self.task.key}` returned None, and its annotation says `{note.text}`",
+                f"the task `{self.task.key}` returned None, but is annotated `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
         with blame.noted(lambda: self._blame(name)):
@@ -173,17 +173,17 @@ class Execution:
     def _blame(self, name: str) -> str:
         what = "result" if name == dag.RESULT else f"output `{name}`"
         where = blame.returned_at(self.function)
-        return f"raised while the {what} of the task `{self.task.key}` was stored, which was returned at {where}"
+        return f"raised while the {what} of the task `{self.task.key}` was stored, returned at {where}"
 
     def output(self, name: str) -> OutputContext:
-        """What the write of the output `name` is told."""
+        """Return the context for the write of the output `name`."""
         output = self.task.outputs[name]
         uri = places.resolved(output.target) if output.target else ""
         if places.is_databricks() and storage_paths.is_ours(output.io) and storage_paths.is_relative(uri):
             raise RunError(
-                f"the task `{self.task.key}` would store its result in {uri}, a relative path: on the disk of this "
-                "machine, and lost with it",
-                hint="deploy with the path of a storage (s3://, abfss://, gs://) or of a volume",
+                f"the task `{self.task.key}` would store its result in {uri}, a relative path on the disk of this "
+                "machine, which is lost with it",
+                hint="deploy with a path on cloud storage (s3://, abfss://, gs://) or in a volume",
             )
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
@@ -193,9 +193,9 @@ class Execution:
 
 
 def prepare(argv: Sequence[str]) -> Execution:
-    """Everything before the first byte is read: arguments, build id, the one module, the function.
+    """Return the task that `argv` starts; no data is read yet. It checks the build and imports the job's module.
 
-    Raises RunError or ManifestError, with all that is wrong; exceptions of the imported module pass as they are.
+    Raises RunError or ManifestError, with all problems. Exceptions of the imported module pass as they are.
     """
     arguments = protocol.parse(argv)
     manifest = find_manifest(arguments.package)
@@ -213,9 +213,9 @@ def prepare(argv: Sequence[str]) -> Execution:
 def ready(
     arguments: protocol.RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, values: Mapping[str, Any]
 ) -> Execution:
-    """The start of `task` that `arguments` ask for, with the live objects of `built`; `values` are the job parameters.
+    """Return the `task` that `arguments` start, with the live objects of `built`; `values` are the job parameters.
 
-    Raises RunError where the iteration that it is for can't be told.
+    Raises RunError if the task's iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
@@ -252,7 +252,7 @@ def ready(
 
 
 def _always_stores(built: BuiltJob, key: str, output: str) -> bool:
-    """Return whether a task says that it stores something whenever it runs."""
+    """Return whether the annotation of a task says that it stores something whenever it runs."""
     note = of_parameter(built.tasks[key].fn, "return")
     if note is not None and output != dag.RESULT:
         note = note.element()
@@ -260,14 +260,14 @@ def _always_stores(built: BuiltJob, key: str, output: str) -> bool:
 
 
 def moment(milliseconds: int) -> dt.datetime:
-    """Milliseconds since the epoch as a time in UTC."""
+    """Return milliseconds since the epoch as a datetime in UTC."""
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
 def _check_build(manifest: Manifest, arguments: protocol.RunArguments) -> None:
     if arguments.build != manifest.build_id:
         raise ManifestError(
-            f"the job was deployed from build {arguments.build[:12]}, and installed is {manifest.project} "
+            f"the job was deployed from build {arguments.build[:12]}, but the installed wheel is {manifest.project} "
             f"{manifest.version} of build {manifest.build_id[:12]}",
             hint="the cluster still has another wheel: restart it, or build and deploy again",
         )
@@ -285,17 +285,17 @@ def _find_task(job: dag.Job, key: str) -> dag.Task:
 
 
 def trigger_of(arguments: protocol.RunArguments) -> Trigger:
-    """What run dates follow."""
+    """Return the trigger that run dates follow."""
     return Trigger.of(arguments.triggered, moment(arguments.started))
 
 
 def typed_parameters(
     job: dag.Job, given: Mapping[str, str], bundle: Mapping[str, str], trigger: Trigger
 ) -> dict[str, Any]:
-    """The values of all job parameters, of which `given` are texts, with the bundle's variables.
+    """Return the values of all job parameters. `given` are their strings, and `bundle` the values of bundle variables.
 
-    A parameter that the job does not declare is none of its own: the bundle's target adds it, or a person, and the
-    platform pushes it down to every task. Raises RunError with all that is wrong.
+    A parameter that the job does not declare is ignored: the bundle's target or a person added it, and the platform
+    pushes it down to every task. Raises RunError with all problems.
     """
     from dbxdec.model.values import REQUIRED_TEXT
 
@@ -325,7 +325,7 @@ def typed_parameters(
         what = f"the job parameter `{parameter.name}`"
         if parameter.run_date is not None and text == trigger.text:
             if not text or protocol.is_unresolved(text):
-                log.info("`%s` follows the run's start: the platform has given no time of the trigger", parameter.name)
+                log.info("`%s` follows the run's start: the platform gave no time of the trigger", parameter.name)
         elif protocol.is_unresolved(text):
             problems.append(protocol.unresolved(what, text))
             continue
@@ -347,7 +347,10 @@ def _digest(job: dag.Job, arguments: protocol.RunArguments) -> str:
 
 
 def live(job: dag.Job) -> BuiltJob:
-    """The job with its functions and IoManagers: import its module, and no other of the project's, and run its body."""
+    """Return the job with its functions and IoManagers.
+
+    It imports only the job's module, none of the project's others by itself, and runs the job's body.
+    """
     importlib.import_module(job.module)
     from dbxdec.authoring.jobs import registered
 
@@ -364,21 +367,21 @@ def live(job: dag.Job) -> BuiltJob:
 
 
 def forget_jobs() -> None:
-    """Have the next task of this process see only jobs of modules that it imports itself."""
+    """Let the next task of this process see only jobs of modules that it imports itself."""
     from dbxdec.authoring.jobs import forget
 
     forget()
 
 
 def _check_same(task: dag.Task, built: BuiltJob) -> None:
-    """The body runs again here: what it gives must be what was built, or the wrong data would be read."""
+    """Raise RunError if the body, which runs again here, gives another task than at build time: data would be wrong."""
     try:
         here = built.dag.task(task.key)
     except KeyError:
         here = None
     if here is None or _form(here) != _form(task):
         raise RunError(
-            f"the body of the job `{built.dag.key}` gives another task `{task.key}` here than at build time",
+            f"the body of the job `{built.dag.key}` gives a different task `{task.key}` here than at build time",
             hint="it must not depend on the time, the environment or files: use job parameters and bundle variables",
         )
 

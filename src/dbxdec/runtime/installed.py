@@ -1,7 +1,7 @@
 """Finds the manifests of installed pipelines.
 
-`importlib.metadata` costs a third of a task's whole start-up (it imports the email parser), so the ordinary case, a
-`.dist-info` folder on `sys.path`, is read directly; anything else is left to it.
+`importlib.metadata` costs a third of a task's whole start-up, since it imports the email parser. So the usual case, a
+`.dist-info` folder on `sys.path`, is read directly, and `importlib.metadata` handles only the rest.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _DIST_INFO = re.compile(r"(?P<name>.+?)-[^-]+\.dist-info", re.IGNORECASE)
 
 
 def find_manifest(package: str) -> Manifest:
-    """The manifest of the installed distribution `package`.
+    """Return the manifest of the installed distribution `package`.
 
-    Raises ManifestError where it is not installed, or was built without dbxdec's build hook.
+    Raises ManifestError if it is not installed, or was built without dbxdec's build hook.
     """
     wanted = _normalised(package)
     for name, folder in _dist_infos():
@@ -34,7 +34,7 @@ def find_manifest(package: str) -> Manifest:
 
 
 def installed_manifests() -> tuple[list[Manifest], list[ManifestError]]:
-    """The manifests of all installed pipelines, by name, and why others can't be read: one spoils no other."""
+    """Return the manifests of all installed pipelines, by name, and the errors of those that can't be read."""
     found: dict[str, str] = {}
     for name, folder in _dist_infos():
         found.setdefault(name, folder)
@@ -49,7 +49,7 @@ def installed_manifests() -> tuple[list[Manifest], list[ManifestError]]:
 
 
 def _dist_infos() -> Iterator[tuple[str, str]]:
-    """(normalised name, folder) of each distribution, the one that wins first."""
+    """Yield (normalised name, folder) of each distribution, the one that takes precedence first."""
     for entry in sys.path:
         try:
             names = sorted(os.listdir(entry or "."))
@@ -91,7 +91,7 @@ def _find_elsewhere(package: str) -> Manifest:
 
 def _without_manifest(package: str) -> ManifestError:
     return ManifestError(
-        f"the package `{package}` is installed, but carries no manifest of dbxdec",
+        f"the package `{package}` is installed, but has no manifest of dbxdec",
         hint="its wheel was built without the hook: put `[tool.hatch.build.hooks.dbxdec]` into its pyproject.toml",
     )
 

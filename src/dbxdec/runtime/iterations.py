@@ -1,4 +1,4 @@
-"""Tasks that run for each of many items: which item this start is for, and what all the items are."""
+"""Tasks that run once for each of many items: the item of this start, and all items."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HINT = "give each item once: it names the iteration's part of the result"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of the items: a `literal` of the author's, else JSON that came with the run."""
+    """One of the items: a `literal` of the author, or JSON that came with the run."""
 
     form: Any
     literal: bool
@@ -39,7 +39,7 @@ class Item:
         return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
     def value(self, note: Annotation, what: str) -> Any:
-        """The item as the annotation asks for it. Raises RunError where it is not of that type."""
+        """Return the item as the annotation asks for it. Raises RunError if it is not of that type."""
         if self.literal:
             return literals.decode(self.form)
         if note.error or note.value_type is None:
@@ -54,7 +54,8 @@ class Item:
 class Iteration:
     """One iteration, numbered from 0.
 
-    `id` names its item in letters, digits and `_`, whatever its number: a repair may find the items in another order.
+    `id` names its item in letters, digits and `_`, independent of its number: a repair may find the items in another
+    order.
     """
 
     index: int
@@ -62,7 +63,7 @@ class Iteration:
     id: str
 
     def value(self, note: Annotation, what: str) -> Any:
-        """Return its item as the annotation asks for it, as `Item.value` does."""
+        """Return the item as the annotation asks for it, as `Item.value` does."""
         return self.item.value(note, what)
 
     @property
@@ -72,7 +73,7 @@ class Iteration:
 
 
 def iterations_of(items: Sequence[Item]) -> list[Iteration]:
-    """Return the iterations over `items`; equal items are told apart by how often they came before."""
+    """Return the iterations over `items`. Equal items are numbered in their order, so that their ids differ."""
     counts: Counter[str] = Counter()
     found = []
     for index, item in enumerate(items):
@@ -86,33 +87,33 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
 
 
 def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
-    """All items of a for-each task, in order. Raises RunError where what should be a list is none."""
+    """Return all items of a for-each task, in order. Raises RunError if a value that should be a list is not one."""
     match each.items:
         case dag.Literal(list() as forms):
             return [Item(form, True) for form in forms]
         case dag.Parameter(name):
-            # As the platform iterates over it, which knows JSON alone.
+            # In the form that the platform iterates over, which knows only JSON.
             found, what = json_form(parameters[name]), f"the job parameter `{name}`"
         case dag.TaskOutput(task):
             found, what = task_values.get(task, dag.RETURN_VALUE), f"the result of the task `{task}`"
         case dag.TaskValue(task, key):
             found, what = task_values.get(task, key), f"the task value `{key}` of the task `{task}`"
         case _:
-            raise RunError("the manifest names items of a kind that this dbxdec does not know")
+            raise RunError("the manifest has items of a kind that this version of dbxdec does not know")
     if not isinstance(found, list):
-        raise RunError(f"{what} holds the items of each(...), and is {brief(found)}", hint="it must be a list")
+        raise RunError(f"{what} holds the items of each(...), but is {brief(found)}", hint="it must be a list")
     return [Item(form, False) for form in found]
 
 
 def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, Any]) -> Iteration | None:
-    """The iteration that `given`, the reserved parameter, names; None for a task that is not repeated.
+    """Return the iteration that the reserved parameter `given` names; None for a task that is not repeated.
 
-    The platform numbers no iterations: of items that came with the run it hands over the text, by which the number is
-    found. Raises RunError where it is not among the items, or not only once.
+    The platform does not number iterations. For items that came with the run it passes the item's string, by which the
+    number is found. Raises RunError if that is not among the items, or occurs more than once.
     """
     if task.each is None or given is None:
         if task.each is not None or given is not None:
-            is_ = "runs for each of many items, and was started without one" if given is None else "is not repeated"
+            is_ = "runs once for each item, but was started without one" if given is None else "does not run for items"
             raise RunError(f"the task `{task.key}` {is_}", hint="deploy the job again with this wheel")
         return None
     items = all_items(task.each, parameters)
@@ -120,36 +121,38 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
     if items and items[0].literal:
         if not given.isdecimal() or len(given) > len(str(len(items))) or int(given) >= len(items):
             raise RunError(
-                f"the task `{task.key}` has {len(items)} items, and was started for the item {brief(given, 40)}"
+                f"the task `{task.key}` has {len(items)} items, but was started for the item {brief(given, 40)}"
             )
         return iterations[int(given)]
-    places = [i for i, item in enumerate(items) if _is_text_of(given, item.form)]
+    places = [i for i, item in enumerate(items) if _is_input_of(given, item.form)]
     if len(places) != 1:
         if not places:
             raise RunError(f"{brief(given)} is not among the {len(items)} items of the task `{task.key}`")
-        raise RunError(f"{brief(given)} is {len(places)} times among the items of the task `{task.key}`", hint=_HINT)
+        raise RunError(
+            f"{brief(given)} occurs {len(places)} times among the items of the task `{task.key}`", hint=_HINT
+        )
     return iterations[places[0]]
 
 
-def _is_text_of(text: str, form: Any) -> bool:
-    """Whether the platform's `{{input}}` is `text` for this item: a text as it is, all else as JSON."""
+def _is_input_of(text: str, form: Any) -> bool:
+    """Return whether the platform's `{{input}}` for this item is `text`: a string as it is, all else as JSON."""
     if isinstance(form, str):
         return text == form
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    # 1 == True in Python, and not in JSON.
+    # 1 == True in Python, but not in JSON.
     return json.dumps(found, sort_keys=True) == json.dumps(form, sort_keys=True)
 
 
 def by_item(items: Sequence[Item], found: Sequence[Any], note: Annotation, what: str) -> dict[Any, Any]:
-    """What was `found` for each item, by item. Raises RunError where items can't be keys."""
+    """Return `found`, one value for each item, as a dict by item. Raises RunError if items can't be keys."""
     keys = [item.value(note, what) for item in items]
     try:
         results = dict(zip(keys, found, strict=True))
     except TypeError:
-        raise RunError(f"{what} is a dict by item, and items are lists or dicts", hint="annotate `list[...]`") from None
+        raise RunError(f"{what} is a dict by item, but items are lists or dicts", hint="annotate `list[...]`") from None
     if len(results) < len(keys):
-        raise RunError(f"{what} is a dict by item, and two items are equal", hint="annotate `list[...]`")
+        raise RunError(f"{what} is a dict by item, but two items are equal", hint="annotate `list[...]`")
     return results

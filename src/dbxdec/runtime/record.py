@@ -1,4 +1,4 @@
-"""One summary line for each read and write, and the same as data where a local run asks for it."""
+"""One summary line for each read and write, also as data if a local run asks for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from dbxdec.model.literals import Json
 
 FILE = "DBXDEC_RECORD"
-"""The environment variable that names the file to which a task appends a JSON document a line."""
+"""The environment variable that names the file to which a task appends one JSON document per line."""
 
 
 class Facts(Protocol):
-    """What a manager knows of a read or a write."""
+    """The facts that a manager knows about a read or a write."""
 
     @property
     def version(self) -> int | None: ...
@@ -28,7 +28,7 @@ class Facts(Protocol):
 
 
 def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: float) -> None:
-    """Log what was read or written; `kind` is "read" or "write", `name` the parameter or the task."""
+    """Log a read or a write. `kind` is "read" or "write"; `name` is the parameter or the task."""
     rows = facts.rows if facts.rows is not None else getattr(value, "height", None)
     rows = rows if isinstance(rows, int) else None
     words = [uri]
@@ -43,7 +43,7 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
 
 
 def note_value(task: str, form: Json) -> None:
-    """Log a small result."""
+    """Log a task value that is a task's result."""
     text = masking.hide(json.dumps(form, ensure_ascii=False))[:200]
     log.info("write %s: task value %s", task, text)
     _append({"kind": "write", "name": task, "value": text}, None)
@@ -61,12 +61,12 @@ def _append(document: dict[str, Any], value: Any) -> None:
 
 
 def _columns(value: Any) -> list[list[str]]:
-    """Names and types of a frame's columns, where they can be had without running it."""
+    """Return the names and types of a frame's columns, if they are known without running it."""
     try:
         if (collect := getattr(value, "collect_schema", None)) is not None:
             return [[str(name), str(kind)] for name, kind in collect().items()]  # Polars
         if isinstance(dtypes := getattr(value, "dtypes", None), list) and all(isinstance(d, tuple) for d in dtypes):
             return [[str(name), str(kind)] for name, kind in dtypes]  # Spark
-    except Exception as error:  # noqa: BLE001 - a query that is wrong says so itself, where it is used
-        log.debug("the columns of a %s can't be told: %s", type(value).__name__, error)
+    except Exception as error:  # noqa: BLE001 - a wrong query raises its own error when it is used
+        log.debug("the columns of a %s are unknown: %s", type(value).__name__, error)
     return []

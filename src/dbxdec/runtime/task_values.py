@@ -1,7 +1,8 @@
-"""Task values: small JSON that tasks of one run leave for each other.
+"""Task values: small JSON values that tasks of one run leave for each other.
 
-On the platform they live in `dbutils.jobs.taskValues`; under `dbxdec run` in a folder of the run; outside a run in
-memory. The rules (JSON only, 48 KiB, a missing key is an error unless a default is given) are the same in all three.
+On the platform they are kept in `dbutils.jobs.taskValues`, under `dbxdec run` in a folder of the run, and outside a run
+in memory. The rules are the same in all three: JSON only, 48 KiB, and a missing key is an error unless a default is
+given.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ if TYPE_CHECKING:
 
     from dbxdec.model.literals import Json
 
-    # As a type checker has it, so that a `list[str]` fits: what is read is never changed.
+    # Sequence and Mapping, so that a `list[str]` fits for a type checker: values that are read are never changed.
     JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 
 FOLDER = "DBXDEC_TASK_VALUES"
-"""The environment variable by which the local runner names the run's folder."""
+"""The environment variable that names the run's folder; the local runner sets it."""
 MAX_BYTES = 48 * 1024
 """The platform's limit for one value as JSON (docs.databricks.com, "Use task values")."""
 _MISSING: Any = object()
 
 
 class Store(Protocol):
-    """Where task values are kept. `get` raises KeyError for what nobody has set."""
+    """A place for task values. `get` raises KeyError for a value that was never set."""
 
     def set(self, task: str, key: str, value: Json) -> None: ...
     def get(self, task: str, key: str) -> Any: ...
 
 
 class MemoryStore:
-    """Task values of this process, for code that runs outside a run: a test, a notebook."""
+    """Task values of this process, for code that runs outside a run, as in a test or a notebook."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], str] = {}
@@ -55,12 +56,12 @@ class MemoryStore:
         return json.loads(self._values[task, key])
 
     def of(self, task: str) -> dict[str, Any]:
-        """All values that `task` has set."""
+        """Return all values that `task` has set."""
         return {key: json.loads(text) for (owner, key), text in self._values.items() if owner == task}
 
 
 class FolderStore:
-    """Task values as one JSON file for each task; a file is replaced whole, so a kill leaves the old or the new one."""
+    """Task values as one JSON file for each task. A file is replaced whole, so a kill leaves the old or the new one."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = folder
@@ -86,7 +87,7 @@ class FolderStore:
 
 
 class DbutilsStore:
-    """The platform's own task values; a task can set only its own."""
+    """The platform's own task values. A task can set only its own."""
 
     def __init__(self, dbutils: Any) -> None:
         self._values = dbutils.jobs.taskValues
@@ -95,8 +96,8 @@ class DbutilsStore:
         self._values.set(key=key, value=value)
 
     def get(self, task: str, key: str) -> Any:
-        # dbutils raises one of several types for a missing key, and takes a default of None for "no default":
-        # a default that no task can have set tells a missing value from any other.
+        # dbutils raises one of several types for a missing key, and treats a default of None as "no default". A
+        # default that no task can have set distinguishes a missing value from any other.
         nothing = "<dbxdec:no task value>"
         found = self._values.get(taskKey=task, key=key, default=nothing)
         if found == nothing:
@@ -105,7 +106,7 @@ class DbutilsStore:
 
 
 class TaskValues:
-    """Set values for the tasks behind this one, and read those of the tasks before it."""
+    """Sets values for downstream tasks, and reads those of upstream tasks."""
 
     def __init__(self) -> None:
         self._memory = MemoryStore()
@@ -114,13 +115,13 @@ class TaskValues:
 
     @property
     def left(self) -> Mapping[str, Any]:
-        """What the task that runs here has set so far."""
+        """The values that the running task has set so far."""
         run, values = self._left
         return values if run is not None and run is context.context() else {}
 
     @contextmanager
     def kept_in(self, store: Store) -> Iterator[None]:
-        """Keep the values of the runs inside in `store`."""
+        """Keep the values of the runs inside the block in `store`."""
         before, self._kept_in = self._kept_in, store
         try:
             yield
@@ -128,39 +129,42 @@ class TaskValues:
             self._kept_in = before
 
     def forget(self) -> None:
-        """Drop what code outside of runs has left in this process."""
+        """Drop the values that code outside of runs left in this process."""
         self._memory = MemoryStore()
 
     @forgiving(giving(None))
     def set(self, key: str, value: JsonValue) -> None:
-        """Leave `value` under `key`. Raises RunError for what is not JSON or over 48 KiB, before anything is sent."""
+        """Leave `value` under `key`.
+
+        Raises RunError, before anything is sent, for a value that is not JSON or is larger than 48 KiB.
+        """
         _refuse_wiring("set")
         if not isinstance(key, str) or not key:
             raise RunError(f"the key of a task value is {key!r:.60}", hint="give it a name, such as `rows`")
         if key in (dag.RETURN_TEXT, dag.RETURN_PARAMETER) or key.startswith(dag.DATE_OF):
-            raise RunError(f"the key `{key}` is one of dbxdec's own", hint="give the task value another name")
+            raise RunError(f"the key `{key}` is reserved by dbxdec", hint="give the task value another name")
         self.leave(key, value)
 
     def leave(self, key: str, value: JsonValue) -> None:
-        """As `set`, for any key."""
+        """Leave `value` under any key, also a reserved one."""
         try:
             text = json.dumps(value, allow_nan=False)
             if json.loads(text) != value:
-                raise TypeError("it would come back as another value, which tuples and keys other than str do")
+                raise TypeError("it would be read back as another value, like tuples and keys that are not strings")
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
             ) from None
         if names := tokens_of_run(value):
             raise RunError(
-                f"the task value `{key}` holds the name of the bundle variable `{min(names)}` and not its value: the "
-                "string was made while the pipeline was defined",
+                f"the task value `{key}` has the name of the bundle variable `{min(names)}`, not its value: the string "
+                "was made while the pipeline was defined",
                 hint='make the string inside the task, as in `f"{root}/t"`',
             )
         size = len(text.encode())
         if size > MAX_BYTES:
             raise RunError(
-                f"the task value `{key}` is {size:,} bytes as JSON; the platform takes {MAX_BYTES:,}",
+                f"the task value `{key}` is {size:,} bytes as JSON; the platform allows {MAX_BYTES:,}",
                 hint="store it as a table through an IoManager, and pass on only what is small",
             )
         self._store().set(_this_task(), key, json.loads(text))
@@ -172,7 +176,10 @@ class TaskValues:
 
     @forgiving()
     def get(self, task_key: str, key: str, default: Any = _MISSING) -> Any:
-        """What the task `task_key` has set under `key`, else `default`. Raises RunError where there is neither."""
+        """Return the value that the task `task_key` has set under `key`, else `default`.
+
+        Raises RunError without both.
+        """
         _refuse_wiring("read")
         try:
             return self._store().get(task_key, key)
@@ -194,7 +201,7 @@ class TaskValues:
         dbutils = find_dbutils()
         if dbutils is None or is_remote(dbutils):
             raise RunError(
-                "there is no place for task values here: neither `dbutils` nor a folder of a local run",
+                "there is no store for task values here: neither `dbutils` nor a folder of a local run",
                 hint=f"on a laptop start the job with `dbxdec run`, or set {FOLDER} to a folder",
             )
         return DbutilsStore(dbutils)
@@ -204,12 +211,12 @@ task_values = TaskValues()
 
 
 def set_task_value(key: str, value: JsonValue) -> None:
-    """`task_values.set`."""
+    """Leave `value` under `key`; see `TaskValues.set`."""
     task_values.set(key, value)
 
 
 def get_task_value(task_key: str, key: str, default: Any = _MISSING) -> Any:
-    """`task_values.get`."""
+    """Return a value that another task has set; see `TaskValues.get`."""
     return task_values.get(task_key, key, default)
 
 
@@ -225,5 +232,5 @@ def _this_task() -> str:
     if not context.in_run():
         return ""
     run = context.context()
-    # Iterations would overwrite each other's, and nobody can refer to them: the platform keeps them apart too.
+    # Iterations would overwrite each other's values, and no task can refer to these. The platform separates them too.
     return run.task if run.iteration is None else f"{run.task}[{run.iteration}]"

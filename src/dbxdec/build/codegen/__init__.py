@@ -1,4 +1,4 @@
-"""From the manifest to the platform's job definitions, and to the resources file that deploys them."""
+"""Code generation: from the manifest to the platform's job definitions and to the resources file that deploys them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["build_jobs", "render", "setting_problems", "write_if_changed"]
 
 
 def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
-    """The definition of each job, as the Jobs API has it, by job key.
+    """Return the definition of each job, in the form of the Jobs API, by job key.
 
-    All paths are relative to the project's root; `codegen.paths.relocate` moves them to where the definitions will
-    lie. Raises CodegenError, with everything that the platform would not take, at the author's file and line.
+    All paths are relative to the project's root; `codegen.paths.relocate` moves them to the place of the definitions.
+    Raises CodegenError, with everything that the platform would reject, at the author's file and line.
     """
     from dbxdec.build.codegen.check import check_job, check_libraries, require_databricks_bundles
 
@@ -39,8 +39,9 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
 
 
 def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Problem]:
-    """What is wrong with the settings of jobs where other mistakes keep some of them, `sound` ones left out, from being
-    built.
+    """Return the problems of job settings when other mistakes keep some of the jobs from being built.
+
+    `sound` are the keys of the jobs without other mistakes.
     """
     from dbxdec.build.codegen.check import check_job, check_settings, require_databricks_bundles
 

@@ -1,4 +1,4 @@
-"""Whether the platform would take a job definition: fields and types, keys, limits, references."""
+"""Checks of a job definition against the platform's rules: fields and types, keys, limits, references."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
 _MAX_CONCURRENCY = 100
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
-# As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google's cloud.
+# As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
     (re.compile(r"[\w +\-=.:/@]{0,127}", re.ASCII), re.compile(r"[\w +\-=.:/@]{0,255}", re.ASCII)),
     (re.compile(r"[^<>*&%;\\/+?\n]{1,512}"), re.compile(r"[^\n]{0,256}")),
     (re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII), re.compile(r"([\w.-]{0,63})", re.ASCII)),
 )
 _TAG_HINT = (
-    "keys have up to 127 letters, digits, blanks and `+ - = . _ : / @`, values up to 255 (on Google's cloud 63 "
+    "keys have up to 127 letters, digits, spaces and `+ - = . _ : / @`, values up to 255 (on Google Cloud 63 "
     "letters, digits, `_`, `-` and `.`)"
 )
 
@@ -46,7 +46,7 @@ _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|ar
 
 
 def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    """What is wrong with `definition`, each problem at the author's line."""
+    """Return the problems of `definition`, each at the author's line."""
     groups = _alike(job, definition)
     problems = _limits(job, definition) + _field_problems(job, definition, groups)
     if not job.tasks:
@@ -59,13 +59,13 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
 
 
 def check_settings(job: Job, definition: dict[str, Any]) -> list[Problem]:
-    """What is wrong with the author's settings, keys and sizes, whatever else is wrong with the job."""
+    """Return the problems of the author's settings, keys and sizes, independent of other mistakes in the job."""
     groups = _alike(job, definition)
     return concerning((job.key,), _limits(job, definition) + _field_problems(job, definition, groups))
 
 
 def _of_tasks(job: Job, tasks: list[Task], findings: Iterable[Finding], colon: str) -> list[Problem]:
-    """The findings of tasks whose authors have set the same, at the lines that say so."""
+    """Return the findings of tasks with the same settings as problems, at the lines with these settings."""
     return [
         Problem(f"the task `{job.key}.{task.key}`{colon} {message}", task.set_at, hint)
         for task in tasks
@@ -99,9 +99,10 @@ def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _alike(job: Job, definition: dict[str, Any]) -> Groups:
-    """The tasks, together where their authors have set the same, and the form of one of them.
+    """Return the tasks in groups with the same settings, each with the form of one of its tasks.
 
-    What dbxdec itself writes differs from task to task, and is right in all of them. Large jobs have few such groups.
+    The fields that dbxdec itself writes differ from task to task, and are right in all of them. Large jobs have few
+    such groups.
     """
     groups: dict[str, tuple[dict[str, Any], list[Task]]] = {}
     for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
@@ -112,14 +113,14 @@ def _alike(job: Job, definition: dict[str, Any]) -> Groups:
 
 
 def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """The job without its tasks, its clusters and environments: what messages call each, its class, its fields."""
+    """Yield the job without tasks, its clusters and its environments: a name for messages, the class, the fields."""
     own = {k: v for k, v in definition.items() if k not in ("tasks", "job_clusters", "environments")}
     yield f"the job `{job.key}`", "Job", own
     for entry in definition.get("job_clusters", []):
         owner = f"the cluster `{entry['job_cluster_key']}` of the job `{job.key}`"
         if "new_cluster" in entry:
             yield owner, "ClusterSpec", entry["new_cluster"]
-        # Older databricks-bundles need a cluster there; it is looked at by itself, and a reference is anything.
+        # Older databricks-bundles need a cluster there. It is checked separately, and a reference may be anything.
         yield owner, "JobCluster", {**entry, **({"new_cluster": "${var.it}"} if "new_cluster" in entry else {})}
     for entry in definition.get("environments", []):
         owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
@@ -127,7 +128,7 @@ def _parts(job: Job, definition: dict[str, Any]) -> Iterator[tuple[str, str, Any
 
 
 def key_problems(job: Job) -> list[Problem]:
-    """Keys that no bundle takes, and no reader of the manifest."""
+    """Return the problems of keys that a bundle, or a reader of the manifest, would reject."""
     problems = []
     if not JOB_KEY.fullmatch(job.key):
         problems.append(
@@ -149,7 +150,7 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
     problems = key_problems(job)
     if len(job.tasks) > _MAX_TASKS:
         problems.append(
-            Problem(f"the job `{job.key}` has {len(job.tasks):,} tasks; the platform takes {_MAX_TASKS:,}", job.source)
+            Problem(f"the job `{job.key}` has {len(job.tasks):,} tasks; the platform allows {_MAX_TASKS:,}", job.source)
         )
     if isinstance(name := definition["name"], str) and len(name.encode()) > _MAX_NAME_BYTES:
         problems.append(Problem(f"the name of the job `{job.key}` is over {_MAX_NAME_BYTES} bytes", job.source))
@@ -158,7 +159,7 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
     if "git_source" in definition:
         problems.append(
             Problem(
-                f"the job `{job.key}` has a git_source, with which a bundle uploads no wheel", job.source, "remove it"
+                f"the job `{job.key}` has a git_source, so a bundle would not upload its wheel", job.source, "remove it"
             )
         )
     pushed_down = {parameter["name"]: parameter["default"] for parameter in definition.get("parameters", [])}
@@ -175,71 +176,71 @@ def _limits(job: Job, definition: dict[str, Any]) -> list[Problem]:
         problems.append(
             Problem(
                 f"the parameters of the task `{job.key}.{large[0]}` are {sizes[large[0]]:,} bytes as JSON; the "
-                f"platform takes {_MAX_PARAMETER_BYTES:,}{others}",
+                f"platform allows {_MAX_PARAMETER_BYTES:,}{others}",
                 job.source,
-                "shorten the defaults of the job's parameters; large values belong into a table",
+                "shorten the defaults of the job's parameters; store large values in a table",
             )
         )
     return problems
 
 
 def _tags(tags: dict[Any, Any]) -> Iterator[Finding]:
-    """Tags that no cloud takes: jobs hand them on to their clusters, whose tags are the cloud's."""
+    """Yield problems of tags that every cloud rejects: jobs pass them on to their clusters as the cloud's tags."""
     if len(tags) > _MAX_TAGS:
-        yield f"has {len(tags)} tags; the platform takes {_MAX_TAGS}", None
+        yield f"has {len(tags)} tags; the platform allows {_MAX_TAGS}", None
     for key, value in tags.items():
         if isinstance(key, str) and "${" not in key and not any(rule[0].fullmatch(key) for rule in _TAGS):
-            yield f"has the tag {key!r:.60}, a key that no cloud takes", _TAG_HINT
+            yield f"has the tag {key!r:.60}, a key that no cloud accepts", _TAG_HINT
         if isinstance(value, str) and "${" not in value and not any(rule[1].fullmatch(value) for rule in _TAGS):
-            yield f"has the tag {key!r:.60} with a value that no cloud takes: {value!r:.60}", _TAG_HINT
+            yield f"has the tag {key!r:.60} with a value that no cloud accepts: {value!r:.60}", _TAG_HINT
 
 
 def _size(*parameters: dict[str, str]) -> int:
-    """The bytes of the parameters as JSON; where there is room in any case, only a rough number of them."""
+    """Return the bytes of the parameters as JSON, or a rough upper bound if that is within the limit."""
     letters = sum(sum(map(len, some)) + sum(map(len, some.values())) for some in parameters)
     most = 6 * letters + 8 * sum(map(len, parameters))
-    if most <= _MAX_PARAMETER_BYTES:  # no letter takes more than 6 bytes in JSON
+    if most <= _MAX_PARAMETER_BYTES:  # no character takes more than 6 bytes in JSON
         return most
     together = {name: value for some in parameters for name, value in some.items()}
     return len(json.dumps(together, ensure_ascii=False).encode(errors="replace"))
 
 
 def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
-    """What fields of a task say together: of which kind it is, and what it repeats."""
+    """Yield the problems of a task's fields in combination: its kind, and the task that it repeats."""
     if "task_key" in task.settings:
         yield "has the field `task_key`", "its key is the first argument of native_task(...)"
     for level in levels(form):
         found = [name for name, value in level.items() if name.endswith("_task") and value is not None]
         if len(found) != 1:
-            what = "says nothing to run" if not found else f"is of several kinds: {listed(found)}"
-            yield what, "a task has one field such as `notebook_task` or `sql_task`"
+            what = "has nothing to run" if not found else f"has several things to run: {listed(found)}"
+            yield what, "a task needs exactly one field such as `notebook_task` or `sql_task`"
         if any(isinstance(part, dict) and _from_git(part) for part in level.values()):
             yield "has the source GIT", "leave `source` out: the bundle deploys the files of this project"
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
-            yield "is a for-each task inside a for-each task", "the platform takes one level"
+            yield "is a for-each task inside a for-each task", "the platform allows one level"
     match form.get("for_each_task"):
         case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
             yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
 
 
 def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
-    """What a for-each task says that tasks alike to it say otherwise: the key of what it repeats, and the items."""
+    """Yield the problems of a for-each task in which similar tasks differ: the key of its inner task, and its items."""
     match form.get("for_each_task"):
         case {"task": {"for_each_task": _}}:
-            pass  # the platform does not take it in any case
+            pass  # the platform rejects it in any case
         case {"task": {"task_key": str(key)}} if TASK_KEY.fullmatch(form["task_key"]) and not TASK_KEY.fullmatch(key):
             yield f"repeats a task with the key {key!r}", _KEY_HINT
     match form.get("for_each_task"):
         case {"inputs": str(text)} if len(text) > protocol.MAX_INPUTS:
             yield (
-                f"repeats over items of {len(text):,} characters; the platform takes {protocol.MAX_INPUTS:,}",
+                f"repeats over items of {len(text):,} characters; the platform allows {protocol.MAX_INPUTS:,}",
                 "give each iteration several items, or let a task return the list",
             )
 
 
 def _from_git(kind: dict[str, Any]) -> bool:
-    """Whether a kind's fields ask for a git source, which a job of a bundle with a wheel can't have."""
+    """Return whether the fields of a kind ask for a git source, which a job in a bundle with a wheel can't have."""
     return kind.get("source") == "GIT" or any(isinstance(part, dict) and _from_git(part) for part in kind.values())
 
 
@@ -252,8 +253,8 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
         for field, keys in defined.items():
             if isinstance(level.get(field), str) and level[field] not in keys:
                 hint = did_you_mean(level[field], keys)
-                known = f"defined are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
-                yield f"has the {field} {level[field]!r}, which nothing defines", hint or known
+                known = f"defined keys are {listed(keys)}" if keys else "use `cluster=` or `environment=`"
+                yield f"has the {field} {level[field]!r}, which is not defined", hint or known
         if level.get("existing_cluster_id") == "":
             yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
         places = sorted(kinds.compute_of_its_own(level))
@@ -294,7 +295,7 @@ def _environments(job: Job) -> list[Problem]:
 
 
 def check_libraries(libraries: Iterable[str], definitions: Iterable[dict[str, Any]]) -> list[Problem]:
-    """What is wrong with the extra libraries, where a job has them in an environment."""
+    """Return the problems of the extra libraries, if a job has them in an environment."""
     if not any("environments" in definition for definition in definitions):
         return []
     return [
@@ -305,7 +306,7 @@ def check_libraries(libraries: Iterable[str], definitions: Iterable[dict[str, An
 
 
 def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """`${...}` that the bundle does not know: it would pass its validation and fail in the middle of a deploy."""
+    """Yield `${...}` that the bundle does not know: it passes the bundle's validation and fails during a deploy."""
     if isinstance(value, str):
         for match in _REFERENCE.finditer(value):
             if not _KNOWN_REFERENCE.fullmatch(match[0]):
@@ -322,19 +323,19 @@ def _references(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _from_dict(job: Job, definition: dict[str, Any], groups: Groups) -> list[Problem]:
-    """databricks-bundles has the last word."""
+    """Return the problems that databricks-bundles itself raises."""
     from databricks.bundles.jobs import Job as BundleJob
 
     try:
         few = {**definition, "tasks": [form for form, _ in groups]}
         BundleJob.from_dict(copy.deepcopy(few))  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
-        return [Problem(f"the job `{job.key}`: databricks-bundles refuses it: {error}", job.source)]
+        return [Problem(f"the job `{job.key}`: databricks-bundles rejects it: {error}", job.source)]
     return []
 
 
 def require_databricks_bundles() -> None:
-    """Raise CodegenError where databricks-bundles is not installed."""
+    """Raise CodegenError if databricks-bundles is not installed."""
     from importlib.util import find_spec
 
     try:

@@ -10,23 +10,23 @@ _MAX_OF_TASK = 1_000
 
 
 def of_job(doc: str | None) -> dict[str, str]:
-    """Return the field of a job whose docstring is `doc`: all of it; nothing where there is none."""
+    """Return the description field of a job: its whole docstring `doc`; empty without a docstring."""
     return _field(doc, _MAX_OF_JOB)
 
 
 def of_task(doc: str | None) -> dict[str, str]:
-    """Return the field of a task whose docstring is `doc`: its first paragraph; nothing where there is none."""
+    """Return the description field of a task: the first paragraph of its docstring `doc`; empty without a docstring."""
     return _field(summary(doc), _MAX_OF_TASK)
 
 
 def _field(text: str | None, most: int) -> dict[str, str]:
     if not text:
         return {}
-    # A bundle would resolve `${...}` or fail in the middle of a deploy, and has no escape for it.
+    # A bundle would resolve `${...}`, or fail during a deploy, and has no escape for it.
     return {"description": _shortened(text.replace("${", "$ {"), most)}
 
 
 def _shortened(text: str, most: int) -> str:
-    """Return `text` in at most so many bytes of UTF-8; a longer one ends with three dots."""
+    """Return `text` in at most `most` bytes of UTF-8; a longer one is cut and ends with three dots."""
     content = text.encode()
     return text if len(content) <= most else content[: most - 3].decode(errors="ignore").rstrip() + "..."

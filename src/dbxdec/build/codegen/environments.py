@@ -1,7 +1,7 @@
-"""Dependencies of serverless environments, written so that the bundle's CLI takes a package for a package.
+"""Dependencies of serverless environments, written so that the bundle's CLI recognises packages.
 
-The CLI reads a dependency that has a narrow form of a requirement as a package, and nearly all else as the path of a
-file (databricks/cli, bundle/libraries/local_path.go). Its validation passes then, and the deploy fails.
+The CLI reads a dependency in a narrow form of a requirement as a package, and nearly everything else as the path of a
+file (databricks/cli, bundle/libraries/local_path.go). Its validation then passes, and the deploy fails.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dbxdec.build.codegen.fields import Finding
 
-# Narrower than what the CLI takes: its older releases are stricter about spaces.
+# Narrower than what the CLI accepts: its older releases are stricter about spaces.
 _VERSION = r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?(\+[a-z0-9]+([-_.][a-z0-9]+)*)?"
 _SPECIFIER = rf"(==|!=|<=|>=|~=|<|>){_VERSION}"
 _PACKAGE = re.compile(rf"[a-z0-9][\w-]*(\[[\w.,-]*\])?({_SPECIFIER}(,{_SPECIFIER})*)?", re.ASCII | re.IGNORECASE)
@@ -23,7 +23,7 @@ _PACKAGE = re.compile(rf"[a-z0-9][\w-]*(\[[\w.,-]*\])?({_SPECIFIER}(,{_SPECIFIER
 _FILE = re.compile(r"\..*|.*\.(whl|tar\.gz|zip)(\[[^\]]*\])?", re.DOTALL)
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
 _AT_URL = re.compile(r"\w[\w.-]*\s*(\[[^\]]*\]\s*)?@\s*(/|[a-z][a-z0-9+.-]*:)", re.ASCII | re.IGNORECASE)
-# The CLI moves the path only behind the short options, and only behind a space.
+# The CLI moves the path only after the short options, and only after a space.
 _PATH_OPTION = re.compile(
     r"(?:-(?P<short>[re])[\s=]*|--(?P<long>requirement|editable)[\s=]+)(?P<path>[^\s=].*)", re.DOTALL
 )
@@ -31,17 +31,17 @@ _OPTION = re.compile(r"(^|\s)--?[A-Za-z0-9-]+([\s|=]|$)")
 
 
 def normalised(dependency: str) -> str:
-    """`dependency` in the form that the CLI reads for what it is; as it stands where `refusals` has something."""
+    """Return `dependency` in the form that the CLI reads correctly; unchanged if `refusals` has a finding."""
     return _read(dependency)[0]
 
 
 def refusals(dependency: str) -> list[Finding]:
-    """Why `dependency` can't be given to the CLI, as (message, hint)."""
+    """Return the reasons why `dependency` can't be given to the CLI, as (message, hint)."""
     return _read(dependency)[1]
 
 
 def local_file(dependency: str) -> tuple[str, str] | None:
-    """The option before it, if any, and the path, where `dependency` is a file of the project."""
+    """Return the option, if any, and the path if `dependency` is a file of the project; otherwise None."""
     text = dependency.strip()
     if option := _PATH_OPTION.fullmatch(text):
         return f"-{option['short'] or option['long'][0]} ", option["path"]
@@ -56,7 +56,7 @@ def _is_remote(text: str) -> bool:
 def _read(dependency: str) -> tuple[str, list[Finding]]:
     text = dependency.strip()
     if "${" in text:
-        return dependency, []  # what the bundle makes of it is known at deploy only
+        return dependency, []  # only the deploy knows what the bundle makes of it
     if not text:
         return dependency, [("a dependency is empty", "leave it out")]
     if text.startswith("file:"):
@@ -87,21 +87,21 @@ def _refused_parts(text: str, requirement: Requirement) -> list[Finding]:
     what = f"the dependency `{text}`"
     findings: list[Finding] = []
     if requirement.marker is not None:
-        hint = "leave it out: the environment's version settles Python and the platform"
-        findings.append((f"{what} has a marker, with which a bundle takes it for a file", hint))
+        hint = "leave it out: the environment's version fixes Python and the platform"
+        findings.append((f"{what} has a marker, so a bundle reads it as a file", hint))
     if "." in requirement.name:
         same = requirement.name.replace(".", "-")
         is_list = text.endswith((".txt", ".in"))
-        hint = f"write `-r {text}`" if is_list else f"write `{same}`, which pip takes for the same package"
-        findings.append((f"{what} has a name with `.`, which a bundle takes for a file", hint))
+        hint = f"write `-r {text}`" if is_list else f"write `{same}`, which is the same package to pip"
+        findings.append((f"{what} has a name with `.`, which a bundle reads as a file", hint))
     if requirement.url is not None and not _URL.match(requirement.url):
         hint = "use https://..., or write the path by itself"
-        findings.append((f"{what} has a URL that a bundle takes for a file", hint))
+        findings.append((f"{what} has a URL that a bundle reads as a file", hint))
     for specifier in requirement.specifier:
         wildcard = specifier.operator == "!=" and specifier.version.endswith(".*")
         if wildcard or specifier.operator == "===":
             hint = "name the versions one by one: `!=1.2.0,!=1.2.1`" if wildcard else "use `==`"
-            findings.append((f"{what} has `{specifier}`, which a bundle takes for a file", hint))
+            findings.append((f"{what} has `{specifier}`, which a bundle reads as a file", hint))
     return findings
 
 
@@ -111,7 +111,7 @@ def _name(requirement: Requirement) -> str:
 
 
 def _versions(requirement: Requirement) -> str:
-    # A wildcard holds pre-releases too, which count only where another part asks for one.
+    # A wildcard includes pre-releases too, which count only if another part asks for one.
     least = ".dev0" if requirement.specifier.prereleases else ""
     return ",".join(sorted(_specifier(specifier, least) for specifier in requirement.specifier))
 

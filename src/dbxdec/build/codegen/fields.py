@@ -1,6 +1,6 @@
-"""Strict check of plain data against databricks-bundles' dataclasses.
+"""Strict checks of plain data against databricks-bundles' dataclasses.
 
-Their own `from_dict` converts in silence (True becomes "True", a dict its repr), so it can't find a wrong type.
+Their own `from_dict` converts silently (True becomes "True", a dict its repr), so it can't find a wrong type.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WHOLE_REFERENCE = re.compile(r"\$\{[^}]+\}")
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "True or False"}
+_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "True or False"}
 
 Finding = tuple[str, str | None]
 
 
 def field_problems(model: str, value: Any) -> Iterator[Finding]:
-    """What does not fit the class `model` of `databricks.bundles.jobs`, as (message, hint)."""
+    """Yield the mismatches of `value` with the class `model` of `databricks.bundles.jobs`, as (message, hint)."""
     from databricks.bundles import jobs
 
     yield from _check(getattr(jobs, model), value, "")
 
 
 def is_reference(value: Any) -> bool:
-    """Whether `value` is one `${...}` and nothing else."""
+    """Return whether `value` is one `${...}` and nothing else."""
     return isinstance(value, str) and _WHOLE_REFERENCE.fullmatch(value) is not None
 
 
@@ -88,9 +88,9 @@ def _check_fields(kind: Any, value: Any, path: str) -> Iterator[Finding]:
     hints = _hints(kind)
     required = _required(kind)
     if not value and not required:
-        # YAML would keep it and databricks-bundles drop it, and some of them say something (`continuous`).
+        # YAML would keep it and databricks-bundles drop it, and some fields have a meaning when empty (`continuous`).
         yield f"`{path}` is empty" if path else "it is empty", "leave it out, or give it at least one of its fields"
-    meant: set[str] = set()  # a misspelt field is one mistake, not a missing one beside it
+    meant: set[str] = set()  # a misspelt field is one mistake, not also a missing one
     for name, item in value.items():
         if name not in hints:
             owner = f"`{path}` has" if path else "there is"
@@ -118,7 +118,7 @@ def _required(kind: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _members(kind: Any) -> tuple[Any, ...]:
-    """The alternatives of a union, without databricks-bundles' `Variable`, flattened."""
+    """Return the alternatives of a union, flattened and without databricks-bundles' `Variable`."""
     from databricks.bundles.core import Variable
 
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
@@ -134,7 +134,7 @@ def _is(kind: type, value: object) -> bool:
 
 
 def _instead(kind: type, value: object) -> str | None:
-    """What the author most likely meant, where a text and a value were taken for each other."""
+    """Return what the author most likely meant if a string was confused with another value."""
     if kind is str and isinstance(value, bool | int | float):
         return f"write `{(str(value).lower() if isinstance(value, bool) else str(value))!r}`"
     if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):

@@ -1,6 +1,7 @@
-"""One job of the manifest as the platform's job definition: plain data, nothing that the job does not need.
+"""The platform's job definition of one job of the manifest: plain data, with nothing that the job does not need.
 
-What the author did not set is left out: an explicit default would defeat the presets of a bundle's development mode.
+Settings that the author left out are left out here: an explicit default would defeat the presets of a bundle's
+development mode.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 # Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
 ENVIRONMENT_VERSION = "4"
-# Any of these says it (the Jobs API's reference, "environments").
+# Any of these sets the version (the Jobs API's reference, "environments").
 _HAVE_VERSION = frozenset({"environment_version", "base_environment", "client"})
-# Fields of a task that are said once, of all its iterations; the others, such as retries, timeouts and libraries,
-# belong to each iteration (docs.databricks.com, "Use a For each task to run another task in a loop").
+# Fields that are set once for all iterations of a task; the others, such as retries, timeouts and libraries, belong to
+# each iteration (docs.databricks.com, "Use a For each task to run another task in a loop").
 _OF_ALL_ITERATIONS = frozenset(
     {"description", "disabled", "email_notifications", "health", "notification_settings", "webhook_notifications"}
 )
@@ -31,7 +32,10 @@ _SERVERLESS_COMPUTE = "serverless_compute_id"
 
 
 def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
-    """`job` as the Jobs API has it. `wheel` and `extra_libraries` are installed for every Python task of it."""
+    """Return `job` in the form of the Jobs API.
+
+    `wheel` and `extra_libraries` are installed for every Python task of the job.
+    """
     serverless = _default_environment(job)
     libraries = [wheel, *extra_libraries]
     tasks = [
@@ -61,7 +65,7 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
 
 
 def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The task, and the one inside it where it is a for-each task."""
+    """Yield the task, and for a for-each task also the one inside it."""
     yield task
     match task.get("for_each_task"):
         case {"task": dict(inner)}:
@@ -69,12 +73,12 @@ def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def is_classic(settings: Any) -> bool:
-    """Whether a task with these fields runs on a cluster; without one it is serverless."""
+    """Return whether a task with these fields runs on a cluster; without one it is serverless."""
     return not kinds.CLUSTER_FIELDS.isdisjoint(settings)
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`settings` without those that are None: the author left them to the platform."""
+    """Return `settings` without those that are None, which the author left to the platform."""
     return {name: value for name, value in settings.items() if value is not None}
 
 
@@ -83,14 +87,14 @@ def _default_environment(job: Job) -> str:
 
 
 def _cluster(key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A job cluster; the one field that is not of its `new_cluster` stands beside that."""
+    """Return a job cluster. The one field that does not belong to its `new_cluster` stands beside it."""
     new = {name: value for name, value in spec.items() if name != _SERVERLESS_COMPUTE}
     beside = {name: value for name, value in spec.items() if name == _SERVERLESS_COMPUTE}
     return {"job_cluster_key": key, **({"new_cluster": new} if new or not beside else {}), **beside}
 
 
 def _native(settings: dict[str, Any], serverless: str) -> dict[str, Any]:
-    """A native task's fields; what needs an environment, and has no place to run, gets that of the job."""
+    """Return a native task's fields, with the job's environment if it needs one and has no other compute."""
     match settings.get("for_each_task"):
         case {"task": dict(inner)}:
             return {**settings, "for_each_task": {**settings["for_each_task"], "task": _native(inner, serverless)}}
@@ -101,7 +105,7 @@ def _native(settings: dict[str, Any], serverless: str) -> dict[str, Any]:
 
 
 def _head(task: Task) -> dict[str, Any]:
-    """What tasks of all kinds have."""
+    """Return the fields that tasks of all kinds have."""
     form: dict[str, Any] = {"task_key": task.key}
     if task.depends_on:
         form["depends_on"] = [
@@ -127,11 +131,11 @@ def _python_task(
     if kinds.wheel_is_in_image(form, job.clusters):
         del form["libraries"]
     elif is_classic(form):
-        form["libraries"] = _behind([_library(text) for text in libraries], form.get("libraries", []))
+        form["libraries"] = _joined([_library(text) for text in libraries], form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
     if task.on_failure:
-        # It ends with an error each time, which another try would only repeat; serverless tries again by itself.
+        # It always ends with an error, which a retry would only repeat, and serverless retries by itself.
         if not is_classic(form):
             form |= {"max_retries": 0, "disable_auto_optimization": True}
         elif "max_retries" in form:
@@ -140,7 +144,7 @@ def _python_task(
 
 
 def _for_each(task: Task, each: Each, form: Mapping[str, Any]) -> dict[str, Any]:
-    """`form` as what is repeated; what is said once of all iterations stays outside."""
+    """Return a for-each task around `form`. Fields that are set once for all iterations stay outside."""
     outside = {name: value for name, value in form.items() if name in _OF_ALL_ITERATIONS}
     inside = {name: value for name, value in form.items() if name not in outside}
     return {
@@ -159,12 +163,15 @@ def _library(text: str) -> dict[str, Any]:
 
 def _environment(spec: Mapping[str, Any], wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
     version = {} if _HAVE_VERSION & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
-    dependencies = _behind([wheel, *extra_libraries], spec.get("dependencies", []))
+    dependencies = _joined([wheel, *extra_libraries], spec.get("dependencies", []))
     if isinstance(dependencies, list):
         dependencies = [normalised(text) if isinstance(text, str) else text for text in dependencies]
     return {**version, **spec, "dependencies": dependencies}
 
 
-def _behind(ours: list[Any], authors: Any) -> Any:
-    """The author's list behind ours; what is no list stays, for the check to refuse."""
+def _joined(ours: list[Any], authors: Any) -> Any:
+    """Return `ours`, followed by the author's list.
+
+    Anything but a list is returned as it is, for the check to reject.
+    """
     return [*ours, *authors] if isinstance(authors, list) else authors

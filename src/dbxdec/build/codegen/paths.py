@@ -1,7 +1,7 @@
-"""Local paths in a job definition: the one place that knows which fields hold one, and rewrites them all.
+"""Local paths in a job definition: the one module that knows which fields hold one, and rewrites them all.
 
-Definitions are made with paths relative to the project's root. A bundle reads those of an included file relative to
-that file, and those of its Python resources relative to the bundle's root.
+Definitions are made with paths relative to the project's root. A bundle resolves the paths of an included file relative
+to that file, and the paths of its Python resources relative to the bundle's root.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _TASK_PATHS: tuple[Pattern, ...] = (
     ("libraries", _EACH, "requirements"),
 )
 _DEPENDENCY: Pattern = ("environments", _EACH, "spec", "dependencies", _EACH)
-# The CLI reads it from the bundle's root, wherever it is written (bundle/config/mutator/aicode).
+# The CLI resolves it from the bundle's root, wherever it is written (bundle/config/mutator/aicode).
 _CODE_SOURCE: Pattern = ("ai_runtime_task", "code_source_path")
-# Fields for paths too, but of the workspace: the CLI neither uploads such a file nor rewrites its path.
+# Fields for paths in the workspace: the CLI neither uploads such a file nor rewrites its path.
 _NOT_UPLOADED: tuple[Pattern, ...] = (
     ("libraries", _EACH, "egg"),
     ("spark_jar_task", "jar_uri"),
@@ -48,7 +48,7 @@ _NOT_UPLOADED_OF_JOB: tuple[Pattern, ...] = (
     ("environments", _EACH, "spec", "project_environment"),
     ("environment_variables", _EACH, "spec", "files", _EACH),
 )
-# What a local path is, by the last part of its pattern; others are files.
+# The kind of a local path, by the last part of its pattern; others are files.
 _KINDS = {
     "notebook_path": "notebook",
     "project_directory": "folder",
@@ -61,21 +61,21 @@ _ELSEWHERE = re.compile(r"[/~]|[\w+.-]+:|.*\$\{|.*\{\{", re.DOTALL)
 
 
 def relocate(definition: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """`definition` with each local path, relative to the project's root, as seen from where `prefix` leads to it.
+    """Return `definition` with each local path, relative to the project's root, rewritten by `prefix`.
 
-    `prefix` is the project's root, relative to that place: `..` for a file in a folder of the project. Absolute
-    paths, those with a scheme or a reference, and those of a git source stay.
+    `prefix` is the project's root relative to the new place: `..` for a file in a folder of the project. Absolute
+    paths, paths with a scheme or a reference, and paths in a git source stay.
     """
 
     def rewrite(path: str) -> str:
         return posixpath.normpath(posixpath.join(prefix, path)) if is_local(path) else path
 
     def dependency(text: str) -> str:
-        """A requirement stays; a file, or a file of requirements, is a path."""
+        """Rewrite a file, or a file of requirements; a requirement stays."""
         file = local_file(text)
         return text if file is None else file[0] + rewrite(file[1])
 
-    # A place from which the way to the project leads up is no bundle's root.
+    # If the path to the project leads up, the place is not a bundle's root.
     patterns = _TASK_PATHS if prefix.startswith("..") else (*_TASK_PATHS, _CODE_SOURCE)
     form = dict(definition)
     if isinstance(form.get("tasks"), list):
@@ -84,13 +84,13 @@ def relocate(definition: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def is_local(path: str) -> bool:
-    """Whether `path` is a file or folder of the project: not absolute, of another storage, or with a reference."""
+    """Return whether `path` is a file or folder of the project: not absolute, without a scheme or a reference."""
     return _ELSEWHERE.match(path) is None
 
 
 @dataclass(frozen=True)
 class LocalPath:
-    """A path of the project in a job definition: what it has to be there, and the field that has it.
+    """A path of the project in a job definition: the kind of file it must be, and the field that has it.
 
     Kinds are "notebook", "file", "folder", "library", which may be a pattern, and "anything".
     """
@@ -101,7 +101,7 @@ class LocalPath:
 
 
 def local_paths(definition: Mapping[str, Any]) -> Iterator[LocalPath]:
-    """Each path of the project in `definition`, a job's without its tasks or a task's."""
+    """Yield each path of the project in `definition`, which is a job without its tasks, or a task."""
     for pattern in (*_TASK_PATHS, *(("for_each_task", "task", *p) for p in _TASK_PATHS)):
         kind = _KINDS.get(pattern[-1], "file")
         if not _is_of_git(definition, pattern):
@@ -114,7 +114,7 @@ def local_paths(definition: Mapping[str, Any]) -> Iterator[LocalPath]:
 
 
 def _is_of_git(definition: Mapping[str, Any], pattern: Pattern) -> bool:
-    """Whether the path at `pattern` is one in a git source."""
+    """Return whether the path at `pattern` is in a git source."""
     place: Any = definition
     for part in pattern[:-1]:
         place = place.get(part) if isinstance(place, dict) else None
@@ -124,13 +124,13 @@ def _is_of_git(definition: Mapping[str, Any], pattern: Pattern) -> bool:
 
 
 def not_uploaded(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(field, path) of each local path in `definition`, a job's or a task's, that no deploy would upload."""
+    """Yield (field, path) of each local path in `definition`, a job or a task, that no deploy would upload."""
     for pattern in (*_NOT_UPLOADED, *_NOT_UPLOADED_OF_JOB, *(("for_each_task", "task", *p) for p in _NOT_UPLOADED)):
         yield from ((field, path) for field, path in _found(definition, pattern, "") if is_local(path))
 
 
 def _found(value: Any, pattern: Pattern, path: str) -> Iterator[tuple[str, str]]:
-    """(path, text) of each text at `pattern`."""
+    """Yield (path, string) of each string at `pattern`."""
     if not pattern:
         if isinstance(value, str):
             yield path, value
@@ -151,7 +151,7 @@ def _task(task: Any, patterns: tuple[Pattern, ...], rewrite: Rewrite) -> Any:
 
 
 def _at(value: Any, pattern: Pattern, rewrite: Rewrite) -> Any:
-    """`value` with the texts at `pattern` rewritten; what has another shape, such as one reference, stays."""
+    """Return `value` with the strings at `pattern` rewritten. A value of another shape, such as a reference, stays."""
     if not pattern:
         return rewrite(value) if isinstance(value, str) else value
     name, rest = pattern[0], pattern[1:]

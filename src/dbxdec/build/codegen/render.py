@@ -1,4 +1,4 @@
-"""The resources file: job definitions as YAML or JSON that any parser reads alike."""
+"""The resources file: job definitions as YAML or JSON that all parsers read alike."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path, PurePath
 
-# Read as text by YAML 1.1 (PyYAML) and 1.2 (the bundle's CLI) alike; all else is quoted, also what only one of them
-# takes for a number (1e3, 0o7, 1_000), a boolean (yes, on) or a time (12:30).
+# Read as a string by both YAML 1.1 (PyYAML) and 1.2 (the bundle's CLI). All else is quoted, also what only one of them
+# reads as a number (1e3, 0o7, 1_000), a boolean (yes, on) or a time (12:30).
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*([./@+-][A-Za-z0-9_]+)*")
-# What may not stand in YAML as it is (yaml.org/spec/1.2.2, "Character Set"), and is more than an escape in JSON.
+# Characters that YAML does not allow unescaped (yaml.org/spec/1.2.2, "Character Set"), but JSON does.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-# A longer key has to say that it is one (yaml.org/spec/1.2.2, "Implicit Keys").
+# A longer key needs an explicit `?` (yaml.org/spec/1.2.2, "Implicit Keys").
 _LONGEST_KEY = 1000
-_NOT_TEXT = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
+_NOT_STRINGS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"])
 
 
 def render(jobs: Mapping[str, Mapping[str, Any]], *, package: str, build_id: str, path: PurePath, wheel: str) -> bytes:
-    """The content of the resources file `path`: the jobs, and `wheel` as the artifact that they need.
+    """Return the content of the resources file `path`: the jobs, and `wheel` as the artifact that they need.
 
-    `wheel` is relative to the file's folder. `dynamic_version` makes each deploy upload under a new name, so that
-    runs in flight keep the wheel that they started with.
+    `wheel` is relative to the file's folder. With `dynamic_version` each deploy uploads under a new name, so that runs
+    in flight keep the wheel that they started with.
     """
     artifact = {"type": "whl", "files": [{"source": wheel}], "dynamic_version": True}
     document = {
@@ -46,7 +46,7 @@ def artifact_name(project: str) -> str:
 
 
 def write_if_changed(path: Path, content: bytes) -> bool:
-    """Replace `path` by `content` at once, unless it holds that already; whether it was written."""
+    """Replace `path` by `content` in one step, unless it has that content already. Return whether it was written."""
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == content:
             return False
@@ -56,15 +56,18 @@ def write_if_changed(path: Path, content: bytes) -> bool:
 
 
 def _to_yaml(document: dict[str, Any]) -> str:
-    """Block style, as people write it. PyYAML, of which this needs no more than this, takes thirty times as long."""
+    """Return YAML in block style, as people write it.
+
+    PyYAML takes thirty times as long and is not needed for this subset.
+    """
     return "".join(f"{line}\n" for line in _block(document, ""))
 
 
 def _block(value: Any, pad: str) -> Iterator[str]:
-    """The lines of a dict or list that holds something."""
+    """Yield the lines of a dict or list that is not empty."""
     inner = pad + "  "
     for key, item in value.items() if isinstance(value, dict) else ((None, item) for item in value):
-        head = "-" if key is None else f"{_text(key)}:"
+        head = "-" if key is None else f"{_yaml_string(key)}:"
         if len(head) > _LONGEST_KEY:
             yield f"{pad}? {head[:-1]}"
             head = ":"
@@ -81,14 +84,14 @@ def _block(value: Any, pad: str) -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return _yaml_string(value)
     text = json.dumps(value, allow_nan=False)
-    # Without a point YAML 1.1 takes it for text.
+    # Without a decimal point YAML 1.1 reads it as a string.
     return text.replace("e", ".0e", 1) if isinstance(value, float) and "." not in text else text
 
 
-def _text(value: str) -> str:
-    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
+def _yaml_string(value: str) -> str:
+    if _PLAIN.fullmatch(value) and value.lower() not in _NOT_STRINGS:
         return value
-    # What JSON escapes is escaped in YAML by the same letters.
+    # YAML has the same escapes as JSON.
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""Imports a project in a child process and brings back its DAGs."""
+"""Discovery: imports a project in a child process and returns its DAGs."""

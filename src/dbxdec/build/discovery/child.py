@@ -1,7 +1,7 @@
-"""The discovery process: imports the project's pipelines, builds every job, writes what it found to a file.
+"""The discovery process: imports the project's pipelines, builds every job, and writes the result to a file.
 
-Started as `python -P -m dbxdec.build.discovery.child SPEC`; nothing that a project does at import reaches the build but
-through the result file.
+It is started as `python -P -m dbxdec.build.discovery.child SPEC`. Nothing that a project does at import reaches the
+build except through the result file.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str]) -> None:
-    """Discover as the JSON file `argv[0]` says."""
+    """Run the discovery that the JSON file `argv[0]` specifies."""
     spec = Spec(**json.loads(Path(argv[0]).read_text(encoding="utf-8")))
     faulthandler.enable()
-    gc.set_threshold(100_000)  # what modules are made of stays: looking for garbage in it takes long
+    gc.set_threshold(100_000)  # modules stay loaded, so looking for garbage in them wastes time
     if sys.platform != "win32" and WHERE_SIGNAL is not None:
         faulthandler.register(WHERE_SIGNAL, all_threads=False)
     sys.path.insert(0, spec.root)
@@ -70,16 +70,16 @@ def main(argv: list[str]) -> None:
 
 
 class _Imports:
-    """Which jobs the modules define. A module may be imported several times: its jobs are those of the last time."""
+    """The jobs that modules define. A module may be imported several times; only the jobs of the last time count."""
 
     def __init__(self, modules: frozenset[str]) -> None:
         self._modules = modules
-        self._found: list[tuple[int, str, jobs.Job[...]]] = []  # at which time, of which module of pipelines
+        self._found: list[tuple[int, str, jobs.Job[...]]] = []  # number of the import, module of pipelines, job
         self._times = 0
 
     @contextmanager
     def of(self, module: str) -> Iterator[None]:
-        """Note the jobs that the import of a module, which the block is, defines."""
+        """Note the jobs that the block defines by importing a module."""
         known = set(map(id, jobs.registered()))
         self._times += 1
         try:
@@ -92,12 +92,12 @@ class _Imports:
                     self._found.append((self._times, own, job))
 
     def jobs(self) -> Iterator[tuple[str, jobs.Job[...]]]:
-        """Each job, with the module that defines it."""
+        """Yield each job with the module that defines it."""
         last = {job.defined_in: times for times, _, job in self._found}
         yield from ((module, job) for times, module, job in self._found if last[job.defined_in] == times)
 
     def keys(self, module: str) -> tuple[str, ...]:
-        """The keys of the jobs that a module defines."""
+        """Return the keys of the jobs that a module defines."""
         return tuple(dict.fromkeys(job.key for _, own, job in self._found if own == module))
 
 
@@ -113,15 +113,17 @@ class _Discovery:
         self.dags: list[dag.Job] = []
 
     def run(self) -> None:
-        """Import every module, then build every job: one broken module hides no other's mistakes."""
+        """Import every module, then build every job: a broken module does not hide the mistakes of another."""
         path = list(sys.path)
         for module in self._spec.modules:
             Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
             self._import(module)
-            sys.path += [entry for entry in path if entry not in sys.path]  # what is loaded later is found there
+            sys.path += [
+                entry for entry in path if entry not in sys.path
+            ]  # later imports still find their modules there
         found = list(self._imports.jobs())
         names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
-        gc.disable()  # all that follows stays until the process ends
+        gc.disable()  # all objects from here on live until the process ends
         for module, job in found:
             Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
             built = job.build(module)
@@ -137,7 +139,7 @@ class _Discovery:
             self.warnings = [Problem(f"no job is defined in {modules}: the wheel deploys nothing", None, hint)]
 
     def _import(self, module: str) -> None:
-        """Import a module; one whose wiring is wrong a second time, in which no mistake ends it."""
+        """Import a module. If its wiring is wrong, import it again with all mistakes noted instead of raised."""
         noted: list[Problem] = []
         try:
             with self._imports.of(module):
@@ -149,7 +151,7 @@ class _Discovery:
                 found = ended
             elif noted:
                 found = []
-            self._unload(loaded)  # the next module that imports what is wrong fails as well
+            self._unload(loaded)  # the next module that imports the mistake fails as well
         except BaseException as error:  # noqa: BLE001 - any of the project's code may run at import
             found = self._failures.explained(module, error)
         else:
@@ -157,7 +159,7 @@ class _Discovery:
         self._add(concerning(self._imports.keys(module), [*noted, *found]))
 
     def _import_noting(self, module: str, noted: list[Problem]) -> list[Problem]:
-        """Import a module with its mistakes noted; gives what ended the import nevertheless."""
+        """Import a module with its mistakes noted; return the problems that ended the import nevertheless."""
         try:
             with self._imports.of(module), recording.collecting(noted):
                 importlib.import_module(module)
@@ -166,13 +168,16 @@ class _Discovery:
         return []
 
     def _unload(self, kept: set[str]) -> None:
-        """Have modules of the project that are not among `kept` imported anew."""
+        """Unload the project's modules that are not among `kept`, so that they are imported again."""
         for name, module in list(sys.modules.items()):
             if name not in kept and (_file_of(module) or "").startswith(self._spec.root):
                 del sys.modules[name]
 
     def _add(self, problems: Any) -> None:
-        """Note problems with the places of the author's tree; the same one twice (a broken shared module) is one."""
+        """Note problems at the places of the author's tree.
+
+        The same problem twice, as in a broken shared module, counts once.
+        """
         for problem in problems:
             mapped = Problem(
                 self._map(problem.message),
@@ -189,12 +194,12 @@ class _Discovery:
                 self.problems.append(mapped)
 
     def _of_stand_ins(self, message: str) -> str | None:
-        """What to do about an error of Python itself, which names the class of stand-ins and no module."""
+        """Return a hint for an error of Python itself that names the class of placeholders instead of a module."""
         absent = self._finder.listed()
         if not absent or StandIn.__name__ not in message:
             return None
         return (
-            f"a `{StandIn.__name__}` takes the place of a name of {listed(absent)}, not installed where the wheel is "
+            f"`{StandIn.__name__}` is the placeholder for names of {listed(absent)}, not installed where the wheel is "
             "built: do it inside a task, or set `require-runtime-dependencies = true` in "
             "[tool.hatch.build.hooks.dbxdec]"
         )
@@ -223,7 +228,7 @@ class _Discovery:
 
 
 def _from_elsewhere(root: str) -> list[str]:
-    """The files of modules that are neither the project's nor installed: of editable installs, or on PYTHONPATH."""
+    """Return the files of modules that are neither the project's nor installed: editable installs, or on PYTHONPATH."""
     real_folder = functools.cache(os.path.realpath)
 
     def real(file: str) -> str:
@@ -241,7 +246,7 @@ def _from_elsewhere(root: str) -> list[str]:
 
 
 def _file_of(module: Any) -> str | None:
-    file = getattr(module, "__file__", None)  # of a stand-in it is no text
+    file = getattr(module, "__file__", None)  # for a placeholder it is not a string
     return file if isinstance(file, str) else None
 
 
@@ -250,14 +255,14 @@ def _form(problem: Problem) -> list[Any]:
 
 
 def _module_names(paths: Any) -> list[str]:
-    """The dotted names of the modules and packages among `paths` in the wheel."""
+    """Return the dotted names of the modules and packages among `paths` in the wheel."""
     return [name for path in paths if (name := module_name(path))]
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except OSError as error:  # a full disk; the project's own errors are mistakes that were found
+    except OSError as error:  # a full disk; errors of the project itself are reported as problems
         if (said := refusal(error)) is None:
             raise
         sys.exit(said)

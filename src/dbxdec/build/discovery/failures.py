@@ -1,4 +1,4 @@
-"""Why the import of a module of the project has failed: the line, and what to do about it."""
+"""Explanations of failed imports of the project's modules: the line, and what to do."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ _CIRCLE = "two modules import each other: move what both need into a third one"
 
 @dataclass(frozen=True)
 class Failures:
-    """Explains exceptions; `root` is the folder of what was imported, `modules` the names of the project's own."""
+    """Explains exceptions.
+
+    `root` is the folder of the imported files, and `modules` the names of the project's modules.
+    """
 
     root: str
     modules: frozenset[str]
 
     def explained(self, module: str, error: BaseException) -> list[Problem]:
-        """Return what is wrong where the import of `module` has ended with `error`."""
+        """Return the problems to report if the import of `module` ended with `error`."""
         where = self._innermost(error)
         if isinstance(error, DbxdecError):
             return [replace(p, where=p.where or where) for p in error.problems]
@@ -43,7 +46,7 @@ class Failures:
         if isinstance(error, ModuleNotFoundError):
             return [Problem(f"{failed}: {error}", where, self._not_found(error.name or ""))]
         if isinstance(error, ImportError | AttributeError | NameError):
-            # Without what Python itself has to say: its newer versions guess as well.
+            # Without Python's own suggestion, which its newer versions add.
             text = re.sub(r" \(/.*\)$", "", f"{type(error).__name__}: {error}")
             return [Problem(f"{failed}: {text}", where, self._misspelt(error))]
         import traceback
@@ -69,7 +72,7 @@ class Failures:
         )
 
     def _beside(self, parent: str, name: str) -> str | None:
-        """A hint that names the module or package beside `parent.name` with nearly its name."""
+        """Return a hint that names the module or package beside `parent.name` with nearly the same name."""
         prefix = f"{parent}." if parent else ""
         packages = {own.rpartition(".")[0] for own in self.modules}
         known = {own[len(prefix) :] for own in self.modules | packages if own.startswith(prefix)}
@@ -77,12 +80,12 @@ class Failures:
         return f"did you mean `{prefix}{near}`?" if near else None
 
     def _elsewhere(self, name: str) -> str | None:
-        """A hint that names the one module of that name in another package."""
+        """Return a hint that names the only module of that name in another package."""
         found = [own for own in self.modules if own.rpartition(".")[2] == name]
         return f"did you mean `{found[0]}`?" if len(found) == 1 else None
 
     def _misspelt(self, error: ImportError | AttributeError | NameError) -> str | None:
-        """A hint for a name that is not there: the one that is."""
+        """Return a hint with the existing name that is closest to a missing one."""
         if "partially initialized module" in str(error):
             return _CIRCLE
         if isinstance(error, ImportError):
@@ -103,12 +106,12 @@ class Failures:
         return did_you_mean(str(error.name), known - {error.name})
 
     def _innermost(self, error: BaseException) -> SourceLocation | None:
-        """The last line of the project's own code that the error passed."""
+        """Return the last line of the project's own code in the traceback."""
         own = self._own_frames(error)
         return SourceLocation(own[-1][0].f_code.co_filename, own[-1][1]) if own else None
 
     def _broken(self, error: BaseException) -> str | None:
-        """The module whose import failed: where several import a broken one, it is one mistake."""
+        """Return the module whose import failed. If several modules import a broken one, it is one mistake."""
         bodies = [frame for frame, _ in self._own_frames(error) if frame.f_code.co_name == "<module>"]
         return str(bodies[-1].f_globals.get("__name__")) if bodies else None
 
@@ -123,7 +126,7 @@ class Failures:
 
 
 def _source_of(error: SyntaxError) -> str | None:
-    """The file that Python was reading: of one with a NUL byte its error says neither name nor line."""
+    """Return the file that Python was reading; for a file with a NUL byte, its error has neither name nor line."""
     import traceback
 
     files = [
@@ -135,15 +138,15 @@ def _source_of(error: SyntaxError) -> str | None:
 
 
 def _public(value: Any) -> Iterable[str]:
-    """The names of what an object or a module has; nothing where it can't say."""
+    """Return the public names of an object or a module; nothing if it can't list them."""
     try:
         return [name for name in {*dir(value), *getattr(value, "__all__", ())} if not name.startswith("_")]
-    except Exception:  # noqa: BLE001 - of whatever class an author has made
+    except Exception:  # noqa: BLE001 - the author's class may raise anything
         return ()
 
 
 def _of_environment(error: BaseException) -> str | None:
-    """What to do about a variable of the environment that the build lacks."""
+    """Return a hint for an environment variable that the build lacks."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

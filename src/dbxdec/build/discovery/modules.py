@@ -1,4 +1,4 @@
-"""Which modules of a wheel are pipelines: names from paths, packages taken recursively."""
+"""The modules of a wheel that are pipelines: names from paths, with packages taken recursively."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DEFAULT = "pipelines"
 
 
 def module_name(path: str) -> str | None:
-    """The dotted name of the module at `path` in the wheel; None for what can't be imported by a name."""
+    """Return the dotted name of the module at `path` in the wheel; None if it can't be imported by name."""
     if not path.endswith(".py"):
         return None
     parts = path.removesuffix(".py").split("/")
@@ -23,9 +23,9 @@ def module_name(path: str) -> str | None:
 
 
 def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[str]:
-    """The modules to import, sorted: those `named`, or every `<package>.pipelines`, with all that is below them.
+    """Return the modules to import, sorted: those `named`, or every `<package>.pipelines`, with everything below them.
 
-    Raises DiscoveryError for a name that is not in the wheel, and where there is nothing to import.
+    Raises DiscoveryError for a name that is not in the wheel, and if there is nothing to import.
     """
     modules = {name for path in paths if (name := module_name(path))}
     packages = {name.rpartition(".")[0] for name in modules} - {""}
@@ -34,7 +34,7 @@ def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[
         roots = [name for name in known if name.count(".") >= 1 and name.rpartition(".")[2] == _DEFAULT]
         if not roots:
             raise DiscoveryError(
-                "the wheel has no package `<package>.pipelines`, where pipelines are looked for",
+                "the wheel has no package `<package>.pipelines`, where dbxdec looks for pipelines",
                 hint='name the modules that define jobs: `pipelines = ["my_package.my_module"]` under [tool.dbxdec]',
             )
     else:
@@ -58,9 +58,9 @@ def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[
 
 
 def left_out(paths: Iterable[str], named: Sequence[str] | None) -> dict[str, str]:
-    """Python files beside the pipelines that are not imported, by their path in the wheel, and why.
+    """Return the Python files beside the pipelines that are not imported, by their path in the wheel, with the reason.
 
-    No module name leads to them: a part of the path is no name, or a package of the same name hides them.
+    No module name leads to them: a part of the path is not an identifier, or a package of the same name hides them.
     """
     paths = list(paths)
     packages = {name for path in paths if path.endswith("/__init__.py") and (name := module_name(path))}
@@ -78,14 +78,14 @@ def left_out(paths: Iterable[str], named: Sequence[str] | None) -> dict[str, str
         elif suffix != "py":
             found[path] = f"modules end in `.py`, not in `.{suffix}`"
         elif file == "__main__":
-            found[path] = "`__main__` is a program, and no module of pipelines"
+            found[path] = "`__main__` is a program, not a module of pipelines"
         elif ".".join((*folders, file)) in packages:
             found[path] = f"the package of the same name, {stem}/, hides it"
     return found
 
 
 def _is_below(folders: Sequence[str], file: str, named: Sequence[str] | None) -> bool:
-    """Whether a file is where pipelines are looked for, or would be if its path were one of modules."""
+    """Return whether a file is where dbxdec looks for pipelines, or would be if its path were that of a module."""
     if named is None:
         return _DEFAULT in folders[1:] or (bool(folders) and file == _DEFAULT)
     parts = [*folders, file]

@@ -1,7 +1,7 @@
-"""Names in tasks that nothing defines: a NameError in the run, and the first mistake of whoever comes from notebooks.
+"""Undefined names in tasks: a NameError in the run, and the most common mistake after moving from notebooks.
 
-Only what is certain is an error. A name counts as undefined where neither the module, once imported, nor Python has it,
-where no line of the module could define it later, and where no line around its use waits for the NameError.
+Only certain cases are errors. A name is undefined if neither the module, once imported, nor Python has it, if no line
+of the module could define it later, and if no line around its use handles the NameError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dbxdec.build.discovery.scopes import Scopes
 
 _GLOBAL, _EXTENDED, _CACHE = opmap["LOAD_GLOBAL"], opmap["EXTENDED_ARG"], opmap["CACHE"]
-# By how many bits the argument of an attribute is more than the number of its name.
+# The number of bits by which the argument of an attribute is shifted from the number of its name.
 _ATTRIBUTES = {opmap["LOAD_ATTR"]: 1 if sys.version_info >= (3, 12) else 0}
 if "LOAD_METHOD" in opmap and sys.version_info < (3, 12):
     _ATTRIBUTES[opmap["LOAD_METHOD"]] = 0
@@ -56,7 +56,7 @@ _INSTEAD = {
 
 @dataclass(frozen=True)
 class _Use:
-    """A name that a function uses, as `helpers.load`: of its module, or of a module of the project."""
+    """A name that a function uses, such as `helpers.load`: of its module, or of another module of the project."""
 
     spelt: str
     name: str
@@ -65,7 +65,7 @@ class _Use:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one function uses: names that are not there, and functions of the project."""
+    """The names that one function uses: those that do not exist, and functions of the project."""
 
     missing: list[_Use]
     used: list[FunctionType]
@@ -73,7 +73,7 @@ class _Seen:
 
 @dataclass
 class UndefinedNames:
-    """Looks through tasks and the functions of the project that they use; `root` is the folder of its modules."""
+    """Searches tasks, and the functions of the project that they use. `root` is the folder of the project's modules."""
 
     root: str
     modules: frozenset[str]
@@ -83,7 +83,7 @@ class UndefinedNames:
     _looked: dict[FunctionType, _Seen] = field(default_factory=dict)
 
     def of(self, job: str, tasks: Mapping[str, Task[..., Any]]) -> Iterator[Problem]:
-        """Return what the tasks of a job use and nothing defines; a name of one function is one problem."""
+        """Yield the undefined names that the tasks of a job use. A name in one function is one problem."""
         for key, task in tasks.items():
             for layer in _functions(task.fn):
                 for function in self._reached(layer):
@@ -96,7 +96,7 @@ class UndefinedNames:
                             yield replace(known, jobs=(job,))
 
     def _reached(self, function: FunctionType) -> Iterator[FunctionType]:
-        """The function and those of the project that it uses by name, theirs too."""
+        """Yield the function and the functions of the project that it uses by name, directly or not."""
         waiting, seen = [function], set()
         while waiting:
             one = waiting.pop()
@@ -109,7 +109,7 @@ class UndefinedNames:
             waiting += self._looked[one].used
 
     def _look(self, function: FunctionType) -> _Seen:
-        """What a function uses of its module, of its closure, and of other modules of the project."""
+        """Return what a function uses from its module, its closure, and other modules of the project."""
         namespace = function.__globals__
         names, attributes = _names_of(function.__code__)
         modules = self._modules_in(namespace)
@@ -130,13 +130,13 @@ class UndefinedNames:
         return _Seen(missing, [] if self._expects(function) else [f for value in plain for f in _functions(value)])
 
     def _expects(self, function: FunctionType) -> bool:
-        """Whether the function catches NameError, of whatever it calls."""
+        """Return whether the function catches NameError for whatever it calls."""
         code = function.__code__
         scopes = self._scopes_of(code.co_filename) if "NameError" in code.co_names else None
         return scopes is not None and scopes.is_guarded(code.co_firstlineno)
 
     def _problem(self, function: FunctionType, use: _Use, by: str) -> Problem | None:
-        """What is wrong with a use of what is not there; None where it may be there in the run."""
+        """Return the problem of a use of a missing name; None if the name may exist in the run."""
         path = function.__code__.co_filename
         scopes, there = self._scopes_of(path), self._scopes_of(path if use.of is None else str(use.of.__file__))
         if scopes is None or there is None or there.may_define(use.name):
@@ -144,13 +144,13 @@ class UndefinedNames:
         line = scopes.first_use(function.__code__, use.spelt)
         if line is None or (use.of is not None and f"{use.of.__name__}.{use.name}" in self.modules):
             return None
-        lacks = "which nothing defines" if use.of is None else f"and the module `{use.of.__name__}` has no such name"
+        lacks = "which is not defined" if use.of is None else f"but the module `{use.of.__name__}` has no such name"
         around = {*function.__globals__, *dir(builtins), *function.__code__.co_varnames}
         known = around if use.of is None else vars(use.of)
         return Problem(f"{by} uses `{use.spelt}`, {lacks}", SourceLocation(path, line), _hint(use, there, known))
 
     def _modules_in(self, namespace: Mapping[str, Any]) -> dict[str, ModuleType]:
-        """The modules of the project by the names that a module has for them."""
+        """Return the modules of the project by the names that a module has for them."""
         if id(namespace) not in self._aliases:
             self._aliases[id(namespace)] = {
                 alias: value
@@ -170,9 +170,9 @@ class UndefinedNames:
 def _hint(use: _Use, scopes: Scopes, known: Iterable[str]) -> str:
     name = use.name
     if use.of is not None:
-        return did_you_mean(name, known) or f"define it in `{use.of.__name__}`, or import what has it"
+        return did_you_mean(name, known) or f"define it in `{use.of.__name__}`, or import the module that has it"
     if name in scopes.for_checkers:
-        return "it is imported only under TYPE_CHECKING: import it for the run too"
+        return "it is imported only under TYPE_CHECKING: import it at run time too"
     if name in _INSTEAD:
         return _INSTEAD[name]
     if name in sys.stdlib_module_names:
@@ -182,7 +182,7 @@ def _hint(use: _Use, scopes: Scopes, known: Iterable[str]) -> str:
 
 
 def _functions(value: Any) -> list[FunctionType]:
-    """A function and what its decorators wrap; nothing for what is none."""
+    """Return a function and those that its decorators wrap; nothing for other values."""
     if type(value) is FunctionType and not hasattr(value, "__wrapped__"):
         return [value]
     known = isinstance(value, FunctionType) or type(value).__module__ == "functools"
@@ -190,9 +190,9 @@ def _functions(value: Any) -> list[FunctionType]:
 
 
 def _names_of(code: CodeType) -> tuple[set[str], set[tuple[str, str]]]:
-    """The globals that `code` and what is inside it load, and the attributes that it takes of them.
+    """Return the globals that `code`, and code inside it, loads, and the attributes that it takes from them.
 
-    The code is read as it is: `dis` takes thirty times as long, and a large project has many functions.
+    It reads the bytes of the code: `dis` takes thirty times as long, and a large project has many functions.
     """
     names: set[str] = set()
     attributes: set[tuple[str, str]] = set()
@@ -215,7 +215,7 @@ def _names_of(code: CodeType) -> tuple[set[str], set[tuple[str, str]]]:
     else:
         names |= _names_of_class(code)
     for constant in code.co_consts:
-        # What Python 3.14 runs only to read annotations is no part of it.
+        # Code that Python 3.14 runs only to read annotations does not count.
         if isinstance(constant, CodeType) and constant.co_name != "__annotate__":
             inner = _names_of(constant)
             names |= inner[0]
@@ -224,7 +224,7 @@ def _names_of(code: CodeType) -> tuple[set[str], set[tuple[str, str]]]:
 
 
 def _names_of_class(code: CodeType) -> set[str]:
-    """Those of the body of a class, which may have the names itself."""
+    """Return the globals that the body of a class loads and does not assign itself."""
     import dis
 
     steps = list(dis.get_instructions(code))

@@ -1,4 +1,4 @@
-"""The build's side of discovery: a copy of what will be shipped, a child process over it, and what came back."""
+"""The build's side of discovery: a copy of the wheel's files, a child process that imports it, and the result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAULTHANDLER = re.compile(
 
 @dataclass(frozen=True)
 class Discovered:
-    """The jobs as the manifest has them, absent modules that were stood in for, warnings, and what imports printed."""
+    """The jobs in the form of the manifest, modules replaced by placeholders, warnings, and output of the imports."""
 
     jobs: Mapping[str, Any]
     stand_ins: tuple[str, ...]
@@ -60,15 +60,15 @@ def discover(
 ) -> Discovered:
     """Import the pipelines among `files` in a child process and build their jobs. `timeout` is in seconds.
 
-    `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each
-    at the author's file and line.
+    `meanwhile` is called as soon as the child has been started. Raises DiscoveryError with every mistake found, each at
+    the author's file and line.
     """
     unread_problems = unread.problems(files, pipelines)
     try:
         modules = pipeline_modules([file.path for file in files], pipelines)
     except DiscoveryError as error:
         raise DiscoveryError([*unread_problems, *error.problems]) from None
-    # What the project's imports have started may still write there: then leftovers, rather than a failed build.
+    # Processes that the project's imports started may still write there: prefer leftovers to a failed build.
     with _orderly_end(), tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
         folder = Path(scratch).resolve()
         root = folder / "wheel"
@@ -94,7 +94,7 @@ def discover(
         job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
         for job, tasks in found["places"].items()
     }
-    # What a module raises at import may hold what it has read from the environment.
+    # An error at import may contain values that the module read from the environment.
     mask = Mask(of_this_machine())
     if found["problems"] or unread_problems:
         own = [
@@ -112,7 +112,7 @@ def _location(form: list[Any] | None) -> SourceLocation | None:
 
 @contextlib.contextmanager
 def _orderly_end() -> Iterator[None]:
-    """Have SIGTERM, by which CI ends a build, end the child and remove the copy too, as Ctrl-C does."""
+    """Make SIGTERM, which CI sends to end a build, end the child and remove the copy, as Ctrl-C does."""
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -129,7 +129,7 @@ def _orderly_end() -> Iterator[None]:
 
 
 def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
-    """Modules of the tree that the wheel leaves out: an import of one must fail here, and not be stood in for."""
+    """Return modules of the tree that the wheel leaves out. Their import must fail: no placeholder replaces them."""
     folders: dict[str, Path] = {}
     for file in files:
         folder, name = Path(file.origin).parent, PurePosixPath(file.path).parent
@@ -156,27 +156,27 @@ def _copy(files: Sequence[ShippedFile], root: Path) -> None:
 
 
 def _write_dist_info(root: Path, project: str, version: str) -> None:
-    """So that `importlib.metadata.version` of the project itself answers, and not for some older install."""
+    """Write metadata, so that `importlib.metadata.version` answers for this project and not for an older install."""
     folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with `given`; PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
+    """Return this process's environment with `given`. PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
     return {**{name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}, **given}
 
 
 def _run(
     folder: Path, environment: Mapping[str, str], timeout: float, meanwhile: Callable[[], object]
 ) -> tuple[int | None, str]:
-    """The child's exit code, None where it ran out of time, and all that it printed."""
+    """Return the child's exit code, None if it ran out of time, and all its output."""
     log = folder / "output"
     if "PYTHONPATH" in environment:  # the child starts in another folder
         absolute = os.pathsep.join(map(os.path.abspath, environment["PYTHONPATH"].split(os.pathsep)))
         environment = {**environment, "PYTHONPATH": absolute}
-    # It may leave byte code: what it imports of the project is a copy, and compiling what is installed, as some
-    # installers leave it, takes longer than all else at every build.
+    # It may leave byte code: the project's files are a copy, and some installers leave packages uncompiled, so that
+    # compiling them would take longer than all else in every build.
     command = [sys.executable, "-P", "-m", "dbxdec.build.discovery.child", str(folder / "spec.json")]
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -188,18 +188,18 @@ def _run(
             stderr=output,
             start_new_session=True,
         )
-        # `child.wait(timeout)` looks every 50 ms whether it has ended; a thread is woken at once.
+        # `child.wait(timeout)` polls every 50 ms; a thread is woken at once.
         end = threading.Thread(target=child.wait, daemon=True)
         end.start()
         try:
             meanwhile()
             end.join(timeout)
             in_time = not end.is_alive()
-            if not in_time and WHERE_SIGNAL is not None:  # have it write where it hangs
+            if not in_time and WHERE_SIGNAL is not None:  # make it print where it hangs
                 child.send_signal(WHERE_SIGNAL)
                 end.join(_ANSWER_SECONDS)
         finally:
-            # What the project's imports have started must not outlive the build.
+            # Processes that the project's imports started must not outlive the build.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if sys.platform == "win32":
                     child.kill()
@@ -210,14 +210,14 @@ def _run(
 
 
 def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
-    """Why the child left no result, and where it was."""
+    """Return the reason why the child left no result, and where it was."""
     progress = Path(spec.progress)
     doing = (progress.read_text(encoding="utf-8") if progress.exists() else "") or "checking the jobs"
     frames = re.findall(r'File "' + re.escape(spec.root + os.sep) + r'([^"]+)", line (\d+)', output)
     where = f"{spec.sources.get(frames[0][0], frames[0][0])}:{frames[0][1]}" if frames else None
     if code is None:
         hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
-        return Problem(f"{doing} did not end within {timeout:g} seconds", where, hint)
+        return Problem(f"{doing} did not finish within {timeout:g} seconds", where, hint)
     ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     printed = [
         line
@@ -225,5 +225,5 @@ def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
         if line.strip() and not _FAULTHANDLER.match(line)
     ]
     said = "".join(f"\n    {line}" for line in printed[-15:])
-    hint = "keep what ends the process inside of tasks, or under `if __name__ == '__main__':`"
+    hint = "move the code that ends the process into a task, or under `if __name__ == '__main__':`"
     return Problem(f"the interpreter ended {ending} while {doing}{said}", where, hint)

@@ -1,4 +1,4 @@
-"""What the text of a module says of its names: which it may define, and where their absence is waited for."""
+"""Names in the source of a module: those that it may define, and lines on which a missing name is expected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 _CAUGHT = frozenset({"NameError", "AttributeError", "Exception", "BaseException"})
-# What a star of these libraries never brings: names that only notebooks have.
+# Names that only notebooks have; a star import of these libraries never brings them.
 _OF_NOTEBOOKS = frozenset(
     {"spark", "sc", "sqlContext", "dbutils", "display", "displayHTML", "getArgument", "get_ipython"}
 )
@@ -26,9 +26,9 @@ _DYNAMIC = frozenset({"globals", "vars", "exec", "builtins", "__builtins__", "se
 class Scopes:
     """The names of one module.
 
-    `bound` are those that some line of it may define, `for_checkers` those that only a type checker sees; `is_open`
-    where names may come from somewhere else, `has_stars` where all but those of notebooks may. `guarded` are lines on
-    which a missing name is expected.
+    `bound` are the names that some line of it may define, and `for_checkers` those that only a type checker sees. With
+    `is_open` names may come from anywhere; with `has_stars` all names may, except those of notebooks. `guarded` are
+    lines on which a missing name is expected.
     """
 
     bound: frozenset[str]
@@ -39,7 +39,7 @@ class Scopes:
 
     @classmethod
     def read(cls, path: str) -> Scopes | None:
-        """Return those of the module at `path`; None where Python can't read it."""
+        """Return the names of the module at `path`; None if Python can't read it."""
         try:
             tree = ast.parse(Path(path).read_bytes())
         except (OSError, SyntaxError, ValueError):
@@ -60,15 +60,15 @@ class Scopes:
         )
 
     def may_define(self, name: str) -> bool:
-        """Whether some line of the module, or something that it does, may define `name`."""
+        """Return whether some line of the module, or something that it does, may define `name`."""
         return self.is_open or name in self.bound or (self.has_stars and name not in _OF_NOTEBOOKS)
 
     def is_guarded(self, line: int) -> bool:
-        """Whether a missing name is expected at that line."""
+        """Return whether a missing name is expected on that line."""
         return any(line in lines for lines in self.guarded)
 
     def first_use(self, code: CodeType, spelt: str) -> int | None:
-        """The first line outside of guards at which `code` uses a name, or an attribute of one."""
+        """Return the first unguarded line on which `code` uses a name, or an attribute of a name."""
         lines = sorted(set(_lines(code, *spelt.split("."))))
         return next((line for line in lines if not self.is_guarded(line)), None)
 
@@ -88,7 +88,7 @@ def _lines(code: CodeType, name: str, attribute: str = "") -> Iterator[int]:
 
 
 def _at_top(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    """The statements and expressions of a module that run when it is imported."""
+    """Yield the statements and expressions of a module that run when it is imported."""
     for statement in body:
         yield statement
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -104,7 +104,7 @@ def _at_top(body: list[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _binds(node: ast.AST) -> Iterator[str]:
-    """The names that a statement or expression gives a value."""
+    """Yield the names that a statement or expression assigns."""
     match node:
         case ast.Name(id=name, ctx=ast.Store()):
             yield name
@@ -127,14 +127,14 @@ def _is_for_checkers(test: ast.expr) -> bool:
 
 
 def _is_dynamic(node: ast.AST) -> bool:
-    """Whether a module with this may have names that none of its lines binds."""
+    """Return whether a module with this node may have names that none of its lines binds."""
     match node:
         case ast.Name(id=name) if name in _DYNAMIC:
             return True
         case ast.Attribute(attr="__dict__" | "modules" | "import_module"):
             return True
         case ast.ImportFrom(names=[ast.alias(name="*")], module=module, level=level):
-            # The standard library and dbxdec have the same names wherever they are.
+            # The standard library and dbxdec have the same names everywhere.
             root = str(module).partition(".")[0]
             return level > 0 or root not in (*sys.stdlib_module_names, "dbxdec", *_WITHOUT_NOTEBOOKS)
         case ast.Import(names=names) if any(alias.name == "builtins" for alias in names):
@@ -150,14 +150,14 @@ def _is_star_of_a_library(node: ast.AST) -> bool:
 
 
 def _guarded(nodes: list[ast.AST]) -> Iterator[range]:
-    """Lines whose NameError is caught, and those that never run."""
+    """Yield lines whose NameError is caught, and lines that never run."""
     for node in nodes:
         match node:
             case ast.Try(body=body, handlers=handlers) | ast.TryStar(body=body, handlers=handlers):
                 if any(_catches(handler.type) for handler in handlers):
                     yield _lines_of(body)
             case ast.FunctionDef(decorator_list=decorators) | ast.AsyncFunctionDef(decorator_list=decorators):
-                # Whoever asks for this very error may have it come from any function inside.
+                # A handler of this very error may expect it from any function that is called inside.
                 if any(isinstance(one, ast.ExceptHandler) and _names_it(one.type) for one in ast.walk(node)):
                     first = min([node.lineno, *(one.lineno for one in decorators)])
                     yield range(first, (node.end_lineno or node.lineno) + 1)

@@ -1,4 +1,4 @@
-"""What the build asks of the discovery process, as it crosses between them."""
+"""The request of the build to the discovery process, in the form that passes between them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import signal
 from dataclasses import dataclass
 
 WHERE_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR1", None)
-"""Asks a child that hangs for its traceback; None where there are no such signals."""
+"""The signal that asks a hanging child for its traceback; None on systems without such signals."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """`root` holds a copy of the wheel's files; `sources` maps paths in the wheel to paths in the project.
+    """The input of the discovery process.
 
-    `unshipped` names modules that lie beside the shipped ones in the tree and are not in the wheel.
+    `root` holds a copy of the wheel's files. `sources` maps paths in the wheel to paths in the project. `unshipped`
+    names modules that lie beside the shipped ones in the tree and are not in the wheel.
     """
 
     root: str
@@ -27,7 +28,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class ShippedFile:
-    """A file of the wheel: its `path` there, where it lies now, and its path in the project for messages."""
+    """A file of the wheel: its `path` there, its current location, and its path in the project for messages."""
 
     path: str
     origin: str

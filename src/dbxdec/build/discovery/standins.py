@@ -1,7 +1,8 @@
-"""Stand-ins for third-party modules that the build environment lacks.
+"""Placeholders for third-party modules that the build environment lacks.
 
-Building a wheel needs names, annotations and base classes of polars or pyspark, not their code. A stand-in gives just
-that, and refuses, naming the module and the ways out, whatever would make the built DAG depend on the real thing.
+Building a wheel needs names, annotations and base classes of polars or pyspark, but not their code. A stand-in provides
+just these. It refuses whatever would make the built DAG depend on the real module, and names the module and the ways
+out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     class _Finder(MetaPathFinder, Loader):
-        """What the import system asks for; `importlib.abc` itself costs more than the rest of this module."""
+        """The interface of the import system. `importlib.abc` itself costs more than the rest of this module."""
 
 else:
     _Finder = object
@@ -37,7 +38,7 @@ _interned: dict[str, StandIn] = {}
 
 
 def stand_in(name: str) -> StandIn:
-    """The stand-in for the dotted `name`; one object a name, since `typing` compares its arguments."""
+    """Return the stand-in for the dotted `name`: one object for each name, since `typing` compares its arguments."""
     if name not in _interned:
         made = object.__new__(StandIn)
         object.__setattr__(made, STAND_IN_NAME, name)
@@ -51,16 +52,16 @@ def _refuse(name: str, how: str, *, instead: str = "do it inside a task") -> Non
 
 def _problem(name: str, how: str, instead: str = "do it inside a task") -> Problem:
     root = name.partition(".")[0]
-    message = f"`{name}` is {how}, and `{root}` is not installed where the wheel is built"
+    message = f"`{name}` is {how}, but `{root}` is not installed where the wheel is built"
     hint = (
-        f"{instead}, or let the build have {root}: add it to `requires` of [build-system], or set "
+        f"{instead}, or install {root} for the build: add it to `requires` of [build-system], or set "
         "`require-runtime-dependencies = true` in [tool.hatch.build.hooks.dbxdec]"
     )
     return Problem(message, hint=hint)
 
 
 class StandIn:
-    """A name of an absent module: attributes, subscripts, annotations, base classes and plain calls are fine."""
+    """A name of an absent module. Attributes, subscripts, annotations, base classes and plain calls are allowed."""
 
     def __getattr__(self, name: str) -> StandIn:
         if name.startswith("__") and name != "__version__":
@@ -126,29 +127,29 @@ class StandIn:
     __lt__ = __le__ = __gt__ = __ge__ = _ordered
 
     def __str__(self) -> str:
-        _refuse(_name(self), "turned into text")
+        _refuse(_name(self), "converted to a string")
         return "?"
 
     def __format__(self, _: str) -> str:
         return str(self)
 
     def __instancecheck__(self, _: object) -> bool:
-        _refuse(_name(self), "asked for its instances (`isinstance`)")
+        _refuse(_name(self), "used in `isinstance`")
         return False
 
     def __subclasscheck__(self, _: type) -> bool:
-        _refuse(_name(self), "asked for its subclasses (`issubclass`)")
+        _refuse(_name(self), "used in `issubclass`")
         return False
 
     def __enter__(self) -> Any:
-        _refuse(_name(self), "entered by `with`")
+        _refuse(_name(self), "used in `with`")
         return spoiled()
 
     def __exit__(self, *_: object) -> None:
-        """It has been refused."""
+        """Do nothing: `__enter__` has refused it."""
 
     def _converted(self) -> NoReturn:
-        # Raised even where mistakes are noted: no number is harmless to `open` and `range`.
+        # Raised even if mistakes are noted: no number is harmless to `open` and `range`.
         raise StandInError(_problem(_name(self), "used as a number"))
 
     __int__ = __float__ = __complex__ = __index__ = _converted
@@ -158,14 +159,14 @@ class StandIn:
         return os.devnull
 
     def __bytes__(self) -> bytes:
-        _refuse(_name(self), "turned into bytes")
+        _refuse(_name(self), "converted to bytes")
         return b""
 
     def __setitem__(self, _: object, value: object) -> None:
-        """As attributes can be set: what depends on it would have to read it."""
+        """Do nothing, as for attributes: code that depends on the value would have to read it."""
 
     def __delitem__(self, _: object) -> None:
-        """As in setting one."""
+        """Do nothing, as in `__setitem__`."""
 
     __delattr__ = __delitem__
 
@@ -185,18 +186,18 @@ def _name(value: StandIn) -> str:
 
 def _base_class(name: str) -> type:
     def make(cls: type, *_: object, **__: object) -> Any:
-        _refuse(name, f"the base of `{cls.__qualname__}`, of which an instance is made")
+        _refuse(name, f"the base of `{cls.__qualname__}`, which is instantiated")
         return spoiled()
 
     def accept(cls: type, /, **_: object) -> None:
-        """Class keywords are the absent base's business."""
+        """Accept class keywords, which concern only the absent base."""
 
     body = {"__new__": make, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None}
     return type(name.rpartition(".")[2].strip("()[]") or "Base", (), body)
 
 
 class StandInModule(ModuleType):
-    """An absent module: every attribute is a stand-in."""
+    """An absent module. Every attribute is a stand-in."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
@@ -210,7 +211,7 @@ class StandInModule(ModuleType):
 
 
 class StandInFinder(_Finder):
-    """Answers, last of all finders, for modules that nothing else has and that the project's own files import."""
+    """The last finder, for modules that no other finder has and that the project's own files import."""
 
     def __init__(self, root: Path, own: frozenset[str], unshipped: frozenset[str]) -> None:
         self._root = str(root)
@@ -240,17 +241,17 @@ class StandInFinder(_Finder):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing to execute."""
+        """Do nothing: the module has no code."""
 
     def _imported_by_project(self) -> bool:
-        """Whether the import statement that is running stands in a file of the project."""
+        """Return whether the running import statement is in a file of the project."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and _is_import_machinery(frame):
             frame = frame.f_back
         return frame is not None and frame.f_code.co_filename.startswith(self._root)
 
     def listed(self) -> list[str]:
-        """The absent modules, without those below another of them."""
+        """Return the absent modules, without submodules of another absent one."""
         return sorted(name for name in self.used if not any(name.startswith(f"{other}.") for other in self.used))
 
 
@@ -260,7 +261,7 @@ def _is_import_machinery(frame: FrameType) -> bool:
 
 
 def _is_namespace(module: ModuleType) -> bool:
-    """A namespace package, of the implicit kind or one that extends its own path (as `databricks` does)."""
+    """Return whether a module is a namespace package: implicit, or one that extends its path (as `databricks` does)."""
     if not hasattr(module, "__path__"):
         return False
     origin = getattr(module, "__file__", None)

@@ -1,4 +1,4 @@
-"""Jobs and tasks in files that are never imported: found by reading the code, since nothing else speaks of them."""
+"""Jobs and tasks in files that are never imported, found in the source, since nothing else reports them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _DECORATORS = ("job", "task")
 
 
 def problems(files: Sequence[ShippedFile], named: Sequence[str] | None) -> list[Problem]:
-    """An error for each file beside the pipelines that defines jobs or tasks and can't be imported."""
+    """Return an error for each file beside the pipelines that defines jobs or tasks and can't be imported."""
     reasons = left_out([file.path for file in files], named)
     return [
         Problem(
             f"`{definition.name}` is in a file that is never imported: {reasons[file.path]}",
             SourceLocation(file.source, definition.lineno),
-            "rename it to letters, digits and `_`, without a digit first; or move it out of the pipelines",
+            "rename it to letters, digits and `_`, without a leading digit, or move it out of the pipelines",
         )
         for file in files
         if file.path in reasons and (definition := _defines(Path(file.origin))) is not None
@@ -32,14 +32,14 @@ def problems(files: Sequence[ShippedFile], named: Sequence[str] | None) -> list[
 
 
 def _defines(path: Path) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """The first function in a file that a decorator of dbxdec makes a job or a task."""
+    """Return the first function in a file that a decorator of dbxdec makes a job or a task."""
     text = path.read_bytes()
     if b"dbxdec" not in text:
         return None
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
-        return None  # it is nothing that anybody imports
+        return None  # such a file can't be imported anyway
     names, modules = _imported(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -50,7 +50,7 @@ def _defines(path: Path) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
 
 
 def _imported(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """The names that the decorators have in a module, and those of dbxdec itself."""
+    """Return the names that a module has for the decorators, and those for dbxdec itself."""
     names: set[str] = set()
     modules: set[str] = set()
     for node in ast.walk(tree):

@@ -1,1 +1,1 @@
-"""Results as Delta tables: what both engines share, and a room for each."""
+"""Results as Delta tables: the part that both engines share, and a subpackage for each engine."""

@@ -1,7 +1,7 @@
-"""Partitions in a Delta log, and in the names of folders.
+"""Partitions in a Delta log and in the names of folders.
 
-Spark and delta-rs go by the log, and so do readers of dbxdec. Polars' own scan goes by folders: it decodes the values
-of "column=value", and not the columns, takes one value for null, and knows times in UTC by no sign.
+Spark, delta-rs and the readers of dbxdec go by the log. Polars' own scan goes by folders: it decodes the values of
+"column=value" but not the columns, reads one value as null, and does not recognise timestamps in UTC.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _KEYED = "keyed-"
-# All else is encoded in paths by some, and not by others (RFC 3986, "Unreserved Characters").
+# Some writers encode all other characters in paths, others don't (RFC 3986, "Unreserved Characters").
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
-# Those that delta-rs refuses in a path, or takes for the end of a URL's scheme.
+# Characters that delta-rs refuses in a path, or reads as the end of a URL's scheme.
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f:]")
 
 
 def can_name(column: str) -> bool:
-    """Whether every reader understands a folder named "column=value"."""
+    """Return whether every reader understands a folder named "column=value"."""
     return _PLAIN.fullmatch(column) is not None
 
 
 def unwritable(columns: Iterable[str]) -> list[str]:
-    """Those of `columns` by which delta-rs, which always names folders, can't part a table that it can read."""
+    """Return the columns that delta-rs can't partition by: it always names folders, and can't read these names back."""
     return [column for column in columns if _UNWRITABLE.search(column)]
 
 
 def folder(values: Mapping[str, Any]) -> str:
-    """The folder of the partition with `values`, ending with a slash; empty where names can't tell it."""
+    """Return the folder of the partition with `values`, ending with a slash; empty if names can't express it."""
     if not all(map(can_name, values)):
         return ""
     return "".join(f"{_folder(column, value)}/" for column, value in values.items())
@@ -50,23 +50,23 @@ def _folder(column: str, value: Any) -> str:
 
 
 def file_name(number: int, write: object, *, keyed: bool) -> str:
-    """The name of a data file; one that is `keyed` has the partition columns inside, and lies in no folder."""
+    """Return the name of a data file. A `keyed` file has the partition columns inside and lies in no folder."""
     return f"{_KEYED if keyed else 'part-'}{number:05}-{write}-c000.snappy.parquet"
 
 
 def is_keyed(path: str) -> bool:
-    """Whether the file at `path` has the partition columns inside, since it was written as one that has."""
+    """Return whether the file at `path` was written with the partition columns inside."""
     return path.startswith(_KEYED) and "/" not in path
 
 
 def tells(path: str, values: Mapping[str, Any]) -> bool:
-    """Whether Polars finds `values`, which are those of the log, in the folders of `path`; if unsure, it does not."""
+    """Return whether Polars finds `values`, those of the log, in the folders of `path`; False if unsure."""
     if not all(map(can_name, values)):
         return False
     found: dict[str, str | None] = {}
     for part in path.split("/")[:-1]:
         if part.count("=") != 1:
-            continue  # no partition to Polars
+            continue  # Polars does not see a partition here
         column, text = part.split("=")
         if column in found:
             return False
@@ -75,7 +75,7 @@ def tells(path: str, values: Mapping[str, Any]) -> bool:
 
 
 def _is(text: str | None, value: Any) -> bool:
-    """Whether a folder's text is `value` to Polars; None is null."""
+    """Return whether Polars reads a folder's string as `value`; None is null."""
     if text is None or text == NULL:
         return value is None
     match value:
@@ -83,7 +83,7 @@ def _is(text: str | None, value: Any) -> bool:
             return False
         case bool() | dt.date() if not isinstance(value, dt.datetime):
             return text == value_text(value)
-        case dt.datetime():  # Spark's are in the zone of its session
+        case dt.datetime():  # Spark writes them in the time zone of its session
             return _moment(text) == _moment(str(value_text(value)))
         case int() | float() | Decimal():
             try:
@@ -96,6 +96,6 @@ def _is(text: str | None, value: Any) -> bool:
 
 
 def _moment(text: str) -> str:
-    """Without what may be spelt in other ways: the zeros at the end of a second's fraction."""
+    """Return a timestamp without the parts that may be spelt differently: trailing zeros of the second's fraction."""
     text = text.replace("T", " ").removesuffix("Z")
     return text.rstrip("0").removesuffix(".") if "." in text else text

@@ -1,4 +1,4 @@
-"""What managers of Delta tables have in common, whatever the engine: options, and what they mean for iterations."""
+"""The common part of managers of Delta tables for all engines: their options, and what these mean for iterations."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class DeltaIoManager(IoManager):
 
     reads_table: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]]
-    """Attributes whose options go to the engine as they are: for each, what to write instead of those dbxdec sets."""
+    """Attributes whose options are passed on to the engine, each with what to write instead of the options dbxdec sets.
+    """
     untexted: ClassVar[frozenset[str]] = frozenset()
-    """Those of them whose values may be other than texts."""
+    """Those of them whose values need not be strings."""
     one_name: ClassVar[Callable[[str], str]] = str
-    """The same text for names that are one to the engine."""
+    """A function that maps names that are the same to the engine to the same string."""
 
     def __init__(
         self,
@@ -64,13 +65,16 @@ class DeltaIoManager(IoManager):
         return settings
 
     def joins(self, returns: tuple[str, ...] | None) -> bool:
-        """Appends, overwritten partitions and merges leave alone what others have written."""
+        """Return whether iterations may share a table.
+
+        Appends, overwritten partitions and merges keep the rows of other writes.
+        """
         merges = returns is not None and not self.merges.isdisjoint(returns)
         parts = self.mode == "overwrite" and bool(self.partitions) and self.replace is None
         return merges or self.mode == "append" or parts
 
     def is_partial(self, returns: tuple[str, ...] | None) -> bool:
-        """Return whether rows of others stay: a merge has no rows of its own, so its result is the table."""
+        """Return whether rows of other writes stay. A merge has no rows of its own, so its result is the table."""
         merges_only = returns is not None and self.merges.issuperset(returns)
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SOURCE, TARGET = "source", "target"
-"""What predicates and expressions call the new rows and the table."""
+"""The names of the new rows and of the table in predicates and expressions."""
 
 Kind = Literal["matched", "not matched", "not matched by source"]
 Action = Literal["update", "delete", "insert"]
@@ -20,9 +20,9 @@ Action = Literal["update", "delete", "insert"]
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause: to which rows it applies, under which condition, and what it does.
+    """One clause: the rows that it applies to, its condition, and its action.
 
-    `values` maps columns to SQL expressions; None means all columns of the source but `except_cols`.
+    `values` maps columns to SQL expressions; None means all columns of the source except `except_cols`.
     """
 
     kind: Kind
@@ -163,7 +163,7 @@ class DeltaMerge:
 
 
 _NAME = re.compile(r"[^\W\d]\w*")
-# A column of the source and nothing else, with any engine's quotes.
+# A column of the source and nothing else, in the quotes of any engine.
 _PLAIN = re.compile(rf'\s*{SOURCE}\.(?:"([^"]+)"|`([^`]+)`|([^\W\d]\w*))\s*')
 _ON = 'name the key columns, `on="id"` or `on=["id", "day"]`, or give a condition such as "target.id = source.id"'
 

@@ -1,4 +1,4 @@
-"""How long a write is tried again that other writers get in the way of."""
+"""The limits of retrying a write that conflicts with other writers."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import random
 import time
 from dataclasses import dataclass, field
 
-# How often a commit is tried that others get in the way of.
+# The number of tries of a commit that conflicts with others.
 ATTEMPTS = 12
 _MAX_PAUSE_S = 3
-# Longer pauses would leave the table to those who come later.
+# Longer pauses would leave the table to writers that come later.
 _LONGEST = 4
 _END = 1000
 
 
 def pause(attempt: int) -> None:
-    """Wait before the next try: longer each time up to a bound, and by chance, so that writers part."""
+    """Wait before the next try: longer each time, up to a limit, and at random, so that writers don't collide again."""
     time.sleep(random.uniform(0, min(_MAX_PAUSE_S, 0.05 * 2**attempt)))  # noqa: S311
 
 
 @dataclass
 class Patience:
-    """The tries of one write. A commit that fails since another one's has landed is no reason to end: the table moves.
+    """The tries of one write.
 
-    It ends after ATTEMPTS tries in a row that saw no new version, and in any case after a thousand.
+    A commit that fails because another one landed is no reason to stop, since the table makes progress. The write stops
+    after ATTEMPTS tries in a row that saw no new version, and in any case after a thousand.
     """
 
     _seen: int | None = field(default=None, init=False)
@@ -31,7 +32,7 @@ class Patience:
     _idle: int = field(default=0, init=False)
 
     def lasts(self, version: int) -> bool:
-        """Whether to try again after a try that has failed, at this version of the table: if so, wait a moment."""
+        """Return whether to try again after a failed try at this version of the table. If so, wait a moment first."""
         moved = self._seen is None or version > self._seen
         self._idle = 0 if moved else self._idle + 1
         self._seen = version

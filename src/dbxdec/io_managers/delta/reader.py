@@ -1,4 +1,7 @@
-"""What a reader gets of a Delta table that tasks of this run wrote, whatever the engine: receipts decide, not files."""
+"""The rows that a reader gets of a Delta table that tasks of this run wrote, for all engines.
+
+Receipts decide, not files.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ F = TypeVar("F")
 
 
 class Results(Generic[F]):
-    """What tasks of a run left in one table, for one reader, as frames of an engine."""
+    """The results of a run's tasks in one table, for one reader, as frames of an engine."""
 
     def __init__(self, context: InputContext) -> None:
         self.context = context
 
     def of(self, write: WriteId) -> F:
-        """Return the rows of one write. Raises NotWrittenError with proof that there are none, and RunError."""
+        """Return the rows of one write. Raises NotWrittenError only with proof that there are none, and RunError."""
         found = self._find([write])[write]
         if isinstance(found, NotWrittenError):
             raise found
@@ -33,16 +36,16 @@ class Results(Generic[F]):
         return self.at(found) if self.context.rows == "table" else self._rows(found)
 
     def of_items(self, items: Sequence[ItemWrite]) -> list[F | NotWrittenError]:
-        """Return the rows of each iteration, the error of one that stored nothing in its place.
+        """Return the rows of each iteration, or its error if it stored nothing.
 
-        Raises RunError where one has replaced what another one wrote: the table has lost rows of this run.
+        Raises RunError if an iteration replaced rows of another one: the table has lost rows of this run.
         """
         found = self._find([item.id for item in items])
         self._refuse_lost(items, found)
         return [one if isinstance(one := found[item.id], NotWrittenError) else self._rows(one) for item in items]
 
     def of_all(self, items: Sequence[ItemWrite]) -> F:
-        """Return the rows of all iterations together. Raises NotWrittenError where none stored any, and RunError."""
+        """Return the rows of all iterations together. Raises NotWrittenError if none stored any, and RunError."""
         found = self._find([item.id for item in items])
         there = [one for one in found.values() if not isinstance(one, NotWrittenError)]
         if not there:
@@ -73,7 +76,7 @@ class Results(Generic[F]):
         return found
 
     def _refuse_lost(self, items: Sequence[ItemWrite], found: dict[WriteId, Found | NotWrittenError]) -> None:
-        """Raise RunError where an iteration has replaced rows of another one."""
+        """Raise RunError if an iteration replaced rows of another one."""
         labels = {item.id: item.label for item in items}
         there = sorted((one for one in found.values() if not isinstance(one, NotWrittenError)), key=lambda f: f.version)
         slices = [(labels[one.receipt.id], one.left.slice) for one in there if one.left.slice is not None]
@@ -87,16 +90,16 @@ class Results(Generic[F]):
             added |= dict.fromkeys(self.added(one), one)
 
     def _is_told_by_files(self, found: Found) -> bool:
-        """Return whether the files that a commit removes tell whose rows are gone.
+        """Return whether the files that a commit removes show whose rows are gone.
 
-        A slice of data columns, and a merge, rewrite the rows of others where they lie.
+        A slice of data columns, and a merge, rewrite rows of other writes together with their own.
         """
         if found.left.slice is not None:
             return set(found.left.slice.columns) <= set(self.partitions())
         return found.left.kind in ("files", "whole")
 
     def _rows(self, found: Found) -> F:
-        """Return what the write of `found` returned; of a merge the table, or what it changed."""
+        """Return what the write of `found` returned; for a merge, the table or the rows that it changed."""
         changed = self.context.rows == "changed"
         if found.left.kind == "merge" and changed:
             return self.changes(found)
@@ -108,17 +111,17 @@ class Results(Generic[F]):
         return self.cleared(frame) if found.left.kind == "kept" and changed else frame
 
     def no_feed(self, found: Found) -> RunError:
-        """Return the error of a merge into a table that does not record what merges change."""
+        """Return the error of a merge into a table that does not record the changes of merges."""
         return RunError(
             f"`{self.context.parameter}` asks for the rows that a merge into {self.context.uri} has changed (version "
-            f"{found.version}), and the table does not record them",
+            f"{found.version}), but the table does not record them",
             hint="set the table's property `delta.enableChangeDataFeed` to true, or read the whole result",
         )
 
     # What an engine does
 
     reaches_start: bool
-    """Whether the search for receipts has read all commits that the run may have made."""
+    """True if the search for receipts read all commits that the run may have made."""
 
     @abstractmethod
     def trail(self, writes: Sequence[WriteId]) -> Trail:
@@ -134,32 +137,32 @@ class Results(Generic[F]):
 
     @abstractmethod
     def added(self, found: Found) -> set[str]:
-        """Return the files that a commit has added."""
+        """Return the files that a commit added."""
 
     @abstractmethod
     def removed(self, found: Found) -> set[str]:
-        """Return the files that a commit has removed."""
+        """Return the files that a commit removed."""
 
     @abstractmethod
     def at(self, found: Found) -> F:
-        """Return the whole table at the version of `found`. Raises RunError where that is gone."""
+        """Return the whole table at the version of `found`. Raises RunError if that version is gone."""
 
     @abstractmethod
     def slice(self, found: Found, slice_: Slice) -> F:
-        """Return the rows of the version that are in the slice: the write has replaced all others of it."""
+        """Return the rows of the version that are in the slice; the write replaced all others in it."""
 
     @abstractmethod
     def files(self, results: Sequence[Found]) -> F:
-        """Return the rows of the files that these commits have added, with the columns of the newest of them."""
+        """Return the rows of the files that these commits added, with the columns of the newest one."""
 
     @abstractmethod
     def changes(self, found: Found) -> F:
-        """Return the rows that a merge has inserted or changed. Raises RunError where the table has no record of it."""
+        """Return the rows that a merge inserted or changed. Raises RunError if the table has no record of them."""
 
     @abstractmethod
     def cleared(self, frame: F) -> F:
-        """Return a frame without rows, with the columns of `frame`."""
+        """Return a frame without rows that has the columns of `frame`."""
 
     @abstractmethod
     def together(self, frames: Sequence[F]) -> F:
-        """Return all frames as one; a column that some lack is null there."""
+        """Return all frames concatenated. A column that a frame lacks is null in its rows."""

@@ -1,7 +1,7 @@
-"""Receipts in a Delta table's log: what a write left there, and which of them still count, whatever the engine.
+"""Receipts in a Delta table's log: the result of each write, and which of them still count, for all engines.
 
-A commit's list of files is not what a task returned: an engine may rewrite rows of others in the same commit. So the
-receipt says of which kind the result is, and a reader follows that.
+The list of files of a commit is not what a task returned: an engine may rewrite rows of other writes in the same
+commit. So the receipt states the kind of the result, and a reader follows that.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import InputContext
 
 Kind = Literal["whole", "slice", "files", "merge", "kept", "none"]
-"""Of which kind a result is.
+"""The kind of a result.
 
-`whole`: all rows of the version. `slice`: those rows of the version that have the slice's values. `files`: the rows of
+`whole`: all rows of the version. `slice`: the rows of the version that have the slice's values. `files`: the rows of
 the files that the commit adds and does not remove. `merge`: the table as a merge left it. `kept`: the table that
 mode="ignore" left alone. `none`: nothing.
 """
@@ -31,7 +31,7 @@ mode="ignore" left alone. `none`: nothing.
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What one write left in a table, as its receipt says it. `slice` is given for the kind "slice" alone.
+    """The result of one write in a table, as its receipt states it. `slice` is set only for the kind "slice".
 
     `own` says that the task's own code made the commit, with the properties that its manager gave it.
     """
@@ -41,7 +41,7 @@ class Left:
     own: bool = False
 
     def facts(self) -> dict[str, Any]:
-        """Return the form beside the receipt in a commit's metadata."""
+        """Return the form that stands beside the receipt in a commit's metadata."""
         facts: dict[str, Any] = {"kind": self.kind}
         if self.slice is not None:
             facts["slice"] = self.slice.json_form()
@@ -49,7 +49,7 @@ class Left:
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Left | None:
-        """Return what `facts` say; None for those of another shape."""
+        """Return the result that `facts` describe; None for facts of another shape."""
         kind, form = facts.get("kind"), facts.get("slice")
         slice_ = None if form is None else Slice.of_json_form(form)
         if kind not in ("whole", "slice", "files", "merge", "kept", "none") or (kind == "slice") != (
@@ -60,16 +60,19 @@ class Left:
 
 
 def of_partitions(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Left:
-    """Return what an overwrite of these partitions leaves, by their values; many are told by the commit's files."""
+    """Return the result of an overwrite of these partitions, given by their values.
+
+    If there are many, the files of the commit describe it.
+    """
     slice_ = Slice.of_partitions(columns, rows)
     return Left("files") if slice_ is None else Left("slice", slice_)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What the log says of one commit. `timestamp` is the writer's clock, in milliseconds since the epoch.
+    """One commit, as the log describes it. `timestamp` is the writer's clock, in milliseconds since the epoch.
 
-    `parameters` are those of the operation; `metadata` is the text in the field `userMetadata`.
+    `parameters` are those of the operation. `metadata` is the string in the field `userMetadata`.
     """
 
     version: int
@@ -82,7 +85,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A commit with a receipt, and what that left. `facts` are all that stand beside the receipt."""
+    """A commit with a receipt, and its result. `facts` are all facts beside the receipt."""
 
     version: int
     receipt: Receipt
@@ -93,7 +96,7 @@ class Found:
 
     @classmethod
     def of_commit(cls, commit: Commit) -> Found | None:
-        """Return the receipt in `commit`; None for a commit of anybody else."""
+        """Return the receipt in `commit`; None for a commit of another writer."""
         proof = Receipt.from_metadata(commit.metadata)
         left = Left.of_facts(proof[1]) if proof is not None else None
         if proof is None or left is None:
@@ -103,10 +106,10 @@ class Found:
 
 @dataclass
 class Trail:
-    """What a search found: the result of each write that still counts, and those that a RESTORE has undone.
+    """The outcome of a search: the result of each write that still counts, and the results that a RESTORE has undone.
 
-    `unclear` is the version of a RESTORE that doesn't say clearly to which version it went back, below which the search
-    met receipts of the writes; None where there is none. `newest` is the newest version that the search saw.
+    `unclear` is the version of a RESTORE that does not state the version it went back to, if the search found receipts
+    of the writes below it; otherwise None. `newest` is the newest version that the search saw.
     """
 
     newest: int = -1
@@ -118,8 +121,8 @@ class Trail:
 def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
     """Return the results of `writes` in `commits`, which come newest first and are read only as far as needed.
 
-    The newest commit of a write counts; one that left nothing, and one that the task's own code made, only where there
-    is no other. A RESTORE voids all commits between it and the version that it went back to.
+    The newest commit of a write counts. A commit that left nothing, and one that the task's own code made, count only
+    if there is no other. A RESTORE voids all commits between itself and the version that it went back to.
     """
     trail, open_ = Trail(), set(writes)
     restore: Commit | None = None
@@ -154,12 +157,12 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
 
 
 _FINAL = 2
-# An engine goes by the times of the storage, which has a clock of its own and may keep whole seconds alone.
+# An engine goes by the timestamps of the storage, which has its own clock and may keep only whole seconds.
 _DOUBT_MS = 60_000
 
 
 def _rank(found: Found) -> int:
-    """Return how much a receipt counts: a result over a commit of the task's own code over "nothing to write"."""
+    """Return the weight of a receipt: a result over a commit of the task's own code over "nothing to write"."""
     return 0 if found.left.kind == "none" else 1 if found.left.own else _FINAL
 
 
@@ -169,13 +172,13 @@ def _restored_version(restore: Commit) -> int | None:
 
 
 def _restored_moment(restore: Commit) -> int | None:
-    """Return the moment that a RESTORE went back to, in milliseconds, where its commit says it so."""
+    """Return the time that a RESTORE went back to, in milliseconds; None if its commit does not state it."""
     text = str(restore.parameters.get("datetime", ""))
     return int(text) if text.isdecimal() else None
 
 
 def _age(commit: Commit, restore: Commit) -> int | None:
-    """Return how old `commit` was at the moment that `restore` went back to, in milliseconds, as far as they say so."""
+    """Return the age of `commit`, in ms, at the time that `restore` went back to; None if they don't state it."""
     moment = _restored_moment(restore)
     return None if moment is None or commit.timestamp is None else moment - commit.timestamp
 
@@ -190,8 +193,8 @@ def result(
 ) -> Found:
     """Return the result of `write`. Raises NotWrittenError only with proof that the write left nothing.
 
-    `committed` says whether the table has the write's transaction identifier, which outlives its receipt; `complete`
-    whether the log was read back to the run's start. Without that proof the error is a RunError.
+    `committed` says whether the table has the write's transaction identifier, which outlives its receipt. `complete`
+    says whether the log was read back to the run's start. Without proof the error is a RunError.
     """
     found = trail.found.get(write)
     if found is not None and found.left.kind != "none":
@@ -204,8 +207,8 @@ def result(
     if undone is not None and restore > nothing:
         raise RunError(
             f"the task `{write.task}` of this run wrote version {undone.version} of {context.uri}, which "
-            f"`{context.parameter}` reads, and the RESTORE of version {restore} has undone it",
-            hint=f"run the task again: a repair of `{write.task}` writes its rows anew",
+            f"`{context.parameter}` reads, but the RESTORE of version {restore} has undone it",
+            hint=f"run the task again: a repair of `{write.task}` writes its rows again",
         )
     if found is not None:
         raise outcomes.not_written(context)
@@ -225,16 +228,16 @@ def result(
 
 
 def unclear(restore: int, uri: str, task: str) -> RunError:
-    """Return the error of a RESTORE of which nobody can tell whether it has undone what a task wrote."""
+    """Return the error of a RESTORE that may or may not have undone what a task wrote."""
     return RunError(
-        f"version {restore} of {uri} is a RESTORE that does not say to which version, so it may have undone what the "
-        f"task `{task}` wrote in this run",
-        hint="start a new run; restoring by version instead of by time leaves no doubt",
+        f"version {restore} of {uri} is a RESTORE that does not say which version it went back to, so it may have "
+        f"undone what the task `{task}` wrote in this run",
+        hint="start a new run; restore by version instead of by time to avoid this",
     )
 
 
 def overlap(slices: Iterable[tuple[str, Slice]]) -> tuple[str, str] | None:
-    """Return the labels of two slices that share a value: the later one has replaced rows of the earlier."""
+    """Return the labels of two slices that share a value: the later one replaced rows of the earlier one."""
     seen: list[tuple[str, Slice]] = []
     for label, slice_ in slices:
         for other, there in seen:
@@ -245,10 +248,10 @@ def overlap(slices: Iterable[tuple[str, Slice]]) -> tuple[str, str] | None:
 
 
 def overwritten(context: InputContext, one: str, other: str) -> RunError:
-    """Return the error of two iterations of which one has overwritten what the other one wrote."""
+    """Return the error of an iteration that overwrote rows of another one."""
     return RunError(
         f"the iterations for {one} and {other} wrote the same part of {context.uri}, so one has replaced the rows of "
-        f"the other, and `{context.parameter}` reads both",
+        f"the other, but `{context.parameter}` reads both",
         hint="partition by a column that tells the items apart, or give each item its own rows",
     )
 
@@ -257,7 +260,7 @@ def mixed(context: InputContext) -> RunError:
     """Return the error of iterations of which some returned rows and some a merge, which has no rows of its own."""
     task = context.producer.task if context.producer is not None else ""
     return RunError(
-        f"some iterations of the task `{task}` returned rows and some a merge, so `{context.parameter}` can't be what "
-        "they returned",
-        hint="read the whole table, `x.table`, or let all iterations return the same",
+        f"some iterations of the task `{task}` returned rows and some a merge, so `{context.parameter}` can't combine "
+        "what they returned",
+        hint="read the whole table, `x.table`, or return the same kind of result from all iterations",
     )

@@ -1,4 +1,4 @@
-"""Slices of a Delta table: the column values that one write has replaced, as a receipt carries them."""
+"""Slices of a Delta table: the column values that one write replaced, in the form that a receipt carries."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 200
 MAX_CHARACTERS = 8_000
-"""What a receipt carries at most: larger slices are told by the files of their commit instead."""
+"""The most that a receipt carries. Larger slices are described by the files of their commit instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows of a table by the values of some columns: each of `rows` has one value for each column.
+    """Rows of a table, selected by the values of some columns. Each of `rows` has one value for each column.
 
-    Values are strings, as Delta writes partition values (Delta protocol, "Partition Value Serialization"), so that
-    each engine reads what another one wrote; None is null. In partition columns an empty string is null too.
+    Values are strings, as Delta writes partition values (Delta protocol, "Partition Value Serialization"), so that each
+    engine can read what another one wrote. None is null. In partition columns an empty string is null too.
     """
 
     columns: tuple[str, ...]
@@ -36,7 +36,7 @@ class Slice:
 
     @classmethod
     def of_partitions(cls, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Slice | None:
-        """Return the slice of these partitions, by their values; None where a receipt could not carry it."""
+        """Return the slice of these partitions, given by their values; None if a receipt can't carry it."""
         texts: set[tuple[str | None, ...]] = set()
         size = 0
         for row in rows:
@@ -54,7 +54,7 @@ class Slice:
 
     @classmethod
     def of_json_form(cls, form: Any) -> Slice | None:
-        """Return the slice of which `form` is the form; None for a form of another shape."""
+        """Return the slice of a JSON form; None for a form of another shape."""
         match form:
             case {"columns": list(columns), "rows": list(rows)}:
                 pass

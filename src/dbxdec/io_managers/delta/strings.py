@@ -9,7 +9,7 @@ from typing import Any
 
 
 def value_text(value: Any) -> str | None:
-    """Return the string of a value; None for null, and for an empty string, which is null to Delta."""
+    """Return the string of a value; None for null, and for an empty string, which Delta treats as null."""
     match value:
         case None | "":
             return None

@@ -1,4 +1,4 @@
-"""Polars frames as Parquet, CSV and NDJSON, so that what is read is what was written, types included."""
+"""Encoding of Polars frames as Parquet, CSV and NDJSON so that they are read back equal, types included."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOMENT = "%Y-%m-%dT%H:%M:%S%.f"
 
 
 def schema_to_text(schema: Mapping[str, pl.DataType]) -> str:
-    """Names and types, for the receipt beside the files."""
+    """Return a schema as a string for the receipt beside the files."""
     import polars as pl
 
     buffer = io.BytesIO()
@@ -30,28 +30,28 @@ def schema_to_text(schema: Mapping[str, pl.DataType]) -> str:
 
 
 def schema_from_text(text: str) -> dict[str, pl.DataType]:
-    """What `schema_to_text` was given."""
+    """Return the schema in a string of `schema_to_text`."""
     import polars as pl
 
     return dict(pl.read_ipc(io.BytesIO(base64.b64decode(text))).schema)
 
 
 def is_partition(kind: pl.DataType) -> bool:
-    """Whether values of this type can name folders, and be read back from their names."""
+    """Return whether values of this type can name folders and be read back from those names."""
     import polars as pl
 
     return kind.is_integer() or isinstance(kind, pl.String | pl.Boolean | pl.Date)
 
 
 def is_flat(kind: pl.DataType) -> bool:
-    """Whether a text can hold values of this type."""
+    """Return whether a single string can hold values of this type."""
     import polars as pl
 
     return not (kind.is_nested() or isinstance(kind, pl.Binary | pl.Object | pl.Null))
 
 
 def is_plain_nested(kind: pl.DataType) -> bool:
-    """Whether JSON has values of this type as they are: lists and structs of texts, numbers and booleans."""
+    """Return whether JSON can represent values of this type: lists and structs of strings, numbers and booleans."""
     import polars as pl
 
     if isinstance(kind, pl.List | pl.Array):
@@ -67,7 +67,7 @@ def _typed(kind: Any) -> pl.DataType:
 
 
 def _schema(facts: Mapping[str, Any] | None) -> dict[str, pl.DataType] | None:
-    """The types as they were written; None where the files are of another engine, or of somebody else."""
+    """Return the types as they were written; None for files of another engine or another program."""
     text = (facts or {}).get("polars")
     return None if text is None else schema_from_text(text)
 
@@ -75,20 +75,20 @@ def _schema(facts: Mapping[str, Any] | None) -> dict[str, pl.DataType] | None:
 def scan_parquet(
     place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
 ) -> pl.LazyFrame:
-    """The Parquet files at `place`: a file, or a folder of them, in folders of partitions too."""
+    """Return the Parquet files at `place`: a file, or a folder of files, also in folders of partitions."""
     import polars as pl
 
     if facts is None:
         return pl.scan_parquet(place, storage_options=options)
     schema = _schema(facts)
-    if schema is None:  # Spark has other files there, too
+    if schema is None:  # Spark keeps other files there as well
         return pl.scan_parquet(
             f"{glob.escape(str(place))}/**/*.parquet", storage_options=options, hive_partitioning=True
         )
-    # All columns are in the files: what folders are called says nothing.
+    # All columns are in the files, so the names of folders don't matter.
     frame = pl.scan_parquet(
         f"{place}/",
-        glob=False,  # on object storages its patterns match no umlauts
+        glob=False,  # on object storage its patterns don't match umlauts
         storage_options=options,
         hive_partitioning=False,
     )
@@ -98,7 +98,7 @@ def scan_parquet(
 def sink_parquet(
     frame: pl.DataFrame | pl.LazyFrame, folder: str, partitions: Sequence[str], options: dict[str, str] | None
 ) -> int:
-    """Write Parquet files below `folder`, and count the rows; an empty frame is one file without rows."""
+    """Write Parquet files below `folder` and return the number of rows. An empty frame is one file without rows."""
     import polars as pl
 
     counted, rows = _counted(frame)
@@ -108,7 +108,7 @@ def sink_parquet(
     if is_local(folder):
         LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
     places = itertools.count()
-    # A value may be anything, and a folder's name not: readers find the values in the files.
+    # Not every value can name a folder, so readers find the values in the files.
     parted, keys = with_keys(counted, partitions)
     target = pl.PartitionBy(
         folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
@@ -127,13 +127,13 @@ def sink_text(
     suffix: str,
     options: dict[str, str] | None,
 ) -> int:
-    """Write one file of CSV or NDJSON below `folder`, its values so that `scan_*` gives them back."""
+    """Write one CSV or NDJSON file below `folder`, with values that `scan_*` reads back equal."""
     checked = _without_nan(frame.lazy(), schema) if suffix == "ndjson" else frame.lazy()
     counted, rows = _counted(checked)
-    texts = counted.select(_to_text(name, kind) for name, kind in schema.items())
+    texts = counted.select(_encode(name, kind) for name, kind in schema.items())
     sink: Callable[[Any], Any]
     if suffix == "csv":
-        # Readers take a mark at the beginning for the file's own, and not for the name's.
+        # Readers treat a byte order mark at the beginning as the file's, not as a part of the name.
         mark = next(iter(schema), "").startswith("\ufeff")
         sink = lambda place: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
     else:
@@ -153,16 +153,16 @@ def _sink(sink: Callable[[Any], Any], place: Any) -> None:
 
 
 def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:
-    """The CSV at `place`; without a schema types are guessed, as Polars does."""
+    """Return the CSV at `place`. Without a schema Polars guesses the types."""
     import polars as pl
 
     schema = _schema(facts)
     if schema is None:
         return pl.scan_csv(place, storage_options=options, try_parse_dates=True)
-    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    raw = {name: _stored_type(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
-    # By their places: Polars reads names in a header with their quotes doubled, and without a byte order mark.
+    # By position: Polars reads names in a header with doubled quotes and without a byte order mark.
     frame = pl.scan_csv(
         f"{place}/0.csv",
         has_header=False,
@@ -172,39 +172,39 @@ def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: d
         raise_if_empty=False,
         storage_options=options,
     )
-    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+    return frame.select(_decode(name, kind) for name, kind in schema.items())
 
 
 def scan_ndjson(
     place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None
 ) -> pl.LazyFrame:
-    """The NDJSON at `place`; without a schema types are guessed, as Polars does."""
+    """Return the NDJSON at `place`. Without a schema Polars guesses the types."""
     import polars as pl
 
     schema = _schema(facts)
     if schema is None:
         return pl.scan_ndjson(place, storage_options=options)
-    raw = {name: _as_text(kind) for name, kind in schema.items()}
+    raw = {name: _stored_type(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()
     frame = pl.scan_ndjson(f"{_pattern(str(place))}/0.ndjson", schema=raw, storage_options=options)
-    return frame.select(_from_text(name, kind) for name, kind in schema.items())
+    return frame.select(_decode(name, kind) for name, kind in schema.items())
 
 
 def _pattern(place: str) -> str:
-    """The pattern that matches `place` alone: Polars' reader of NDJSON takes every path for one.
+    """Return the pattern that matches only `place`: Polars' reader of NDJSON treats every path as a pattern.
 
-    Raises RunError where there is none: for object storages its patterns have no escapes.
+    Raises RunError if there is none: on object storage its patterns have no escapes.
     """
     if "[" in place and not is_local(place):
         raise RunError(
-            f"NDJSON can't be read from {place}: Polars takes `[` for a pattern", hint="give the table another place"
+            f"NDJSON can't be read from {place}: Polars reads `[` as a pattern", hint="use a path without `[`"
         )
     return glob.escape(place)
 
 
 def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable[[], int]]:
-    """`frame`, and how many rows have passed once it has run."""
+    """Return `frame` and a function that gives the number of its rows once it has run."""
     import polars as pl
 
     if isinstance(frame, pl.DataFrame):
@@ -219,7 +219,7 @@ def _counted(frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, Callable
 
 
 def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """`frame`, which fails where a number is none that JSON has, inside lists and structs too."""
+    """Return `frame`, which then fails on numbers that JSON can't represent, also inside lists and structs."""
     floats = {name: finite for name, kind in schema.items() if (finite := _finite(kind, named(name))) is not None}
     if not floats:
         return frame
@@ -228,7 +228,7 @@ def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.L
         for name, finite in floats.items():
             if not data.select(finite.all()).item():
                 raise RunError(
-                    f"the column {name!r} has NaN or infinity, which JSON does not have",
+                    f"the column {name!r} has NaN or infinity, which JSON can't represent",
                     hint="make it null (`fill_nan(None)`), or store the result with PolarsParquetIoManager",
                 )
         return data
@@ -237,7 +237,7 @@ def _without_nan(frame: pl.LazyFrame, schema: Mapping[str, pl.DataType]) -> pl.L
 
 
 def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
-    """Whether all floats in `value` are finite; None where it has none."""
+    """Return an expression for whether all floats in `value` are finite; None if it has no floats."""
     import polars as pl
 
     kind = _typed(kind)
@@ -253,18 +253,18 @@ def _finite(kind: Any, value: pl.Expr) -> pl.Expr | None:
     return None
 
 
-def _as_text(kind: pl.DataType) -> pl.DataType:
-    """The type that a column has in a file."""
+def _stored_type(kind: pl.DataType) -> pl.DataType:
+    """Return the type of a column in the file."""
     import polars as pl
 
     if isinstance(kind, pl.Int8 | pl.Int16 | pl.UInt8 | pl.UInt16):
-        return pl.Int32()  # Polars panics where it reads smaller ones from JSON
+        return pl.Int32()  # Polars panics when it reads smaller ones from JSON
     if kind.is_nested() or kind.is_integer() or kind.is_float() or isinstance(kind, pl.Boolean | pl.String):
         return kind
     return pl.Int64() if isinstance(kind, pl.Duration) else pl.String()
 
 
-def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
+def _encode(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
     column = named(name)
@@ -276,10 +276,10 @@ def _to_text(name: str, kind: pl.DataType) -> pl.Expr:
         return column.dt.to_string("%Y-%m-%d")
     if isinstance(kind, pl.Time):
         return column.dt.to_string("%H:%M:%S%.f")
-    return column.cast(_as_text(kind))
+    return column.cast(_stored_type(kind))
 
 
-def _from_text(name: str, kind: pl.DataType) -> pl.Expr:
+def _decode(name: str, kind: pl.DataType) -> pl.Expr:
     import polars as pl
 
     column = named(name)

@@ -1,13 +1,13 @@
-"""Results as files, which have no versions of their own: each write has a folder, and small files say which is whose.
+"""Results as files. Each write has its own folder, and small files record which folder belongs to which write.
 
 A target is a folder:
 
     _dbxdec/<write>/<...>/          the data of one attempt of one write
-    _dbxdec/<write>/receipt.json    the receipt of that write, and which of its folders counts: what its run reads
-    _dbxdec/newest.json             the same of the newest write, and what it has replaced: what everybody else reads
+    _dbxdec/<write>/receipt.json    the receipt of that write and the folder that counts, which its run reads
+    _dbxdec/newest.json             the same for the newest write, and what it replaced, which all other readers read
 
-Both small files are replaced in one step, after the data is there: a killed attempt has changed nothing. Data stays for
-a day after a later write has replaced it, since a run that reads it may still go on.
+Both small files are replaced in one step after the data is there, so a killed attempt changes nothing. Data stays for a
+day after a later write has replaced it, since a run that reads it may still be going on.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ if TYPE_CHECKING:
 Mode = Literal["error", "overwrite", "ignore"]
 _MODES = ("error", "overwrite", "ignore")
 _NEWEST = f"{STATE}/newest.json"
-_KEPT = 'kept what is there (mode="ignore")'
+_KEPT = 'kept the existing data (mode="ignore")'
 _KEPT_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True)
 class Written:
-    """One write, as its small file has it.
+    """One write, as its small file describes it.
 
-    `data` is its folder below the target; None where nothing was to be stored, empty for files of somebody else.
+    `data` is its folder below the target. It is None if there was nothing to store, and empty for files of another
+    program.
     """
 
     receipt: Receipt
@@ -60,21 +61,21 @@ class Written:
 
     @property
     def replaced(self) -> list[tuple[str, int]]:
-        """Folders of earlier writes that may still be there, and when, in ms, they were replaced."""
+        """The folders of earlier writes that may still exist, each with the time, in ms, at which it was replaced."""
         return [(str(name), int(moment)) for name, moment in self.facts.get("replaced", ())]
 
 
 class FilesIoManager(IoManager):
-    """What all managers of files have in common: modes, receipts, and who reads what; engines read and write.
+    """The common part of all managers of files: modes, receipts, and which reader gets what.
 
-    Files can't be appended to exactly once, so there is no such mode.
+    An engine reads and writes. Files can't be appended to exactly once, so there is no such mode.
     """
 
     reads_table: ClassVar[bool] = True
     append_instead: ClassVar[str]
-    """The manager that appends, for the hint."""
+    """The manager that can append, for the hint."""
     engine_options: ClassVar[tuple[str, ...]]
-    """The attributes whose options go to the engine as they are."""
+    """The attributes whose options are passed on to the engine."""
     mode: Mode
     partition_by: str | Sequence[str] | None = None
 
@@ -107,29 +108,29 @@ class FilesIoManager(IoManager):
 
     @abstractmethod
     def is_storable(self, value: Any) -> bool:
-        """Whether `value` is a frame of the engine."""
+        """Return whether `value` is a frame of the engine."""
 
     @abstractmethod
     def store_of(self, uri: str, value: Any = None) -> Store:
-        """The folder of a target, as the engine of `value` reaches it."""
+        """Return the folder of a target, as the engine of `value` reaches it."""
 
     @abstractmethod
     def sink(self, value: Any, place: str, store: Store, *, task: str) -> tuple[int | None, dict[str, Any]]:
-        """Write a frame below the new folder `place`: how many rows it had, and what its readers must know.
+        """Write a frame below the new folder `place`. Return its number of rows, and the facts that readers need.
 
         Raises RunError, before anything is written, for columns that the format can't hold.
         """
 
     @abstractmethod
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
-        """The frame at `place`; `facts` are those of `sink`, None for files of somebody else."""
+        """Return the frame at `place`. `facts` come from `sink`; they are None for files of another program."""
 
     @abstractmethod
     def cleared(self, frame: Any) -> Any:
-        """Return a frame without rows, with the columns of `frame`."""
+        """Return a frame without rows that has the columns of `frame`."""
 
     def publish(self, place: str, facts: Mapping[str, Any], store: Store) -> None:
-        """Show what the newest write has stored to readers that know nothing of dbxdec."""
+        """Show what the newest write stored to readers that don't use dbxdec."""
 
     # Reading
 
@@ -142,7 +143,7 @@ class FilesIoManager(IoManager):
         context = context or InputContext(self.uri())
         store = self.store_of(context.uri)
         found = self._wanted(store, context)
-        if found is None or not found.data:  # mode="ignore" has kept what another program had put there
+        if found is None or not found.data:  # mode="ignore" kept the files of another program
             frame = self._foreign(store, context)
         else:
             frame = self.scan(f"{context.uri}/{found.data}", found.facts, context)
@@ -164,7 +165,7 @@ class FilesIoManager(IoManager):
         if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
             raise RunError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
-                f"`{context.parameter}` reads, has been replaced since, and is gone",
+                f"`{context.parameter}` reads, was replaced and then removed",
                 hint="replaced files stay for a day: run the producer again, or use "
                 f"{self.append_instead}, which keeps versions",
             )
@@ -177,7 +178,7 @@ class FilesIoManager(IoManager):
             raise RunError(
                 f"the files at {context.uri}, which the task `{context.producer.task}` of this run kept and "
                 f"`{context.parameter}` reads, are gone",
-                hint="whoever wrote them has removed them: run the task again",
+                hint="another program removed them: run the task again",
             )
         return self.scan(context.uri, None, context)
 
@@ -201,7 +202,7 @@ class FilesIoManager(IoManager):
             return self._keep(store, context, newest)
         if self.mode == "error":
             self._refuse(store, context, own)
-        # What an earlier attempt has finished counts; only "overwrite" makes it anew, where there is something to.
+        # The result of an earlier attempt counts; only "overwrite" writes it again, if there is something to write.
         if own is not None and own.data is not None and (self.mode != "overwrite" or value is None):
             done = outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
             self._show(store, newest)
@@ -213,13 +214,13 @@ class FilesIoManager(IoManager):
         rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
         own = self._own(store, context)
         if own is not None and own.receipt.attempt > context.receipt.attempt:
-            store.remove(data)  # a zombie gives way to its retry
+            store.remove(data)  # this attempt is a zombie, and its retry counts
             return outcomes.already(own.receipt, context.receipt, context.uri, rows=own.rows)
         self._note(store, context.receipt, {"data": data, "rows": rows, **facts})
         return WriteResult(rows=rows)
 
     def _keep(self, store: Store, context: OutputContext, newest: Written | None) -> WriteResult:
-        """Leave all as it is, but for a receipt: this run's readers get what is there now."""
+        """Write only a receipt: the readers of this run get the data as it is now."""
         facts = {} if newest is None else {k: v for k, v in newest.facts.items() if k != "replaced"}
         store.replace(
             _receipt_name(context.receipt.id), context.receipt.to_metadata(**{"data": "", **facts, "kept": True})
@@ -227,7 +228,7 @@ class FilesIoManager(IoManager):
         return WriteResult(note=_KEPT)
 
     def _note(self, store: Store, receipt: Receipt, facts: Mapping[str, Any]) -> None:
-        """Make what has been written count: for this run's readers, then for everybody else's."""
+        """Make a finished write count: for the readers of this run, then for all others."""
         store.replace(_receipt_name(receipt.id), receipt.to_metadata(**facts))
         newest = Written.parse(store.read(_NEWEST))
         now = time.time_ns() // 1_000_000
@@ -250,7 +251,7 @@ class FilesIoManager(IoManager):
         return Written.parse(store.read(_receipt_name(context.receipt.id)))
 
     def _refuse(self, store: Store, context: OutputContext, own: Written | None) -> None:
-        """Raise where mode="error" can't write: something is there, and not by this same write."""
+        """Raise if mode="error" can't write: the target exists, and this write did not make it."""
         if own is not None and own.data is not None:
             outcomes.already(own.receipt, context.receipt, context.uri)
         elif store.read(_NEWEST) is not None or (own is None and store.has_data()):

@@ -25,7 +25,7 @@ _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 
 
 class PolarsFiles(FilesIoManager):
-    """What the managers of files through Polars have in common."""
+    """The common part of the managers of files through Polars."""
 
     reads: ClassVar[frozenset[str] | None] = _FRAMES
     writes: ClassVar[frozenset[str] | None] = _FRAMES
@@ -46,7 +46,7 @@ class PolarsFiles(FilesIoManager):
         super().__init__(base_path, mode=mode, shared=shared)
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
-        """All frames, one below the other; a column that some lack is null there."""
+        """Return all frames concatenated. A column that a frame lacks is null in its rows."""
         return polars_frames.together(values, context.annotation)
 
     def setup(self) -> None:
@@ -61,14 +61,14 @@ class PolarsFiles(FilesIoManager):
         return polars_stores.at(uri, self.options())
 
     def options(self) -> dict[str, str] | None:
-        """The options of the storage as Polars takes them: a copy, with the values of variables and secrets."""
+        """Return a copy of the storage's options as Polars takes them, with the values of variables and secrets."""
         if places.is_local_run() or self.storage_options is None:
             return None
         options: dict[str, str] = self.resolve(dict(self.storage_options))
         return options
 
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
-        """A LazyFrame, or a DataFrame where the parameter is annotated so."""
+        """Return a LazyFrame, or a DataFrame if the parameter is annotated as one."""
         found = polars_stores.foreign(place) if facts is None else place
         return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
 
@@ -76,7 +76,7 @@ class PolarsFiles(FilesIoManager):
         return frame.clear()
 
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
-        """The files at `place`, with the types that `facts` know of."""
+        """Return the files at `place`, with the types in `facts`."""
         raise NotImplementedError
 
     def check_schema(self, schema: Mapping[str, pl.DataType], *, task: str) -> None:
@@ -84,17 +84,17 @@ class PolarsFiles(FilesIoManager):
         wrong = [f"{name!r} ({kind})" for name, kind in schema.items() if not self.holds(kind)]
         if wrong:
             raise RunError(
-                f"{type(self).__name__} can't hold {', '.join(wrong)}, which the task `{task}` returned",
-                hint="cast the columns to text or numbers, or store the result with PolarsParquetIoManager",
+                f"{type(self).__name__} can't store {', '.join(wrong)}, which the task `{task}` returned",
+                hint="cast the columns to strings or numbers, or store the result with PolarsParquetIoManager",
             )
 
     def show(self, place: str, store: Store) -> None:
-        """Have the one file at `place` as `<target>/<name>.<suffix>`, for whoever knows nothing of dbxdec."""
+        """Make the one file at `place` available as `<target>/<name>.<suffix>` for readers that don't use dbxdec."""
         name = store.uri.rpartition("/")[2].removesuffix(f".{self.suffix}")
         polars_stores.show(f"{place}/0.{self.suffix}", store, f"{name}.{self.suffix}")
 
     def holds(self, kind: pl.DataType) -> bool:
-        """Whether the format can hold values of this type so that they come back equal."""
+        """Return whether the format can hold values of this type and give them back equal."""
         raise NotImplementedError
 
 
@@ -133,7 +133,7 @@ class PolarsParquetIoManager(PolarsFiles):
         missing = [name for name in by if name not in schema]
         unfit = {n: schema[n] for n in by if n in schema and not codecs.is_partition(schema[n])}
         alone = bool(by) and not set(schema) - set(by)
-        fit = "texts, integers, booleans or dates"
+        fit = "strings, integers, booleans or dates"
         columns.check_partitions(list(schema), missing, unfit, alone=alone, task=task, fit=fit)
 
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:
@@ -153,7 +153,7 @@ class PolarsParquetIoManager(PolarsFiles):
 
 
 class PolarsTextFiles(PolarsFiles):
-    """One file of text for each write."""
+    """Managers that store one text file for each write."""
 
     def sink(
         self, value: pl.DataFrame | pl.LazyFrame, place: str, store: Store, *, task: str

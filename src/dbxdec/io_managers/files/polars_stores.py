@@ -1,4 +1,4 @@
-"""Small files on object storage, read and written as text through Polars."""
+"""Small files on object storage, read and written as text files through Polars."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MISSING = ("not found", "nosuchkey", "404")
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """The folder `uri` of an object storage. What Polars has no way to do there, delta-rs does."""
+    """The folder `uri` of an object storage. delta-rs does what Polars can't do there."""
 
     uri: str
     options: dict[str, str] | None = field(repr=False)
@@ -43,7 +43,7 @@ class ObjectStore:
         self._put(name, pl.LazyFrame({"line": [text]}))
 
     def copy(self, place: str, name: str) -> None:
-        """Put what the file at `place` holds at `name` as well: Polars has no copy of the storage's own."""
+        """Put the content of the file at `place` at `name` as well. Polars has no copy operation of the storage."""
         import polars as pl
 
         if name.endswith(".parquet"):
@@ -52,7 +52,7 @@ class ObjectStore:
             self._put(name, _lines(place, self.options))
 
     def _put(self, name: str, frame: pl.LazyFrame) -> None:
-        """One object, put in one step: text whose lines are `frame`, or Parquet."""
+        """Write one object in one step: a text file whose lines are `frame`, or Parquet."""
         import polars as pl
 
         place, options = f"{self.uri}/{name}", self.options
@@ -67,18 +67,18 @@ class ObjectStore:
             raise refused(self.uri, "written", error) from error
 
     def remove(self, name: str) -> None:
-        with suppress(Exception):  # without the permission what is replaced stays, and takes nothing but room
+        with suppress(Exception):  # without the permission, replaced data stays and only takes up space
             from deltalake._internal import DeltaFileSystemHandler
 
             scheme, _, path = self.uri.partition("://")
             DeltaFileSystemHandler(f"{scheme}://{quote(path)}", self.options).delete_dir(name)
 
     def has_data(self) -> None:
-        """It can't tell."""
+        """Return None: the storage can't tell."""
 
 
 def _lines(place: str, options: dict[str, str] | None) -> pl.LazyFrame:
-    """A file's lines as they are, in one column."""
+    """Return the unparsed lines of a file in one column."""
     import polars as pl
 
     return pl.scan_csv(
@@ -94,13 +94,13 @@ def _lines(place: str, options: dict[str, str] | None) -> pl.LazyFrame:
 
 
 def at(uri: str, options: dict[str, str] | None) -> Store:
-    """The store of a target; its `options` are a copy of its own."""
+    """Return the store of a target. `options` must be a copy that the store may keep."""
     uri = uri.rstrip("/")
     return LocalStore(uri) if is_local(uri) else ObjectStore(uri, options)
 
 
 def show(place: str, store: Store, name: str) -> None:
-    """Have the file at `place` at `name` of the store too, there in one step; without a copy where links will do."""
+    """Make the file at `place` available at `name` of the store, in one step, without a copy if links are possible."""
     if isinstance(store, ObjectStore):
         store.copy(place, name)
     elif isinstance(store, LocalStore):
@@ -116,7 +116,7 @@ def show(place: str, store: Store, name: str) -> None:
 
 
 def foreign(place: str) -> str | list[str]:
-    """Files of somebody else at `place`, without what dbxdec has put beside them, as Polars reads them."""
+    """Return the files of another program at `place` for Polars to read, without those that dbxdec put beside them."""
     folder = LocalStore(place).folder
     if not is_local(place) or not (folder / STATE).is_dir():
         return place

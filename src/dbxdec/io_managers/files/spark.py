@@ -69,7 +69,7 @@ class SparkParquetIoManager(FilesIoManager):
             if facts is not None and "spark" in facts:
                 from pyspark.sql.types import StructType
 
-                # The schema as it was written: of partition columns the files know only texts.
+                # The schema as it was written: the files know partition columns only as strings.
                 reader = reader.schema(StructType.fromJson(facts["spark"]))
             return reader.parquet(place)
         except Exception as error:  # noqa: BLE001 - it is raised again

@@ -1,4 +1,4 @@
-"""Small files next to the data that Spark writes, on whatever storage the session reaches."""
+"""Small files next to the data that Spark writes, on any storage that the session reaches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dbxdec.io_managers.spark_session import fail, is_connect
 
 
 def at(spark: Any, uri: str) -> Store:
-    """The folder `uri` as this session reaches it.
+    """Return the folder `uri` as this session reaches it.
 
-    Spark Connect has no way to other files than data: only paths that this process sees, /Volumes included, will do.
+    Spark Connect can only reach data files, so it needs a path that this process sees, such as one below /Volumes.
     Raises RunError for others.
     """
     uri = uri.rstrip("/")
@@ -44,7 +44,7 @@ class HadoopStore:
         return self.spark._jsc.hadoopConfiguration()
 
     def _at(self, name: str) -> tuple[Any, Any]:
-        """The path of `name`, and its file system."""
+        """Return the path of `name` and its file system."""
         path = self._fs.Path(f"{self.uri}/{name}" if name else self.uri)
         return path, path.getFileSystem(self._conf)
 
@@ -70,14 +70,14 @@ class HadoopStore:
                 stream.write(bytearray(text.encode()))
             finally:
                 stream.close()
-            # FileSystem.rename refuses a target that is there; FileContext's replaces it in one step.
+            # FileSystem.rename refuses an existing target; FileContext.rename replaces it in one step.
             context = self._fs.FileContext.getFileContext(system.getUri(), self._conf)
             context.rename(beside, path, self._overwrite())
         except Exception as error:  # noqa: BLE001 - it is raised again
             fail(error, self.uri, "write")
 
     def _overwrite(self) -> Any:
-        """The Java array of one option that `rename` takes."""
+        """Return the Java array with the one option that `rename` takes."""
         lang = self.spark._jvm.java.lang
         kind = lang.Class.forName("org.apache.hadoop.fs.Options$Rename")
         array = lang.reflect.Array.newInstance(kind, 1)

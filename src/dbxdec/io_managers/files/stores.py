@@ -1,4 +1,4 @@
-"""Small files beside data: read whole and replaced in one step, on whatever storage an engine reaches."""
+"""Small files beside data, read whole and replaced in one step, on any storage that an engine reaches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dbxdec.errors import RunError
 from dbxdec.support.masking import hide
 
 STATE = "_dbxdec"
-"""The folder below a target in which dbxdec keeps what it has written, and whose it is."""
+"""The folder below a target in which dbxdec keeps its writes and their receipts."""
 
 
 class Store(Protocol):
@@ -23,24 +23,24 @@ class Store(Protocol):
 
     @property
     def uri(self) -> str:
-        """Where the folder is."""
+        """The URI of the folder."""
 
     def read(self, name: str) -> str | None:
-        """The text of a file, None where there is none. Raises RunError where one can't tell."""
+        """Return the content of a file; None if it doesn't exist. Raises RunError if that can't be determined."""
 
     def replace(self, name: str, text: str) -> None:
-        """Give a file a new text, so that a reader finds the old one or the new one. Raises RunError."""
+        """Give a file new content; a reader finds either the old or the new content. Raises RunError."""
 
     def remove(self, name: str) -> None:
-        """Remove a folder with all that is in it, as far as the storage can."""
+        """Remove a folder and its content, as far as the storage can."""
 
     def has_data(self) -> bool | None:
-        """Whether there are files to be read in the folder, hidden ones apart; None where the storage can't tell."""
+        """Return whether the folder has files other than hidden ones; None if the storage can't tell."""
 
 
 @dataclass(frozen=True)
 class LocalStore:
-    """A folder that this process sees, mounts such as /Volumes included."""
+    """A folder that this process sees, including mounts such as /Volumes."""
 
     uri: str
 
@@ -64,7 +64,7 @@ class LocalStore:
             raise refused(self.uri, "written", error) from error
 
     def replacing(self, name: str) -> _Replacing:
-        """A path to write to, which takes the place of `name` when the block has ended well."""
+        """Return a path to write to, which replaces `name` if the block succeeds."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return _Replacing(path, path.with_name(f"_{uuid.uuid4().hex}"))
@@ -93,18 +93,21 @@ class _Replacing:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether readers of data pass over a file or folder of this name, as Spark and pyarrow do."""
+    """Return whether readers of data skip a file or folder of this name, as Spark and pyarrow do."""
     return name.startswith(("_", "."))
 
 
 def is_local(uri: str) -> bool:
-    """Whether `uri` is a path of this machine; one letter before a colon is a drive."""
+    """Return whether `uri` is a path of this machine; one letter before a colon is a drive."""
     scheme = urlsplit(uri).scheme
     return len(scheme) <= 1 or scheme == "file"
 
 
 def path_of(uri: str, *, windows: bool = os.name == "nt") -> str:
-    """The path of a local `uri`: `file:///C:/x` is `C:/x` on Windows, and `file://host/share` a share of that host."""
+    """Return the path of a local `uri`.
+
+    On Windows `file:///C:/x` is `C:/x`, and `file://host/share` is a share of that host.
+    """
     parts = urlsplit(uri)
     if parts.scheme != "file":
         return uri
@@ -117,6 +120,6 @@ def path_of(uri: str, *, windows: bool = os.name == "nt") -> str:
 
 
 def refused(uri: str, done: str, error: Exception) -> RunError:
-    """The error of a storage that refuses to be "read" or "written"."""
+    """Return the error of a storage that refuses to be "read" or "written"."""
     text = (hide(str(error)).splitlines() or [type(error).__name__])[0][:200]
     return RunError(f"{uri} can't be {done}: {text}", hint="check the path, its permissions and the storage's options")

@@ -1,7 +1,8 @@
 """Rows that the statistics of their file hide from delta-rs (Delta protocol, "Per-file Statistics").
 
-Where the least and the greatest value of a column are equal, delta-rs takes all rows of the file for that value, NaN
-too, which is in no bounds; and the bounds that it writes of decimals are rounded to double precision.
+If the least and the greatest value of a column are equal, delta-rs assumes that all rows of the file have that value,
+even those with NaN, which no bounds include. The bounds that delta-rs writes for decimals are rounded to double
+precision.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def refuse_hidden(table: DeltaTable, values: Mapping[str, Any], uri: str) -> None:
-    """Raise RunError where delta-rs would take other rows of `table` than those with `values` for them.
+    """Raise RunError if delta-rs would select other rows of `table` than those with `values`.
 
-    It would lose those that it takes for others, and leave those that it passes over beside the new ones.
+    It would lose the rows that it selects by mistake, and leave the rows that it misses beside the new ones.
     """
     import polars as pl
 
@@ -38,7 +39,7 @@ def refuse_hidden(table: DeltaTable, values: Mapping[str, Any], uri: str) -> Non
     for name, value in doubtful.items():
         for path, nulls, low, high in _bounds(files, name):
             if float(value) not in (float(low), float(high)):
-                continue  # far from what rounding could hide
+                continue  # too far away for rounding to matter
             column = scan.scan_files(table, schema, {path}).select(named(name)).collect().to_series()
             there = taken = (column == value).sum()
             if not low <= value <= high:
@@ -47,14 +48,14 @@ def refuse_hidden(table: DeltaTable, values: Mapping[str, Any], uri: str) -> Non
                 taken = len(column)
             if taken != there:
                 raise RunError(
-                    f"`replace` says {name}={value!r}, and delta-rs would take other rows of {uri} for those: it goes "
-                    f"by the bounds of a file, {low!r} to {high!r}, which are rounded and say nothing of NaN",
+                    f"`replace` has {name}={value!r}, but delta-rs would replace other rows of {uri}: it goes by the "
+                    f"bounds of a file, {low!r} to {high!r}, which are rounded and leave out NaN",
                     hint="replace by another column, or write the table through Spark (SparkDeltaIoManager)",
                 )
 
 
 def _bounds(files: pl.DataFrame, name: str) -> list[tuple[str, int | None, Any, Any]]:
-    """Return the path, the number of nulls, and the bounds of a column of the files that have them."""
+    """Return the path, the number of nulls, and the bounds of a column for each file that has them."""
     kinds = [dict(files.schema).get(kind) for kind in ("null_count", "min", "max")]
     if not all(name in {field.name for field in getattr(kind, "fields", ())} for kind in kinds):
         return []

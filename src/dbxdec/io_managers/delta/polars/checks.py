@@ -1,6 +1,6 @@
-"""Checks of a frame's rows on their way into a Delta table: of a LazyFrame's while it runs.
+"""Checks of a frame's rows on their way into a Delta table. For a LazyFrame they run while its query runs.
 
-Each function returns the frame with its check over it, which raises RunError.
+Each function returns the frame with a check that raises RunError.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 def for_delta_rs(
     frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str], *, uri: str
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with all checks of what delta-rs' own writer would store wrongly by `partitions`.
+    """Return `frame` with checks for all that delta-rs' own writer would store wrongly by `partitions`.
 
-    Raises RunError for names of columns that delta-rs can't make folders of.
+    Raises RunError for names of columns that delta-rs can't turn into folders.
     """
     _refuse_names(partitions, uri)
     return refuse_lost(refuse_negative_decimals(frame, partitions), partitions)
 
 
 def refuse_lost(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check of its partition columns of strings: none would come back as null."""
+    """Return `frame` with a check that no string in a partition column would come back as null."""
     import polars as pl
 
     schema = frame.collect_schema()
@@ -48,20 +48,20 @@ def refuse_lost(frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]) -
 
 
 def lost_texts(columns: Sequence[str], text: str) -> RunError:
-    """The error of partition columns that have the string `text`, one of `columns.LOST`."""
+    """Return the error of partition columns that have the string `text`, one of `columns.LOST`."""
     what = f"the string {text}" if text else "empty strings"
     return RunError(
-        f"the partition column {listed(columns)} has {what}, which Delta tables store as null",
-        hint="say in the task what they mean: make them null, or give them a name such as 'none'",
+        f"the partition column {listed(columns)} has {what}, which Delta stores as null",
+        hint="replace them in the task: with null, or with a name such as 'none'",
     )
 
 
 def signed(
     frame: pl.DataFrame | pl.LazyFrame, stored: Mapping[str, pl.DataType], *, uri: str
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with the types `stored`, and a check that its unsigned integers fit; of a LazyFrame's while it runs.
+    """Return `frame` with the types `stored`, and a check that its unsigned integers fit.
 
-    The check raises RunError.
+    For a LazyFrame it runs while the query runs. The check raises RunError.
     """
     import polars as pl
 
@@ -83,10 +83,9 @@ def signed(
 def refuse_negative_decimals(
     frame: pl.DataFrame | pl.LazyFrame, partitions: Sequence[str]
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check of its decimal partition columns.
+    """Return `frame` with a check of its decimal partition columns, which raises RunError.
 
-    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log, after which nobody can open the table.
-    The check raises RunError.
+    delta-rs 1.6 writes the partition value -1.50 as "-1.-50" into the log. Then nobody can open the table any more.
     """
     import polars as pl
 
@@ -106,8 +105,7 @@ def refuse_negative_decimals(
 
 
 def refuse_rewrites(table: DeltaTable, uri: str) -> None:
-    """Raise RunError where delta-rs can't rewrite rows of `table`, since it would write their partitions wrongly, or
-    leave the rows there."""
+    """Raise RunError if delta-rs can't rewrite rows of `table`: it would write wrong partitions, or leave old rows."""
     import polars as pl
 
     features.refuse_paths(table, uri)
@@ -120,8 +118,8 @@ def refuse_rewrites(table: DeltaTable, uri: str) -> None:
     files = scan.files_of(table)
     if negative := [name for name in decimals if files.height and (files[f"partition.{name}"] < 0).any()]:
         raise RunError(
-            f"{uri} has partitions with negative decimals in {listed(negative)}, and this write rewrites rows of "
-            "partitions: delta-rs would damage the table's log",
+            f"{uri} has partitions with negative decimals in {listed(negative)}, and this write rewrites single rows: "
+            "delta-rs would damage the table's log",
             hint="replace whole partitions (`partition_by=`), or write it through Spark (SparkDeltaIoManager)",
         )
 
@@ -129,14 +127,14 @@ def refuse_rewrites(table: DeltaTable, uri: str) -> None:
 def _refuse_names(partitions: Sequence[str], uri: str) -> None:
     if odd := folder_names.unwritable(partitions):
         raise RunError(
-            f"delta-rs can't write to {uri} by the partition columns {', '.join(map(repr, odd))}: it takes their names "
-            "for parts of paths",
+            f"delta-rs can't partition {uri} by the columns {', '.join(map(repr, odd))}: it reads their names as parts "
+            "of paths",
             hint="partition by a column whose name has neither colons nor control characters",
         )
 
 
 def refuse_missing(schema: Sequence[str], slice_: Collection[str], *, task: str) -> None:
-    """Raise RunError where a result with the columns `schema` lacks one of the slice that it replaces."""
+    """Raise RunError if a result with the columns `schema` lacks a column of the slice that it replaces."""
     if missing := [name for name in slice_ if name not in schema]:
         raise RunError(
             f"the result of the task `{task}` has no column {listed(missing)}, which `replace` names",
@@ -147,9 +145,9 @@ def refuse_missing(schema: Sequence[str], slice_: Collection[str], *, task: str)
 def exact_slice(
     slice_: Mapping[str, Any], schema: Mapping[str, pl.DataType], partitions: Collection[str]
 ) -> dict[str, Any]:
-    """The values of `slice_` as a table's columns have them, which are in `schema`.
+    """Return the values of `slice_` as the columns of a table, given by `schema`, have them.
 
-    Raises RunError for those that no row could have.
+    Raises RunError for values that no row can have.
     """
     return exact.exact(slice_, {name: _kind(schema[name]) for name in slice_}, partitions)
 
@@ -178,7 +176,10 @@ def _kind(dtype: pl.DataType) -> exact.Kind:
 def refuse_rows_outside(
     frame: pl.DataFrame | pl.LazyFrame, slice_: Mapping[str, Any], *, task: str
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame`, with a check that each row is of the slice that the write replaces, of values of its columns."""
+    """Return `frame` with a check that each row is in the slice that the write replaces.
+
+    The values of the slice must be values of its columns.
+    """
     import polars as pl
 
     schema = frame.collect_schema()
@@ -186,7 +187,7 @@ def refuse_rows_outside(
     for name, value in slice_.items():
         try:
             wanted = pl.Series([value], dtype=schema[name], strict=True)
-        except (OverflowError, pl.exceptions.PolarsError):  # negative, in a frame without a sign
+        except (OverflowError, pl.exceptions.PolarsError):  # a negative value for an unsigned column
             inside = pl.lit(False)
         else:
             inside &= named(name).eq_missing(pl.lit(wanted).first())
@@ -196,8 +197,8 @@ def refuse_rows_outside(
             row = ", ".join(f"{name}={others[name][0]!r}" for name in slice_)
             said = ", ".join(f"{name}={value!r}" for name, value in slice_.items())
             raise RunError(
-                f"the task `{task}` replaces {said}, and its result has a row with {row}",
-                hint="filter the result, or use `partition_by=` to replace whatever is in the data",
+                f"the task `{task}` replaces {said}, but its result has a row with {row}",
+                hint="filter the result, or use `partition_by=` to replace all partitions in the data",
             )
         return data
 
@@ -207,7 +208,7 @@ def refuse_rows_outside(
 def watched(
     frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with `check` over its rows, over a LazyFrame's while it runs."""
+    """Return `frame` with `check` over its rows. For a LazyFrame it runs while the query runs."""
     import polars as pl
 
     return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)

@@ -1,4 +1,4 @@
-"""Column values that a Delta log has as strings (Delta protocol, "Partition Value Serialization"), as Polars' own."""
+"""Column values from the strings of a Delta log (Delta protocol, "Partition Value Serialization"), as Polars values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOMENT = "%Y-%m-%d %H:%M:%S%.f"
 
 
 def series(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
-    """Return the values behind `texts` in a column of the type `kind`; None is null."""
+    """Return the values that `texts` encode, for a column of the type `kind`; None is null."""
     import polars as pl
 
     raw = pl.Series(texts, dtype=pl.String())
@@ -31,7 +31,7 @@ def series(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
         case pl.Date():
             return raw.str.to_date("%Y-%m-%d")
         case pl.Datetime():
-            # Without a sign of their zone those of zoned columns are in UTC to delta-rs.
+            # delta-rs reads values of zoned columns without a time zone as UTC.
             moments = (
                 raw.str.replace("T", " ", literal=True).str.strip_suffix("Z").str.to_datetime(_MOMENT, time_unit="us")
             )
@@ -41,7 +41,7 @@ def series(texts: Sequence[str | None], kind: pl.DataType) -> pl.Series:
 
 
 def typed(slice_: Slice, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """Return the values of a slice as a frame: a row for each tuple. `schema` has the types of the table's columns."""
+    """Return the values of a slice as a frame with a row for each tuple. `schema` has the types of the columns."""
     import polars as pl
 
     columns = {name: series([row[i] for row in slice_.rows], schema[name]) for i, name in enumerate(slice_.columns)}
@@ -49,7 +49,10 @@ def typed(slice_: Slice, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
 
 
 def inside(values: pl.DataFrame, partitions: Collection[str]) -> pl.Expr:
-    """Return whether a row has one of the tuples in `values`; in partition columns an empty string is null."""
+    """Return an expression for whether a row has one of the tuples in `values`.
+
+    In partition columns an empty string is null.
+    """
     import polars as pl
 
     if values.width == 1:
@@ -65,7 +68,7 @@ def _same(name: str, values: pl.Series, partitions: Collection[str]) -> pl.Expr:
     import polars as pl
 
     column: Any = named(name)
-    values = values.rename("")  # Polars takes a name for a pattern here as well
+    values = values.rename("")  # Polars would read the name as a pattern here as well
     if values.dtype == pl.String() and name in partitions:
         column, values = column.replace({"": None}), values.replace({"": None})
     if len(values) == 1:

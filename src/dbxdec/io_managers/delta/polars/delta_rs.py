@@ -1,5 +1,8 @@
-"""Frames into Delta tables through delta-rs' own writer, for tables on which it does more than to store rows: those
-with constraints, generated columns or features, and those that get other columns or lose single rows."""
+"""The write of a frame into a Delta table by delta-rs' own writer.
+
+It is for tables for which delta-rs does more than store rows: tables with constraints, generated columns or features,
+and tables that get other columns or lose single rows.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.polars.target import Target
     from dbxdec.io_managers.delta.receipts import Left
 
-# delta-rs hands the rows of partitions to several writers, and as long as one of them waits it holds any number of rows
-# for the others: memory grew with the data. One writer, few batches ahead, keeps it flat. It reads these once.
+# delta-rs hands the rows of partitions to several writers. While one of them waits, it holds any number of rows for the
+# others, so memory grew with the data. One writer, few batches ahead, keeps it flat. These settings are read once.
 _BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
 
 
 @contextmanager
 def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.LazyFrame]:
-    """`frame`, to be read as often as needed: a LazyFrame runs once, into local files next to the process.
+    """Yield `frame` so that it can be read repeatedly: a LazyFrame runs once, into local files next to the process.
 
-    Running it twice would double the work, collecting it could exceed the memory.
+    Running it twice would double the work, and collecting it could exceed the memory.
     """
     import polars as pl
 
@@ -41,14 +44,14 @@ def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.
         yield frame
         return
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
-        # Not Arrow's IPC: reading that again takes memory in proportion to it.
+        # Not Arrow's IPC, which takes memory in proportion to its size when it is read again.
         spill = Path(scratch, "spill.parquet")
         frame.sink_parquet(spill, compression="lz4", statistics=False)
         yield pl.scan_parquet(spill)
 
 
 def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table: DeltaTable) -> None:
-    """Replace the partitions that are in the data, which delta-rs wants to know before the first row."""
+    """Replace the partitions that are in the data. delta-rs needs to know them before the first row."""
     with once_only(frame) as kept:
         columns = list(target.partitions)
         tuples = kept.lazy().select(map(named, columns)).unique().collect(engine="streaming").rows()
@@ -77,14 +80,14 @@ def sink(
     predicate: str | None = None,
     spilled: bool = False,
 ) -> None:
-    """Commit `frame` with the receipt, which says what is `left`; a `place` that is a string is that of a new table.
+    """Commit `frame` with a receipt that states the result `left`; a `place` that is a string is that of a new table.
 
-    One that is `spilled` is no query any more that could end halfway.
+    A `spilled` frame is no longer a query that could end halfway.
     """
     import polars as pl
 
     new = isinstance(place, str)
-    # delta-rs would let rows stand that another writer has added since the table was looked at.
+    # delta-rs would keep rows that another writer added since the table was opened.
     whole = mode == "overwrite" and predicate is None
     options = {
         **target.write_options,
@@ -98,7 +101,7 @@ def sink(
     if isinstance(frame, pl.LazyFrame):
         for name, value in _BOUNDED.items():
             os.environ.setdefault(name, value)
-        # The errors of the query are the task's own, and come first.
+        # The errors of the query come from the task, and are raised first.
         whole_frame = nullcontext(frame) if spilled else stream.whole_or_nothing(frame)
         with whole_frame as rows, refusals(target.context.uri, "write"):
             rows.sink_delta(place, mode=mode, storage_options=storage, delta_write_options=given)

@@ -1,6 +1,6 @@
-"""Which features of a Delta table the installed Polars and delta-rs can't handle (Delta protocol, "Table Features").
+"""Features of a Delta table that the installed Polars and delta-rs can't handle (Delta protocol, "Table Features").
 
-What they can do grows with each of their versions, so they are asked: with an empty table that has the same features.
+Each of their versions handles more. So they are asked, with an empty table that has the same features.
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
     from deltalake.table import ProtocolVersions
 
-# Not worth asking: all versions of delta-rs that dbxdec admits write tables with these.
+# No need to ask: all versions of delta-rs that dbxdec admits can write these.
 _PLAIN = frozenset(
     {"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns", "timestampNtz"}
 )
 _PLAIN_WRITER_VERSION = 4
 _FEATURE_WRITER_VERSION = 7
-# What delta-rs encodes in a path that it writes.
+# Characters that delta-rs encodes in a path that it writes.
 _UNENCODED = r"""[^!-~]|[{}|^`\[\]"<>]"""
 _SCHEMA = '{"type":"struct","fields":[{"name":"x","type":"long","nullable":true,"metadata":{}}]}'
 
 
 def refuse_write(table: DeltaTable, uri: str, *, mode: str) -> None:
-    """Raise RunError where delta-rs can't write `table`, or not in `mode`."""
+    """Raise RunError if delta-rs can't write `table` at all, or can't write it in `mode`."""
     protocol = table.protocol()
     if features := unwritable(protocol):
         raise storage.unsupported(uri, features, "write", _delta_rs())
     append_only = (table.metadata().configuration or {}).get("delta.appendOnly") == "true"
     if append_only and mode == "overwrite":
         raise RunError(
-            f'the table {uri} is append-only (`delta.appendOnly`), and its task says mode="overwrite"',
+            f'the table {uri} is append-only (`delta.appendOnly`), but its task has mode="overwrite"',
             hint='use mode="append", or set the table\'s property to false',
         )
 
 
 def refuse_paths(table: DeltaTable, uri: str) -> None:
-    """Raise RunError where the log has paths that delta-rs spells otherwise, for a write that takes files away.
+    """Raise RunError if the log has paths that delta-rs spells differently, for a write that removes files.
 
-    Spark leaves letters such as `ü` as they are, and delta-rs encodes them where it removes a file: to the log that is
-    another file, so its rows would stay (Delta protocol, "Add File and Remove File").
+    Spark keeps letters such as `ü`, but delta-rs encodes them when it removes a file. To the log that is another file,
+    so its rows would stay (Delta protocol, "Add File and Remove File").
     """
     import polars as pl
 
     paths = pl.DataFrame(table.get_add_actions(flatten=False))["path"]
     if odd := paths.filter(paths.str.contains(_UNENCODED)).to_list():
         raise RunError(
-            f"the log of {uri} has the path {odd[0]}, and delta-rs can't take such a file away: its rows would stay "
-            "there beside the new ones",
+            f"the log of {uri} has the path {odd[0]}, which delta-rs can't remove: its rows would stay beside the new "
+            "ones",
             hint="write the table through Spark (SparkDeltaIoManager)",
         )
 
 
 def refuse_read(table: DeltaTable, frame: pl.LazyFrame, uri: str) -> None:
-    """Raise RunError where Polars can't read `table`, of which `frame` is the scan."""
+    """Raise RunError if Polars can't read `table`; `frame` is its scan."""
     protocol = table.protocol()
     if protocol.min_reader_version == 1:
         return
@@ -80,7 +80,7 @@ def refuse_read(table: DeltaTable, frame: pl.LazyFrame, uri: str) -> None:
 
 
 def unwritable(protocol: ProtocolVersions) -> list[str]:
-    """Those features of a table that delta-rs can't write."""
+    """Return those features of a table that delta-rs can't write."""
     if protocol.min_writer_version <= _PLAIN_WRITER_VERSION:
         return []
     if protocol.min_writer_version < _FEATURE_WRITER_VERSION:
@@ -95,13 +95,13 @@ def _with_feature(name: str, protocol: ProtocolVersions) -> dict[str, Any]:
     action: dict[str, Any] = {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": [name]}
     if name in (protocol.reader_features or ()):
         return {**action, "minReaderVersion": 3, "readerFeatures": [name]}
-    if name == "columnMapping":  # older than the features of readers
+    if name == "columnMapping":  # older than reader features
         return {**action, "minReaderVersion": 2}
     return action
 
 
 def _refused(protocol: dict[str, Any]) -> str | None:
-    """What delta-rs calls the features that keep it from writing a table of `protocol`; None where it would."""
+    """Return delta-rs' names for the features that keep it from writing a table of `protocol`; None if it can write."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 

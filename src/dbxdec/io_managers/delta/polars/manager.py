@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
-# Options of write_deltalake that dbxdec sets itself, and what the author writes instead.
+# Options of write_deltalake that dbxdec sets itself, and what to write instead.
 _OWN_OPTIONS = {
     "mode": "`mode=`",
     "partition_by": "`partition_by=`",
@@ -116,7 +116,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
-        if any(item.uri != context.uri for item in items):  # each has a table of its own
+        if any(item.uri != context.uri for item in items):  # each item has a table of its own
             return super().read_items(context, items, apart=apart)
         table = self._table_of(context)
         results = PolarsResults(table, context)
@@ -153,7 +153,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         table = target.open()
         if table is None:
             return
-        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        # A function without a return annotation may return a merge, which any mode executes.
         merges = context.returns is None or not _MERGES.isdisjoint(context.returns)
         if merges or self.mode != "ignore":
             features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
@@ -231,5 +231,5 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     def _storage_options(self) -> dict[str, str] | None:
         if places.is_local_run():
-            return None  # they are of the remote storage
+            return None  # the options are for the remote storage
         return self.resolve(dict(self.storage_options)) if self.storage_options is not None else None

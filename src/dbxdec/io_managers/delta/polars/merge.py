@@ -1,4 +1,4 @@
-"""Merges into Delta tables through delta-rs: those that a task has made itself, and those that it describes."""
+"""Merges into Delta tables through delta-rs: those that a task makes itself, and those that it describes."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _QUOTE = '"'
 
 
 def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
-    """Execute a merge that the author has made, unless an earlier attempt of this write has done so.
+    """Execute a merge that the author made, unless an earlier attempt of this write did.
 
-    Raises RunError, with nothing merged, for one into another table where a task reads the result: it would get the
-    table of the task's own IoManager, which the merge has not touched.
+    Raises RunError, with nothing merged, for a merge into another table if a task reads the result. That task would get
+    the table of the producer's own IoManager, which the merge has not touched.
     """
     from deltalake.exceptions import CommitFailedError
 
@@ -45,7 +45,7 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     elsewhere = not _is_at(uri, target.context.uri)
     if elsewhere and target.context.has_readers:
         raise RunError(
-            f"the task `{target.receipt.id.task}` returned a merge into {uri}, and those that read its result read "
+            f"the task `{target.receipt.id.task}` returned a merge into {uri}, but the tasks that read its result read "
             f"{target.context.uri}",
             hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
             "take that table as an input (`io.table(...)`)",
@@ -62,13 +62,13 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
         now = table_log.open_table(uri, target.storage_options)
         if now is None or (done := once.done_before(now, target.receipt, own=True)) is None:
             raise outcomes.conflict(target.context, storage.said(error)) from error
-        return done  # another attempt of this write was quicker
+        return done  # another attempt of this write was faster
     table = table_log.open_table(uri, target.storage_options)
     assert table is not None  # noqa: S101 - a merge has just been committed to it
     found = table_log.committed_by(table, target.receipt, after=after)
     note = f"merged into {uri}" if elsewhere else "merged"
     if found is None:
-        # The receipt comes later than the data; a kill in between makes the retry merge again.
+        # The receipt comes after the data. If the process is killed in between, the retry merges again.
         table_log.add_receipt(table, target.receipt, Left("merge"), merge=metrics)
         if metrics.get("num_target_files_added") or metrics.get("num_target_files_removed"):
             note += "; at least once: give the merge `commit_properties=io.commit_properties()` for exactly once"
@@ -77,9 +77,9 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
 
 
 def execute(target: Target, merge: DeltaMerge) -> WriteResult:
-    """Merge as `merge` says, exactly once; a conflict with another writer merges again into what is there then.
+    """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
 
-    Raises RunError, with nothing merged, where the source does not fit.
+    Raises RunError, with nothing merged, if the source does not fit.
     """
     import polars as pl
 
@@ -94,8 +94,8 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     frame, schema = schemas.storable(merge.source, _types(merge, table))
     if missing := [name for name in merge.keys if name not in schema]:
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has no column {listed(missing)}, by "
-            "which it merges",
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has no column {listed(missing)}, "
+            "which it merges on",
             hint=f"its columns are {listed(list(schema)) or 'none'}",
         )
     with once_only(frame) as source:
@@ -104,7 +104,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
 
 
 def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:
-    """The types that `table` has for columns of the source, where these are copied as they are."""
+    """Return the types in `table` of those columns of the source that are copied as they are."""
     import polars as pl
 
     there = {} if table is None else pl.Schema(table.schema())
@@ -132,12 +132,12 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
             if _grow(target, merge, schema, table):
                 continue
             properties, after = table_log.commit_properties(target.receipt, Left("merge")), table.version()
-            with refusals(uri, "write"), _told(target):
+            with refusals(uri, "write"), _explained(target):
                 metrics = _execute(table, merge, rows, commit_properties=properties)
             table = target.open() or table
             found = table_log.committed_by(table, target.receipt, after=after)
             if found is None:
-                # delta-rs makes no commit of a merge that changes nothing, and this task has run all the same.
+                # delta-rs makes no commit for a merge that changes nothing, but this task has run.
                 table_log.add_receipt(table, target.receipt, Left("merge"))
                 found = table_log.committed_by(table, target.receipt, after=after)
         except CommitFailedError as error:
@@ -149,7 +149,7 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
 
 
 def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) -> None:
-    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    """Raise RunError if the columns of the source, the clauses and the table do not fit together."""
     schema, task = merge.source.collect_schema(), target.receipt.id.task
     merge.refuse_unknown(schema, [*there, *(schema if target.schema == "add-columns" else ())], task=task)
     # The table may have columns that the source lacks: they keep their values, or are null.
@@ -159,10 +159,10 @@ def _check(target: Target, merge: DeltaMerge, there: Mapping[str, pl.DataType]) 
 
 
 def _grow(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], table: DeltaTable) -> bool:
-    """Give `table` what the merge fills and it lacks, where it may grow; whether it did.
+    """Give `table` the columns that the merge fills and it lacks, if it may grow. Return whether it grew.
 
-    delta-rs could add columns while it merges, but then loses those that must not be null. Raises RunError where it
-    could not read the table any more.
+    delta-rs could add columns during the merge, but then drops the rule that a column must not be null. Raises RunError
+    if delta-rs could not read the table afterwards.
     """
     import polars as pl
 
@@ -174,9 +174,9 @@ def _grow(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], 
         return False
     if lists := schemas.grown_lists(given, there):
         raise RunError(
-            f"the column {listed(lists)} of {target.context.uri} is of lists whose structs would get new fields, and "
+            f"the column {listed(lists)} of {target.context.uri} has lists whose structs would get new fields, and "
             "delta-rs could not merge into the table any more",
-            hint="store them in a column of their own, or merge through Spark (SparkDeltaIoManager)",
+            hint="store the new fields in a separate column, or merge through Spark (SparkDeltaIoManager)",
         )
     _rehearse(target, merge, {**there, **given}, schema)
     commit.grow(table, new, uri=target.context.uri)
@@ -186,11 +186,11 @@ def _grow(target: Target, merge: DeltaMerge, schema: Mapping[str, pl.DataType], 
 def _rehearse(
     target: Target, merge: DeltaMerge, table: Mapping[str, pl.DataType], source: Mapping[str, pl.DataType]
 ) -> None:
-    """Raise RunError where delta-rs could not execute the merge of such a source into such a table."""
+    """Raise RunError if delta-rs can't execute the merge of such a source into such a table."""
     import polars as pl
     from deltalake import DeltaTable
 
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _told(target):
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch, _explained(target):
         pl.DataFrame(schema=table).write_delta(scratch)
         _execute(DeltaTable(scratch), merge, pl.DataFrame(schema=source))
 
@@ -203,8 +203,8 @@ def _execute(table: DeltaTable, merge: DeltaMerge, rows: pl.DataFrame, **options
 
 
 @contextmanager
-def _told(target: Target) -> Iterator[None]:
-    """Raise what delta-rs refuses of a merge in one sentence; a commit that failed passes as it is."""
+def _explained(target: Target) -> Iterator[None]:
+    """Raise delta-rs' refusal of a merge in one sentence; a failed commit passes as it is."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     try:
@@ -212,19 +212,19 @@ def _told(target: Target) -> Iterator[None]:
     except CommitFailedError:
         raise
     except Exception as error:
-        # Arrow's own errors come without a type.
+        # Arrow's errors are plain Exceptions.
         if not isinstance(error, DeltaError) and type(error) is not Exception:
             raise
         raise storage.refusal(target.context.uri, error, "write") or RunError(
             f"delta-rs can't execute the DeltaMerge of the task `{target.receipt.id.task}`: {storage.said(error)}",
-            hint='conditions and values are SQL over `source` and `target`; quote odd names, as in target."a name"',
+            hint='conditions and values are SQL over `source` and `target`; quote unusual names, as in target."a name"',
         ) from error
 
 
 def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> DeltaTable:
-    """The table, empty, with the source's columns; somebody else may be quicker.
+    """Return the table, made empty with the source's columns, or as another writer made it first.
 
-    Raises RunError, with nothing made, where the merge could not be executed on it.
+    Raises RunError, with nothing made, if the merge can't be executed on it.
     """
     import polars as pl
     from deltalake.exceptions import DeltaError
@@ -269,7 +269,7 @@ def _with(merger: TableMerger, clause: Clause) -> TableMerger:
 
 
 def _refuse_equal_keys(target: Target, source: pl.DataFrame | pl.LazyFrame, keys: tuple[str, ...]) -> None:
-    """delta-rs would write a row for each of two equal keys."""
+    """Raise RunError for equal keys in the source: delta-rs would write a row for each of them."""
     import polars as pl
 
     if not keys:
@@ -280,9 +280,9 @@ def _refuse_equal_keys(target: Target, source: pl.DataFrame | pl.LazyFrame, keys
     if twice.height:
         values = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice[count][0]} rows with "
-            f"{values}: which of them counts?",
-            hint="leave one row for each key, or merge by more columns",
+            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has {twice[count][0]} rows with the "
+            f"key {values}; keys must be unique",
+            hint="keep one row for each key, or merge on more columns",
         )
 
 
@@ -304,6 +304,6 @@ def _is_at(uri: str, place: str) -> bool:
 
 
 def _uri_of(merger: TableMerger) -> str | None:
-    """Where a merge goes; delta-rs has no public way to ask."""
+    """Return the URI that a merge goes to. delta-rs has no public way to ask for it."""
     uri = getattr(getattr(merger, "_table", None), "table_uri", None)
     return str(uri()) if callable(uri) else None

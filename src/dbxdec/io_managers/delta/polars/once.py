@@ -1,4 +1,4 @@
-"""Exactly once: what an earlier attempt of a write has left in a Delta table, and what a write reports of itself."""
+"""Exactly once: the result of an earlier attempt of a write, and the result that a write reports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:
-    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
+    """Return the result that an earlier attempt of the same write committed; None if no result counts.
 
-    What a RESTORE has undone counts no more, although the table keeps the write's transaction identifier. With `own` a
-    commit with the manager's `commit_properties()` counts: the write is a merge made with them. Raises RunError where
-    it was done by another build or with other parameters: dropping the new result would lose it in silence, and adding
-    it would double the rows.
+    A result that a RESTORE undid does not count, although the table keeps the write's transaction identifier. With
+    `own` a commit with the manager's `commit_properties()` counts: the write is a merge made with them.
+
+    Raises RunError if another build, or a run with other parameters, made the result: dropping the new result would
+    silently lose it, and adding it would double the rows.
     """
     if table_log.attempt_of(table, receipt.id, own=own) is None:
         return None
@@ -29,7 +30,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     trail = log.find([receipt.id])
     found = trail.found.get(receipt.id)
     if found is not None and found.left.kind in ("kept", "none"):
-        found = None  # of an attempt before the one that committed
+        found = None  # from an attempt before the one that committed
     if found is not None and (own or not found.left.own):
         return outcomes.already(
             found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest
@@ -42,7 +43,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
 
 
 def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> WriteResult:
-    """Return what the write that has just been committed did; `after` is the version that it was committed to."""
+    """Return the result of the write that was just committed; `after` is the version that it was committed to."""
     if table is None:
         return WriteResult()
     found = table_log.committed_by(table, receipt, after=after)

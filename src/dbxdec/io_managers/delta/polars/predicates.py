@@ -1,4 +1,4 @@
-"""Which partitions of a Delta table a frame replaces, as a predicate for delta-rs."""
+"""Predicates for delta-rs for the rows of a Delta table that a frame replaces."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def predicate(
     texts: Collection[str] = (),
     singles: Collection[str] = (),
 ) -> str:
-    """SQL that holds exactly for rows whose `columns` are one of `tuples`; `tuples` must not be empty.
+    """Return SQL that holds exactly for rows whose `columns` are one of `tuples`, which must not be empty.
 
-    `texts` are the columns of texts, whose empty and null values are one partition, and `singles` those of floats in
-    single precision. One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu").
-    So the last column's values are listed for each combination of the others.
+    `texts` are the columns of strings, in which empty and null values are one partition. `singles` are the columns of
+    floats in single precision. One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name
+    (1, "eu"). So the values of the last column are listed for each combination of the others.
     """
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for *head, last in sorted(set(tuples), key=repr):
@@ -39,9 +39,9 @@ def predicate(
 def slice_predicate(
     values: Mapping[str, Any], partitions: Collection[str], texts: Collection[str], singles: Collection[str]
 ) -> str:
-    """SQL that holds exactly for rows with these values, null included.
+    """Return SQL that holds exactly for rows with these values, null included.
 
-    Only in partition columns are an empty text and null the same.
+    An empty string and null are the same only in partition columns.
     """
     terms = []
     for column, value in values.items():
@@ -53,7 +53,10 @@ def slice_predicate(
 
 
 def _any_of(terms: Sequence[str]) -> str:
-    """`terms` joined with OR as a tree of pairs: DataFusion recurses into a flat chain, and thousands end its stack."""
+    """Return `terms` joined with OR as a tree of pairs.
+
+    DataFusion recurses into a flat chain, and thousands of terms exhaust its stack.
+    """
     if len(terms) <= 2:
         return " OR ".join(terms)
     middle = len(terms) // 2
@@ -66,7 +69,7 @@ def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str
     present = [value for value in values if value is not None and value != ""]
     terms = []
     if present:
-        # Polars has one zero, the log two.
+        # Polars has one zero, but the log has two.
         present += [-value for value in present if isinstance(value, float) and value == 0]
         literals = [_literal(value, single) for value in present]
         terms.append(f"{name} = {literals[0]}" if len(literals) == 1 else f"{name} IN ({', '.join(literals)})")
@@ -76,7 +79,7 @@ def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str
 
 
 def quoted(column: str) -> str:
-    """`column` as an identifier of DataFusion's SQL."""
+    """Return `column` as an identifier of DataFusion's SQL."""
     return '"' + column.replace('"', '""') + '"'
 
 
@@ -91,7 +94,7 @@ def _literal(value: Any, single: bool) -> str:
         case Decimal():
             return f"'{value:f}'"  # takes the column's own precision and scale
         case dt.datetime():
-            # delta-rs compares timestamps of the table's own unit only.
+            # delta-rs compares only timestamps in the table's own unit.
             zone = "None" if value.tzinfo is None else 'Some("UTC")'
             moment = value if value.tzinfo is None else value.astimezone(dt.UTC).replace(tzinfo=None)
             return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, {zone})')"

@@ -1,4 +1,4 @@
-"""What a reader gets of a Delta table through Polars that tasks of this run wrote."""
+"""The rows of a Delta table that tasks of this run wrote, for a reader through Polars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PolarsResults(Results["pl.LazyFrame"]):
-    """Lazy frames of one table, of which `table` is a handle of the newest version."""
+    """The results of a run's tasks in one table, as LazyFrames; `table` is a handle of the newest version."""
 
     def __init__(self, table: DeltaTable, context: InputContext) -> None:
         super().__init__(context)
@@ -51,7 +51,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
     def _at(self, version: int) -> DeltaTable:
         if version not in self._handles:
             older = table_log.at_version(self._table, version, self.context.uri)
-            # Only files that a later version has dropped can be gone, and Polars would say so in the task's own query.
+            # Only files that a later version dropped can be gone. Polars would report that in the task's own query.
             dropped = set(older.file_uris()) - set(self._table.file_uris())
             table_log.refuse_gone(self._table, sorted(dropped), self.context.uri, version)
             self._handles[version] = older
@@ -74,13 +74,13 @@ class PolarsResults(Results["pl.LazyFrame"]):
             adds |= {add["path"]: add for add in added if add["path"] not in removed}
         first, newest = min(found.version for found in results), max(found.version for found in results)
         self._refuse_gone(adds, above=first, version=newest)
-        # Reading the log again costs more than the rest: nearly always the newest columns are those of the version.
+        # Reading the log again costs more than the rest, and the version nearly always has the newest columns.
         changed = self._log.has(("metaData",), above=newest)
         table = table_log.at_version(self._table, newest, self.context.uri) if changed else self._table
         return scan.scan_added(table, scan.schema_of(table), adds.values())
 
     def _refuse_gone(self, paths: Collection[str], *, above: int, version: int) -> None:
-        """Raise RunError where a file is gone: only those that a later commit has dropped can be."""
+        """Raise RunError if a file is gone; only files that a later commit dropped can be."""
         versions = range(above + 1, self._log.newest + 1)
         dropped = {action["remove"]["path"] for later in versions for action in self._log.actions(later, "remove")}
         files = [scan.place_of(self._table, path) for path in sorted(dropped & set(paths))]
@@ -89,7 +89,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
     def changes(self, found: Found) -> pl.LazyFrame:
         """Return the rows of the table's change data feed (Delta protocol, "Change Data Files").
 
-        delta-rs' own reader of it doesn't find the files of partitions whose values are encoded in their paths.
+        delta-rs' own reader of the feed does not find files of partitions whose values are encoded in their paths.
         """
         import polars as pl
 
@@ -98,7 +98,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
             raise self.no_feed(found)
         changes = [action["cdc"] for action in self._log.actions(found.version, "cdc")]
         if not changes:
-            return self.files([found])  # rows that were inserted, and nothing else
+            return self.files([found])  # only inserted rows
         places = [scan.place_of(table, change["path"]) for change in changes]
         table_log.refuse_gone(table, places, self.context.uri, found.version)
         schema = scan.schema_of(table)

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.polars.target import Target
 
 
-# Such columns delta-rs fills itself (Delta protocol, "Generated Columns").
+# delta-rs fills such columns itself (Delta protocol, "Generated Columns").
 _COMPUTED = "delta.generationExpression"
 
 
 class Rows:
-    """A frame on its way into a table; each method commits it, with the receipt, and says what that did.
+    """A frame on its way into a table. Each method commits it with the receipt and returns the result.
 
-    Where the table is plain, Polars writes the files and delta-rs commits them; what is written stays for the next try.
-    Otherwise delta-rs writes as well. `fit` comes before all others, which raise CommitFailedError where somebody else
-    was quicker.
+    For a plain table Polars writes the files and delta-rs commits them; the files are kept for the next try. Otherwise
+    delta-rs writes the files as well. Call `fit` first. All other methods raise CommitFailedError if another writer was
+    faster.
     """
 
     def __init__(self, target: Target, frame: pl.DataFrame | pl.LazyFrame) -> None:
@@ -51,9 +51,9 @@ class Rows:
         self._kept.close()
 
     def fit(self, table: DeltaTable | None) -> None:
-        """Give the rows the form that `table` takes, or that they are to have in a new one.
+        """Give the rows the form that `table` takes, or the form that they will have in a new table.
 
-        Raises RunError, before anything is written, where there is no such form.
+        Raises RunError, before anything is written, if there is no such form.
         """
         import polars as pl
 
@@ -64,7 +64,7 @@ class Rows:
         if there is not None:
             given = schemas.shapes(self._given.collect_schema())
             columns.compare(given, schemas.shapes(there), policy=target.schema, uri=target.context.uri)
-        # The table's own partitions: `partition_by` may be left out for a table that is there.
+        # The table's own partitions: `partition_by` may be left out for an existing table.
         partitions = target.partitions if table is None else table.metadata().partition_columns
         schemas.check_partitions(schema, partitions, task=task)
         if target.slice is not None:
@@ -76,10 +76,10 @@ class Rows:
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
 
     def grow(self, table: DeltaTable) -> bool:
-        """Give `table` the columns and fields that the rows have and it lacks, where it may grow; whether it did.
+        """Give `table` the columns and fields that the rows have and it lacks, if it may grow. Return whether it grew.
 
-        delta-rs could add them in the commit of the rows, but then lets all columns be null. The query runs before: if
-        it fails, the table is as it was.
+        delta-rs could add them in the commit of the rows, but then lets all columns be null. The query runs first: if
+        it fails, the table is unchanged.
         """
         import polars as pl
 
@@ -95,7 +95,7 @@ class Rows:
         return True
 
     def create(self) -> WriteResult:
-        """Make the table. Raises DeltaError where there is one."""
+        """Make the table. Raises DeltaError if it exists."""
         target = self._target
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
@@ -123,7 +123,7 @@ class Rows:
         return once.result_of(table, self._target.receipt, after=after)
 
     def overwrite(self, table: DeltaTable) -> WriteResult:
-        """Put the rows in place of all others."""
+        """Replace all rows of the table."""
         if not self._by_files(table):
             return self._through_delta_rs(table, Left("whole"), mode="overwrite")
         files = self._files_of(table)
@@ -132,7 +132,7 @@ class Rows:
         return committed(table.version() + 1, files)
 
     def replace_partitions(self, table: DeltaTable) -> WriteResult:
-        """Put the rows in place of the partitions that are among them."""
+        """Replace the partitions that are in the data."""
         import polars as pl
 
         partitions = list(self._target.partitions)
@@ -147,7 +147,7 @@ class Rows:
         return self._replace(commit.Replacement(table, values), files, left)
 
     def replace_slice(self, table: DeltaTable) -> WriteResult:
-        """Put the rows in place of those with the values of the slice."""
+        """Replace the rows with the values of the slice."""
         import polars as pl
 
         slice_ = self._slice
@@ -165,7 +165,7 @@ class Rows:
         return self._replace(commit.Replacement(table, values), files, left)
 
     def _replace(self, replacement: commit.Replacement, files: Sequence[DataFile], left: Left) -> WriteResult:
-        """Commit, again as long as others commit elsewhere; what they do to these partitions is a conflict."""
+        """Commit, and repeat as long as others commit elsewhere; a change to these partitions is a conflict."""
         from deltalake.exceptions import CommitFailedError
 
         patience = Patience()
@@ -181,13 +181,13 @@ class Rows:
                 return committed(after + 1, files)
 
     def _by_files(self, table: DeltaTable | None) -> bool:
-        """Whether delta-rs' own writer would do nothing more than to store the rows."""
+        """Return whether delta-rs' own writer would do nothing more than store the rows."""
         import polars as pl
 
         return self._may_store(table) and (table is None or dict(pl.Schema(table.schema())) == self._schema)
 
     def _may_store(self, table: DeltaTable | None) -> bool:
-        """Whether that is so once the table has the columns."""
+        """Return whether that is true once the table has the columns."""
         if self._target.write_options or schemas.has_nested_unsigned(self._frame.collect_schema()):
             return False
         return table is None or commit.is_plain(table)
@@ -199,7 +199,10 @@ class Rows:
         return self._files(table, table.metadata().partition_columns)
 
     def _files(self, table: DeltaTable | str, partitions: list[str]) -> list[DataFile]:
-        """The rows, stored once: again only where the table has got other partitions or types in between."""
+        """Return the rows as files.
+
+        They are stored again only if the table's partitions or types changed in between.
+        """
         form = partitions, self._schema
         if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
@@ -227,7 +230,7 @@ class Rows:
 
 
 def committed(version: int, files: Sequence[DataFile]) -> WriteResult:
-    """What a commit of `files` that must have become `version` did."""
+    """Return the result of a commit of `files` that must have become `version`."""
     return WriteResult(version, _rows(files))
 
 

@@ -1,7 +1,7 @@
-"""The rows of a Delta table through Polars, with the partition values that its log says.
+"""The rows of a Delta table through Polars, with the partition values of its log.
 
-Polars takes them from the names of folders (`pl.scan_delta`), where other writers are free in what they write, and
-takes a `=` in the path above the table for a partition, too.
+Polars takes these values from the names of folders (`pl.scan_delta`), which other writers may choose freely. It also
+reads a `=` in the path above the table as a partition.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PARTITION = "partition."
 
 
 def scan(table: DeltaTable) -> pl.LazyFrame:
-    """Return the rows of `table` at the version that it is loaded at."""
+    """Return the rows of `table` at the version that its handle has loaded."""
     import polars as pl
 
     if not table.metadata().partition_columns or _paths_tell(table):
@@ -33,14 +33,14 @@ def scan(table: DeltaTable) -> pl.LazyFrame:
 
 
 def schema_of(table: DeltaTable) -> pl.Schema:
-    """Return the table's columns as Polars has them."""
+    """Return the table's columns with their Polars types."""
     import polars as pl
 
     return pl.Schema(table.schema())
 
 
 def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | None = None) -> pl.LazyFrame:
-    """Return the rows of the table's files, or of those with the paths `only`, with the partitions of the log."""
+    """Return the rows of the table's files, or only of those at the paths `only`, with the partitions of the log."""
     import polars as pl
 
     files = files_of(table)
@@ -57,7 +57,7 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
 
 
 def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-    """Return the rows of files that commits have added (Delta protocol, "Add File and Remove File")."""
+    """Return the rows of files that commits added (Delta protocol, "Add File and Remove File")."""
     import polars as pl
 
     adds = list(adds)
@@ -70,21 +70,21 @@ def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str,
 
 
 def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None) -> pl.LazyFrame:
-    """The rows of `files`: their places, and the values of their partitions.
+    """Return the rows of `files`, a frame of their places and of the values of their partitions.
 
-    `deleted` are the numbers of the rows that count no more, where it is one file.
+    `deleted` are the numbers of rows that no longer count; it is given only for a single file.
     """
     import polars as pl
 
     partitions = [name.removeprefix(_PARTITION) for name in files.columns[1:]]
-    free = "_" * (max(map(len, schema), default=0) + 1)  # no column's name
+    free = "_" * (max(map(len, schema), default=0) + 1)  # the name of no column
     number, place = f"{free}n", f"{free}p"
     frame = pl.scan_parquet(
         files["place"].to_list(),
         schema={name: kind for name, kind in schema.items() if name not in partitions},
         missing_columns="insert",
         extra_columns="ignore",  # partition columns, which some writers store as well
-        # As with `pl.scan_delta`: structs of older files lack fields, and other writers count time in other units.
+        # As in `pl.scan_delta`: structs of older files lack fields, and other writers use other time units.
         cast_options=pl.ScanCastOptions._default_iceberg(),
         row_index_name=None if deleted is None else number,
         include_file_paths=place if partitions else None,
@@ -97,20 +97,20 @@ def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl
     if partitions:
         values = files.rename(dict(zip(files.columns, [place, *partitions], strict=True)))
         typed = cast(values, {name: schema[name] for name in partitions})
-        # Not one scan for each partition: Polars takes a minute for thousands of them.
+        # Not one scan for each partition: Polars takes a minute for thousands of scans.
         frame = frame.join(typed.lazy(), on=place, how="left", maintain_order="left")
     return frame.select(map(named, schema))
 
 
 def place_of(table: DeltaTable, path: str) -> str:
-    """Return where the file is that the log has as `path`, as Polars names it."""
+    """Return the place of the file with the path `path` in the log, as Polars names it."""
     if "://" in path:
         return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
     return f"{table_log.root_of(table).rstrip('/')}/{unquote(path)}"
 
 
 def _deleted(table: DeltaTable) -> dict[str, pl.Series]:
-    """For files with a deletion vector the numbers of the rows that it takes away, by the files' names."""
+    """Return the numbers of the rows that deletion vectors remove, by the names of the files that have them."""
     import polars as pl
 
     if "deletionVectors" not in (table.protocol().reader_features or ()):
@@ -128,7 +128,7 @@ def _name(path: str) -> str:
 
 
 def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame:
-    """Return the files of the partitions whose values are a row of `values`, frame of some partition columns.
+    """Return the files of the partitions whose values are a row of `values`, a frame of some partition columns.
 
     An empty string is null, as in the log.
     """
@@ -144,10 +144,10 @@ def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame
 
 
 def files_of(table: DeltaTable) -> pl.DataFrame:
-    """Return the table's files: their paths as the log has them, their sizes in bytes, and "partition.<name>"."""
+    """Return the table's files: their paths as in the log, their sizes in bytes, and "partition.<name>"."""
     import polars as pl
 
-    # Not flat: the statistics of a column "a.b" and of a field "b" of "a" have one name there.
+    # Not flat: the statistics of a column "a.b" and of a field "b" of "a" would have the same name.
     found = pl.DataFrame(table.get_add_actions(flatten=False))
     parts = found["partition"].struct.unnest() if "partition" in found.columns else pl.DataFrame()
     values = {_PARTITION + name: parts[name] for name in parts.columns}
@@ -155,7 +155,7 @@ def files_of(table: DeltaTable) -> pl.DataFrame:
 
 
 def _paths_tell(table: DeltaTable) -> bool:
-    """Whether Polars finds the values of the log by itself: in the names of all folders, or in all files."""
+    """Return whether Polars finds the values of the log by itself: in the names of all folders, or in all files."""
     import polars as pl
 
     if "=" in table_log.root_of(table):
@@ -164,7 +164,7 @@ def _paths_tell(table: DeltaTable) -> bool:
     if files.height and all(map(folder_names.is_keyed, files["path"])):
         return True
     partitions = [name for name in files.columns if name.startswith(_PARTITION)]
-    # Those of a folder are alike: large tables have few folders beside their files.
+    # The files of a folder are alike, and large tables have few folders compared with their files.
     folders = files.select(pl.col("path").str.replace(r"[^/]*$", ""), *map(pl.col, partitions)).unique()
     names = [name.removeprefix(_PARTITION) for name in partitions]
     return all(

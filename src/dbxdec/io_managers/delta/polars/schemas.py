@@ -1,4 +1,4 @@
-"""Compares a frame with the Delta table it is written to, column by column."""
+"""Comparison of a Polars frame's columns with those of the Delta table that it is written to."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 def storable(
     frame: pl.DataFrame | pl.LazyFrame, table: Mapping[str, pl.DataType] | None = None, *, policy: str = "strict"
 ) -> tuple[pl.DataFrame | pl.LazyFrame, dict[str, pl.DataType]]:
-    """`frame` in a form that delta-rs can write, and its columns with the types that the table gives back for them.
+    """Return `frame` in a form that delta-rs can write, and its columns with the types that the table gives back.
 
-    Categories and enums become texts, since delta-rs panics on them, arrays lists, since files that hold arrays can't
-    be read together, and timestamps count microseconds, since delta-rs rounds them another way than Polars. What is in
-    `table`, the columns of one that is there, gives all-null columns their types, and the fields of structs their
-    order; those that a struct lacks are null in it. With the `policy` "replace" it gives types alone.
+    Categories and enums become strings, since delta-rs panics on them. Arrays become lists, since files that hold
+    arrays can't be read together. Timestamps count microseconds, since delta-rs rounds them differently than Polars.
 
-    Raises RunError, naming every such column, for types that Delta has no form for, and for names that it has not.
+    `table` has the columns of an existing table. It gives columns of only nulls their types, and the fields of structs
+    their order; fields that a struct lacks are null in it. With the `policy` "replace" it gives only types.
+
+    Raises RunError, naming every such column, for types that Delta can't store, and for names that it can't have.
     """
     schema = frame.collect_schema()
     fitted = {
@@ -37,7 +38,7 @@ def storable(
         problems.append(
             Problem(
                 f"a Delta table can't hold these columns:{lines}",
-                hint="cast them in the task: a Null column to the type it is meant to have, Time and Duration to Int64",
+                hint="cast them in the task: a Null column to its intended type, Time and Duration to Int64",
             )
         )
     if problems:
@@ -52,17 +53,17 @@ def storable(
 
 
 def shapes(schema: Mapping[str, pl.DataType]) -> dict[str, columns.Shape]:
-    """The types of `schema` as they are stored, as tables are compared by them."""
+    """Return the shapes of the types of `schema` as they are stored, by which tables are compared."""
     return {name: _shape(dtype) for name, dtype in stored(schema).items()}
 
 
 def stored(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """The types that a table gives back for those of `schema`."""
+    """Return the types that a table gives back for those of `schema`."""
     return {name: _stored(dtype) for name, dtype in schema.items()}
 
 
 def added(schema: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """What `schema` has and `table` lacks: columns, and of those that are there the new fields of their structs."""
+    """Return what `schema` has and `table` lacks: columns, and new fields of the structs in existing columns."""
     parts = {name: _added(dtype, table.get(name)) for name, dtype in schema.items()}
     return {name: part for name, part in parts.items() if part is not None}
 
@@ -83,7 +84,7 @@ def _added(dtype: Any, table: Any) -> pl.DataType | None:
 
 
 def grown_lists(schema: Mapping[str, pl.DataType], table: Mapping[str, pl.DataType]) -> list[str]:
-    """The columns in which structs inside of lists have fields that those of `table` lack."""
+    """Return the columns in which structs inside of lists have fields that those of `table` lack."""
     return [name for name, dtype in schema.items() if name in table and _grows_list(dtype, table[name])]
 
 
@@ -98,7 +99,7 @@ def _grows_list(dtype: Any, table: Any) -> bool:
 
 
 def filled(frame: pl.DataFrame | pl.LazyFrame, table: Mapping[str, pl.DataType]) -> pl.DataFrame | pl.LazyFrame:
-    """`frame` with nulls for the columns of `table` that it lacks."""
+    """Return `frame` with nulls for the columns of `table` that it lacks."""
     import polars as pl
 
     there = frame.collect_schema()
@@ -118,7 +119,7 @@ def _shape(dtype: Any) -> columns.Shape:
 
 
 def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
-    """`dtype`, with the types of `table` where it has none, and `whole` with the fields that its structs have."""
+    """Return `dtype` with the types of `table` in place of nulls, and with `whole` with the fields of its structs."""
     import polars as pl
 
     fitted: pl.DataType = dtype
@@ -138,21 +139,21 @@ def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
 
 
 def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
-    """Whether unsigned integers are inside lists or structs."""
+    """Return whether lists or structs contain unsigned integers."""
     return any(
         dtype.is_nested() and any(node.is_unsigned_integer() for node in _nodes(dtype)) for dtype in schema.values()
     )
 
 
 def check_partitions(schema: Mapping[str, pl.DataType], partitions: Sequence[str], *, task: str) -> None:
-    """Raise RunError where a frame of `schema` can't be stored by `partitions`, with everything that is wrong."""
+    """Raise RunError with all problems if a frame of `schema` can't be stored by `partitions`."""
     missing = [name for name in partitions if name not in schema]
     unfit = {name: schema[name] for name in partitions if name in schema and not _can_part(schema[name])}
     columns.check_partitions(list(schema), missing, unfit, alone=not set(schema) - set(partitions), task=task)
 
 
 def _can_part(dtype: pl.DataType) -> bool:
-    """Whether delta-rs writes partitions by this type that Polars can read back."""
+    """Return whether delta-rs writes partitions of this type so that Polars can read them back."""
     import polars as pl
 
     return not (dtype.is_nested() or isinstance(dtype, pl.Binary))
@@ -165,7 +166,7 @@ def _has_form(dtype: pl.DataType) -> bool:
     plain = whole | pl.Float32 | pl.Float64 | pl.Decimal | pl.Boolean | pl.Date | pl.Datetime
     texts = pl.String | pl.Categorical | pl.Enum | pl.Binary
     lists = pl.List | pl.Array
-    # A file of Parquet can't hold a Struct without fields.
+    # A Parquet file can't hold a Struct without fields.
     return all(
         bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists)
         for node in _nodes(dtype)
@@ -187,7 +188,7 @@ def _fields(dtype: pl.Struct) -> dict[str, pl.DataType]:
 
 
 def _nodes(dtype: Any) -> Iterator[pl.DataType]:
-    """The type and those inside it."""
+    """Yield the type and all types inside it."""
     yield dtype
     if (inner := getattr(dtype, "inner", None)) is not None:
         yield from _nodes(inner)
@@ -196,7 +197,7 @@ def _nodes(dtype: Any) -> Iterator[pl.DataType]:
 
 
 def _stored(dtype: pl.DataType) -> pl.DataType:
-    """The type that comes back: Delta has no unsigned integers, categories, fixed lists, or other time units."""
+    """Return the type that comes back: Delta has no unsigned integers, categories, fixed lists, or other time units."""
     import polars as pl
 
     match dtype:

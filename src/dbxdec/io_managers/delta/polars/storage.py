@@ -1,4 +1,4 @@
-"""What storage and delta-rs say when they refuse, in one clear sentence each."""
+"""Refusals of delta-rs and of storages as clear messages of one sentence."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PASSWORD = re.compile(r"(\w://)[^/@\s]+@")
 _SIGNED = re.compile(r"(\w://[^\s?]+)\?\S+")
 _OVERFLOW = re.compile(r"Failed to cast (?P<name>.+?) from (?P<type>\w+) to UInt\d+: Can't cast value (?P<value>\d+)")
 
-# Marks in the texts, since delta-rs has one type for most errors; the first that fits counts.
+# Patterns of messages, since delta-rs has one type for most errors; the first match counts.
 _KINDS: tuple[tuple[str, str, str], ...] = (
     (
         r"Permission denied|privileges|Forbidden\b|AccessDenied|Unauthori[sz]ed|\b40[13] ",
-        "there is no permission to {doing} {uri}",
+        "no permission to {doing} {uri}",
         "check the grants of the run's identity, and `storage_options` if it needs its own credentials",
     ),
     (
@@ -48,11 +48,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (
         r"Unknown scheme: (?P<detail>[^.]*)",
         "the storage of {uri} is of a kind that delta-rs does not know",
-        "use s3://, abfss://, gs:// or a path of the machine",
+        "use s3://, abfss://, gs:// or a local path",
     ),
     (
         r"Could not create local directory",
-        "the folder {uri} can't be made",
+        "the folder {uri} can't be created",
         "check `base_path` and its permissions",
     ),
     (
@@ -62,7 +62,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Not a directory|Invalid table location: Path does not exist|File exists",
-        "{uri} can't be a table, since a file stands where its folder should be",
+        "{uri} can't be a table, since there is a file where its folder should be",
         "check `base_path` and the table's name",
     ),
     (
@@ -72,42 +72,41 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"Cannot cast column '(?P<detail>[^']*)' from 'LargeList",
-        "delta-rs can't read files of {uri} from before structs in a list got new fields",
+        "delta-rs can't read files of {uri} that were written before structs in a list got new fields",
         'write the whole table once (mode="overwrite"), or change it through Spark (SparkDeltaIoManager)',
     ),
     (
         r"Invalid data found",
-        "rows of the result break a rule of the table {uri}, such as a constraint or a column that must not be null",
-        "filter or repair them in the task",
+        "rows of the result violate a rule of the table {uri}, such as a constraint or a column that must not be null",
+        "filter or fix them in the task",
     ),
     (
         r"No space left|Disk quota exceeded",
-        "there is no space left to write {uri}",
-        "make room",
+        "no space left to write {uri}",
+        "free some space",
     ),
 )
 _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
-# Signs of URLs, of which it encodes some and not others.
+# Characters that are special in URLs; delta-rs encodes only some of them.
 _ODD = re.compile(r"[#?\[\]|^\\]|%[0-9A-Fa-f]{2}" if os.sep == "/" else r"[#?\[\]|^]|%[0-9A-Fa-f]{2}")
 _FEATURE = re.compile(r"Feature '(?P<name>[^']+)' is not supported")
-# What no other try of the same commit can mend.
+# Errors that another try of the same commit can't fix.
 _HOPELESS = re.compile(r"append-only|able features")
 
 
 def refuse_path(uri: str) -> None:
-    """Raise RunError for a path of this machine that delta-rs takes for another one, or loses the log of."""
+    """Raise RunError for a local path that delta-rs reads as another path, or whose log it loses."""
     if "://" in uri:
         return
     if odd := sorted(set(_ODD.findall(uri))):
         raise RunError(
-            f"{uri} can't be a Delta table: delta-rs reads {' and '.join(odd)} in a path of this machine as something "
-            "else",
-            hint="work in another folder, or give `base_path` one without them",
+            f"{uri} can't be a Delta table: delta-rs misreads {' and '.join(odd)} in a local path",
+            hint="give `base_path` a folder without such characters",
         )
 
 
 def said(error: BaseException) -> str:
-    """What an error says, on one line and without its colours and backtrace."""
+    """Return the message of an error on one line, without colours and backtrace."""
     parts = []
     for line in _COLOURS.sub("", str(error)).splitlines():
         text = _LINE_START.sub("", line).strip()
@@ -121,7 +120,7 @@ def said(error: BaseException) -> str:
 
 
 def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
-    """The clear form of an error of delta-rs or its storage; None for one that is no refusal of theirs."""
+    """Return the clear form of an error of delta-rs or its storage; None for any other error."""
     text = str(error)
     if overflow := _OVERFLOW.search(text):
         return too_large(uri, overflow["name"], overflow["value"], overflow["type"])
@@ -139,7 +138,7 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
     if _DAMAGED.search(text):
         return RunError(
             f"the log of {uri} is damaged: {said(error)}",
-            hint="restore the files of its _delta_log, or make the table anew",
+            hint="restore the files of its _delta_log, or create the table again",
         )
     if type(error) is OSError and doing == "write":
         how = (
@@ -155,7 +154,7 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
 
 
 def too_large(uri: str, column: str, value: object, kind: str) -> RunError:
-    """The error of an unsigned integer that the signed type of its column does not hold."""
+    """Return the error of an unsigned integer that the signed type of its column can't hold."""
     return RunError(
         f"the column `{column}` has the value {value}, which the table {uri} can't hold in its {kind}: Delta has no "
         "unsigned integers",
@@ -165,7 +164,7 @@ def too_large(uri: str, column: str, value: object, kind: str) -> RunError:
 
 
 def unsupported(uri: str, features: list[str], doing: Doing, who: str) -> RunError:
-    """The error of a table with features that `who` can't read or write (Delta protocol, "Table Features")."""
+    """Return the error of a table with features that `who` can't read or write (Delta protocol, "Table Features")."""
     names = ", ".join(features)
     return RunError(
         f"the table {uri} has {'the feature' if len(features) == 1 else 'the features'} {names}, which {who} can't "
@@ -176,7 +175,7 @@ def unsupported(uri: str, features: list[str], doing: Doing, who: str) -> RunErr
 
 
 def gone(uri: str, version: int, why: str) -> RunError:
-    """What a reader is told of a version that has been vacuumed, or whose log has been cleaned."""
+    """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
     return RunError(
         f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
         hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
@@ -186,7 +185,7 @@ def gone(uri: str, version: int, why: str) -> RunError:
 
 @contextmanager
 def reading(uri: str, version: int) -> Iterator[None]:
-    """Raise what keeps Polars from reading the files of a table, a panic over a damaged one too, in one sentence."""
+    """Raise an error in one sentence if Polars can't read the files of a table, or panics over a damaged one."""
     import polars as pl
 
     try:
@@ -201,16 +200,16 @@ def reading(uri: str, version: int) -> Iterator[None]:
 
 @contextmanager
 def refusals(uri: str, doing: Doing) -> Iterator[None]:
-    """Raise what delta-rs or its storage refuse as a RunError; all else passes as it is."""
+    """Raise refusals of delta-rs or its storage as a RunError; all other errors pass as they are."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     try:
         yield
     except (DeltaError, OSError) as error:
-        # Only OSError itself is the storage's: its kinds come from files of the task's own.
+        # Only OSError itself comes from the storage; its subclasses come from files of the task.
         if isinstance(error, OSError) and type(error) is not OSError:
             raise
-        # A commit that failed may have failed because of another one's: the caller knows what may be tried again.
+        # A commit may fail because of another one: the caller knows what may be tried again.
         if isinstance(error, CommitFailedError) and not _HOPELESS.search(str(error)):
             raise
         found = refusal(uri, error, doing)

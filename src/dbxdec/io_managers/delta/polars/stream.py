@@ -1,8 +1,8 @@
-"""A LazyFrame whose rows can't be taken for all of them before its query has ended well.
+"""A LazyFrame that is written only as a whole: rows of a query that fails are never taken for all of them.
 
-`LazyFrame.sink_delta` takes a query whose thread panics for one that is through, and commits the rows that came before
-(Polars 2.1). `sink_batches` raises. So the query runs through that, in a thread of its own, and what is written is a
-source of its batches, which fails as the query does.
+`LazyFrame.sink_delta` treats a query whose thread panics as finished, and commits the rows that came before (Polars
+2.1). `sink_batches` raises. So the query runs through `sink_batches`, in a thread of its own. The writer gets a source
+of its batches, which fails when the query fails.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 _BATCHES_AHEAD = 2
-# Polars' own batches are some 100,000 rows: with these the peak of wide tables halves, and the time is the same.
+# Polars' own batches have some 100,000 rows. With these, wide tables need half the peak memory in the same time.
 _BATCH_ROWS = 20_000
 _LOOK_UP_S = 0.1
 
 
 @contextmanager
 def whole_or_nothing(frame: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
-    """`frame`, to be run once inside the block; the query's own error leaves it, whatever its reader makes of that."""
+    """Yield `frame`, to be run once inside the block.
+
+    If the query fails, the block raises the query's own error, whatever its reader makes of it.
+    """
     from polars.io.plugins import register_io_source
 
     query = _Query(frame)
@@ -40,15 +43,15 @@ def whole_or_nothing(frame: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
 
 
 class _Query:
-    """A query that runs in a thread, a few batches ahead of its reader; `error` is what has ended it too early."""
+    """A query that runs in a thread, a few batches ahead of its reader; `error` is what ended it early."""
 
     def __init__(self, frame: pl.LazyFrame) -> None:
         self.error: BaseException | None = None
         self._frame = frame
-        # None stands behind the last batch.
+        # None follows the last batch.
         self._queue: queue.Queue[pl.DataFrame | None] = queue.Queue(_BATCHES_AHEAD)
         self._stopped = threading.Event()
-        # Daemonic: a query that hangs must not keep the process from ending.
+        # A daemon: a query that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="dbxdec-query", daemon=True)
 
     def batches(self) -> Iterator[pl.DataFrame]:
@@ -56,11 +59,11 @@ class _Query:
         while (batch := self._queue.get()) is not None:
             yield batch
         if self.error is not None:
-            # Not the error itself: a panic would be lost in the reader as it is in the query.
+            # Not the error itself: a panic would get lost in the reader as it does in the query.
             raise RuntimeError("the query has failed")
 
     def stop(self) -> None:
-        """End the query where it still runs, and wait for that."""
+        """End the query if it still runs, and wait for it."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -68,12 +71,12 @@ class _Query:
     def _run(self) -> None:
         try:
             self._frame.sink_batches(self._put, chunk_size=_BATCH_ROWS, maintain_order=False, engine="streaming")
-        except BaseException as error:  # noqa: BLE001 - a panic of Polars is one; it is raised where the write is
+        except BaseException as error:  # noqa: BLE001 - may be a panic of Polars; the write raises it
             self.error = error
         self._put(None)
 
     def _put(self, batch: pl.DataFrame | None) -> bool:
-        """Hand a batch over; whether the query may stop."""
+        """Hand over a batch; return whether the query may stop."""
         while not self._stopped.is_set():
             with suppress(queue.Full):
                 self._queue.put(batch, timeout=_LOOK_UP_S)

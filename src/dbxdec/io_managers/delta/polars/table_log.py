@@ -1,4 +1,4 @@
-"""What dbxdec reads from and writes into a Delta table's log through delta-rs: receipts and transaction identifiers."""
+"""Receipts and transaction identifiers in a Delta table's log, read and written through delta-rs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import Receipt, WriteId
     from dbxdec.io_managers.delta.receipts import Left
 
-# Clocks of writers differ, so a commit that looks older than the run may still be one of it.
+# Clocks of writers differ, so a commit that looks older than the run may still belong to it.
 _CLOCK_SKEW_MS = 24 * 3_600_000
 _CHUNKS = (1, 10, 80, 640)
 _MANY = 3
-# Requests to a storage.
+# Parallel requests to a storage.
 _AT_ONCE = 16
 _MAX_LOOKED_AT = 20
-# As often as others commit what does not conflict; delta-rs' own 15 are too few for many writers.
+# The number of other commits, without a conflict, that a commit survives; delta-rs' 15 are too few for many writers.
 _COMMIT_RETRIES = 1000
-# Where a line of the log names the kind of its action.
+# The start of a line of the log, which names the kind of its action.
 _HEAD = 20
 
 
 def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
-    """The newest version of the table at `uri`, None where there is no table.
+    """Return the newest version of the table at `uri`; None if it doesn't exist.
 
-    Raises RunError where one can't tell: no permission, no such storage, a log that is damaged.
+    Raises RunError if that can't be determined: no permission, no such storage, a damaged log.
     """
     from deltalake.exceptions import TableNotFoundError
 
@@ -52,7 +52,10 @@ def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable |
 
 @cache
 def _kind() -> type[DeltaTable]:
-    """DeltaTable whose files are named as they are: delta-rs encodes the table's path, and Polars takes it as it is."""
+    """Return a DeltaTable class that names files without encoding.
+
+    delta-rs encodes the table's path, and Polars reads a path as it is.
+    """
     from deltalake import DeltaTable
 
     class Table(DeltaTable):
@@ -64,20 +67,22 @@ def _kind() -> type[DeltaTable]:
 
 
 def root_of(table: DeltaTable | str) -> str:
-    """The folder of a table, or of one that is to be made at a URI, with nothing encoded: a path where it is on this
-    machine. That of a table ends with a slash."""
+    """Return the folder of a table, or of one that is to be made at a URI, with nothing encoded.
+
+    It is a path if it is on this machine. The folder of a table ends with a slash.
+    """
     uri = table if isinstance(table, str) else table.table_uri
     return unquote(uri.removeprefix("file://")) if "://" in uri else uri
 
 
 def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
-    """Return a handle of `version`. Raises RunError where its log or one of its files is gone."""
+    """Return a handle of `version`. Raises RunError if its log is gone."""
     from deltalake.exceptions import DeltaError
 
     if version == table.version():
         return table
     try:
-        # A handle of its own: a lazy frame of Polars looks at its handle again when it runs.
+        # A separate handle: a LazyFrame looks at its handle again when it runs.
         older = _kind()(table.table_uri, version=version, storage_options=table._storage_options)
     except DeltaError as error:
         raise storage.gone(uri, version, storage.said(error)) from error
@@ -85,7 +90,7 @@ def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
 
 
 def refuse_gone(table: DeltaTable, files: Iterable[str], uri: str, version: int) -> None:
-    """Raise RunError where one of `files` of `version`, which a later version has dropped, is gone."""
+    """Raise RunError if one of `files` of `version` is gone; a later version has dropped them."""
     for file in list(files)[:_MAX_LOOKED_AT]:
         if not _exists(file, table._storage_options):
             raise storage.gone(uri, version, f"{file} does not exist")
@@ -101,7 +106,7 @@ def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, pl.exceptions.PolarsError):
-        return True  # something else is wrong, and the read itself says what
+        return True  # something else is wrong, which the read itself reports
     return True
 
 
@@ -113,14 +118,15 @@ def commit_properties(
     metrics: Mapping[str, int] | None = None,
     **facts: Any,
 ) -> CommitProperties:
-    """Return properties that put `receipt`, what the write left and more `facts` into the commit.
+    """Return properties that put `receipt`, the write's result and more `facts` into the commit.
 
-    They carry the write's transaction identifier as well (Delta protocol, "Transaction identifiers"): a second commit
-    of the same write at the same time is a conflict, and it is proof of the write when the log has been cleaned. Its
-    version is the attempt. With `alone` the commit fails where another writer has committed since the table was looked
-    at: delta-rs would otherwise commit it as the next version, since a writer without a snapshot, and one that replaces
-    everything, conflicts with no append. `metrics` are for a commit of files that dbxdec has had written, of which
-    delta-rs can tell none.
+    They also carry the write's transaction identifier (Delta protocol, "Transaction identifiers"). A second commit of
+    the same write at the same time is a conflict, and the identifier proves the write after the log has been cleaned.
+    Its version is the attempt.
+
+    With `alone` the commit fails if another writer has committed since the table was opened. Otherwise delta-rs would
+    commit it as the next version: a writer without a snapshot, and one that replaces everything, conflicts with no
+    append. `metrics` are for a commit of files that Polars wrote, for which delta-rs has none.
     """
     from deltalake import CommitProperties, Transaction
 
@@ -135,7 +141,7 @@ def commit_properties(
     )
 
 
-# Receipts of a write that has not touched the table: a retry may still write.
+# Kinds of receipts of a write that has not touched the table: a retry may still write.
 _UNCLAIMED = ("kept", "none")
 
 
@@ -146,9 +152,9 @@ def add_receipt(table: DeltaTable, receipt: Receipt, left: Left, **facts: Any) -
 
 
 def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:
-    """Return the attempt that committed `write`, as this handle of the table knows it; None where there is none.
+    """Return the attempt that committed `write`, as this handle of the table knows it; None if there is none.
 
-    With `own` a commit that the task's code made counts as well. The answer outlives the log's clean-up, and a RESTORE.
+    With `own` a commit that the task's code made counts as well. The answer outlives the log's clean-up and a RESTORE.
     """
     names = [write.transaction, write.own_transaction] if own else [write.transaction]
     attempts = [attempt for name in names if (attempt := table.transaction_version(name)) is not None]
@@ -156,7 +162,7 @@ def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int |
 
 
 def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | None:
-    """Return the commit of this very attempt, which came later than the version `after`; nearly always next to it."""
+    """Return the commit of exactly this attempt that follows the version `after`, nearly always directly."""
     log = Log(table)
     if (found := log.of_attempt(after + 1, receipt)) is not None:
         return found
@@ -168,22 +174,22 @@ def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | 
 
 
 class Log:
-    """The commits of a table, up to the version that its handle has loaded, each file read at most once.
+    """The commits of a table, up to the version that its handle has loaded. Each file is read at most once.
 
-    delta-rs has no way to read one commit, and its history leaves out commits without `commitInfo`, which is optional
-    (Delta protocol, "Commit Provenance Information"), without a gap in its numbers.
+    delta-rs can't read a single commit. Its history leaves out commits without `commitInfo`, which is optional (Delta
+    protocol, "Commit Provenance Information"), and shows no gap in the numbers.
     """
 
     def __init__(self, table: DeltaTable) -> None:
         self.newest = table.version()
         self.reaches_start = False
-        """Whether the last search read all commits that a run may have made."""
+        """True if the last search read all commits that a run may have made."""
         root = f"{root_of(table).rstrip('/')}/_delta_log"
         self._root, self._options = root, table._storage_options
         self._lines: dict[int, list[str] | None] = {}
 
     def lines(self, version: int) -> list[str] | None:
-        """Return the actions of one commit, a JSON document each; None where its file has been cleaned away."""
+        """Return the actions of one commit, a JSON document each; None if its file has been cleaned up."""
         if version not in self._lines:
             self._lines[version] = _read_lines(f"{self._root}/{version:020}.json", self._options)
         return self._lines[version]
@@ -201,7 +207,7 @@ class Log:
         return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
 
     def commit(self, version: int) -> Commit | None:
-        """Return what the log says of one commit; None where its file has been cleaned away."""
+        """Return what the log says about one commit; None if its file has been cleaned up."""
         if self.lines(version) is None:
             return None
         infos = [action["commitInfo"] for action in self.actions(version, "commitInfo")]
@@ -217,20 +223,20 @@ class Log:
         )
 
     def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
-        """Return the results of `writes` by commits since a moment (milliseconds since the epoch), newest first."""
+        """Return the results of `writes` in commits since a time (milliseconds since the epoch), newest first."""
         return search(self._back(since), writes)
 
     def of_attempt(self, version: int, receipt: Receipt) -> Found | None:
-        """Return the commit `version` where it is of this very attempt."""
+        """Return the commit `version` if it belongs to exactly this attempt, otherwise None."""
         commit = self.commit(version)
         found = Found.of_commit(commit) if commit is not None else None
         return found if found is not None and found.receipt == receipt else None
 
     def _back(self, since: int) -> Iterator[Commit]:
-        """Commits, newest first, in growing chunks: the one asked for is nearly always among the newest.
+        """Yield commits, newest first, in growing chunks: the wanted one is nearly always among the newest.
 
-        The search ends where all commits of a whole chunk are much older than `since`: one with an old time is that of
-        a writer whose clock is behind.
+        The search ends after a whole chunk of commits that are much older than `since`. A single commit with an old
+        time comes from a writer whose clock is behind.
         """
         self.reaches_start = False
         too_old = since - _CLOCK_SKEW_MS
@@ -242,7 +248,7 @@ class Log:
             self._load(chunk)
             for number in chunk:
                 commit = self.commit(number)
-                if commit is None:  # cleaned away, and so are all before it
+                if commit is None:  # cleaned up, and so are all earlier ones
                     self.reaches_start = bool(seen) and all(seen[-_MANY:])
                     return
                 yield commit
@@ -253,7 +259,7 @@ class Log:
         self.reaches_start = True
 
     def _load(self, versions: Iterable[int]) -> None:
-        """Read these commits, those on a storage many at once."""
+        """Read these commits; from a remote storage, many at once."""
         missing = [version for version in versions if version not in self._lines]
         if len(missing) > 1 and "://" in self._root:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -263,10 +269,10 @@ class Log:
 def _read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
     try:
         if "://" not in path:
-            return Path(path).read_text(encoding="utf-8").split("\n")  # a string may hold other ends of lines
+            return Path(path).read_text(encoding="utf-8").split("\n")  # a string may contain other line endings
         import polars as pl
 
-        # With the access that Polars has to the data.
+        # With the same access that Polars has to the data.
         return pl.read_lines(path, glob=False, storage_options=storage_options).to_series().to_list()
     except FileNotFoundError:
         return None

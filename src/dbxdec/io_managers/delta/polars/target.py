@@ -1,4 +1,4 @@
-"""A Delta table as one write of Polars sees it."""
+"""The target of one write of Polars: a Delta table and the options of the write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table as one write sees it, its options resolved. `slice` is what `replace=` says, by column."""
+    """A table as one write sees it, with resolved options. `slice` is the value of `replace=`, by column."""
 
     context: OutputContext
     mode: Mode
@@ -34,11 +34,11 @@ class Target:
         return self.context.receipt
 
     def open(self) -> DeltaTable | None:
-        """The newest version, None where there is no table."""
+        """Return the newest version of the table; None if it doesn't exist."""
         return table_log.open_table(self.context.uri, self.storage_options)
 
     def check_slice(self, table: DeltaTable) -> None:
-        """Raise RunError where `replace=` says values that the table's columns could not have."""
+        """Raise RunError if `replace=` has values that the table's columns can't have."""
         import polars as pl
 
         schema = pl.Schema(table.schema())
@@ -46,11 +46,11 @@ class Target:
         checks.exact_slice(known, schema, table.metadata().partition_columns)
 
     def check_partitions(self, table: DeltaTable) -> None:
-        """Raise RunError where the table has other partition columns than `partition_by` says."""
+        """Raise RunError if the table has other partition columns than `partition_by`."""
         there = tuple(table.metadata().partition_columns)
         if self.partitions and there != self.partitions:
             is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
             raise RunError(
-                f"the table {self.context.uri} {is_}, and its task says partition_by={list(self.partitions)}",
-                hint="write it with the partitions it has, or write another table",
+                f"the table {self.context.uri} {is_}, but its task has partition_by={list(self.partitions)}",
+                hint="use the partitions of the table, or write another table",
             )

@@ -1,4 +1,4 @@
-"""Frames into Delta tables: one write by its mode, exactly once, in one pass."""
+"""The write of a Polars frame to a Delta table by its mode, exactly once, in one pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResult:
-    """Store `frame` by the mode. Raises RunError, with nothing written, where it can't be."""
+    """Store `frame` by the mode. Raises RunError, with nothing written, if it can't be stored."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     with Rows(target, frame) as rows:
@@ -33,27 +33,27 @@ def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResu
                     return written
                 continue
             except CommitFailedError as error:
-                # Rows that are merely added may be written again whatever another writer did in between; so may those
-                # of a table that somebody else has made first, by what the mode says of existing tables.
+                # Rows that are only added may be written again, whatever another writer did in between. So may those
+                # of a table that another writer made first, by the rule of the mode for existing tables.
                 if (table is not None and target.mode != "append") or not _lasts(patience, target):
                     raise outcomes.conflict(target.context, storage.said(error)) from error
             except DeltaError:
-                # Somebody else made the table in between.
+                # Another writer made the table in between.
                 if table is not None or not _lasts(patience, target):
                     raise
 
 
 def _lasts(patience: Patience, target: Target) -> bool:
-    """Whether to try again on a table that others have made, or changed."""
+    """Return whether to try again on a table that another writer has made or changed."""
     now = target.open()
     return now is not None and patience.lasts(now.version())
 
 
 def write_nothing(target: Target) -> WriteResult:
-    """Note in the table, where there is one, that the task had nothing to write."""
+    """Note in the table, if it exists, that the task had nothing to write."""
     table = target.open()
     if table is not None:
-        # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+        # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
         with refusals(target.context.uri, "write"):
@@ -62,9 +62,9 @@ def write_nothing(target: Target) -> WriteResult:
 
 
 def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult | None:
-    """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict.
+    """Try once, on the table as it is now; any change to it in the meantime is a conflict.
 
-    None where the table had to get columns first, and is to be looked at again.
+    Returns None if the table had to get columns first and must be opened again.
     """
     if table is None:
         rows.fit(None)
@@ -91,12 +91,12 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
 
 def _keep(target: Target, table: DeltaTable) -> WriteResult:
     """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
-    note = 'kept what is there (mode="ignore")'
+    note = 'kept the existing data (mode="ignore")'
     if (done := once.done_before(table, target.receipt)) is not None:
         return done
     try:
         with refusals(target.context.uri, "write"):
             table_log.add_receipt(table, target.receipt, Left("kept"))
     except RunError as error:
-        return WriteResult(table.version(), note=f"{note}, where no receipt can be left for readers: {error}")
+        return WriteResult(table.version(), note=f"{note}; no receipt can be left for readers: {error}")
     return WriteResult(table.version(), note=note)

@@ -53,7 +53,7 @@ class SparkTableIoManager(SparkDelta):
     def template(self, job: str, task: str) -> str | None:
         namespace = str(self.base_path).replace("{job}", job).replace("{task}", task)
         name = self._table or task
-        # The spelling of a bundle variable has a dot of its own.
+        # The spelling of a bundle variable contains a dot.
         return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{namespace}.{name}"
 
     def name_problems(self, name: str) -> list[Problem]:

@@ -1,6 +1,6 @@
-"""A Delta table as Spark sees it: what it is, what its log says of who wrote it, and its rows at one version.
+"""A Delta table as Spark sees it: what it is, the writes in its log, and its rows at one version.
 
-Everything goes through SQL and the DataFrame reader, which classic sessions and Connect both have.
+Everything goes through SQL and the DataFrame reader, which both classic sessions and Connect have.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.base import WriteId
 
-# A run that starts where clocks differ must still find its own commits.
+# Clocks differ, and a run must still find its own commits.
 _CLOCK_SKEW_MS = 24 * 3_600_000
 _FIRST_CHUNK = 20
 _CHUNK_GROWTH = 8
@@ -26,7 +26,7 @@ _CHUNK_GROWTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What DESCRIBE DETAIL says of a Delta table."""
+    """The output of DESCRIBE DETAIL for a Delta table."""
 
     location: str
     partitions: tuple[str, ...]
@@ -36,7 +36,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class SparkTable:
-    """The Delta table at a path, or under a name of the catalog; it need not exist."""
+    """The Delta table at a path, or under a name of the catalog. It need not exist."""
 
     spark: Any
     uri: str
@@ -45,11 +45,11 @@ class SparkTable:
 
     @property
     def sql(self) -> str:
-        """How a statement of SQL calls it."""
+        """The table's name in SQL statements."""
         return ".".join(map(quoted, self.uri.split("."))) if self.named else f"delta.{quoted(self.uri)}"
 
     def detail(self) -> Detail | None:
-        """What the table is; None where there is none. Raises RunError where something else is there."""
+        """Return the details of the table; None if it doesn't exist. Raises RunError if it is something else."""
         try:
             (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.sql}").collect()
         except Exception as error:
@@ -57,7 +57,7 @@ class SparkTable:
                 return None
             if condition(error).startswith("EXPECT_TABLE_NOT_VIEW"):
                 raise RunError(
-                    f"{self.uri} is a view, and a task can't write one", hint="give the task a table"
+                    f"{self.uri} is a view, which a task can't write", hint="give the task a table"
                 ) from error
             fail(error, self.uri, "read")
         if row["format"] != "delta":
@@ -71,12 +71,12 @@ class SparkTable:
         )
 
     def frame(self, version: int | None = None) -> Any:
-        """The rows, of the newest version or of one. Raises RunError where the version is gone."""
+        """Return the rows of the newest version, or of `version`. Raises RunError if that version is gone."""
         options = dict(self.options) if version is None else {**self.options, "versionAsOf": str(version)}
         reader = self.spark.read.options(**options)
         try:
             frame = reader.table(self.sql) if self.named else reader.format("delta").load(self.uri)
-            _ = frame.schema  # a Connect frame is looked up only now
+            _ = frame.schema  # only this looks a Connect frame up
         except Exception as error:
             if version is not None and is_gone(error):
                 raise gone(self.uri, version, first_line(error)) from error
@@ -86,7 +86,7 @@ class SparkTable:
         return frame
 
     def version(self) -> int:
-        """The newest version."""
+        """Return the newest version."""
         (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").select("version").collect()
         return int(row[0])
 
@@ -96,11 +96,11 @@ class SparkTable:
 
 
 class History:
-    """The commits of a table, as DESCRIBE HISTORY has them."""
+    """The commits of a table, as DESCRIBE HISTORY lists them."""
 
     def __init__(self, table: SparkTable) -> None:
         self.reaches_start = False
-        """Whether all commits were read that a run may have made."""
+        """True once all commits that a run may have made have been read."""
         self._table = table
 
     def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
@@ -108,10 +108,10 @@ class History:
         return search(self._commits(since), writes)
 
     def _commits(self, since: int) -> Iterator[Commit]:
-        """Return commits, newest first, in growing chunks: the one asked for is nearly always among the newest.
+        """Yield commits, newest first, in growing chunks: the wanted one is nearly always among the newest.
 
-        They end where all of a whole chunk are much older than `since`: one with an old time is that of a writer whose
-        clock is behind.
+        The search ends after a whole chunk of commits that are much older than `since`. A single commit with an old
+        time comes from a writer whose clock is behind.
         """
         self.reaches_start = False
         limit, seen = _FIRST_CHUNK, None
@@ -121,7 +121,7 @@ class History:
             for row in rows:
                 yield _commit(row)
                 old = old and row["ms"] is not None and row["ms"] < since - _CLOCK_SKEW_MS
-            # A commit without a file any more is left out: the log is read to its end when the oldest has been seen.
+            # Commits whose files are gone are missing: the log was read to its end once the oldest commit was seen.
             oldest = rows[-1]["version"] if rows else seen
             if old or oldest in (0, None):
                 self.reaches_start = True
@@ -144,7 +144,7 @@ def _commit(row: Any) -> Commit:
 
 
 def gone(uri: str, version: int, why: str) -> RunError:
-    """What a reader is told of a version that has been vacuumed, or whose log has been cleaned."""
+    """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
     return RunError(
         f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
         hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "

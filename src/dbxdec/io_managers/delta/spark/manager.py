@@ -35,9 +35,9 @@ FRAME = "pyspark.DataFrame"
 MERGE = "delta.DeltaMergeBuilder"
 DELTA_MERGE = "dbxdec.DeltaMerge"
 _MERGES = frozenset({MERGE, DELTA_MERGE})
-# Those that any Delta writes that has them at all (Delta protocol, "Valid Feature Names in Table Features").
+# Every Delta that has these can write them (Delta protocol, "Valid Feature Names in Table Features").
 _KNOWN_FEATURES = frozenset({"appendOnly", "invariants", "checkConstraints", "changeDataFeed", "generatedColumns"})
-# Options of Spark's writer that dbxdec sets itself, and what the author writes instead.
+# Options of Spark's writer that dbxdec sets itself, and what to write instead.
 _OWN_OPTIONS = {
     "mergeSchema": '`schema="add-columns"`',
     "overwriteSchema": '`schema="replace"`',
@@ -51,7 +51,7 @@ _OWN_OPTIONS = {
 
 
 class SparkDelta(DeltaIoManager):
-    """What managers of Delta tables through Spark have in common, wherever a table lies."""
+    """The common part of managers of Delta tables through Spark, wherever a table lies."""
 
     reads: ClassVar[frozenset[str] | None] = frozenset({FRAME})
     writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
@@ -98,7 +98,7 @@ class SparkDelta(DeltaIoManager):
         return self._looked_up(context, lambda: SparkResults(table, context).of(producer))
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
-        if any(item.uri != context.uri for item in items):  # each has a table of its own
+        if any(item.uri != context.uri for item in items):  # each item has a table of its own
             return super().read_items(context, items, apart=apart)
         results = SparkResults(self._at(context.uri), context)
         return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
@@ -115,7 +115,7 @@ class SparkDelta(DeltaIoManager):
             fail(error, context.uri, "read")
 
     def combine(self, values: list[Any], context: InputContext) -> Any:
-        """All frames, one below the other; a column that some lack is null there."""
+        """Return all frames concatenated. A column that a frame lacks is null in its rows."""
         return reader.together(values)
 
     # Writing
@@ -127,7 +127,7 @@ class SparkDelta(DeltaIoManager):
             return
         if not detail.features <= _KNOWN_FEATURES:
             write.check_writable(table)
-        # A function that says nothing of what it returns may return a merge, which any mode executes.
+        # A function without a return annotation may return a merge, which any mode executes.
         if context.returns is None or set(context.returns) & _MERGES:
             return
         if self.mode in ("error", "append"):
@@ -136,14 +136,14 @@ class SparkDelta(DeltaIoManager):
                 raise outcomes.exists(context)
         if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
             raise RunError(
-                f"the table {context.uri} only takes appends (`delta.appendOnly`), and its task overwrites",
+                f"the table {context.uri} is append-only (`delta.appendOnly`), but its task overwrites",
                 hint='use mode="append", or unset the property',
             )
         if self.mode in ("append", "overwrite"):
             store.check_partitions(detail, self.partitions, context.uri)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
-        """Store a DataFrame by the mode, execute a DeltaMergeBuilder, note that there was nothing to write."""
+        """Store a DataFrame by the mode, execute a merge, or note that there was nothing to write."""
         if value is None:
             return self._write_nothing(context)
         if is_merge(value):
@@ -179,7 +179,7 @@ class SparkDelta(DeltaIoManager):
     def _write_nothing(self, context: OutputContext) -> WriteResult:
         table = self._at(context.uri)
         if table.detail() is not None:
-            # A retry of work that an earlier attempt has finished may find nothing left to do: that work counts.
+            # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
             if (done := store.already_done(table, context.receipt)) is not None:
                 return done
             write.add_receipt(table, context.receipt, Left("none"))

@@ -1,4 +1,4 @@
-"""Merges into Delta tables through Spark: those that a task has built itself, and those that it describes."""
+"""Merges into Delta tables through Spark: those that a task builds itself, and those that it describes."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _KINDS = ("matched", "not matched", "not matched by source")
 
 
 def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> WriteResult:
-    """Execute a DeltaMergeBuilder exactly once, whatever table it merges into.
+    """Execute a DeltaMergeBuilder exactly once, whichever table it merges into.
 
-    Raises RunError where another writer was in its way.
+    Raises RunError on a conflict with another writer.
     """
     into = _target_of(builder, table)
     if into is not table and context.has_readers:
         raise RunError(
-            f"the task `{context.receipt.id.task}` returned a merge into {into.uri}, and those that read its result "
-            f"read {context.uri}",
+            f"the task `{context.receipt.id.task}` returned a merge into {into.uri}, but the tasks that read its "
+            f"result read {context.uri}",
             hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
             "take that table as an input (`io.table(...)`)",
         )
 
     def run() -> list[Any] | None:
         outcome = builder.execute()
-        return outcome.collect() if outcome is not None else None  # older versions return nothing
+        return outcome.collect() if outcome is not None else None  # older versions of Delta return nothing
 
     try:
         return _once(into, context, run)
@@ -54,11 +54,11 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
             fail(error, into.uri, "write")
         if (found := into.find(context.receipt.id).found.get(context.receipt.id)) is None:
             raise messages.conflict(context, error) from error
-        return messages.already(found, context.receipt, into.uri)  # another attempt was quicker
+        return messages.already(found, context.receipt, into.uri)  # another attempt was faster
 
 
 def _target_of(builder: Any, own: SparkTable) -> SparkTable:
-    """The table that a builder merges into: `own` where that is it, or where Spark gives no way to ask (Connect)."""
+    """Return the table that a builder merges into: `own` if it is that table, or if Spark can't tell (Connect)."""
     try:
         row = builder._jbuilder.targetTable().detail().first()
         name, location = row.getAs("name"), row.getAs("location")
@@ -71,9 +71,9 @@ def _target_of(builder: Any, own: SparkTable) -> SparkTable:
 
 
 def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
-    """Merge as `merge` says, exactly once; a conflict with another writer merges again into what is there then.
+    """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
 
-    Raises RunError, with nothing merged, where the source does not fit.
+    Raises RunError, with nothing merged, if the source does not fit.
     """
     table = target.table
     detail = table.detail()
@@ -86,8 +86,8 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
     columns = {name.lower() for name in source.columns}
     if missing := [name for name in merge.keys if name.lower() not in columns]:
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.task}` has no column {listed(missing)}, by which it "
-            "merges",
+            f"the source of the DeltaMerge of the task `{target.task}` has no column {listed(missing)}, which it "
+            "merges on",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
     with write.kept(source), _view(table.spark, source) as view:
@@ -99,7 +99,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             there = table.detail() is not None
             _check(target, merge, table.frame().schema if there else source.schema)
             try:
-                with _told(target):
+                with _explained(target):
                     _rehearse(table, merge, view, there=there)
                     if not there:
                         target.create_empty(source)
@@ -116,8 +116,8 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
 
 @contextmanager
-def _told(target: FrameWrite) -> Iterator[None]:
-    """Raise what Spark refuses of a merge in one sentence."""
+def _explained(target: FrameWrite) -> Iterator[None]:
+    """Raise Spark's refusal of a merge in one sentence."""
     try:
         yield
     except Exception as error:
@@ -128,26 +128,26 @@ def _told(target: FrameWrite) -> Iterator[None]:
             raise told from error
         raise RunError(
             f"Spark can't execute the DeltaMerge of the task `{target.task}`: {first_line(error)}",
-            hint="conditions and values are SQL over `source` and `target`; quote odd names, as in target.`a name`",
+            hint="conditions and values are SQL over `source` and `target`; quote unusual names, as in target.`a name`",
         ) from error
 
 
 def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
-    """What `run` merges, unless an earlier attempt has: the session carries the write's transaction meanwhile."""
+    """Run the merge `run` unless an earlier attempt has; meanwhile the session carries the write's transaction."""
     receipt = context.receipt
     mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
     trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
     once = write.next_transaction(trail, receipt)
     with settings(table.spark, write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
-        # Without the transaction Spark would merge again what an earlier attempt has merged.
+        # Without the transaction Spark would repeat the merge of an earlier attempt.
         if not taken and (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
             return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
         outcome = run()
     if not taken:
         write.add_receipt(table, receipt, left)
         count = outcome[0]["num_affected_rows"] if outcome else None
-        return WriteResult(None, count, "merged; at least once: this compute takes no transaction settings")
+        return WriteResult(None, count, "merged; at least once: this compute doesn't accept transaction settings")
     found = table.find(receipt.id, since=began).found.get(receipt.id)
     if found is not None and found.facts.get("write") == mark:
         counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
@@ -166,7 +166,7 @@ _COUNTED = ("inserted", "updated", "deleted")
 
 
 def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
-    """Raise RunError where the columns of the source, the clauses and the table do not fit together."""
+    """Raise RunError if the columns of the source, the clauses and the table do not fit together."""
     from pyspark.sql.types import StructField
 
     source, grows = merge.source, target.schema == "add-columns"
@@ -179,7 +179,7 @@ def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
 
 
 def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -> None:
-    """Have Spark look at all conditions and values: what it says of a MERGE is less clear, and comes too late."""
+    """Let Spark analyse all conditions and values: its errors for a MERGE are less clear, and come too late."""
     source, target = f"{view} AS {SOURCE}", f"{table.sql if there else view} AS {TARGET}"
     places = {
         "matched": f"{source} JOIN {target} ON {merge.condition('`')}",
@@ -195,7 +195,7 @@ def _rehearse(table: SparkTable, merge: DeltaMerge, view: str, *, there: bool) -
 
 
 def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
-    """Add to the table the columns, and fields of structs, that clauses fill and that it lacks, where it may grow."""
+    """Add columns, and fields of structs, that clauses fill and the table lacks, if it may grow."""
     there = {field.name.lower(): field.dataType for field in target.table.frame().schema}
     filled = {column.lower() for column, _ in merge.copied(merge.source.columns, one=str.lower)}
     filled |= {column.lower() for clause in merge.steps for column in clause.values or ()}
@@ -208,7 +208,7 @@ def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
 
 
 def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -> None:
-    """Spark would insert a row for each of two equal keys."""
+    """Raise RunError for equal keys in the source: Spark would insert a row for each of them."""
     if not keys:
         return
     names = [quoted(name) for name in keys]
@@ -217,15 +217,15 @@ def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -
     if twice:
         values = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice[0], strict=False))
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.task}` has {twice[0]['count']} rows with {values}: "
-            "which of them counts?",
-            hint="leave one row for each key, or merge by more columns",
+            f"the source of the DeltaMerge of the task `{target.task}` has {twice[0]['count']} rows with the key "
+            f"{values}; keys must be unique",
+            hint="keep one row for each key, or merge on more columns",
         )
 
 
 @contextmanager
 def _view(spark: Any, frame: Any) -> Iterator[str]:
-    """A name under which SQL finds `frame`."""
+    """Yield the name of a temporary view of `frame`."""
     name = f"dbxdec_{uuid.uuid4().hex}"
     frame.createOrReplaceTempView(name)
     try:
@@ -235,13 +235,13 @@ def _view(spark: Any, frame: Any) -> Iterator[str]:
 
 
 def _statement(table: SparkTable, merge: DeltaMerge, view: str) -> str:
-    """The merge as SQL, which classic sessions and Connect both take."""
+    """Return the merge as SQL, which both classic sessions and Connect take."""
     lines = [f"MERGE INTO {table.sql} AS {TARGET}", f"USING {view} AS {SOURCE}", f"ON {merge.condition('`')}"]
     for kind in _KINDS:
         for clause in (step for step in merge.steps if step.kind == kind):
             lines.append(_clause(clause, merge.source.columns))
             if clause.predicate is None:
-                break  # it takes all rows that are left, and Spark refuses clauses behind it
+                break  # it takes all remaining rows, and Spark refuses further clauses
     return "\n".join(lines)
 
 
@@ -258,5 +258,5 @@ def _clause(clause: Clause, columns: list[str]) -> str:
             action = "UPDATE SET " + ", ".join(f"{TARGET}.{quoted(name)} = {value}" for name, value in values.items())
         case _:
             names = ", ".join(map(quoted, values))
-            action = f"INSERT ({names}) VALUES ({', '.join(values.values())})"  # noqa: S608 - SQL of the author's
+            action = f"INSERT ({names}) VALUES ({', '.join(values.values())})"  # noqa: S608 - SQL of the author
     return f"WHEN {clause.kind.upper()}{condition} THEN {action}"

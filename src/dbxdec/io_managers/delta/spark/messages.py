@@ -1,4 +1,4 @@
-"""Messages of readers and writers of Delta tables through Spark."""
+"""Errors and results of writes to Delta tables through Spark."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def conflict(context: OutputContext, error: BaseException) -> RunError:
-    """The error of a commit that another writer's has made impossible, without the Java stack under it."""
+    """Return the error of a commit that lost against another writer's, without the Java stack trace."""
     return outcomes.conflict(context, first_line(error))
 
 
 def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False) -> WriteResult:
-    """Return what `outcomes.already` does, of a commit."""
+    """Return the result of an earlier attempt, whose commit is `found`; see `outcomes.already`."""
     return outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
 
 
 def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:
     is_ = f"is partitioned by {listed(there)}" if there else "is not partitioned"
     return RunError(
-        f"the table {uri} {is_}, and its task says partition_by={list(said)}",
-        hint="write it with the partitions it has, or write another table",
+        f"the table {uri} {is_}, but its task has partition_by={list(said)}",
+        hint="use the partitions of the table, or write another table",
     )

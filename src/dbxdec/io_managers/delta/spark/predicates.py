@@ -1,4 +1,4 @@
-"""Which rows of a Delta table a write replaces, as a predicate of Spark's SQL."""
+"""Predicates of Spark's SQL for the rows of a Delta table that a write replaces."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 def distinct_values(frame: Any, columns: Sequence[str]) -> list[tuple[str | None, ...]]:
-    """The distinct values of `columns` in `frame`, each as a literal of Spark's SQL; None for null.
+    """Return the distinct values of `columns` in `frame`, each as a literal of Spark's SQL; None for null.
 
-    Spark writes the literals: a Python value would lose the zone of a timestamp, or a NaN's equality.
+    Spark writes the literals: a Python value would lose the time zone of a timestamp, or the equality of NaN.
     """
     kinds = {field.name.lower(): field.dataType.simpleString() for field in frame.schema}
     picked = frame.selectExpr(
-        *(f"{_as_text(quoted(name), kinds[name.lower()])} AS c{i}" for i, name in enumerate(columns))
+        *(f"{_to_string(quoted(name), kinds[name.lower()])} AS c{i}" for i, name in enumerate(columns))
     )
     rows = picked.distinct().collect()
     return [
-        tuple(None if text is None else _from_text(text, kinds[name.lower()]) for text, name in zip(row, columns))  # noqa: B905
+        tuple(None if text is None else _from_string(text, kinds[name.lower()]) for text, name in zip(row, columns))  # noqa: B905
         for row in rows
     ]
 
 
-def _as_text(column: str, kind: str) -> str:
+def _to_string(column: str, kind: str) -> str:
     if kind == "timestamp":
         return f"CAST(unix_micros({column}) AS STRING)"
     if is_string(kind):
@@ -43,7 +43,7 @@ def _as_text(column: str, kind: str) -> str:
     return f"CAST({column} AS STRING)"
 
 
-def _from_text(text: str, kind: str) -> str:
+def _from_string(text: str, kind: str) -> str:
     if kind == "timestamp":
         return f"timestamp_micros({text})"
     if is_string(kind):
@@ -52,7 +52,7 @@ def _from_text(text: str, kind: str) -> str:
 
 
 def literal(value: Any, kind: str) -> str | None:
-    """A Python `value` as a literal of the type `kind` (Spark's simple string); None for null."""
+    """Return a Python `value` as a literal of the type `kind` (Spark's simple string); None for null."""
     match value:
         case None:
             return None
@@ -72,8 +72,8 @@ def literal(value: Any, kind: str) -> str | None:
 def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partitions: Collection[str]) -> str:
     """Return SQL that holds exactly for the rows whose columns have `values`.
 
-    `kinds` are the columns' types, `partitions` those of them that are partition columns of the table. Raises RunError
-    for values that no row could have.
+    `kinds` are the types of the columns, and `partitions` the table's partition columns among them. Raises RunError for
+    values that no row can have.
     """
     given = exact.exact(values, {name: _kind(kinds[name]) for name in values}, partitions)
     literals = tuple(literal(value, kinds[name]) for name, value in given.items())
@@ -81,7 +81,7 @@ def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partiti
 
 
 def _kind(text: str) -> exact.Kind:
-    """A type of Spark's, by its simple string."""
+    """Return the kind of a Spark type, given by its simple string."""
     if decimal := _DECIMAL.fullmatch(text):
         return exact.Kind(text, "decimal", precision=int(decimal[1]), scale=int(decimal[2]))
     if text in _BITS:
@@ -106,7 +106,7 @@ _FAMILIES: dict[str, exact.Family] = {
 
 
 def receipt_predicate(slice_: Slice, kinds: Mapping[str, str], partitions: Collection[str]) -> str:
-    """Return SQL that holds exactly for the rows of a slice that a receipt names; its rows must not be none."""
+    """Return SQL that holds exactly for the rows of a receipt's slice, which must not be empty."""
     tuples = [
         tuple(None if text is None else _of_receipt(text, kinds[name]) for name, text in zip(slice_.columns, row))  # noqa: B905
         for row in slice_.rows
@@ -126,12 +126,14 @@ def predicate(
     kinds: Mapping[str, str],
     partitions: Collection[str],
 ) -> str:
-    """Return SQL that holds exactly for rows whose `columns` are one of `tuples` of literals, of which there are some.
+    """Return SQL that holds exactly for rows whose `columns` are one of `tuples` of literals, which must not be empty.
 
-    Only in `partitions` an empty string is null (Delta protocol, "Partition Value Serialization"). One list of values
-    for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the last column's values are
-    listed for each combination of the others. Raises RunError for a name with a backtick: Delta 4.4 takes such a
-    partition column for null in every filter, so rows would be doubled.
+    An empty string is null only in `partitions` (Delta protocol, "Partition Value Serialization"). One list of values
+    for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the values of the last column are
+    listed for each combination of the others.
+
+    Raises RunError for a name with a backtick: Delta 4.4 reads such a partition column as null in every filter, so rows
+    would be doubled.
     """
     if odd := [name for name in columns if "`" in name]:
         raise RunError(
@@ -153,7 +155,7 @@ def predicate(
 
 
 def _any_of(terms: Sequence[str]) -> str:
-    """`terms` joined with OR as a tree of pairs: Spark recurses into a flat chain."""
+    """Return `terms` joined with OR as a tree of pairs, since Spark recurses into a flat chain."""
     if len(terms) <= 2:
         return " OR ".join(terms)
     middle = len(terms) // 2

@@ -1,4 +1,4 @@
-"""What a reader of Spark's gets of a Delta table: the newest version, or what tasks of this run wrote."""
+"""The rows of a Delta table for a reader through Spark: the newest version, or what tasks of this run wrote."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LOOKED_AT = 100
 
 
 def newest(table: SparkTable, context: InputContext) -> Any:
-    """Return the table as it is now: Delta would look for a newer version in each query that is made of the frame.
+    """Return the table at its current version; Delta would look for a newer one in each query over the frame.
 
-    A view, and a table that can't be read at a version, are what they are in each query.
+    A view, and a table that can't be read at a version, are read anew in each query.
     """
     frame = table.frame()
     try:
@@ -40,7 +40,7 @@ def newest(table: SparkTable, context: InputContext) -> Any:
 
 
 class SparkResults(Results[Any]):
-    """Frames of one table."""
+    """The results of a run's tasks in one table, as Spark DataFrames."""
 
     def __init__(self, table: SparkTable, context: InputContext) -> None:
         super().__init__(context)
@@ -55,7 +55,10 @@ class SparkResults(Results[Any]):
         return trail
 
     def is_committed(self, write: WriteId) -> bool:
-        """Return False: SQL tells no transaction identifiers. A log that has been cleaned is an error all the same."""
+        """Return False: SQL does not show transaction identifiers.
+
+        A log that has been cleaned is an error nevertheless.
+        """
         return False
 
     def partitions(self) -> Sequence[str]:
@@ -69,7 +72,7 @@ class SparkResults(Results[Any]):
         return self._paths(found.version - 1) - self._paths(found.version)
 
     def _paths(self, version: int) -> set[str]:
-        """Return the names of the files of a version, which are unique in a table, whatever partition they are in."""
+        """Return the names of the files of a version; they are unique in a table, whatever their partition."""
         if version < 0:
             return set()
         if version not in self._files:
@@ -79,9 +82,9 @@ class SparkResults(Results[Any]):
                 if error.__cause__ is None or not is_gone(error.__cause__):
                     raise
                 raise RunError(
-                    f"the log of {self._table.uri} no longer holds version {version}, and `{self.context.parameter}` "
-                    "asks for what a later one has added",
-                    hint="it has been cleaned (`delta.logRetentionDuration`): run the producer again",
+                    f"the log of {self._table.uri} no longer has version {version}, but `{self.context.parameter}` "
+                    "reads what a later one added",
+                    hint="the log has been cleaned (`delta.logRetentionDuration`): run the producer again",
                 ) from error
             self._files[version] = {uri.rpartition("/")[2]: uri for uri in uris}
         return set(self._files[version])
@@ -89,7 +92,7 @@ class SparkResults(Results[Any]):
     def at(self, found: Found) -> Any:
         frame = self._table.frame(found.version)
         if found.version < self._newest and not is_connect(self._table.spark):
-            # Only files that a later version has dropped can be gone, and Spark would say so in the task's own query.
+            # Only files that a later version dropped can be gone. Spark would report that in the task's own query.
             dropped = set(frame.inputFiles()) - set(self._table.frame().inputFiles())
             self._refuse_gone(dropped, found.version)
         return frame
@@ -142,7 +145,7 @@ class SparkResults(Results[Any]):
 
 
 def together(frames: Sequence[Any]) -> Any:
-    """Return all frames as one; a column that some lack is null there."""
+    """Return all frames concatenated. A column that a frame lacks is null in its rows."""
     return functools.reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
 
 

@@ -1,4 +1,4 @@
-"""The columns of a Spark frame beside those of the Delta table it is written to."""
+"""Comparison of a Spark frame's columns with those of the Delta table that it is written to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOMELESS = ("NullType", "CalendarIntervalType", "DayTimeIntervalType", "YearMon
 
 
 def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None:
-    """Raise RunError, with everything that is wrong, where no Delta table can hold a frame of `schema`."""
+    """Raise RunError with all problems if no Delta table can hold a frame of `schema`."""
     problems = columns.unfit_names([(field.name, _shape(field.dataType)) for field in schema])
     homeless = {field.name: field.dataType.simpleString() for field in schema if not _has_form(field.dataType)}
     if homeless:
@@ -22,8 +22,7 @@ def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None
         problems.append(
             Problem(
                 f"a Delta table can't hold these columns:{lines}",
-                hint="cast them in the task: a void column to the type it is meant to have, times and intervals to "
-                "bigint",
+                hint="cast them in the task: a void column to its intended type, times and intervals to bigint",
             )
         )
     if problems:
@@ -32,7 +31,7 @@ def check_storable(schema: Any, partitions: Sequence[str], *, task: str) -> None
 
 
 def fitted(frame: Any, table: Any) -> Any:
-    """`frame` with the types that the schema `table` has for its columns of nulls alone."""
+    """Return `frame` with its columns of only nulls cast to the types that they have in the schema `table`."""
     from pyspark.sql import functions
 
     there = {field.name.lower(): field.dataType for field in table}
@@ -43,22 +42,22 @@ def fitted(frame: Any, table: Any) -> Any:
 
 
 def check(frame: Any, table: Any, *, policy: str, uri: str, whole: bool = True, fills: bool = True) -> None:
-    """Raise RunError with every difference between the schemas that `policy` does not allow, as `columns.compare` says.
+    """Raise RunError with every difference between the schemas that `policy` does not allow; see `columns.compare`.
 
-    Spark takes names that differ only in case for one, and so does this.
+    Like Spark, it treats names that differ only in case as the same.
     """
     here, there = ({field.name: _shape(field.dataType) for field in schema} for schema in (frame, table))
     columns.compare(here, there, policy=policy, uri=uri, whole=whole, fills=fills, one=str.lower)
 
 
 def grows(here: Any, there: Any) -> bool:
-    """Whether the type `here` has fields in its structs that those of `there` lack."""
+    """Return whether the type `here` has fields in its structs that those of `there` lack."""
     new, old = _shape(here), _shape(there)
     return columns.lacks({"": new}, {"": old}, one=str.lower)
 
 
 def _shape(kind: Any) -> columns.Shape:
-    """A type of Spark as tables are compared by it."""
+    """Return the shape of a Spark type, by which tables are compared."""
     parts = [getattr(kind, name, None) for name in ("elementType", "keyType", "valueType")]
     return columns.Shape(
         kind.simpleString(),
@@ -73,7 +72,7 @@ def _has_form(kind: Any) -> bool:
 
 
 def _nodes(kind: Any) -> Iterator[Any]:
-    """The type and those inside it."""
+    """Yield the type and all types inside it."""
     yield kind
     for name in ("elementType", "keyType", "valueType"):
         if (inner := getattr(kind, name, None)) is not None:

@@ -1,4 +1,4 @@
-"""Storing a Spark frame in a Delta table by what its manager says, once."""
+"""The write of a Spark frame to a Delta table, exactly once, by the options of its manager."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class FrameWrite:
-    """How one frame is stored: the options of its manager, resolved, and where to."""
+    """One write of a frame: its target, and the resolved options of its manager."""
 
     table: SparkTable
     context: OutputContext
@@ -48,7 +48,7 @@ class FrameWrite:
         return self.context.receipt.id.task
 
     def store(self, frame: Any) -> WriteResult:
-        """Store `frame`. Raises RunError where the table, the frame or another writer stands against it."""
+        """Store `frame`. Raises RunError if the table, the frame or another writer prevents it."""
         for attempt in range(ATTEMPTS):
             detail = self.table.detail()
             try:
@@ -58,20 +58,20 @@ class FrameWrite:
                     raise
                 if not is_conflict(error):
                     self._fail(error)
-                # Rows that are merely added may be written again whatever another writer did in between; so may those
-                # of a table that somebody else has made first, by what the mode says of existing tables.
+                # Rows that are only added may be written again, whatever another writer did in between. So may those
+                # of a table that another writer made first, by the rule of the mode for existing tables.
                 if (detail is not None and self.mode != "append") or attempt == ATTEMPTS - 1:
                     raise messages.conflict(self.context, error) from error
             pause(attempt)
         raise AssertionError("unreachable")
 
     def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
-        """One try, on the table as it was looked at: whatever happens to it meanwhile is a conflict."""
+        """Try once, on the table as it is now; any change to it in the meantime is a conflict."""
         receipt, table = self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
         if detail is None and self.replace is not None:
-            # Only a table that is there refuses rows outside of the part that is replaced.
+            # Only an existing table refuses rows outside of the part that is replaced.
             self.create_empty(frame)
             detail = table.detail()
         if detail is not None:
@@ -87,10 +87,10 @@ class FrameWrite:
             frame = schemas.fitted(frame, table.frame().schema)
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
             schemas.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
-            # The table's own partitions: `partition_by` may be left out for a table that is there.
+            # The table's own partitions: `partition_by` may be left out for an existing table.
             spark_frames.check_partitions(frame.schema, detail.partitions, task=self.task)
         frame = spark_frames.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
-        # Tells this very write from another of the same attempt.
+        # Distinguishes this write from another one of the same attempt.
         mark = uuid.uuid4().hex
         left = self._left(detail)
         proof = write.write_options(receipt, left, once=self._transaction(detail), write=mark)
@@ -102,11 +102,11 @@ class FrameWrite:
         found = table.find(receipt.id, since=began).found.get(receipt.id)
         if found is not None and found.facts.get("write") == mark:
             return WriteResult(found.version, found.metrics.get("numOutputRows"))
-        if self.mode == "overwrite":  # nothing to add and nothing to remove: Delta makes no commit of that
+        if self.mode == "overwrite":  # with nothing to add or remove, Delta makes no commit
             write.add_receipt(table, receipt, left, write=mark)
             found = table.find(receipt.id, since=began).found.get(receipt.id)
             return WriteResult(found.version if found else None, 0)
-        # Spark has dropped the rows, since this write was committed before.
+        # Spark dropped the rows, since this write was committed before.
         found = found or table.find(receipt.id).found.get(receipt.id)
         if found is not None:
             return messages.already(found, receipt, table.uri)
@@ -115,14 +115,17 @@ class FrameWrite:
         return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
 
     def _left(self, detail: Detail | None) -> Left:
-        """Return what the write leaves. Where another writer may make the table first, only files tell the rows."""
+        """Return the result that the write leaves.
+
+        If another writer may make the table first, only files identify the rows.
+        """
         if detail is not None and self.replace is not None:
             return Left("slice", Slice.of_values(self.replace, detail.partitions))
         whole = self.mode == "overwrite" and not self.partitions
         return Left("whole") if whole and (detail is not None or not self.table.named) else Left("files")
 
     def _transaction(self, detail: Detail | None) -> int | None:
-        """Return the version of the write's transaction, None for a write that may be repeated."""
+        """Return the version of the write's transaction; None for a write that may be repeated."""
         if self.mode == "overwrite":
             return None
         receipt = self.context.receipt
@@ -134,15 +137,15 @@ class FrameWrite:
         """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
         if (done := already_done(self.table, self.context.receipt)) is not None:
             return done
-        note = 'kept what is there (mode="ignore")'
+        note = 'kept the existing data (mode="ignore")'
         try:
             write.add_receipt(self.table, self.context.receipt, Left("kept"))
-        except Exception as error:  # noqa: BLE001 - whatever keeps this Spark from writing, there is nothing to write
-            note += f", where no receipt can be left for readers: {first_line(error)}"
+        except Exception as error:  # noqa: BLE001 - whatever the reason, there is nothing to write
+            note += f"; no receipt can be left for readers: {first_line(error)}"
         return WriteResult(note=note)
 
     def create_empty(self, frame: Any) -> None:
-        """Make the table with the columns of `frame`, unless somebody else does."""
+        """Make the table with the columns of `frame`, unless another writer does."""
         try:
             write.create(self.table, frame.limit(0), "ignore", self.partitions, self.options)
         except Exception as error:
@@ -151,7 +154,7 @@ class FrameWrite:
 
     def _create(self, frame: Any, options: Mapping[str, str]) -> None:
         if self.mode == "overwrite" and self.partitions:
-            # Whoever makes the table meanwhile keeps the partitions that are not in the data.
+            # If another writer makes the table meanwhile, it keeps the partitions that are not in the data.
             options = {**options, "partitionOverwriteMode": "dynamic"}
         try:
             write.create(self.table, frame, self.mode, self.partitions, options)
@@ -161,7 +164,7 @@ class FrameWrite:
             if found is None:
                 raise
             # An earlier attempt was killed between the commit and the entry in the catalog. With its transaction
-            # identifier an overwrite makes the entry, and writes no rows.
+            # identifier an overwrite makes the entry without writing rows.
             messages.already(found, self.context.receipt, self.table.uri)
             proof = write.write_options(self.context.receipt, found.left, once=1)
             write.create(self.table, frame, "overwrite", self.partitions, {**options, **proof})
@@ -173,7 +176,7 @@ class FrameWrite:
             kinds = {field.name: field.dataType.simpleString() for field in self.table.frame().schema}
             if unknown := [name for name in self.replace if name not in kinds]:
                 raise RunError(
-                    f"`replace` of the task `{self.task}` names {unknown}, and {self.table.uri} has no such column",
+                    f"`replace` of the task `{self.task}` names {unknown}, but {self.table.uri} has no such column",
                     hint=f"its columns are {', '.join(kinds)}",
                 )
             where = predicates.slice_predicate(self.replace, kinds, detail.partitions)
@@ -189,17 +192,17 @@ class FrameWrite:
             raise RunError(
                 f"the task `{self.task}` returned rows outside of the part of {self.table.uri} that it replaces, "
                 f"{part}",
-                hint="filter the result, or replace another part; a query that gives other rows each time it runs "
-                "must be stored first",
+                hint="filter the result, or replace another part; store a query first if it gives other rows each time "
+                "it runs",
             ) from error
         fail(error, self.table.uri, "write")
 
 
 def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
-    """Return what an earlier attempt of this same write has committed; None where nothing of it counts.
+    """Return the result that an earlier attempt of the same write committed; None if no result counts.
 
-    A first attempt has none before it, and Spark looks at the transaction identifier itself in any case. What a RESTORE
-    has undone counts no more. Raises RunError where it was another build, or other parameters.
+    A first attempt has no earlier one, and Spark checks the transaction identifier itself in any case. A result that a
+    RESTORE undid does not count. Raises RunError if another build, or a run with other parameters, made the result.
     """
     if receipt.attempt <= 1:
         return None
@@ -207,13 +210,13 @@ def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     found = trail.found.get(receipt.id)
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, table.uri, receipt.id.task)
-    # What the task's own code has committed is no result of it, nor is the word that it has left alone what was there.
+    # Neither a commit of the task's own code nor a note that the table was left alone is a result.
     if found is None or found.left.own or found.left.kind in ("kept", "none"):
         return None
     return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
 
 
 def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:
-    """Raise RunError where the table has other partitions than its task says."""
+    """Raise RunError if the table has other partitions than its task states."""
     if said and detail.partitions != said:
         raise messages.other_partitions(uri, detail.partitions, said)

@@ -1,4 +1,4 @@
-"""The writes that Spark knows for Delta tables, at a path and in a catalog alike."""
+"""The kinds of writes that Spark has for Delta tables, both at a path and in a catalog."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _BY_TYPE = "spark.databricks.delta.dynamicPartitionOverwrite.parsePartitionValue
 
 
 def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **facts: Any) -> dict[str, str]:
-    """Return writer options that put `receipt`, what the write left and more `facts` into the commit.
+    """Return writer options that put `receipt`, the write's result and more `facts` into the commit.
 
-    With `once` they carry the write's transaction identifier as well, at this version (Delta protocol, "Transaction
-    identifiers"): Spark drops a write whose version is not above the last one's.
+    With `once` they also carry the write's transaction identifier, at this version (Delta protocol, "Transaction
+    identifiers"). Spark drops a write whose version is not above the last one's.
     """
     if once is None:
         return {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
@@ -42,7 +42,7 @@ def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **fa
 
 
 def transaction_settings(receipt: Receipt, left: Left, *, once: int, **facts: Any) -> dict[str, str]:
-    """Return the same for commands that take no options, as settings of the session."""
+    """Return the same as settings of the session, for commands that take no options."""
     options = write_options(receipt, left, once=once, **facts)
     return {
         USER_METADATA: options["userMetadata"],
@@ -52,23 +52,23 @@ def transaction_settings(receipt: Receipt, left: Left, *, once: int, **facts: An
 
 
 def next_transaction(trail: Trail, receipt: Receipt) -> int:
-    """Return the version of the write's transaction: above that of a commit of it which a RESTORE has undone.
+    """Return the version of the write's transaction: above that of a commit which a RESTORE has undone.
 
-    The table keeps the identifier over a RESTORE, so Spark would drop the same version.
+    The table keeps the identifier over a RESTORE, so Spark would drop a write with the same version.
     """
     undone = trail.undone.get(receipt.id)
     return 1 if undone is None else int(undone[0].facts.get(_TXN, 1)) + 1
 
 
 def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], options: Mapping[str, str]) -> None:
-    """Make the table of `frame`; `mode` is what Spark does if somebody else has made it meanwhile."""
+    """Make the table of `frame`; `mode` decides what Spark does if another writer made it meanwhile."""
     writer = frame.write.format("delta").mode(mode).options(**options)
     if partitions:
         writer = writer.partitionBy(*partitions)
     if not table.named:
         writer.save(table.uri)
         return
-    # Delta leaves the option `userMetadata` out of the commit that makes a table of the catalog, but heeds the setting.
+    # Delta ignores the option `userMetadata` in the commit that makes a table of the catalog, but not the setting.
     given = options.get("userMetadata")
     with settings(table.spark, {USER_METADATA: given} if given else {}) as taken:
         if taken:
@@ -79,10 +79,12 @@ def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], 
 
 
 def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
-    """Make the table without rows, with the mark of the write that fills it: compute that takes no settings leaves
-    the receipt out of a commit that makes a table."""
+    """Make the table without rows, marked with the write that fills it.
+
+    Compute that accepts no settings leaves the receipt out of a commit that makes a table.
+    """
     proof = Receipt.from_metadata(options["userMetadata"])
-    assert proof is not None  # noqa: S101 - the caller has put it there
+    assert proof is not None  # noqa: S101 - the caller put it there
     new = frame.limit(0).writeTo(table.sql).using("delta").tableProperty(MADE_FOR, proof[0].id.transaction)
     for name, value in options.items():
         if name not in _PROOF:
@@ -95,12 +97,12 @@ def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], opti
 
 
 def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
-    """Return whether the table was made by an earlier attempt of this write, which did not come to fill it."""
+    """Return whether an earlier attempt of this write made the table and did not get to fill it."""
     return detail.properties.get(MADE_FOR) == receipt.id.transaction and table.version() == 0
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
-    """The table at the place where a table of the catalog could not be made, since there is one without an entry."""
+    """Return the table without a catalog entry where a table of the catalog is to be made; None if there is none."""
     if not condition(error).startswith("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"):
         return None
     ask: Any = getattr(error, "getMessageParameters", None)
@@ -110,7 +112,7 @@ def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
 
 
 def append(table: SparkTable, frame: Any, options: Mapping[str, str]) -> None:
-    """Add the rows."""
+    """Add the rows of `frame`."""
     writer = frame.write.format("delta").mode("append").options(**options)
     if table.named:
         writer.saveAsTable(table.sql)
@@ -119,12 +121,12 @@ def append(table: SparkTable, frame: Any, options: Mapping[str, str]) -> None:
 
 
 def overwrite(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
-    """Replace all rows, whatever the session says of partitions."""
+    """Replace all rows, whatever the session's setting for partitions."""
     options = {**options, "partitionOverwriteMode": "static"}
     if table.named and options.get("overwriteSchema") != "true":
         from pyspark.sql import functions
 
-        # saveAsTable would replace the entry in the catalog as well, and loses the order of partition columns.
+        # saveAsTable would also replace the entry in the catalog, and lose the order of partition columns.
         frame.writeTo(table.sql).options(**options).overwrite(functions.lit(True))
         return
     writer = frame.write.format("delta").mode("overwrite").options(**options)
@@ -137,15 +139,17 @@ def overwrite(table: SparkTable, frame: Any, partitions: Sequence[str], options:
 
 
 def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
-    """Replace the partitions that are in the data: those with exactly its value tuples, null included.
+    """Replace the partitions that are in the data: those with exactly its tuples of values, null included.
 
     Delta's own dynamic overwrite does it in one pass over the data and learns the tuples from the files written. It is
-    right only where it compares values by their types, since another writer, or session time zone, spells timestamps
-    and decimals another way, and where there are no empty texts, which delta-rs writes and Spark takes for another
-    partition than null. Elsewhere the tuples become a predicate. Delta wants that before the first row, so the frame is
-    kept by Spark: running its query twice would double the work, and might give other rows.
+    right only under two conditions. It must compare values by their types, since another writer, or another time zone
+    of the session, spells timestamps and decimals differently. And there must be no empty strings, which delta-rs
+    writes and which Spark treats as another partition than null.
+
+    Otherwise the tuples become a predicate. Delta wants that before the first row, so Spark keeps the frame: running
+    its query twice would double the work, and might give other rows.
     """
-    if _compares_by_type(table.spark) and not _has_empty_text(table, frame, partitions):
+    if _compares_by_type(table.spark) and not _has_empty_string(table, frame, partitions):
         if table.named:
             frame.writeTo(table.sql).options(**options).overwritePartitions()
         else:
@@ -161,8 +165,8 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
             overwrite_where(table, frame, predicates.predicate(columns, tuples, kinds, columns), options)
 
 
-def _has_empty_text(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
-    """Whether there is a partition with an empty text; Spark learns it from the log, and reads no files without."""
+def _has_empty_string(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
+    """Return whether a partition has an empty string. Spark looks in the log, and reads no files if there is none."""
     parts = {name.lower() for name in partitions}
     texts = [f.name for f in frame.schema if f.name.lower() in parts and f.dataType.typeName() == "string"]
     where = " OR ".join(f"{quoted(name)} = ''" for name in texts)
@@ -172,16 +176,16 @@ def _has_empty_text(table: SparkTable, frame: Any, partitions: Sequence[str]) ->
 def _compares_by_type(spark: Any) -> bool:
     try:
         return bool(spark.conf.get(_BY_TYPE) == "true")
-    except Exception:  # noqa: BLE001 - a setting that this Delta does not know
+    except Exception:  # noqa: BLE001 - this Delta does not know the setting
         return False
 
 
 @contextmanager
 def kept(frame: Any) -> Iterator[None]:
-    """Let Spark keep the rows of `frame`, in memory and on disk, for as long as the block lasts."""
+    """Let Spark keep the rows of `frame`, in memory and on disk, for the duration of the block."""
     try:
         frame.persist()
-    except Exception as error:  # noqa: BLE001 - serverless compute keeps nothing, and says so in its own way
+    except Exception as error:  # noqa: BLE001 - serverless compute keeps no frames, and raises its own error
         log.warning("this compute keeps no frames, so the query of the task runs twice: %s", first_line(error))
         yield
         return
@@ -192,7 +196,7 @@ def kept(frame: Any) -> Iterator[None]:
 
 
 def overwrite_where(table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str]) -> None:
-    """Replace the rows for which `predicate` holds; Delta refuses data for which it does not."""
+    """Replace the rows for which `predicate` holds. Delta refuses data for which it does not hold."""
     if table.named:
         from pyspark.sql import functions
 
@@ -205,13 +209,16 @@ def overwrite_where(table: SparkTable, frame: Any, predicate: str, options: Mapp
 def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -> None:
     """Commit `receipt` without any data."""
     options = write_options(receipt, left, **facts)
-    # Delta makes no commit without an action; a transaction identifier of its own is one, and conflicts with nothing.
+    # Delta makes no commit without an action. A separate transaction identifier is one, and conflicts with nothing.
     options |= {"txnAppId": f"{receipt.id.transaction}/receipt", "txnVersion": str(time.time_ns() // 1_000_000)}
     append(table, table.frame().limit(0), options)
 
 
 def check_writable(table: SparkTable) -> None:
-    """Raise RunError where this Spark can't write the table, by adding no rows: Delta checks, and commits nothing."""
+    """Raise RunError if this Spark can't write the table.
+
+    It adds no rows: Delta checks the table and commits nothing.
+    """
     try:
         append(table, table.frame().limit(0), {})
     except Exception as error:  # noqa: BLE001 - it is raised again

@@ -1,1 +1,1 @@
-"""The writer that stores the files of a table itself, in one streaming pass, and commits them through delta-rs."""
+"""The writer that stores a table's files itself, in one streaming pass, and commits them through delta-rs."""

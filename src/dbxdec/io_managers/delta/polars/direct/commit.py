@@ -1,6 +1,7 @@
-"""Files that are written into the log of a Delta table, in one commit: added, or in place of what is there.
+"""Commits of files to the log of a Delta table, which add rows or replace existing ones.
 
-Only for tables on which delta-rs' own writing would do nothing more: no constraints, no generated columns, no features.
+They are only for tables for which delta-rs' own writer would do nothing more: no constraints, no generated columns, no
+features.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _LEGACY_WRITER = 2
 _FEATURE_WRITER = 7
 _FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz"})
-# They say how long logs and files are kept, and nothing about what is written.
+# These set how long logs and files are kept, and do not affect what is written.
 _PROPERTIES = frozenset(
     {
         "delta.checkpointInterval",
@@ -36,13 +37,13 @@ _PROPERTIES = frozenset(
         "delta.logRetentionDuration",
     }
 )
-# Columns with a rule: not null, an expression, an identity, a mapping. A comment is none.
+# Columns with a rule: not null, an expression, an identity, a mapping. A comment is not a rule.
 _RULE = re.compile(r'"(nullable|containsNull|valueContainsNull)":false|"metadata":\{(?!"comment":"[^"\\]*"\}|\})')
 _PARTITION = "partition."
 
 
 def is_plain(table: DeltaTable) -> bool:
-    """Whether nothing but rows, files and partitions counts in `table`."""
+    """Return whether `table` consists of nothing but rows, files and partitions."""
     protocol = table.protocol()
     if protocol.min_writer_version > _LEGACY_WRITER:
         features = {*(protocol.writer_features or ()), *(protocol.reader_features or ())}
@@ -61,7 +62,7 @@ def create(
     storage_options: dict[str, str] | None,
     properties: CommitProperties,
 ) -> None:
-    """Make the table at `uri` with these rows. Raises DeltaError where there is one."""
+    """Make the table at `uri` with these rows. Raises DeltaError if it exists."""
     import polars as pl
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
@@ -78,23 +79,23 @@ def create(
 
 
 def append(table: DeltaTable, files: Sequence[DataFile], properties: CommitProperties) -> None:
-    """Add the rows to `table`. Raises CommitFailedError where it has changed so that they no longer fit."""
+    """Add the rows to `table`. Raises CommitFailedError if it has changed so that they no longer fit."""
     partitions = table.metadata().partition_columns
     adds: list[AddAction | RemoveAction] = [file.added(partitions) for file in files]
     table.create_write_transaction(adds, "append", table.schema(), partitions, commit_properties=properties)
 
 
 def overwrite(table: DeltaTable, files: Sequence[DataFile], properties: CommitProperties) -> None:
-    """Put the rows in place of all that `table` has, as this handle knows it."""
+    """Replace all rows of `table`, as this handle knows it."""
     partitions = table.metadata().partition_columns
     adds: list[AddAction | RemoveAction] = [file.added(partitions) for file in files]
     table.create_write_transaction(adds, "overwrite", table.schema(), partitions, commit_properties=properties)
 
 
 def grow(table: DeltaTable, columns: Mapping[str, pl.DataType], *, uri: str) -> None:
-    """Give `table` new columns, or new fields to structs that it has, of which `columns` name no others.
+    """Give `table` new columns, or new fields of existing structs; `columns` contains nothing else.
 
-    Raises CommitFailedError where the table has changed meanwhile, and not by getting the same.
+    Raises CommitFailedError if the table has changed meanwhile, unless it got the same columns.
     """
     import polars as pl
     from deltalake import Schema
@@ -107,7 +108,7 @@ def grow(table: DeltaTable, columns: Mapping[str, pl.DataType], *, uri: str) -> 
         table.update_incremental()
         if _lacks(table, columns):
             raise
-    assert not _lacks(table, columns)  # noqa: S101 - the caller would try for ever
+    assert not _lacks(table, columns)  # noqa: S101 - otherwise the caller would try for ever
 
 
 def _lacks(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> bool:
@@ -118,25 +119,31 @@ def _lacks(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> bool:
 
 @dataclass(frozen=True)
 class Replacement:
-    """Rows in place of those partitions of `table` that `values` name: a frame of some of its partition columns."""
+    """Rows in place of the partitions of `table` that `values` names, a frame of some of its partition columns."""
 
     table: DeltaTable
     values: pl.DataFrame
 
     def commit(self, files: Sequence[DataFile], properties: CommitProperties) -> None:
-        """Try once. Raises CommitFailedError where anybody has committed meanwhile, if `properties` say so."""
+        """Try once.
+
+        Raises CommitFailedError if another writer has committed meanwhile, if `properties` ask for that.
+        """
         partitions = self.table.metadata().partition_columns
         actions: list[AddAction | RemoveAction] = [
             *(file.added(partitions) for file in files),
             *self._removed(partitions),
         ]
-        # delta-rs takes removals in this mode alone.
+        # delta-rs accepts removals only in this mode.
         self.table.create_write_transaction(
             actions, "append", self.table.schema(), partitions, commit_properties=properties
         )
 
     def is_untouched(self) -> bool:
-        """Move `table` to its newest version; whether these partitions, and what the table is, are as they were."""
+        """Move `table` to its newest version.
+
+        Return whether these partitions and the table's definition are unchanged.
+        """
         before = self._state()
         self.table.update_incremental()
         return bool(self._state() == before)
@@ -151,7 +158,7 @@ class Replacement:
         )
 
     def _replaced(self) -> pl.DataFrame:
-        """The files of these partitions."""
+        """Return the files of these partitions."""
         return scan.files_of_partitions(self.table, self.values)
 
     def _removed(self, partitions: Sequence[str]) -> list[RemoveAction]:
@@ -160,7 +167,7 @@ class Replacement:
         now = int(time.time() * 1000)
         return [
             RemoveAction(
-                unquote(file["path"]),  # the log's own form, and delta-rs encodes it again
+                unquote(file["path"]),  # it has the encoding of the log, and delta-rs encodes it again
                 True,
                 now,
                 file["size_bytes"],

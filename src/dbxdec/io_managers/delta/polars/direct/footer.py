@@ -1,6 +1,6 @@
-"""What the end of a Parquet file says of its columns (Parquet format, "File format" and "Metadata").
+"""The column statistics at the end of a Parquet file (Parquet format, "File format" and "Metadata").
 
-The metadata is Thrift's compact protocol, of which this reads the whole and names the few fields that are used.
+The metadata uses Thrift's compact protocol. This reads all of it, and names the few fields that are used.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _NULLS, _MAX, _MIN = 3, 5, 6
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One leaf column in one row group: its `path` in the schema, how many values it has, nulls included, and what its
-    statistics say: `low` and `high` are bounds in Parquet's plain encoding, None where there are none."""
+    """One leaf column in one row group.
+
+    `path` is its path in the schema, and `values` its number of values, nulls included. `low` and `high` are bounds in
+    Parquet's plain encoding; None if the statistics have none.
+    """
 
     path: tuple[str, ...]
     values: int
@@ -39,8 +42,10 @@ class Chunk:
 
 
 def length(tail: bytes) -> int:
-    """How many bytes of metadata stand before the last eight of a file, which are `tail`. Raises ValueError for a file
-    that is none of Parquet."""
+    """Return the number of bytes of metadata before the last eight bytes of a file, which are `tail`.
+
+    Raises ValueError if the file is not a Parquet file.
+    """
     size, magic = struct.unpack("<I4s", tail)
     if magic != _MAGIC:
         raise ValueError("not a Parquet file")
@@ -48,7 +53,7 @@ def length(tail: bytes) -> int:
 
 
 def chunks(metadata: bytes) -> Iterator[Chunk]:
-    """All column chunks, row group by row group."""
+    """Yield all column chunks, row group by row group."""
     found = _Reader(metadata).structure()
     for group in found.get(_ROW_GROUPS, ()):
         for column in group[_COLUMNS]:
@@ -69,7 +74,7 @@ class _Reader:
         self._at = 0
 
     def structure(self) -> dict[int, Any]:
-        """A struct, its values by the ids of their fields."""
+        """Return a struct: its values by the ids of their fields."""
         fields: dict[int, Any] = {}
         field = 0
         while True:
@@ -127,5 +132,5 @@ class _Reader:
 
 
 def _signed(value: int) -> int:
-    """Zigzag's signed form of `value`."""
+    """Return the signed form of a zigzag-encoded `value`."""
     return (value >> 1) ^ -(value & 1)

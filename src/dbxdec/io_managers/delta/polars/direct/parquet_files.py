@@ -1,6 +1,6 @@
-"""Rows into Parquet files of a Delta table in one streaming pass, by Polars itself: what delta-rs then commits.
+"""Parquet files of a Delta table, written by Polars itself in one streaming pass, for delta-rs to commit.
 
-Polars writes faster than delta-rs and holds fewer rows, and tells the partitions that it has met.
+Polars writes faster than delta-rs and holds fewer rows, and it reports the partitions that it met.
 """
 
 from __future__ import annotations
@@ -33,19 +33,22 @@ if TYPE_CHECKING:
     from deltalake.transaction import AddAction
     from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
 
-# In memory, of which a file has about a third: files of some 100 MB, as delta-rs writes them.
+# Bytes in memory, of which a file has about a third: files of some 100 MB, as delta-rs writes them.
 _BYTES_PER_FILE = 256 * 1024 * 1024
-# Requests to a storage.
+# Parallel requests to a storage.
 _AT_ONCE = 16
 _USUAL_END = 64 * 1024
-# What a storage says without the file's name.
+# Messages of a storage that do not contain the file's name.
 _FULL = re.compile(r"No space left|Disk quota exceeded|File name too long")
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A file of the table, not yet in its log: where it is below the table's folder, its rows, its size in bytes, the
-    values of its partition, and its statistics as the log holds them."""
+    """A file of the table that is not yet in its log.
+
+    It has its path below the table's folder, its number of rows, its size in bytes, the values of its partition, and
+    its statistics in the form of the log.
+    """
 
     path: str
     rows: int
@@ -54,7 +57,7 @@ class DataFile:
     stats: str
 
     def added(self, partitions: Sequence[str]) -> AddAction:
-        """The action that adds it (Delta protocol, "Add File and Remove File")."""
+        """Return the action that adds the file (Delta protocol, "Add File and Remove File")."""
         from deltalake.transaction import AddAction
 
         values = {name: value_text(value) for name, value in zip(partitions, self.partition, strict=True)}
@@ -62,9 +65,9 @@ class DataFile:
 
 
 class Folder:
-    """The folder of a Delta table on any storage, for files that are in no log.
+    """The folder of a Delta table on any storage, for files that are not in the log.
 
-    It is at `uri` as delta-rs has it, and at `root` as Polars does, which encodes nothing.
+    `uri` is the folder for delta-rs, and `root` the folder for Polars, which encodes nothing.
     """
 
     def __init__(self, table: DeltaTable | str, storage_options: Mapping[str, str] | None) -> None:
@@ -74,7 +77,7 @@ class Folder:
         self._local = Path(self.root) if "://" not in self.root else None
 
     def prepare(self) -> None:
-        """Make the folder where it is on this machine. Raises RunError where nothing can be written."""
+        """Make the folder if it is on this machine. Raises RunError if nothing can be written."""
         if self._local is None:
             return
         try:
@@ -85,14 +88,14 @@ class Folder:
             raise self.refused(error) from error
 
     def refused(self, error: Exception) -> RunError:
-        """What the storage says where it refuses to write."""
+        """Return the error of a storage that refuses to write."""
         return storage.refusal(self.root, error, "write") or RunError(
             f"the storage of {self.root} refused to write: {storage.said(error)}",
             hint="check the path and `storage_options`",
         )
 
     def metadata(self, sizes: Mapping[str, int]) -> list[bytes]:
-        """What Parquet files say of themselves; `sizes` has their bytes by their names."""
+        """Return the metadata of Parquet files; `sizes` has their sizes in bytes by their names."""
         if self._local is not None:
             return [self._local_metadata(name, size) for name, size in sizes.items()]
         handler = self._handler(dict(sizes))
@@ -100,13 +103,13 @@ class Folder:
             return list(pool.map(lambda name: _metadata(handler.open_input_file(name), sizes[name]), sizes))
 
     def _local_metadata(self, name: str, size: int) -> bytes:
-        assert self._local is not None  # noqa: S101 - the caller has looked
+        assert self._local is not None  # noqa: S101 - the caller checked
         with (self._local / name).open("rb") as file:
             return _metadata(file, size)
 
     def remove(self, name: str) -> None:
-        """Remove a file that may be there."""
-        with suppress(Exception):  # a file that stays behind is what a vacuum is for
+        """Remove a file that may exist."""
+        with suppress(Exception):  # a vacuum removes a file that stays behind
             if self._local is not None:
                 (self._local / name).unlink(missing_ok=True)
             else:
@@ -119,7 +122,7 @@ class Folder:
 
 
 def _metadata(file: Any, size: int) -> bytes:
-    """The end of a file, in one read where it is no longer than usual: each is a request to a storage."""
+    """Return the metadata at the end of a file, usually in one read, since each read is a request to a storage."""
     held = min(size, _USUAL_END)
     file.seek(size - held)
     end = bytes(file.read(held))
@@ -132,10 +135,10 @@ def _metadata(file: Any, size: int) -> bytes:
 
 
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
-    """Run `frame` once, and store its rows in files below `folder`, which nothing points to yet.
+    """Run `frame` once, and store its rows in files below `folder` that nothing refers to yet.
 
-    Raises RunError where the folder's storage refuses, and for partitions of strings that mean null. The errors of the
-    query pass as they are. None of these leaves files.
+    Raises RunError if the folder's storage refuses, and for partitions of strings that mean null. Errors of the query
+    pass as they are. None of these leaves files.
     """
     import polars as pl
 
@@ -150,7 +153,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         values = of.partition_keys.row(0) if partitions else ()
         text = next((value for value in values if value in columns.LOST), None)
         if text is not None:
-            # Here they are known, and a check of all rows would take as long as the writing.
+            # The values are known here; a check of all rows would take as long as the writing.
             lost.append(checks.lost_texts([partitions[values.index(text)]], text))
             raise lost[0]
         name = folder_names.file_name(next(numbers), write_id, keyed=keyed)
@@ -168,7 +171,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
                 continue
             found.append(DataFile(path, file.num_rows, file.num_bytes, values, ""))
 
-    # Where folders can't tell the partitions, readers that go by folders find them in the files.
+    # If folders can't express the partitions, readers that go by folders find them in the files.
     keyed = not all(map(folder_names.can_name, partitions))
     parted, keys = with_keys(frame, partitions) if keyed else (frame, list(partitions))
     target = pl.PartitionBy(

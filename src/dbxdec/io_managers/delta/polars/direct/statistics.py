@@ -1,6 +1,6 @@
-"""Statistics of a Parquet file as a Delta log holds them (Delta protocol, "Per-file Statistics").
+"""Statistics of a Parquet file in the form of a Delta log (Delta protocol, "Per-file Statistics").
 
-Readers skip files by them, so each is a bound that holds or it is left out.
+Readers skip files by them, so each is a bound that holds, or it is left out.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.delta.polars.direct.footer import Chunk
 
-# `delta.dataSkippingNumIndexedCols`, where a table does not say otherwise.
+# `delta.dataSkippingNumIndexedCols`, unless the table sets it.
 _COLUMNS = 32
 _EPOCH = dt.datetime(1970, 1, 1)
-_TEXT_LENGTH = 64
+_STRING_LENGTH = 64
 
 
 def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> str:
-    """The statistics, as JSON, of a file of `rows` rows with this Parquet `metadata`; `schema` are its columns."""
+    """Return the statistics, as JSON, of a file with `rows` rows, this Parquet `metadata` and the columns `schema`."""
     indexed = dict(list(schema.items())[:_COLUMNS])
     leaves: dict[tuple[str, ...], list[Chunk]] = {}
     for chunk in footer.chunks(metadata):
@@ -47,12 +47,12 @@ def of_file(rows: int, metadata: bytes, schema: Mapping[str, pl.DataType]) -> st
             _put(low, path, bounds[0])
             _put(high, path, bounds[1])
     stats = {"numRecords": rows, "minValues": low, "maxValues": high, "nullCount": nulls}
-    # As they are: delta-rs reads escaped pairs of surrogates as something else, and skips files for it.
+    # Not escaped: delta-rs misreads escaped pairs of surrogates, and then skips files.
     return json.dumps(stats, ensure_ascii=False, separators=(",", ":"))
 
 
 def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataType | None:
-    """The type of a leaf, None where it is inside a list or no column that counts."""
+    """Return the type of a leaf; None if it is inside a list or belongs to a column without statistics."""
     import polars as pl
 
     kind: Any = schema.get(path[0])
@@ -64,7 +64,7 @@ def _kind(path: tuple[str, ...], schema: Mapping[str, pl.DataType]) -> pl.DataTy
 
 
 def _may_hide_nan(kind: pl.DataType, low: Any, high: Any) -> bool:
-    """Return whether readers take all values for one, although NaN, which is in no bounds, may be among them."""
+    """Return whether readers would assume one value for all rows although NaN, which no bounds include, may occur."""
     import polars as pl
 
     return isinstance(kind, pl.Float32 | pl.Float64) and bool(low == high)
@@ -80,7 +80,7 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
 
 
 def _bounds(chunks: Iterable[Chunk], kind: pl.DataType) -> tuple[Any, Any] | None:
-    """The least and the greatest value in JSON's form; None for a column without values, or with unknown ones."""
+    """Return the least and the greatest value in JSON form; None for a column without values, or with unknown ones."""
     lows, highs = [], []
     for chunk in chunks:
         if chunk.nulls == chunk.values:
@@ -98,14 +98,14 @@ def _bounds(chunks: Iterable[Chunk], kind: pl.DataType) -> tuple[Any, Any] | Non
 
 
 def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
-    """A bound in Parquet's plain encoding as a value that sorts as the column does; None for one without such a form.
+    """Return a bound in Parquet's plain encoding as a value that sorts as the column does; None if there is none.
 
     `last` says that it is an upper bound.
     """
     import polars as pl
 
     if isinstance(kind, pl.String):
-        return _text(raw, last=last)
+        return _string_bound(raw, last=last)
     if isinstance(kind, pl.Decimal):
         # Integers are little-endian; the fixed bytes of long decimals are big-endian.
         unscaled = int.from_bytes(raw, "little" if len(raw) in (4, 8) and kind.precision <= 18 else "big", signed=True)
@@ -118,20 +118,23 @@ def _value(raw: bytes, kind: pl.DataType, *, last: bool) -> Any:
     return None
 
 
-def _text(raw: bytes, *, last: bool) -> str | None:
-    """A text that is not above, or with `last` not below, all those that `raw` bounds: writers cut long ones."""
+def _string_bound(raw: bytes, *, last: bool) -> str | None:
+    """Return a string that bounds the same strings as `raw`, from above with `last`, else from below.
+
+    Writers cut long strings.
+    """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        # A beginning is a lower bound, and never an upper one.
+        # A prefix is a lower bound, but never an upper one.
         return None if last else raw.decode(errors="ignore")
-    if len(text) > _TEXT_LENGTH:
-        return None if last else text[:_TEXT_LENGTH]
+    if len(text) > _STRING_LENGTH:
+        return None if last else text[:_STRING_LENGTH]
     return text
 
 
 def _json(value: Any, kind: pl.DataType) -> Any:
-    """A bound as the log holds it; None for one that it can't hold as it is."""
+    """Return a bound as the log holds it; None for one that the log can't hold exactly."""
     import polars as pl
 
     try:
