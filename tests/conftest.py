@@ -97,11 +97,30 @@ def chromium() -> str | None:
     return next((found for name in _CHROMIUMS if (found := shutil.which(name))), None)
 
 
+def _left_to_slow_runs(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the cases of sampled tests beyond those that a quick run takes: so many, evenly from all of them."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left = []
+    for of_one in cases.values():
+        marker = of_one[0].get_closest_marker("sampled")
+        assert marker is not None
+        count = min(marker.args[0], len(of_one))
+        taken = {i * len(of_one) // count for i in range(count)}
+        left += [item for i, item in enumerate(of_one) if i not in taken]
+    return left
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are slow are deselected
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip by name what can't run here, which the summary shows; first comes what only one worker may run.
 
     That is the longest piece of work: begun last, it would leave the other workers idle.
     """
+    for item in _left_to_slow_runs(items):
+        item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     if chromium() is None:
         skip = pytest.mark.skip(reason=f"chromium: none of {', '.join(_CHROMIUMS)} is on PATH")

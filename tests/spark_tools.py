@@ -31,6 +31,7 @@ else:
 # One worker process of pytest-xdist takes all tests of Spark: each process would start a JVM of its own.
 needs_spark = [
     pytest.mark.spark,
+    pytest.mark.sampled(1),
     pytest.mark.xdist_group("spark"),
     pytest.mark.skipif(bool(MISSING), reason=f"spark: {MISSING}"),
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),

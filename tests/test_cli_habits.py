@@ -17,6 +17,8 @@ from dbxdec.cli.app import cli
 from projects import Project
 from running import DBXDEC, dbxdec, define, empty
 
+pytestmark = pytest.mark.sampled(4)
+
 COMMANDS = [
     *cli.list_commands(click.Context(cli)),
     "runs show",

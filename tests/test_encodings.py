@@ -24,6 +24,8 @@ from dbxdec.support import streams
 from projects import Project
 from running import DBXDEC, define, empty, states
 
+pytestmark = pytest.mark.sampled(5)
+
 # Without it Python takes UTF-8 where the locale says nothing.
 PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 PIPELINE = '''

@@ -14,6 +14,8 @@ from forked import Forked, snapshot
 from projects import PYPROJECT as WITH_AN_EMPTY_LINE
 from projects import Project, shop
 
+pytestmark = pytest.mark.sampled(5)
+
 Change = Callable[[Path], object]
 PYPROJECT = WITH_AN_EMPTY_LINE.lstrip()
 HOOK = "[tool.hatch.build.hooks.dbxdec]"

@@ -18,6 +18,8 @@ from dbxdec.model.manifest import digest
 from layouts import LAYOUTS
 from projects import Project, Result, shop
 
+pytestmark = pytest.mark.sampled(3)
+
 SALES = "src/shop/pipelines/sales.py"
 
 # What the platform's own machines differ in from a laptop, and two laptops from each other.

@@ -68,6 +68,7 @@ def expected(case: str) -> str:
     return (FOLDER / case / "expected.txt").read_bytes().decode("utf-8")
 
 
+@pytest.mark.sampled(50)
 @pytest.mark.parametrize("case", CASES)
 def test_a_wrong_project_says_exactly_what_is_wrong(
     case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
