@@ -181,8 +181,8 @@ class Execution:
         uri = places.resolved(output.target) if output.target else ""
         if places.is_databricks() and storage_paths.is_ours(output.io) and storage_paths.is_relative(uri):
             raise RunError(
-                f"the task `{self.task.key}` would store its result in {uri}, a relative path on the disk of this "
-                "machine, which is lost with it",
+                f"the task `{self.task.key}` would store its result in {uri}, a relative path: it would be on the "
+                "disk of this machine and lost with it",
                 hint="deploy with a path on cloud storage (s3://, abfss://, gs://) or in a volume",
             )
         if output.per_item and self.reader.iteration is not None:
