@@ -84,10 +84,10 @@ demo: setup
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
 
-# Strict: a broken link, a name without a docstring or a page outside of the navigation is an error. Only the first call
-# asks a registry.
+# Strict: a broken link, an unknown name or a page outside of the navigation is an error (`--quiet` would hide and pass them).
+# Only the first call asks a registry.
 docs: $(VENV)/docs-ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 	@echo "site/index.html"
 
 $(VENV)/docs-ready: $(VENV)/ready
