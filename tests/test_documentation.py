@@ -1,10 +1,10 @@
 """What the documentation shows: its pipelines are run for two days, its commands are typed, its options exist.
 
 A Python block that begins with the path of a file is a part of that file: all of a page are put together. Modules below
-src/shop/pipelines are run. Commands of TRANSCRIPTS are typed again, with the files that the page has its reader write. The
-tests of docs/testing.md and the IoManager of docs/io-managers.md have tests of their own (test_testing_plugin and
-test_custom_io_manager). All other Python is compiled; TOML, YAML and JSON are parsed; commands of console blocks are those
-of the command line. Other kinds of blocks are refused: nothing would check them.
+src/shop/pipelines are run. Commands of TRANSCRIPTS are typed again, with the files that the page has its reader write.
+The tests of docs/testing.md and the IoManager of docs/io-managers.md have tests of their own (test_testing_plugin and
+test_custom_io_manager). All other Python is compiled; TOML, YAML and JSON are parsed; commands of console blocks are
+those of the command line. Other kinds of blocks are refused: nothing would check them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import inspect
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -233,6 +234,14 @@ def test_each_branch_is_taken_on_its_day(documented: Any, tmp_path: Path) -> Non
     module = documented("docs/branches.md", "src/shop/pipelines/branches.py")
     runs = _runs(module, "docs/branches.md", tmp_path)["branches"]
     assert [run["report"].value for run in runs] == ["only 2 orders", "9 in all", "only 2 orders"]
+
+
+def test_the_pipeline_of_the_readme_is_one_that_a_build_takes(tmp_path: Path) -> None:
+    """README.md, "What a pipeline looks like"."""
+    file = tmp_path / "shown.py"
+    file.write_text(files("README.md")["src/flights_pipeline/pipelines/daily.py"], encoding="utf-8")
+    module = runpy.run_path(str(file), run_name="shown")
+    assert job_dag(module["daily_delays"]).edges == {("extract", "delays"), ("delays", "worst")}
 
 
 def test_a_schedule_becomes_what_the_page_shows(documented: Any) -> None:
