@@ -1,6 +1,7 @@
 # make demo   builds and runs the flights example
 # make test   lints, checks types, runs the tests
 # make test-all  runs every case of the tests, with many examples
+# make docs   builds the documentation into site/
 # make bench  measures
 # make fuzz   feeds damaged files to everything that reads one, for MINUTES (10) minutes
 # make test-lowest  runs the core of the tests with the oldest versions that the extras admit
@@ -19,7 +20,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: setup test test-all test-lowest lint types format demo bench fuzz constraints clean
+.PHONY: setup test test-all test-lowest lint types format demo docs bench fuzz constraints clean
 
 setup: $(VENV)/ready
 
@@ -87,8 +88,18 @@ demo: setup
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
 
+# Strict: a broken link, an unknown name or a page outside of the navigation is an error (`--quiet` would hide and pass them).
+# Only the first call asks a registry.
+docs: $(VENV)/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
+	@echo "site/index.html"
+
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group docs
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
+	rm -rf $(VENV) build dist site $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake $(FLIGHTS)/.dbxdec
 
 # Ratios of what is measured in turn; `make bench ONLY="hook bundle"` measures these alone. See bench/run.py.
 bench: setup
@@ -97,5 +108,5 @@ bench: setup
 constraints: setup
 	@mkdir -p build
 	@{ head -n 1 constraints.txt; env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --all-extras \
-	  --group dev --group bench --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
+	  --group dev --group docs --group bench --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

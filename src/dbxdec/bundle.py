@@ -29,11 +29,15 @@ def load_resources(
     bundle: Bundle | None = None,
     project: str | os.PathLike[str] = ".",
 ) -> Resources:
-    """Return the jobs of `project`, a folder of the bundle, with paths relative to the bundle's root.
+    """Return the jobs of a project for a bundle in Python (PyDABs), with paths relative to the bundle's root.
 
-    Builds the wheel first if it is not up to date. Every problem becomes a diagnostic of the bundle. A setting that the
-    bundle lacks so that runs in flight keep their wheel becomes one too. If the project is in a folder of the bundle,
-    call this in the bundle's `resources/__init__.py`: `load_resources(bundle, "my_project")`.
+    It builds the wheel first if it is not up to date. Whatever is wrong becomes a diagnostic of the bundle, and so does
+    what the bundle lacks for runs in flight to keep their wheel.
+
+    Args:
+        bundle: The bundle, as the CLI gives it.
+        project: The project's folder in the bundle. A bundle whose project is not at its root calls this function in
+            its `resources/__init__.py`: `load_resources(bundle, "my_project")`.
     """
     from databricks.bundles.core import Resources
 

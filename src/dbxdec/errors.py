@@ -36,7 +36,13 @@ class SourceLocation:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: `message` is what is wrong, `where` a source location or TOML path, `hint` what to write instead."""
+    """One mistake.
+
+    Attributes:
+        message: What is wrong.
+        where: A source location or a TOML path, if there is one.
+        hint: What to write instead, if that can be told.
+    """
 
     message: str
     where: SourceLocation | str | None = None
@@ -51,7 +57,22 @@ class Problem:
 
 
 class DbxdecError(Exception):
-    """Something a user can mend, said in one or more `problems`; never a defect of dbxdec itself."""
+    """Something that a user can mend; never a defect of dbxdec itself. All errors of dbxdec are of this class.
+
+    Attributes:
+        problems: Each mistake, with what is wrong, where, and what to write instead.
+
+    Example:
+        ```python
+        from dbxdec import DbxdecError
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        try:
+            PolarsDeltaIoManager("lake", mode="overwite")
+        except DbxdecError as error:
+            assert error.problems[0].hint == "did you mean `overwrite`?"
+        ```
+    """
 
     def __init__(self, problems: str | Problem | Iterable[Problem], *, hint: str | None = None) -> None:
         if isinstance(problems, str):
@@ -100,7 +121,17 @@ class CodegenError(DbxdecError):
 
 
 class RunError(DbxdecError):
-    """A task can't run: its arguments, its inputs or its target are not what they should be."""
+    """Raised when a task can't run: its arguments, its inputs or its target are not what they should be.
+
+    Example:
+        ```python
+        import pytest
+        from dbxdec import RunError, context
+
+        with pytest.raises(RunError):
+            context()  # outside of a run
+        ```
+    """
 
 
 class HandledError(RunError):
@@ -108,11 +139,32 @@ class HandledError(RunError):
 
 
 class TargetExistsError(RunError):
-    """A write in mode "error" found its target already there."""
+    """Raised by a write with `mode="error"` whose target exists, unless the same run has written it.
+
+    Example:
+        ```python
+        from dbxdec import RunError, TargetExistsError
+
+        assert issubclass(TargetExistsError, RunError)
+        ```
+    """
 
 
 class NotWrittenError(RunError):
-    """The producer of an input wrote nothing in this run."""
+    """Raised by `IoManager.read` when it is certain that there is nothing to read.
+
+    The producer of the input wrote nothing in this run, or there is no table. A parameter annotated `| None` gets None
+    then.
+
+    Example:
+        ```python
+        from dbxdec import InputContext, NotWrittenError
+
+
+        def read(context: InputContext) -> object:
+            raise NotWrittenError(f"{context.uri} has nothing for `{context.parameter}`")
+        ```
+    """
 
 
 def concerning(jobs: tuple[str, ...] | None, problems: Iterable[Problem]) -> list[Problem]:

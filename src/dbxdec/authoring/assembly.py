@@ -30,9 +30,36 @@ class Handled:
 
 
 def handled(task: Task[[], Any]) -> Handled:
-    """As `@job(on_failure=handled(task))`: the run succeeds, "with failures", when the handler has succeeded.
+    """Let a run succeed, "with failures", when its failure handler has succeeded: `@job(on_failure=handled(task))`.
 
-    Without it a run in which a task has failed is a failed run. Raises AuthoringError for anything but a task.
+    Without it a run in which a task has failed is a failed run.
+
+    Args:
+        task: A task without arguments.
+
+    Returns:
+        What `on_failure=` takes.
+
+    Raises:
+        AuthoringError: `task` is not a task.
+
+    Example:
+        ```python
+        from dbxdec import handled, job, task
+
+
+        @task
+        def load() -> None: ...
+
+
+        @task
+        def tidy() -> None: ...
+
+
+        @job(on_failure=handled(tidy))
+        def daily() -> None:
+            load()
+        ```
     """
     from dbxdec.authoring.tasks import Task
 

@@ -17,7 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobCluster:
-    """A cluster that a job starts and its tasks share."""
+    """A cluster that a job starts and its tasks share: what `job_cluster(...)` returns.
+
+    Attributes:
+        key: The cluster's key in its job.
+        new_cluster: The platform's fields of a new cluster.
+
+    Example:
+        ```python
+        from dbxdec import job_cluster
+
+        assert job_cluster("small", num_workers=1).key == "small"
+        ```
+    """
 
     key: str
     new_cluster: Mapping[str, Any] = field(default_factory=dict)
@@ -25,7 +37,21 @@ class JobCluster:
 
 @dataclass(frozen=True)
 class Environment:
-    """A serverless environment; the pipeline's wheel is added to its dependencies at build time."""
+    """A serverless environment: what `environment(...)` returns.
+
+    The build adds the pipeline's wheel to its dependencies.
+
+    Attributes:
+        key: The environment's key in its job.
+        spec: The platform's fields of an environment's spec.
+
+    Example:
+        ```python
+        from dbxdec import environment
+
+        assert environment("etl", dependencies=["polars"]).key == "etl"
+        ```
+    """
 
     key: str
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -35,12 +61,51 @@ class Environment:
 def job_cluster(
     key: str, *, serverless_compute_id: str | None = None, **new_cluster: Unpack[ClusterSpecDict]
 ) -> JobCluster:
-    """A job cluster named `key`, with the fields of the platform's `new_cluster`; unknown ones fail the build."""
+    """Return a job cluster, for `cluster=` of jobs and tasks.
+
+    Args:
+        key: Its key in the job. Two different clusters of a job need two keys.
+        serverless_compute_id: The field of this name of the platform's job cluster.
+        **new_cluster: Fields of the platform's `new_cluster`, such as `spark_version`, `node_type_id`, `num_workers`,
+            `autoscale` and `spark_conf`. The build refuses unknown ones.
+
+    Returns:
+        The cluster.
+
+    Raises:
+        AuthoringError: A value can't be a setting: settings are `str`, `int`, `float`, `bool`, None, lists and dicts.
+
+    Example:
+        ```python
+        from dbxdec import job_cluster
+
+        small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
+        ```
+    """
     beside = {} if serverless_compute_id is None else {"serverless_compute_id": serverless_compute_id}
     return JobCluster(key, plain({**new_cluster, **beside}))
 
 
 @forgiving()
 def environment(key: str, **spec: Unpack[EnvironmentDict]) -> Environment:
-    """A serverless environment named `key`: `dependencies=[...]` (pip requirements) and the platform's other fields."""
+    """Return a serverless environment, for `environment=` of jobs and tasks.
+
+    Args:
+        key: Its key in the job. Two different environments of a job need two keys.
+        **spec: Fields of the platform's environment spec, such as `dependencies` (a list of pip requirements and paths
+            of wheels) and `environment_version` (a string; the default is dbxdec's).
+
+    Returns:
+        The environment.
+
+    Raises:
+        AuthoringError: A value can't be a setting: settings are `str`, `int`, `float`, `bool`, None, lists and dicts.
+
+    Example:
+        ```python
+        from dbxdec import environment
+
+        etl = environment("etl", dependencies=["polars>=1.44", "httpx"])
+        ```
+    """
     return Environment(key, plain(spec))

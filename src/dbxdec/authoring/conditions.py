@@ -76,12 +76,44 @@ class ConditionProxy(TaskProxy[None]):
 def condition(
     left: Any, op: Operator, right: Any, *, key: str = "condition", run_if: RunIfParam | None = None
 ) -> ConditionProxy:
-    """A condition task. Each side is a literal, a job parameter, a task value or a task's small result.
+    """Add a condition task, and return it: `.then(...)` and `.otherwise(...)` put tasks on its branches.
 
-    `>`, `>=`, `<` and `<=` compare numbers. `==` and `!=` are those of Python for two values of one type; where the
-    platform, which compares strings, could see it otherwise, the build or the run fails. A condition that compares a
-    state is decided however the task has ended, unless `run_if` says otherwise. Outside a job's body it raises
-    AuthoringError.
+    `>`, `>=`, `<` and `<=` compare numbers. `==` and `!=` are those of Python for two values of one type. Where the
+    platform, which compares strings, could decide otherwise, the build or the run fails.
+
+    Args:
+        left: A literal, a job parameter, a task value, a task's small result, a state, or a bundle variable.
+        op: `"=="`, `"!="`, `">"`, `">="`, `"<"` or `"<="`.
+        right: As `left`.
+        key: The key of the condition; a job with several needs one for each.
+        run_if: When to decide. A condition that compares a state is decided however the task has ended, unless this
+            says otherwise.
+
+    Returns:
+        The condition. `.then(*results)` and `.otherwise(*results)` return it again; `.true` and `.false` are its
+        branches for `.after(...)` and `depends_on=`.
+
+    Raises:
+        AuthoringError: It is used outside of a job's body.
+
+    Example:
+        ```python
+        from dbxdec import condition, job, task
+
+
+        @task
+        def count() -> int: ...
+
+
+        @task
+        def alarm(n: int) -> None: ...
+
+
+        @job
+        def watch(limit: int = 3) -> None:
+            n = count()
+            condition(n, ">", limit).then(alarm(n))
+        ```
     """
     recorder = recorder_of("condition")
     key = recorder.usable(key)

@@ -35,11 +35,42 @@ class Items(Reference):
 
 @forgiving(giving(Items(Spoiled(), None)))
 def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
-    """As an argument of a task's call: run the task once for each of `items`, at most `concurrency` at a time.
+    """As an argument of a task's call: run the task once for each item.
 
-    Items are a literal list, a job parameter or a task's small list result. They are numbered, so equal literals stay
-    apart; equal items in a list that only the platform sees are refused in the run. Without `concurrency` the platform
-    runs one after another; it takes 1 to 100. Outside a job's body it raises AuthoringError.
+    Items are numbered, so equal literals stay apart. Equal items in a list that only the platform sees are refused in
+    the run.
+
+    Args:
+        items: A literal list, a job parameter of the type `list`, or the `list` that a task returns as a small result.
+        concurrency: How many iterations run at once, 1 to 100. Without it the platform runs one after another.
+
+    Returns:
+        What the argument takes: an item.
+
+    Raises:
+        AuthoringError: It is used outside of a job's body, or the items are of another kind.
+
+    Example:
+        ```python
+        import polars as pl
+        from dbxdec import bundle_variable, each, job, task
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="append")
+
+
+        @task(io_manager=lake.table("orders"))
+        def ingest(country: str) -> pl.DataFrame: ...
+
+
+        @task
+        def rows(orders: dict[str, pl.DataFrame]) -> int: ...
+
+
+        @job
+        def daily(countries: list[str] = ["de", "fr"]) -> None:
+            rows(ingest(each(countries, concurrency=8)))
+        ```
     """
     if recording.current() is None:
         raise AuthoringError(

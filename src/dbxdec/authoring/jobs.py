@@ -69,7 +69,32 @@ class BuiltJob:
 
 
 class Job(Generic[P]):
-    """A function decorated with `@job`. Its parameters are the job's parameters; its body wires tasks."""
+    """A function decorated with `@job`: its parameters are the job's parameters, its body wires tasks.
+
+    In the body of another job a call is a task that runs this one, with its parameters checked. Elsewhere a call is a
+    mistake: `dbxdec run` and `dbxdec.testing.run_job` run a job.
+
+    Attributes:
+        fn: The function itself.
+        key: The job's key.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+
+
+        @job
+        def hello(name: str = "world") -> None:
+            @task
+            def greet(name: str) -> str:
+                return f"Hello, {name}!"
+
+            greet(name)
+
+
+        assert hello.tasks["greet"].fn("Ada") == "Hello, Ada!"
+        ```
+    """
 
     def __init__(self, fn: Callable[P, Any], options: JobOptions) -> None:
         self.fn = fn
@@ -100,7 +125,11 @@ class Job(Generic[P]):
 
     @functools.cached_property
     def tasks(self) -> Mapping[str, Task[..., Any]]:
-        """The job's tasks by key, nested ones too. Raises AuthoringError where the job's body is wrong."""
+        """The job's tasks by key, nested ones too.
+
+        Raises:
+            AuthoringError: The job's body has mistakes.
+        """
         built = self.build()
         if built.problems:
             raise AuthoringError(built.problems)
@@ -247,9 +276,46 @@ def job(
     on_failure: Any = None,
     **fields: Any,
 ) -> Any:
-    """Make a job of a function. Keywords are dbxdec's own and every field of a Databricks job as the API spells it.
+    """Make a job of a function: `@job` or `@job(...)`.
 
-    Raises AuthoringError, with the line, for anything but a plain function and for fields that dbxdec fills itself.
+    The function's parameters are the job's: `str`, `int`, `float`, `bool`, a date, a datetime, a `Decimal`, an `Enum`,
+    a `Literal[...]`, lists and dicts of them, each also with `| None`. One without a default needs a value in each run.
+    The body runs when the DAG is built, never at import.
+
+    Args:
+        fn: The function, where `@job` stands without parentheses.
+        key: The job's key in the bundle: letters, digits, `_` and `-`, not starting with a digit. The default is the
+            function's name.
+        cluster: The job cluster of all tasks that name no compute. A job with neither cluster nor environment is
+            serverless.
+        environment: The serverless environment of all tasks that name no compute.
+        io_manager: The IoManager of all tasks that name none and return neither None nor a small result.
+        on_failure: A task without arguments that runs when any other task has failed. The run stays a failed one,
+            unless the task is wrapped in `handled(...)`.
+        **fields: Fields of a Databricks job, as the Jobs API spells them, such as `schedule`, `tags`, `queue`,
+            `max_concurrent_runs`, `timeout_seconds` and `email_notifications`.
+
+    Raises:
+        AuthoringError: The decorated object is not a plain function, a field is unknown, or dbxdec fills it itself. In
+            a build the mistake is collected, with its line, and the rest is checked too.
+
+    Example:
+        ```python
+        import datetime as dt
+
+        from dbxdec import job, run_date, task
+
+
+        @job(
+            schedule={"quartz_cron_expression": "0 0 6 * * ?", "timezone_id": "UTC"},
+            tags={"team": "sales"},
+        )
+        def daily(day: dt.date = run_date(offset_days=-1)) -> None:
+            @task
+            def report(day: dt.date) -> None: ...
+
+            report(day)
+        ```
     """
     with recording.together():
         recording.refuse(_unfit(key, cluster, environment, io_manager, on_failure))

@@ -134,7 +134,34 @@ class BranchReference(TaskReference):
 
 
 class TaskProxy(_ProxyBase[R_co]):
-    """The result that a task will have: pass it on to other tasks, or order tasks with `>>` and `.after`."""
+    """The result that a task will have: what a call of a task returns in a job's body.
+
+    Pass it to other tasks, also inside lists, tuples and dicts. It has no value before the job runs: an `if`, a loop, a
+    comparison or an f-string over it is a mistake that the build reports.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+
+
+        @task
+        def extract(n: int) -> list[int]: ...
+
+
+        @task
+        def load(numbers: list[int]) -> None: ...
+
+
+        @task
+        def clean() -> None: ...
+
+
+        @job
+        def daily(n: int = 3) -> None:
+            numbers = extract(n)  # a TaskProxy: nothing runs
+            load(numbers) >> clean()  # order without data
+        ```
+    """
 
     def __init__(self, call: recording.Node) -> None:
         self._call = call
@@ -149,7 +176,7 @@ class TaskProxy(_ProxyBase[R_co]):
         return TaskValueReference(self._call, dag.RETURN_VALUE).text() if small else None
 
     def __getitem__(self, name: object) -> Any:
-        """The output `name` of a task with `outputs=`."""
+        """The output `name` of a task with `outputs=`: `x["good"]`."""
         outputs = self._call.outputs
         if self._call.is_mistaken:
             return Spoiled(self)
@@ -167,7 +194,11 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @forgiving()
     def value(self, key: str) -> Any:
-        """The task value `key` that the task sets with `set_task_value`, as an argument of other tasks."""
+        """The task value that the task sets with `set_task_value(key, ...)`, as an argument of other tasks.
+
+        Args:
+            key: The name under which the task sets it.
+        """
         if not isinstance(key, str) or not key:
             self._call.recorder.problem(
                 f"{shown(key)} can't be the key of a task value of `{self._call.key}`",
@@ -183,7 +214,11 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @property
     def state(self) -> Any:
-        """How the task ended, for the fields of a native task and for a condition."""
+        """How the task ended, for the fields of a native task and for a condition.
+
+        It is one of `success`, `failed`, `excluded`, `canceled`, `evicted`, `timedout`, `upstream_failed`,
+        `upstream_canceled` and `upstream_evicted`.
+        """
         return StateReference(self._call)
 
     @property
@@ -206,7 +241,11 @@ class TaskProxy(_ProxyBase[R_co]):
 
     @forgiving(itself)
     def after(self, *others: TaskProxy[Any]) -> TaskProxy[R_co]:
-        """Run this task after `others`, without reading their results; gives this proxy back."""
+        """Run this task after `others` without reading their results, and return this proxy.
+
+        Args:
+            *others: Results of tasks, or branches of a condition (`c.true`, `c.false`).
+        """
         for other in others:
             self._call.depend(other)
         return self
@@ -241,8 +280,40 @@ class Latest(Reference):
 
 @forgiving()
 def latest(what: T) -> T:
-    """Read the newest version of a task's result, whoever wrote it, instead of what this run wrote.
+    """Read the newest version of a task's table, whoever wrote it, instead of what this run wrote.
 
-    The reader still runs after the task. A table given as an argument is read at its newest without this.
+    The reader still runs after the task. A table given as an argument, `io.table("t")`, is read at its newest version
+    without this.
+
+    Args:
+        what: The result of a task that stores a table.
+
+    Returns:
+        What a task's argument takes.
+
+    Raises:
+        AuthoringError: `what` is neither a result with a table nor a table.
+
+    Example:
+        ```python
+        import polars as pl
+        from dbxdec import bundle_variable, job, latest, task
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="append")
+
+
+        @task(io_manager=lake)
+        def orders() -> pl.DataFrame: ...
+
+
+        @task
+        def count(orders: pl.DataFrame) -> int: ...
+
+
+        @job
+        def daily() -> None:
+            count(latest(orders()))  # rows of all runs, also of one that appends meanwhile
+        ```
     """
     return Latest(what)  # type: ignore[return-value]

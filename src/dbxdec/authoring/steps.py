@@ -44,10 +44,40 @@ def native_task(
     environment: Environment | None = None,
     **fields: Unpack[NativeTaskFields],
 ) -> TaskProxy[None]:
-    """A task of any kind that the platform knows, such as `notebook_task={...}` or `sql_task={...}`.
+    """Add a task of any kind that the platform has, such as a notebook, SQL, dbt or a pipeline.
 
-    Job parameters, task values, states and places inside its fields become the platform's references, and those of
-    tasks make edges. Paths are relative to the project's root. Outside a job's body it raises AuthoringError.
+    Job parameters, task values, states (`x.state`) and places (`x.uri`) inside its fields become the platform's
+    references. A reference to a task is an edge. Paths are relative to the project's root.
+
+    Args:
+        key: The task's key.
+        depends_on: Results of tasks, or branches of conditions, that it waits for besides what its fields refer to.
+        run_if: When to run, from the states of the upstream tasks.
+        cluster: A job cluster, where the kind of task takes one.
+        environment: A serverless environment, where the kind of task takes one.
+        **fields: Fields of a Databricks task, as the Jobs API spells them, one of which says the kind, as
+            `notebook_task={...}`.
+
+    Returns:
+        The task: it has no result, but `.value(key)`, `.state` and `.after(...)`.
+
+    Raises:
+        AuthoringError: It is used outside of a job's body, or a field is unknown.
+
+    Example:
+        ```python
+        import datetime as dt
+
+        from dbxdec import job, native_task
+
+
+        @job
+        def daily(day: dt.date = dt.date(2024, 1, 1)) -> None:
+            native_task(
+                "show",
+                notebook_task={"notebook_path": "notebooks/show.py", "base_parameters": {"day": day}},
+            )
+        ```
     """
     recorder = recorder_of("native_task")
     key = recorder.usable(key)

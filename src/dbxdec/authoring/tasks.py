@@ -60,9 +60,26 @@ def _overridden(task: Task[..., Any], *args: Any, **given: Any) -> Any:
 
 
 class Task(Generic[P, R]):
-    """A function decorated with `@task`. `.fn` is the function itself, exactly typed.
+    """A function decorated with `@task`.
 
-    Inside a job's body a call records a node of the DAG and gives a TaskProxy; anywhere else it calls the function.
+    In a job's body a call records a node of the DAG and returns a `TaskProxy`. Inside a task or a test a call is the
+    plain function's. At import a call is a mistake.
+
+    Attributes:
+        fn: The function itself, exactly typed.
+
+    Example:
+        ```python
+        from dbxdec import task
+
+
+        @task
+        def double(n: int) -> int:
+            return 2 * n
+
+
+        assert double.fn(3) == 6
+        ```
     """
 
     def __init__(
@@ -106,9 +123,37 @@ class Task(Generic[P, R]):
         run_if: RunIfParam | None = None,
         **fields: Unpack[TaskFields],
     ) -> Task[P, R]:
-        """The same task with other settings; what is not given stays, and `depends_on` adds.
+        """Return the same task with other settings. What is not given stays.
 
-        Another place of the result, or another kind of compute, takes the place of what there was.
+        Args:
+            key: The key of this call in the job. Two calls of one task in a job need two keys.
+            io_manager: Where the result goes, instead of what the task had.
+            outputs: The named results, instead of what the task had.
+            cluster: The job cluster, instead of any cluster or environment that the task had.
+            environment: The serverless environment, instead of any cluster or environment that the task had.
+            depends_on: Results of tasks, or branches of conditions, that this call waits for besides its inputs. They
+                add to what is there.
+            run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"`, `"ALL_DONE"`,
+                `"AT_LEAST_ONE_SUCCESS"`, `"NONE_FAILED"`, `"AT_LEAST_ONE_FAILED"` or `"ALL_FAILED"`.
+            **fields: Fields of a Databricks task, as the Jobs API spells them.
+
+        Raises:
+            AuthoringError: A field is unknown or one that dbxdec fills itself, or a value has the wrong type.
+
+        Example:
+            ```python
+            from dbxdec import job, task
+
+
+            @task
+            def ping(host: str) -> bool: ...
+
+
+            @job
+            def watch() -> None:
+                first = ping("a")
+                ping.override(key="ping_b", max_retries=3, depends_on=[first])("b")
+            ```
         """
         with recording.together():
             io_manager, outputs = _checked_stores(io_manager, outputs)
@@ -165,11 +210,40 @@ def task(
     run_if: Any = None,
     **fields: Any,
 ) -> Any:
-    """Make a task of a function. Keywords are dbxdec's own and every field of a Databricks task.
+    """Make a task of a function: `@task` or `@task(...)`.
 
-    With `outputs={"good": io.table(...), "bad": io.table(...)}` the function returns a dict of the same keys, and the
-    task's result has an element for each: `x["good"]`. Raises AuthoringError, with the line, for anything but a plain
-    function and for fields that dbxdec fills itself.
+    A task without an IoManager passes a small result on as a task value: a `str`, `int`, `float`, `bool`, date,
+    datetime, `Decimal`, `Enum`, or lists and dicts of them, up to 48 KiB as JSON.
+
+    Args:
+        fn: The function, where `@task` stands without parentheses.
+        key: The task's key: 1 to 100 letters, digits, `_` and `-`. The default is the function's name.
+        io_manager: Where the result is stored, and how it is read back.
+        outputs: Several results by name: `{"good": io.table("good"), "bad": io.table("bad")}`. The function returns a
+            dict of the same keys, and `x["good"]` is one of its results in a job's body.
+        cluster: A job cluster for this task; the default is the job's compute.
+        environment: A serverless environment for this task; the default is the job's compute.
+        run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"` (the platform's default),
+            `"ALL_DONE"`, `"AT_LEAST_ONE_SUCCESS"`, `"NONE_FAILED"`, `"AT_LEAST_ONE_FAILED"` or `"ALL_FAILED"`.
+        **fields: Fields of a Databricks task, as the Jobs API spells them, such as `max_retries` (a number),
+            `timeout_seconds`, `min_retry_interval_millis`, `libraries` and `email_notifications`.
+
+    Raises:
+        AuthoringError: The decorated object is not a plain function, a field is unknown, or dbxdec fills it itself. In
+            a build the mistake is collected, with its line, and the rest is checked too.
+
+    Example:
+        ```python
+        import polars as pl
+        from dbxdec import bundle_variable, task
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="overwrite")
+
+
+        @task(io_manager=lake.table("bronze/orders"), max_retries=2, timeout_seconds=600)
+        def orders(country: str) -> pl.DataFrame: ...
+        ```
     """
     with recording.together():
         io_manager, outputs = _checked_stores(io_manager, outputs)

@@ -30,8 +30,16 @@ _PUBLIC = "dbxdec.io_managers"
 class WriteId:
     """The identity of a write: stable over retries and repairs of one task of one run, and never reused.
 
-    A stable application id with the run as its version would not do. Run ids are not ordered in time, so an older run
-    that is repaired later would be dropped.
+    A stable application id with the run as version would not do: run ids are not ordered in time, so an older run
+    repaired later would be dropped.
+
+    Attributes:
+        workspace: The workspace's id.
+        job: The job's key.
+        run: The run's id.
+        task: The task's key.
+        item: Names the item of a for-each iteration, whatever its place among the items; empty outside of one.
+        output: The named output; empty for a task's only result.
     """
 
     workspace: str
@@ -59,7 +67,11 @@ class WriteId:
 class Receipt:
     """The proof of a write, kept in the same commit as the data.
 
-    `parameters` is a digest of the job parameters.
+    Attributes:
+        id: Who writes.
+        attempt: The try of the task that writes, from 1.
+        build: The build id of the wheel.
+        parameters: A digest of the job parameters.
     """
 
     id: WriteId
@@ -112,11 +124,22 @@ class ReadFacts:
 
 @dataclass(frozen=True, slots=True)
 class InputContext:
-    """What a read is asked for.
+    """What a read is asked for: the argument of `IoManager.read`.
 
-    `producer` is the write whose result is wanted, of which `rows` says what; None asks for the newest of the table.
-    `started` is the run's start in milliseconds since the epoch: no write of this run is older. `annotation` is the
-    parameter's, without `| None`.
+    Attributes:
+        uri: The place to read.
+        parameter: The name of the reader's parameter, for messages.
+        annotation: The parameter's annotation, without `| None`; None if it has none.
+        producer: The write whose result is wanted; None asks for the newest version.
+        started: The run's start in milliseconds since the epoch: no write of this run is older.
+        rows: Which rows of the producer's result: `"run"`, `"table"` or `"changed"`.
+
+    Example:
+        ```python
+        from dbxdec import InputContext
+
+        assert InputContext("lake/orders").producer is None
+        ```
     """
 
     uri: str
@@ -143,11 +166,24 @@ class ItemWrite:
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What a write is told: where to, and the receipt that belongs into it.
+    """What a write is told: the argument of `IoManager.write` and `IoManager.preflight`.
 
-    `returns` names the types that the task's function says it returns, as "polars.DataFrame"; None where it says
-    nothing. `parameters` are the run's, which options of a manager may refer to. `has_readers` says whether a task of
-    the job reads the result.
+    Attributes:
+        uri: The place to write.
+        receipt: Who writes; it belongs into the same commit as the data.
+        returns: The types that the task's function says it returns, as `"polars.DataFrame"`; None if it says nothing.
+        parameters: The run's job parameters, which options of a manager may refer to.
+        has_readers: Whether a task of the job reads the result.
+
+    Example:
+        ```python
+        from dbxdec import OutputContext, WriteResult
+
+
+        def write(context: OutputContext, value: list[str]) -> WriteResult:
+            print(context.uri, context.receipt.id.transaction)
+            return WriteResult(rows=len(value))
+        ```
     """
 
     uri: str
@@ -159,7 +195,20 @@ class OutputContext:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of a write, for the log: `version` and `rows` where the storage knows them."""
+    """What became of a write, for the log and the record of the run.
+
+    Attributes:
+        version: The version of the table, where the storage has versions.
+        rows: How many rows were written, where the storage knows it.
+        note: Anything else, in words.
+
+    Example:
+        ```python
+        from dbxdec import WriteResult
+
+        assert WriteResult(rows=3).version is None
+        ```
+    """
 
     version: int | None = None
     rows: int | None = None
@@ -203,10 +252,36 @@ def _mistaken(*_: object, **__: object) -> IoManager:
 
 
 class IoManager(ABC):
-    """Stores what tasks return and reads it back.
+    """The base class of everything that stores what tasks return and reads it back.
 
-    A subclass implements `read` and `write`; its constructor does no I/O, since it also runs at build time, where
-    the libraries it uses may be absent. Arguments may hold bundle variables: `resolve` gives their values at run time.
+    A subclass implements `read` and `write`. Its constructor does no I/O, since it also runs at build time, where the
+    libraries that it uses may be absent. Its arguments may hold bundle variables and secrets: `resolve` returns their
+    values in a run.
+
+    Attributes:
+        base_path: The folder below which the tables are; None for a manager without paths. It may hold `{job}` and
+            `{task}`.
+        shared: Whether several tasks may write one target.
+
+    Example:
+        ```python
+        from pathlib import Path
+
+        from dbxdec import InputContext, IoManager, OutputContext
+
+
+        class TextIoManager(IoManager):
+            reads = writes = frozenset({"str"})
+
+            def __init__(self, base_path: str) -> None:
+                self.base_path = base_path
+
+            def read(self, context: InputContext) -> str:
+                return Path(context.uri).read_text()
+
+            def write(self, context: OutputContext, value: str) -> None:
+                Path(context.uri).write_text(value)
+        ```
     """
 
     base_path: str | BundleVariable | None = None
@@ -239,21 +314,37 @@ class IoManager(ABC):
 
     @abstractmethod
     def read(self, context: InputContext) -> Any:
-        """Return what `context.producer` stored at `context.uri`, without a producer the newest.
+        """Return what `context.producer` stored at `context.uri`; without a producer the newest.
 
-        Raises NotWrittenError where it is certain that the producer stored nothing, or that there is nothing at all: a
-        parameter annotated `| None` is None then.
+        Args:
+            context: What is wanted.
+
+        Raises:
+            NotWrittenError: It is certain that the producer stored nothing, or that there is nothing at all. A
+                parameter annotated `| None` is None then.
         """
 
     @abstractmethod
     def write(self, context: OutputContext, value: Any) -> WriteResult | None:
-        """Store `value` at `context.uri`."""
+        """Store `value` at `context.uri`.
+
+        Args:
+            context: Where to, and who writes.
+            value: What the task returned; None if its annotation allows that.
+
+        Returns:
+            What became of it, for the log; None if there is nothing to say.
+        """
 
     def setup(self) -> None:
-        """Called once in each task's process before anything else; for credentials, sessions and the like."""
+        """Prepare the task's process: called once, before anything else; for credentials, sessions and the like."""
 
     def preflight(self, context: OutputContext) -> None:
-        """Called before the task's function runs: the place to refuse a write that can only fail."""
+        """Refuse a write that can only fail: called before the task's function runs.
+
+        Args:
+            context: Where to, and who writes.
+        """
 
     def joins(self, returns: tuple[str, ...] | None) -> bool:
         """Whether the iterations of a for-each task may write one target, each its own part of it.
@@ -327,10 +418,16 @@ class IoManager(ABC):
 
     @forgiving(_mistaken)
     def table(self, name: str | BundleVariable, **options: Any) -> Table:
-        """This manager bound to the table `name`, with other options where given.
+        """Return this manager bound to the table `name`, with other options where given.
 
-        Use it as `io_manager=`, or pass it to a task as an input: such a read takes the newest version. Raises
-        DbxdecError, with all of them, for a name that is none and options that this manager does not have.
+        Use it as `io_manager=`, or pass it to a task as an input: such a read takes the newest version.
+
+        Args:
+            name: A path below `base_path`, such as `"gold/orders"`. It may hold bundle variables.
+            **options: Options of the constructor that a table may have of its own.
+
+        Raises:
+            DbxdecError: The name is not one, or the manager does not have an option; all mistakes at once.
         """
         problems = [
             Problem(
@@ -388,9 +485,13 @@ class IoManager(ABC):
 
     @forgiving(giving("unknown"))
     def uri(self, name: str | None = None) -> str:
-        """The place of the table `name` (by default the one this manager is bound to), for use inside a task.
+        """Return the place of a table, for code inside a task that opens it itself.
 
-        Raises RunError where a bundle variable has no value, or where the place needs a running task.
+        Args:
+            name: The table; by default the one that this manager is bound to.
+
+        Raises:
+            RunError: A bundle variable has no value, or the place needs a running task.
         """
         job, task = (_running.job, _running.task) if _running else ("{job}", "{task}")
         bound = self if name is None else self.table(name)
@@ -411,7 +512,11 @@ class IoManager(ABC):
 
     @staticmethod
     def resolve(value: Any) -> Any:
-        """`value` with bundle variables and secrets replaced, inside lists, tuples and dicts too; a copy."""
+        """Return a copy of `value` with bundle variables and secrets replaced by their values.
+
+        Args:
+            value: A string, a bundle variable, a secret, or lists, tuples and dicts of them.
+        """
         if isinstance(value, Secret):
             return value.value()
         if isinstance(value, str | BundleVariable):

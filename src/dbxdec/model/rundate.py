@@ -131,11 +131,38 @@ def _zone(name: str) -> dt.tzinfo:
 
 @forgiving(giving(RunDate()))
 def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -> Any:
-    """A default for a job parameter of the type `date`: the date on which the run was triggered in `tz`, moved.
+    """Return a default for a job parameter of the type `date`: the date on which the run was triggered, moved.
 
-    It is the same in each retry and repair of a run, and for one that was queued past midnight; a value given by hand
-    wins as it is. Raises ValueError for an
-    unknown zone, TypeError for offsets that are no whole numbers.
+    It is the same in each retry and repair of a run, and for a run that was queued past midnight. A value given by hand
+    wins as it is.
+
+    Args:
+        offset_days: How many days to move the date by; negative for earlier ones. It is applied after the months.
+        offset_months: How many months to move the date by. The 31st becomes a shorter month's last day.
+        tz: The time zone that the date is of, by its IANA name.
+
+    Returns:
+        The default: for a type checker it is a date.
+
+    Raises:
+        ValueError: The time zone is unknown.
+        TypeError: An offset is not a whole number.
+
+    Example:
+        ```python
+        import datetime as dt
+
+        from dbxdec import job, run_date, task
+
+
+        @task
+        def load(day: dt.date) -> None: ...
+
+
+        @job(schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "Europe/Berlin"})
+        def daily(day: dt.date = run_date(offset_days=-1, tz="Europe/Berlin")) -> None:
+            load(day)
+        ```
     """
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 

@@ -15,7 +15,21 @@ from dbxdec.support import masking
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is kept. It never holds the value, so no text of it can show that."""
+    """Where a secret is kept: what `secret(scope, key)` returns. It never holds the value.
+
+    A task that receives one as an argument gets the value, a string.
+
+    Attributes:
+        scope: The secret scope.
+        key: The key in the scope.
+
+    Example:
+        ```python
+        from dbxdec import secret
+
+        assert secret("vault", "api-key").variable == "DBXDEC_SECRET_VAULT_API_KEY"
+        ```
+    """
 
     scope: str
     key: str
@@ -28,16 +42,20 @@ class Secret:
 
     @property
     def reference(self) -> str:
-        """How the platform's own fields spell it (docs.databricks.com, "Use a secret in a Spark configuration")."""
+        """The secret as the platform's own fields spell it: `{{secrets/scope/key}}`."""
         return f"{{{{secrets/{self.scope}/{self.key}}}}}"
 
     @property
     def variable(self) -> str:
-        """The environment variable that stands for it where there is no platform."""
+        """The environment variable that holds the value where there is no platform."""
         return masking.VARIABLE + re.sub(r"\W", "_", f"{self.scope}_{self.key}").upper()
 
     def value(self) -> str:
-        """The secret itself, from the environment or from the platform. Raises RunError where neither has it."""
+        """Return the secret itself, from the environment or from the platform.
+
+        Raises:
+            RunError: Neither has it, or the job's identity may not read it.
+        """
         if (found := os.environ.get(self.variable)) is not None:
             masking.learn(found)
             return found
@@ -60,10 +78,35 @@ class Secret:
 
 @forgiving(giving(Secret("unknown", "unknown")))
 def secret(scope: str, key: str) -> Any:
-    """A secret, resolved when a task runs: for arguments of IoManagers and tasks, and for settings.
+    """Return a secret that is resolved when a task runs.
 
-    On a laptop its value comes from the environment variable DBXDEC_SECRET_<SCOPE>_<KEY>. Raises ValueError for an
-    empty scope or key, or one with characters that the platform does not take.
+    Use it as an argument of an IoManager or of a task, and in settings. It is in no manifest, job definition, log or
+    report. On a laptop its value comes from the environment variable `DBXDEC_SECRET_<SCOPE>_<KEY>`: capital letters,
+    and `_` for all but letters and digits.
+
+    Args:
+        scope: The secret scope: letters, digits, `_`, `-`, `.` and `@`.
+        key: The key in the scope, of the same characters.
+
+    Returns:
+        The secret: for a type checker it fits wherever its value would.
+
+    Raises:
+        ValueError: The scope or the key is empty, or has other characters.
+
+    Example:
+        ```python
+        from dbxdec import job, secret, task
+
+
+        @task
+        def fetch(token: str) -> int: ...
+
+
+        @job
+        def daily() -> None:
+            fetch(secret("vault", "api-key"))
+        ```
     """
     for name, text in (("scope", scope), ("key", key)):
         if not isinstance(text, str) or not re.fullmatch(r"[\w.@-]+", text):

@@ -156,10 +156,29 @@ def _of_path(part: object) -> str:
 
 @forgiving(giving(BundleVariable("${var.unknown}")))
 def bundle_variable(name: str) -> BundleVariable:
-    """The bundle variable `name`: `${var.name}` in resources, its value at run time.
+    """Return the bundle variable `name`: `${var.name}` in resources, its value at run time.
 
-    Usable as an argument of an IoManager or of a task, and in settings. Raises ValueError for a name that a
-    bundle could not declare.
+    Use it as an argument of an IoManager, of a task or of a condition, and in settings of jobs, tasks and clusters.
+    `/`, `+` and f-strings make longer strings of it. It has no value while the pipeline is defined: a comparison, an
+    `if` or a conversion to a number is a mistake there.
+
+    Args:
+        name: A name that the bundle declares: letters, digits, `_` and `-`, a letter or `_` first.
+
+    Returns:
+        The variable. While a task runs, it is its value wherever a string is asked for.
+
+    Raises:
+        ValueError: A bundle could not declare the name.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        root = bundle_variable("lake_root")
+        bronze = PolarsDeltaIoManager(root / "bronze", mode="append")
+        ```
     """
     if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
         raise ValueError(
@@ -170,7 +189,27 @@ def bundle_variable(name: str) -> BundleVariable:
 
 
 def bundle_target() -> BundleVariable:
-    """The name of the bundle's target (`dev`, `prod`, ...): `${bundle.target}`."""
+    """Return the name of the bundle's target, such as `dev` or `prod`: `${bundle.target}`.
+
+    It is used as `bundle_variable(...)` is. In a local run without a target it is `local`.
+
+    Returns:
+        The variable.
+
+    Example:
+        ```python
+        from dbxdec import bundle_target, job, task
+
+
+        @task
+        def report(target: str) -> None: ...
+
+
+        @job(tags={"target": bundle_target()})
+        def daily() -> None:
+            report(bundle_target())
+        ```
+    """
     return BundleVariable("${bundle.target}")
 
 

@@ -10,12 +10,19 @@ if TYPE_CHECKING:
 
 
 class State(StrEnum):
-    """The state in which a task, or a run, ended.
+    """How a task, or a run, ended. A state is a string: `"success"`, `"upstream failed"` and so on.
 
     `EXCLUDED`: its branch was not taken or its `run_if` did not hold, which the platform treats as success. `SKIPPED`:
-    only the platform can run it, and here it counts as done. `DESELECTED`: it was not selected for this run, which the
-    platform treats as success as well. `SUCCESS_WITH_FAILURES`: a run in which a task failed, but no leaf (a task that
-    no other task waits for).
+    only the platform can run it, and here it counts as done. `DESELECTED`: nobody has asked for it, which the platform
+    treats as success as well. `SUCCESS_WITH_FAILURES`: a run in which a task failed, and none of those that no other
+    task waits for.
+
+    Example:
+        ```python
+        from dbxdec.testing import State
+
+        assert State.UPSTREAM_FAILED == "upstream failed"
+        ```
     """
 
     SUCCESS = "success"

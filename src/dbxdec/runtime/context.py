@@ -29,10 +29,19 @@ class _NoParameterError(RunError, KeyError):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The current attempt of a task.
+    """This start of this task.
 
-    `attempt` counts from 1. `started` is the time, in UTC, at which the run was triggered. `iteration` is the number,
-    from 0, of the item of a task with each(...); None for other tasks.
+    Attributes:
+        package: The distribution that the task is from.
+        build_id: The build of the wheel: a sha256 in hex.
+        workspace: The workspace's id; `local` in a local run.
+        job: The job's key.
+        task: The task's key.
+        run_id: The run's id: the same in each retry and repair.
+        attempt: The number of this try of the task, from 1.
+        started: When the run was triggered, in UTC.
+        parameters: The run's typed job parameters.
+        iteration: The number, from 0, of the item that a task with `each(...)` runs for; None in others.
     """
 
     package: str
@@ -48,7 +57,7 @@ class RunContext:
 
     @property
     def run_date(self) -> dt.date:
-        """The date, in UTC, on which the run was triggered: the same in each retry and repair."""
+        """The date in UTC on which the run was triggered: the same in each retry and repair."""
         return self.started.date()
 
     @property
@@ -78,7 +87,25 @@ def in_run() -> bool:
 
 @forgiving()
 def context() -> RunContext:
-    """Return the run that this code is part of. Raises RunError outside a run."""
+    """Return the run that this code is part of.
+
+    Returns:
+        The run's ids, attempt, parameters and logger, as a `RunContext`.
+
+    Raises:
+        RunError: It is asked outside of a run.
+
+    Example:
+        ```python
+        from dbxdec import context, task
+
+
+        @task
+        def load() -> None:
+            run = context()
+            run.logger.info("attempt %d of run %s", run.attempt, run.run_id)
+        ```
+    """
     if _current is None:
         raise RunError(
             "context() was called outside a run",
@@ -88,7 +115,21 @@ def context() -> RunContext:
 
 
 class Params(Mapping[str, Any]):
-    """The run's typed job parameters, as attributes or items: `params.day`, `params["day"]`. It is also a mapping."""
+    """The run's typed job parameters: `params.day`, `params["day"]`, and else a mapping.
+
+    Raises:
+        RunError: It is read outside of a run, or the job has no such parameter (which is a `KeyError` too).
+
+    Example:
+        ```python
+        from dbxdec import params, task
+
+
+        @task
+        def report() -> None:
+            print(params.day, dict(params))
+        ```
+    """
 
     def __getattribute__(self, name: str) -> Any:
         if name in _OF_MAPPINGS and _current is not None and name in _current.parameters:

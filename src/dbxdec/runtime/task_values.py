@@ -106,7 +106,20 @@ class DbutilsStore:
 
 
 class TaskValues:
-    """Sets values for downstream tasks, and reads those of upstream tasks."""
+    """Task values: set those of this task, and read those of upstream tasks. `task_values` is the one object of it.
+
+    Outside of a run they keep to the memory of the process.
+
+    Example:
+        ```python
+        from dbxdec import task, task_values
+
+
+        @task
+        def load() -> None:
+            task_values.set("rows", 3)
+        ```
+    """
 
     def __init__(self) -> None:
         self._memory = MemoryStore()
@@ -134,9 +147,15 @@ class TaskValues:
 
     @forgiving(giving(None))
     def set(self, key: str, value: JsonValue) -> None:
-        """Leave `value` under `key`.
+        """Leave a value for downstream tasks: `x.value(key)` in a job's body, `get` inside a task.
 
-        Raises RunError, before anything is sent, for a value that is not JSON or is larger than 48 KiB.
+        Args:
+            key: The name of the value.
+            value: A `str`, `int`, `float`, `bool`, None, or lists and dicts of them, up to 48 KiB (49,152 bytes) as
+                JSON. The platform takes 250 a run, repairs included.
+
+        Raises:
+            RunError: The value is not JSON or too large, before anything is sent; or the key is one of dbxdec's own.
         """
         _refuse_wiring("set")
         if not isinstance(key, str) or not key:
@@ -176,9 +195,15 @@ class TaskValues:
 
     @forgiving()
     def get(self, task_key: str, key: str, default: Any = _MISSING) -> Any:
-        """Return the value that the task `task_key` has set under `key`, else `default`.
+        """Return what a task has set in this run.
 
-        Raises RunError without both.
+        Args:
+            task_key: The key of the task.
+            key: The name of the value.
+            default: What to return if the task has set no such value.
+
+        Raises:
+            RunError: There is neither a value nor a default.
         """
         _refuse_wiring("read")
         try:
@@ -211,12 +236,67 @@ task_values = TaskValues()
 
 
 def set_task_value(key: str, value: JsonValue) -> None:
-    """Leave `value` under `key`; see `TaskValues.set`."""
+    """Leave a small value for downstream tasks, besides what the task returns.
+
+    In a job's body `x.value(key)` passes it on; inside a task `get_task_value(task_key, key)` reads it.
+
+    Args:
+        key: The name of the value.
+        value: A `str`, `int`, `float`, `bool`, None, or lists and dicts of them, up to 48 KiB (49,152 bytes) as JSON.
+            The platform takes 250 a run, repairs included.
+
+    Raises:
+        RunError: The value is not JSON or too large, before anything is sent; or the key is one of dbxdec's own.
+
+    Example:
+        ```python
+        from dbxdec import job, set_task_value, task
+
+
+        @task
+        def load() -> None:
+            set_task_value("rows", 3)
+
+
+        @task
+        def report(rows: int) -> None: ...
+
+
+        @job
+        def daily() -> None:
+            report(load().value("rows"))
+        ```
+    """
     task_values.set(key, value)
 
 
 def get_task_value(task_key: str, key: str, default: Any = _MISSING) -> Any:
-    """Return a value that another task has set; see `TaskValues.get`."""
+    """Return what an upstream task has set with `set_task_value` in this run.
+
+    It makes no edge: the task that asks has to run after the one that sets the value. `x.value(key)` as an argument
+    does both.
+
+    Args:
+        task_key: The key of the task.
+        key: The name of the value.
+        default: What to return if the task has set no such value.
+
+    Returns:
+        The value.
+
+    Raises:
+        RunError: There is neither a value nor a default.
+
+    Example:
+        ```python
+        from dbxdec import get_task_value, task
+
+
+        @task
+        def report() -> None:
+            print(get_task_value("load", "rows", default=0))
+        ```
+    """
     return task_values.get(task_key, key, default)
 
 

@@ -47,26 +47,53 @@ def run_job(
     parameters: Mapping[str, Any] | None = None,
     **more_parameters: Any,
 ) -> JobResult:
-    """Run `job` in this process, its tables in memory, its tasks one after another.
+    """Run a job in this process: its tables in memory, its tasks one after another, each once.
 
-    Keywords that are none of these are the job's parameters, as typed values; those with a name of these go into
-    `parameters`.
+    Args:
+        job: The job: a function with `@job`.
+        inputs: Results by task: these tasks count as done, and their functions are not called. For named outputs give
+            a dict, for a task with `each(...)` a list or a dict by item, for a condition True or False.
+        tables: The tables that another job or program writes, by name (`"reference/airports"`), or a `Lake`, in which
+            what the run writes stays for the next one.
+        task_values: Task values by task and key: those of native tasks, which are skipped.
+        replace: Functions that are called instead of a task's own, with its arguments; of a native task with its
+            fields.
+        variables: The values of bundle variables, by name.
+        secrets: The values of secrets, by `"scope/key"`.
+        tasks: The key of a task, or several: only these run.
+        until: The key of a task, or several: only these and all upstream of them run.
+        started: When the run was triggered, which `run_date(...)` follows; in UTC unless it has a zone. The default is
+            now.
+        in_memory: With False the tasks' own IoManagers store what they return, at the places that `variables` give.
+        raise_on_error: With False what a task raises is in the result, and not raised here.
+        parameters: Job parameters by name, for those that have the name of one of these arguments.
+        **more_parameters: All other job parameters, as typed values.
 
-    - `inputs` are results by task: these tasks count as done and their functions are not called. Of named outputs it
-      is a dict, of a task with each(...) a list or a dict by item, of a condition True or False.
-    - `tables` are the tables that another job or program writes, by name (`"reference/airports"`), or a Lake, in which
-      what the run writes stays for the next one.
-    - `task_values` are what tasks have set, by task and key: of native tasks, which are skipped.
-    - `replace` are functions that are called instead of a task's own, with its arguments; of a native task with its
-      fields.
-    - `variables` and `secrets` (`{"scope/key": "value"}`) are the bundle's and the platform's.
-    - `tasks` and `until` choose tasks, as `--task` and `--until` of `dbxdec run` do.
-    - `started` is the run's start, which run_date(...) follows; without a zone it is in UTC.
-    - `in_memory=False` has the tasks' own IoManagers store what they return, at the places that `variables` give.
+    Returns:
+        How each task ended and what it left.
 
-    What a task's function raises is raised here when all tasks have ended, with its own traceback; with
-    `raise_on_error=False` it is in the result. Raises AuthoringError for a job that the build would refuse, and
-    RunError, with all of them, for names that the job does not have and values that are missing.
+    Raises:
+        AuthoringError: The build would refuse the job.
+        RunError: A name is not one of the job's, or a value is missing; all mistakes at once.
+        Exception: What a task's function has raised, with its own traceback, when all tasks have ended.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import run_job
+
+
+        @job
+        def hello(name: str = "world") -> None:
+            @task
+            def greet(name: str) -> str:
+                return f"Hello, {name}!"
+
+            greet(name)
+
+
+        assert run_job(hello, name="Ada")["greet"].value == "Hello, Ada!"
+        ```
     """
     __tracebackhide__ = True
     result = _run(
@@ -106,7 +133,50 @@ def run_task(
     parameters: Mapping[str, Any] | None = None,
     **more_parameters: Any,
 ) -> TaskResult:
-    """Run one task of `job`: `inputs` are the results of the tasks that it reads. The rest is as in `run_job`."""
+    """Run one task of a job.
+
+    Args:
+        job: The job: a function with `@job`.
+        task: The key of the task.
+        inputs: The results that it reads, by the keys of the tasks that make them.
+        tables: As in `run_job`.
+        task_values: As in `run_job`.
+        variables: As in `run_job`.
+        secrets: As in `run_job`.
+        started: As in `run_job`.
+        in_memory: As in `run_job`.
+        parameters: As in `run_job`.
+        **more_parameters: As in `run_job`.
+
+    Returns:
+        How the task ended and what it left.
+
+    Raises:
+        AuthoringError: The build would refuse the job.
+        RunError: A name is not one of the job's, or a value is missing; all mistakes at once.
+        Exception: What the task's function has raised.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import run_task
+
+
+        @job
+        def sums() -> None:
+            @task
+            def numbers() -> list[int]: ...
+
+            @task
+            def total(numbers: list[int]) -> int:
+                return sum(numbers)
+
+            total(numbers())
+
+
+        assert run_task(sums, "total", inputs={"numbers": [1, 2]}).value == 3
+        ```
+    """
     __tracebackhide__ = True
     result = run_job(
         job,

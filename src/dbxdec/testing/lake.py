@@ -33,10 +33,27 @@ class Version:
 
 
 class Lake:
-    """Tables by name, given by a test or written by its runs.
+    """Tables in memory by name, given by a test or written by its runs.
 
     A name is the end of a table's place, as `"reference/airports"` for `io.table("reference/airports")`. Every value
-    that goes in or comes out is a copy. Lazy frames of Polars are run when they are written, as by a storage.
+    that goes in or comes out is a copy. Lazy frames of Polars are run when they are written, as by a storage. The
+    fixture `dbxdec_lake` is an empty one that lasts for the test.
+
+    Args:
+        tables: Tables by name, to begin with.
+
+    Raises:
+        RunError: `lake[name]` is asked for a table that is not there, or a name that several tables end in.
+
+    Example:
+        ```python
+        import polars as pl
+        from dbxdec.testing import Lake
+
+        lake = Lake({"reference/rates": pl.DataFrame({"rate": [1.0]})})
+        assert lake["rates"].height == 1
+        assert "reference/rates" in lake
+        ```
     """
 
     def __init__(self, tables: Mapping[str, Any] | None = None) -> None:

@@ -19,9 +19,23 @@ if TYPE_CHECKING:
 class TaskResult:
     """How a task ended, or one iteration of it.
 
-    `reads` are the arguments that its function was given, by parameter; `task_values` what it has set with
-    `set_task_value`; `fields` those of a native task, a condition or a run of another job, with references resolved.
-    `iterations` are those of a task with each(...), in the order of the items; `run` is that of another job.
+    Attributes:
+        key: The task's key.
+        state: How it ended.
+        reads: The arguments that its function was given, by parameter.
+        task_values: What it has set with `set_task_value`.
+        fields: The fields of a native task, a condition or a run of another job, with references resolved.
+        error: What it raised; None if it raised nothing.
+        iterations: Those of a task with `each(...)`, in the order of the items.
+        item: The item, of an iteration.
+        run: The run of another job that the task has started.
+
+    Example:
+        ```python
+        from dbxdec.testing import State, TaskResult
+
+        assert TaskResult("load", State.SUCCESS).error is None
+        ```
     """
 
     key: str
@@ -39,8 +53,10 @@ class TaskResult:
     def value(self) -> Any:
         """What the task has stored: a frame, a small result, a dict of its outputs, a list for its iterations.
 
-        What nothing stores is what the function returned; of a condition it is whether it holds. Raises RunError where
-        the task has not succeeded.
+        If nothing stores it, it is what the function returned. Of a condition it is whether it holds.
+
+        Raises:
+            RunError: The task has not succeeded.
         """
         __tracebackhide__ = True
         if self.load is None or self.state is not State.SUCCESS:
@@ -54,9 +70,36 @@ class TaskResult:
 
 @dataclass(frozen=True, eq=False)
 class JobResult:
-    """How a run of a job ended. `result["delays"]` is how its task `delays` did.
+    """How a run of a job ended.
 
-    `result["a/b"]` is how the task `b` of the job that the task `a` runs did.
+    `result["delays"]` is the result of its task `delays`; `result["a/b"]` that of the task `b` of the job that the task
+    `a` runs. A task that the job does not have is a RunError.
+
+    Attributes:
+        job: The job's key.
+        tasks: The results of all tasks, by key.
+        parameters: The job parameters, typed.
+        tables: The tables, in memory.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import JobResult, run_job
+
+
+        @job
+        def hello() -> None:
+            @task
+            def one() -> int:
+                return 1
+
+            one()
+
+
+        result: JobResult = run_job(hello)
+        assert result.states == {"one": "success"}
+        assert result.outputs == {"one": 1}
+        ```
     """
 
     job: str
@@ -68,7 +111,7 @@ class JobResult:
 
     @property
     def state(self) -> State:
-        """How the run ended, as on the platform: failed where a task has failed that no other waits for."""
+        """How the run ended, as on the platform: failed if a task has failed that no other waits for."""
         return status.of_run({key: task.state for key, task in self.tasks.items()}, self.upstream)
 
     @property
@@ -84,7 +127,7 @@ class JobResult:
 
     @property
     def error(self) -> Exception | None:
-        """What the first task that failed has raised."""
+        """What the first task that failed has raised; None if no task has failed."""
         errors = [task.error for task in self.tasks.values() if task.error is not None]
         return next((error for error in errors if not isinstance(error, HandledError)), None)
 

@@ -20,9 +20,34 @@ if TYPE_CHECKING:
 class TaskShape:
     """A task, in words.
 
-    `inputs` say where each argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`,
-    `each item`, or the literal as Python writes it. `after` has the tasks that it waits for, `incomplete.true` for a
-    branch. `targets` are the places of its outputs; `kind` is "function", "for each", "notebook_task", ...
+    Attributes:
+        key: The task's key.
+        kind: `"function"`, `"for each"`, `"notebook_task"` and so on.
+        inputs: Where each argument comes from: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`,
+            `each item`, or the literal as Python writes it.
+        after: The tasks that it waits for; `incomplete.true` for a branch of the condition `incomplete`.
+        targets: The places of its outputs.
+        run_if: When it runs, if it says so.
+        each: Where the items of a for-each task come from.
+        settings: The platform's fields.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import TaskShape, job_dag
+
+
+        @job
+        def hello(name: str = "world") -> None:
+            @task
+            def greet(name: str) -> None: ...
+
+            greet(name)
+
+
+        shape: TaskShape = job_dag(hello)["greet"]
+        assert shape.inputs == {"name": "parameter name"}
+        ```
     """
 
     key: str
@@ -37,7 +62,40 @@ class TaskShape:
 
 @dataclass(frozen=True)
 class JobDag:
-    """A job: the keys of its `tasks`, and its `edges` from each task to those that wait for it."""
+    """The shape of a job: what `job_dag(job)` returns. `dag["task"]` is the shape of one task.
+
+    Attributes:
+        key: The job's key.
+        tasks: The keys of its tasks.
+        edges: Pairs of a task and one that waits for it.
+        parameters: The job's parameters, in words.
+        settings: The platform's fields.
+        shapes: All tasks, in the order of the job's body.
+
+    Raises:
+        RunError: `dag[key]` is asked for a task that the job does not have.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import JobDag, job_dag
+
+
+        @job
+        def two() -> None:
+            @task
+            def first() -> int: ...
+
+            @task
+            def second(n: int) -> None: ...
+
+            second(first())
+
+
+        dag: JobDag = job_dag(two)
+        assert dag.edges == {("first", "second")}
+        ```
+    """
 
     key: str
     tasks: frozenset[str]
@@ -58,7 +116,34 @@ class JobDag:
 
 
 def job_dag(job: Job[...]) -> JobDag:
-    """The shape of `job`. Raises AuthoringError with every mistake in its body that the build would refuse."""
+    """Return the shape of a job, for assertions.
+
+    Args:
+        job: The job: a function with `@job`.
+
+    Returns:
+        Its tasks, what they wait for, and where their arguments come from.
+
+    Raises:
+        AuthoringError: The build would refuse the job; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import job, task
+        from dbxdec.testing import job_dag
+
+
+        @job
+        def hello() -> None:
+            @task
+            def one() -> int: ...
+
+            one()
+
+
+        assert job_dag(hello).tasks == {"one"}
+        ```
+    """
     __tracebackhide__ = True
     found = built(job)[job.key].dag
     shapes = tuple(map(_shape, found.tasks))

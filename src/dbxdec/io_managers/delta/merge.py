@@ -34,19 +34,32 @@ class Clause:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeltaMerge:
-    """Merges `source` into the table of the task: return it from a task whose IoManager stores Delta tables.
+    """A merge of rows into the task's table: return it from a task whose IoManager stores Delta tables.
 
-    `on` names the key columns, or is a condition in SQL over `source` and `target`. Without clauses it updates the rows
-    that match and inserts the others. With clauses the first one that applies to a row decides, as in Delta's MERGE;
-    their methods and arguments are called as in delta-rs, and each gives a new DeltaMerge:
+    Without clauses it updates the rows that match and inserts the others. With clauses the first one that applies to a
+    row decides, as in Delta's MERGE. Their methods and arguments are called as in delta-rs, and each returns a new
+    DeltaMerge. If the table does not exist yet, it is made with the columns of the source, and the clauses apply to an
+    empty table. A retry of a merge that was committed does nothing.
 
+    Args:
+        source: The new rows: a frame of the IoManager's engine. Keys must be unique in it.
+        on: The key columns, `"id"` or `["id", "day"]`, or a condition in SQL over `source` and `target`. Nulls match
+            nothing.
+        clauses: The clauses so far; call the methods instead.
+
+    Raises:
+        DbxdecError: An argument can't be merged by; all mistakes at once.
+
+    Example:
+        ```python
+        import polars as pl
+        from dbxdec import DeltaMerge
+
+        frame = pl.DataFrame({"id": [1], "version": [2], "deleted": [False]})
         DeltaMerge(frame, on="id")
-        DeltaMerge(frame, on=["id", "day"]).when_matched_update_all(predicate="source.version > target.version")
-        DeltaMerge(frame, on="id").when_matched_delete(predicate="source.deleted").when_not_matched_insert_all()
-
-    Where the table does not exist yet it is made with the columns of the source, and the clauses apply to an empty
-    table. A retry of a merge that was committed does nothing. Raises DbxdecError, with every mistake, for arguments
-    that can't be merged by.
+        DeltaMerge(frame, on="id").when_matched_update_all("source.version > target.version")
+        DeltaMerge(frame, on="id").when_matched_delete("source.deleted").when_not_matched_insert_all()
+        ```
     """
 
     source: Any
@@ -68,31 +81,64 @@ class DeltaMerge:
             raise DbxdecError(problems)
 
     def when_matched_update_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
-        """Give a row that matches the source's columns, but `except_cols`."""
+        """Update a row that matches with the source's columns.
+
+        Args:
+            predicate: A condition in SQL over `source` and `target`.
+            except_cols: Columns of the source that are left out.
+        """
         return self._with(Clause("matched", "update", None, tuple(except_cols), predicate))
 
     def when_matched_update(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
-        """Give columns of a row that matches the values of SQL expressions."""
+        """Update columns of a row that matches.
+
+        Args:
+            updates: SQL expressions over `source` and `target`, by column of the table.
+            predicate: A condition in SQL over `source` and `target`.
+        """
         return self._with(Clause("matched", "update", _values(updates), (), predicate))
 
     def when_matched_delete(self, predicate: str | None = None) -> DeltaMerge:
-        """Delete a row that matches."""
+        """Delete a row that matches.
+
+        Args:
+            predicate: A condition in SQL over `source` and `target`.
+        """
         return self._with(Clause("matched", "delete", predicate=predicate))
 
     def when_not_matched_insert_all(self, predicate: str | None = None, except_cols: Iterable[str] = ()) -> DeltaMerge:
-        """Insert a row of the source that matches nothing; `except_cols` are null in it."""
+        """Insert a row of the source that matches nothing.
+
+        Args:
+            predicate: A condition in SQL over `source`.
+            except_cols: Columns of the source that are left out: they are null in the new row.
+        """
         return self._with(Clause("not matched", "insert", None, tuple(except_cols), predicate))
 
     def when_not_matched_insert(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
-        """Insert the values of SQL expressions for a row of the source that matches nothing; other columns are null."""
+        """Insert chosen values for a row of the source that matches nothing. Other columns are null.
+
+        Args:
+            updates: SQL expressions over `source`, by column of the table.
+            predicate: A condition in SQL over `source`.
+        """
         return self._with(Clause("not matched", "insert", _values(updates), (), predicate))
 
     def when_not_matched_by_source_update(self, updates: Mapping[str, str], predicate: str | None = None) -> DeltaMerge:
-        """Give columns of a row of the table that no source row matches the values of SQL expressions."""
+        """Update columns of a row of the table that no row of the source matches.
+
+        Args:
+            updates: SQL expressions over `target`, by column of the table.
+            predicate: A condition in SQL over `target`.
+        """
         return self._with(Clause("not matched by source", "update", _values(updates), (), predicate))
 
     def when_not_matched_by_source_delete(self, predicate: str | None = None) -> DeltaMerge:
-        """Delete a row of the table that no source row matches."""
+        """Delete a row of the table that no row of the source matches.
+
+        Args:
+            predicate: A condition in SQL over `target`. Without it every such row is deleted.
+        """
         return self._with(Clause("not matched by source", "delete", predicate=predicate))
 
     @property

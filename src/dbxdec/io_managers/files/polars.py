@@ -99,12 +99,32 @@ class PolarsFiles(FilesIoManager):
 
 
 class PolarsParquetIoManager(PolarsFiles):
-    """Stores Polars frames as Parquet files below `base_path`; the default folder of a task is named by its key.
+    """Stores Polars frames as Parquet files below `base_path`.
 
-    `mode` is "error" (the default), "overwrite" or "ignore". The newest file of the task `report` is also
-    `base_path/report/report.parquet`, for other readers; with `partition_by` there are many, for readers through this
-    manager alone. Files can't be appended to exactly once: for that there is PolarsDeltaIoManager. A reader
-    gets what this run wrote. LazyFrames are streamed. Raises DbxdecError, with every mistake, for wrong options.
+    The default folder of a task is named by its key. A reader gets what this run wrote. LazyFrames are streamed. The
+    newest file of the task `report` is also `base_path/report/report.parquet`, for other programs; with `partition_by`
+    there are many, for readers through this manager alone.
+
+    Args:
+        base_path: Where the files are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does if something is there. `"error"`: refuse, before the function is called. `"overwrite"`:
+            replace it in one step. `"ignore"`: keep it. Files can't be appended to exactly once.
+        partition_by: The columns of which each combination of values gets files of its own.
+        shared: Whether several tasks may write the place. Without it that is a build error.
+        storage_options: Options of the storage for Polars; strings, bundle variables and secrets. They are never in the
+            manifest, and no local run uses them.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import PolarsParquetIoManager
+
+        reports = PolarsParquetIoManager(bundle_variable("lake_root") / "reports", mode="overwrite")
+        ```
     """
 
     table_options: ClassVar[tuple[str, ...]] = ("mode", "partition_by", "shared", "storage_options")
@@ -168,10 +188,30 @@ class PolarsTextFiles(PolarsFiles):
 
 
 class PolarsCsvIoManager(PolarsTextFiles):
-    """Stores Polars frames as CSV; the newest of the task `report` is `base_path/report/report.csv`.
+    """Stores Polars frames as CSV; the newest of the task `report` is also `base_path/report/report.csv`.
 
     Read through this manager, columns have the types that they were written with. Lists, structs and binary columns
-    are refused. `mode` and readers are as with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    are refused. A reader gets what this run wrote.
+
+    Args:
+        base_path: Where the files are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does if something is there. `"error"`: refuse, before the function is called. `"overwrite"`:
+            replace it in one step. `"ignore"`: keep it. Files can't be appended to exactly once.
+        shared: Whether several tasks may write the place. Without it that is a build error.
+        storage_options: Options of the storage for Polars; strings, bundle variables and secrets. They are never in the
+            manifest, and no local run uses them.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import PolarsCsvIoManager
+
+        reports = PolarsCsvIoManager(bundle_variable("lake_root") / "reports", mode="overwrite")
+        ```
     """
 
     suffix: ClassVar[str] = "csv"
@@ -184,11 +224,31 @@ class PolarsCsvIoManager(PolarsTextFiles):
 
 
 class PolarsNdjsonIoManager(PolarsTextFiles):
-    """Stores Polars frames as a JSON document a line; the newest of `report` is `base_path/report/report.ndjson`.
+    """Stores Polars frames as one JSON document a line; the newest of `report` is `base_path/report/report.ndjson`.
 
-    Read through this manager, columns have the types that they were written with. Lists and structs may hold texts,
-    numbers and booleans; binary columns are refused, and so is NaN, which JSON does not have. `mode` and readers are as
-    with PolarsParquetIoManager. Raises DbxdecError for wrong options.
+    Read through this manager, columns have the types that they were written with. Lists and structs may hold strings,
+    numbers and booleans. Binary columns are refused, and so is NaN, which JSON does not have. A reader gets what this
+    run wrote.
+
+    Args:
+        base_path: Where the files are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does if something is there. `"error"`: refuse, before the function is called. `"overwrite"`:
+            replace it in one step. `"ignore"`: keep it. Files can't be appended to exactly once.
+        shared: Whether several tasks may write the place. Without it that is a build error.
+        storage_options: Options of the storage for Polars; strings, bundle variables and secrets. They are never in the
+            manifest, and no local run uses them.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import PolarsNdjsonIoManager
+
+        reports = PolarsNdjsonIoManager(bundle_variable("lake_root") / "reports", mode="overwrite")
+        ```
     """
 
     suffix: ClassVar[str] = "ndjson"

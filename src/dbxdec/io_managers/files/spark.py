@@ -21,11 +21,30 @@ if TYPE_CHECKING:
 
 
 class SparkParquetIoManager(FilesIoManager):
-    """Stores Spark DataFrames as Parquet files below `base_path`; the default folder of a task is named by its key.
+    """Stores Spark DataFrames as Parquet files below `base_path`.
 
-    A reader gets what this run wrote, whatever later runs do. `mode` is "error" (the default), "overwrite" or
-    "ignore": files can't be appended to exactly once, for that there is SparkDeltaIoManager. `read_options` and
-    `write_options` go to Spark and never into the manifest. Raises DbxdecError, with every mistake, for wrong options.
+    The default folder of a task is named by its key. A reader gets what this run wrote, whatever later runs do.
+
+    Args:
+        base_path: Where the files are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does if something is there. `"error"`: refuse, before the function is called. `"overwrite"`:
+            replace it in one step. `"ignore"`: keep it. Files can't be appended to exactly once.
+        partition_by: The columns of which each combination of values gets files of its own.
+        shared: Whether several tasks may write the place. Without it that is a build error.
+        read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
+        write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import SparkParquetIoManager
+
+        reports = SparkParquetIoManager(bundle_variable("lake_root") / "reports", mode="overwrite")
+        ```
     """
 
     reads: ClassVar[frozenset[str] | None] = frozenset({"pyspark.DataFrame"})

@@ -47,17 +47,39 @@ _MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
 
 
 class PolarsDeltaIoManager(DeltaIoManager):
-    """Stores Polars frames as Delta tables below `base_path`; the default table of a task is named by its key.
+    """Stores Polars frames as Delta tables below `base_path`, through Polars and delta-rs.
 
-    `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
-    or with `partition_by` the partitions that are in the data, or with `replace={"day": day}` the rows of that day,
-    also where the result is empty; "append" adds the rows exactly once, "ignore" keeps what is there. `schema` says
-    what becomes of columns that differ: "strict" refuses, "add-columns" lets the table grow, "replace" gives it the new
-    schema. `storage_options` go to delta-rs and never into the manifest; `delta_write_options` go to `write_deltalake`.
-    A returned `DeltaMerge` or `TableMerger` is executed, whatever the mode.
+    The default table of a task is named by its key. A returned `DeltaMerge` or `TableMerger` is executed, whatever the
+    mode. Parameters annotated `pl.DataFrame` get one, all others a `pl.LazyFrame`.
 
-    `base_path` may hold bundle variables, `{job}` and `{task}`. Parameters annotated `pl.DataFrame` get one, all
-    others a LazyFrame. Raises DbxdecError, with every mistake, for options that are wrong.
+    Args:
+        base_path: Where the tables are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does with a table that exists. `"error"`: refuse, before the function is called.
+            `"overwrite"`: replace the table; with `partition_by=`, only the partitions that are in the data; with
+            `replace=`, that slice. `"append"`: add the rows, exactly once. `"ignore"`: keep the table.
+        partition_by: The partition columns of the table.
+        replace: The slice that a write with `mode="overwrite"` replaces, also if the result is empty: values by column,
+            such as `{"day": day}`. A value is a literal or a parameter of the job.
+        schema: What becomes of other columns or types. `"strict"`: an error that names them. `"add-columns"`: new
+            columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
+            `mode="overwrite"` of whole tables.
+        shared: Whether several tasks may write the table. Without it that is a build error.
+        storage_options: Options of the storage for delta-rs; strings, bundle variables and secrets. They are never in
+            the manifest, and no local run uses them.
+        delta_write_options: Further arguments of `deltalake.write_deltalake`.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import PolarsDeltaIoManager
+
+        lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="append")
+        delays = lake.table("gold/delays", mode="overwrite", partition_by="day")
+        ```
     """
 
     reads: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"})
@@ -103,10 +125,13 @@ class PolarsDeltaIoManager(DeltaIoManager):
     # Reading
 
     def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
-        """The table as a LazyFrame, or as a DataFrame where the parameter is annotated so.
+        """Return the table as a LazyFrame, or as a DataFrame if the parameter is annotated so.
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
-        without, the newest version. Called by hand it reads the table that this manager is bound to.
+        without, the newest version.
+
+        Args:
+            context: What is wanted. Called by hand without one, it reads the table that this manager is bound to.
         """
         context = context or InputContext(self.uri())
         table = self._table_of(context)
@@ -189,11 +214,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return write_frame(target, value)
 
     def commit_properties(self) -> CommitProperties:
-        """Commit properties for a merge that the task returns, so that a retry never repeats it.
+        """Return commit properties for a `TableMerger` that the task returns, so that a retry never repeats it.
 
         Give them where the merge is made: `table.merge(..., commit_properties=io.commit_properties())`. They put the
         receipt into a commit that the task makes itself as well, and two attempts that make it at once conflict; but
-        delta-rs commits again in a retry. Outside a run they are empty.
+        delta-rs commits again in a retry. Outside of a run they are empty.
         """
         from deltalake import CommitProperties
 

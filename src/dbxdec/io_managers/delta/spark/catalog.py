@@ -18,11 +18,37 @@ if TYPE_CHECKING:
 
 
 class SparkTableIoManager(SparkDelta):
-    """Stores Spark DataFrames as Delta tables of a catalog's schema; the default table of a task is named by its key.
+    """Stores Spark DataFrames as Delta tables of a catalog's schema.
 
-    `namespace` is `catalog.schema`, or a schema of the session's catalog, and may hold bundle variables, `{job}` and
-    `{task}`. `table("name")` is a table of that schema, `table("catalog.schema.name")` any. All else is as with
-    SparkDeltaIoManager.
+    The default table of a task is named by its key. `table("name")` is a table of the schema,
+    `table("catalog.schema.name")` any. All else is as with `SparkDeltaIoManager`.
+
+    Args:
+        namespace: `catalog.schema`, or a schema of the session's catalog. It may hold bundle variables, `{job}` and
+            `{task}`.
+        mode: What a write does with a table that exists. `"error"`: refuse, before the function is called.
+            `"overwrite"`: replace the table; with `partition_by=`, only the partitions that are in the data; with
+            `replace=`, that slice. `"append"`: add the rows, exactly once. `"ignore"`: keep the table.
+        partition_by: The partition columns of the table.
+        replace: The slice that a write with `mode="overwrite"` replaces, also if the result is empty: values by column,
+            such as `{"day": day}`. A value is a literal or a parameter of the job.
+        schema: What becomes of other columns or types. `"strict"`: an error that names them. `"add-columns"`: new
+            columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
+            `mode="overwrite"` of whole tables.
+        shared: Whether several tasks may write the table. Without it that is a build error.
+        read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
+        write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import SparkTableIoManager
+
+        gold = SparkTableIoManager(bundle_variable("catalog") + ".gold", mode="overwrite")
+        ```
     """
 
     _named: ClassVar[bool] = True

@@ -85,10 +85,13 @@ class SparkDelta(DeltaIoManager):
     # Reading
 
     def read(self, context: InputContext | None = None) -> Any:
-        """The table as a DataFrame of Spark's.
+        """Return the table as a DataFrame of Spark's.
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
-        without, the newest version. Called by hand it reads the table that this manager is bound to.
+        without, the newest version.
+
+        Args:
+            context: What is wanted. Called by hand without one, it reads the table that this manager is bound to.
         """
         context = context or InputContext(self.uri())
         table = self._at(context.uri)
@@ -165,10 +168,10 @@ class SparkDelta(DeltaIoManager):
         return self._write_to(context, value).store(value)
 
     def commit_properties(self) -> dict[str, str]:
-        """Writer options for a write that the task does itself, so that a retry never repeats it.
+        """Return writer options for a write that the task does itself, so that a retry never repeats it.
 
-        Use them once in a task: `frame.write.format("delta").options(**io.commit_properties())`. Outside a run they are
-        empty. A merge needs none: return it unexecuted.
+        Use them once in a task: `frame.write.format("delta").options(**io.commit_properties())`. Outside of a run they
+        are empty. A merge needs none: return it unexecuted.
         """
         receipt = current_receipt(self)
         if receipt is None:
@@ -204,17 +207,37 @@ class SparkDelta(DeltaIoManager):
 
 
 class SparkDeltaIoManager(SparkDelta):
-    """Stores Spark DataFrames as Delta tables below `base_path`; the default table of a task is named by its key.
+    """Stores Spark DataFrames as Delta tables below `base_path`.
 
-    `mode` says what a write does with what is there: "error" (the default) refuses, "overwrite" replaces the table,
-    or with `partition_by` the partitions that are in the data, or with `replace={"column": value}` that part, also
-    where the data is empty; "append" adds the rows exactly once, "ignore" keeps what is there. `schema` says what
-    becomes of columns that differ: "strict" refuses, "add-columns" lets the table grow, "replace" gives it the new
-    schema. `read_options` and `write_options` go to Spark's reader and writer and never into the manifest. A returned
-    `DeltaMerge` or `DeltaMergeBuilder` is executed, whatever the mode, exactly once.
+    The default table of a task is named by its key. A returned `DeltaMerge` or `DeltaMergeBuilder` is executed,
+    whatever the mode. The active session is used, or one is made. Frames of Spark Connect are taken too.
 
-    The active session is used, or one is made; frames of Spark Connect are taken too. `base_path` may hold bundle
-    variables, `{job}` and `{task}`. Raises DbxdecError, with every mistake, for options that are wrong.
+    Args:
+        base_path: Where the tables are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
+            `{task}`.
+        mode: What a write does with a table that exists. `"error"`: refuse, before the function is called.
+            `"overwrite"`: replace the table; with `partition_by=`, only the partitions that are in the data; with
+            `replace=`, that slice. `"append"`: add the rows, exactly once. `"ignore"`: keep the table.
+        partition_by: The partition columns of the table.
+        replace: The slice that a write with `mode="overwrite"` replaces, also if the result is empty: values by column,
+            such as `{"day": day}`. A value is a literal or a parameter of the job.
+        schema: What becomes of other columns or types. `"strict"`: an error that names them. `"add-columns"`: new
+            columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
+            `mode="overwrite"` of whole tables.
+        shared: Whether several tasks may write the table. Without it that is a build error.
+        read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
+        write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
+
+    Raises:
+        DbxdecError: An option is wrong; all mistakes at once.
+
+    Example:
+        ```python
+        from dbxdec import bundle_variable
+        from dbxdec.io_managers import SparkDeltaIoManager
+
+        lake = SparkDeltaIoManager(bundle_variable("lake_root"), mode="append")
+        ```
     """
 
 
