@@ -28,8 +28,5 @@ def _rules_for(path: str) -> set[str]:
     pure = PurePosixPath(path)
     found: set[str] = set()
     for each in (pure, *pure.parents[:-1]):
-        names = {f"/{each}", f"**/{each}", f"{each}"}
-        found |= (
-            names | {f"{name}/" for name in names} | {f"{name}/*" for name in names} | {f"{name}/**" for name in names}
-        )
+        found |= {f"{start}{each}{end}" for start in ("", "/", "**/") for end in ("", "/", "/*", "/**")}
     return found | {f"{pure.parent}/*{pure.suffix}", f"/{pure.parent}/*{pure.suffix}"}
