@@ -1,4 +1,4 @@
-"""Inserting into TOML and YAML texts of any shape: what is meant is there, and all that was there is still there."""
+"""Edits of TOML and YAML files of any shape: what is meant is there, and all that was there is still there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.scaffold import ignore, pyproject, toml_text, yaml_text
+from dbxdec.scaffold import ignore, pyproject
+from dbxdec.scaffold.edits import TomlEditing, YamlEditing
 from dbxdec.scaffold.layout import Package
-from dbxdec.scaffold.toml_places import CannotEdit
 
 ITEMS = ['"hatchling>=1.27"', "'hatch-vcs'", '"""triple"quoted"""', '"a # b"', "'c, ] d'", r'"e \" f"']
 COMMENTS = ["", "  # why", " # with ] and ,"]
@@ -105,8 +105,8 @@ def test_pyproject_of_any_shape(text: str, lake: bool, pydabs: bool) -> None:
     edited = pyproject.edit(text, hatch, wanted)
     assert edited.notes == []
     document = tomllib.loads(edited.text)
-    assert document["build-system"]["requires"] == [*before["build-system"]["requires"], "dbxdec[build]>=0.1"]
-    assert document["project"]["dependencies"] == [*before["project"].get("dependencies", []), "dbxdec[polars]>=0.1"]
+    assert "dbxdec[build]>=0.1" in document["build-system"]["requires"]
+    assert "dbxdec[polars]>=0.1" in document["project"]["dependencies"]
     build = document["tool"]["hatch"]["build"]
     assert (
         list({**build.get("hooks", {}), **build.get("targets", {}).get("wheel", {}).get("hooks", {})})[-1] == "dbxdec"
@@ -127,7 +127,8 @@ def holds(document: Any, before: Any) -> bool:
             key in document and holds(document[key], value) for key, value in before.items()
         )
     if isinstance(before, list):
-        return isinstance(document, list) and document[: len(before)] == before
+        items = iter(document)
+        return isinstance(document, list) and all(item in items for item in before)
     return bool(document == before)
 
 
@@ -176,14 +177,16 @@ def test_yaml_of_any_shape(
     text = blank.join(texts.get(part, part) for part in order)
     text = text.replace("\n", "\r\n") if crlf else text
     before = yaml.safe_load(text)
-    edited = text
+    editing = YamlEditing("databricks.yml", text)
     for target in ("dev", "prod"):
-        edited = yaml_text.put(edited, ("targets", target, "variables", "lake_root"), f"s3://b/{target}")
-    edited = yaml_text.put(edited, ("experimental", "scripts", "preinit"), "dbxdec bundle")
+        editing.put(("targets", target, "variables", "lake_root"), f"s3://b/{target}")
+    editing.put(("experimental", "scripts", "preinit"), "dbxdec bundle")
     if before.get("include"):
-        edited = yaml_text.append(edited, ("include",), "resources/*.yml")
+        editing.append(("include",), "resources/*.yml", "")
     else:
-        edited = yaml_text.put(edited, ("include",), ["resources/*.yml"])
+        editing.put(("include",), ["resources/*.yml"])
+    assert editing.notes == []
+    edited = editing.text
     document = yaml.safe_load(edited)
     assert [document["targets"][name]["variables"]["lake_root"] for name in ("dev", "prod")] == [
         "s3://b/dev",
@@ -199,28 +202,102 @@ def test_yaml_of_any_shape(
     "text",
     [
         "targets: &t\n  dev: {}\nother: *t\n",  # would change both
+        "targets:\n  dev: &d {}\n  prod:\n    <<: *d\n",  # the same
         "targets:\n  dev: [a]\n",
         "targets:\n  dev: text\n",
-        "targets:\n  dev: ~\n",
+        "targets:\n  dev: ~\n",  # would lose the `~`
+        "targets:\n  dev: {variables: {x: 1}}\n",  # is there already
+        "targets:\n  dev:\n    script: |+\n      a\n\n  prod: {}\n",  # blank lines that are content
+        "%YAML 1.2\n---\ntargets:\n  dev: {}\n",
+        "targets:\n  dev: {}\n...\n",
         "- a list\n",
         "targets: {\n",
-        "targets:\n  dev: {variables: {x: 1}}\n",  # is there already
+        "# nothing\n",
+        "targets:\n  dev: {}\n#" + "-" * 100_000,
     ],
 )
 def test_yaml_that_can_t_be_edited_safely(text: str) -> None:
-    """What is shared by an alias, written out as nothing, or something else than expected is left to a person."""
-    with pytest.raises(CannotEdit):
-        yaml_text.put(text, ("targets", "dev", "variables", "x"), 1)
+    """What is shared by an alias, written out as nothing, or something else than expected is left to the user."""
+    editing = YamlEditing("databricks.yml", text)
+    editing.put(("targets", "dev", "variables", "x"), 1)
+    said = "databricks.yml:\n    targets:\n      dev:\n        variables:\n          x: 1"
+    assert (editing.text, editing.notes) == (text, [said])
 
 
 @pytest.mark.parametrize(
     ("text", "path"),
-    [("a = 1\n", ("a", "b")), ("a = [1]\n", ("a", "b")), ("[[a]]\n", ("a",))],
+    [("a = 1\n", ("a", "b")), ("a = [1]\n", ("a", "b")), ("[[a]]\n", ("a",)), ("[a]\nb.x = 1\n", ("a", "b"))],
 )
 def test_toml_that_can_t_be_edited_safely(text: str, path: tuple[str, ...]) -> None:
-    """What is no table, or a list of tables, is left to a person."""
-    with pytest.raises(CannotEdit):
-        toml_text.put(text, path, {"x": 1})
+    """What is no table, a list of tables, or there already is left to the user."""
+    editing = TomlEditing("pyproject.toml", text)
+    editing.put((*path, "x"), 2)
+    assert (editing.text, editing.notes) == (text, [f"pyproject.toml:\n[{'.'.join(path)}]\nx = 2"])
+
+
+def test_what_a_library_gets_wrong_is_left_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another value, a lost comment, a moved line, an exception: the file stays, and the lines to add are said."""
+    text = "# about a\n[a]\nb = 1\n# about c\nc = 1\n"
+    wrong = [
+        "# about a\n[a]\nb = 2\n# about c\nc = 1\nx = 1\n",
+        "[a]\nb = 1\n# about c\nc = 1\nx = 1\n",
+        "# about a\n[a]\n# about c\nc = 1\nb = 1\nx = 1\n",
+        "# about a\n[a]\nb = 1\n# about c\nc = 1\n",
+        "# about a\n[a]\nb = 1\n# about c\nc = 1\nx = \n",
+        None,
+    ]
+    for written in wrong:
+        monkeypatch.setattr("tomlkit.dumps", lambda _, found=iter((text, written) * 2): next(found))
+        editing = TomlEditing("pyproject.toml", text)
+        editing.append(("a", "x"), 1, "by hand")
+        editing.put(("a", "x"), 1)
+        assert editing.text == text
+        assert editing.notes[0] == "by hand"
+        assert len(editing.notes) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Comments stay with what they are about.
+        ("a:\n  b: 1\n\n# about c\nc: 1\n", "a:\n  b: 1\n  x: 1\n\n# about c\nc: 1\n"),
+        ("a:\n  b: 1\n  # own\n# about c\nc: 1\n", "a:\n  b: 1\n  # own\n  x: 1\n# about c\nc: 1\n"),
+        ("a:\n  b: 1  # own\n\n\n# end", "a:\n  b: 1  # own\n  x: 1\n\n\n# end"),
+        # The spaces of others stay, and the start of the document.
+        ("# c\n---\na:\n  b:   [ 1,2 ]   # d\n", "# c\n---\na:\n  b:   [ 1,2 ]   # d\n  x: 1\n"),
+        ("\ufeffa:\n  b: 1\n", "\ufeffa:\n  b: 1\n  x: 1\n"),
+        ("\n\na:\n    b: 1\nc:\n  - 1\nd:\n- 1\n", "\n\na:\n    b: 1\n    x: 1\nc:\n  - 1\nd:\n- 1\n"),
+        ("a:\n  b: a long\n    text\n  c: [1,\n  2]\n", "a:\n  b: a long\n    text\n  c: [1,\n  2]\n  x: 1\n"),
+        # Each line keeps its own end.
+        ("a:\r\n  b: 1\nc: 1\r\n", "a:\r\n  b: 1\n  x: 1\r\nc: 1\r\n"),
+        ("a: {b: 1}\nc: 1", "a: {b: 1, x: 1}\nc: 1"),
+        ("c: 1", "c: 1\n\na:\n  x: 1\n"),
+    ],
+)
+def test_lines_of_yaml_stay(text: str, expected: str) -> None:
+    """An edit adds lines, or to a line, and changes nothing else."""
+    editing = YamlEditing("databricks.yml", text)
+    editing.put(("a", "x"), 1)
+    assert editing.text == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a]\nb = 1\n\n# about c\n[c]\n", "[a]\nb = 1\n\n[a.x]\ny = 1\n\n# about c\n[c]\n"),
+        ("[a]\nb = 1\n[c]", "[a]\nb = 1\n\n[a.x]\ny = 1\n\n[c]"),
+        ("[a]\nb.c = 1\n", "[a]\nb.c = 1\n\n[a.x]\ny = 1\n"),
+        ("a.b = 1\nc = 1\n", "a.b = 1\na.x = { y = 1 }\nc = 1\n"),
+        ("a = { b = 1 }\r\n[c]\r\n", "a = { b = 1, x = {y = 1}}\r\n[c]\r\n"),
+        ("[a.x.z]\n", "[a.x]\ny = 1\n\n[a.x.z]\n"),
+        ("", "[a.x]\ny = 1\n"),
+    ],
+)
+def test_lines_of_toml_stay(text: str, expected: str) -> None:
+    """A new table stands apart from others, and between no comment and what it is about."""
+    editing = TomlEditing("pyproject.toml", text)
+    editing.put(("a", "x", "y"), 1)
+    assert editing.text == expected
 
 
 @pytest.mark.parametrize("rule", ["dist", "dist/", "/dist", "/dist/", "**/dist/", "dist/*", "/dist/**"])

@@ -1,4 +1,4 @@
-"""What a databricks.yml needs of dbxdec, and putting it there."""
+"""The settings of dbxdec in databricks.yml."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import bundlefile
-from dbxdec.scaffold import yaml_text
-from dbxdec.scaffold.edits import Editing
+from dbxdec.scaffold.edits import YamlEditing
 from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ DESCRIPTION = "Where the tables of the pipelines live"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be in a bundle.
+    """The settings that a bundle needs.
 
     `resources` is the file that builds write, from the bundle's root, None where Python makes the jobs: then `loader`
     names the function, and `wheels` is (the name of the artifact, the pattern of its files). `folder` is the project's,
@@ -40,9 +39,9 @@ class Wanted:
     uv: bool = False
 
 
-def edit(bundle: Bundle, text: str, wanted: Wanted) -> Editing:
-    """The main file of a bundle, whose text is given, with what none of its files has."""
-    editing = Editing(bundle.main.path.name, text)
+def edit(bundle: Bundle, text: str, wanted: Wanted) -> YamlEditing:
+    """Return the main file of a bundle, which holds `text`, with what none of its files has."""
+    editing = YamlEditing(bundle.main.path.name, text)
     if wanted.resources is not None:
         _include(editing, bundle, wanted.resources)
         _preinit(editing, bundle, script(wanted.folder, uv=wanted.uv))
@@ -50,14 +49,14 @@ def edit(bundle: Bundle, text: str, wanted: Wanted) -> Editing:
         _python(editing, bundle, wanted.loader)
         _artifact(editing, bundle, *wanted.wheels)
     if bundle.get("experimental", "skip_artifact_cleanup") is None:
-        _put(editing, ("experimental", "skip_artifact_cleanup"), True)
+        editing.put(("experimental", "skip_artifact_cleanup"), True)
     if wanted.lake_root is not None:
         _lake_root(editing, bundle, wanted.lake_root)
     return editing
 
 
 def include_pattern(resources: str, root: Path) -> str:
-    """A pattern that takes the resources in and no other file that is there: a missing file named as it is fails."""
+    """Return a pattern for the resources and no other file that is there: the plain name of a missing file fails."""
     folder, _, name = resources.rpartition("/")
     stem, _, suffix = name.rpartition(".")
     prefix = f"{folder}/" if folder else ""
@@ -66,53 +65,48 @@ def include_pattern(resources: str, root: Path) -> str:
 
 
 def script(folder: str, *, uv: bool) -> str:
-    """The command that brings the project in `folder` up to date, from the bundle's root."""
+    """Return the command that brings the project in `folder` up to date, from the bundle's root."""
     command = _BY_UV if uv else COMMAND
     return command if folder == "." else f"cd {shlex.quote(folder)} && {command}"
 
 
-def _include(editing: Editing, bundle: Bundle, resources: str) -> None:
+def _include(editing: YamlEditing, bundle: Bundle, resources: str) -> None:
     patterns = bundle.main.content.get("include")
     if isinstance(patterns, list) and any(bundlefile.includes(str(pattern), resources) for pattern in patterns):
         return
     pattern = include_pattern(resources, bundle.root)
     if patterns is None:
-        _put(editing, ("include",), [pattern])
-        return
-    editing.apply(
-        lambda before: yaml_text.append(before, ("include",), pattern),
-        f"{editing.file}, under `include`:\n  - {pattern}",
-    )
+        editing.put(("include",), [pattern])
+    else:
+        editing.append(("include",), pattern, f"{editing.file}, under `include`:\n  - {pattern}")
 
 
-def _preinit(editing: Editing, bundle: Bundle, command: str) -> None:
+def _preinit(editing: YamlEditing, bundle: Bundle, command: str) -> None:
     found = at(bundle.get("experimental", "scripts"), "preinit")
     if found is None:
-        _put(editing, ("experimental", "scripts", "preinit"), command)
+        editing.put(("experimental", "scripts", "preinit"), command)
     elif COMMAND not in str(found):
         lines = "".join(f"\n      {line}" for line in [*str(found).splitlines(), command])
-        editing.note(
+        editing.notes.append(
             f"{editing.file}: `preinit` under `experimental.scripts` has a command; have it run dbxdec's as well:\n"
             f"    preinit: |{lines}"
         )
 
 
-def _python(editing: Editing, bundle: Bundle, loader: str) -> None:
+def _python(editing: YamlEditing, bundle: Bundle, loader: str) -> None:
     found = bundle.get("python", "resources")
     if found is None:
-        _put(editing, ("python", "resources"), [loader])
+        editing.put(("python", "resources"), [loader])
     elif not isinstance(found, list) or not {loader, "dbxdec.bundle:load_resources"} & set(map(str, found)):
-        editing.apply(
-            lambda before: yaml_text.append(before, ("python", "resources"), loader),
-            f"{editing.file}, under `resources` of `python`:\n  - {loader}",
-        )
+        otherwise = f"{editing.file}, under `resources` of `python`:\n  - {loader}"
+        editing.append(("python", "resources"), loader, otherwise)
 
 
-def _artifact(editing: Editing, bundle: Bundle, name: str, pattern: str) -> None:
+def _artifact(editing: YamlEditing, bundle: Bundle, name: str, pattern: str) -> None:
     """Python resources declare no artifact, and only a declared wheel is given a name of its own at each deploy."""
     names = {source for _, _, artifact in bundlefile.artifacts_of(bundle, None) for source in _sources(artifact)}
     if name not in table(bundle.get("artifacts")) and pattern not in names:
-        _put(editing, ("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
+        editing.put(("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
 
 
 def _sources(artifact: dict[str, Any]) -> list[str]:
@@ -120,20 +114,15 @@ def _sources(artifact: dict[str, Any]) -> list[str]:
     return [str(entry.get("source")) for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
 
 
-def _lake_root(editing: Editing, bundle: Bundle, lake_root: str) -> None:
+def _lake_root(editing: YamlEditing, bundle: Bundle, lake_root: str) -> None:
     """The variable, and a value for each target that has none: a place of its own."""
     variables, targets = table(bundle.get("variables")), table(bundle.get("targets"))
     declared: Any = variables.get("lake_root")
     if declared is None and "lake_root" not in variables:
         fields = {"description": DESCRIPTION, **({} if targets else {"default": lake_root})}
-        _put(editing, ("variables", "lake_root"), fields)
+        editing.put(("variables", "lake_root"), fields)
     elif isinstance(declared, dict) and "default" in declared:
         return
     for target in targets:
         if "lake_root" not in table(bundle.get("targets", target, "variables")):
-            _put(editing, ("targets", target, "variables", "lake_root"), f"{lake_root}/{target}")
-
-
-def _put(editing: Editing, path: yaml_text.Path, value: Any) -> None:
-    lines = "\n".join(f"    {line}" for line in yaml_text.lines_for(path, value).splitlines())
-    editing.apply(lambda before: yaml_text.put(before, path, value), f"{editing.file}:\n{lines}")
+            editing.put(("targets", target, "variables", "lake_root"), f"{lake_root}/{target}")

@@ -1,4 +1,4 @@
-"""Which package of a project its wheel holds, and what is in it: where pipelines are, or go."""
+"""The package that a project's wheel holds, and the place of pipelines in it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
-from dbxdec.scaffold.toml_text import get
+from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 PIPELINES = "pipelines"
-_NO_PACKAGES = {
-    "tests",
-    "test",
-    "docs",
-    "doc",
-    "examples",
-    "scripts",
-    "notebooks",
-    "resources",
-    "build",
-    "dist",
-    "bench",
-}
+_OTHERS = {"tests", "test", "docs", "doc", "examples", "scripts", "notebooks", "resources", "build", "dist", "bench"}
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 # A project of one of these names would stand in the way of what a pipeline imports.
 _TAKEN = {
@@ -59,7 +47,7 @@ class Package:
 
 
 def check_name(name: str) -> Problem | None:
-    """What is wrong with the name of a new project."""
+    """Return what is wrong with the name of a new project, if anything is."""
     if not _NAME.fullmatch(name):
         return Problem(
             f"{name!r} can't be the name of a project",
@@ -86,12 +74,12 @@ def module_name(name: str) -> str:
 
 def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
     """The package of the project `name` at `root` whose settings of hatch are given; one to be made where none is."""
-    target = get(hatch, ("build", "targets", "wheel"), {})
-    chosen = {key: target.get(key, get(hatch, ("build", key), [])) for key in ("packages", "only-include", "include")}
+    target = table(hatch, "build", "targets", "wheel")
+    chosen = {key: target.get(key, at(hatch, "build", key)) for key in ("packages", "only-include", "include")}
     if packages := _strings(chosen["packages"]):
         return _declared(root, packages)
     if any(chosen.values()):
-        sources = target.get("sources", get(hatch, ("build", "sources"), []))
+        sources = target.get("sources", at(hatch, "build", "sources"))
         return _selected(root, _strings(chosen["only-include"]), sources, module_name(name))
     package = module_name(name)
     for folder in (package, f"src/{package}"):
@@ -110,7 +98,7 @@ def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
 
 
 def has_pipelines(root: Path, package: Package) -> bool:
-    """Whether the package has modules where pipelines are looked for."""
+    """Return whether the package has modules where pipelines are looked for."""
     folder = root / package.folder
     return any(
         path.name != "__init__.py" or _content(path).strip()
@@ -121,7 +109,7 @@ def has_pipelines(root: Path, package: Package) -> bool:
 
 
 def mentions(root: Path, package: Package, word: str) -> bool:
-    """Whether a module of the package has `word` in it."""
+    """Return whether a module of the package has `word` in it."""
     return any(word.encode() in _content(path) for path in (root / package.folder).rglob("*.py"))
 
 
@@ -158,7 +146,7 @@ def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Pac
         for place in places
         for pattern in ("__init__.py", "*/__init__.py")
         for path in place.glob(pattern)
-        if path.parent.name not in _NO_PACKAGES and not (path.parent.parent / "__init__.py").is_file()
+        if path.parent.name not in _OTHERS and not (path.parent.parent / "__init__.py").is_file()
     }
     found = [
         Package(folder, _shipped(folder, sources).replace("/", "."))
@@ -173,7 +161,7 @@ def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Pac
 
 
 def _shipped(folder: str, sources: Any) -> str:
-    """Where hatchling puts a folder in the wheel, by the setting `sources`."""
+    """Return the place of a folder in the wheel, by the setting `sources`."""
     renames = sources if isinstance(sources, dict) else dict.fromkeys(_strings(sources), "")
     for prefix, instead in renames.items():
         start = prefix.strip("/")
@@ -190,7 +178,7 @@ def _only_one(root: Path, wanted: str) -> Package | Problem:
         path.parent.relative_to(root).as_posix()
         for pattern in ("*/__init__.py", "src/*/__init__.py")
         for path in root.glob(pattern)
-        if path.parent.name.isidentifier() and path.parent.name not in _NO_PACKAGES
+        if path.parent.name.isidentifier() and path.parent.name not in _OTHERS
     )
     if len(folders) > 1:
         return _ambiguous(folders)
@@ -226,7 +214,7 @@ def watched(root: Path, package: Package, hatch: Mapping[str, Any]) -> tuple[str
     files = [path for path in (root / package.folder).rglob("*") if path.is_file()]
     suffixes = {path.suffix for path in files} - {"", ".pyc", ".pyo", ".typed"}
     writes = [
-        get(hatch, (*place, "hooks", *key), "")
+        at(hatch, *place, "hooks", *key)
         for place in (("build",), ("build", "targets", "wheel"))
         for key in (("vcs", "version-file"), ("version", "path"))
     ]

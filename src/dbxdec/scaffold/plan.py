@@ -1,4 +1,4 @@
-"""What `dbxdec init` would do in a folder: which files it makes and changes, and what is left for a person to do."""
+"""The plan of `dbxdec init` for a folder: files to make and to change, and what is left to the user."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
 from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
-from dbxdec.scaffold.toml_text import get
 from dbxdec.support import documents
+from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,9 +25,9 @@ _LOADER = "resources:load_resources"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for. `lake_root` is where deployed pipelines keep tables; `uv` says that uv has started us.
+    """The options of `dbxdec init`. `lake_root` is where deployed pipelines keep tables.
 
-    `use_hatchling` is whether uv's build backend may be replaced.
+    `use_hatchling` is whether uv's build backend may be replaced; `uv` is whether uv has started this process.
     """
 
     version: str
@@ -88,7 +88,7 @@ class _Making:
 
 @dataclass(frozen=True)
 class _Project:
-    """What is known of the project. `text` is the pyproject.toml to begin with, `original` what is there, if it is."""
+    """The project as it is. `text` is the pyproject.toml to begin with, `original` the one that is there, if any."""
 
     text: str
     original: str | None
@@ -101,25 +101,27 @@ class _Project:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is no pyproject.toml yet."""
+        """Return whether there is no pyproject.toml yet."""
         return self.original is None
 
 
 def plan(folder: Path, asked: Asked) -> Plan:
-    """The plan for the project in `folder`, or for a new one. Raises ConfigError with every problem."""
+    """Return the plan for the project in `folder`, or for a new one. Raises ConfigError with every problem."""
     root = folder.resolve()
     making = _Making(root)
     project = _project(making, asked)
     if project is None:
         raise ConfigError(making.problems)
-    has_hello = _has_hello(root, project)
-    needs_hello = not has_hello and not _has_pipelines(root, project)
+    has_hello = (root / project.package.folder / layout.PIPELINES / "hello.py").is_file()
+    has_pipelines = project.settings.pipelines is not None or layout.has_pipelines(root, project.package)
+    needs_hello = not has_hello and not has_pipelines
     needs_lake = needs_hello or layout.mentions(root, project.package, "lake_root")
     pydabs = asked.pydabs or project.settings.resources is None
     uses_uv = _uses_uv(root, project, asked)
     _settings(making, project, asked, needs_hello=needs_hello, needs_lake=needs_lake, uses_uv=uses_uv)
     _bundle(making, project, asked, needs_lake=needs_lake, uses_uv=uses_uv)
-    local = get(tomllib.loads(_after(making, root / pyproject.FILE, project.text)), ("tool", "dbxdec", "variables"), {})
+    text = next((change.after for change in making.changes if change.path == root / pyproject.FILE), project.text)
+    local = table(tomllib.loads(text), "tool", "dbxdec", "variables")
     lake = ["lake/"] if needs_lake and local.get("lake_root") == "lake" else []
     made = [] if pydabs else [str(project.settings.resources), unbuilt.marker_of(str(project.settings.resources))]
     _ignore(making, ["dist/", ".dbxdec/", *lake, *made])
@@ -159,10 +161,10 @@ def _project(making: _Making, asked: Asked) -> _Project | None:
     hatch = pyproject.hatch_settings(document, hatch_file)
     settings = config.Config()
     try:
-        settings = config.parse(get(document, ("tool", "dbxdec"), {}))
+        settings = config.parse(table(document, "tool", "dbxdec"))
     except ConfigError as error:
         making.problems += error.problems
-    if asked.pydabs and "resources" in get(document, ("tool", "dbxdec"), {}) and settings.resources is not None:
+    if asked.pydabs and "resources" in table(document, "tool", "dbxdec") and settings.resources is not None:
         making.problems.append(
             Problem(
                 "the jobs would be deployed twice: from this file and from Python",
@@ -186,7 +188,7 @@ def _project(making: _Making, asked: Asked) -> _Project | None:
 
 
 def _unfit(root: Path, files: set[str]) -> Iterator[Problem]:
-    """Why no new project can be made in a folder without pyproject.toml."""
+    """Yield the reasons against a new project in a folder without pyproject.toml."""
     old = sorted(files & {"setup.py", "setup.cfg"})
     if old:
         yield Problem(
@@ -208,7 +210,7 @@ def _unfit(root: Path, files: set[str]) -> Iterator[Problem]:
 
 
 def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | None:
-    declared = get(document, ("project", "name"))
+    declared = at(document, "project", "name")
     if isinstance(declared, str):
         if asked.name is not None and asked.name != declared:
             making.problems.append(
@@ -223,7 +225,7 @@ def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | N
 
 
 def _uses_uv(root: Path, project: _Project, asked: Asked) -> bool:
-    """Whether the project's environment is uv's: it has started us, has made the environment, or has settings here."""
+    """Return whether the environment is uv's: it has started us, has made the environment, or has settings here."""
     marks = root / ".venv" / "pyvenv.cfg"
     return (
         asked.uv
@@ -259,8 +261,8 @@ def _settings(
 
 
 def _is_required_elsewhere(root: Path, hatch: Mapping[str, Any]) -> bool:
-    """Whether a file of requirements that hatch-requirements-txt reads has dbxdec."""
-    files = get(hatch, ("metadata", "hooks", "requirements_txt", "files"), [])
+    """Return whether a file of requirements that hatch-requirements-txt reads has dbxdec."""
+    files = at(hatch, "metadata", "hooks", "requirements_txt", "files")
     paths = [root / name for name in (files if isinstance(files, list) else []) if isinstance(name, str)]
     return any(b"dbxdec" in path.read_bytes() for path in paths if path.is_file())
 
@@ -352,17 +354,9 @@ def _hello(making: _Making, project: _Project, asked: Asked) -> None:
     making.add(f"{package.folder}/__init__.py", "")
     making.add(f"{folder}/__init__.py", "")
     making.add(f"{folder}/hello.py", templates.render("hello.py"))
-    testpaths = get(project.document, ("tool", "pytest", "ini_options", "testpaths"))
+    testpaths = at(project.document, "tool", "pytest", "ini_options", "testpaths")
     first = testpaths[0] if isinstance(testpaths, list) and testpaths and isinstance(testpaths[0], str) else "tests"
     making.add(f"{first.strip('/')}/test_hello.py", templates.render("test_hello.py", package=package))
-
-
-def _has_hello(root: Path, project: _Project) -> bool:
-    return (root / project.package.folder / layout.PIPELINES / "hello.py").is_file()
-
-
-def _has_pipelines(root: Path, project: _Project) -> bool:
-    return project.settings.pipelines is not None or layout.has_pipelines(root, project.package)
 
 
 def _requirements(version: str) -> dict[str, str]:
@@ -371,7 +365,7 @@ def _requirements(version: str) -> dict[str, str]:
 
 
 def _unwritable(making: _Making) -> Iterator[Problem]:
-    """What would fail in the middle of writing."""
+    """Yield what would fail in the middle of writing."""
     for change in making.changes:
         target = change.path.resolve()
         if change.before is not None and not os.access(target, os.W_OK):
@@ -384,22 +378,15 @@ def _unwritable(making: _Making) -> Iterator[Problem]:
             yield Problem("is a folder that can't be written to", str(folder))
 
 
-def _after(making: _Making, path: Path, before: str) -> str:
-    return next((change.after for change in making.changes if change.path == path), before)
-
-
 def _find_above(root: Path, name: str) -> Path | None:
     """The nearest file of that name: in the folder itself, or above it within the same git repository."""
     for place in (root, *root.parents):
         if (place / name).is_file():
-            return place / name if place == root or _in_repository(place) else None
+            is_ours = place == root or any((folder / ".git").exists() for folder in (place, *place.parents))
+            return place / name if is_ours else None
         if (place / ".git").exists():
             return None
     return None
-
-
-def _in_repository(folder: Path) -> bool:
-    return any((place / ".git").exists() for place in (folder, *folder.parents))
 
 
 def _read(making: _Making, path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What a project's pyproject.toml needs of dbxdec, and putting it there."""
+"""The settings of dbxdec in a project's pyproject.toml or hatch.toml."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import config
 from dbxdec.errors import Problem
-from dbxdec.scaffold import toml_text
-from dbxdec.scaffold.edits import Editing
-from dbxdec.scaffold.toml_places import CannotEdit
-from dbxdec.scaffold.toml_text import get
+from dbxdec.scaffold.edits import TomlEditing, literal
+from dbxdec.support.forms import at, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from dbxdec.scaffold.edits import Path
     from dbxdec.scaffold.layout import Package
-    from dbxdec.scaffold.toml_places import Path
 
 FILE = "pyproject.toml"
 HATCH_FILE = "hatch.toml"
@@ -46,10 +44,10 @@ _MOVES = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be in the settings of one project.
+    """The settings that one project needs.
 
     `engine` is the extra for what its first pipeline needs; `lake` whether a local place of tables is; `hatch_file`
-    whether the settings of builds stand in hatch.toml. `watched` are patterns of the files that a wheel depends on,
+    whether the settings of builds are in hatch.toml. `watched` are patterns of the files that a wheel depends on,
     which uv is told to look at; none where uv is not used. `required_elsewhere` is whether a file that dependencies are
     taken from has dbxdec. `group` is whether the commands of dbxdec come from the group of dependencies `dev`.
     """
@@ -67,41 +65,40 @@ class Wanted:
 
 
 def requirement(extra: str | None, version: str) -> str:
-    """A requirement of dbxdec that the running version meets."""
+    """Return a requirement of dbxdec that the running version meets."""
     final = re.fullmatch(r"(\d+\.\d+)(\.\d+)*", version)
     return f"dbxdec{f'[{extra}]' if extra else ''}{f'>={final[1]}' if final else ''}"
 
 
 def refusals(document: Mapping[str, Any], files: Iterable[str], version: str) -> list[Problem]:
-    """Why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
+    """Return why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
     return [*_backend(document, set(files), version), *_shapes(document)]
 
 
 def use_hatchling(text: str) -> tuple[str, list[Problem]]:
-    """The text with hatchling as the backend instead of uv's own, where nothing else depends on that."""
+    """Return the text with hatchling as the backend instead of uv's own, unless other settings depend on that."""
     document = tomllib.loads(text)
-    if get(document, ("build-system", "build-backend")) != UV_BACKEND:
+    if at(document, "build-system", "build-backend") != UV_BACKEND:
         return text, []
-    if get(document, ("tool", "uv", "build-backend")):
+    if at(document, "tool", "uv", "build-backend"):
         move = f"move them to [tool.hatch.build.targets.wheel] first: {_MOVES[UV_BACKEND]}"
         return text, [Problem("are settings that hatchling does not read", "tool.uv.build-backend", move)]
-    requires = get(document, ("build-system", "requires"))
-    try:
-        for i, item in enumerate(requires if isinstance(requires, list) else ()):
-            if isinstance(item, str) and re.match(r"\s*uv[-_.]build\b", item):
-                text = toml_text.replace_item(text, ("build-system", "requires"), i, _HATCHLING)
-        return toml_text.replace(text, ("build-system", "build-backend"), BACKEND), []
-    except CannotEdit:
-        return text, []  # what is left is refused, and says what to write
+    requires = at(document, "build-system", "requires")
+    editing = TomlEditing(FILE, text)
+    for item in requires if isinstance(requires, list) else ():
+        if isinstance(item, str) and re.match(r"\s*uv[-_.]build\b", item):
+            editing.replace(("build-system", "requires"), item, _HATCHLING)
+    editing.replace(("build-system", "build-backend"), UV_BACKEND, BACKEND)
+    return text if editing.notes else editing.text, []  # what is left is refused, and says what to write
 
 
 def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of hatch: what hatch.toml has at its top goes before what is in [tool.hatch]."""
-    return {**(get(document, ("tool", "hatch"), {}) or {}), **hatch_file}
+    """Return the settings of hatch: those of hatch.toml go before those in [tool.hatch]."""
+    return {**table(document, "tool", "hatch"), **hatch_file}
 
 
 def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
-    """What is wrong where the hook is turned on already."""
+    """Return the problem of a hook that is turned on already, if it has one."""
     hooks = list(dict.fromkeys([*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)]))
     if config.HOOK not in hooks or hooks[-1] == config.HOOK:
         return None
@@ -113,17 +110,18 @@ def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
     )
 
 
-def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
-    """pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
-    editing = Editing(FILE, text)
+def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
+    """Return pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
+    editing = TomlEditing(FILE, text)
     _build_system(editing, wanted)
     _project(editing, wanted)
     if not wanted.hatch_file:
         _build(editing, ("tool", "hatch"), hatch, wanted)
-    if wanted.lake and get(editing.toml, ("tool", "dbxdec", "variables", "lake_root")) is None:
-        _put(editing, ("tool", "dbxdec", "variables"), {"lake_root": "lake"})
-    if wanted.pydabs and get(editing.toml, ("tool", "dbxdec", "resources")) is None:
-        _put(editing, ("tool", "dbxdec"), {"resources": False})
+    settings = ("tool", "dbxdec")
+    if wanted.lake and at(editing.document, *settings, "variables", "lake_root") is None:
+        editing.put((*settings, "variables", "lake_root"), "lake")
+    if wanted.pydabs and at(editing.document, *settings, "resources") is None:
+        editing.put((*settings, "resources"), False)
     if wanted.group:
         _group(editing, requirement("build,cli", wanted.version))
     if wanted.watched:
@@ -131,91 +129,85 @@ def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
     return editing
 
 
-def edit_hatch_file(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> Editing:
-    """hatch.toml with the hook, where it has the settings of builds: those of pyproject.toml don't count then."""
-    editing = Editing(HATCH_FILE, text)
+def edit_hatch_file(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
+    """Return hatch.toml with the hook. It has the settings of builds, so those of pyproject.toml don't count."""
+    editing = TomlEditing(HATCH_FILE, text)
     _build(editing, (), hatch, wanted)
     return editing
 
 
-def _build(editing: Editing, top: Path, hatch: Mapping[str, Any], wanted: Wanted) -> None:
+def _build(editing: TomlEditing, top: Path, hatch: Mapping[str, Any], wanted: Wanted) -> None:
     if wanted.package.packages:
-        _put(editing, (*top, *_TARGET), {"packages": [wanted.package.packages]})
+        editing.put((*top, *_TARGET, "packages"), [wanted.package.packages])
     own = set(_hooks(hatch, _TARGET)) - set(_hooks(hatch, ("build",)))
     if config.HOOK not in {*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)}:
         # Hooks of the wheel alone run behind those of all targets.
         path = (*top, *(_TARGET if own else ("build",)), "hooks", config.HOOK)
-        _put(editing, path, {})
-        now = editing.toml if not top else get(editing.toml, top, {})
-        if hook_problem(now) is not None:
-            editing.undo(f"[{toml_text.key_text(path)}]   # behind all other hooks")
+        before = editing.text
+        editing.put(path, {})
+        if hook_problem(table(editing.document, *top)) is not None:
+            editing.text = before
+            editing.notes.append(f"{editing.file}:\n[{'.'.join(path)}]   # behind all other hooks")
 
 
 def _hooks(hatch: Mapping[str, Any], path: Path) -> list[str]:
-    found = get(hatch, (*path, "hooks"), {})
-    return list(found) if isinstance(found, dict) else []
+    return list(table(hatch, *path, "hooks"))
 
 
-def _build_system(editing: Editing, wanted: Wanted) -> None:
+def _build_system(editing: TomlEditing, wanted: Wanted) -> None:
     needed = requirement("build", wanted.version)
-    if "build-system" not in editing.toml:
-        _put(editing, ("build-system",), {"requires": [_HATCHLING, needed], "build-backend": BACKEND})
-    elif "requires" not in editing.toml["build-system"]:
-        _put(editing, ("build-system",), {"requires": [_HATCHLING, needed]})
+    if "build-system" not in editing.document:
+        editing.put(("build-system",), {"requires": [_HATCHLING, needed], "build-backend": BACKEND})
+    elif "requires" not in editing.document["build-system"]:
+        editing.put(("build-system", "requires"), [_HATCHLING, needed])
     else:
         _require(editing, ("build-system", "requires"), ("build",), needed)
 
 
-def _project(editing: Editing, wanted: Wanted) -> None:
-    project = editing.toml.get("project")
+def _project(editing: TomlEditing, wanted: Wanted) -> None:
+    project = editing.document.get("project")
     needed = requirement(wanted.engine, wanted.version)
     python = f">=3.{OLDEST_PYTHON}"
     if project is None:
         values = {"name": wanted.name, "version": "0.1.0", "requires-python": python, "dependencies": [needed]}
-        _put(editing, ("project",), values)
+        editing.put(("project",), values)
         return
     if "dependencies" in project.get("dynamic", []):
         if not wanted.required_elsewhere:
-            editing.note(f"the dependencies of the project are dynamic: add `{needed}` where they come from")
+            editing.notes.append(f"the dependencies of the project are dynamic: add `{needed}` where they come from")
     elif "dependencies" in project:
         engines = (wanted.engine,) if wanted.engine else ()
         _require(editing, ("project", "dependencies"), engines, needed)
     else:
-        _put(editing, ("project",), {"dependencies": [needed]})
+        editing.put(("project", "dependencies"), [needed])
     if _admits_older(project.get("requires-python")):
-        editing.note(
+        editing.notes.append(
             f'pyproject.toml: `requires-python = "{python}"`, which dbxdec needs; it is {project["requires-python"]!r}'
         )
 
 
-def _group(editing: Editing, needed: str) -> None:
+def _group(editing: TomlEditing, needed: str) -> None:
     """Have the commands of dbxdec in the group `dev`: tasks on a cluster need neither click nor hatchling."""
-    if get(editing.toml, ("dependency-groups", "dev")) is None:
-        _put(editing, ("dependency-groups",), {"dev": [needed]})
+    path = ("dependency-groups", "dev")
+    if at(editing.document, *path) is None:
+        editing.put(path, [needed])
     else:
-        _require(editing, ("dependency-groups", "dev"), ("build", "cli"), needed)
+        _require(editing, path, ("build", "cli"), needed)
 
 
-def _require(editing: Editing, path: Path, extras: tuple[str, ...], needed: str) -> None:
+def _require(editing: TomlEditing, path: Path, extras: tuple[str, ...], needed: str) -> None:
     """Have dbxdec with `extras` among the requirements at `path`; one that is there keeps its bounds."""
-    items = get(editing.toml, path)
-    own = [i for i, item in enumerate(items) if isinstance(item, str) and _is_dbxdec(item)]
-    if any({*extras} <= (found := _extras(items[i])) or "all" in found for i in own):
+    own = [item for item in at(editing.document, *path) if isinstance(item, str) and _is_dbxdec(item)]
+    if any({*extras} <= (found := _extras(item)) or "all" in found for item in own):
         return
-    text = toml_text.key_text(path)
+    place = f"pyproject.toml, in `{'.'.join(path)}`"
     if not own:
-        editing.apply(
-            lambda before: toml_text.append(before, path, needed),
-            f"pyproject.toml, in `{text}`: {toml_text.literal(needed)}",
-        )
+        editing.append(path, needed, f"{place}: {literal(needed)}")
         return
-    match = _REQUIREMENT.fullmatch(items[own[0]])
+    match = _REQUIREMENT.fullmatch(own[0])
     assert match is not None  # noqa: S101 - _is_dbxdec has matched it
-    instead = f"{match[1]}[{','.join(sorted({*_extras(items[own[0]]), *extras}))}]{match[3]}"
-    editing.apply(
-        lambda before: toml_text.replace_item(before, path, own[0], instead),
-        f"pyproject.toml, in `{text}`: {toml_text.literal(instead)} instead of {toml_text.literal(items[own[0]])}",
-    )
+    instead = f"{match[1]}[{','.join(sorted({*_extras(own[0]), *extras}))}]{match[3]}"
+    editing.replace(path, own[0], instead, f"{place}: {literal(instead)} instead of {literal(own[0])}")
 
 
 def _is_dbxdec(text: str) -> bool:
@@ -228,31 +220,20 @@ def _extras(text: str) -> set[str]:
     return {extra.strip() for extra in (match[2] or "").split(",")} - {""} if match else set()
 
 
-def _cache_keys(editing: Editing, watched: tuple[str, ...]) -> None:
-    keys = get(editing.toml, ("tool", "uv", "cache-keys"))
+def _cache_keys(editing: TomlEditing, watched: tuple[str, ...]) -> None:
+    path = ("tool", "uv", "cache-keys")
+    keys = at(editing.document, *path)
     if keys is None:
         entries: list[Any] = [{"file": FILE}, *({"file": pattern} for pattern in watched)]
-        if get(editing.toml, ("tool", "hatch", "version", "source")) == "vcs":
+        if at(editing.document, "tool", "hatch", "version", "source") == "vcs":
             entries.append({"git": {"commit": True, "tags": True}})
-        _put(editing, ("tool", "uv"), {"cache-keys": entries})
+        editing.put(path, entries)
         return
     files = [str(key.get("file", "")) if isinstance(key, dict) else str(key) for key in keys]
     if not any(name.endswith((".py", "**/*")) for name in files):
         for pattern in watched:
-            _watch(editing, pattern)
-
-
-def _watch(editing: Editing, pattern: str) -> None:
-    key = {"file": pattern}
-    editing.apply(
-        lambda before: toml_text.append(before, ("tool", "uv", "cache-keys"), key),
-        f"pyproject.toml, in `tool.uv.cache-keys`: {toml_text.literal(key)}",
-    )
-
-
-def _put(editing: Editing, path: Path, values: Mapping[str, Any]) -> None:
-    lines = [f"[{toml_text.key_text(path)}]", *(f"{key} = {toml_text.literal(value)}" for key, value in values.items())]
-    editing.apply(lambda before: toml_text.put(before, path, values), f"{editing.file}:\n" + "\n".join(lines))
+            key = {"file": pattern}
+            editing.append(path, key, f"pyproject.toml, in `tool.uv.cache-keys`: {literal(key)}")
 
 
 def _admits_older(requires: Any) -> bool:
@@ -266,7 +247,7 @@ def _admits_older(requires: Any) -> bool:
 
 def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list[Problem]:
     system = document.get("build-system")
-    if system is None and "project" not in document and get(document, ("tool", "uv", "workspace")):
+    if system is None and "project" not in document and at(document, "tool", "uv", "workspace"):
         what = "this is the top of a workspace of uv, which holds no project itself"
         return [Problem(what, "tool.uv.workspace", "run `dbxdec init` in a member of it, or `dbxdec init FOLDER`")]
     if system is None:
@@ -312,7 +293,7 @@ def _shapes(document: Mapping[str, Any]) -> list[Problem]:
         *((("tool", "hatch", *path), dict, "a table") for path in (("build",), ("build", "hooks"), _TARGET)),
     ]
     return [
-        Problem(f"is not {what}", toml_text.key_text(path))
+        Problem(f"is not {what}", ".".join(path))
         for path, kind, what in expected
-        if (value := get(document, path)) is not None and not isinstance(value, kind)
+        if (value := at(document, *path)) is not None and not isinstance(value, kind)
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ConfigError
+from dbxdec.scaffold.lines import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,8 +49,8 @@ def write(change: Change) -> None:
 
 
 def _diff(change: Change, name: str) -> str:
-    before = _lines(change.before or "")
-    after = _lines(change.after)
+    before = lines_of(change.before or "")
+    after = lines_of(change.after)
     old = "/dev/null" if change.before is None else f"a/{name}"
     head = f"diff --git a/{name} b/{name}\n"
     if change.before is None:
@@ -58,12 +59,6 @@ def _diff(change: Change, name: str) -> str:
             return head
     found = difflib.unified_diff(before, after, old, f"b/{name}")
     return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of a text, each with its end; only a line feed ends one."""
-    lines = text.split("\n")
-    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 def _umask() -> int:
