@@ -265,22 +265,36 @@ class IoManager(ABC):
 
     Example:
         ```python
+        import hashlib
         from pathlib import Path
 
-        from dbxdec import InputContext, IoManager, OutputContext
+        from dbxdec import InputContext, IoManager, NotWrittenError, OutputContext
 
 
         class TextIoManager(IoManager):
+            # Each write has a file of its own, which a retry replaces in one step and no other run reads.
             reads = writes = frozenset({"str"})
 
             def __init__(self, base_path: str) -> None:
                 self.base_path = base_path
 
             def read(self, context: InputContext) -> str:
-                return Path(context.uri).read_text()
+                if context.producer is None:
+                    raise NotWrittenError(f"{context.uri} keeps what a run has written for that run alone")
+                try:
+                    return self.file(context.uri, context.producer.transaction).read_text()
+                except FileNotFoundError:
+                    raise NotWrittenError(f"{context.uri} has nothing for `{context.parameter}`") from None
 
             def write(self, context: OutputContext, value: str) -> None:
-                Path(context.uri).write_text(value)
+                file = self.file(context.uri, context.receipt.id.transaction)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                partial = file.with_suffix(f".{context.receipt.attempt}")
+                partial.write_text(value)
+                partial.replace(file)
+
+            def file(self, uri: str, write: str) -> Path:
+                return Path(uri, f"{hashlib.sha256(write.encode()).hexdigest()}.txt")
         ```
     """
 
