@@ -72,7 +72,7 @@ ELSEWHERE = {
         "        orders.override(key=key, io_manager=lake.table('t'))()",
         "write the same target",
     ),
-    "a job that runs itself": (HEAD + "@job\ndef bad() -> None:\n    bad()", "run each other in a circle"),
+    "a job that runs itself": (HEAD + "@job\ndef bad() -> None:\n    bad()", "run each other in a cycle"),
 }  # fmt: skip
 
 

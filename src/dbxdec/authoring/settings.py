@@ -110,13 +110,13 @@ def given_fields(
         meant = next((keyword for kind, keyword in kinds.items() if isinstance(value, kind)), None)
         meant = meant or _own(name, own, what)
         if meant is not None and name not in _of_platform(what):
-            problems.append(Problem(f"a {what} has no field `{name}`", hint=f"did you mean `{meant}`?"))
+            problems.append(Problem(f"there is no field `{name}` of a {what}", hint=f"did you mean `{meant}`?"))
             continue
         try:
             found[name] = plain(value, name, refer)
         except AuthoringError as error:
             near = None if name in _of_platform(what) else did_you_mean(name, _of_platform(what))
-            problems += [Problem(f"a {what} has no field `{name}`", hint=near)] if near else error.problems
+            problems += [Problem(f"there is no field `{name}` of a {what}", hint=near)] if near else error.problems
     recording.refuse(problems)
     return found
 

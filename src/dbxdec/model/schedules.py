@@ -49,7 +49,7 @@ def _expression(text: str) -> Iterator[Finding]:
         what = "which has no day" if fields[3] == "?" else "which sets both the day of the month and of the week"
         yield (
             f"{where}, {what}",
-            "set one of them, and write `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
+            "Quartz takes one of the two, and a `?` for the other: '0 30 5 * * ?' or '0 30 5 ? * MON-FRI'",
         )
 
 
