@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from dbxdec.support import masking
 from thorough import examples
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ hypothesis.settings.register_profile(
     max_examples=examples(100),
 )
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """A secret that a test uses in this process is none to the next one."""
+    with masking.scope():
+        yield
 
 
 @dataclass(frozen=True)
