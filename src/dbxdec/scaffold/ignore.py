@@ -1,4 +1,4 @@
-"""What git must not track."""
+"""Rules of .gitignore for the files that dbxdec makes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dbxdec.scaffold.lines import newline_of
 
 
 def add(text: str, paths: list[str], comment: str = "") -> str:
-    """The .gitignore `text` with a rule for each of `paths`, relative to its folder, that has none.
+    """Return the .gitignore `text` with a rule for each of `paths`, relative to its folder, that has none.
 
     Folders end in `/`. Rules start with one: a rule that matched the path of the whole checkout would have hatchling
     drop all of them.
@@ -24,7 +24,7 @@ def add(text: str, paths: list[str], comment: str = "") -> str:
 
 
 def _rules_for(path: str) -> set[str]:
-    """How people write that a path, or a folder it is in, is ignored."""
+    """Return the usual rules by which a path, or a folder it is in, is ignored."""
     pure = PurePosixPath(path)
     found: set[str] = set()
     for each in (pure, *pure.parents[:-1]):

@@ -1,4 +1,4 @@
-"""Which package of a project its wheel holds, and what is in it: where pipelines are, or go."""
+"""The package that a project's wheel holds, and the place of pipelines in it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Package:
 
 
 def check_name(name: str) -> Problem | None:
-    """What is wrong with the name of a new project."""
+    """Return what is wrong with the name of a new project, if anything is."""
     if not _NAME.fullmatch(name):
         return Problem(
             f"{name!r} can't be the name of a project",
@@ -98,7 +98,7 @@ def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
 
 
 def has_pipelines(root: Path, package: Package) -> bool:
-    """Whether the package has modules where pipelines are looked for."""
+    """Return whether the package has modules where pipelines are looked for."""
     folder = root / package.folder
     return any(
         path.name != "__init__.py" or _content(path).strip()
@@ -109,7 +109,7 @@ def has_pipelines(root: Path, package: Package) -> bool:
 
 
 def mentions(root: Path, package: Package, word: str) -> bool:
-    """Whether a module of the package has `word` in it."""
+    """Return whether a module of the package has `word` in it."""
     return any(word.encode() in _content(path) for path in (root / package.folder).rglob("*.py"))
 
 
@@ -161,7 +161,7 @@ def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Pac
 
 
 def _shipped(folder: str, sources: Any) -> str:
-    """Where hatchling puts a folder in the wheel, by the setting `sources`."""
+    """Return the place of a folder in the wheel, by the setting `sources`."""
     renames = sources if isinstance(sources, dict) else dict.fromkeys(_strings(sources), "")
     for prefix, instead in renames.items():
         start = prefix.strip("/")

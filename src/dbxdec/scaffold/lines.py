@@ -55,7 +55,7 @@ def weave(text: str, before: str, after: str) -> str:
 def _kept(own: list[str], old: list[str], new: list[str]) -> Iterator[str | None]:
     """Yield what each new line is: own lines as they are, one that has grown, or None for an added line."""
     own = list(_as_written(own, old))
-    for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for kind, start, end, first, last in SequenceMatcher(None, old, new).get_opcodes():
         if kind == "equal":
             yield from own[start:end]
             continue
@@ -72,7 +72,7 @@ def _kept(own: list[str], old: list[str], new: list[str]) -> Iterator[str | None
 def _as_written(own: list[str], old: list[str]) -> Iterator[str]:
     """Yield the own lines that each line of `old` stands for: one, several that the library joins, or none."""
     normal = [line.rstrip("\r\n") + "\n" for line in own]
-    for _, start, end, first, last in SequenceMatcher(None, normal, old, autojunk=False).get_opcodes():
+    for _, start, end, first, last in SequenceMatcher(None, normal, old).get_opcodes():
         if end - start == last - first:
             yield from own[start:end]
         elif first == last:

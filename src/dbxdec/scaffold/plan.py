@@ -1,4 +1,4 @@
-"""What `dbxdec init` would do in a folder: which files it makes and changes, and what is left for a person to do."""
+"""The plan of `dbxdec init` for a folder: files to make and to change, and what is left to the user."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LOADER = "resources:load_resources"
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for. `lake_root` is where deployed pipelines keep tables; `uv` says that uv has started us.
+    """The options of `dbxdec init`. `lake_root` is where deployed pipelines keep tables.
 
-    `use_hatchling` is whether uv's build backend may be replaced.
+    `use_hatchling` is whether uv's build backend may be replaced; `uv` is whether uv has started this process.
     """
 
     version: str
@@ -88,7 +88,7 @@ class _Making:
 
 @dataclass(frozen=True)
 class _Project:
-    """What is known of the project. `text` is the pyproject.toml to begin with, `original` what is there, if it is."""
+    """The project as it is. `text` is the pyproject.toml to begin with, `original` the one that is there, if any."""
 
     text: str
     original: str | None
@@ -101,12 +101,12 @@ class _Project:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is no pyproject.toml yet."""
+        """Return whether there is no pyproject.toml yet."""
         return self.original is None
 
 
 def plan(folder: Path, asked: Asked) -> Plan:
-    """The plan for the project in `folder`, or for a new one. Raises ConfigError with every problem."""
+    """Return the plan for the project in `folder`, or for a new one. Raises ConfigError with every problem."""
     root = folder.resolve()
     making = _Making(root)
     project = _project(making, asked)
@@ -188,7 +188,7 @@ def _project(making: _Making, asked: Asked) -> _Project | None:
 
 
 def _unfit(root: Path, files: set[str]) -> Iterator[Problem]:
-    """Why no new project can be made in a folder without pyproject.toml."""
+    """Yield the reasons against a new project in a folder without pyproject.toml."""
     old = sorted(files & {"setup.py", "setup.cfg"})
     if old:
         yield Problem(
@@ -225,7 +225,7 @@ def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | N
 
 
 def _uses_uv(root: Path, project: _Project, asked: Asked) -> bool:
-    """Whether the project's environment is uv's: it has started us, has made the environment, or has settings here."""
+    """Return whether the environment is uv's: it has started us, has made the environment, or has settings here."""
     marks = root / ".venv" / "pyvenv.cfg"
     return (
         asked.uv
@@ -261,7 +261,7 @@ def _settings(
 
 
 def _is_required_elsewhere(root: Path, hatch: Mapping[str, Any]) -> bool:
-    """Whether a file of requirements that hatch-requirements-txt reads has dbxdec."""
+    """Return whether a file of requirements that hatch-requirements-txt reads has dbxdec."""
     files = at(hatch, "metadata", "hooks", "requirements_txt", "files")
     paths = [root / name for name in (files if isinstance(files, list) else []) if isinstance(name, str)]
     return any(b"dbxdec" in path.read_bytes() for path in paths if path.is_file())
@@ -365,7 +365,7 @@ def _requirements(version: str) -> dict[str, str]:
 
 
 def _unwritable(making: _Making) -> Iterator[Problem]:
-    """What would fail in the middle of writing."""
+    """Yield what would fail in the middle of writing."""
     for change in making.changes:
         target = change.path.resolve()
         if change.before is not None and not os.access(target, os.W_OK):

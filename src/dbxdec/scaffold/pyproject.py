@@ -1,4 +1,4 @@
-"""What a project's pyproject.toml needs of dbxdec, and putting it there."""
+"""The settings of dbxdec in a project's pyproject.toml or hatch.toml."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _MOVES = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be in the settings of one project.
+    """The settings that one project needs.
 
     `engine` is the extra for what its first pipeline needs; `lake` whether a local place of tables is; `hatch_file`
-    whether the settings of builds stand in hatch.toml. `watched` are patterns of the files that a wheel depends on,
+    whether the settings of builds are in hatch.toml. `watched` are patterns of the files that a wheel depends on,
     which uv is told to look at; none where uv is not used. `required_elsewhere` is whether a file that dependencies are
     taken from has dbxdec. `group` is whether the commands of dbxdec come from the group of dependencies `dev`.
     """
@@ -65,18 +65,18 @@ class Wanted:
 
 
 def requirement(extra: str | None, version: str) -> str:
-    """A requirement of dbxdec that the running version meets."""
+    """Return a requirement of dbxdec that the running version meets."""
     final = re.fullmatch(r"(\d+\.\d+)(\.\d+)*", version)
     return f"dbxdec{f'[{extra}]' if extra else ''}{f'>={final[1]}' if final else ''}"
 
 
 def refusals(document: Mapping[str, Any], files: Iterable[str], version: str) -> list[Problem]:
-    """Why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
+    """Return why dbxdec can't be set up in the project with these settings; `files` are the names in its folder."""
     return [*_backend(document, set(files), version), *_shapes(document)]
 
 
 def use_hatchling(text: str) -> tuple[str, list[Problem]]:
-    """The text with hatchling as the backend instead of uv's own, where nothing else depends on that."""
+    """Return the text with hatchling as the backend instead of uv's own, unless other settings depend on that."""
     document = tomllib.loads(text)
     if at(document, "build-system", "build-backend") != UV_BACKEND:
         return text, []
@@ -93,12 +93,12 @@ def use_hatchling(text: str) -> tuple[str, list[Problem]]:
 
 
 def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of hatch: what hatch.toml has at its top goes before what is in [tool.hatch]."""
+    """Return the settings of hatch: those of hatch.toml go before those in [tool.hatch]."""
     return {**table(document, "tool", "hatch"), **hatch_file}
 
 
 def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
-    """What is wrong where the hook is turned on already."""
+    """Return the problem of a hook that is turned on already, if it has one."""
     hooks = list(dict.fromkeys([*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)]))
     if config.HOOK not in hooks or hooks[-1] == config.HOOK:
         return None
@@ -111,7 +111,7 @@ def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
 
 
 def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
-    """pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
+    """Return pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
     editing = TomlEditing(FILE, text)
     _build_system(editing, wanted)
     _project(editing, wanted)
@@ -130,7 +130,7 @@ def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
 
 
 def edit_hatch_file(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
-    """hatch.toml with the hook, where it has the settings of builds: those of pyproject.toml don't count then."""
+    """Return hatch.toml with the hook. It has the settings of builds, so those of pyproject.toml don't count."""
     editing = TomlEditing(HATCH_FILE, text)
     _build(editing, (), hatch, wanted)
     return editing
