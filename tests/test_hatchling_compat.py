@@ -16,7 +16,7 @@ from dbxdec.build.tree import read_tree
 from dbxdec.errors import ConfigError
 from projects import Project, shop
 
-SOURCES = Path(inside.__file__).parent
+ROOT = Path(inside.__file__).parents[3]
 
 
 @pytest.fixture
@@ -37,14 +37,13 @@ def build_data_of(builder: Any) -> dict[str, Any]:
 
 def test_the_oldest_version_that_is_admitted_is_one_number() -> None:
     """The extra, the projects that `dbxdec init` makes and the examples ask for the same oldest hatchling."""
-    root = SOURCES.parents[1]
     named = {
         line.split("hatchling>=")[1].split('"')[0]
         for path in (
-            root / "pyproject.toml",
-            root / "src/dbxdec/scaffold/pyproject.py",
-            root / "src/dbxdec/scaffold/templates/pyproject.toml.j2",
-            *root.glob("examples/*/pyproject.toml"),
+            ROOT / "pyproject.toml",
+            ROOT / "src/dbxdec/scaffold/pyproject.py",
+            ROOT / "src/dbxdec/scaffold/templates/pyproject.toml.j2",
+            *ROOT.glob("examples/*/pyproject.toml"),
         )
         for line in path.read_text(encoding="utf-8").splitlines()
         if "hatchling>=" in line
@@ -72,7 +71,7 @@ def test_nothing_else_reaches_inside() -> None:
         "hatchling.builders.wheel",
         "hatchling.bridge.app",
     }
-    for path in SOURCES.glob("*.py"):
+    for path in (ROOT / "src").rglob("*.py"):
         if path.stem == "hatchling_compat":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -94,7 +93,7 @@ class TestInside:
         )
         builder = builder_of(project)
         data = build_data_of(builder)
-        data["force_include"][str(project.root / "more.txt")] = "shop/more.txt"
+        data["force_include"][str(project.ROOT / "more.txt")] = "shop/more.txt"
         found = inside.included(builder.config, data, str(project.root))
         paths = {file.distribution_path.replace("\\", "/") for file in found.files}
         assert paths >= {"shop/__init__.py", "shop/pipelines/sales.py", "shop/more.txt"}
@@ -155,7 +154,7 @@ class TestInside:
     def test_what_the_settings_name(self, project: Project) -> None:
         """Settings that name files are listed, and whether others than hatchling have a say."""
         builder = builder_of(project)
-        assert str(project.root / "src" / "shop") in {str(name) for name in inside.named_in_settings(builder)}
+        assert str(project.ROOT / "src" / "shop") in {str(name) for name in inside.named_in_settings(builder)}
         assert inside.chooses_files(builder)
         assert inside.is_plain(builder)
         assert inside.excluded_folders(builder, set()) == []
