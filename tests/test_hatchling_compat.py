@@ -93,7 +93,7 @@ class TestInside:
         )
         builder = builder_of(project)
         data = build_data_of(builder)
-        data["force_include"][str(project.ROOT / "more.txt")] = "shop/more.txt"
+        data["force_include"][str(project.root / "more.txt")] = "shop/more.txt"
         found = inside.included(builder.config, data, str(project.root))
         paths = {file.distribution_path.replace("\\", "/") for file in found.files}
         assert paths >= {"shop/__init__.py", "shop/pipelines/sales.py", "shop/more.txt"}
@@ -154,7 +154,7 @@ class TestInside:
     def test_what_the_settings_name(self, project: Project) -> None:
         """Settings that name files are listed, and whether others than hatchling have a say."""
         builder = builder_of(project)
-        assert str(project.ROOT / "src" / "shop") in {str(name) for name in inside.named_in_settings(builder)}
+        assert str(project.root / "src" / "shop") in {str(name) for name in inside.named_in_settings(builder)}
         assert inside.chooses_files(builder)
         assert inside.is_plain(builder)
         assert inside.excluded_folders(builder, set()) == []
