@@ -37,6 +37,9 @@ needs_spark = [
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
 ]
 
+# Those that start a Spark of their own take as long as dozens of others.
+needs_own_spark = [*needs_spark, pytest.mark.slow]
+
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",

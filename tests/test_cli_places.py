@@ -12,7 +12,7 @@ import spark_tools
 from dbxdec.model import places
 from projects import Project
 from running import dbxdec, define, empty, states
-from spark_tools import needs_spark
+from spark_tools import needs_own_spark
 
 ROOTS = {
     "azure": "abfss://lake@acct.dfs.core.windows.net/x",
@@ -163,7 +163,7 @@ def catalog() -> None:
 
 
 class TestCatalog:
-    pytestmark = needs_spark
+    pytestmark = needs_own_spark
 
     def test_tables_of_a_catalog_lie_below_the_local_root(self, project: Project, tmp_path: Path) -> None:
         """Without a catalog, tables by name are folders; writing, reading and reading as an input work, twice."""

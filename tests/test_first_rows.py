@@ -12,7 +12,7 @@ import pytest
 from dbxdec.local import ledger
 from projects import Project
 from running import Said, dbxdec, define, empty
-from spark_tools import needs_spark
+from spark_tools import needs_own_spark
 from test_cli_habits import completed
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - made up
@@ -282,7 +282,7 @@ def sparkling() -> None:
 """
 
 
-@pytest.mark.parametrize("job", [pytest.param("sparkling", marks=needs_spark)])
+@pytest.mark.parametrize("job", [pytest.param("sparkling", marks=needs_own_spark)])
 def test_a_result_of_spark_is_shown(tmp_path: Path, job: str) -> None:
     """Through the session that its IoManager makes."""
     project = empty(tmp_path.resolve())

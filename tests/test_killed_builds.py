@@ -56,7 +56,8 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
-@pytest.mark.parametrize("what", ["a module", pytest.param("the version", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["a module", "the version"])
 def test_a_kill_before_any_change_leaves_no_wheel_beside_other_resources(
     project: Project, tmp_path: Path, what: str
 ) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import spark_tools
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from spark_tools import Place, needs_spark, receipt, rows, wanted
+from spark_tools import Place, needs_own_spark, receipt, rows, wanted
 
-pytestmark = needs_spark
+pytestmark = needs_own_spark
 spark, path = spark_tools.spark, spark_tools.path
 
 # The JVM is in the process group of the Python that started it: both die at once.
