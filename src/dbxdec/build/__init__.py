@@ -1,1 +1,1 @@
-"""From a project to its wheel and its job definitions."""
+"""Builds the wheel and the job definitions of a project."""

@@ -1,4 +1,4 @@
-"""What has ended a build, in one sentence, where hatchling or the file system refuses it."""
+"""The reason why hatchling or the file system refuses a build, in one sentence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dbxdec.support import boundary
 
 
 def refusal(error: BaseException, root: Path) -> str | None:
-    """What is refused in the project at `root`.
+    """Return the reason why the project at `root` is refused.
 
-    None for what plugins and hooks of the project raise, which their authors need whole.
+    Return None for errors that plugins and hooks of the project raise: their authors need the whole traceback.
     """
     if inside.raised_by_hatchling(error):
         return f"hatchling does not take {root / 'pyproject.toml'}: {_said(error)}"

@@ -1,7 +1,7 @@
-"""One build, without a word about who asks for it: discover, digest, render, verify, write.
+"""One build, independent of its caller: discover, digest, render, verify, write.
 
-The build hook is a thin caller of this; whatever can fail does so in `build`, before a wheel exists. What only the
-end of a build needs is imported while discovery, in its child process, imports the project.
+The build hook is a thin caller of this module. Every step that can fail runs in `build`, before a wheel exists. Modules
+that only the end of a build needs are imported while discovery, in its child process, imports the project.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ __all__ = [
     "write_resources",
 ]
 
-# Only finalize knows the wheel's real name; rendering before shows every other mistake while nothing exists yet.
+# Only finalize knows the wheel's real name. Rendering earlier shows every other mistake while no wheel exists yet.
 _PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
-# The first thing in a resources file: the artifact, which is the wheel of the project (`codegen.render`).
+# The first entry of a resources file: the artifact, which is the wheel of the project (`codegen.render`).
 _ARTIFACT = re.compile(r'\s*(?:# Made by dbxdec|\{\s*"artifacts")')
 _SOURCE = re.compile(r'"?\bsource"?: *(?P<path>"(?:[^"\\]|\\.)*"|[^"\s]+)')
 _DBXDEC = re.compile(r"(?:.*/)?dbxdec(?=$|[-\[ <>=!~;@(])", re.IGNORECASE)
@@ -53,7 +53,7 @@ _DBXDEC = re.compile(r"(?:.*/)?dbxdec(?=$|[-\[ <>=!~;@(])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Build:
-    """What one build has found out: goes into the wheel as `content`, and into the resources."""
+    """The findings of one build: they go into the wheel as `content`, and into the resources."""
 
     manifest: Manifest
     content: bytes
@@ -75,9 +75,9 @@ def build(
 ) -> Build:
     """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
 
-    `data` are files that are installed elsewhere, at paths as `wheels.Wheel.payload` has them. Raises DbxdecError
-    with every mistake, of the pipelines or of the job definitions they make. Where none of them concerns the job `only`
-    nor the jobs that it runs, the build is of these jobs alone, and its id that of no wheel.
+    `data` are files that are installed elsewhere; their paths are as in `wheels.Wheel.payload`. Raises DbxdecError with
+    every mistake, of the pipelines or of the job definitions that they make. When none of the mistakes concerns the job
+    `only` or the jobs that it runs, the build has just these jobs, and its id is not the id of any wheel.
     """
     _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
@@ -121,7 +121,7 @@ def build(
         libraries=config.extra_libraries,
         places=discovered.places,
     )
-    # Rendered from what the wheel will hold: whoever has only the wheel must get the same resources.
+    # Render from the content of the wheel: a user who has only the wheel must get the same resources.
     made = replace(manifest.decode(manifest.encode(made), manifest.PATH), origin=None, places=made.places)
     try:
         if config.resources is not None:
@@ -140,7 +140,7 @@ def build(
 
 
 def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:
-    """What codegen finds in the jobs of a project that has other mistakes."""
+    """Return the problems that codegen finds in the jobs of a project that has other mistakes."""
     from dbxdec.build import codegen
     from dbxdec.model import manifest
 
@@ -149,13 +149,13 @@ def _of_settings(error: DiscoveryError, project: str, version: str, config: Conf
     concerned = [problem.jobs for problem in error.problems]
     harmed = {key for keys in concerned for key in (error.jobs if keys is None else keys)}
     found = manifest.Manifest(project, version, "", "", error.jobs, config.extra_libraries, places=error.places)
-    with suppress(DbxdecError):  # what keeps settings from being looked at is said once the jobs are right
+    with suppress(DbxdecError):  # mistakes that keep settings from being checked are reported once the jobs are right
         return codegen.setting_problems(found, sound=error.jobs.keys() - harmed)
     return []
 
 
 def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | None) -> dict[str, Any] | None:
-    """Return the job `only` and all that it runs, of `jobs`; None where a problem may concern one of them."""
+    """Return the job `only` and all jobs that it runs, of `jobs`; None when a problem may concern one of them."""
     from dbxdec.model import manifest
 
     kept: dict[str, Any] = {}
@@ -171,7 +171,7 @@ def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | 
 
 
 def _require_readable(*files: Sequence[ShippedFile]) -> None:
-    """Raise ConfigError for what the wheel would hold and nobody can read, before anything is copied."""
+    """Raise ConfigError, before anything is copied, for unreadable files that the wheel would hold."""
     problems = [
         Problem(
             f"can't be shipped: {why}",
@@ -191,7 +191,7 @@ def _require_readable(*files: Sequence[ShippedFile]) -> None:
 
 
 def _unreadable_folders(folder: str) -> list[str]:
-    """Folders beside what is shipped that hatchling passes over in silence."""
+    """Return the folders next to the shipped files that hatchling skips silently."""
     with suppress(OSError), os.scandir(folder) as entries:
         return [entry.path for entry in entries if _is_folder(entry) and not os.access(entry, os.R_OK | os.X_OK)]
     return []
@@ -215,7 +215,7 @@ def _why_unreadable(path: str) -> str | None:
 
 
 def _require_keys(made: Manifest) -> None:
-    """Raise CodegenError for keys that no reader of the manifest takes, where no job definitions are made of it."""
+    """Raise CodegenError for keys that no reader of the manifest accepts, when no job definitions are made from it."""
     from dbxdec.build.codegen.check import key_problems
 
     if problems := [problem for job in made.jobs for problem in key_problems(job)]:
@@ -223,20 +223,20 @@ def _require_keys(made: Manifest) -> None:
 
 
 def _import_rest(*, renders: bool) -> None:
-    """Import what `build` needs when discovery has ended; databricks-bundles takes longer than all else of it."""
+    """Import what `build` needs after discovery; databricks-bundles takes longer than all the rest of it."""
     import dbxdec.build.wheels
 
     if renders:
         import dbxdec.build.codegen.check  # noqa: F401
 
-        with suppress(ImportError):  # said where it is needed
+        with suppress(ImportError):  # reported where the module is needed
             import databricks.bundles.jobs  # noqa: F401
 
 
 def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
-    """The resources file for `wheel`; both paths are relative to the project's root.
+    """Return the resources file for `wheel`; both paths are relative to the project's root.
 
-    Raises CodegenError where the platform would not take a job.
+    Raises CodegenError when the platform would not accept a job.
     """
     from dbxdec.build import codegen
     from dbxdec.build.codegen.paths import relocate
@@ -249,7 +249,7 @@ def resources_content(made: Manifest, resources: Path, wheel: Path) -> bytes:
 
 
 def verify(made: Build, wheel: Path, *, standard: bool) -> None:
-    """Check that the finished wheel is what was built. Raises ManifestError with every difference."""
+    """Check that the finished wheel equals the build. Raises ManifestError with every difference."""
     from dbxdec.build.wheels import read_wheel
     from dbxdec.model import protocol
 
@@ -278,9 +278,9 @@ def verify(made: Build, wheel: Path, *, standard: bool) -> None:
 
 
 def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> bool:
-    """Write the resources that deploy `wheel`, which is below `root`; whether they have changed.
+    """Write the resources that deploy `wheel`, which is below `root`; return whether they have changed.
 
-    Raises OSError where they can't be written.
+    Raises OSError when they can't be written.
     """
     from dbxdec.build import codegen
 
@@ -293,7 +293,7 @@ def write_resources(made: Build, root: Path, config: Config, wheel: Path) -> boo
 
 
 def check_replaceable(root: Path, resources: str | None) -> None:
-    """Raise ConfigError where the resources would replace a file that no build has made."""
+    """Raise ConfigError when the resources would replace a file that no build has made."""
     path = root / resources if resources is not None else None
     if path is not None and path.is_file() and path.stat().st_size and not _is_ours(path):
         raise ConfigError(
@@ -306,7 +306,7 @@ def check_replaceable(root: Path, resources: str | None) -> None:
 
 
 def named_wheel(root: Path, resources: str | None) -> Path | None:
-    """The wheel of the project that its resources name, whether it is there or not; None without resources."""
+    """Return the wheel that the project's resources name, whether it exists or not; None without resources."""
     path = root / resources if resources is not None else None
     if path is None or not path.is_file() or not _is_ours(path):
         return None
@@ -314,22 +314,22 @@ def named_wheel(root: Path, resources: str | None) -> Path | None:
 
 
 def _wheel_in(content: bytes, folder: Path) -> Path | None:
-    """The wheel that resources in `folder` name."""
+    """Return the wheel that the resources in `folder` name."""
     found = _SOURCE.search(content.decode("utf-8", "replace"))
     if found is None:
         return None
     name = found["path"]
     try:
         wheel = Path(os.path.realpath(folder / (json.loads(name) if name.startswith('"') else name)))
-    except ValueError:  # no name of a file
+    except ValueError:  # not a file name
         return None
     return wheel if wheel.suffix == ".whl" else None
 
 
 def discard(root: Path, resources: str | None, *wheels: Path) -> None:
-    """Remove what a failed build must not leave: the resources, the wheel they name, and `wheels`.
+    """Remove what a failed build must not leave: the resources, the wheel that they name, and `wheels`.
 
-    A deploy after a failed build then fails too, instead of deploying an older build in silence.
+    A deploy after a failed build then fails too, instead of silently deploying an older build.
     """
     named = named_wheel(root, resources)
     for wheel in (*wheels, *([named] if named else [])):
@@ -339,7 +339,7 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
 
 
 def drop(root: Path, resources: str | None) -> None:
-    """Remove the resources, if a build has made them; in their place comes what makes a deploy fail."""
+    """Remove the resources, if a build has made them, and put a file in their place that makes a deploy fail."""
     from dbxdec.build import codegen
 
     if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
@@ -348,7 +348,7 @@ def drop(root: Path, resources: str | None) -> None:
 
 
 def hold_up(root: Path, resources: str) -> None:
-    """Put what makes a deploy fail in the place of the resources, unless another program made them."""
+    """Put a file that makes a deploy fail in the place of the resources, unless another program made them."""
     from dbxdec.build import codegen
 
     check_replaceable(root, resources)
@@ -361,7 +361,7 @@ def _unblock(root: Path, resources: str) -> None:
 
 
 def drop_orphan(root: Path, resources: str | None) -> None:
-    """Remove resources whose wheel is not there, or is of another build."""
+    """Remove resources whose wheel doesn't exist, or belongs to another build."""
     wheel = named_wheel(root, resources)
     if resources is None or wheel is None:
         return
@@ -370,10 +370,10 @@ def drop_orphan(root: Path, resources: str | None) -> None:
 
 
 def withdraw(made: Build, root: Path, resources: str | None) -> bytes | None:
-    """Remove resources of another build than `made`, and return what they were; None where there are none.
+    """Remove resources of another build than `made`, and return their content; None when there are none.
 
-    The wheel of `made` may take the place of theirs at any moment from here, and whatever ends the build then must not
-    leave it beside them. Raises OSError where they can't be removed.
+    From now on, the wheel of `made` may replace their wheel at any moment. When the build ends early, the resources
+    must not remain next to the new wheel. Raises OSError when they can't be removed.
     """
     from dbxdec.build.wheels import read_wheel
 
@@ -383,13 +383,13 @@ def withdraw(made: Build, root: Path, resources: str | None) -> bytes | None:
     content = (root / resources).read_bytes()
     with suppress(ManifestError):
         if _describes(content, wheel) and read_wheel(wheel, verified=False).manifest_bytes == made.content:
-            return None  # they are those of `made`
+            return None  # they belong to `made`
     drop(root, resources)
     return content
 
 
 def restore(root: Path, resources: str | None, content: bytes | None) -> None:
-    """Put withdrawn resources back where their wheel is there as it was."""
+    """Put withdrawn resources back when their wheel exists unchanged."""
     from dbxdec.build import codegen
 
     if resources is None or content is None or (root / resources).exists():
@@ -401,7 +401,7 @@ def restore(root: Path, resources: str | None, content: bytes | None) -> None:
 
 
 def _describes(content: bytes, wheel: Path) -> bool:
-    """Whether resources are those of the build that is in the wheel which they name."""
+    """Return whether resources belong to the build in the wheel that they name."""
     from dbxdec.build.wheels import read_manifest
 
     try:
@@ -449,8 +449,8 @@ def _sha256(path: str) -> str:
 def admits_running_version(requirements: Sequence[str], project: str, extra_libraries: Sequence[str] = ()) -> None:
     """Check that `project`, once installed, has a dbxdec that can read its manifest.
 
-    Raises DbxdecError where its dependencies leave dbxdec out, or do not admit the version that builds. Whoever has
-    dbxdec among the extra libraries is trusted.
+    Raises DbxdecError when its dependencies leave dbxdec out, or do not admit the version that builds. A project that
+    has dbxdec among the extra libraries is trusted.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name

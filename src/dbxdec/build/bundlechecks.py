@@ -1,6 +1,6 @@
-"""What a bundle has to hold for the jobs of a project in it: what a deploy would find too late, or never.
+"""Checks of the bundle around a project: problems of its jobs that a deploy would find too late, or never.
 
-Only a bundle that takes in what the project's builds make is looked at: another one may deploy them from elsewhere.
+Only a bundle that includes the output of the project's builds is checked: another bundle may deploy it from elsewhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WHEEL = "dist/placeholder-0-py3-none-any.whl"
 
 @dataclass(frozen=True)
 class Found:
-    """What is wrong with a project in its bundle, and what is probably not meant."""
+    """The errors of a project in its bundle, and the warnings about settings that are probably not meant."""
 
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -40,7 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Use:
-    """A definition's part, a job without its tasks or one task, and where its author has written it."""
+    """A part of a definition, a job without its tasks or one task, and the place where its author has written it."""
 
     owner: str
     where: SourceLocation
@@ -48,14 +48,14 @@ class _Use:
 
 
 def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
-    """What the bundle that takes in the jobs of the project at `root` says of them; nothing without such a bundle."""
+    """Return the problems of the project at `root` in the bundle that includes its jobs; none without such a bundle."""
     path = bundlefile.find(root)
     if path is None:
         return Found()
     try:
         bundle = bundlefile.load(path)
     except ConfigError:
-        return Found()  # the bundle's CLI says it
+        return Found()  # the bundle's CLI reports it
     if not takes_in(bundle, root, resources):
         return Found()
     from dbxdec.build.codegen import build_jobs
@@ -71,23 +71,24 @@ def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
 
 
 def takes_in(bundle: Bundle, root: Path, resources: str | None) -> bool:
-    """Whether `bundle` has the jobs of the project at `root`: by an `include`, or from Python without `resources`."""
+    """Return whether `bundle` has the jobs of the project at `root`, by `include` or by Python without `resources`."""
     if resources is None:
         return bool(bundle.get("python", "resources") or bundle.get("experimental", "python", "resources"))
     return includes(bundle, root / resources)
 
 
 def includes(bundle: Bundle, path: Path) -> bool:
-    """Whether an `include` of the bundle takes in the file at `path`, there or not."""
+    """Return whether an `include` of the bundle matches the file at `path`, which need not exist."""
     patterns = bundle.main.content.get("include")
     name = Path(os.path.relpath(path, bundle.root)).as_posix()
     return any(bundlefile.includes(str(p), name) for p in (patterns if isinstance(patterns, list) else ()))
 
 
 def broken_promises(bundle: Bundle, project: str, wheel: Path, target: str | None) -> list[Problem]:
-    """What a bundle whose jobs come from Python lacks: runs in flight would lose their wheel to the next deploy.
+    """Return what a bundle whose jobs come from Python lacks.
 
-    The resources that a build writes declare the wheel themselves.
+    Without it, the next deploy would remove the wheel of runs in flight. The resources that a build writes declare the
+    wheel themselves.
     """
     name = bundlefile.artifact_name(project)
     pattern = bundlefile.wheel_pattern(project, Path(os.path.relpath(wheel.parent, bundle.root)).as_posix())
@@ -139,7 +140,7 @@ def broken_promises(bundle: Bundle, project: str, wheel: Path, target: str | Non
 
 
 def _is_newer(wheel: Path, other: Path) -> bool:
-    """Whether `wheel` is of a later version of the distribution that `other` is of."""
+    """Return whether `wheel` is of the same distribution as `other`, and of a later version."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
@@ -156,7 +157,7 @@ def _uses(job: Job, definition: Mapping[str, Any]) -> Iterator[_Use]:
 
 
 def _variables(bundle: Bundle, root: Path, uses: Iterable[_Use]) -> Iterator[Problem]:
-    """Bundle variables that nothing declares, and complex ones where only text can go."""
+    """Yield bundle variables that nothing declares, and complex variables where only a string is allowed."""
     declared = table(bundle.get("variables"))
     name_of_file = _relative(bundle.main.path, root)
     seen: set[tuple[str, bool]] = set()
@@ -189,7 +190,7 @@ def _is_complex(declared: Any) -> bool:
 
 
 def _texts(value: Any, *, parameter: bool = False) -> Iterator[tuple[str, bool]]:
-    """Each text in `value`, and whether it is a parameter of a task."""
+    """Yield each string in `value`, and whether it is a parameter of a task."""
     if isinstance(value, str):
         if "${" in value:
             yield value, parameter
@@ -202,7 +203,7 @@ def _texts(value: Any, *, parameter: bool = False) -> Iterator[tuple[str, bool]]
 
 
 def _keys(bundle: Bundle, root: Path, jobs: Iterable[Job], own: Path | None) -> Iterator[Problem]:
-    """Keys of jobs that another file of the bundle has too, for whatever kind of resource."""
+    """Yield keys of jobs that another file of the bundle has too, for any kind of resource."""
     known = {job.key: job for job in jobs}
     for document in bundle.documents:
         if document.path.resolve() == own:
@@ -226,7 +227,7 @@ def _resources(document: Document) -> Iterator[tuple[str, ...]]:
 
 
 def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest) -> Iterator[Problem]:
-    """Files of the project that a job names and that are not there, or are something else."""
+    """Yield files of the project that a job names and that don't exist, or are of another kind."""
     from dbxdec.build.codegen.paths import local_paths
 
     may_lie_outside = bundle.get("sync", "paths") is not None
@@ -256,7 +257,7 @@ def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest)
 
 
 def _places(bundle: Bundle, root: Path, jobs: Iterable[Job]) -> Iterator[tuple[bool, Problem]]:
-    """Places of tables in the bundle's targets that can't be, or are no place of the cloud; whether it is an error."""
+    """Yield places of tables in the bundle's targets that are invalid or not in the cloud; with True for an error."""
     said: set[tuple[str, str]] = set()
     targets: list[str | None] = [*table(bundle.get("targets"))] or [None]
     for job in jobs:
@@ -302,7 +303,7 @@ def _of_place(place: str, io: str | None) -> Iterator[tuple[bool, str, str | Non
 
 
 def _resolved(bundle: Bundle, root: Path, template: str, target: str | None) -> tuple[str, SourceLocation | None]:
-    """The place that `template` is in a target, as far as the bundle's files tell, and where its start is written."""
+    """Return the place of `template` in a target, as far as the bundle's files tell, and where its start is written."""
     where: SourceLocation | None = None
     place = template
     for _ in range(8):  # a variable's value may name another
@@ -321,7 +322,7 @@ def _resolved(bundle: Bundle, root: Path, template: str, target: str | None) -> 
 
 
 def _value(bundle: Bundle, root: Path, name: str, target: str | None) -> tuple[str | None, SourceLocation | None]:
-    """The value of a variable in a target, and where it is written."""
+    """Return the value of a variable in a target, and where it is written."""
     paths = [("targets", str(target), "variables", name)] if target is not None else []
     for place in (*paths, ("variables", name)):
         for document in bundle.documents:

@@ -1,4 +1,4 @@
-"""`databricks.yml` with the files that it includes, as far as dbxdec has to know them."""
+"""`databricks.yml` with the files that it includes, as far as dbxdec needs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_FILES = 10_000
 
 @dataclass(frozen=True)
 class Document:
-    """One file of a bundle. `lines` are where its keys stand, from 1, by their path."""
+    """One file of a bundle. `lines` are the line numbers of its keys, from 1, by their path."""
 
     path: Path
     content: dict[str, Any]
@@ -41,7 +41,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The main file, and those that it includes."""
+    """The main file, and the files that it includes."""
 
     main: Document
     included: tuple[Document, ...] = ()
@@ -55,7 +55,7 @@ class Bundle:
         return (self.main, *self.included)
 
     def get(self, *path: str) -> Any:
-        """The value at `path`: of the first file that has it, and mappings of all files put together."""
+        """Return the value at `path`: of the first file that has it; mappings of all files are merged."""
         found = [value for each in self.documents if (value := at(each.content, *path)) is not None]
         if all(isinstance(value, dict) for value in found):
             return {key: item for value in reversed(found) for key, item in value.items()} if found else None
@@ -63,7 +63,7 @@ class Bundle:
 
 
 def find(folder: Path) -> Path | None:
-    """The main file of the bundle that `folder` is in: there, or above it within the same git repository."""
+    """Return the main file of the bundle that `folder` is in: there, or above it within the same git repository."""
     above: Path | None = None
     for place in (folder, *folder.parents):
         above = above or next((place / name for name in NAMES if (place / name).is_file()), None)
@@ -75,10 +75,10 @@ def find(folder: Path) -> Path | None:
 
 
 def load(path: Path, text: str | None = None, *, words: tuple[str, ...] = ()) -> Bundle:
-    """The bundle whose main file is at `path`; `text` is that file's content where it is not read from there.
+    """Return the bundle whose main file is at `path`; `text` is that file's content when it is not read from there.
 
     With `words`, an included file that has none of them is left out. Raises ConfigError for a file that can't be read
-    as YAML, or is no mapping.
+    as YAML, or is not a mapping.
     """
     main = _parse(path, text)
     patterns = main.content.get("include")
@@ -104,7 +104,7 @@ def load(path: Path, text: str | None = None, *, words: tuple[str, ...] = ()) ->
 
 
 def mistakes(root: Path) -> list[Problem]:
-    """What is wrong with the bundle of the project at `root`, where it is in one."""
+    """Return the mistakes in the bundle of the project at `root`, if it is in one."""
     path = find(root)
     if path is None:
         return []
@@ -120,14 +120,14 @@ def mistakes(root: Path) -> list[Problem]:
 
 
 def directory_of(hatch: Any) -> str:
-    """The folder that wheels go to, by the settings of hatch."""
+    """Return the folder that wheels go to, by the settings of hatch."""
     own = at(hatch, "build", "targets", "wheel", "directory")
     found = own or at(hatch, "build", "directory")
     return found if isinstance(found, str) else "dist"
 
 
 def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist") -> list[Problem]:
-    """Where the bundle itself builds the wheel of the project at `root`, after it has read the resources.
+    """Return a problem for each place where the bundle builds the wheel of `root` itself, after reading the resources.
 
     `directory` is the folder of the project that its wheels go to. Places are relative to `root`.
     """
@@ -146,7 +146,7 @@ def builds_of(bundle: Bundle, root: Path, project: str, directory: str = "dist")
 
 
 def _artifacts(document: Document) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
-    """All artifacts that a file declares, for all targets and for some: path, name, fields."""
+    """Yield all artifacts that a file declares, for all targets and for single ones: path, name, fields."""
     targets = table(document.content, "targets")
     for prefix in [(), *(("targets", name) for name in targets)]:
         for name, artifact in table(document.content, *prefix, "artifacts").items():
@@ -155,7 +155,7 @@ def _artifacts(document: Document) -> Iterator[tuple[tuple[str, ...], str, dict[
 
 
 def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, root: Path, directory: str) -> bool:
-    """Whether the CLI would build the project at `root`: it runs a build of its own where there are no `files`."""
+    """Return whether the CLI would build the project at `root`: it runs its own build when there are no `files`."""
     command = artifact.get("build")
     files = artifact.get("files")
     sources = [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
@@ -173,22 +173,22 @@ def _builds(document: Document, artifact: dict[str, Any], bundle_root: Path, roo
 
 
 def _is_ours(artifact: dict[str, Any], name: str, project: str) -> bool:
-    """Whether an artifact would be merged with the one that the resources declare, under the same name."""
+    """Return whether an artifact would be merged with the artifact that the resources declare, under the same name."""
     return bool(artifact.get("build")) and name == artifact_name(project)
 
 
 def wheel_pattern(project: str, folder: str) -> str:
-    """A pattern of the wheels of `project` in `folder`, and of no other project's: names of wheels hold no `-`."""
+    """Return a pattern of the wheels of `project` in `folder`, and of no other project: names of wheels hold no `-`."""
     return f"./{folder}/{distribution_name(project)}-*.whl"
 
 
 def distribution_name(project: str) -> str:
-    """How the name of a wheel begins."""
+    """Return the start of a wheel's name."""
     return re.sub(r"[-_.]+", "_", project).lower()
 
 
 def artifacts_of(bundle: Bundle, target: str | None) -> Iterator[tuple[Document, tuple[str, ...], dict[str, Any]]]:
-    """The artifacts that count in a target, in any where it is None: file, path, fields."""
+    """Yield the artifacts that count in a target, or in any when it is None: file, path, fields."""
     for document in bundle.documents:
         for path, _, artifact in _artifacts(document):
             if path[0] != "targets" or target in (None, path[1]):
@@ -196,7 +196,7 @@ def artifacts_of(bundle: Bundle, target: str | None) -> Iterator[tuple[Document,
 
 
 def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
-    """The files that an artifact takes, by its patterns."""
+    """Return the files that an artifact takes, by its patterns."""
     files = artifact.get("files")
     sources = [entry.get("source") for entry in (files if isinstance(files, list) else ()) if isinstance(entry, dict)]
     return {
@@ -208,14 +208,14 @@ def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
 
 
 def gives_versions(bundle: Bundle, artifacts: list[dict[str, Any]], target: str | None) -> bool:
-    """Whether the CLI gives the wheels of `artifacts` a version of their own at each deploy."""
+    """Return whether the CLI gives the wheels of `artifacts` a version of their own at each deploy."""
     places = [("presets",), *([("targets", target, "presets")] if target else [])]
     presets = any(bundle.get(*place, "artifacts_dynamic_version") is True for place in places)
     return any(artifact.get("dynamic_version") is True or presets for artifact in artifacts)
 
 
 def includes(pattern: str, path: str) -> bool:
-    """Whether a pattern under `include` takes in the file at `path`; both are relative to the bundle's root."""
+    """Return whether a pattern under `include` matches the file at `path`; both are relative to the bundle's root."""
     parts, patterns = (PurePosixPath(os.path.normpath(text)).parts for text in (path, pattern))
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
@@ -225,7 +225,7 @@ def _normal(path: Path) -> Path:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
-    """The files that match a pattern as the CLI's `filepath.Glob` has it, by which `**` is `*`; sorted."""
+    """Return the sorted files that match a pattern of the CLI's `filepath.Glob`, in which `**` is `*`."""
     places = [folder] if pattern.isprintable() else []
     for part in PurePosixPath(pattern).parts:
         if _MAGIC.search(part):
@@ -238,7 +238,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _names(folder: Path) -> list[str]:
-    with suppress(OSError):  # no folder, or none that can be read
+    with suppress(OSError):  # no folder, or an unreadable one
         return sorted(os.listdir(folder))
     return []
 

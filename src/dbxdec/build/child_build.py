@@ -1,7 +1,7 @@
-"""Builds the wheel of the tree in the working directory by hatchling, and says what the wheel was made from.
+"""Builds the wheel of the tree in the working directory by hatchling, and reports what the wheel was made from.
 
-A program of its own, `python -m dbxdec.build.child_build REPORT`: whoever waits for it imports no hatchling, and what
-the plugins of a project do to an interpreter ends with it.
+A program of its own, `python -m dbxdec.build.child_build REPORT`: the process that waits for it imports no hatchling,
+and whatever the plugins of a project do to an interpreter ends with it.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ def _build(root: str) -> dict[str, Any]:
 
 
 def _read(builder: WheelBuilder) -> list[str]:
-    """All files and folders that the project's settings name, or that are in the wheel."""
+    """Return all files and folders that the project's settings name, or that are in the wheel."""
     shipped = [file.path for file in builder.recurse_included_files()]
     named = (os.path.normpath(os.path.join(builder.root, path)) for path in inside.named_in_settings(builder) if path)
     return [*shipped, *named]
 
 
 def _scope(builder: WheelBuilder, read: list[str]) -> dict[str, Any]:
-    """Folders at the root that hatchling looks into, where it is told so; else those that git's rules leave out."""
+    """Return the folders at the root that hatchling is told to search; else the folders that git's rules leave out."""
     needed = {os.path.relpath(path, builder.root).partition(os.sep)[0] for path in read}
     if inside.chooses_files(builder):
-        # `*/LICENSE`, or the root itself: anything could be meant.
+        # `*/LICENSE`, or the root itself, may mean any folder.
         return {"only": None if any("*" in name or name == "." for name in needed) else sorted(needed), "unwatched": []}
     return {"only": None, "unwatched": inside.excluded_folders(builder, needed)}
 
 
 def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
-    """Files and folders beyond the root that this wheel depends on."""
+    """Return the files and folders outside the root that this wheel depends on."""
     root = builder.root
     rules = [path for name in (".git", ".hg") for path in _rules(root, f"{name}ignore", name)]
     git = _git_state(root) if "version" in builder.metadata.dynamic else []
@@ -73,7 +73,7 @@ def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
 
 
 def _rules(root: str, name: str, boundary: str) -> list[str]:
-    """Where hatchling looks for a file of rules, up to the one that it finds; those that are not there may come."""
+    """Return the places where hatchling looks for a file of rules, up to the first; missing ones may appear later."""
     found = []
     for folder in (Path(root), *Path(root).parents):
         found.append(str(folder / name))
@@ -83,7 +83,7 @@ def _rules(root: str, name: str, boundary: str) -> list[str]:
 
 
 def _git_state(root: str) -> list[str]:
-    """What changes when a commit, a tag or another branch does: a version may be taken from them."""
+    """Return the files that change with a commit, a tag or another branch: a version may be taken from them."""
     for folder in (Path(root), *Path(root).parents):
         git = folder / ".git"
         if git.is_file():  # a worktree or a submodule
@@ -96,7 +96,7 @@ def _git_state(root: str) -> list[str]:
 
 
 def _line(path: Path) -> str:
-    """The path in a file of git's own, which need not be UTF-8."""
+    """Return the path in one of git's own files, which need not be UTF-8."""
     return path.read_bytes().partition(b"\n")[0].replace(b"\0", b"").decode("utf-8", "surrogateescape").strip()
 
 

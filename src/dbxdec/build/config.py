@@ -43,13 +43,13 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """The settings in the pyproject.toml at `path`. Raises ConfigError with every mistake."""
+    """Return the settings in the pyproject.toml at `path`. Raises ConfigError with every mistake."""
     found = at(documents.toml_of(path), "tool", "dbxdec")
     return parse({} if found is None else found)
 
 
 def parse(form: Any) -> Config:
-    """The settings in `form`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
+    """Return the settings in `form`, the value of `tool.dbxdec`. Raises ConfigError with every mistake."""
     if not isinstance(form, dict):
         raise ConfigError(Problem(f"is {_toml_type(form)}, not a table", TABLE, "write `[tool.dbxdec]`"))
     problems: list[Problem] = []
@@ -125,7 +125,7 @@ def _strings(value: Any, path: str) -> tuple[str, ...]:
 
 
 def _texts(value: Any, path: str) -> dict[str, str]:
-    """A table of scalars, each as the text that a bundle or a shell would give."""
+    """Return a table of scalars, each as the string that a bundle or a shell would give."""
     if not isinstance(value, dict):
         raise ConfigError(Problem(f"is {_toml_type(value)}, not a table", path, f"write `[{path}]`"))
     wrong = [
@@ -151,7 +151,7 @@ def _environment(value: Any, path: str) -> dict[str, str]:
 
 
 def _path(table: str, key: str) -> str:
-    """The TOML path of `key`, in quotes where TOML needs them."""
+    """Return the TOML path of `key`, in quotes when TOML needs them."""
     return f"{table}.{key}" if _BARE_KEY.fullmatch(key) else f"{table}.{json.dumps(key, ensure_ascii=False)}"
 
 
@@ -176,7 +176,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def turns_hook_on(path: Path) -> bool:
-    """Whether the project of this pyproject.toml is one of dbxdec's; a file that is no TOML is, to be complained of."""
+    """Return whether the project of this pyproject.toml uses dbxdec; True for invalid TOML, to have it reported."""
     try:
         tool = at(documents.toml_of(path), "tool")
     except ConfigError:
@@ -187,7 +187,7 @@ def turns_hook_on(path: Path) -> bool:
 
 
 def hook_is_missing() -> ConfigError:
-    """What a project is told whose settings do not turn the build hook on."""
+    """Return the error for a project whose settings do not turn the build hook on."""
     return ConfigError(
         Problem(
             "the build hook of dbxdec is not turned on",

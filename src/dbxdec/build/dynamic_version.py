@@ -1,7 +1,7 @@
-"""The version that a bundle's CLI gives a wheel at deploy, and what the wheel needs for that.
+"""The version that a bundle's CLI gives a wheel at deploy, and the wheel's preconditions for it.
 
 With `dynamic_version` the CLI appends the wheel's modification time to its version, in its name, METADATA and RECORD
-(databricks/cli, libs/patchwheel). Where it can't, it warns and uploads the wheel under its own name, over the one that
+(databricks/cli, libs/patchwheel). When it can't, it warns and uploads the wheel under its own name, over the wheel that
 runs in flight were started with.
 """
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VERSION = "Version:"
-# The CLI's scanner of lines holds no more (Go, bufio.MaxScanTokenSize).
+# The CLI's scanner of lines takes no longer line (Go, bufio.MaxScanTokenSize).
 _LONGEST = 65_535
-# Times from 2001-09-09 to 2017-07-14: in the past, whatever clock looks at them, and all of 19 digits. Steps of 100 ns
-# are the finest that all usual file systems keep.
+# Times from 2001-09-09 to 2017-07-14: in the past for every clock, and all of 19 digits. Steps of 100 ns are the finest
+# that all usual file systems keep.
 _STEP = 100
 _EARLIEST, _SPAN = 10**18 // _STEP, 5 * 10**17 // _STEP
 
 
 def mended(readme: str, content_type: str) -> tuple[str, list[int]]:
-    """The readme without lines that the CLI would take for the wheel's version, and the numbers of those lines.
+    """Return the readme without lines that the CLI would take for the wheel's version, and the numbers of those lines.
 
-    It takes any line of METADATA that starts with `Version:`. Such a line gets a blank in front, which Markdown and
-    plain readers drop; in reStructuredText a blank means something, and one that is escaped is dropped.
+    It takes any line of METADATA that starts with `Version:`. Such a line gets a leading blank, which Markdown and
+    plain readers drop. In reStructuredText a blank has a meaning, and an escaped blank is dropped.
     """
     if _VERSION not in readme:
         return readme, []
@@ -44,9 +44,9 @@ def mended(readme: str, content_type: str) -> tuple[str, list[int]]:
 
 
 def refusals(metadata: str, project_id: str, version: str, readme: tuple[str, str]) -> Iterator[Problem]:
-    """Why the CLI could not give a version to a wheel with this METADATA.
+    """Yield the reasons why the CLI could not give a version to a wheel with this METADATA.
 
-    `project_id` is the start of its name, `<distribution>-<version>`; `readme` is the readme's text and its path.
+    `project_id` is the start of its name, `<distribution>-<version>`; `readme` is the readme's content and its path.
     """
     lines = metadata.split("\n")
     versions = [line for line in lines if line.startswith(_VERSION)]
@@ -77,9 +77,9 @@ def refusals(metadata: str, project_id: str, version: str, readme: tuple[str, st
 
 
 def stamp(wheel: Path) -> None:
-    """Give the wheel a modification time that follows from its content: equal content is deployed as unchanged.
+    """Set the wheel's modification time by its content, so that equal content is deployed as unchanged.
 
-    Raises ManifestError where it can't be read, and OSError where its time can't be set.
+    Raises ManifestError when it can't be read, and OSError when its time can't be set.
     """
     moment = _moment(wheel)
     found = wheel.stat()
@@ -88,6 +88,6 @@ def stamp(wheel: Path) -> None:
 
 
 def _moment(wheel: Path) -> int:
-    """The time for the wheel, in ns: of its RECORD, which has the digests of all its files."""
+    """Return the time for the wheel, in ns. It follows from its RECORD, which has the digests of all its files."""
     digest = hashlib.sha256(read_record(wheel)).digest()
     return (_EARLIEST + int.from_bytes(digest[:16]) % _SPAN) * _STEP

@@ -1,7 +1,7 @@
-"""Whether the wheel and the resources of a project are those of its files as they are now: by stat, reading no file.
+"""The check that a project's wheel and resources match its current files: by stat, without reading a file.
 
-The bundle's CLI asks on every command in the folder, shell completion included, so this imports no third-party
-module, and no module of the standard library that takes longer than the question itself.
+The bundle's CLI runs it on every command in the folder, shell completion included. So this module imports no
+third-party module, and no module of the standard library that takes longer than the check itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RECORD = "bundle.json"
 _LOCK = "bundle.lock"
 _FORMAT = 1
 
-# Folders that hatchling never enters (its EXCLUDED_DIRECTORIES), and what tools keep for themselves.
+# Folders that hatchling never enters (its EXCLUDED_DIRECTORIES), and folders that tools keep for themselves.
 _UNSEEN = frozenset(
     [
         *("__pycache__", ".venv", ".git", ".hg", ".hatch", ".tox", ".nox", ".ruff_cache", ".pytest_cache"),
@@ -34,9 +34,9 @@ _UNSEEN = frozenset(
 )
 # Files that mark a folder as a virtual environment, or as a cache (bford.info/cachedir).
 _MARKS = frozenset(["pyvenv.cfg", "CACHEDIR.TAG"])
-# Variables of the environment that hatchling and the usual version plugins read.
+# Environment variables that hatchling and the usual version plugins read.
 _VARIABLES = ("HATCH_BUILD_HOOK", "SETUPTOOLS_SCM_PRETEND", "SOURCE_DATE_EPOCH")
-# Longer than a tick of the clock by which file systems stamp.
+# Longer than a tick of the clock that file systems use for timestamps.
 TICK = 20_000_000
 
 Stat = list[int]
@@ -47,10 +47,10 @@ Snapshot = dict[str, Stat]
 
 
 class Scope(NamedTuple):
-    """Where the inputs of a build are.
+    """The places of the inputs of a build.
 
-    `only` are the folders at the root that are looked into, None for all; `unwatched` are folders that are not, and
-    `outside` files and folders beyond the root.
+    `only` are the folders at the root that are searched, None for all; `unwatched` are folders that are not, and
+    `outside` are files and folders outside the root.
     """
 
     only: list[str] | None = None
@@ -58,12 +58,12 @@ class Scope(NamedTuple):
     outside: list[str] = []  # noqa: RUF012
 
     def leaves_out(self, folder: str) -> bool:
-        """Whether nothing in `folder`, relative to the root, matters."""
+        """Return whether nothing in `folder`, relative to the root, matters."""
         return folder in self.unwatched or (self.only is not None and "/" not in folder and folder not in self.only)
 
 
 class Record(NamedTuple):
-    """What the last build made, and from what. (No dataclass: importing `dataclasses` costs more than the check.)
+    """The outputs and inputs of the last build. (No dataclass: importing `dataclasses` costs more than the check.)
 
     `wheel` and `resources` are relative to the project's root; `generated` are the inputs that the build itself writes.
     """
@@ -79,7 +79,7 @@ class Record(NamedTuple):
 
 
 def project_root(start: str) -> str | None:
-    """The nearest folder with a pyproject.toml, `start` or one above it; what is no file there is still to be said."""
+    """Return the nearest folder with a pyproject.toml, from `start` upwards; if that is no file, a build reports it."""
     folder = os.path.realpath(start)
     while not os.path.lexists(os.path.join(folder, "pyproject.toml")):
         parent = os.path.dirname(folder)
@@ -90,7 +90,7 @@ def project_root(start: str) -> str | None:
 
 
 def stale(root: str) -> tuple[Record | None, str | None]:
-    """The record of the last build, and why it no longer holds; None where everything is as it was."""
+    """Return the record of the last build, and why it no longer holds; None when nothing has changed."""
     record = _load(root)
     if record is None:
         return None, "no build is recorded here"
@@ -114,7 +114,7 @@ def stale(root: str) -> tuple[Record | None, str | None]:
 
 
 def environment() -> list[str]:
-    """What a build depends on beside files: dbxdec, Python, every distribution that is installed, some variables."""
+    """Return the inputs of a build besides files: dbxdec, Python, every installed distribution, some variables."""
     found = {f"dbxdec {dbxdec.__version__}", "Python " + sys.version.partition(" ")[0]}
     for folder in sys.path:
         with suppress(OSError):
@@ -124,7 +124,7 @@ def environment() -> list[str]:
 
 
 def snapshot(root: str, scope: Scope, outputs: Iterable[str] = ()) -> Snapshot:
-    """The stat of every file in `scope` that could matter to the wheel of the project at `root`; not of `outputs`."""
+    """Return the stat of each file in `scope`, except `outputs`, that could matter to the wheel of the tree `root`."""
     found: Snapshot = {}
     _walk(root, "", scope, found)
     for path in _made(outputs):
@@ -138,7 +138,7 @@ def snapshot(root: str, scope: Scope, outputs: Iterable[str] = ()) -> Snapshot:
 
 
 def settled_snapshot(root: str, scope: Scope) -> Snapshot:
-    """A snapshot in which no stamp is so young that a later change of its file could get the same one."""
+    """Return a snapshot in which every timestamp is old enough: a later change of the file gets a different one."""
     while True:
         now = time.time_ns()
         found = snapshot(root, scope)
@@ -149,7 +149,7 @@ def settled_snapshot(root: str, scope: Scope) -> Snapshot:
 
 
 def within(found: Snapshot, scope: Scope, outputs: Iterable[str]) -> Snapshot:
-    """What a snapshot of `scope` without `outputs` would have had of a snapshot of more."""
+    """Return the part of a larger snapshot that a snapshot of `scope` without `outputs` would have."""
     left_out = _made(outputs)
     outside = tuple(f"{path}/" for path in scope.outside)
     return {
@@ -162,13 +162,13 @@ def within(found: Snapshot, scope: Scope, outputs: Iterable[str]) -> Snapshot:
 
 
 def _made(outputs: Iterable[str]) -> set[str]:
-    """The outputs of builds, and what lies in the place of the resources among them while those are missing."""
+    """Return the outputs of builds, and the file that takes the place of the resources while they are missing."""
     paths = set(outputs)
     return paths | {unbuilt.marker_of(path) for path in paths}
 
 
 def differences(before: Mapping[str, Stat], after: Mapping[str, Stat]) -> list[str]:
-    """The paths that are in only one of them, or differ."""
+    """Return the paths that are in only one of them, or differ."""
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
@@ -178,17 +178,17 @@ def save(root: str, record: Record) -> None:
 
 
 def forget(root: str) -> None:
-    """From here until `save`, nothing is fresh: also where this process is killed in between."""
+    """Mark everything as stale until `save`, also when this process is killed in between."""
     with suppress(FileNotFoundError):
         os.unlink(_state(root, _RECORD))
 
 
 @contextmanager
 def locked(root: str, waiting: Callable[[], None]) -> Iterator[int]:
-    """Hold the project's lock; calls `waiting` once where another holds it. Gives the lock's file descriptor.
+    """Hold the project's lock; call `waiting` once when another process holds it. Yields the lock's file descriptor.
 
-    The system frees the lock when the last process that has the descriptor ends, however it ends: a build that is
-    given the descriptor keeps the lock when its parent is killed, and nothing stale is left behind.
+    The system frees the lock when the last process that has the descriptor ends, for whatever reason. A build that
+    inherits the descriptor keeps the lock when its parent is killed, and no stale lock remains.
     """
     lock = os.open(_state(root, _LOCK), os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -202,7 +202,7 @@ def locked(root: str, waiting: Callable[[], None]) -> Iterator[int]:
 
 
 def _state(root: str, name: str) -> str:
-    """The path of a file of dbxdec's own in the project, in a folder that git ignores."""
+    """Return the path of one of dbxdec's own files in the project, in a folder that git ignores."""
     folder = os.path.join(root, files.STATE_FOLDER)
     os.makedirs(folder, exist_ok=True)
     ignore = os.path.join(folder, ".gitignore")
@@ -221,11 +221,11 @@ def _load(root: str) -> Record | None:
         record = Record(**{**form, "scope": Scope(*form["scope"])})
         return record if _is_whole(record) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # whatever it is, another build mends it
+        return None  # whatever the error is, another build repairs it
 
 
 def _is_whole(record: Record) -> bool:
-    """Whether all of a record that was read is of the types that a build has written."""
+    """Return whether all values of a record have the types that a build writes."""
     scope = record.scope
     lists = [record.environment, record.generated, scope.unwatched, scope.outside, scope.only or []]
     stats = [*record.outputs.items(), *record.inputs.items()]
@@ -271,9 +271,9 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def stat_of(path: str | os.DirEntry[str]) -> Stat | None:
-    """None where there is no such file."""
+    """Return the stat of a file; None when there is no such file."""
     try:
-        # DirEntry.stat of Windows lacks what os.stat has: both are asked in the same way.
+        # DirEntry.stat of Windows lacks what os.stat has, so both places call os.stat.
         stat = os.stat(path)
     except OSError:
         return None

@@ -1,7 +1,7 @@
-"""Everything of hatchling's inside that the hook uses, in one place: what a release of hatchling may change.
+"""All internals of hatchling that the hook uses, in one place: a release of hatchling may change them.
 
-`tests/test_hatchling_compat.py` holds it, against the newest version that is admitted and, by `make test-lowest`, the
-oldest.
+`tests/test_hatchling_compat.py` tests this module with the newest version that is admitted and, by `make test-lowest`,
+with the oldest.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from hatchling.builders.plugin.interface import IncludedFile
 
-# The builder, its configuration and the project's metadata are `Any`: what is used of them is no interface of
-# hatchling's for plugins, and its types differ between the versions that are admitted.
+# The builder, its configuration and the project's metadata are `Any`: the parts in use are no interface of hatchling
+# for plugins, and their types differ between the versions that are admitted.
 
 OLDEST = (1, 27)
 """The oldest hatchling that is admitted. The extra `build` says the same, and reading it takes longer than a check."""
@@ -42,7 +42,7 @@ _RESERVED = ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
 
 @dataclass(frozen=True)
 class Included:
-    """The files of a wheel: those at their paths in it, and those that are installed elsewhere, below `*.data`."""
+    """The files of a wheel: files at their paths in it, and files that are installed elsewhere, below `*.data`."""
 
     files: tuple[IncludedFile, ...]
     data: tuple[tuple[str, IncludedFile], ...]
@@ -55,7 +55,7 @@ def hook_class(builder: Any, name: str) -> Any:
 
 
 def require_admitted() -> None:
-    """Raise ConfigError where this hatchling is older than the extra `build` admits: its inside is another."""
+    """Raise ConfigError when this hatchling is older than the extra `build` admits: its internals differ."""
     from hatchling.__about__ import __version__
 
     numbers = tuple(int(part) for part in __version__.split(".")[:2] if part.isdecimal())
@@ -71,20 +71,20 @@ def require_admitted() -> None:
 
 
 def editables_requirement() -> str:
-    """What hatchling needs to make an editable wheel."""
+    """Return the requirement that hatchling needs to make an editable wheel."""
     from hatchling.builders.constants import EDITABLES_REQUIREMENT
 
     return EDITABLES_REQUIREMENT
 
 
 def raised_by_hatchling(error: BaseException) -> bool:
-    """Whether hatchling itself has raised `error`: what a plugin raises is for its author to see whole."""
+    """Return whether hatchling itself has raised `error`: the author of a plugin must see the plugin's errors whole."""
     owner = owner_of(error)
     return owner is not None and owner.is_relative_to(_HATCHLING)
 
 
 def owner_of(error: BaseException) -> Path | None:
-    """The file whose code has raised `error`, by itself or through the standard library or what hatchling leans on."""
+    """Return the file whose code has raised `error`, itself or by the standard library or a dependency of hatchling."""
     found, trace = None, error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
@@ -100,15 +100,15 @@ def _is_helper(path: Path) -> bool:
 
 
 def later_hooks(build_data: Mapping[str, Any], name: str) -> Sequence[str]:
-    """The build hooks that run after the hook `name`."""
+    """Return the build hooks that run after the hook `name`."""
     hooks: tuple[str, ...] = build_data["build_hooks"]
     return hooks[hooks.index(name) + 1 :]
 
 
 def included(config: Any, build_data: dict[str, Any], root: str) -> Included:
-    """What the wheel will hold, given what earlier hooks have put into `build_data`.
+    """Return the future content of the wheel; `build_data` has the entries of earlier hooks.
 
-    Raises OSError for what can't be read.
+    Raises OSError for files that can't be read.
     """
     from hatchling.builders.utils import normalize_inclusion_map
 
@@ -122,44 +122,44 @@ def included(config: Any, build_data: dict[str, Any], root: str) -> Included:
 
 
 def project_id(builder: Any) -> str:
-    """The start of the wheel's name: `<distribution>-<version>`."""
+    """Return the start of the wheel's name: `<distribution>-<version>`."""
     name: str = builder.artifact_project_id
     return name
 
 
 def reserved_paths(builder: Any) -> set[str]:
-    """Paths in the wheel that hatchling writes itself."""
+    """Return the paths in the wheel that hatchling writes itself."""
     return {f"{project_id(builder)}.dist-info/{name}" for name in _RESERVED}
 
 
 def leave_out(config: Any, path: str) -> None:
-    """Keep the file at `path`, relative to the root, out of what is built."""
+    """Keep the file at `path`, relative to the root, out of the build."""
     leave_out_named(config, f"/{path}")
 
 
 def leave_out_named(config: Any, pattern: str) -> None:
-    """Keep what matches a pattern of git's out of what is built."""
+    """Keep files that match a pattern of git's out of the build."""
     rule = pathspec.GitIgnoreSpec.from_lines([pattern])
     excluded = config.exclude_spec
     config.exclude_spec = rule if excluded is None else excluded + rule
 
 
 def require_ignore_rules(config: Any) -> None:
-    """Raise ConfigError for rules of what to leave out that hatchling can't read, and would not say of which file."""
+    """Raise ConfigError for ignore rules that hatchling can't read: hatchling would not name the file."""
     if not config.ignore_vcs:
         for path in (path for paths in config.vcs_exclusion_files.values() for path in paths):
             documents.text_of(Path(path), documents.MAX_TOML)
 
 
 def keep_in_place(config: Any, path: str) -> None:
-    """Have `sources` leave `path` alone: hatchling rewrites extra metadata by it too (`sources = {"" = "prefix"}`)."""
+    """Exempt `path` from `sources`: hatchling rewrites extra metadata by it too (`sources = {"" = "prefix"}`)."""
     rewrite = config.get_distribution_path
     if rewrite(path) != path:
         config.get_distribution_path = lambda other: path if other == path else rewrite(other)
 
 
 def drops_ignore_rules(config: Any) -> bool:
-    """Whether hatchling ignores all rules of .gitignore, since one of them matches the project's own path."""
+    """Return whether hatchling ignores all rules of .gitignore, since one of them matches the project's own path."""
     if config.ignore_vcs or not config.vcs_exclusion_files["git"]:
         return False
     rules = [
@@ -177,7 +177,7 @@ def add_entry_point(metadata: Any, group: str, name: str, value: str) -> None:
 
 
 def remove_entry_point(metadata: Any, group: str, name: str) -> None:
-    """Take it back: the same metadata serve an sdist that follows."""
+    """Remove the entry point again: an sdist that follows uses the same metadata."""
     groups = metadata.core.entry_points
     points = groups.get(group, {})
     points.pop(name, None)
@@ -186,28 +186,28 @@ def remove_entry_point(metadata: Any, group: str, name: str) -> None:
 
 
 def metadata_text(config: Any, metadata: Any) -> str:
-    """The wheel's METADATA, as hatchling will write it."""
+    """Return the wheel's METADATA, as hatchling will write it."""
     text: str = config.core_metadata_constructor(metadata)
     return text
 
 
 def readme_of(metadata: Any) -> tuple[str, str, str]:
-    """The readme: its text, its type, and its path in the project, empty where it is in no file."""
+    """Return the readme: its content, its type, and its path in the project, which is empty when it is in no file."""
     core = metadata.core
     return core.readme, core.readme_content_type, core.readme_path
 
 
 def replace_readme(metadata: Any, text: str) -> None:
     """Have METADATA hold `text` as the readme."""
-    _ = metadata.core.readme  # read first: it would replace what is set
-    metadata.core._readme = text  # there is no other way
+    _ = metadata.core.readme  # read first: reading would replace the new value
+    metadata.core._readme = text  # there is no public way
 
 
 def named_in_settings(builder: Any) -> Iterable[str]:
-    """Files and folders that the project's settings name for the wheel, as they are written there."""
+    """Return the files and folders that the project's settings name for the wheel, as they are written there."""
     config, core = builder.config, builder.metadata.core
     yield from (*config.only_include, *config.force_include, *config.shared_data, *config.shared_scripts)
-    yield from (*config.extra_metadata, *getattr(config, "sbom_files", ()))  # sbom_files is of hatchling 1.28
+    yield from (*config.extra_metadata, *getattr(config, "sbom_files", ()))  # sbom_files exists since hatchling 1.28
     patterns = core.config.get("license-files")
     yield from (pattern for pattern in (patterns if isinstance(patterns, list) else ()) if "/" in pattern)
     yield core.readme_path
@@ -215,7 +215,7 @@ def named_in_settings(builder: Any) -> Iterable[str]:
 
 
 def is_plain(builder: Any) -> bool:
-    """Whether nothing but hatchling and dbxdec have a say: plugins may read anything in the tree."""
+    """Return whether only hatchling and dbxdec take part: plugins may read anything in the tree."""
     metadata = builder.metadata
     return (
         set(builder.config.hook_config) == {"dbxdec"}
@@ -225,13 +225,13 @@ def is_plain(builder: Any) -> bool:
 
 
 def chooses_files(builder: Any) -> bool:
-    """Whether the settings name the packages or folders of the wheel."""
+    """Return whether the settings name the packages or folders of the wheel."""
     config = builder.config
     return any({"packages", "only-include"} & set(table) for table in (config.target_config, config.build_config))
 
 
 def excluded_folders(builder: Any, needed: set[str]) -> list[str]:
-    """Folders at the root, beside `needed`, that the rules of git leave out; none where some of it is taken in."""
+    """Return the folders at the root, besides `needed`, that git's rules leave out; none when `artifacts` is set."""
     config = builder.config
     if config.artifact_spec is not None:
         return []

@@ -1,6 +1,6 @@
-"""Files of the project that a job definition names: whether they are there, and are what the platform takes there.
+"""Checks of the project's files that a job definition names: they must exist, and be of a kind that the platform takes.
 
-The bundle's CLI looks at them in the middle of a command, and names no place (databricks/cli, libs/notebook and
+The bundle's CLI checks them in the middle of a command, and names no place (databricks/cli, libs/notebook and
 bundle/config/mutator/translate_paths.go).
 """
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 Finding = tuple[str, str | None]
 
-# What a notebook that is a source file ends in, and how a comment begins there.
+# The suffixes of notebooks that are source files, and how a comment begins there.
 _NOTEBOOK = {".py": "#", ".r": "#", ".scala": "//", ".sql": "--"}
 _NOTEBOOK_MARK = "Databricks notebook source"
 
 
 def is_there(root: Path, pattern: str) -> bool:
-    """Whether a library is there, or where it is a pattern one that it matches; what is elsewhere counts as there."""
+    """Return whether a library, or a match of its pattern, exists; a library that is not local counts as existing."""
     from dbxdec.build.codegen.paths import is_local
 
     return not is_local(pattern) or (root / pattern).is_file() or any(root.glob(os.path.normpath(pattern)))
 
 
 def wrong(root: Path, path: LocalPath) -> Finding | None:
-    """What is wrong with a file of the project at `root` that a job names, as (message, hint)."""
+    """Return the problem of a file of the project at `root` that a job names, as (message, hint)."""
     there = root / path.path
     match path.kind:
         case "notebook":

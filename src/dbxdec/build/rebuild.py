@@ -28,22 +28,23 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-# They ask hatchling for something else than one wheel at its usual place, or to be silent about what is wrong.
+# They ask hatchling for something other than one wheel at its usual place, or hide its error messages.
 _NOT_FOR_BUILDS = {
     *("HATCH_BUILD_LOCATION", "HATCH_BUILD_NO_HOOKS", "HATCH_BUILD_HOOKS_ONLY", "HATCH_BUILD_CLEAN"),
     *("HATCH_BUILD_CLEAN_HOOKS_AFTER", "HATCH_QUIET"),
-    # Set by the bundle's CLI for its scripts and its own builds alike; resources made before it reads them are in time.
+    # The bundle's CLI sets it for its scripts and its own builds alike. Resources that are made before it reads them
+    # are in time.
     "DATABRICKS_CLI_PATH",
 }
 
 
 class BuildError(DbxdecError):
-    """The build of the wheel failed: all that it printed, or why what it left can't be deployed."""
+    """Raised when the build of the wheel fails: with all that it printed, or why its result can't be deployed."""
 
 
 @dataclass(frozen=True)
 class _Report:
-    """What the child process says of its build."""
+    """The report of the child process about its build."""
 
     wheel: Path
     scope: Scope
@@ -52,7 +53,7 @@ class _Report:
 
 
 def find_project(folder: Path) -> Path:
-    """The root of the project that `folder` is in. Raises ConfigError where it is in none."""
+    """Return the root of the project that `folder` is in. Raises ConfigError when it is in none."""
     root = freshness.project_root(str(folder))
     if root is None:
         raise ConfigError(f"there is no pyproject.toml in {folder} or in a folder above it")
@@ -60,17 +61,17 @@ def find_project(folder: Path) -> Path:
 
 
 def up_to_date(root: Path, *, say: Say, force: bool = False) -> Record:
-    """Build the wheel and the resources where they are not those of the files as they are now, or by `force`.
+    """Build the wheel and the resources when they don't match the current files, or with `force`.
 
-    Tells `say` what it does; silent where nothing is to do. Raises BuildError when the build fails, which leaves
-    neither wheel nor resources, and ConfigError for a project that can't be built with dbxdec.
+    Tells `say` what it does, and is silent when there is nothing to do. Raises BuildError when the build fails, which
+    leaves neither wheel nor resources, and ConfigError for a project that can't be built with dbxdec.
     """
     record, reason = freshness.stale(str(root))
     if record is not None and reason is None and not force:
         return record
     try:
         with freshness.locked(str(root), lambda: say("waiting for another build of this project")) as lock:
-            record, reason = freshness.stale(str(root))  # the other one may have built what is missing
+            record, reason = freshness.stale(str(root))  # the other process may have built what is missing
             if record is not None and reason is None and not force:
                 return record
             _require_settings(root, record)
@@ -82,7 +83,7 @@ def up_to_date(root: Path, *, say: Say, force: bool = False) -> Record:
 
 
 def _require_settings(root: Path, last: Record | None) -> None:
-    """Raise ConfigError for settings that can't be read; no earlier wheel is left for those of this tree then."""
+    """Raise ConfigError for settings that can't be read; first remove the earlier wheel, which isn't of this tree."""
     try:
         config.load(root / "pyproject.toml")
     except ConfigError:
@@ -91,9 +92,9 @@ def _require_settings(root: Path, last: Record | None) -> None:
 
 
 def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
-    """Build until what was read is what there is: a second time where files changed beneath the first build.
+    """Build until the inputs match the current files: a second time when files changed during the first build.
 
-    Files that the build itself writes change with each one; they count by content, as they were before it.
+    Files that the build itself writes change with each build. They count by their content from before the build.
     """
     environment = freshness.environment()
     scope, outputs = (last.scope, list(last.outputs)) if last else (freshness.Scope(), _resources(root))
@@ -114,7 +115,7 @@ def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
         record = _verified(root, report, environment)
         inputs = freshness.snapshot(str(root), record.scope, record.outputs)
         before = freshness.within(before, record.scope, record.outputs)
-        # Only the build tells which files outside matter: those older than it are as it found them.
+        # Only the build tells which outside files matter. Outside files older than the build are as it found them.
         new = inputs.keys() - before.keys()
         before |= {path: inputs[path] for path in new if _older(path, inputs[path], report.started)}
         changed = freshness.differences(before, inputs)
@@ -130,8 +131,8 @@ def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
 
 
 def _resources(root: Path) -> list[str]:
-    """The file that a build writes beside the wheel, by the settings as they are."""
-    with suppress(DbxdecError):  # the build says what is wrong
+    """Return the file that a build writes next to the wheel, by the current settings."""
+    with suppress(DbxdecError):  # the build reports the mistakes
         resources = config.load(root / "pyproject.toml").resources
         return [resources] if resources else []
     return []
@@ -153,7 +154,7 @@ def _digests(root: Path, paths: Iterable[str]) -> dict[str, str | None]:
 
 
 def _run(root: Path, last: Record | None, lock: int) -> _Report:
-    """One build in a child process of this interpreter, so that its hook writes the resources."""
+    """Run one build in a child process of this interpreter, so that its hook writes the resources."""
     for module, distribution in (("hatchling", "hatchling"), ("databricks.bundles", "databricks-bundles")):
         if not _is_installed(module):
             raise ConfigError(
@@ -177,7 +178,7 @@ def _run(root: Path, last: Record | None, lock: int) -> _Report:
             encoding="utf-8",
             errors="replace",
             check=False,
-            # A build whose parent is killed keeps the lock until it ends. (Windows has no such thing.)
+            # A build whose parent is killed keeps the lock until it ends. (Windows has no such locks.)
             pass_fds=() if sys.platform == "win32" else (lock,),
         )
         if done.returncode != 0 or not path.exists():
@@ -200,18 +201,18 @@ def _is_installed(module: str) -> bool:
 
 
 def _discard(root: Path, last: Record | None) -> None:
-    """Whatever failed: a deploy must not take the wheel of an earlier build for that of this tree."""
+    """Remove the outputs of earlier builds: after any failure, a deploy must not take an old wheel for this tree's."""
     from dbxdec.build import building
 
     places: set[str | None] = {last.resources if last else None}
-    with suppress(DbxdecError):  # the build has said so
+    with suppress(DbxdecError):  # the build has reported it
         places.add(config.load(root / "pyproject.toml").resources)
     for resources in places:
         building.discard(root, resources, *([root / last.wheel] if last else []))
 
 
 def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
-    """The record of a finished build. Raises BuildError where wheel and resources do not belong together."""
+    """Return the record of a finished build. Raises BuildError when wheel and resources do not belong together."""
     from dbxdec.build import building
     from dbxdec.build.wheels import read_wheel
 

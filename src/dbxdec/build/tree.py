@@ -1,4 +1,4 @@
-"""What a build of a tree would put into its wheel, without a wheel: for whoever checks, shows or runs a tree."""
+"""The content of a tree's wheel without building the wheel: for commands that check, show or run a tree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tree:
 
 
 class _Listening(Application):
-    """Keeps what hatchling and its plugins would print."""
+    """Keeps the output that hatchling and its plugins would print."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,19 +37,19 @@ class _Listening(Application):
         self.warnings.append(message)
 
     def display_info(self, message: str = "", **_: object) -> None:
-        """Progress of a build that nobody has asked for."""
+        """Print nothing: nobody asked for the progress of this build."""
 
     display_waiting = display_success = display_mini_header = display_info
 
 
 def read_tree(root: Path, only: str | None = None) -> Tree:
-    """Run the build hooks of the project at `root` up to dbxdec's own, and that one without writing anything.
+    """Run the build hooks of the project at `root` up to dbxdec's own, and run that one without writing anything.
 
-    Of a tree with mistakes it reads the job `only`, where none concerns that (`building.build`).
+    In a tree with mistakes, it reads the job `only` when none of them concerns it (`building.build`).
 
-    Raises DbxdecError with every mistake, as a build would, and ConfigError where hatchling does not take the project.
+    Raises DbxdecError with every mistake, as a build would, and ConfigError when hatchling refuses the project.
     """
-    documents.toml_of(root / "pyproject.toml")  # hatchling's own message has no file
+    documents.toml_of(root / "pyproject.toml")  # hatchling's own message names no file
     app = _Listening()
     try:
         builder = WheelBuilder(str(root), app=app)

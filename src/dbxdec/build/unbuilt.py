@@ -1,8 +1,8 @@
-"""What lies where a build should have left job definitions: it makes a deploy fail, and nothing else.
+"""The file that lies in the place of missing job definitions: it makes a deploy fail, and nothing else.
 
-A bundle whose `include` is a pattern takes a missing file for no jobs, and a deploy would remove the jobs there are,
-without a question. A declared artifact that can't be built fails a deploy, and no other command: a file that isn't
-there would fail `bundle summary` and `bundle destroy` too.
+A bundle whose `include` is a pattern takes a missing file for no jobs, and a deploy would remove the existing jobs
+without a question. A declared artifact that can't be built fails a deploy, and no other command: a missing file would
+fail `bundle summary` and `bundle destroy` too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HOW_TO_SKIP = (
 )
 
 _ARTIFACT = "dbxdec_not_built"
-# For sh, bash and cmd alike.
+# Valid in sh, bash and cmd alike.
 _COMMAND = "echo There is no finished build of this project to deploy: mend it and build it first && exit 1"
 _MISSING = "there-is-no-finished-build-to-deploy.whl"
 _WHY = """\
@@ -28,30 +28,30 @@ _WHY = """\
 
 
 def marker_of(resources: str) -> str:
-    """The file that lies beside `resources` while they are missing; the patterns that take them in take it too."""
+    """Return the file next to `resources` while they are missing; patterns that match the resources match it too."""
     stem, suffix = os.path.splitext(resources)
     return f"{stem}-not-built{suffix}"
 
 
 def content(resources: str) -> bytes:
-    """What holds up a deploy, for a file in the place of `resources` or beside them."""
+    """Return the content that blocks a deploy, for a file in the place of `resources` or next to them."""
     document = {"artifacts": {_ARTIFACT: {"build": _COMMAND}}}
     text = json.dumps(document, indent=2) + "\n"
     return (text if resources.endswith(".json") else _WHY + text).encode()
 
 
 def skips() -> bool:
-    """Whether nothing is to be built in this process."""
+    """Return whether this process builds nothing."""
     return os.environ.get(SKIP, "").lower() not in ("", "0", "false", "no")
 
 
 def skipped(reason: str | None) -> str:
-    """What to say where something would have been built."""
+    """Return the message that replaces a build."""
     return f"{SKIP} is set: NOTHING IS BUILT ({reason or 'no build is recorded here'}), and a deploy fails"
 
 
 def job() -> dict[str, object]:
-    """What holds up a deploy of jobs that come from Python: a job with a library that isn't there."""
+    """Return a job that blocks a deploy of jobs that come from Python: it has a library that doesn't exist."""
     wheel_task = {"package_name": _ARTIFACT, "entry_point": _ARTIFACT}
     spec = {"environment_version": "4", "dependencies": [f"./{_MISSING}"]}
     return {
@@ -62,8 +62,9 @@ def job() -> dict[str, object]:
 
 
 def wheel_of(distribution: str) -> str:
-    """The name of the file that lies where a bundle looks for wheels, while there is none: it takes a pattern that
-    matches nothing for a mistake. Each real wheel is of a later version.
+    """Return the name of the file that a bundle finds in the place of wheels while there is none.
+
+    A bundle takes a pattern that matches nothing for a mistake. Each real wheel is of a later version.
     """
     return f"{distribution}-0.dev0-py3-none-any.whl"
 

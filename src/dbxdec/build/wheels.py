@@ -1,7 +1,7 @@
 """Reads a finished wheel: its manifest, its entry points, and the digests of its payload.
 
-A wheel may come from anywhere. Nothing in it names a place on this machine, and reading it takes no more memory than
-its manifest, whatever its members unpack to.
+A wheel may come from anywhere. Nothing in it names a place on this machine. Reading it takes no more memory than its
+manifest, whatever the unpacked size of its members is.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 DATA = "*.data"
 """What the folder of scripts and data files is called in a payload: its real name holds the wheel's version."""
 
-# Build backends make any shebang of Python this one, and installers that one theirs.
+# Build backends turn any shebang of Python into this one, and installers replace this one by their own.
 _SHEBANG = re.compile(rb"#![^\n]*(?:pythonw?|pypyw?)[0-9.]*")
 _CHUNK = 2**16
 _MAX_ENTRY_POINTS = 2**20
-# Beyond both it is a bomb: weights of a model are large, and hardly shrink.
+# A wheel beyond both limits is a zip bomb: weights of a model are large, and hardly shrink.
 _MAX_UNPACKED, _MAX_RATIO = 2**30, 100
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DAMAGED = (
@@ -45,7 +45,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel says of itself. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`."""
+    """The content of a wheel. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`."""
 
     manifest: Manifest
     manifest_bytes: bytes
@@ -54,9 +54,9 @@ class Wheel:
 
 
 def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
-    """The wheel at `path`. Raises ManifestError where it is not one of dbxdec's, or not as it was built.
+    """Return the wheel at `path`. Raises ManifestError when dbxdec has not built it, or it has changed since.
 
-    Without `verified` neither the jobs nor the payload are compared with the build id: an editable wheel has none.
+    Without `verified`, neither the jobs nor the payload are compared with the build id: an editable wheel has none.
     """
     with _opened(path) as (archive, members):
         manifest = _manifest(path, members)
@@ -75,13 +75,13 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest in the wheel at `path`, nothing of which is compared. Raises ManifestError where there is none."""
+    """Return the manifest in the wheel at `path` without any comparison. Raises ManifestError when there is none."""
     with _opened(path) as (archive, members):
         return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
 
 
 def read_record(path: Path) -> bytes:
-    """The RECORD of the wheel at `path`, which has the digests of all its files. Raises ManifestError without one."""
+    """Return the RECORD of the wheel at `path`, the digests of all its files. Raises ManifestError without one."""
     with _opened(path) as (archive, members):
         for member in members:
             folder, _, name = member.filename.partition("/")
@@ -93,7 +93,7 @@ def read_record(path: Path) -> bytes:
 def unpack(path: Path, folder: Path) -> None:
     """Write the files of the wheel at `path` below `folder`.
 
-    Raises ManifestError for a wheel that is damaged, and RunError where the folder can't take it.
+    Raises ManifestError for a damaged wheel, and RunError when the folder can't be written.
     """
     with _opened(path) as (archive, members):
         for member in members:
@@ -109,7 +109,7 @@ def unpack(path: Path, folder: Path) -> None:
 
 
 def payload_of(folder: Path) -> tuple[tuple[str, str], ...]:
-    """The payload of an unpacked wheel, as `read_wheel` has it; byte code that Python has left there is none."""
+    """Return the payload of an unpacked wheel, as `read_wheel` has it, without byte code that Python has left there."""
     found = []
     for file in folder.rglob("*"):
         name = file.relative_to(folder).as_posix()
@@ -121,7 +121,7 @@ def payload_of(folder: Path) -> tuple[tuple[str, str], ...]:
 
 
 def data_digest(path: str, content: IO[bytes]) -> str:
-    """The digest of a script or data file, the same before and after a backend has rewritten its shebang."""
+    """Return the digest of a script or data file, the same before and after a backend has rewritten its shebang."""
     start = content.read(_CHUNK)
     if path.startswith("scripts/") and (shebang := _SHEBANG.match(start)):
         start = b"#!python" + start[shebang.end() :]
@@ -163,7 +163,7 @@ def _verify(path: Path, wheel: Wheel) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """The archive at `path`, and its members, whose names have been looked at."""
+    """Yield the archive at `path`, and its members, whose names have been checked."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -176,7 +176,7 @@ def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]
 
 
 def _problem(members: list[zipfile.ZipInfo], size: int) -> str | None:
-    """Why an archive is not unpacked here, before anything of it is."""
+    """Return why an archive must not be unpacked here, before anything of it is."""
     names: set[str] = set()
     folders: set[str] = set()
     unpacked = 0
@@ -210,7 +210,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _manifest(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    """The member that is the manifest. Raises ManifestError where there is none, or more than one that could be it."""
+    """Return the member that is the manifest. Raises ManifestError when there is none, or more than one candidate."""
     folders = sorted({name.partition("/")[0] for member in members if _is_info(name := member.filename)})
     if len(folders) > 1:
         raise ManifestError(f"{path.name} has {len(folders)} folders of metadata: {', '.join(folders[:3])}")

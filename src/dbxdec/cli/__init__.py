@@ -8,20 +8,20 @@ from dbxdec.support import streams
 
 
 def _is_fresh() -> bool:
-    """Whether `dbxdec bundle` has nothing to do; asked before anything of third parties is imported."""
+    """Return whether `dbxdec bundle` has nothing to do; this imports no third-party module."""
     from dbxdec.build import freshness
 
     try:
         root = freshness.project_root(".")
         return root is not None and freshness.stale(root)[1] is None
     except OSError:
-        return False  # the command itself says what is wrong
+        return False  # the command itself reports the mistake
 
 
 def main() -> None:
-    """The console script `dbxdec`."""
+    """Run the console script `dbxdec`."""
     if sys.argv[1:] == ["bundle"] and _is_fresh():
-        return  # the bundle's CLI asks this at every command, shell completion included
+        return  # the bundle's CLI calls this for every command, shell completion included
     streams.make_safe()
     try:
         import click  # noqa: F401

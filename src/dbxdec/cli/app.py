@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 
 class UsageFailure(click.ClickException):
-    """What dbxdec refuses, as click shows it."""
+    """A refusal of dbxdec, as click shows it."""
 
     exit_code = WRONG_USAGE
 

@@ -1,4 +1,4 @@
-"""Which build has a job: the tree's own, a wheel's, an installed one."""
+"""The search for the build that has a job: the tree's own, a wheel's, an installed one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
-    """The build that has `job`, and what to call it. Raises DbxdecError where there is none."""
+    """Return the build that has `job`, and a name for it. Raises DbxdecError when there is none."""
     if wheel is not None and package is not None:
         raise click.UsageError("--wheel and --package both say what to run: choose one")
     if wheel is not None:
@@ -35,7 +35,7 @@ def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple
 
 
 def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
-    """What the tree around `here` would ship, and what to call it; None where it is no project of dbxdec's."""
+    """Return the build that the tree around `here` would ship, and a name for it; None when it doesn't use dbxdec."""
     if find_spec("hatchling") is None:
         return None
     tree = source.project_tree(here, job)
@@ -49,7 +49,7 @@ def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
 
 
 def _installed(job: str) -> Manifest:
-    """The manifest that defines `job`. Raises ManifestError where none or several do."""
+    """Return the manifest that defines `job`. Raises ManifestError when none or several do."""
     manifests, unreadable = installed_manifests()
     owners = [manifest for manifest in manifests if job in manifest.raw_jobs]
     if len(owners) == 1:

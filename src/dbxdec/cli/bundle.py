@@ -78,17 +78,17 @@ def _build(force: bool) -> None:
 
 
 def _skip(root: str | None, known: str | None, reason: str | None) -> None:
-    """Build nothing, and see to it that nothing is deployed either. `known` are the resources by the last record."""
+    """Build nothing, and ensure that nothing is deployed either. `known` are the resources by the last record."""
     from dbxdec.build import building
 
     say(unbuilt.skipped(reason))
     if root is None:
         return
     resources = known
-    with suppress(DbxdecError):  # wrong settings are for the next build to say
+    with suppress(DbxdecError):  # the next build reports wrong settings
         resources = config.load(Path(root, "pyproject.toml")).resources
     if resources is None:
-        return  # jobs come from Python, which holds up a deploy itself
+        return  # jobs come from Python, which blocks a deploy itself
     try:
         building.hold_up(Path(root), resources)
     except (DbxdecError, OSError) as error:
@@ -104,7 +104,7 @@ def _from_wheel(wheel: Path, output: Path | None) -> None:
     if output is not None and output.suffix not in (".yml", ".yaml", ".json"):
         raise click.UsageError(f"{output} has to end in .yml, .yaml or .json")
     content = resources_of_wheel(wheel, output or Path.cwd() / "resources.yml", Path.cwd())
-    with suppress(OSError):  # then an unchanged wheel is deployed under another version than the last time
+    with suppress(OSError):  # then an unchanged wheel is deployed under a different version than the last time
         dynamic_version.stamp(wheel)
     if output is None:
         sys.stdout.buffer.write(content)

@@ -123,7 +123,7 @@ def _print(
 
 
 def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
-    """What is wrong with the bundle of the project, and with the project's jobs in it where they could be built."""
+    """Return the problems of the project's bundle, and of the project's jobs in it if they could be built."""
     from dbxdec.build import bundlechecks, bundlefile, config, freshness
 
     root = freshness.project_root(str(folder))
@@ -146,7 +146,7 @@ def _form(problem: Problem) -> dict[str, Any]:
 
 
 def _annotation(level: str, problem: Problem) -> str:
-    """A workflow command (docs.github.com, "Workflow commands for GitHub Actions"); paths are the repository's."""
+    """Return a workflow command (docs.github.com, "Workflow commands for GitHub Actions") with repository paths."""
     properties, text = {}, problem.message
     if location := located(problem):
         properties = {"file": _in_repository(location.path), "line": str(location.line)}
@@ -166,12 +166,12 @@ def _escaped(text: str, *, properties: bool = False) -> str:
 
 
 def _file(where: object) -> str:
-    """The file that a setting stands in."""
+    """Return the file that has a setting."""
     return "databricks.yml" if str(where).startswith("databricks.yml") else "pyproject.toml"
 
 
 def _in_repository(path: str) -> str:
-    """A path of the project as GitHub knows it: from the top of the checkout."""
+    """Return a path of the project as GitHub knows it: from the top of the checkout."""
     from dbxdec.build.rebuild import find_project
 
     top = os.environ.get("GITHUB_WORKSPACE")

@@ -1,4 +1,4 @@
-"""What a shell completes: names from what lies here already, since a shell must not wait for a project to be read."""
+"""The completions of a shell: names from existing local files, since a shell must not wait for a project to be read."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ _LOOKED_AT = 200
 
 
 def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Keys of jobs."""
+    """Return keys of jobs."""
     found = _manifest(context)
     keys = list(found.raw_jobs) if found else dict.fromkeys(run.job for run in islice(ledger.runs(home()), _LOOKED_AT))
     return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
 def tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Keys of the tasks of the job that the command has been given."""
+    """Return keys of the tasks of the job on the command line."""
     form = _job(context)
     order = [task.key for task in run_order(form)] if form else []
     return [CompletionItem(key) for key in order if key.startswith(incomplete)]
 
 
 def replaced_tasks(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """`key=` of tasks that only the platform runs first, then of the others."""
+    """Return `key=` of tasks: first those that only the platform runs, then the others."""
     form = _job(context)
     order = sorted(run_order(form), key=lambda task: task.kind != "native") if form else []
     return [CompletionItem(f"{task.key}=") for task in order if task.key.startswith(incomplete)]
 
 
 def parameters(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """`name=` of the job's parameters."""
+    """Return `name=` of the job's parameters."""
     form = _job(context)
     names = [p.name for p in form.parameters] if form else []
     return [CompletionItem(f"{name}=") for name in names if name.startswith(incomplete)]
 
 
 def variables(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """`name=` of the bundle variables that the job uses."""
+    """Return `name=` of the bundle variables that the job uses."""
     form = _job(context)
     return [CompletionItem(f"{name}=") for name in (form.variables if form else ()) if name.startswith(incomplete)]
 
 
 def targets(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The targets of the bundle around us."""
+    """Return the targets of the bundle around the working directory."""
     from dbxdec.local import targets as bundle
 
     try:
@@ -75,7 +75,7 @@ def targets(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
 
 
 def runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
+    """Return ids of runs, the newest first, and "last"; for `--resume`, of those of the job that have not succeeded."""
     job = _job_key(context)
     resuming = parameter.name == "resume"
     kept = []
@@ -89,8 +89,8 @@ def runs(context: click.Context, parameter: click.Parameter, incomplete: str) ->
 
 
 def results(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Keys of the tasks of a run that have stored something; `a/b` is the task `b` of the job that `a` runs."""
-    name = next(iter(context.args), None) or context.params.get("run")  # unread where an option waits for its value
+    """Return keys of the tasks of a run that have stored a result; `a/b` is the task `b` of the job that `a` runs."""
+    name = next(iter(context.args), None) or context.params.get("run")  # unread while an option waits for its value
     try:
         found = _stored(ledger.find(home(), name or "last"))
         return [CompletionItem(key) for key in found if key.startswith(incomplete)]
@@ -113,13 +113,13 @@ def _job(context: click.Context) -> Any:
 
 
 def _job_key(context: click.Context) -> str | None:
-    """The argument JOB; click leaves it unread where an option behind it still waits for its value."""
+    """Return the argument JOB; click leaves it unread while an option after it still waits for its value."""
     given = [context.params.get("job"), *context.args]
     return next((str(text) for text in given if text), None)
 
 
 def _manifest(context: click.Context) -> Manifest | None:
-    """That of `--wheel`, or the newest of what has been run or built here."""
+    """Return the manifest of `--wheel`, or of the newest build that was run or made here."""
     wheel = context.params.get("wheel")
     here = home()
     places = [

@@ -1,4 +1,4 @@
-"""What is printed, and where: data on stdout, all else on stderr."""
+"""The output of commands: data on stdout, all else on stderr."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONTROL = re.compile("[\x7f-\x9f]")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Plain lines where there is no terminal, as long as they are: no text is cut off to fit a width."""
+    """Return a console. Without a terminal it prints plain lines of any length: no string is cut off to fit a width."""
     from rich.console import Console
 
     found = Console(highlight=False, soft_wrap=True, stderr=stderr)
@@ -29,24 +29,24 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def escape(text: str) -> str:
-    """A string of others as markup of rich that is just that string."""
+    """Return an external string as markup of rich that prints exactly that string."""
     from rich.markup import escape as escaped
 
     return escaped(printing.safe(text))
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:
-    """A line as it is. `support.streams` has made the streams safe; click would take others, in another encoding."""
+    """Print a line as it is. `support.streams` made the streams safe; click would use others, in another encoding."""
     click.echo(text, file=sys.stderr if err else sys.stdout, nl=nl)
 
 
 def say(text: str) -> None:
-    """A message for the person in front of the screen."""
+    """Print a message for the user at the screen."""
     echo(printing.message(text if text.startswith("dbxdec: ") else f"dbxdec: {text}"), err=True)
 
 
 def print_json_list(items: Iterable[Any]) -> None:
-    """A list for a program, an item at a time: all of them may be more than memory holds."""
+    """Print a list for a program, an item at a time: all of them may be more than memory holds."""
     opened = False
     for item in items:
         echo(",\n" if opened else "[\n", nl=False)
@@ -56,17 +56,17 @@ def print_json_list(items: Iterable[Any]) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Data for a program."""
+    """Print data for a program."""
     echo(_json(data))
 
 
 def _json(data: Any) -> str:
-    """JSON that the stream can write; where it can't, all but ASCII is escaped by JSON's own rules."""
+    """Return JSON that the stream can write; when it can't, all but ASCII is escaped by JSON's own rules."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(data, indent=2)
-    # JSON leaves some control characters as they are; a workflow would find a command inside of a string.
+    # JSON leaves some control characters as they are; a workflow would find a command inside a string.
     text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.replace("##[", "#\\u0023[") if printing.in_workflow() else text

@@ -1,4 +1,4 @@
-"""A run while it goes on: the DAG, its progress, and the table at the end."""
+"""The display of a run in progress: the DAG, its progress, and the table at the end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TAIL, _SHOWN_FAILURES = 40, 5
 
 
 def show_dag(out: Console, manifest: Manifest, job: Job, variables: Mapping[str, str]) -> None:
-    """The job's tasks in the order they run, with what each waits for and where its result goes."""
+    """Print the job's tasks in the order they run, with the tasks that each waits for and the place of its result."""
     out.print(
         f"[bold]{escape(job.key)}[/] of {escape(manifest.project)} {manifest.version}, build {manifest.build_id[:12]}"
     )
@@ -66,9 +66,9 @@ def _result(task: Task, variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def following(out: Console, job: Job, *, verbose: bool, stopping: Callable[[], bool]) -> Iterator[Progress]:
-    """Show a run while it goes on: a live table in a terminal, else a line for each thing that happens.
+    """Show a run in progress: a live table in a terminal, else a line for each event.
 
-    `stopping` says whether somebody has asked the run to stop.
+    `stopping` says whether the run has been asked to stop.
     """
     if not out.is_terminal or out.no_color or out.is_dumb_terminal:
         yield _Lines(out)
@@ -79,7 +79,7 @@ def following(out: Console, job: Job, *, verbose: bool, stopping: Callable[[], b
 
 
 class Progress:
-    """What is told of a run, and what those that failed have printed last, their tracebacks among it."""
+    """The events of a run, and the last lines of failed tasks, their tracebacks among them."""
 
     def __init__(self, out: Console) -> None:
         self._out = out
@@ -91,22 +91,22 @@ class Progress:
         return Listener(self.started, self.printed, self.ended)
 
     def started(self, key: str) -> None:
-        """An attempt of a task, or of an iteration, begins."""
+        """Note that an attempt of a task, or of an iteration, begins."""
         self._last[key] = deque(maxlen=_TAIL)
 
     def printed(self, key: str, line: str) -> None:
-        """It has printed a line."""
+        """Note that it has printed a line."""
         self._last.setdefault(key, deque(maxlen=_TAIL)).append(line)
 
     def ended(self, task: TaskRun) -> None:
-        """A task has ended, or an iteration."""
+        """Note that a task, or an iteration, has ended."""
         lines = self._last.pop(task.key, None)
         if task.state in (State.FAILED, State.TIMED_OUT) and lines:
             self.failures.append((task, [*lines]))
 
 
 class _Lines(Progress):
-    """What a log file or a pipe gets."""
+    """The output for a log file or a pipe."""
 
     def started(self, key: str) -> None:
         super().started(key)
@@ -125,7 +125,7 @@ class _Lines(Progress):
 
 
 class _Screen(Progress):
-    """What a terminal shows: those that run, with their time and last words; those that have ended above."""
+    """The output for a terminal: the running tasks, with their time and last lines; the ended ones above."""
 
     def __init__(self, out: Console, job: Job, verbose: bool, stopping: Callable[[], bool]) -> None:
         super().__init__(out)
@@ -155,7 +155,7 @@ class _Screen(Progress):
         self._out.print(f"{_mark(task.state)} {escape(key)} {_outcome(task)}")
 
     def render(self) -> RenderableType:
-        """The tasks that run, no more than the screen holds."""
+        """Return the running tasks, no more than the screen holds."""
         now, table = time.monotonic(), Table.grid(padding=(0, 1))
         for name in ("mark", "task", "time"):
             table.add_column(name, no_wrap=True, justify="right" if name == "time" else "left")
@@ -184,7 +184,7 @@ def _words(task: TaskRun) -> list[str]:
 
 
 def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequence[str]]]) -> None:
-    """State, attempts, time, rows and place of each task; what failed, where the logs are, and how to go on."""
+    """Print state, attempts, time, rows and place of each task; the failures, where the logs are, and how to resume."""
     out.print()
     shown: list[list[tables.Cell]] = []
     for task in run.tasks:

@@ -10,15 +10,15 @@ from dbxdec.build import config, freshness
 
 
 def home() -> Path:
-    """The root of the project around us, where it is one of dbxdec's; else the folder we are in.
+    """Return the root of the project around the working directory if it uses dbxdec; else the working directory.
 
-    Runs, their local tables and relative places are there, from whichever folder of the project a command is given.
+    Runs, their local tables and relative places are there, for a command in any folder of the project.
     """
     return _around(Path.cwd())
 
 
 def relative(path: str | Path, folder: str | Path | None = None) -> str:
-    """`path` as from `folder`, by default the one we are in; whole where it is on another drive."""
+    """Return `path` relative to `folder`, by default the working directory; whole when it is on another drive."""
     try:
         return os.path.relpath(path, folder or os.curdir)
     except ValueError:

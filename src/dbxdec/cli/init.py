@@ -76,7 +76,7 @@ def command(
 
 
 def _show(text: str) -> None:
-    """A diff: in colours where somebody looks at it, else byte for byte."""
+    """Print a diff: in colours for a terminal, else byte for byte."""
     if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8"))

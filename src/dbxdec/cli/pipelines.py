@@ -1,4 +1,4 @@
-"""Which pipeline a command is about: a wheel, an installed one, or the project around the folder we are in."""
+"""The pipeline of a command: a wheel, an installed one, or the project around the working directory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = None, job: str | None = None) -> Source:
-    """The pipeline to show. Raises DbxdecError where there is none, or several are as near.
+    """Return the pipeline to show. Raises DbxdecError when there is none, or when several are equally near.
 
-    As `dbxdec run` does, it takes what is installed where the tree can't be read here, or where there is none, and
-    passes over the mistakes of other jobs than `job`.
+    As `dbxdec run` does, it takes the installed one when the tree can't be read here, or when there is none, and
+    ignores the mistakes of other jobs than `job`.
     """
     if wheel is not None:
         return source.of_wheel(wheel)
@@ -39,7 +39,7 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
     if not found and unreadable:
         raise ManifestError(problem for error in unreadable for problem in error.problems)
     if not found:
-        return source.of_tree(folder, job)  # which says what is missing
+        return source.of_tree(folder, job)  # which reports what is missing
     return _installed(found[0])
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """A run for a program: how it ended, and each task of it."""
+    """Return a run for a program: how it ended, and each of its tasks."""
     return {
         "id": run.id,
         "job": run.job,
@@ -38,5 +38,5 @@ def _attempt(event: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def moment(ms: int) -> str:
-    """A time of this machine's clock."""
+    """Return a time of this machine's clock."""
     return dt.datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""The first rows of what a run has stored, found and shown."""
+"""The first rows of a run's stored results, found and shown."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SLOW = "spark"
 
 
 def of_task(run: Run, task: str, rows: int) -> list[FirstRows]:
-    """The first rows of each output of a task. Raises RunError where it has stored none."""
+    """Return the first rows of each output of a task. Raises RunError when it has stored none."""
     outputs = outputs_of(run, task)
     return first_rows(run, _build_of(run, [task]), home(), outputs, rows)
 
 
 def of_run(run: Run, rows: int) -> dict[str, list[FirstRows]]:
-    """Those of all tasks that have stored a table, by task; Spark is left out, since it takes longer to start."""
+    """Return the first rows of all tasks that have stored a table, by task; without Spark, which starts slowly."""
     ended = run.tasks()
     outputs = [
         (task.key, name)
@@ -54,7 +54,7 @@ def of_run(run: Run, rows: int) -> dict[str, list[FirstRows]]:
 
 
 def show(out: Console, run: Run, found: Sequence[FirstRows]) -> None:
-    """Each output under a line that says where it is."""
+    """Print each output under a line that says where it is."""
     facts = [fact for event in run.standing for fact in event.get("facts", ()) if fact["kind"] == "write"]
     places = {fact["name"]: fact for fact in facts}
     for one in found:
@@ -71,7 +71,7 @@ def show(out: Console, run: Run, found: Sequence[FirstRows]) -> None:
 
 
 def as_json(found: Sequence[FirstRows]) -> list[dict[str, Any]]:
-    """The same for a program."""
+    """Return the first rows for a program."""
     return [
         {"task": one.task, "output": one.output, "columns": list(one.columns), "rows": [list(row) for row in one.rows]}
         if not one.why
@@ -87,7 +87,7 @@ def _words(cell: Any) -> str:
 
 
 def _build_of(run: Run, tasks: Sequence[str]) -> Build | None:
-    """What the run has run; else the project as it is now, where its tasks store the same in the same places."""
+    """Return the build of the run; else the current project, when its tasks store the same in the same places."""
     build_id = run.head["build_id"]
     if (found := builds.kept(home() / STATE_FOLDER, build_id)) is not None:
         return found

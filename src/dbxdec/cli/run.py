@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`name=value` texts as a dict; the last of a name wins."""
+    """Return strings `name=value` as a dict; the last of a name wins."""
     pairs = [value.partition("=") for value in values]
     for value, (name, equals, _) in zip(values, pairs, strict=True):
         if not name or not equals:
@@ -155,7 +155,7 @@ def command(
     if job is None:
         _list_jobs(wheel, package, console(stderr=as_json))
         raise SystemExit(WRONG_USAGE)
-    from dbxdec.cli import display  # what they import takes longer than `--help`
+    from dbxdec.cli import display  # their imports take longer than `--help`
     from dbxdec.local.request import RunRequest, prepared
 
     here = home()

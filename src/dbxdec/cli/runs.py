@@ -1,4 +1,4 @@
-"""`dbxdec runs`: what is kept of earlier runs."""
+"""`dbxdec runs`: the records of earlier runs."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def command(context: click.Context, job: str | None, limit: int, everything: boo
 
 
 def _of(job: str | None, found: Iterable[Run], jobs: dict[str, None]) -> Iterator[Run]:
-    """Yield the runs of `job`, or all; `jobs` is given the names of those seen."""
+    """Yield the runs of `job`, or all; `jobs` gets the names of the jobs seen."""
     for run in found:
         jobs[run.job] = None
         if job in (None, run.job):
@@ -80,7 +80,7 @@ def _of(job: str | None, found: Iterable[Run], jobs: dict[str, None]) -> Iterato
 
 
 def _each(found: Iterable[Run], make: Callable[[Run], T], passed: list[str]) -> Iterator[T]:
-    """Yield what `make` makes of each; what can't be read of one costs no other anything."""
+    """Yield the value of `make` for each run; an unreadable run doesn't affect the others."""
     for run in found:
         try:
             yield make(run)
@@ -198,7 +198,7 @@ def _print_attempt(out: Console, run: Run, attempt: Mapping[str, Any]) -> None:
 
 
 def _find(name: str) -> Run:
-    """The run, and what there is to say of its record."""
+    """Return the run, and messages about its record."""
     found = ledger.find(home(), name, passed=lambda run: say(str(run)))
     if said := damage(found):
         say(said)

@@ -40,7 +40,7 @@ def command(job: str | None, wheel: Path | None, package: str | None, as_json: b
     """
     manifest = pipelines.chosen(Path.cwd(), wheel=wheel, package=package, job=job).manifest
     if job is not None:
-        manifest.job(job)  # says what there is instead
+        manifest.job(job)  # its error lists the existing jobs
     if as_json:
         keys = [job] if job is not None else list(manifest.raw_jobs)
         facts = {"project": manifest.project, "version": manifest.version, "build_id": manifest.build_id}

@@ -1,4 +1,4 @@
-"""Where a command takes a pipeline from: the tree it stands in, a wheel, a commit of git."""
+"""The source of a command's pipeline: the tree around it, a wheel, a commit of git."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A pipeline, and what was noticed while it was read. `files` are digests by their path in the wheel."""
+    """A pipeline, and the notes from reading it. `files` are digests by their path in the wheel."""
 
     title: str
     manifest: Manifest
@@ -31,9 +31,9 @@ class Source:
 
 
 def of_tree(folder: Path, job: str | None = None) -> Source:
-    """The project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake.
+    """Return the project that `folder` is in, as a build would see it. Raises DbxdecError with every mistake.
 
-    Where only other jobs than `job` have mistakes, they are said, and it is of `job` and the jobs that it runs.
+    When only other jobs than `job` have mistakes, they are reported; the source has `job` and the jobs that it runs.
     """
     from dbxdec.build.rebuild import find_project
 
@@ -43,7 +43,7 @@ def of_tree(folder: Path, job: str | None = None) -> Source:
 
 
 def say_left_out(made: Build) -> None:
-    """Say what stands in the way of a build, where `made` has only some of the jobs."""
+    """Report the mistakes that would stop a build, when `made` has only some of the jobs."""
     for problem in made.left_out:
         say(f"warning: {replace(problem, hint=None)}")
     if made.left_out:
@@ -51,9 +51,9 @@ def say_left_out(made: Build) -> None:
 
 
 def project_tree(folder: Path, job: str) -> Tree | None:
-    """The project that `folder` is in; None where that turns dbxdec's hook on nowhere.
+    """Return the project that `folder` is in; None when it doesn't turn dbxdec's hook on.
 
-    Where only other jobs have mistakes, it is of `job` and the jobs that it runs.
+    When only other jobs have mistakes, the tree has `job` and the jobs that it runs.
     """
     from dbxdec.build import config, freshness
 
@@ -72,7 +72,7 @@ def _read(root: Path, only: str | None = None) -> Tree:
 
 
 def of_wheel(path: Path) -> Source:
-    """A finished wheel. Raises ManifestError where it is none of dbxdec's."""
+    """Return a finished wheel. Raises ManifestError when dbxdec has not built it."""
     from dbxdec.build.wheels import read_wheel
 
     wheel = read_wheel(path)
@@ -80,7 +80,7 @@ def of_wheel(path: Path) -> Source:
 
 
 def of_commit(name: str, folder: Path) -> Source:
-    """The project of `folder` as the commit `name` has it. Raises ConfigError where git has no such commit."""
+    """Return the project of `folder` at the commit `name`. Raises ConfigError when git has no such commit."""
     from dbxdec.build.rebuild import find_project
 
     root = find_project(folder)
@@ -90,7 +90,7 @@ def of_commit(name: str, folder: Path) -> Source:
 
 
 def named(text: str, folder: Path) -> Source:
-    """A wheel or a project by its path, or else a commit by what git calls it."""
+    """Return a wheel or a project by its path, or else a commit by its name in git."""
     path = Path(text)
     if path.is_dir():
         return of_tree(path)
@@ -101,7 +101,7 @@ def named(text: str, folder: Path) -> Source:
 
 @contextmanager
 def _checked_out(name: str, root: Path) -> Iterator[Path]:
-    """The project at that commit, in a clone of its own: the repository is left as it is."""
+    """Yield the project at that commit, in a clone of its own: the repository is left as it is."""
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     top = _git(root, "rev-parse", "--show-toplevel")
     if commit is None or top is None:

@@ -1,4 +1,4 @@
-"""Tables and words in colours; on a narrow screen each row in lines of its own, so that no name is broken."""
+"""Tables and words in colours; on a narrow screen each row has lines of its own, so that no name is broken."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def show(
     right: Sequence[str] = (),
     broken: Sequence[str] = (),
 ) -> None:
-    """Print a table without lines; `right` are numbers, `broken` what may go over several lines.
+    """Print a table without lines; `right` are numbers, `broken` are columns that may go over several lines.
 
-    Where the others don't fit on the screen each row is a line with its first two cells, and one with the rest.
+    When the other columns don't fit on the screen, each row is a line with its first two cells, and one with the rest.
     """
     rows = [[_safe(cell) for cell in row] for row in rows]
     texts = [[_plain(cell) for cell in row] for row in rows]
@@ -101,7 +101,7 @@ def _own_lines(titles: Sequence[str], row: Sequence[Cell], width: int) -> Text:
 
 
 def _safe(cell: Cell) -> Cell:
-    """A cell of others' strings, as characters that only stand there."""
+    """Return a cell of external strings without control characters."""
     return printing.safe(cell) if isinstance(cell, str) else (printing.safe(cell[0]), cell[1])
 
 
@@ -114,15 +114,15 @@ def _plain(cell: Cell) -> str:
 
 
 def styled(name: str, more: str = "") -> Cell:
-    """How something ended, in its colour, for a table."""
+    """Return a state in its colour, as a cell of a table."""
     return name + more, _COLOURS.get(name, "")
 
 
 def state(name: str) -> str:
-    """How something ended, in its colour."""
+    """Return a state in its colour, as markup."""
     return f"[{_COLOURS.get(name, 'default')}]{escape(name)}[/]"
 
 
 def short(place: str) -> str:
-    """A path in the project as from the folder we are in; other places as they are."""
+    """Return a path in the project relative to the working directory; other places as they are."""
     return relative(place) if place.startswith(f"{home()}{os.sep}") else place

@@ -1,4 +1,4 @@
-"""Tries of one task: its processes with their retries, its iterations, and what each has left."""
+"""The attempts of one task: its processes with their retries, its iterations, and their results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORST = (State.CANCELLED, State.FAILED, State.TIMED_OUT)
 
 @dataclass(frozen=True)
 class _Titled:
-    """What is tried: a task, or an iteration of it with its `item`. `title` is for people, `file` for files."""
+    """A task, or an iteration of it with its `item`, to attempt. `title` is for people, `file` for files."""
 
     task: Task
     title: str
@@ -63,7 +63,7 @@ class Attempts:
             (ledger.folder / name).mkdir(exist_ok=True)
 
     def python(self, task: Task, known: Mapping[str, str], *, kept: frozenset[int]) -> TaskRun:
-        """A task's function; for each item where it is a for-each task, without the iterations in `kept`."""
+        """Run a task's function; of a for-each task, once for each item, without the iterations in `kept`."""
         arguments = self._arguments(task)
         if task.each is None:
             return self._tries(_Titled(task, task.key, task.key), arguments, known)
@@ -96,7 +96,7 @@ class Attempts:
         )
 
     def _titled(self, task: Task, inputs: Sequence[Mapping[str, str]]) -> list[_Titled]:
-        """The iterations, named by their items."""
+        """Return the iterations, named by their items."""
         assert task.each is not None  # noqa: S101 - the caller has looked
         given = task.each.items.value if isinstance(task.each.items, dag.Literal) else None
         items = [literals.shown(form) for form in given] if isinstance(given, list) else [_item(one) for one in inputs]
@@ -108,11 +108,11 @@ class Attempts:
         ]
 
     def command(self, task: Task, command: str, known: Mapping[str, str]) -> TaskRun:
-        """A command in the place of a task."""
+        """Run a command in the place of a task."""
         return self._tries(_Titled(task, task.key, task.key), {}, known, command=command)
 
     def _arguments(self, task: Task) -> dict[str, str]:
-        """What the platform would hand to the task: its own parameters, and the job's pushed down over them."""
+        """Return the arguments that the platform would give the task: its own parameters, overridden by the job's."""
         manifest = self._setting.build.manifest
         own = protocol.task_parameters(manifest.project, manifest.build_id, self._job.key, task)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in self._parameters.items()}
@@ -121,9 +121,9 @@ class Attempts:
     def _tries(
         self, what: _Titled, arguments: Mapping[str, str], known: Mapping[str, str], *, command: str | None = None
     ) -> TaskRun:
-        """The task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
+        """Run the task with its declared retries; `max_retries=-1` retries without end, as on the platform."""
         task = what.task
-        # A failure handler ends with an error each time: nothing is tried again, as the resources say too.
+        # A failure handler ends with an error each time. It is not retried; the resources say so too.
         retries = 0 if task.on_failure else _number(task.settings, "max_retries", 0)
         first = tried = 0
         while True:
@@ -140,7 +140,7 @@ class Attempts:
             self._setting.pool.wait(_number(task.settings, "min_retry_interval_millis", 0) / 1000)
 
     def _attempt(self, what: _Titled, attempt: int, arguments: list[str], command: str | None) -> TaskRun:
-        """One attempt, noted when it has ended."""
+        """Run one attempt, and note it when it has ended."""
         folder = self._ledger.folder
         log, notes = f"{ledgers.LOGS}/{what.file}.{attempt}.log", folder / _RECORDS / f"{what.file}.{attempt}.jsonl"
         environment = {
@@ -188,7 +188,7 @@ class Attempts:
         facts = self._mask.data(_facts(notes))
         ended_ms = ledgers.now_ms() if began[0] else 0
         self._ledger.note("attempt", **named, state=str(state), started_ms=began[0], ended_ms=ended_ms, facts=facts)
-        notes.unlink(missing_ok=True)  # the ledger has them now, without secrets
+        notes.unlink(missing_ok=True)  # the ledger has the facts now, without secrets
         wrote = tuple(fact for fact in facts if fact["kind"] == "write")
         return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote)
 
@@ -201,7 +201,7 @@ class Attempts:
 
 
 def _facts(notes: Path) -> list[Mapping[str, Any]]:
-    """What the attempt has noted of its reads and writes; a killed one may have left half a line."""
+    """Return the reads and writes that the attempt has noted; a killed one may have left half a line."""
     try:
         return [fact for _, fact in journal.read_lines(notes)[0] if is_fact(fact)]
     except FileNotFoundError:
@@ -209,7 +209,7 @@ def _facts(notes: Path) -> list[Mapping[str, Any]]:
 
 
 def _item(references: Mapping[str, str]) -> Any:
-    """The item of an iteration that came with the run."""
+    """Return the item of an iteration whose items came with the run."""
     text = references["input"]
     try:
         return json.loads(text)

@@ -1,7 +1,7 @@
-"""A build as its tasks import it, unpacked: what a wheel holds, or what the wheel of a tree would hold.
+"""A build as its tasks import it, unpacked: the content of a wheel, or of the wheel that a tree would give.
 
-Tasks run from there and not from the tree: what isn't shipped can't be imported, and an edit during a run changes
-nothing of it. The folder is named by a digest of what is in it, and looked at again before each run.
+Tasks run from there and not from the tree. Files that aren't shipped can't be imported, and an edit during a run
+doesn't affect the run. The folder is named by a digest of its content, which is checked again before each run.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ class Build:
 
 @dataclass(frozen=True)
 class _Content:
-    """What an unpacked build has to hold."""
+    """The content that an unpacked build must have."""
 
     payload: Payload
     manifest: bytes
 
     def is_in(self, folder: Path) -> bool:
-        """Whether `folder` holds this and nothing else; byte code is Python's own to keep."""
+        """Return whether `folder` holds this content and nothing else; Python's byte code there doesn't count."""
         found = [path.read_bytes() for path in folder.glob(f"*.dist-info/extra_metadata/{PATH}")]
         own = tuple(entry for entry in self.payload if "__pycache__/" not in entry[0])
         return found == [self.manifest] and wheels.payload_of(folder) == own
 
 
 def of_wheel(wheel: Path, found: wheels.Wheel, state: Path) -> Build:
-    """Unpack a finished wheel, as which `found` was read, below the folder `state`."""
+    """Unpack a finished wheel, whose content is `found`, below the folder `state`."""
     with wheel.open("rb") as file:
         name = f"wheel-{hashlib.file_digest(file, 'sha256').hexdigest()}"
     content = _Content(found.payload, found.manifest_bytes)
@@ -72,7 +72,7 @@ def of_wheel(wheel: Path, found: wheels.Wheel, state: Path) -> Build:
 def of_files(
     files: Iterable[tuple[str, str, str]], content: bytes, manifest: Manifest, payload: Payload, state: Path
 ) -> Build:
-    """Copy `files`, (path in the wheel, path here, path in the project) each, and put the manifest beside them.
+    """Copy `files`, each (path in the wheel, path here, path in the project), and put the manifest next to them.
 
     `payload` are their digests.
     """
@@ -97,7 +97,7 @@ def of_files(
 
 
 def kept(state: Path, build_id: str) -> Build | None:
-    """The build with that id that an earlier run has left below the folder `state`."""
+    """Return the build with that id that an earlier run has left below the folder `state`."""
     for folder in sorted((state / _FOLDER).glob("*")):
         for path in folder.glob(f"*.dist-info/extra_metadata/{PATH}"):
             try:
@@ -111,7 +111,7 @@ def kept(state: Path, build_id: str) -> Build | None:
 
 
 def environment(build: Build) -> dict[str, str]:
-    """What has a Python process import the build."""
+    """Return the environment variables by which a Python process imports the build."""
     if build.folder is None:
         return {}
     own = os.environ.get("PYTHONPATH")
@@ -119,9 +119,9 @@ def environment(build: Build) -> dict[str, str]:
 
 
 def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], object]) -> Path:
-    """The folder `name`, filled where no earlier run has, or something has changed it since; it appears whole.
+    """Return the folder `name`. Fill it if no earlier run has, or if it has changed since; it appears whole.
 
-    Raises RunError where it can't be made.
+    Raises RunError when it can't be made.
     """
     place = state / _FOLDER
     folder = place / name
@@ -140,7 +140,7 @@ def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], ob
                 try:
                     filling.rename(folder)
                 except OSError:
-                    if not content.is_in(folder):  # another run was not quicker
+                    if not content.is_in(folder):  # unless another run was quicker
                         raise
         os.utime(folder)
     except OSError as error:
@@ -149,9 +149,9 @@ def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], ob
 
 
 def _clean(place: Path) -> None:
-    """Remove builds that no run has used for days: folders that are named as ours are, and nothing else."""
+    """Remove builds that no run has used for days: only folders whose names have the form of dbxdec's own."""
     for old in place.iterdir():
-        with suppress(OSError):  # another run cleans as well
+        with suppress(OSError):  # another run may clean at the same time
             if _OURS.fullmatch(old.name) and not old.is_symlink() and _is_old(old):
                 shutil.rmtree(old, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""The run to resume, and the values that it has had."""
+"""The run to resume, and its values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
-    """Return the run of `job` to resume: `name`, or the last that has not succeeded. Raises RunError where none is."""
+    """Return the run of `job` to resume: `name`, or the last that has not succeeded. Raises RunError without one."""
 
     def tell(run: ledger.Unreadable) -> None:
         told(str(run))
@@ -43,7 +43,7 @@ def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
 
 
 def as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The values that the run has had. Raises RunError where others are given: what is done was done with those."""
+    """Return the run's values. Raises RunError when others are given: the finished tasks have used the old ones."""
     other = [name for name, text in given.items() if before.get(name) != text]
     if other:
         raise RunError(
@@ -54,7 +54,7 @@ def as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[
 
 
 def same_target(before: Run, given: str | None) -> str | None:
-    """The target whose values the run has had. Raises RunError where another one is given."""
+    """Return the target whose values the run has used. Raises RunError when another one is given."""
     named: str | None = before.head.get("target")
     if given not in (None, named):
         had = f"the values of the target {named}" if named else "no target"
@@ -63,7 +63,7 @@ def same_target(before: Run, given: str | None) -> str | None:
 
 
 def same_root(before: Run, given: str | None, *, asked: bool) -> str | None:
-    """Where the run has had its remote places. Raises RunError where another folder is asked for."""
+    """Return the run's root of remote places. Raises RunError when another folder is given."""
     had: str | None = before.head["root"]
     if asked and given != had:
         where = "as they are" if had is None else f"in {had}"

@@ -1,7 +1,7 @@
-"""The flow of one run: which task may start when, and what the run knows of the tasks that have ended.
+"""The flow of one run: which task may start when, and the values that the run knows from tasks that have ended.
 
-It is the same for all that runs a job on this machine. Executors differ: `dbxdec run` starts tasks as processes, many
-at once, and a test calls their functions one after another.
+All commands and tests that run a job on this machine share it. Executors differ: `dbxdec run` starts tasks as
+processes, many at once, and a test calls their functions one after another.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Executor(Protocol):
         """Take `task`, whose upstream tasks have all ended."""
 
     def wait(self) -> str | None:
-        """Return the key of a task that has ended since the last call, for which it waits; None to be asked again."""
+        """Wait for a task to end; return the key of one that ended since the last call, or None to be asked again."""
 
 
 @dataclass
 class Flow:
-    """One run of `job`. `known` is what references stand for; each task that ends adds to it, in a new mapping."""
+    """One run of `job`. `known` has the values of references; each task that ends adds to it, in a new mapping."""
 
     job: Job
     variables: Mapping[str, str]
@@ -62,11 +62,11 @@ class Flow:
                     ready += [] if missing[key] else [key]
 
     def instead(self, task: Task) -> State | None:
-        """Return the state of `task` where it must not run, None where it may."""
+        """Return the state of `task` when it must not run, None when it may."""
         return run_if.instead(task, self.states, self.outcomes)
 
     def end(self, key: str, state: State, values: Mapping[str, Any]) -> None:
-        """Note that a task has ended, and which task values it has left."""
+        """Note that a task has ended, and its task values."""
         self.states[key] = state
         self.known = {**self.known, **known_references.of_task(key, state, values)}
 
@@ -85,11 +85,11 @@ class Flow:
         self.outcomes[key] = "true" if held else "false"
 
     def iterations(self, task: Task, known: Mapping[str, str]) -> list[dict[str, str]]:
-        """Return what references stand for in each iteration of a for-each task. Raises RunError."""
+        """Return the values of references for each iteration of a for-each task. Raises RunError."""
         assert task.each is not None  # noqa: S101 - the caller has looked
         return iterations(references.resolve(protocol.for_each_inputs(task.each), known))
 
     @property
     def upstream(self) -> dict[str, tuple[str, ...]]:
-        """The tasks that each task waits for, in the order of the run."""
+        """Return the tasks that each task waits for, in the order of the run."""
         return {task.key: tuple(d.task for d in task.depends_on) for task in run_order(self.job)}

@@ -1,6 +1,7 @@
-"""One run as its files tell it; `dbxdec.local.ledger` says which files these are.
+"""One run, read from its files; `dbxdec.local.ledger` describes these files.
 
-What is read here is looked at once: an event that is none is a damaged line, and what the others say has its type.
+Everything that is read here is checked once: a line that is no valid event counts as damaged, and the values of the
+other events have their types.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `head` is run.json, `size` that of events.jsonl; the rest is read when it is asked for."""
+    """One run. `head` is run.json, `size` that of events.jsonl; the rest is read on demand."""
 
     folder: Path
     head: Mapping[str, Any]
@@ -62,13 +63,13 @@ class Run:
 
     @property
     def parent(self) -> str | None:
-        """The run one of whose tasks has started this one; None where a person has."""
+        """Return the run of which a task has started this one; None when a person has."""
         found: str | None = self.head.get("parent")
         return found
 
     @property
     def is_inner(self) -> bool:
-        """Whether a task of another run has started it, and not a person."""
+        """Return whether a task of another run has started it, and not a person."""
         return self.parent is not None
 
     @property
@@ -79,7 +80,7 @@ class Run:
 
     @cached_property
     def _lines(self) -> tuple[list[tuple[int, Mapping[str, Any]]], tuple[int, ...]]:
-        """The events with the numbers of their lines, and those of damaged ones."""
+        """Return the events with the numbers of their lines, and the numbers of damaged lines."""
         try:
             found, damaged = journal.read_lines(self.folder / EVENTS)
         except FileNotFoundError:
@@ -92,19 +93,19 @@ class Run:
 
     @cached_property
     def events(self) -> tuple[Mapping[str, Any], ...]:
-        """All that happened. Raises RunError where its file can't be read."""
+        """Return all events. Raises RunError when their file can't be read."""
         return tuple(event for _, event in self._lines[0])
 
     @property
     def damaged(self) -> tuple[int, ...]:
-        """The lines of events.jsonl that tell nothing."""
+        """Return the numbers of damaged lines of events.jsonl."""
         return self._lines[1]
 
     @cached_property
     def standing(self) -> list[Mapping[str, Any]]:
-        """The "attempt" and "task" events that still hold: those of the last repair, and what it has kept of before.
+        """Return the "attempt" and "task" events that still hold: of the last repair, and those that it kept.
 
-        What stands before a damaged line does not: that line may have said so.
+        Events above a damaged line don't hold: that line may have said so.
         """
         found: list[Mapping[str, Any]] = []
         last = max(self.damaged, default=0)
@@ -117,15 +118,15 @@ class Run:
         return found
 
     def tasks(self) -> dict[str, Mapping[str, Any]]:
-        """How each task that has ended did."""
+        """Return how each task that has ended did."""
         return {str(e["task"]): e for e in self.standing if e["event"] == "task"}
 
     def attempts(self, task: str) -> list[Mapping[str, Any]]:
-        """All attempts of a task, of all its iterations, as they ended."""
+        """Return all attempts of a task, of all its iterations, as they ended."""
         return [e for e in self.events if e["event"] == "attempt" and e["task"] == task]
 
     def unended(self) -> list[Mapping[str, Any]]:
-        """The attempts that have begun, in the last repair, and of which nothing more is known."""
+        """Return the attempts of the last repair that have begun, and of which nothing more is known."""
         found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
         for event in self.events:
             if event["event"] == "started":
@@ -136,7 +137,7 @@ class Run:
         return [event for event in found.values() if event["event"] == "begun"]
 
     def inner(self, task: str) -> str | None:
-        """The id of the run of another job that a task has started last."""
+        """Return the id of the last run of another job that a task has started."""
         of_task = (e for e in reversed(self.events) if e.get("task") == task and e.get("run"))
         return next((str(event["run"]) for event in of_task), None)
 
@@ -146,7 +147,7 @@ class Run:
 
     @property
     def selected(self) -> frozenset[str] | None:
-        """The tasks that it has been asked for, at first or in a repair; None for all of them."""
+        """Return the tasks that the run was asked for, at first or in a repair; None for all of them."""
         asked = self._asked
         return None if asked is None or set(self._keys) <= asked else asked
 
@@ -159,13 +160,13 @@ class Run:
 
     @cached_property
     def _summary(self) -> Mapping[str, Any]:
-        """What run.json says of the end, as long as nothing has been noted since."""
+        """Return the end from run.json, unless an event has been noted since."""
         found = self.head.get("end")
         return found if isinstance(found, dict) and found["events_size"] == self.size else {}
 
     @cached_property
     def state(self) -> str:
-        """How it ended: "success", "failed", "cancelled"; else "running", or "interrupted" where nobody runs it."""
+        """Return the state: "success", "failed", "cancelled", "running", or "interrupted" if no process runs it."""
         if self._summary:
             return str(self._summary["state"])
         last = next((e for e in reversed(self.events) if e["event"] in ("started", "ended")), None)
@@ -175,7 +176,7 @@ class Run:
 
     @property
     def ended(self) -> int | None:
-        """When it ended, or was last heard of, in ms."""
+        """Return the time of its end, or of its last event, in ms."""
         if self._summary:
             return int(self._summary["time_ms"])
         times = [e.get("ended_ms") or e.get("time_ms") or 0 for e in self.events]
@@ -183,7 +184,7 @@ class Run:
 
     @property
     def sittings(self) -> list[tuple[int, int]]:
-        """When a runner was at work, from its start to what it noted last, in ms: one for the run and each repair."""
+        """Return the times of work, one for the run and each repair: from a runner's start to its last event, in ms."""
         found: list[tuple[int, int]] = []
         for event in self.events:
             if event["event"] == "started":
@@ -194,14 +195,14 @@ class Run:
 
     @property
     def spent(self) -> int:
-        """How long it was at work, in ms: the time before it was resumed is not counted."""
+        """Return the duration of work in ms: the time until it was resumed is not counted."""
         if self._summary:
             return int(self._summary["spent_ms"])
         return sum(end - start for start, end in self.sittings)
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many tasks are done, excluded ones among them, and how many it was asked for."""
+        """Return how many tasks are done, including excluded ones, and how many were asked for."""
         if self._summary:
             return int(self._summary["done"]), int(self._summary["tasks"])
         ended = [State(event["state"]) for event in self.tasks().values()]
@@ -212,8 +213,8 @@ class Run:
 
     @cached_property
     def definition(self) -> Mapping[str, Any]:
-        """The job as the manifest of its build has it. Raises RunError where its file can't be read."""
-        if "definition" in self.head:  # as earlier versions of dbxdec wrote it
+        """Return the job as the manifest of its build has it. Raises RunError when its file can't be read."""
+        if "definition" in self.head:  # earlier versions of dbxdec wrote it there
             return dict(self.head["definition"])
         try:
             return journal.read_whole(self.folder / DEFINITION)
@@ -222,7 +223,7 @@ class Run:
 
     @cached_property
     def dag(self) -> Job:
-        """The job. Raises RunError where what is kept of it is no job."""
+        """Return the job. Raises RunError when the kept definition is no job."""
         from dbxdec.model import manifest
 
         try:
@@ -236,26 +237,26 @@ class Run:
 
 
 def title_of(attempt: Mapping[str, Any]) -> str:
-    """What an attempt is called: the task, or the iteration by its item."""
+    """Return the title of an attempt: the task, or the iteration by its item."""
     number = "" if attempt["iteration"] is None else f"[{attempt['iteration']}]"
     return attempt.get("title") or f"{attempt['task']}{number}"
 
 
 def done(states: Collection[State]) -> int:
-    """Return how many are done: what a run leaves out is, and what nobody asked for is not counted."""
+    """Return how many tasks are done: excluded tasks are, and deselected tasks are not counted."""
     return sum(not failed(state) and state is not State.DESELECTED for state in states)
 
 
 def read(folder: Path) -> Run | Unreadable | None:
-    """The run in `folder`; None where there is none, as right after a kill in the moment of its start."""
-    here = os.fspath(folder)  # thousands of runs are read: paths as texts take half the time
+    """Return the run in `folder`; None when there is none, as right after a kill in the moment of its start."""
+    here = os.fspath(folder)  # thousands of runs are read: strings as paths take half the time
     try:
         state = os.stat(os.path.join(here, EVENTS))
         size = state.st_size
         if not stat.S_ISREG(state.st_mode):
             return Unreadable(folder, f"{EVENTS} is no file")
     except FileNotFoundError:
-        size = None  # killed before anything was noted
+        size = None  # killed before the first event
     except OSError as error:
         return Unreadable(folder, f"{EVENTS}: {_why(error)}")
     try:
@@ -271,13 +272,13 @@ def read(folder: Path) -> Run | Unreadable | None:
 
 
 def fresh(run: Run) -> Run:
-    """`run`, to be read anew: another process may have gone on with it."""
+    """Return `run`, to be read anew: another process may have resumed it."""
     found = read(run.folder)
     return found if isinstance(found, Run) else replace(run)
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process runs the run in `folder`."""
+    """Return whether a process runs the run in `folder`."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR)
     except OSError:
@@ -296,7 +297,7 @@ def _is_kept(event: Mapping[str, Any], iterations: Collection[int] | None) -> bo
     return iterations is None or event.get("iteration") in iterations
 
 
-# What is read, looked at
+# Checks of what is read
 
 
 def _is_time(value: Any) -> bool:
@@ -334,7 +335,7 @@ def _is_facts(value: Any) -> bool:
 
 
 def is_fact(fact: Any) -> bool:
-    """A read or a write, as `runtime.record` notes it; what an IoManager calls a version is its own business."""
+    """Return whether this is a read or a write, as `runtime.record` notes it; a version may have any type."""
     if not (isinstance(fact, dict) and _is_text(fact.get("kind")) and _is_text(fact.get("name"))):
         return False
     columns = fact.get("columns", [])
@@ -419,15 +420,15 @@ def _is_event(event: Mapping[str, Any]) -> bool:
     if not isinstance(name, str):
         return False
     if name not in _EVENT:
-        return True  # of a newer dbxdec
+        return True  # an event of a newer dbxdec
     try:
         return all(check(event.get(field)) for field, check in _EVENT[name].items())
-    except TypeError:  # a state that is a list
+    except TypeError:  # a list as the state
         return False
 
 
 def damage(run: Run) -> str:
-    """Return what to say of a run whose record is damaged; "" where it is whole."""
+    """Return a message about a run whose record is damaged; "" when it is whole."""
     if not run.damaged:
         return ""
     lines = ", ".join(map(str, run.damaged[:5])) + (", ..." if len(run.damaged) > 5 else "")

@@ -1,4 +1,4 @@
-"""What a run on this machine is given, what it tells while it goes on, and how it has ended."""
+"""The input of a run on this machine, its progress, and its result."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 class TaskRun:
     """How one task, or one iteration of it, ended; `log` is the last attempt's.
 
-    Times are in ms, from the first attempt's start in a process that is ready to the last one's end: 0 where there was
-    no attempt. `wrote` is what it has written: the documents of `runtime.record`. `kept` says that it ran in an earlier
-    attempt.
+    Times are in ms, from the first attempt's start in a process that is ready to the last one's end; 0 when there was
+    no attempt. `wrote` has its writes: the documents of `runtime.record`. `kept`: it ran in an earlier attempt.
     """
 
     key: str
@@ -43,7 +42,7 @@ class TaskRun:
 
 @dataclass(frozen=True)
 class JobRun:
-    """How a run ended; `folder` keeps its record, its logs and its task values.
+    """The result of a run; `folder` keeps its record, its logs and its task values.
 
     `upstream` names the tasks that each task waits for.
     """
@@ -68,7 +67,7 @@ class JobRun:
 
 @dataclass(frozen=True)
 class Listener:
-    """What a run tells while it goes on, from several threads, one at a time: a task starts, has printed, has ended."""
+    """The receiver of a run's progress, from several threads, one at a time: a task starts, has printed, has ended."""
 
     started: Callable[[str], object]
     printed: Callable[[str, str], object]
@@ -77,7 +76,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Setting:
-    """What holds for a run and for the runs of other jobs that it starts."""
+    """The settings of a run and of the runs of other jobs that it starts."""
 
     build: Build
     variables: Mapping[str, str]

@@ -1,6 +1,6 @@
-"""JSON in files that a kill, a full disk or a damaged byte may leave half written: one document, or one a line.
+"""JSON in files that a kill, a full disk or a damaged byte may leave half written: one document, or one per line.
 
-A surrogate, which the name of a file may hold, stands escaped as `\\udcff`: it is read back as it was.
+A surrogate, which the name of a file may hold, is escaped as `\\udcff`, and read back unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LARGEST = 256 * 1024 * 1024
 
 
 def dumps(document: Any) -> bytes:
-    """Return `document` as one line of JSON, without its end."""
+    """Return `document` as one line of JSON, without its line end."""
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
@@ -39,7 +39,7 @@ def read_whole(path: str | Path) -> dict[str, Any]:
 
 
 def append(path: Path, document: Mapping[str, Any]) -> None:
-    """Add a line. What a kill has left of a torn one goes first; a write that fails leaves nothing behind.
+    """Add a line, and first remove a torn one that a kill has left. A write that fails adds nothing.
 
     Raises OSError.
     """
@@ -60,7 +60,7 @@ def append(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def _whole_until(descriptor: int) -> int:
-    """Return the size of a file without a torn last line; one that lacks only its end is given that."""
+    """Return the size of a file without a torn last line; a last line that lacks only its end is given one."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     if not size or os.lseek(descriptor, size - 1, os.SEEK_SET) < 0 or os.read(descriptor, 1) == b"\n":
         return size
@@ -73,9 +73,9 @@ def _whole_until(descriptor: int) -> int:
 
 
 def read_lines(path: Path) -> tuple[list[tuple[int, dict[str, Any]]], list[int]]:
-    """Return the objects with the numbers of their lines, from 1, and the numbers of lines that are none.
+    """Return the objects with the numbers of their lines, from 1, and the numbers of lines without an object.
 
-    The last line is left out where it is torn: the writer was killed in the middle of it. Raises OSError.
+    The last line is left out when it is torn: the writer was killed in the middle of it. Raises OSError.
     """
     lines = _content(path).split(b"\n")
     torn = lines.pop()
@@ -102,7 +102,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _loaded(content: bytes) -> Any:
-    """Return what `content` says. Raises ValueError, for JSON nested without end too."""
+    """Return the value of `content`. Raises ValueError, also for JSON that is nested too deeply."""
     try:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:

@@ -1,34 +1,34 @@
-"""What is kept of each run, as files: `.dbxdec/runs/<id>/`.
+"""The record of each run, as files: `.dbxdec/runs/<id>/`.
 
     run.json          what was run, and how it ended: small, since a list of runs reads these alone
     definition.json   the job as the manifest of its build has it
-    events.jsonl      what happened, a line each: appended as it happens, so a killed run keeps all but its last moment
-    logs/             what each attempt of a task has printed
+    events.jsonl      the events, one a line, appended as they happen: a killed run keeps all but its last moment
+    logs/             the output of each attempt of a task
     task_values/      JSON that tasks have left for each other
-    records/          what attempts that go on have read and written so far
+    records/          the reads and writes so far of attempts that are running
     lock              held while a runner is at work: a run without an end whose lock is free was interrupted
     workers           held while a process that runs tasks lives, which may be a moment longer than its runner
 
-A run of another job, which a task has started, has a folder of its own beside this one: its run.json has "parent", the
+A run of another job, which a task has started, has a folder of its own next to this one: its run.json has "parent", the
 run, and "task", the task; and the parent's events.jsonl names it before anything of it runs.
 
 run.json has "end" once the run has ended: state, time in ms, tasks done and asked for, repairs, how long it was at work
-in ms, and the size of events.jsonl, by which a reader sees that nothing was noted since. All of this follows from
+in ms, and the size of events.jsonl, by which a reader sees that no event was noted since. All of this follows from
 events.jsonl.
 
 A line of events.jsonl has "event":
 
-    "started"   number of the repair (0 at first), time in ms, the selected tasks, build id, and what is kept of before:
-                tasks, each with null, or with the numbers of its iterations that are
+    "started"   number of the repair (0 at first), time in ms, the selected tasks, build id, and the kept tasks of
+                earlier attempts, each with null, or with the numbers of its iterations that are kept
     "begun"     an attempt: task, iteration with its item (or null), title, attempt, log, time in ms
     "attempt"   the same attempt when it has ended: state, started and ended in ms, and the facts: reads and writes
-    "inner"     task, run: the run of another job that the task is about to start, or to go on with
+    "inner"     task, run: the run of another job that the task is about to start or resume
     "task"      task, state, started and ended in ms, attempts, outcome of a condition, and the run of a run-job task
     "ended"     state, time in ms
 
 These are files, and no database, so that a run's folder can be read, copied and deleted by itself, on any file system,
-and damage to one says nothing about another. A torn last line is no event. A line that is damaged otherwise is passed
-over, and what stands before it no longer counts as done, since the line may have said so.
+and damage to one doesn't affect another. A torn last line is no event. A line that is damaged otherwise is skipped, and
+the events above it no longer count as done, since the line may have said so.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ ORPHANS_S = 60.0
 
 @dataclass
 class Ledger:
-    """The record of the run that goes on."""
+    """The record of the current run."""
 
     folder: Path
     head: dict[str, Any]
@@ -95,21 +95,21 @@ class Ledger:
             journal.append(self.folder / EVENTS, {"event": event, **facts})
 
     def next_attempt(self, task: str, iteration: int | None) -> int:
-        """The number of the attempt that is about to begin, from 1."""
+        """Return the number of the attempt that is about to begin, from 1."""
         with self._writing:
             number = self.attempts[task, iteration] = self.attempts.get((task, iteration), 0) + 1
         return number
 
     def write_head(self) -> None:
-        """Say what is run."""
+        """Write the job and the settings of the run."""
         journal.write_whole(self.folder / RUN, self.head)
 
     def define(self, definition: Mapping[str, Any]) -> None:
-        """Keep the job as it is run."""
+        """Keep the definition of the job as it is run."""
         journal.write_whole(self.folder / DEFINITION, definition)
 
     def close(self, state: State | str, tasks: Mapping[str, State], repairs: int) -> None:
-        """Say how the run has ended, and its tasks."""
+        """Note how the run and its tasks have ended."""
         now = now_ms()
         self.note("ended", state=str(state), time_ms=now)
         asked = [one for one in tasks.values() if one is not State.DESELECTED]
@@ -130,7 +130,7 @@ def now_ms() -> int:
 
 
 def state_folder(folder: Path) -> Path:
-    """`.dbxdec/` in `folder`, which git ignores."""
+    """Return `.dbxdec/` in `folder`, which git ignores."""
     state = _folder(folder / files.STATE_FOLDER)
     if not (state / ".gitignore").exists():
         (state / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -138,7 +138,7 @@ def state_folder(folder: Path) -> Path:
 
 
 def new(folder: Path, head: Mapping[str, Any], definition: Mapping[str, Any]) -> Ledger:
-    """A run with an id and a folder of its own below `folder`; two runs at once never share one."""
+    """Return a run with an id and a folder of its own below `folder`; two runs at once never share one."""
     runs = _folder(state_folder(folder) / _RUNS)
     while True:
         # A number, as the platform's run ids are.
@@ -163,7 +163,7 @@ def _folder(path: Path) -> Path:
 
 
 def again(run: Run) -> Ledger:
-    """The record of `run`, to be gone on with."""
+    """Return the record of `run`, to resume it."""
     ledger = Ledger(
         run.folder, {k: v for k, v in run.head.items() if k not in ("state", "ended_ms", "end", "definition")}
     )
@@ -180,7 +180,7 @@ def again(run: Run) -> Ledger:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of the run in `folder`. Raises RunError where another process runs it."""
+    """Hold the lock of the run in `folder`. Raises RunError when another process runs it."""
     descriptor = _opened(folder / LOCK)
     try:
         for looks in range(_LOOKS, -1, -1):
@@ -188,16 +188,16 @@ def held(folder: Path) -> Iterator[None]:
                 break
             if not looks:
                 raise RunError(f"the run {folder.name} is going on in another process", hint="wait for it, or stop it")
-            time.sleep(_LOOK_S)  # another process that looks at the ledger has the lock for a moment
+            time.sleep(_LOOK_S)  # another process that reads the ledger has the lock for a moment
         yield
     finally:
         os.close(descriptor)
 
 
 def root_of(folder: Path, parent: str) -> Path:
-    """The folder of the run that a person has started, of which the one in `folder` is a part.
+    """Return the folder of the run that a person has started, and that includes the run in `folder`.
 
-    `parent` is the run that has started this one, "" for none. Raises RunError where one above is going on.
+    `parent` is the run that has started this one, "" for none. Raises RunError when a run above is still running.
     """
     while parent:
         above = folder.parent / parent
@@ -214,10 +214,10 @@ def root_of(folder: Path, parent: str) -> Path:
 
 @contextmanager
 def workers_of(folder: Path, waiting: Callable[[], object]) -> Iterator[int]:
-    """Yield the open file that each process which runs tasks of the run in `folder` is to inherit.
+    """Yield the open file that each process that runs tasks of the run in `folder` must inherit.
 
-    Its lock is free once the last of them has ended. Waits for those of a runner that was killed, and calls `waiting`
-    first; raises RunError where they don't end. Windows has no such locks, and there nothing is waited for.
+    Its lock is free once the last of these processes has ended. Calls `waiting` and waits for the processes of a runner
+    that was killed; raises RunError when they don't end. Windows has no such locks, and nothing is waited for there.
     """
     descriptor = _opened(folder / _WORKERS)
     try:
@@ -249,7 +249,7 @@ def _opened(path: Path) -> int:
 def runs(
     folder: Path, job: str | None = None, *, passed: Callable[[Unreadable], object] = lambda _: None
 ) -> Iterator[Run]:
-    """The runs kept below `folder`, or those of one job, newest first. `passed` is told of those that can't be read."""
+    """Yield the runs kept below `folder`, or those of one job, newest first. `passed` gets those that can't be read."""
     for place in _places(folder):
         found = read(place)
         if isinstance(found, Unreadable):
@@ -259,7 +259,7 @@ def runs(
 
 
 def started_by(folder: Path, parent: str, task: str) -> Run | None:
-    """The newest run that the task `task` of the run `parent` has started."""
+    """Return the newest run that the task `task` of the run `parent` has started."""
     for place in _places(folder):
         if int(place.name) <= int(parent):
             return None
@@ -278,9 +278,9 @@ def _places(folder: Path) -> list[Path]:
 
 
 def find(folder: Path, name: str, *, passed: Callable[[Unreadable], object] = lambda _: None) -> Run:
-    """The run `name`: its id, a part that only one id begins or ends with, or "last", the last that a person started.
+    """Return the run `name`: its id, a unique start or end of an id, or "last", the last that a person started.
 
-    Raises RunError for others, and where it can't be read; for "last", `passed` is told of newer ones that can't be.
+    Raises RunError for other names, and when the run can't be read. For "last", `passed` gets newer, unreadable runs.
     """
     if name == "last":
         first: Run | None = None

@@ -1,4 +1,4 @@
-"""Names of iterations, by their items: what people read, and what files of theirs are called."""
+"""Names of iterations, by their items: for people and for files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST = 24
-# What no file of some system may be called, what a shell would split, and what stands around the name.
+# File names that some system forbids, characters that a shell would split at, and characters around the name.
 _ODD = re.compile(r"[\s<>:\"'/\\|?*\[\]`$&;]+")
 _OTHER_LETTERS = re.compile(r"[^A-Za-z0-9._=,+@~()-]+")
 
@@ -47,7 +47,7 @@ def _words(item: Any) -> str:
 
 
 def _apart(found: Sequence[str]) -> list[str]:
-    """The same names, those that others have as well, or that are empty, with their number."""
+    """Return the same names, with a number added to names that are empty or not unique."""
     count = Counter(name.casefold() for name in found)
     taken = {name.casefold() for name in found if name and count[name.casefold()] == 1}
     result = []

@@ -1,4 +1,4 @@
-"""What a run of a job needs from outside: the values of its parameters, and of bundle variables."""
+"""The values that a run of a job needs from outside: of its parameters, and of bundle variables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    """The texts of all job parameters. Raises RunError, before anything runs, with all that is wrong with `given`.
+    """Return the strings of all job parameters. Raises RunError, before anything runs, with all mistakes in `given`.
 
     `variables` are the bundle's, as far as they are known.
     """
@@ -34,8 +34,8 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
             problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
             continue
         texts[name] = text
-        # An enum is checked by the task: its class lives in the project's code. A run that is gone on with gives the
-        # default, which may be a reference.
+        # An enum is checked by the task: its class lives in the project's code. A resumed run gives the default, which
+        # may be a reference.
         if text != parameter.default and parameter.type.kind != "enum":
             try:
                 parameter.value(text)
@@ -49,7 +49,7 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
 
 
 def variables_of(manifest: Manifest, job: Job) -> set[str]:
-    """The bundle variables that a run of `job` needs, those of the jobs that it runs included."""
+    """Return the bundle variables that a run of `job` needs, including those of the jobs that it runs."""
     names, waiting, seen = set(job.variables), [job], {job.key}
     while waiting:
         for task in waiting.pop().tasks:
@@ -62,7 +62,7 @@ def variables_of(manifest: Manifest, job: Job) -> set[str]:
 
 
 def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
-    """Raises RunError for names that no job of the project uses: misspelt, they would be left out in silence."""
+    """Raise RunError for names that no job of the project uses: otherwise a misspelt name would be ignored silently."""
     known = sorted(set().union(*(variables_of(manifest, job) for job in manifest.jobs), {TARGET}))
     problems = [
         Problem(
@@ -77,7 +77,7 @@ def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
 
 
 def parameters_shown(run: Run) -> dict[str, str]:
-    """The parameters of a run for people: a date that follows the run is that date."""
+    """Return the parameters of a run for people: a date that follows the run is that date."""
     started = dt.datetime.fromtimestamp(run.started / 1000, dt.UTC)
     found = dict(run.head["parameters"])
     for parameter in run.dag.parameters:

@@ -1,7 +1,7 @@
-"""A process that reads the first rows of what tasks of a run have stored, as a task behind them would read it.
+"""A process that reads the first rows of stored results of a run, as a downstream task would read them.
 
-It reads one request from stdin, imports the module that defines the job, and no other of the project's, and writes what
-it has found to the file that the request names.
+It reads one request from stdin, imports the module that defines the job, and no other module of the project. It writes
+the rows to the file that the request names.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
 
 
 def _given(value: Any) -> Any:
-    """What a task behind would get."""
+    """Return the value that a downstream task would get."""
     return value
 
 
 def _table(value: Any, rows: int) -> dict[str, Any]:
-    """Columns and rows of a frame, whichever library it is of; anything else is one cell."""
+    """Return the columns and rows of a frame of any library; any other value is one cell."""
     kind = type(value).__module__.partition(".")[0]
     if kind == "polars" and hasattr(value, "head"):
         head = value.head(rows)
@@ -84,7 +84,7 @@ def _of(columns: Sequence[Any], rows: Any) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """A value as JSON has it, where JSON has it; else as text."""
+    """Return a value as JSON when JSON has it, else as a string."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -93,7 +93,7 @@ def _cell(value: Any) -> Any:
 
 
 def _short(table: dict[str, Any]) -> dict[str, Any]:
-    """Long texts cut off, now that no secret can be cut in the middle."""
+    """Cut off long strings, now that no secret can be cut in the middle."""
     if "rows" not in table:
         return table
     rows = [[_cut(cell) if isinstance(cell, str) else cell for cell in row] for row in table["rows"]]

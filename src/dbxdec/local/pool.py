@@ -23,7 +23,7 @@ GRACE_S = 10.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a request ended: the exit code, or what has killed its process; `timed_out` and `stopped` say that we did."""
+    """The end of a request: the exit code, or what killed its process; `timed_out` and `stopped`: the pool ended it."""
 
     code: int | None
     signal: int | None = None
@@ -39,7 +39,7 @@ class Ended:
         return self.code == 0 and not (self.timed_out or self.stopped or self.vanished)
 
     def died(self) -> str | None:
-        """What to say of a process that has ended without a word."""
+        """Return a message about a process that has ended without output."""
         if self.timed_out or self.stopped:
             return None
         what = "a process for tasks" if self.unready else "the task's process"
@@ -94,7 +94,7 @@ class Pool:
         """Run `dbxdec-run` with `arguments`, or else a shell command, once a slot is free.
 
         `started` is called when a process is ready for it, which may be never; `timeout` is in seconds from then on, 0
-        for none. `cancelled` is asked now and then; where it holds, the task is stopped.
+        for none. `cancelled` is called now and then; when it returns True, the task is stopped.
         """
         with self._slots:
             if self.stopping or cancelled():
@@ -113,21 +113,21 @@ class Pool:
             return ended
 
     def wait(self, seconds: float) -> None:
-        """Wait, but not once tasks are to be stopped."""
+        """Wait; return at once when tasks are to be stopped."""
         end = time.monotonic() + seconds
         while not self.stopping and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_UP_S))
 
     def stop(self) -> None:
-        """Interrupt all tasks, and start no more; those that do not end within `GRACE_S` are killed."""
+        """Interrupt all tasks, and start no more; kill those that do not end within `GRACE_S`."""
         self._orders.stop = True
 
     def kill(self) -> None:
-        """End all tasks at once."""
+        """Kill all tasks at once."""
         self._orders.stop = self._orders.kill = True
 
     def close(self) -> None:
-        """End the idle workers, those that do not end within `GRACE_S` by force."""
+        """End the idle workers; kill those that do not end within `GRACE_S`."""
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
@@ -147,7 +147,7 @@ class Pool:
 
 @contextmanager
 def interruptible(pool: Pool) -> Iterator[None]:
-    """Have Ctrl-C, and what a terminated process is sent, stop the tasks of `pool`; the second time at once."""
+    """Have Ctrl-C and a signal to terminate stop the tasks of `pool`; the second signal kills them at once."""
 
     def interrupt(*_: object) -> None:
         (pool.kill if pool.stopping else pool.stop)()
@@ -162,7 +162,7 @@ def interruptible(pool: Pool) -> Iterator[None]:
 
 @dataclass
 class _Orders:
-    """What holds for all tasks. No locks: the handler of a signal may give them, in the middle of anything."""
+    """The orders for all tasks. No locks: the handler of a signal may give orders in the middle of anything."""
 
     stop: bool = False
     kill: bool = False
@@ -170,7 +170,7 @@ class _Orders:
 
 @dataclass
 class _Watch:
-    """When a task has to be stopped, and what has been done about it."""
+    """The time when a task has to be stopped, and the steps taken so far."""
 
     orders: _Orders
     cancelled: Callable[[], bool]
@@ -182,7 +182,7 @@ class _Watch:
     stopped: bool = False
 
     def look(self, process: subprocess.Popen[bytes]) -> None:
-        """Interrupt or kill the process where it is time to."""
+        """Interrupt or kill the process when it is time to."""
         now = time.monotonic()
         if self.deadline is not None and now > self.deadline and not self.timed_out:
             self.timed_out = True
@@ -195,7 +195,7 @@ class _Watch:
 
 
 def _signal(process: subprocess.Popen[bytes], *, kill: bool) -> None:
-    """To the process and all that it has started."""
+    """Send a signal to the process and all processes that it has started."""
     with suppress(ProcessLookupError, PermissionError):
         if sys.platform == "win32":
             process.kill() if kill else process.send_signal(signal.CTRL_BREAK_EVENT)
@@ -204,7 +204,7 @@ def _signal(process: subprocess.Popen[bytes], *, kill: bool) -> None:
 
 
 class _Output:
-    """The lines of a process, read by a thread: whoever takes them can look at the clock in between."""
+    """The lines of a process, read by a thread, so that their reader can look at the clock in between."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -219,7 +219,7 @@ class _Output:
         self._lines.put(None)
 
     def next(self, watch: _Watch) -> bytes | None:
-        """The next line; None where the process has ended, even if something that it started still holds its output."""
+        """Return the next line; None when the process has ended, even if its child process still holds its output."""
         while True:
             watch.look(self._process)
             ended = self._process.poll() is not None
@@ -233,7 +233,7 @@ def _start(folder: str, environment: Mapping[str, str], token: str, inherited: i
     new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
     kept = [] if inherited is None or sys.platform == "win32" else [inherited]
     process: subprocess.Popen[bytes] = subprocess.Popen(
-        # Files and names are UTF-8 there, as on the platform, whatever this machine says.
+        # Files and names are UTF-8 there, as on the platform, whatever the settings of this machine are.
         [sys.executable, "-P", "-X", "utf8", "-X", "faulthandler", "-m", "dbxdec.local.worker", token, *map(str, kept)],
         cwd=folder,
         env={**os.environ, **environment},
@@ -248,7 +248,7 @@ def _start(folder: str, environment: Mapping[str, str], token: str, inherited: i
 
 def _ended(process: subprocess.Popen[bytes], watch: _Watch) -> Ended:
     code = process.wait()
-    _signal(process, kill=True)  # what it has started and left
+    _signal(process, kill=True)  # processes that it has started and left
     by = -code if code < 0 else None
     return Ended(None if by else code, by, watch.timed_out, watch.stopped)
 
@@ -268,7 +268,7 @@ class _Worker:
         self.alive = True
 
     def wait_until_ready(self, printed: Callable[[str], object], watch: _Watch) -> Ended | None:
-        """Wait for a fresh process to take requests; how it ended where it does not."""
+        """Wait for a fresh process to take requests; return its end when it does not become ready."""
         if self._is_ready:
             return None
         ended = self._until(self._ready, printed, watch)
@@ -278,13 +278,13 @@ class _Worker:
     def run(self, request: Mapping[str, Any], printed: Callable[[str], object], watch: _Watch) -> Ended:
         token = secrets.token_hex(16)
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        with suppress(OSError):  # it has died: the end of its output says so
+        with suppress(OSError):  # it has died: the end of its output tells
             self._process.stdin.write(json.dumps({**request, "token": token}).encode() + b"\n")
             self._process.stdin.flush()
         return self._until(token, printed, watch)
 
     def _until(self, token: str, printed: Callable[[str], object], watch: _Watch) -> Ended:
-        """Pass on what it prints until it says `token` with an exit code, or ends."""
+        """Pass on the process's output until it prints `token` with an exit code, or ends."""
         mark = token.encode()
         while (line := self._output.next(watch)) is not None:
             before, found, after = line.partition(mark)
@@ -298,14 +298,14 @@ class _Worker:
         return replace(ended, vanished=True)
 
     def dismiss(self) -> None:
-        """Have it end: it is idle, or has ended already."""
+        """Have the process end: it is idle, or has ended already."""
         self.alive = False
         with suppress(OSError):
             assert self._process.stdin is not None  # noqa: S101 - it was asked for
             self._process.stdin.close()
 
     def join(self, seconds: float) -> None:
-        """Wait for its end, and end what its tasks have started and left."""
+        """Wait for the process's end, and end the processes that its tasks have started and left."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         _signal(self._process, kill=True)

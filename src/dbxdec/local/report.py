@@ -37,9 +37,9 @@ _CLASSES = {
 
 
 def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> Path:
-    """Write the report of `run` to `path`, by default into the run's folder; where it is. Raises OSError.
+    """Write the report of `run` to `path`, by default into the run's folder; return its path. Raises OSError.
 
-    `rows` are the first rows of what its tasks have stored, by task.
+    `rows` are the first rows of the tasks' stored results, by task.
     """
     target = path or run.folder / _TEMPLATE
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstR
 
 
 def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:
-    """The report as a text."""
+    """Return the report as a string."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -86,12 +86,12 @@ def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({}
 
 
 def _class(state: str) -> str:
-    """The colour of a state; that of an interrupted run is none of a task's."""
+    """Return the CSS class of a state; that of an interrupted run differs from those of tasks."""
     return _CLASSES.get(State(state), "idle") if state in set(State) else "late"
 
 
 def _counts(run: Run, tasks: int) -> str:
-    """How many tasks are in which state: "9 success, 1 failed, 2 not run"."""
+    """Return the number of tasks per state: "9 success, 1 failed, 2 not run"."""
     found = Counter(str(event["state"]) for event in run.tasks().values())
     found["not run"] = tasks - found.total()
     return ", ".join(f"{number:,} {state}" for state, number in found.items() if number)
@@ -156,14 +156,14 @@ def _attempt(run: Run, attempt: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    """A cell of a table, long ones cut: the reader has the table itself."""
+    """Return a cell of a table, cut when it is long: the reader has the table itself."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return texts.shortened(str(value))
 
 
 def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
-    """A read or a write."""
+    """Return a read or a write."""
     words = [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [counted(fact["rows"], "row")] if fact.get("rows") is not None else []
     words += [f"{fact['seconds']:.2f} s"] if fact.get("seconds") is not None else []
@@ -177,13 +177,13 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _last_sitting(run: Run) -> int:
-    """How long the last runner was at work, in ms: days may lie between one and the next."""
+    """Return how long the last runner was at work, in ms: days may lie between one and the next."""
     began, ended = run.sittings[-1] if run.sittings else (0, 0)
     return ended - began
 
 
 def _time(run: Run) -> str:
-    """How long the run took; of one that was resumed, as long as its last repair, which the timeline shows."""
+    """Return the duration of the run; for a resumed one, of its last repair, which the timeline shows."""
     if run.ended is None:
         return ""
     last = f"in {_last_sitting(run) / 1000:.1f} s"
@@ -191,10 +191,10 @@ def _time(run: Run) -> str:
 
 
 def _bars(run: Run) -> list[dict[str, Any]]:
-    """The timeline of the last sitting: a bar for each attempt, and for each run of another job, in percent of it."""
+    """Return the timeline of the last sitting: a bar in percent for each attempt, and for each run of another job."""
     began = run.sittings[-1][0] if run.sittings else 0
     whole = max(_last_sitting(run), 1)
-    # A job that a task runs has its attempts in a run of its own.
+    # The attempts of a job that a task runs are in a run of its own.
     attempts = [
         {"iteration": None, "attempt": 1, **event}
         for event in run.events

@@ -1,4 +1,4 @@
-"""A run of a job on this machine, as it is asked for: what `dbxdec run` does, for Python."""
+"""A request for a run of a job on this machine: the work of `dbxdec run`, for Python."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """The job of a build to run for the project in `folder`, and with what.
+    """The job of a build to run for the project in `folder`, and its settings.
 
     `parameters` and `variables` are strings, by name. `target` is a target of the bundle, whose variables count.
-    `tasks`, `start` and `until` select tasks: these alone, these and all downstream, these and all upstream. `replaced`
+    `tasks`, `start` and `until` select tasks: only these, these and all downstream, these and all upstream. `replaced`
     are shell commands in the place of tasks. `before` is the run to resume. With `fresh`, local outputs of earlier runs
     are moved out of the way first. Remote places are folders below `root`, by default `.dbxdec/lake`; with `remote`
     they are used as they are. `at_once` is how many tasks run at the same time. `source` is what to call the build.
@@ -56,7 +56,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run about which nothing is wrong that can be known before it begins."""
+    """A checked run: no mistake remains that can be found before it begins."""
 
     job: Job
     setting: Setting
@@ -79,9 +79,9 @@ class Prepared:
 
 
 def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: None) -> Prepared:
-    """Check a request, and make all ready for it; `told` is given what a person has to know.
+    """Check a request, and prepare the run; `told` gets messages for the user.
 
-    Sets the environment variable of the local root for this process. Raises DbxdecError with what is wrong.
+    Sets the environment variable of the local root for this process. Raises DbxdecError with all mistakes.
     """
     before, folder = request.before, request.folder
     job = request.build.manifest.job(request.job)
@@ -101,8 +101,8 @@ def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: N
     told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
     root = _root(request)
     environment = {} if root is None else {places.ROOT: root}
-    os.environ.pop(places.ROOT, None)  # of a run that this one is started in
-    os.environ.update(environment)  # what is shown of places follows it
+    os.environ.pop(places.ROOT, None)  # of a run that contains the start of this one
+    os.environ.update(environment)  # the places that are shown follow it
     if request.fresh:
         set_aside(request.build, job.key, values, folder, told)
     pool = Pool(
@@ -118,13 +118,13 @@ def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: N
 
 
 def run(request: RunRequest, listener: Listener | None = None, *, told: Callable[[str], object] = print) -> JobRun:
-    """Run what is asked for to its end. Raises DbxdecError where it can't begin; how it ended is in what it returns."""
+    """Run the request to its end. Raises DbxdecError when it can't begin; the returned value says how it ended."""
     nobody = Listener(started=lambda _: None, printed=lambda *_: None, ended=lambda _: None)
     return prepared(request, told=told).run(listener or nobody)
 
 
 def _root(request: RunRequest) -> str | None:
-    """The folder below which remote places are; None where they are used as they are."""
+    """Return the folder below which remote places are; None when they are used as they are."""
     root = None if request.remote else str((request.root or ledger.state_folder(request.folder) / "lake").absolute())
     if request.before is None or "root" not in request.before.head:
         return root

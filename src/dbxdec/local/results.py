@@ -1,4 +1,4 @@
-"""The first rows of what a run has stored: small results from its record, tables through the tasks' own IoManagers."""
+"""The first rows of a run's stored results: small results from its record, tables through the tasks' own IoManagers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LONGEST_S = 300
 
 @dataclass(frozen=True)
 class FirstRows:
-    """The beginning of one output of a task; `why` says why it can't be shown, and is "" where it can."""
+    """The beginning of one output of a task; `why` says why it can't be shown, and is "" when it can."""
 
     task: str
     output: str
@@ -46,12 +46,12 @@ class FirstRows:
 
     @property
     def title(self) -> str:
-        """`task`, or `task["output"]` for a named one."""
+        """Return `task`, or `task["output"]` for a named one."""
         return self.task if self.output == dag.RESULT else f"{self.task}[{json.dumps(self.output)}]"
 
 
 def outputs_of(run: Run, task: str) -> list[tuple[str, str]]:
-    """The outputs of a task of `run`. Raises RunError for a task that stores nothing, or stored nothing in it."""
+    """Return the outputs of a task of `run`. Raises RunError when the task stores nothing, or stored nothing in it."""
     known = [one.key for one in run.dag.tasks]
     if task not in known:
         base = task.partition("[")[0]
@@ -72,9 +72,9 @@ def outputs_of(run: Run, task: str) -> list[tuple[str, str]]:
 def first_rows(
     run: Run, build: Build | None, here: Path, outputs: Iterable[tuple[str, str]], rows: int
 ) -> list[FirstRows]:
-    """The first `rows` of each of the outputs, read as a task behind would read them, in a process of its own.
+    """Return the first `rows` of each of the outputs, as a downstream task would read them, in a process of its own.
 
-    `build` is what the run has run, or a later one that stores the same in the same places; None where there is none.
+    `build` is the build of the run, or a later one that stores the same in the same places; None when there is none.
     """
     wanted = list(outputs)
     stored = {(task, output): run.dag.task(task).outputs[output] for task, output in wanted}
@@ -89,7 +89,7 @@ def first_rows(
 
 
 def _small(run: Run, task: str, output: str) -> FirstRows:
-    """A small result, which the run's folder has."""
+    """Return a small result, which the run's folder has."""
     try:
         left = json.loads((run.folder / VALUES / f"{task}.json").read_text(encoding="utf-8"))
         value = Mask(of_this_machine()).results(left[dag.RETURN_VALUE])
@@ -131,7 +131,7 @@ def _read(run: Run, build: Build, here: Path, tables: Sequence[tuple[str, str]],
 
 
 def _arguments(run: Run, build: Build) -> list[str]:
-    """Those that a task of the run would be started with, which has all bundle variables."""
+    """Return the arguments that a task of the run would be started with; they include all bundle variables."""
     any_task = replace(run.dag.tasks[0], each=None, variables=tuple(run.head["variables"]))
     parameters = parameters_shown(run)
     known = {

@@ -1,4 +1,4 @@
-"""What of an earlier attempt of a run is kept when it is gone on with."""
+"""The tasks of an earlier attempt of a run that are kept when the run is resumed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from dbxdec.model.dag import Job, Task
 
-# A task that was excluded is so again, where all that it waits for is as it was.
+# An excluded task is excluded again when all tasks that it waits for are as they were.
 _DONE = frozenset({State.SUCCESS, State.EXCLUDED})
-# What a task's results follow from, besides its code: mending that is the usual reason to resume.
+# The parts of a task that decide its results, besides its code: a fix of the code is the usual reason to resume.
 _PARTS = ("kind", "inputs", "outputs", "each", "depends_on", "run_if")
 _PLATFORM_FIELDS = ("condition_task", "run_job_task")
 
@@ -28,10 +28,11 @@ _PLATFORM_FIELDS = ("condition_task", "run_job_task")
 def kept_of(
     job: Job, before: Run, *, selected: Collection[str], replaced: Collection[str]
 ) -> dict[str, Mapping[str, Any]]:
-    """The tasks of an earlier attempt of a run that need not run again, with how they ended.
+    """Return the tasks of an earlier attempt of a run that need not run again, with how they ended.
 
-    One that did not succeed runs again, and so do all behind it; so does one that is defined otherwise by now, and one
-    that nobody had asked for, or only the platform could run, where that is otherwise now.
+    A task that did not succeed runs again, and so do all tasks downstream. A task whose definition has changed runs
+    again. So does a task that was not selected then and is now, and a task that only the platform could run and that
+    now has a replacement.
     """
     ends = _ends(before)
 
@@ -46,7 +47,7 @@ def kept_of(
 
 
 def left_out(before: Run | None, key: str) -> State:
-    """Return the state of a task that nobody asks for: one that a resumed run was asked for is as open as it was.
+    """Return the state of a deselected task: one that the resumed run was asked for is as unfinished as it was.
 
     As in a repair on the platform: without that task the run has not succeeded.
     """
@@ -60,7 +61,7 @@ def left_out(before: Run | None, key: str) -> State:
 
 
 def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
-    """The task of one of the events that `kept_of` gives."""
+    """Return the task of one of the events that `kept_of` returns."""
     key = str(event["task"])
     facts = [
         fact
@@ -83,7 +84,7 @@ def as_it_ended(before: Run, event: Mapping[str, Any]) -> TaskRun:
 
 
 def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, list[int]]:
-    """The iterations that need not run again of tasks that do, where all that these wait for is `kept`."""
+    """Return the iterations that need not run again, of tasks that run again after only `kept` tasks."""
     same = _same(job, before)
     states: dict[str, dict[int, State]] = {}
     for event in before.standing:
@@ -97,10 +98,10 @@ def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, l
 
 
 def earlier_run(folder: Path, before: Run | None, task: Task, parameters: Mapping[str, str]) -> Run | None:
-    """The run of another job that `task` has started in the run `before`, to be gone on with: None for none.
+    """Return the run of another job that `task` has started in the run `before`, to be resumed: None for none.
 
-    The record of `before` names it, and it names `before`: a kill may have come between the two. Raises RunError where
-    it had other parameters and may have stored something: what it has stored would be there beside the new results.
+    The record of `before` names it, and it names `before`: a kill may have come between the two. Raises RunError when
+    it had other parameters and may have stored something: the stored results would remain next to the new ones.
     """
     if before is None:
         return None
@@ -123,14 +124,14 @@ def earlier_run(folder: Path, before: Run | None, task: Task, parameters: Mappin
 
 
 def _has_stored_nothing(run: Run) -> bool:
-    """Whether each of its attempts has been noted when it ended, and none has written or run another job."""
+    """Return whether each of its attempts has been noted when it ended, and none has written or run another job."""
     kinds = {fact["kind"] for event in run.events for fact in event.get("facts", ())}
     inner = any(event["event"] == "inner" for event in run.events)
     return not (run.damaged or run.unended() or inner or "write" in kinds)
 
 
 def _same(job: Job, before: Run) -> set[str]:
-    """The keys of the tasks that are defined as they were."""
+    """Return the keys of the tasks whose definitions have not changed."""
     earlier = {str(form["key"]): _definition(form) for form in before.definition["tasks"]}
     now = {str(form["key"]): _definition(form) for form in manifests.encode_jobs([job])[job.key]["tasks"]}
     return {key for key, form in now.items() if earlier.get(key) == form}
@@ -142,7 +143,7 @@ def _definition(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ends(before: Run) -> dict[str, Mapping[str, Any]]:
-    """How each task ended; where the runner was killed right after one had, what its attempt says."""
+    """Return how each task ended; from its attempt, when the runner was killed right after the task ended."""
     ends: dict[str, Mapping[str, Any]] = {}
     for event in before.standing:
         if event["event"] == "task" or event["iteration"] is None:

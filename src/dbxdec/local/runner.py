@@ -1,7 +1,7 @@
-"""Runs the tasks of a job on this machine, in parallel, each as soon as what it waits for has ended.
+"""Runs the tasks of a job on this machine, in parallel, each as soon as all tasks that it waits for have ended.
 
-A task gets the very parameters that the resources give it, with references and bundle variables resolved; the rest is
-`dbxdec-run`, as on the platform.
+A task gets exactly the parameters that the resources give it, with references and bundle variables resolved; the rest
+is `dbxdec-run`, as on the platform.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def run_job(
 ) -> JobRun:
     """Run the `selected` tasks of `job`, by default all.
 
-    With `before`, go on with that run: what succeeded is kept, unless `keep` says otherwise. `about` is told the run's
+    With `before`, resume that run: tasks that succeeded are kept, unless `keep` says otherwise. `about` gets the run's
     id before anything of it runs.
     """
     head = {
@@ -67,22 +67,22 @@ def run_job(
     about(ledger.id)
     with ledgers.held(ledger.folder), _alone(setting, ledger):
         if before is not None:
-            before = history.fresh(before)  # another process may have gone on with it by now
+            before = history.fresh(before)  # another process may have resumed it by now
             ledger = ledgers.again(before)
             ledger.head |= {name: head[name] for name in ("version", "build_id", "source")}
             if "definition" in before.head:
                 ledger.define(before.definition)
             ledger.write_head()
         running = _Running(setting, job, parameters, listener, ledger, selected, before, keep=keep)
-        ledger.define(definition)  # what is kept was compared with the one before
+        ledger.define(definition)  # the kept tasks were compared with the earlier definition
         return running.run()
 
 
 @contextmanager
 def _alone(setting: Setting, ledger: Ledger) -> Iterator[None]:
-    """Wait for processes that a killed runner has left, and have ours be known to the next one."""
+    """Wait for processes that a killed runner has left, and have the next runner know the processes of this one."""
     if setting.parent is not None:
-        yield  # they are those of the run that has started this one
+        yield  # they belong to the run that has started this one
         return
     root = ledgers.root_of(ledger.folder, str(ledger.head.get("parent") or ""))
 
@@ -155,7 +155,7 @@ class _Running:
             if "outcome" in event:
                 self._flow.outcomes[key] = event["outcome"]
             self._remember(ended)
-            # A runner that was killed right after the task had ended has not noted that itself.
+            # A runner that was killed right after the task ended has not noted its end.
             (self._note if event["event"] == "attempt" else self._listener.ended)(ended)
         self._flow.drive(self, self._done)
         upstream = self._flow.upstream
@@ -171,7 +171,7 @@ class _Running:
         return run
 
     def _remember(self, ended: TaskRun) -> None:
-        """Keep how a task has ended, and what the tasks that start from now on see of it."""
+        """Keep how a task has ended, and the values that tasks started from now on see of it."""
         self._done[ended.key] = ended
         path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
         try:
@@ -181,7 +181,7 @@ class _Running:
             raise RunError(f"{path}, the task's values, can't be read: {error}") from None
 
     def wait(self) -> str | None:
-        """Return the next task that has ended; None where the time is over. Raises what a thread has not dealt with."""
+        """Return the next task that has ended; None when the time is over. Raises what a thread has not handled."""
         deadline = None if self._out_of_time.is_set() else self._deadline
         try:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -197,7 +197,7 @@ class _Running:
         return ended.key
 
     def begin(self, task: Task) -> None:
-        """Start a task whose turn it is, in a thread of its own; one that must not run ends at once."""
+        """Start a task whose turn it is, in a thread of its own; a task that must not run ends at once."""
         state: State | None
         if task.key not in self._selected:
             state = left_out(self._before, task.key)
@@ -255,13 +255,13 @@ class _Running:
         self._listener.ended(ended)
 
     def _decide(self, task: Task, known: Mapping[str, str]) -> TaskRun:
-        """Evaluate a condition; its branch is noted before its downstream tasks are looked at."""
+        """Evaluate a condition; its branch is noted before its downstream tasks are considered."""
         _, said = self._flow.decide(task, known)
         self._listener.printed(task.key, said)
         return TaskRun(task.key, State.SUCCESS, said=said)
 
     def _run_other(self, task: Task, known: Mapping[str, str]) -> TaskRun:
-        """Run another job of the wheel as a run of its own; an earlier attempt of it is gone on with."""
+        """Run another job of the wheel as a run of its own; resume an earlier attempt of it."""
         other = self._setting.build.manifest.job(task.runs_job)
         given = task.settings["run_job_task"].get("job_parameters", {})
         texts = {name: self._flow.resolved(text, known) for name, text in given.items()}
@@ -287,6 +287,6 @@ class _Running:
             keep=all(dependency.task in self._kept for dependency in task.depends_on),
             about=lambda run: self._ledger.note("inner", task=task.key, run=run),
         )
-        # As for the platform: a run that succeeded with failures is a success for the task that has started it.
+        # As on the platform: a run that succeeded with failures is a success for the task that has started it.
         state, said = (State.SUCCESS, str(run.state)) if run.succeeded else (run.state, "")
         return TaskRun(task.key, state, attempts=1, run=run.id, said="" if run.state is state else said)

@@ -1,4 +1,4 @@
-"""Which tasks of a job a run is asked for."""
+"""The selection of tasks of a job for a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def select(
     job: Job, *, tasks: Sequence[str] = (), start: Sequence[str] = (), until: Sequence[str] = ()
 ) -> frozenset[str]:
-    """The keys of the tasks to run: `tasks` themselves, those from `start` on, those up to `until`.
+    """Return the keys of the tasks to run: `tasks` themselves, those from `start` on, those up to `until`.
 
-    `start` and `until` together are what lies between them; nothing given is the whole job. Raises RunError for keys
-    that the job does not have.
+    `start` and `until` together select the tasks between them; without any selection, the whole job runs. Raises
+    RunError for keys that the job does not have.
     """
     known = [task.key for task in job.tasks]
     check_known([*tasks, *start, *until], job)
@@ -37,7 +37,7 @@ def select(
 
 
 def check_known(keys: Iterable[str], job: Job) -> None:
-    """Raises RunError, naming all of them, for keys of tasks that `job` does not have."""
+    """Raise RunError for keys of tasks that `job` does not have, naming all of them."""
     known = [task.key for task in job.tasks]
     problems = [
         Problem(
@@ -52,7 +52,7 @@ def check_known(keys: Iterable[str], job: Job) -> None:
 
 
 def check_replaced(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
-    """The same for the keys of replaced tasks: `a/b` is the task `b` of the job that the task `a` runs."""
+    """Raise RunError for unknown keys of replaced tasks: `a/b` is the task `b` of the job that the task `a` runs."""
     inside: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         before, slash, rest = key.partition("/")
@@ -67,7 +67,7 @@ def check_replaced(keys: Iterable[str], job: Job, manifest: Manifest) -> None:
 
 
 def followers(job: Job) -> dict[str, list[str]]:
-    """Those that wait for each task."""
+    """Return the direct downstream tasks of each task."""
     found: dict[str, list[str]] = defaultdict(list)
     for task in job.tasks:
         for dependency in task.depends_on:
@@ -76,7 +76,7 @@ def followers(job: Job) -> dict[str, list[str]]:
 
 
 def reach(keys: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[str]:
-    """`keys`, and all that can be reached from them."""
+    """Return `keys`, and all keys that can be reached from them."""
     waiting = list(keys)
     found = set(waiting)
     while waiting:

@@ -1,4 +1,4 @@
-"""Moves what earlier runs have stored out of the way."""
+"""Moves stored results of earlier runs out of the way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def set_aside(build: Build, job: str, values: Mapping[str, str], here: Path, told: Callable[[str], object]) -> None:
-    """Move the local targets of `job` below the state folder of the project at `here`, and tell what was moved."""
+    """Move the local targets of `job` below the state folder of the project at `here`, and report the moves."""
     for place in _targets(build, job, values):
         if (aside := _set_aside(Path(place), here)) is not None:
             told(f"{place} is set aside: {aside.relative_to(here)}")
@@ -33,7 +33,7 @@ def _targets(build: Build, job: str, values: Mapping[str, str]) -> list[str]:
 def _set_aside(target: Path, here: Path) -> Path | None:
     """Move a local target out of the way, and return where it is now.
 
-    What lies outside of the folder, or holds dbxdec's own state, is left alone.
+    A target that is outside of the folder, or holds dbxdec's own state, is left alone.
     """
     place, state = Path(os.path.realpath(here / target)), ledger.state_folder(here)
     if not place.exists() or not place.is_relative_to(here.resolve()) or state.resolve().is_relative_to(place):

@@ -1,4 +1,4 @@
-"""What a bundle gives to its variables for one of its targets, by the rules of the bundle's own CLI."""
+"""The values of a bundle's variables for one of its targets, by the rules of the bundle's own CLI."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _NAMED_BY = ("DATABRICKS_BUNDLE_TARGET", "DATABRICKS_BUNDLE_ENV")
 _PREFIX = "BUNDLE_VAR_"
-# What a variable of a target may be written as, besides its value alone.
+# The forms of a variable in a target, besides its value alone.
 _WHOLE = ({"default"}, {"lookup"})
 _BESIDE = {"type", "description"}
 
 
 @dataclass(frozen=True)
 class BundleVariables:
-    """The variables of a bundle for `target`, None where it has no default one.
+    """The variables of a bundle for `target`; `target` is None when the bundle has no default one.
 
-    `definitions` are those of the bundle with the target's own in their place.
+    `definitions` are those of the bundle, overridden by the target's own.
     """
 
     path: Path
@@ -38,9 +38,9 @@ class BundleVariables:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def value(self, name: str) -> str | None:
-        """The value of a variable as the bundle has it, references included; None where it has none.
+        """Return the value of a variable as the bundle has it, references included; None when it has none.
 
-        Raises RunError for a value that no text can carry, and for one that only the workspace knows.
+        Raises RunError for a value that no string can carry, and for a value that only the workspace knows.
         """
         if (given := os.environ.get(_PREFIX + name)) is not None:
             return given
@@ -64,10 +64,10 @@ class BundleVariables:
 
 
 def find(folder: Path, target: str | None) -> BundleVariables | None:
-    """The variables of the bundle that `folder` is in, for `target`, by default for the bundle's own default.
+    """Return the variables of the bundle that `folder` is in, for `target` or the bundle's default target.
 
-    None where there is no bundle. Raises RunError for a target that it does not have, and ConfigError where a file of
-    it can't be read, or has something else in the place of variables or targets.
+    Return None when there is no bundle. Raises RunError for a target that it does not have. Raises ConfigError when one
+    of its files can't be read, or has something else in the place of variables or targets.
     """
     found = _load(folder)
     if found is None:
@@ -96,20 +96,20 @@ def find(folder: Path, target: str | None) -> BundleVariables | None:
 
 
 def names(folder: Path) -> list[str]:
-    """The targets of the bundle that `folder` is in."""
+    """Return the targets of the bundle that `folder` is in."""
     found = _load(folder)
     return list(_targets(found)) if found is not None else []
 
 
 def _load(folder: Path) -> Bundle | None:
-    """The bundle, as far as it speaks of variables: resources may be long, and are not looked at."""
+    """Return the bundle with only the files that have variables: resources may be long, and are not read."""
     places = (place / name for place in (folder, *folder.parents) for name in bundlefile.NAMES)
     path = next((path for path in places if path.is_file()), None)
     return None if path is None else bundlefile.load(path, words=("variables", "targets"))
 
 
 def _not_mappings(document: Document) -> Iterator[Problem]:
-    """What stands in a file where the bundle has variables and targets, and is no mapping."""
+    """Yield values that are no mapping, in the places of variables and targets in a file."""
     lists = [("variables",), *(("targets", name, "variables") for name in table(document.content, "targets"))]
     declared = [("variables", name) for name in table(document.content, "variables")]
     chosen = [("targets", name) for name in table(document.content, "targets")]
@@ -134,7 +134,7 @@ def _default(targets: Mapping[str, Any]) -> str | None:
 
 
 def _definitions(own: Mapping[str, Any], target: Any) -> dict[str, dict[str, Any]]:
-    """The definitions of variables; what a target says takes the place of default and lookup alike."""
+    """Return the definitions of variables; a value of a target replaces both default and lookup."""
     found = {str(name): dict(entry) if isinstance(entry, dict) else {} for name, entry in own.items()}
     given = target.get("variables") if isinstance(target, dict) else None
     for name, value in (given if isinstance(given, dict) else {}).items():
@@ -148,7 +148,7 @@ def _definitions(own: Mapping[str, Any], target: Any) -> dict[str, dict[str, Any
 
 
 def _overrides(root: Path, target: str) -> dict[str, Any]:
-    """Values that a person keeps for a target beside the bundle."""
+    """Return the values that a person keeps for a target next to the bundle."""
     path = root / ".databricks" / "bundle" / target / "variable-overrides.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -162,7 +162,7 @@ def _overrides(root: Path, target: str) -> dict[str, Any]:
 
 
 def _merged(bundle: Bundle, key: str) -> dict[str, Any]:
-    """A mapping of all files of the bundle put together; a later file wins."""
+    """Return a mapping of all files of the bundle, merged; a later file wins."""
     found: dict[str, Any] = {}
     for document in bundle.documents:
         value = document.content.get(key)

@@ -1,4 +1,4 @@
-"""Puts back what a task changes of a process that it shares with others."""
+"""Restores the parts of a process that a task changes and other tasks share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """Undo what the block does to the folder, the environment, arguments and path, streams, logging and warnings.
+    """Undo the block's changes to the folder, the environment, arguments and path, streams, logging and warnings.
 
-    On the platform each task has a process of its own, and sees nothing of another's.
+    On the platform each task has a process of its own, and sees no changes of another.
     """
     folder, environment = os.getcwd(), dict(os.environ)
     arguments, path, streams = list(sys.argv), list(sys.path), (sys.stdout, sys.stderr)

@@ -1,8 +1,8 @@
 """Values of bundle variables on this machine.
 
 `--var` and `DBXDEC_VAR_<name>` come first. Then `[tool.dbxdec.variables]`, which holds this machine's values, and then
-what the bundle gives: `BUNDLE_VAR_<name>`, the file of overrides, the target's own value, the default. Where a person
-names the target, the bundle goes before `[tool.dbxdec.variables]`.
+the bundle's values: `BUNDLE_VAR_<name>`, the file of overrides, the target's own value, the default. When a person
+names the target, the bundle's values come before `[tool.dbxdec.variables]`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REFERENCE = re.compile(r"\$\{([^\W\d_]+(?:[-_]*[^\W_]+)*(?:\.[^\W\d_]+(?:[-_]*[
 def local_values(
     names: Iterable[str], given: Mapping[str, str], folder: Path, target: str | None = None
 ) -> dict[str, str]:
-    """A value for each of `names`. `folder` is where the search for the project's files begins.
+    """Return a value for each of `names`. `folder` is where the search for the project's files begins.
 
     Raises RunError, naming all of them, for variables without a value or with one that only the bundle's CLI can know,
     and ConfigError for a file of the project that is wrong.
@@ -59,7 +59,7 @@ def local_values(
 
 
 def _of(bundle: BundleVariables | None) -> Callable[[str], str | None]:
-    """The values that the bundle gives, its target's name among them."""
+    """Return the lookup of the bundle's values, which include its target's name."""
 
     def value(name: str) -> str | None:
         if name == TARGET:
@@ -75,7 +75,7 @@ def _resolved(
     bundle: BundleVariables | None,
     inside: tuple[str, ...],
 ) -> str:
-    """The value of a variable, those that it refers to in their places. Raises RunError."""
+    """Return the value of a variable, with the variables that it refers to resolved. Raises RunError."""
     if name in inside:
         circle = " -> ".join([*inside[inside.index(name) :], name])
         raise RunError(f"bundle variables refer to each other in a circle: {circle}")

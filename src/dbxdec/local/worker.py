@@ -1,8 +1,8 @@
 """A process that runs tasks one after another, each through the entry point that the platform would call.
 
-It reads one request a line, runs `dbxdec.runtime` with the request's arguments, or a command of the user's in the place
-of a task, and says at the end of its output how that went. Libraries stay imported from task to task; the pipeline's
-own modules are imported anew for each, and what a task changes of the process is put back, so that tasks see as little
+It reads one request a line, and runs `dbxdec.runtime` with the request's arguments, or the user's command in the place
+of a task. At the end of the output it prints the result. Libraries stay imported from task to task. The pipeline's own
+modules are imported anew for each task, and the task's changes to the process are undone, so that tasks see as little
 of each other as on the platform.
 """
 
@@ -33,23 +33,23 @@ _in_a_task = False
 
 
 def _interrupt(*_: object) -> None:
-    """A task is told by a KeyboardInterrupt, as in any program; between tasks there is nothing to interrupt."""
+    """Raise KeyboardInterrupt in a task, as in any program; between tasks there is nothing to interrupt."""
     if _in_a_task:
         raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Serve requests until there are no more; end at once where the runner has ended in the middle of one.
+    """Serve requests until there are no more; end at once when the runner has ended in the middle of one.
 
-    The arguments are the token to say when all is imported, and the open file that tells others of our life.
+    The arguments are the token to print when all is imported, and the open file that shows that this process lives.
     """
     ready, *kept = sys.argv[1:]
     for descriptor in map(int, kept):
-        os.set_inheritable(descriptor, False)  # not for what a task starts
+        os.set_inheritable(descriptor, False)  # processes that a task starts don't get it
     signal.signal(signal.SIGINT, _interrupt)
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)  # a task must not read what is meant for us
+        os.dup2(nothing.fileno(), 0)  # a task must not read the requests
     waiting: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     busy = threading.Event()
 
@@ -57,7 +57,7 @@ def main() -> None:
         for line in requests:
             waiting.put(json.loads(line))
         if busy.is_set():
-            # The runner is gone: nobody would read the result. Our group takes what the task has started with it.
+            # The runner has ended: no process would read the result. Kill this group, with all that the task started.
             if sys.platform == "win32":
                 os._exit(1)
             else:
@@ -98,7 +98,7 @@ def _serve(request: Mapping[str, Any]) -> int:
 
 
 def _run_command(command: str) -> int:
-    """A shell command of the user's; it is in our group, and so ends when the runner does."""
+    """Run the user's shell command; it is in this process's group, and so ends when the runner does."""
     code = subprocess.run(command, shell=True, check=False).returncode  # noqa: S602 - what --replace is for
     return code if code >= 0 else 128 - code
 
@@ -133,7 +133,7 @@ def _run_task() -> int:
 
 
 def _print(error: BaseException) -> None:
-    """The author's own traceback: from the author's function on, with the paths of the author's files."""
+    """Print the author's own traceback: from the author's function on, with the paths of the author's files."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dbxdec.build.bundlefile import Bundle
 
 COMMAND = "dbxdec bundle"
-# Without the project: its tree may be one that can't be built, and what it needs to run is not needed to build it.
+# Without the project: its tree may not be buildable, and its runtime dependencies are not needed to build it.
 _BY_UV = f"uv run --only-group dev {COMMAND}"
 DESCRIPTION = "Where the tables of the pipelines live"
 
@@ -27,7 +27,7 @@ class Wanted:
 
     `resources` is the file that builds write, from the bundle's root, None where Python makes the jobs: then `loader`
     names the function, and `wheels` is (the name of the artifact, the pattern of its files). `folder` is the project's,
-    from the bundle's root. `lake_root` is where the tables of all targets live, None where nothing asks for it. `uv` is
+    from the bundle's root. `lake_root` is where the tables of all targets live, None when no place uses it. `uv` is
     whether the project's environment is uv's.
     """
 
@@ -103,7 +103,7 @@ def _python(editing: YamlEditing, bundle: Bundle, loader: str) -> None:
 
 
 def _artifact(editing: YamlEditing, bundle: Bundle, name: str, pattern: str) -> None:
-    """Python resources declare no artifact, and only a declared wheel is given a name of its own at each deploy."""
+    """Add the artifact: Python resources declare none, and only a declared wheel gets its own name at each deploy."""
     names = {source for _, _, artifact in bundlefile.artifacts_of(bundle, None) for source in _sources(artifact)}
     if name not in table(bundle.get("artifacts")) and pattern not in names:
         editing.put(("artifacts", name), {"type": "whl", "files": [{"source": pattern}], "dynamic_version": True})
@@ -115,7 +115,7 @@ def _sources(artifact: dict[str, Any]) -> list[str]:
 
 
 def _lake_root(editing: YamlEditing, bundle: Bundle, lake_root: str) -> None:
-    """The variable, and a value for each target that has none: a place of its own."""
+    """Add the variable, and a value for each target that has none: a place of its own."""
     variables, targets = table(bundle.get("variables")), table(bundle.get("targets"))
     declared: Any = variables.get("lake_root")
     if declared is None and "lake_root" not in variables:

@@ -33,7 +33,7 @@ _START = re.compile(r"\A(?:(?:[ \t]*(?:#.*)?\n)*---[ \t]*\n|\n+)")
 
 
 class Editing(ABC):
-    """The text of `file` after the edits so far, and `notes` of what the user has to add."""
+    """The content of `file` after the edits so far, and `notes` of what the user has to add."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
@@ -42,7 +42,7 @@ class Editing(ABC):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The text as plain data that shares nothing."""
+        """Return the content as plain data that shares nothing."""
         return self._read(self.text)
 
     def put(self, path: Path, value: Any) -> None:
@@ -82,11 +82,11 @@ class Editing(ABC):
 
     @abstractmethod
     def _read(self, text: str) -> dict[str, Any]:
-        """Return a text as plain data that shares nothing."""
+        """Return content as plain data that shares nothing."""
 
     @abstractmethod
     def _written(self, path: Path, change: Change) -> tuple[str, str]:
-        """Return the text as the library writes it before and after a change at `path`."""
+        """Return the content as the library writes it before and after a change at `path`."""
 
     @abstractmethod
     def _lines(self, document: dict[str, Any]) -> str:
@@ -134,13 +134,13 @@ class TomlEditing(Editing):
     def _puts(self, path: Path, value: Any) -> list[Change]:
         return [
             lambda document: _put(document, path, _inline(value) if isinstance(value, list) else value),
-            lambda document: _put(document, path, value, _inline),  # below dotted keys there are no headers
+            lambda document: _put(document, path, value, _inline),  # dotted keys can't have headers below them
         ]
 
     def _appends(self, path: Path, value: Any) -> list[Change]:
         return [
             lambda document: _list_at(document, path).append(_inline(value)),
-            # At the end tomlkit forgets a comma where the last item has a comment and no comma.
+            # At the end tomlkit forgets a comma when the last item has a comment and no comma.
             lambda document: _list_at(document, path).insert(0, _inline(value)),
         ]
 
@@ -192,7 +192,7 @@ def _yaml(mapping: int, dash: int) -> YAML:
     """Return ruamel.yaml with these indents of mappings and of the dashes of lists."""
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 2**20  # it breaks no line
+    yaml.width = 2**20  # never break a line
     yaml.indent(mapping=mapping, sequence=dash + 2, offset=dash)
     return yaml
 

@@ -38,7 +38,7 @@ _TAKEN = {
 class Package:
     """A package that is shipped: its folder relative to the root, and its dotted name.
 
-    `packages` is what to tell hatchling, None where it finds the package by itself, or is told of it already.
+    `packages` is the setting for hatchling, None when it finds the package by itself, or has the setting already.
     """
 
     folder: str
@@ -68,12 +68,12 @@ def check_name(name: str) -> Problem | None:
 
 
 def module_name(name: str) -> str:
-    """The package that hatchling looks for, for a project's name."""
+    """Return the package that hatchling looks for, for a project's name."""
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
 def find(root: Path, name: str, hatch: Mapping[str, Any]) -> Package | Problem:
-    """The package of the project `name` at `root` whose settings of hatch are given; one to be made where none is."""
+    """Return the package of the project `name` at `root` with these settings of hatch; without one, one to be made."""
     target = table(hatch, "build", "targets", "wheel")
     chosen = {key: target.get(key, at(hatch, "build", key)) for key in ("packages", "only-include", "include")}
     if packages := _strings(chosen["packages"]):
@@ -114,14 +114,14 @@ def mentions(root: Path, package: Package, word: str) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    """The content of a file; nothing where it is none, as the locks of Emacs are, or can't be read."""
+    """Return the content of a file; b"" when it can't be read or is no file, as the locks of Emacs are."""
     with contextlib.suppress(OSError):
         return path.read_bytes() if path.is_file() else b""
     return b""
 
 
 def _declared(root: Path, packages: list[str]) -> Package | Problem:
-    """The one of `packages` that has pipelines, or else the first."""
+    """Return the one of `packages` that has pipelines, or else the first."""
     found = []
     for each in packages:
         folder = each.strip("/")
@@ -129,7 +129,7 @@ def _declared(root: Path, packages: list[str]) -> Package | Problem:
         name = folder.rpartition("/")[2]
         if not (inner / "__init__.py").is_file():
             children = sorted(path.parent.name for path in inner.glob("*/__init__.py"))
-            if len(children) == 1:  # a namespace
+            if len(children) == 1:  # a namespace package
                 found.append(Package(f"{folder}/{children[0]}", f"{name}.{children[0]}"))
                 continue
             if children:
@@ -139,7 +139,7 @@ def _declared(root: Path, packages: list[str]) -> Package | Problem:
 
 
 def _selected(root: Path, included: list[str], sources: Any, wanted: str) -> Package | Problem:
-    """The package among files that are chosen in another way than by `packages`."""
+    """Return the package among files that are selected by other settings than `packages`."""
     places = [root / each.strip("/") for each in included] or [root, root / "src"]
     folders = {
         path.parent
@@ -173,7 +173,7 @@ def _shipped(folder: str, sources: Any) -> str:
 
 
 def _only_one(root: Path, wanted: str) -> Package | Problem:
-    """The only package that there is, of another name than the project; or one to be made."""
+    """Return the only package that there is, of another name than the project; or one to be made."""
     folders = sorted(
         path.parent.relative_to(root).as_posix()
         for pattern in ("*/__init__.py", "src/*/__init__.py")
@@ -202,14 +202,14 @@ def _strings(value: Any) -> list[str]:
 
 
 def name_of_folder(folder: str) -> str:
-    """A project's name for a folder: `My Pipelines` is `my-pipelines`."""
+    """Return a project's name for a folder: `My Pipelines` is `my-pipelines`."""
     return re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")
 
 
 def watched(root: Path, package: Package, hatch: Mapping[str, Any]) -> tuple[str, ...]:
-    """Patterns of the files that a wheel with this package depends on, by the kinds of files that are there.
+    """Return patterns of the files that a wheel with this package depends on, by the kinds of existing files.
 
-    What each build writes anew is left out, such as `_version.py`: it would have uv build at every command.
+    Files that each build writes anew are left out, such as `_version.py`: uv would build at every command.
     """
     files = [path for path in (root / package.folder).rglob("*") if path.is_file()]
     suffixes = {path.suffix for path in files} - {"", ".pyc", ".pyo", ".typed"}

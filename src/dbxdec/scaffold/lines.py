@@ -18,12 +18,12 @@ class CannotEdit(Exception):  # noqa: N818 - no user sees it: callers say what t
 
 
 def newline_of(text: str) -> str:
-    """Return the line end that a text uses."""
+    """Return the line end that `text` uses."""
     return "\r\n" if re.match(r"[^\n]*\r\n", text) else "\n"
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text, each with its end; only a line feed ends one."""
+    """Return the lines of `text`, each with its end; only a line feed ends one."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
@@ -70,7 +70,7 @@ def _kept(own: list[str], old: list[str], new: list[str]) -> Iterator[str | None
 
 
 def _as_written(own: list[str], old: list[str]) -> Iterator[str]:
-    """Yield the own lines that each line of `old` stands for: one, several that the library joins, or none."""
+    """Yield the own lines that each line of `old` represents: one, several that the library joins, or none."""
     normal = [line.rstrip("\r\n") + "\n" for line in own]
     for _, start, end, first, last in SequenceMatcher(None, normal, old).get_opcodes():
         if end - start == last - first:
@@ -89,7 +89,7 @@ def _is_grown(own: str, line: str) -> bool:
 
 
 def _place(found: list[str], added: list[str], following: str | None) -> None:
-    """Put added lines behind the lines `found`: above those that belong to the line `following`."""
+    """Put added lines after the lines `found`: above those that belong to the line `following`."""
     filled = [i for i, line in enumerate(added) if line.strip()]
     if not filled:
         return

@@ -40,7 +40,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Change:
-    """A file to be written; `before` is what it holds, None for one that is not there."""
+    """A file to be written; `before` is its content, None for a file that doesn't exist."""
 
     path: Path
     before: str | None
@@ -77,7 +77,7 @@ class _Making:
             self.changes.append(Change(path, before, after))
 
     def add(self, path: str, text: str) -> None:
-        """A new file; one that is there stays as it is."""
+        """Add a new file; an existing file stays as it is."""
         target = Path(os.path.normpath(self.root / path))
         if not target.is_relative_to(self.root):
             self.problems.append(Problem(f"is outside of the project, where {target.name} would have to be", path))
@@ -88,7 +88,7 @@ class _Making:
 
 @dataclass(frozen=True)
 class _Project:
-    """The project as it is. `text` is the pyproject.toml to begin with, `original` the one that is there, if any."""
+    """The project as it is. `text` is the pyproject.toml to begin with, `original` the existing one, if any."""
 
     text: str
     original: str | None
@@ -135,7 +135,7 @@ def plan(folder: Path, asked: Asked) -> Plan:
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
-    """The project as it is; None, with problems, where dbxdec can't be set up in it."""
+    """Return the project as it is; None, with problems, when dbxdec can't be set up in it."""
     root = making.root
     path = root / pyproject.FILE
     files = set(os.listdir(root)) if root.is_dir() else set()
@@ -333,7 +333,7 @@ def _loader(making: _Making, top: Path, folder: str) -> None:
 
 
 def _ignore(making: _Making, paths: list[str]) -> None:
-    """Into the file that counts for hatchling, the nearest: one of its own would hide the rules of one above."""
+    """Edit the file that counts for hatchling, the nearest: a new file would hide the rules of one above."""
     path = _find_above(making.root, ".gitignore") or making.root / ".gitignore"
     prefix = making.root.relative_to(path.parent).as_posix()
     paths = [each if prefix == "." else f"{prefix}/{each}" for each in paths]
@@ -379,7 +379,7 @@ def _unwritable(making: _Making) -> Iterator[Problem]:
 
 
 def _find_above(root: Path, name: str) -> Path | None:
-    """The nearest file of that name: in the folder itself, or above it within the same git repository."""
+    """Return the nearest file of that name: in the folder itself, or above it within the same git repository."""
     for place in (root, *root.parents):
         if (place / name).is_file():
             is_ours = place == root or any((folder / ".git").exists() for folder in (place, *place.parents))

@@ -29,7 +29,7 @@ _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[([^\]]*)\])?(
 _TARGET = ("build", "targets", "wheel")
 _HATCHLING = "hatchling>=1.27"
 
-# What stands in the way of hatchling, by the start of the backend's name, and where its settings go.
+# The obstacles to hatchling, by the start of the backend's name, and the place for their settings.
 _MOVES = {
     "setuptools": "`hatch new --init` takes over what setup.py and setup.cfg say, and `packages` or `package-dir` of "
     "[tool.setuptools] become `packages` under [tool.hatch.build.targets.wheel]",
@@ -76,7 +76,7 @@ def refusals(document: Mapping[str, Any], files: Iterable[str], version: str) ->
 
 
 def use_hatchling(text: str) -> tuple[str, list[Problem]]:
-    """Return the text with hatchling as the backend instead of uv's own, unless other settings depend on that."""
+    """Return the content with hatchling as the backend instead of uv's own, unless other settings depend on that."""
     document = tomllib.loads(text)
     if at(document, "build-system", "build-backend") != UV_BACKEND:
         return text, []
@@ -89,11 +89,11 @@ def use_hatchling(text: str) -> tuple[str, list[Problem]]:
         if isinstance(item, str) and re.match(r"\s*uv[-_.]build\b", item):
             editing.replace(("build-system", "requires"), item, _HATCHLING)
     editing.replace(("build-system", "build-backend"), UV_BACKEND, BACKEND)
-    return text if editing.notes else editing.text, []  # what is left is refused, and says what to write
+    return text if editing.notes else editing.text, []  # the rest is refused, with a hint
 
 
 def hatch_settings(document: Mapping[str, Any], hatch_file: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of hatch: those of hatch.toml go before those in [tool.hatch]."""
+    """Return the settings of hatch: those of hatch.toml override those in [tool.hatch]."""
     return {**table(document, "tool", "hatch"), **hatch_file}
 
 
@@ -111,7 +111,7 @@ def hook_problem(hatch: Mapping[str, Any]) -> Problem | None:
 
 
 def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
-    """Return pyproject.toml with what is wanted. `hatch` are the settings of hatch as they are."""
+    """Return pyproject.toml with the wanted settings. `hatch` are the current settings of hatch."""
     editing = TomlEditing(FILE, text)
     _build_system(editing, wanted)
     _project(editing, wanted)
@@ -141,7 +141,7 @@ def _build(editing: TomlEditing, top: Path, hatch: Mapping[str, Any], wanted: Wa
         editing.put((*top, *_TARGET, "packages"), [wanted.package.packages])
     own = set(_hooks(hatch, _TARGET)) - set(_hooks(hatch, ("build",)))
     if config.HOOK not in {*_hooks(hatch, ("build",)), *_hooks(hatch, _TARGET)}:
-        # Hooks of the wheel alone run behind those of all targets.
+        # Hooks of the wheel alone run after those of all targets.
         path = (*top, *(_TARGET if own else ("build",)), "hooks", config.HOOK)
         before = editing.text
         editing.put(path, {})
@@ -187,7 +187,7 @@ def _project(editing: TomlEditing, wanted: Wanted) -> None:
 
 
 def _group(editing: TomlEditing, needed: str) -> None:
-    """Have the commands of dbxdec in the group `dev`: tasks on a cluster need neither click nor hatchling."""
+    """Put the commands of dbxdec into the group `dev`: tasks on a cluster need neither click nor hatchling."""
     path = ("dependency-groups", "dev")
     if at(editing.document, *path) is None:
         editing.put(path, [needed])
@@ -196,7 +196,7 @@ def _group(editing: TomlEditing, needed: str) -> None:
 
 
 def _require(editing: TomlEditing, path: Path, extras: tuple[str, ...], needed: str) -> None:
-    """Have dbxdec with `extras` among the requirements at `path`; one that is there keeps its bounds."""
+    """Put dbxdec with `extras` into the requirements at `path`; an existing requirement keeps its bounds."""
     own = [item for item in at(editing.document, *path) if isinstance(item, str) and _is_dbxdec(item)]
     if any({*extras} <= (found := _extras(item)) or "all" in found for item in own):
         return
@@ -278,7 +278,7 @@ def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list
 
 
 def _shapes(document: Mapping[str, Any]) -> list[Problem]:
-    """Tables and lists that are something else: every tool would refuse them."""
+    """Return problems of tables and lists that have another type: every tool would refuse them."""
     expected: list[tuple[Path, type, str]] = [
         (("build-system",), dict, "a table"),
         (("build-system", "requires"), list, "a list"),

@@ -1,4 +1,4 @@
-"""Writing a plan, or showing it."""
+"""The writing of a plan to files, or as a diff."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def diff(changes: Iterable[Change], top: Path) -> str:
-    """The changes as one unified diff that `git apply` takes; paths are relative to `top`."""
+    """Return the changes as one unified diff that `git apply` takes; paths are relative to `top`."""
     return "".join(_diff(change, Path(os.path.relpath(change.path, top)).as_posix()) for change in changes)
 
 
 def write(change: Change) -> None:
-    """Write one file: it appears whole, or not at all. Raises ConfigError where it is no longer as it was read."""
+    """Write one file: it appears whole, or not at all. Raises ConfigError when it has changed since it was read."""
     target = change.path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -33,7 +33,7 @@ def write(change: Change) -> None:
             file.write(change.after.encode("utf-8"))
         if change.before is None:
             os.chmod(partial, 0o666 & ~_umask())
-            os.link(partial, target)  # fails where somebody else has made it meanwhile
+            os.link(partial, target)  # fails when another process has made it meanwhile
         else:
             if target.read_bytes() != change.before.encode("utf-8"):
                 raise FileExistsError

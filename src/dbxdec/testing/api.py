@@ -211,7 +211,7 @@ def _run(
     problems += mistakes(job.key, built, given, tables)
     selected: frozenset[str] = frozenset()
     try:
-        # A result that is given is there whether its task is chosen or not.
+        # A given result exists whether its task is selected or not.
         selected = select(found, tasks=tasks, until=until) | {key for key in given.inputs if "/" not in key}
     except RunError as error:
         problems += error.problems
@@ -228,7 +228,7 @@ def _run(
     moment = started or dt.datetime.now(dt.UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     with _environment(given.environment), masking.scope(of_this_machine()):
-        # Unlike any other's: a table knows by the run what was written into it before.
+        # Unique: by the number of the run, a table knows the run's earlier writes.
         number = f"test-{uuid.uuid4().hex}"
         run = Run(job.key, built, given, lake, number=number, started=int(moment.timestamp() * 1000))
         return run.run(texts, selected)
@@ -251,7 +251,7 @@ def _keys(given: str | Iterable[str]) -> list[str]:
 
 
 def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list[Problem]]:
-    """The given parameters as the platform would carry them, and what is wrong with them."""
+    """Return the given parameters as the platform would carry them, and the mistakes in them."""
     known = {parameter.name: parameter for parameter in job.parameters}
     texts, problems = {}, []
     for name, value in given.items():

@@ -1,4 +1,4 @@
-"""What a test gives to a run, and every mistake in it."""
+"""The input of a run in a test, and every mistake in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """What stands for results, task values and functions, by the task's key; `job/task` for one of a job that it runs.
+    """Given results, task values and functions, by the task's key; `job/task` for a task of a job that it runs.
 
     `variables` and `secrets` are those of the whole run.
     """
@@ -37,7 +37,7 @@ class Given:
     secrets: Mapping[str, str]
 
     def inside(self, key: str) -> Given:
-        """What is given to the job that the task `key` runs."""
+        """Return the input of the job that the task `key` runs."""
         start = f"{key}/"
 
         def part(whole: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,12 +47,12 @@ class Given:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables by which a run on this machine has secrets."""
+        """Return the environment variables by which a run on this machine has secrets."""
         return {Secret(*name.split("/", 1)).variable: value for name, value in self.secrets.items()}
 
 
 def texts_of(variables: Mapping[str, object]) -> dict[str, str]:
-    """Values of bundle variables as a bundle would carry them."""
+    """Return values of bundle variables as a bundle would carry them."""
     texts = {}
     for name, value in variables.items():
         text = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -61,7 +61,7 @@ def texts_of(variables: Mapping[str, object]) -> dict[str, str]:
 
 
 def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapping[str, Any] | Lake) -> list[Problem]:
-    """Names that the job does not have, and values that can't be."""
+    """Return problems: names that the job does not have, and invalid values."""
     known = dict(_tasks(job, built))
     problems = []
     for option, part in (("inputs", given.inputs), ("task_values", given.task_values), ("replace", given.replace)):
@@ -95,7 +95,7 @@ def _tasks(job: str, built: Mapping[str, BuiltJob], prefix: str = "") -> Iterato
 
 
 def _unknown_tables(job: str, built: Mapping[str, BuiltJob], tables: Mapping[str, Any] | Lake) -> list[Problem]:
-    """Names that are the end of no place; a lake may hold tables of other jobs."""
+    """Return problems of names that are the end of no place; a lake may hold tables of other jobs."""
     if isinstance(tables, Lake):
         return []
     places = {target for one in built.values() for target in one.tables}
@@ -125,9 +125,9 @@ def _values(given: Given) -> Iterator[Problem]:
 def missing(
     job: str, built: Mapping[str, BuiltJob], given: Given, selected: Iterable[str], parameters: Iterable[str]
 ) -> list[Problem]:
-    """Bundle variables and secrets without a value that the `selected` tasks need.
+    """Return problems of bundle variables and secrets that the `selected` tasks need and that have no value.
 
-    `parameters` names the job parameters that are given.
+    `parameters` are the names of the given job parameters.
     """
     variables = names_in([p.default for p in built[job].dag.parameters if p.name not in set(parameters)])
     secrets: set[str] = set()
@@ -151,7 +151,7 @@ def missing(
 
 
 def without_value(variables: Iterable[str], given: Given) -> list[Problem]:
-    """Those bundle variables that neither the test nor the environment has."""
+    """Return problems of bundle variables without a value in the test or in the environment."""
     return [
         Problem(f"the bundle variable `{name}` has no value in this test", hint=f'variables={{"{name}": ...}}')
         for name in sorted(variables)
@@ -160,7 +160,7 @@ def without_value(variables: Iterable[str], given: Given) -> list[Problem]:
 
 
 def resolved_in_a_run(form: Json) -> Iterator[tuple[str, Any]]:
-    """The templates and secrets inside a literal."""
+    """Yield the templates and secrets inside a literal."""
     if isinstance(form, list):
         for item in form:
             yield from resolved_in_a_run(item)

@@ -1,4 +1,4 @@
-"""Tables in memory: what a run of a test reads and writes instead of a storage."""
+"""Tables in memory: a run of a test reads and writes them instead of a storage."""
 
 from __future__ import annotations
 
@@ -122,23 +122,23 @@ class Lake:
 
 
 def is_at(place: str, name: str) -> bool:
-    """Whether `name` names the table at `place`."""
+    """Return whether `name` names the table at `place`."""
     return place == name or place.endswith(f"/{name}")
 
 
 def ends_of(place: str) -> Iterable[str]:
-    """All names of the table at `place`."""
+    """Return all names of the table at `place`."""
     parts = place.split("/")
     return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
 def detached(value: Any) -> Any:
-    """A copy to keep; a lazy frame of Polars is run."""
+    """Return a copy to keep; a lazy frame of Polars is run."""
     return value.collect() if type_name(type(value)) == "polars.LazyFrame" else copied(value)
 
 
 def copied(value: Any) -> Any:
-    """`value` as somebody may have it who changes what he is given; what can't be copied is shared."""
+    """Return a copy of `value` that its receiver may change; a value that can't be copied is shared."""
     if type_name(type(value)).startswith("pyspark."):
         return value  # a frame of Spark can't be changed
     try:
@@ -148,7 +148,7 @@ def copied(value: Any) -> Any:
 
 
 def cleared(value: Any) -> Any:
-    """Return a frame without rows, with the columns of `value`; NOTHING for what is no frame."""
+    """Return a frame without rows, with the columns of `value`; NOTHING for a value that is no frame."""
     kind = type_name(type(value))
     if kind in ("polars.DataFrame", "polars.LazyFrame"):
         return value.clear()

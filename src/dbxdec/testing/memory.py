@@ -1,4 +1,4 @@
-"""The IoManager of a test: it keeps in a lake what another manager would store, by that manager's own rules."""
+"""The IoManager of a test: it keeps values in a lake that another manager would store, by that manager's own rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REAL = "`in_memory=False` has the task's own IoManager store it, below `variabl
 
 
 class MemoryIoManager(IoManager):
-    """Stands for `own`, which would write to the place `target`."""
+    """Replaces `own`, which would write to the place `target`."""
 
     def __init__(self, lake: Lake, own: IoManager, target: str | None) -> None:
         self._lake = lake
@@ -33,7 +33,7 @@ class MemoryIoManager(IoManager):
 
     @property
     def mode(self) -> str:
-        """What a write does with what is there; managers without modes replace it."""
+        """Return what a write does with existing content; managers without modes replace it."""
         return getattr(self._own, "mode", "overwrite")
 
     # Reading
@@ -50,7 +50,7 @@ class MemoryIoManager(IoManager):
         return self._asked(self._of_run(self._version(context), context), context)
 
     def _version(self, context: InputContext) -> Version:
-        """Return what the producer wrote in this run. Raises NotWrittenError where it had nothing to write."""
+        """Return what the producer wrote in this run. Raises NotWrittenError when it had nothing to write."""
         wrote = [version for version in self._lake.versions(context.uri) if version.writer == context.producer]
         found = next((version for version in reversed(wrote) if version.content is not NOTHING), None)
         if found is None:
@@ -72,7 +72,7 @@ class MemoryIoManager(IoManager):
         self._refuse_lost(context, items)
         if apart or len({item.uri for item in items}) > 1:
             return super().read_items(context, items, apart=apart)
-        # All write one table, which each of them has changed further.
+        # All write one table, and each of them has changed it further.
         versions = self._lake.versions(context.uri)
         found = [version for item in items if (version := self._found(context, item)) is not None]
         merges = {version.returned is NOTHING for version in found}
@@ -109,7 +109,7 @@ class MemoryIoManager(IoManager):
         return super().empty(context) if found is NOTHING else self._asked(found, context)
 
     def _asked(self, value: Any, context: InputContext) -> Any:
-        """`value` as the reader's annotation has it, else as the task's own manager would give it."""
+        """Return `value` as the reader's annotation has it, else as the task's own manager would return it."""
         if type_name(type(value)) == "polars.DataFrame":
             asked = type_name(context.annotation)
             lazy = asked == "polars.LazyFrame" or "polars.LazyFrame" in (self.reads or ())
@@ -160,7 +160,7 @@ class MemoryIoManager(IoManager):
             raise outcomes.exists(context)
 
     def _after(self, before: Any, added: Any, context: OutputContext) -> Any:
-        """The table when `added` has been written over or below `before`."""
+        """Return the table after a write of `added` that replaces or extends `before`."""
         if self.mode == "append":
             return self._together([before, added], context)
         slice_ = getattr(self._own, "replace", None)
@@ -174,7 +174,7 @@ class MemoryIoManager(IoManager):
         return detached(self._own.combine(values, InputContext(context.uri)))
 
     def _merged(self, context: OutputContext, merge: Any) -> Any:
-        """The table after a merge, which delta-rs does in a temporary folder: its clauses are SQL."""
+        """Return the table after a merge, which delta-rs does in a temporary folder: its clauses are SQL."""
         import polars as pl
 
         if not isinstance(merge.source, pl.DataFrame | pl.LazyFrame):
@@ -189,7 +189,7 @@ class MemoryIoManager(IoManager):
             return pl.read_delta(uri)
 
     def _executed(self, context: OutputContext, merger: Any) -> Any:
-        """The table after a merge that the task has prepared on a table that it opened itself: where that is."""
+        """Return the table after a merge that a task prepared on a table that it opened itself at its real place."""
         uri = places.resolved(self._target or "")
         self._own.write(replace(context, uri=uri), merger)
         return detached(self._own.read(InputContext(uri)))
@@ -200,7 +200,7 @@ def _merges(returns: tuple[str, ...]) -> bool:
 
 
 def _without(before: Any, added: Any, columns: list[str]) -> Any:
-    """`before` without the partitions that are in `added`."""
+    """Return `before` without the partitions that are in `added`."""
     if type_name(type(before)) == "polars.DataFrame":
         return before.join(added.select(columns).unique(), on=columns, how="anti", nulls_equal=True)
     keys = _spark(before, added).select(*columns).distinct()
@@ -209,7 +209,7 @@ def _without(before: Any, added: Any, columns: list[str]) -> Any:
 
 
 def _outside(before: Any, values: Mapping[str, Any]) -> Any:
-    """`before` without the rows that have `values`."""
+    """Return `before` without the rows that have `values`."""
     if type_name(type(before)) == "polars.DataFrame":
         import polars as pl
 

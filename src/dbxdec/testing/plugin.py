@@ -1,6 +1,6 @@
-"""What pytest loads: a lake for each test, and nothing of one test is left for the next.
+"""The plugin that pytest loads: it gives each test a lake, and cleans up after each test.
 
-It imports nothing but pytest, and what a test has not imported is not there to be cleaned.
+It imports nothing but pytest; a module that a test has not imported needs no cleaning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a run in a test ended: what each task was given and what it has left."""
+"""The result of a run in a test: the input and the output of each task."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _PLAIN = Annotation("", Any)
 
 
 class Run:
-    """One run of one job; `texts` are its parameters as the platform would carry them, `started` in milliseconds."""
+    """One run of one job; `texts` are its parameters as the platform would carry them, `started` is in milliseconds."""
 
     def __init__(
         self, job: str, built: Mapping[str, BuiltJob], given: Given, lake: Lake, *, number: str, started: int
@@ -60,7 +60,7 @@ class Run:
         self._results: dict[str, TaskResult] = {}
 
     def run(self, parameters: Mapping[str, str], selected: frozenset[str]) -> JobResult:
-        """Run the `selected` tasks, and take those whose results are given as done."""
+        """Run the `selected` tasks; tasks with given results count as done."""
         texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
         known = known_references.of_run(self._job.key, self._number, self._started, pushed_down)
@@ -76,7 +76,7 @@ class Run:
         return JobResult(self._job.key, ordered, self._parameters, self._lake, stored, self._flow.upstream)
 
     def begin(self, task: dag.Task) -> None:
-        """Keep `task` until it is its turn: the author's order decides among those that may start."""
+        """Keep `task` until its turn: the author's order decides among tasks that may start."""
         heapq.heappush(self._turns, self._position[task.key])
 
     def wait(self) -> str:
@@ -105,7 +105,7 @@ class Run:
             yield
 
     def _failed(self, task: dag.Task, title: str, error: Exception) -> TaskResult:
-        # A query that fails when it is run has left the task's own lines behind.
+        # A query fails when it is run: by then the traceback no longer has the task's own lines.
         error.add_note(f"raised by the task `{title}` of the job `{self._job.key}`, {task.source}")
         return TaskResult(title, State.FAILED, error=error.with_traceback(_of_the_author(error.__traceback__)))
 
@@ -150,7 +150,7 @@ class Run:
         return done
 
     def _ready(self, task: dag.Task, known: Mapping[str, str]) -> Execution:
-        """The start of a task, told by the very parameters that the platform would give it."""
+        """Return the start of a task, with exactly the parameters that the platform would give it."""
         package = self._job.module.partition(".")[0]
         own = protocol.task_parameters(package, _BUILD, self._job.key, task)
         own = {name: text for name, text in own.items() if names_in(text) <= self._given.variables.keys()}
@@ -174,7 +174,7 @@ class Run:
         )
 
     def _loader(self, ready: Execution, result: Any) -> Callable[[], Any]:
-        """Gives back what the task has stored, or what it has returned where it stores no table."""
+        """Return a function that gives the task's stored result, or its return value when it stores no table."""
         if not ready.managers:
             kept = copied(result)
             return lambda: copied(kept)
@@ -190,13 +190,13 @@ class Run:
         return lambda: {name: value(name) for name in contexts}
 
     def _written(self, manager: IoManager, uri: str, writer: WriteId) -> Any:
-        """Return what one write has stored, of a merge the table; None where it had nothing to write."""
+        """Return the value that one write has stored, for a merge the table; None when it had nothing to write."""
         try:
             return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
         except NotWrittenError:
             return None
 
-    # Results that the test gives
+    # Results from the test
 
     def _taken_as_done(self, task: dag.Task, value: Any) -> TaskResult:
         if task.kind == "condition":
@@ -218,7 +218,7 @@ class Run:
         return TaskResult(task.key, State.SUCCESS, iterations=tuple(ended), load=lambda: [one.value for one in ended])
 
     def _by_item(self, task: dag.Task, value: Any, count: int) -> list[Any]:
-        """The given results of iterations, in order."""
+        """Return the given results of iterations, in order."""
         assert task.each is not None  # noqa: S101 - the caller has looked
         with using_variables(self._given.variables), context.entered(self._ready_context(task)):
             items = [item.value(_PLAIN, "the item") for item in all_items(task.each, self._parameters)]
@@ -249,7 +249,7 @@ class Run:
 
     def _store(self, ready: Execution, title: str, value: Any) -> TaskResult:
         with ready.environment():
-            ready.keep(value)  # what its function would set beside it, the test gives as `task_values`
+            ready.keep(value)  # the test gives as `task_values` what the task's function would set
         return self._done(ready, title, value, {})
 
     # Tasks of the platform's own kinds
@@ -273,7 +273,7 @@ class Run:
         return TaskResult(task.key, State.SUCCESS, fields=fields, task_values=left, load=lambda: value)
 
     def _fields(self, value: Any) -> Any:
-        """The fields of a task with what is known of variables and references in their places."""
+        """Return the fields of a task with the known variables and references resolved."""
         if isinstance(value, dict):
             return {key: self._fields(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -297,7 +297,7 @@ class Run:
 
 
 def _in_words(value: Any) -> str:
-    """A value of another kind than it should be: a frame's own text is many lines."""
+    """Describe a value of the wrong kind: a frame's own string has many lines."""
     return f"a list of {counted(len(value), 'result')}" if isinstance(value, list) else f"one {type(value).__name__}"
 
 
@@ -311,7 +311,7 @@ def _told_of(what: str) -> Iterator[None]:
 
 
 def _of_the_author(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback from the author's own code on; none where only dbxdec's ran."""
+    """Return the traceback from the author's own code on; None when only dbxdec's ran."""
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == "dbxdec":
         trace = trace.tb_next
     return trace

@@ -158,7 +158,7 @@ def job_dag(job: Job[...]) -> JobDag:
 
 
 def built(job: Job[...]) -> dict[str, BuiltJob]:
-    """`job` and the jobs that it runs, by key. Raises AuthoringError with every mistake in their bodies."""
+    """Return `job` and the jobs that it runs, by key. Raises AuthoringError with every mistake in their bodies."""
     __tracebackhide__ = True
     found: dict[str, BuiltJob] = {}
     waiting = [job]

@@ -20,11 +20,11 @@ _TOKEN = re.compile(r"\$\{(?:var\.)?([^}]*)\}")
 
 
 def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> BuiltJob:
-    """`built`, with everything that it stores or reads in `lake`."""
+    """Return `built`, with `lake` as the storage of everything that it stores or reads."""
     job = built.dag
 
     def place(target: str) -> str:
-        # Places need no storage here, so what they are below of need not be known.
+        # Places need no storage here, so variables in them may be unknown.
         return _TOKEN.sub(lambda match: variables.get(match[1], f"<{match[1]}>"), target)
 
     def output(task: dag.Task, name: str, found: dag.Output) -> dag.Output:
@@ -59,12 +59,12 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
 
 
 def where_it_is(built: BuiltJob, lake: Lake) -> BuiltJob:
-    """`built` as it is, but with the tables that the test has given."""
+    """Return `built` as it is, but with the tables that the test has given."""
     given = {target: MemoryIoManager(lake, own, target) for target, own in built.tables.items() if lake.has(target)}
     return replace(built, tables={**built.tables, **given})
 
 
 def places_need(built: Mapping[str, BuiltJob]) -> set[str]:
-    """The bundle variables in the places of what jobs read and write."""
+    """Return the bundle variables in the places that jobs read and write."""
     outputs = [o.target for one in built.values() for task in one.dag.tasks for o in task.outputs.values()]
     return names_in([*(target for target in outputs if target), *(t for one in built.values() for t in one.tables)])

@@ -1,4 +1,4 @@
-"""The files of a new project: beside this module, with `.j2` behind their names."""
+"""The files of a new project: next to this module, with the suffix `.j2`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 
 def render(name: str, /, **values: Any) -> str:
-    """The file `name` with its `values`."""
+    """Return the file `name` with its `values`."""
     environment = jinja2.Environment(  # noqa: S701 - it makes no HTML
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         keep_trailing_newline=True,
