@@ -243,9 +243,9 @@ def test_edges_in_all_spellings() -> None:
     built: BuiltJob = job(nightly).build()
     assert [parameter.type for parameter in built.dag.parameters] == [ValueType("date"), ValueType("int")]
     assert messages(built) == [
-        "`b` of the task `second` is annotated `Counts`, and the result of `numbers` is `list[int]`",
-        "`c` of the task `second` is annotated `Sequence[int]`, and the result of `third` is `dict[str, int]`",
-        "`e` of the task `second` is annotated `Mapping[str, int]`, and the result of `numbers` is `list[int]`",
+        "`b` of the task `second` is annotated `Counts`, but the result of `numbers` is `list[int]`",
+        "`c` of the task `second` is annotated `Sequence[int]`, but the result of `third` is `dict[str, int]`",
+        "`e` of the task `second` is annotated `Mapping[str, int]`, but the result of `numbers` is `list[int]`",
     ]
 
 

@@ -289,7 +289,7 @@ class TestPlaces:
             ("s3:/bucket", "s3:/bucket/orders, which has one slash after `s3:`|write s3://bucket/orders"),
             ("s3//bucket", "has no `:` after its scheme|write s3://bucket/orders"),
             ("abfs://x", ""),
-            ("abffs://x", "has the scheme `abffs`|did you mean `abfs"),
+            ("abffs://x", "has the unknown scheme `abffs`|did you mean `abfs"),
         ],
     )
     def test_a_value_of_a_target(self, project: Project, value: str, said: str) -> None:
