@@ -155,7 +155,7 @@ def test_annotations_of_absent_types_decide_as_those_of_present_ones(tmp_path: P
         code.replace("split(found, [found]", "wrong(found)\n            split(found, [found]"),
         preamble=preamble,
     )
-    assert "`frame` of the task `wrong` is annotated `int`, which Shelf can't give" in text
+    assert "`frame` of the task `wrong` is annotated `int`, which Shelf can't return" in text
 
 
 @pytest.mark.parametrize(("code", "said"), REFUSED.values(), ids=REFUSED.keys())

@@ -417,7 +417,7 @@ class TestRefused:
             with pytest.raises((CodegenError, AuthoringError)) as error:
                 definition(at.made(wrong))
             (problem,) = error.value.problems
-            assert f"there is no field `{name + name[-1]}`" in problem.message
+            assert f"no field `{name + name[-1]}`" in problem.message
             assert problem.hint == f"did you mean `{name}`?"
 
     @every_field

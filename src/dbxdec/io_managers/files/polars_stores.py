@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from dbxdec.io_managers.files.stores import STATE, LocalStore, Store, is_hidden,
 if TYPE_CHECKING:
     import polars as pl
 
-_MISSING = ("not found", "nosuchkey", "404")
+# Polars 1.44 raises OSError for every refusal. The letters of a path or a port must not decide.
+_MISSING = re.compile(r"(object-store error: )?Object at location .* not found: ", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class ObjectStore:
         except (FileNotFoundError, pl.exceptions.NoDataError):
             return None
         except (OSError, pl.exceptions.PolarsError) as error:
-            if any(mark in str(error).lower() for mark in _MISSING):
+            if _MISSING.match(str(error)):
                 return None
             raise refused(self.uri, "read", error) from error
         return "\n".join(lines["line"].to_list())
