@@ -264,3 +264,12 @@ def mixed(context: InputContext) -> RunError:
         "what they returned",
         hint="read the whole table, `x.table`, or return the same kind of result from all iterations",
     )
+
+
+def gone(uri: str, version: int, why: str) -> RunError:
+    """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
+    return RunError(
+        f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
+        hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
+        "producer again",
+    )

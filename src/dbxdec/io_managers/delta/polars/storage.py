@@ -174,15 +174,6 @@ def unsupported(uri: str, features: list[str], doing: Doing, who: str) -> RunErr
     )
 
 
-def gone(uri: str, version: int, why: str) -> RunError:
-    """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
-    return RunError(
-        f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
-        hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
-        "producer again",
-    )
-
-
 @contextmanager
 def reading(uri: str, version: int) -> Iterator[None]:
     """Raise an error in one sentence if Polars can't read the files of a table, or panics over a damaged one."""

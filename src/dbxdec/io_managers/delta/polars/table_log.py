@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.polars import storage
 from dbxdec.io_managers.delta.receipts import Commit, Found, Trail, search
 
@@ -85,7 +86,7 @@ def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
         # A separate handle: a LazyFrame looks at its handle again when it runs.
         older = _kind()(table.table_uri, version=version, storage_options=table._storage_options)
     except DeltaError as error:
-        raise storage.gone(uri, version, storage.said(error)) from error
+        raise receipts.gone(uri, version, storage.said(error)) from error
     return older
 
 
@@ -93,7 +94,7 @@ def refuse_gone(table: DeltaTable, files: Iterable[str], uri: str, version: int)
     """Raise RunError if one of `files` of `version` is gone; a later version has dropped them."""
     for file in list(files)[:_MAX_LOOKED_AT]:
         if not _exists(file, table._storage_options):
-            raise storage.gone(uri, version, f"{file} does not exist")
+            raise receipts.gone(uri, version, f"{file} does not exist")
 
 
 def _exists(file: str, storage_options: dict[str, str] | None) -> bool:

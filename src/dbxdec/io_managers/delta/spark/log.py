@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta.receipts import Commit, Trail, search
+from dbxdec.io_managers.delta.receipts import Commit, Trail, gone, search
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_gone, is_missing
 
@@ -141,15 +141,6 @@ def _commit(row: Any) -> Commit:
     metrics = {name: _number(text) for name, text in (row["operationMetrics"] or {}).items()}
     parameters = {name: text for name, text in (row["operationParameters"] or {}).items() if text is not None}
     return Commit(row["version"], row["ms"], row["operation"] or "", parameters, row["userMetadata"], metrics)
-
-
-def gone(uri: str, version: int, why: str) -> RunError:
-    """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
-    return RunError(
-        f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
-        hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
-        "producer again",
-    )
 
 
 def _number(text: Any) -> Any:

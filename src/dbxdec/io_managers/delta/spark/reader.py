@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
+from dbxdec.io_managers.delta.receipts import gone
 from dbxdec.io_managers.delta.spark import predicates
-from dbxdec.io_managers.delta.spark.log import History, gone
+from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
 
 if TYPE_CHECKING:
