@@ -265,3 +265,47 @@ def test_entry_point_leads_to_the_runtime() -> None:
 
     point = EntryPoint(protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT, protocol.ENTRY_POINT_GROUP)
     assert callable(point.load())
+
+
+class TestEach:
+    """What a for-each task is given as its list."""
+
+    @pytest.mark.parametrize(
+        ("items", "inputs"),
+        [
+            (dag.Parameter("days"), "{{job.parameters.days}}"),
+            (dag.TaskOutput("plan"), "{{tasks.plan.values.return_value}}"),
+            (dag.TaskValue("plan", "days"), "{{tasks.plan.values.days}}"),
+            (dag.Literal([1, "a"]), '[{"i":0,"v":1},{"i":1,"v":"a"}]'),
+            (dag.Literal([None]), '[{"i":0,"v":null}]'),
+            (dag.Literal(["${var.x}", "a {{job.id}}", "$ {"]), '[{"i":0},{"i":1},{"i":2,"v":"$ {"}]'),
+            (dag.Literal([]), "[]"),
+        ],
+    )
+    def test_items_of_the_author_are_numbered_and_others_referred_to(self, items: dag.Binding, inputs: str) -> None:
+        """An item stands beside its number for people, unless the bundle or the platform would resolve it."""
+        assert protocol.for_each_inputs(dag.Each(items)) == inputs
+
+    @pytest.mark.parametrize(("length", "shown"), [(protocol.MAX_INPUTS, True), (protocol.MAX_INPUTS + 1, False)])
+    def test_items_are_left_out_beyond_the_platforms_limit(self, length: int, shown: bool) -> None:
+        """Up to so many characters, and not one more."""
+        around = len('[{"i":0,"v":""}]')
+        found = protocol.for_each_inputs(dag.Each(dag.Literal(["x" * (length - around)])))
+        assert (len(found) == length) is shown
+        assert shown or found == '[{"i":0}]'
+
+    def test_an_iteration_is_told_its_item(self) -> None:
+        """By its number where the author wrote the items, else as it is; other tasks have none."""
+        each = {
+            kind: dag.Task("t", "m:f", SourceLocation("m.py", 1), {}, {}, each=dag.Each(items))
+            for kind, items in {"literal": dag.Literal([1]), "parameter": dag.Parameter("days")}.items()
+        }
+        assert task_parameters("p", "b", "j", each["literal"])["dbxdec-item"] == "{{input.i}}"
+        assert task_parameters("p", "b", "j", each["parameter"])["dbxdec-item"] == "{{input}}"
+        assert "dbxdec-item" not in task_parameters("p", "b", "j", task())
+
+
+def test_a_job_parameter_may_look_like_a_reference_of_the_bundle() -> None:
+    """Only a variable that dbxdec itself passes on has to be resolved."""
+    named = {**reserved(), "note": "${var.note}", "var.note": "${var.var.note}"}
+    assert parse(spelled(named)).parameters == {"note": "${var.note}", "var.note": "${var.var.note}"}
