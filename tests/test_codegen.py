@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from databricks.bundles.jobs import Job as BundleJob
 
-from dbxdec import bundle_target, bundle_variable, each, environment, job, job_cluster, native_task, task
+from dbxdec import bundle_target, bundle_variable, condition, each, environment, job, job_cluster, native_task, task
 from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.build.codegen.environments import normalised, refusals
@@ -347,6 +347,65 @@ class TestDefinition:
         assert definition["max_concurrent_runs"] == 2
         (form,) = definition["tasks"]
         assert (form["run_if"], form["max_retries"], form["timeout_seconds"]) == ("ALL_DONE", -1, 60)
+
+
+class TestRepeating:
+    @pytest.mark.parametrize(
+        ("cluster", "fields", "retries"),
+        [
+            (None, {}, {"max_retries": 0, "disable_auto_optimization": True}),
+            (None, {"max_retries": 3}, {"max_retries": 0, "disable_auto_optimization": True}),
+            (small, {}, {}),
+            (small, {"max_retries": 3}, {"max_retries": 0}),
+        ],
+    )
+    def test_a_failure_handler_is_not_tried_again(
+        self, cluster: Any, fields: dict[str, Any], retries: dict[str, Any]
+    ) -> None:
+        """It always ends with an error; serverless would retry it by itself, a cluster only if told to."""
+
+        @job(cluster=cluster, on_failure=second.override(key="alarm", **fields))
+        def one() -> None:
+            first()
+
+        (alarm,) = (task for task in made(one)["one"]["tasks"] if task["task_key"] == "alarm")
+        found = {name: alarm[name] for name in ("max_retries", "disable_auto_optimization") if name in alarm}
+        assert found == retries
+
+    def test_retries_of_other_tasks_stay(self) -> None:
+        """As the author has set them."""
+
+        @job
+        def one() -> None:
+            first.override(max_retries=3)()
+
+        (task,) = made(one)["one"]["tasks"]
+        assert (task["max_retries"], "disable_auto_optimization" in task) == (3, False)
+
+    @pytest.mark.parametrize(("given", "found"), [({}, None), ({"concurrency": 4}, 4)])
+    def test_how_many_iterations_run_at_once(self, given: dict[str, Any], found: int | None) -> None:
+        """The platform decides where the author says nothing."""
+
+        @job
+        def one() -> None:
+            second(each([1, 2], **given))
+
+        (task,) = made(one)["one"]["tasks"]
+        assert task["for_each_task"].get("concurrency") == found
+
+    def test_a_branch_is_an_outcome_and_other_dependencies_have_none(self) -> None:
+        """A task of a branch names the outcome of its condition."""
+
+        @job
+        def one() -> None:
+            a = first()
+            condition(a, "==", 1, key="is").then(second.override(key="yes")()).otherwise(second.override(key="no")())
+            second.override(key="after")(a)
+
+        found = {task["task_key"]: task.get("depends_on") for task in made(one)["one"]["tasks"]}
+        assert found["yes"] == [{"task_key": "is", "outcome": "true"}]
+        assert found["no"] == [{"task_key": "is", "outcome": "false"}]
+        assert found["after"] == [{"task_key": "first"}]
 
 
 def jobs_with(**fields: Any) -> Job[[]]:
