@@ -296,12 +296,11 @@ class TestEach:
 
     def test_an_iteration_is_told_its_item(self) -> None:
         """By its number where the author wrote the items, else as it is; other tasks have none."""
-        each = {
-            kind: dag.Task("t", "m:f", SourceLocation("m.py", 1), {}, {}, each=dag.Each(items))
-            for kind, items in {"literal": dag.Literal([1]), "parameter": dag.Parameter("days")}.items()
-        }
-        assert task_parameters("p", "b", "j", each["literal"])["dbxdec-item"] == "{{input.i}}"
-        assert task_parameters("p", "b", "j", each["parameter"])["dbxdec-item"] == "{{input}}"
+        told = []
+        for items in (dag.Literal([1]), dag.Parameter("days")):
+            repeated = dag.Task("t", "m:f", SourceLocation("m.py", 1), {}, {}, each=dag.Each(items))
+            told.append(task_parameters("p", "b", "j", repeated)["dbxdec-item"])
+        assert told == ["{{input.i}}", "{{input}}"]
         assert "dbxdec-item" not in task_parameters("p", "b", "j", task())
 
 
