@@ -20,6 +20,9 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_CONSTRAINT := $(CURDIR)/constraints.txt
 export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
+# Byte code is kept, as it is for users: without it each of the thousands of processes compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup test test-all test-lowest lint types format demo docs bench fuzz constraints clean
 
 setup: $(VENV)/ready
@@ -29,7 +32,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  { echo "dbxdec needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --group dev --editable ".[build,cli,polars,spark]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev --editable ".[build,cli,polars,spark]"
 	@touch $@
 
 lint: setup
@@ -45,9 +48,11 @@ format: setup
 	$(BIN)/ruff format
 
 test: lint types
+	$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
 
 test-all: lint types
+	$(BIN)/python -m compileall -q src
 	DBXDEC_THOROUGH=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 MINUTES ?= 10
@@ -67,7 +72,7 @@ test-lowest: setup
 	grep -v -i -E "^($$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' $(LOWEST)/pins.txt | paste -s -d '|'))==" constraints.txt \
 	  | cat - $(LOWEST)/pins.txt > $(LOWEST)/constraints.txt
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)/env
-	UV_CONSTRAINT=$(LOWEST)/constraints.txt $(BIN)/uv pip install --quiet --python $(LOWEST)/env/bin/python \
+	UV_CONSTRAINT=$(LOWEST)/constraints.txt $(BIN)/uv pip install --quiet --compile-bytecode --python $(LOWEST)/env/bin/python \
 	  --editable ".[build,cli,polars]" $(LOWEST_TOOLS)
 	PIP_CONSTRAINT=$(LOWEST)/constraints.txt UV_CONSTRAINT=$(LOWEST)/constraints.txt \
 	  UV_BUILD_CONSTRAINT=$(LOWEST)/constraints.txt \
