@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-# Environments that tests make are compiled once. The processes that tests start write no byte code of their own: it goes
-# by a file's size and second, so that an edit within a second could pass unseen.
+# Environments that tests make are compiled once. The processes that tests start write no byte code: it goes by a file's
+# size and second, so that an edit within a second could pass unseen.
 os.environ |= {"UV_COMPILE_BYTECODE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 # No test depends on how quick the machine is: neither an example's deadline nor the pace at which examples are made.
