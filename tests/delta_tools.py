@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, WriteId
+from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
 
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, WriteId, WriteResult
+from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 

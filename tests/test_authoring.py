@@ -14,7 +14,7 @@ import dbxdec
 from dbxdec import IoManager, Task, bundle_variable, environment, job, job_cluster, task
 from dbxdec.authoring.jobs import BuiltJob, registered
 from dbxdec.errors import AuthoringError, SourceLocation
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import checks, dag
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.io_managers.delta import folder_names
 from dbxdec.io_managers.polars_frames import named
 from delta_tools import output, receipt, wanted

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.io_managers.delta.polars import storage
 from dbxdec.model.secrets import secret
 from dbxdec.support import masking

@@ -9,7 +9,8 @@ import pytest
 from deltalake.table import TableMerger
 
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import Receipt, running
+from dbxdec.io_managers.base import running
+from dbxdec.io_managers.contexts import Receipt
 from delta_tools import frame, output, receipt, stored, wanted
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import DeltaMerge, PolarsDeltaIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext, Receipt, Rows
+from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, Rows
 from delta_tools import frame, receipt
 from object_storage import ObjectStorage, object_storage
 

@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from dbxdec import DeltaMerge
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import InputContext, ItemWrite, OutputContext, Receipt, Rows, WriteId
+from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt, Rows, WriteId
 
 DAY = dt.date(2024, 1, 1)
 

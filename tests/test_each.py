@@ -16,7 +16,7 @@ from dbxdec import IoManager, bundle_variable, each, job, latest, secret, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.build import codegen
 from dbxdec.errors import AuthoringError, CodegenError, RunError
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
 from dbxdec.model.manifest import Manifest, encode_jobs
 from dbxdec.model.protocol import MAX_INPUTS, for_each_inputs

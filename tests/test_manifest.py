@@ -30,7 +30,8 @@ from dbxdec import (
     task,
 )
 from dbxdec.errors import ManifestError, SourceLocation
-from dbxdec.io_managers.base import InputContext, IoManager, OutputContext
+from dbxdec.io_managers.base import IoManager
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag, literals, manifest
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import RunDate

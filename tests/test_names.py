@@ -22,7 +22,7 @@ from dbxdec.io_managers import (
     SparkTableIoManager,
     names,
 )
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import variables
 from dbxdec.testing import run_job
 

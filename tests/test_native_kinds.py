@@ -29,7 +29,7 @@ from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.build.codegen.paths import relocate
 from dbxdec.errors import CodegenError, Problem, SourceLocation
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 from projects import Project, shop
 

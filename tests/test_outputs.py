@@ -9,7 +9,7 @@ import pytest
 from dbxdec import IoManager, job, latest, task
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import AuthoringError
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
 
 

@@ -24,7 +24,8 @@ from polars.testing import assert_frame_equal
 from dbxdec import bundle_variable
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import Rows, current_receipt, running
+from dbxdec.io_managers.base import current_receipt, running
+from dbxdec.io_managers.contexts import Rows
 from dbxdec.model import variables
 from delta_tools import frame, output, receipt, stored, wanted
 

@@ -25,7 +25,7 @@ from polars.testing.parametric import column, dataframes
 from dbxdec import secret
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsNdjsonIoManager, PolarsParquetIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.io_managers.files import manager
 from dbxdec.io_managers.files.polars import PolarsFiles
 from delta_tools import frame, output, receipt, wanted

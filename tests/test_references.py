@@ -15,7 +15,7 @@ from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag, literals
 from dbxdec.model.rundate import REFERENCE, RunDate, Trigger
 from dbxdec.model.values import ValueType

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dbxdec import IoManager, job, secret, task
-from dbxdec.io_managers.base import InputContext, OutputContext, WriteResult
+from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
 from dbxdec.model import protocol
 from dbxdec.model.manifest import Manifest, decode
 from dbxdec.support.masking import HIDDEN, hide
@@ -32,7 +32,7 @@ import traceback
 from urllib.parse import quote
 
 from dbxdec import IoManager, secret, set_task_value
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 
 NAMES = {sorted(PLANTED)!r}
 

@@ -11,7 +11,7 @@ import pytest
 
 import spark_tools
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers.base import InputContext
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.files.polars import PolarsParquetIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
 from dbxdec.io_managers.files.spark_stores import HadoopStore

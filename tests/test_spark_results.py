@@ -11,7 +11,7 @@ import pytest
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers.base import ItemWrite, Rows
+from dbxdec.io_managers.contexts import ItemWrite, Rows
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark

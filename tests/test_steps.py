@@ -12,7 +12,7 @@ from dbxdec import IoManager, bundle_variable, condition, job, job_cluster, nati
 from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError
-from dbxdec.io_managers.base import InputContext, OutputContext
+from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import checks, dag
 from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dbxdec.authoring.steps import native_task
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
-    from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.merge import DeltaMerge
     from dbxdec.model.rundate import run_date
     from dbxdec.model.secrets import Secret, secret
@@ -38,7 +39,8 @@ _HOMES = {
     "dbxdec.authoring.steps": ("native_task",),
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
-    "dbxdec.io_managers.base": ("InputContext", "IoManager", "OutputContext", "WriteResult"),
+    "dbxdec.io_managers.base": ("IoManager",),
+    "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
     "dbxdec.model.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, WriteResult
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.merge import DeltaMerge
     from dbxdec.io_managers.delta.polars.manager import PolarsDeltaIoManager
     from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "DeltaMerge": "delta.merge",
-    "InputContext": "base",
+    "InputContext": "contexts",
     "IoManager": "base",
-    "OutputContext": "base",
+    "OutputContext": "contexts",
     "PolarsCsvIoManager": "files.polars",
     "PolarsDeltaIoManager": "delta.polars.manager",
     "PolarsNdjsonIoManager": "files.polars",
@@ -28,7 +29,7 @@ _HOME_OF = {
     "SparkDeltaIoManager": "delta.spark.manager",
     "SparkParquetIoManager": "files.spark",
     "SparkTableIoManager": "delta.spark.catalog",
-    "WriteResult": "base",
+    "WriteResult": "contexts",
 }
 
 __all__ = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 
 if TYPE_CHECKING:
-    from dbxdec.io_managers.base import InputContext, OutputContext, Receipt
+    from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt
 
 
 def already(

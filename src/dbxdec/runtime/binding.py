@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers import base
-from dbxdec.io_managers.base import InputContext, IoManager, WriteId, log
+from dbxdec.io_managers import contexts
+from dbxdec.io_managers.base import IoManager, log
+from dbxdec.io_managers.contexts import InputContext, WriteId
 from dbxdec.model import dag, literals, places, signatures
 from dbxdec.model.typehints import Annotation, of_parameter
 from dbxdec.model.values import ANY
@@ -127,7 +128,7 @@ class Reader:
             raise
 
     def _context(
-        self, uri: str, note: Annotation, parameter: str, producer: WriteId | None, rows: base.Rows
+        self, uri: str, note: Annotation, parameter: str, producer: WriteId | None, rows: contexts.Rows
     ) -> InputContext:
         return InputContext(uri, parameter, None if note.error else note.value, producer, self.started, rows)
 
@@ -162,7 +163,7 @@ class Reader:
         assert write is not None  # noqa: S101 - the caller gives one
         stored = self.job.task(write.task).outputs[output]
         writes = [
-            base.ItemWrite(
+            contexts.ItemWrite(
                 replace(write, item=one.id),
                 manager.item_target(context.uri, one.id) if stored.per_item else context.uri,
                 one.label,
@@ -189,7 +190,7 @@ class Reader:
         self,
         manager: IoManager,
         context: InputContext,
-        writes: list[base.ItemWrite],
+        writes: list[contexts.ItemWrite],
         note: Annotation,
         *,
         certain: bool,
@@ -233,7 +234,7 @@ class Reader:
 
 def _recorded(context: InputContext, read: Callable[[InputContext], Any]) -> Any:
     """Return the result of `read`, and write one line about it to the log."""
-    began, context = time.perf_counter(), replace(context, facts=base.ReadFacts())
+    began, context = time.perf_counter(), replace(context, facts=contexts.ReadFacts())
     value = read(context)
     record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
     return value

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import base
-from dbxdec.io_managers.base import OutputContext, Receipt, WriteId, log
+from dbxdec.io_managers import base, contexts
+from dbxdec.io_managers.base import log
+from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
@@ -167,7 +168,7 @@ class Execution:
         with blame.noted(lambda: self._blame(name)):
             written = self.managers[name].write(context, result)
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
-        facts = written or base.WriteResult()
+        facts = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
 
     def _blame(self, name: str) -> str:

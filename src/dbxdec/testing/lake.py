@@ -12,7 +12,7 @@ from dbxdec.model.typehints import type_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from dbxdec.io_managers.base import WriteId
+    from dbxdec.io_managers.contexts import WriteId
 
 NOTHING: Any = object()
 """No table; the content of a write that had nothing to write; what a merge returned, which has no rows."""

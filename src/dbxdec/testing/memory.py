@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import InputContext, IoManager, ItemWrite, OutputContext, WriteResult, of_run
+from dbxdec.io_managers.base import IoManager, of_run
+from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError, counted
-from dbxdec.io_managers.base import InputContext
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.local.flow import Flow
 from dbxdec.local.undoing import undone
 from dbxdec.model import dag, protocol, signatures
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dbxdec.authoring.jobs import BuiltJob
-    from dbxdec.io_managers.base import IoManager, WriteId
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.contexts import WriteId
     from dbxdec.runtime.execution import Execution
     from dbxdec.testing.given import Given
     from dbxdec.testing.lake import Lake

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers.base import InputContext, ItemWrite, WriteId
+from dbxdec.io_managers.contexts import InputContext, ItemWrite, WriteId
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.receipts import Found
 

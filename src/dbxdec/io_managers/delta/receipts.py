@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import Receipt, WriteId
+from dbxdec.io_managers.contexts import Receipt, WriteId
 from dbxdec.io_managers.delta.slices import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from dbxdec.io_managers.base import InputContext
+    from dbxdec.io_managers.contexts import InputContext
 
 Kind = Literal["whole", "slice", "files", "merge", "kept", "none"]
 """The kind of a result.

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, Problem, RunError
 from dbxdec.io_managers import options, outcomes
-from dbxdec.io_managers.base import InputContext, IoManager, OutputContext, Receipt, WriteId, WriteResult
+from dbxdec.io_managers.base import IoManager
+from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.files.stores import STATE
 from dbxdec.model.variables import BundleVariable
 

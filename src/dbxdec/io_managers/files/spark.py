@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from dbxdec.io_managers.base import InputContext
+    from dbxdec.io_managers.contexts import InputContext
     from dbxdec.io_managers.files.stores import Store
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import outcomes, polars_frames, requirements
-from dbxdec.io_managers.base import (
-    InputContext,
-    ItemWrite,
-    OutputContext,
-    WriteResult,
-    current_receipt,
-    of_run,
-)
+from dbxdec.io_managers.base import current_receipt, of_run
+from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import features, once, scan, storage, table_log

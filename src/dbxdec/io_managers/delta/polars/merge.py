@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, outcomes
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import checks, once, schemas, storage, table_log

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.polars import table_log
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-    from dbxdec.io_managers.base import Receipt
+    from dbxdec.io_managers.contexts import Receipt
 
 
 def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> WriteResult | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-    from dbxdec.io_managers.base import InputContext, WriteId
+    from dbxdec.io_managers.contexts import InputContext, WriteId
     from dbxdec.io_managers.delta.receipts import Found, Trail
     from dbxdec.io_managers.delta.slices import Slice
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import columns
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import bounds, checks, delta_rs, once, predicates, schemas, table_log
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from deltalake import CommitProperties, DeltaTable
 
-    from dbxdec.io_managers.base import Receipt, WriteId
+    from dbxdec.io_managers.contexts import Receipt, WriteId
     from dbxdec.io_managers.delta.receipts import Left
 
 # Clocks of writers differ, so a commit that looks older than the run may still belong to it.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
-    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import features, once, storage, table_log
 from dbxdec.io_managers.delta.polars.rows import Rows

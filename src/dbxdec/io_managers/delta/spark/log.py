@@ -16,7 +16,7 @@ from dbxdec.io_managers.spark_session import condition, fail, first_line, is_gon
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from dbxdec.io_managers.base import WriteId
+    from dbxdec.io_managers.contexts import WriteId
 
 # Clocks differ, and a run must still find its own commits.
 _CLOCK_SKEW_MS = 24 * 3_600_000

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import (
-    InputContext,
-    ItemWrite,
-    OutputContext,
-    WriteResult,
-    current_receipt,
-    of_run,
-)
+from dbxdec.io_managers.base import current_receipt, of_run
+from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import Left

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError, listed
 from dbxdec.io_managers import spark_frames
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
@@ -21,7 +21,7 @@ from dbxdec.io_managers.spark_session import condition, explained, fail, first_l
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dbxdec.io_managers.base import OutputContext
+    from dbxdec.io_managers.contexts import OutputContext
     from dbxdec.io_managers.delta.merge import Clause, DeltaMerge
     from dbxdec.io_managers.delta.spark.log import SparkTable
     from dbxdec.io_managers.delta.spark.store import FrameWrite

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import outcomes
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.receipts import Found
 
 

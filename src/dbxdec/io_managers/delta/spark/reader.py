@@ -16,7 +16,7 @@ from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dbxdec.io_managers.base import InputContext, WriteId
+    from dbxdec.io_managers.contexts import InputContext, WriteId
     from dbxdec.io_managers.delta.receipts import Found, Trail
     from dbxdec.io_managers.delta.slices import Slice
     from dbxdec.io_managers.delta.spark.log import SparkTable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import outcomes, spark_frames
-from dbxdec.io_managers.base import WriteResult
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left
@@ -21,7 +21,7 @@ from dbxdec.io_managers.spark_session import condition, fail, first_line, is_con
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dbxdec.io_managers.base import OutputContext, Receipt
+    from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.spark.log import Detail
 
 _SCHEMA_OPTIONS: dict[str, dict[str, str]] = {

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.io_managers.base import Receipt, log
+from dbxdec.io_managers.base import log
+from dbxdec.io_managers.contexts import Receipt
 from dbxdec.io_managers.delta.spark import predicates
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_frames import quoted

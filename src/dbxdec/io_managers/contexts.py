@@ -1,0 +1,202 @@
+"""What an IoManager is told of each read and write, what it tells of them, and the proof of a write.
+
+Frozen data, without an engine: those who read and write know nothing else of each other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class WriteId:
+    """The identity of a write: stable over retries and repairs of one task of one run, and never reused.
+
+    A stable application id with the run as version would not do: run ids are not ordered in time, so an older run
+    repaired later would be dropped.
+
+    Attributes:
+        workspace: The workspace's id.
+        job: The job's key.
+        run: The run's id.
+        task: The task's key.
+        item: Names the item of a for-each iteration, whatever its place among the items; empty outside of one.
+        output: The named output; empty for a task's only result.
+    """
+
+    workspace: str
+    job: str
+    run: str
+    task: str
+    item: str = ""
+    """The item of a for-each iteration, whatever its position among the items; empty outside of an iteration."""
+    output: str = ""
+    """The named output; two of them may go to one table. Empty for a task with a single result."""
+
+    @property
+    def transaction(self) -> str:
+        """The Delta application id of this write (Delta protocol, "Transaction identifiers")."""
+        named = [self.output] if self.output else []
+        return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item, *named])
+
+    @property
+    def own_transaction(self) -> str:
+        """The application id of commits by the task's own code; what its IoManager then stores is another commit."""
+        return f"own/{self.transaction}"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof of a write, kept in the same commit as the data.
+
+    Attributes:
+        id: Who writes.
+        attempt: The try of the task that writes, from 1.
+        build: The build id of the wheel.
+        parameters: A digest of the job parameters.
+    """
+
+    id: WriteId
+    attempt: int
+    build: str
+    parameters: str
+
+    def to_metadata(self, **facts: Any) -> str:
+        """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
+
+        It holds the receipt and `facts` as JSON.
+        """
+        identity = asdict(self.id)
+        if not self.id.output:
+            del identity["output"]
+        body = {**identity, "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
+        return json.dumps({"dbxdec": body}, sort_keys=True)
+
+    @classmethod
+    def from_metadata(cls, text: str | None) -> tuple[Receipt, dict[str, Any]] | None:
+        """Return the receipt in a commit's `userMetadata` and the facts beside it; None for other writers' commits."""
+        if not text or '"dbxdec"' not in text:
+            return None
+        try:
+            body = dict(json.loads(text)["dbxdec"])
+            places = {name: body.pop(name) for name in ("workspace", "job", "run", "task", "item")}
+            identity = WriteId(**places, output=body.pop("output", ""))
+            receipt = cls(identity, body.pop("attempt"), body.pop("build"), body.pop("parameters"))
+        except (ValueError, KeyError, TypeError):
+            return None
+        return receipt, body
+
+
+Rows = Literal["run", "table", "changed"]
+"""The rows of a task's result that a reader gets.
+
+"run": what the task returned in this run; for a merge, the table as the merge left it. "table": the whole table, at the
+version that the task wrote. "changed": like "run", but for a merge only the rows that it inserted or changed.
+"""
+
+
+@dataclass(slots=True)
+class ReadFacts:
+    """What a manager has told of a read, for the log line and the record of a local run."""
+
+    version: int | None = None
+    rows: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputContext:
+    """What a read is asked for: the argument of `IoManager.read`.
+
+    Attributes:
+        uri: The place to read.
+        parameter: The name of the reader's parameter, for messages.
+        annotation: The parameter's annotation, without `| None`; None if it has none.
+        producer: The write whose result is wanted; None asks for the newest version.
+        started: The run's start in milliseconds since the epoch: no write of this run is older.
+        rows: Which rows of the producer's result: `"run"`, `"table"` or `"changed"`.
+
+    Example:
+        ```python
+        from dbxdec import InputContext
+
+        assert InputContext("lake/orders").producer is None
+        ```
+    """
+
+    uri: str
+    parameter: str = "value"
+    annotation: Any = None
+    producer: WriteId | None = None
+    started: int = 0
+    rows: Rows = "run"
+    facts: ReadFacts = field(default_factory=ReadFacts, compare=False, repr=False)
+
+    def tell(self, *, version: int | None = None, rows: int | None = None) -> None:
+        """Note what is known of the read: the version of the table, how many rows."""
+        self.facts.version, self.facts.rows = version, rows
+
+
+@dataclass(frozen=True, slots=True)
+class ItemWrite:
+    """The write of one iteration of a for-each task: its id, its target, and the label of its item."""
+
+    id: WriteId
+    uri: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContext:
+    """What a write is told: the argument of `IoManager.write` and `IoManager.preflight`.
+
+    Attributes:
+        uri: The place to write.
+        receipt: Who writes; it belongs into the same commit as the data.
+        returns: The types that the task's function says it returns, as `"polars.DataFrame"`; None if it says nothing.
+        parameters: The run's job parameters, which options of a manager may refer to.
+        has_readers: Whether a task of the job reads the result.
+
+    Example:
+        ```python
+        from dbxdec import OutputContext, WriteResult
+
+
+        def write(context: OutputContext, value: list[str]) -> WriteResult:
+            print(context.uri, context.receipt.id.transaction)
+            return WriteResult(rows=len(value))
+        ```
+    """
+
+    uri: str
+    receipt: Receipt
+    returns: tuple[str, ...] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    has_readers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a write, for the log and the record of the run.
+
+    Attributes:
+        version: The version of the table, where the storage has versions.
+        rows: How many rows were written, where the storage knows it.
+        note: Anything else, in words.
+
+    Example:
+        ```python
+        from dbxdec import WriteResult
+
+        assert WriteResult(rows=3).version is None
+        ```
+    """
+
+    version: int | None = None
+    rows: int | None = None
+    note: str = ""
