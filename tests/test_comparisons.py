@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dbxdec import bundle_variable, condition, job, native_task, task
 from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.errors import RunError
-from dbxdec.model import checks, comparisons, dag
+from dbxdec.model import checks, comparisons, dag, warning_checks
 from dbxdec.model.values import ValueType
 from dbxdec.platform import references
 from dbxdec.platform.conditions import decide, holds, is_exact
@@ -252,7 +252,7 @@ def native(key: str, **fields: Any) -> Any:
 def warned(made: Job[...]) -> list[str]:
     built: BuiltJob = made.build()
     assert built.problems == ()
-    return [problem.message for problem in checks.warn([built.dag])]
+    return [problem.message for problem in warning_checks.warn([built.dag])]
 
 
 def hidden(made: Job[...]) -> list[str]:
@@ -388,7 +388,7 @@ class TestReferencesByHand:
                 depends_on=[first],
             )
 
-        problems = checks.warn([one.build().dag])
+        problems = warning_checks.warn([one.build().dag])
         assert [problem.message.partition("` ")[2] for problem in problems] == [
             "has {{tasks.read-mode.values.return_value}}, which the platform takes for a literal string",
             "refers to {{job.parameters.dya}}, but the job has no such parameter",

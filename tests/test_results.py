@@ -15,8 +15,9 @@ from dbxdec import DeltaMerge, bundle_variable, each, job, latest, task
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager
 from dbxdec.model import dag
-from dbxdec.model.checks import partial_reads, warn
+from dbxdec.model.dag import partial_reads
 from dbxdec.model.variables import BundleVariable
+from dbxdec.model.warning_checks import warn
 from dbxdec.testing import Lake, job_dag, run_job
 from dbxdec.testing.given import Given, texts_of
 from dbxdec.testing.running import Run

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
-from dbxdec.build.building import resources_content
+from dbxdec.build import resources_file
 from dbxdec.build.wheels import read_wheel
 from dbxdec.model.manifest import digest
 from layouts import LAYOUTS
@@ -182,7 +182,7 @@ class TestSameBytes:
     def test_resources_of_the_wheel_alone(self, original: Project) -> None:
         """Who has the wheel and nothing else makes the same resources, to the byte."""
         wheel = Path("dist", original.wheel.name)
-        made = resources_content(read_wheel(original.wheel).manifest, Path("resources/dbxdec.yml"), wheel)
+        made = resources_file.rendered(read_wheel(original.wheel).manifest, Path("resources/dbxdec.yml"), wheel)
         assert made == original.resources.read_bytes()
 
     def test_a_name_that_is_not_utf_8(self, project: Project) -> None:

@@ -13,7 +13,7 @@ from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError
 from dbxdec.io_managers.contexts import InputContext, OutputContext
-from dbxdec.model import checks, dag
+from dbxdec.model import checks, dag, warning_checks
 from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
 
 
@@ -417,7 +417,7 @@ class TestWarnings:
 
             write(day)
 
-        found = [warning.message for warning in checks.warn([nightly.build().dag])]
+        found = [warning.message for warning in warning_checks.warn([nightly.build().dag])]
         assert len(found) == 2
         assert "`day` would be 2024-01-01 on every run" in found[0]
         assert 'mode="error"' in found[1]
@@ -429,7 +429,7 @@ class TestWarnings:
         def one() -> None:
             extract()
 
-        (warning,) = checks.warn([one.build().dag])
+        (warning,) = warning_checks.warn([one.build().dag])
         assert "/lake/extract in every target of the bundle" in warning.message
         assert isinstance(one.build().dag.tasks[0], dag.Task)
 
@@ -438,7 +438,7 @@ class TestWarnings:
             for i in range(3):
                 extract.override(key=f"extract_{i}")()
 
-        (warning,) = checks.warn([many.build().dag])
+        (warning,) = warning_checks.warn([many.build().dag])
         assert warning.message == (
             "the task `many.extract_0` writes /lake/extract_0 in every target of the bundle; the same holds for "
             "2 other outputs of the job"

@@ -74,10 +74,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         `--clean` calls this before a build, and `--clean-hooks-after` after it, when the wheel exists.
         """
-        from dbxdec.build import building
+        from dbxdec.build import resources_file
 
         with contextlib.suppress(DbxdecError):  # the next build reports wrong settings
-            building.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
+            resources_file.drop_orphan(Path(self.root), config.load(Path(self.root, "pyproject.toml")).resources)
 
     def prepare(self, build_data: dict[str, Any], only: str | None = None) -> Build:
         """Return what the standard wheel would hold, or with `only` one job, as `building.build` does.
@@ -149,16 +149,16 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
         """Write the resources of a wheel that stays in its place; return what to report."""
-        from dbxdec.build import building
+        from dbxdec.build import resources_file
         from hatch_dbxdec import resources
 
         root, path = Path(self.root), str(config.resources)
         if why := resources.why_unnameable(root, version, wheel.parent, Path(self.build_config.directory)):
-            if building.named_wheel(root, path) == wheel.resolve():
-                building.drop(root, path)
+            if resources_file.named_wheel(root, path) == wheel.resolve():
+                resources_file.drop(root, path)
                 self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the wheel that it named")
             return f"; no resources, since {why}"
-        changed = building.write_resources(made, root, config, wheel)
+        changed = resources_file.write(made.manifest, root, config, wheel)
         if changed and resources.started_by_bundle():
             # Wheel and resources stay: they belong together, and the next deploy takes both.
             self._abort(resources.too_late(path))
@@ -184,15 +184,17 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
         """Remove the resources of another build if this one may replace their wheel, or writes new ones."""
-        from dbxdec.build import building
+        from dbxdec.build import resources_file
         from hatch_dbxdec import resources
 
         root, directory = Path(self.root), Path(self.directory).resolve()
-        named = building.named_wheel(root, config.resources)
+        named = resources_file.named_wheel(root, config.resources)
         if named is None:
             return None
         why = resources.why_unnameable(root, version, directory, Path(self.build_config.directory))
-        return None if why and named.parent != directory else building.withdraw(made, root, config.resources)
+        return (
+            None if why and named.parent != directory else resources_file.withdraw(made.content, root, config.resources)
+        )
 
     def _config(self) -> Config:
 
@@ -210,7 +212,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return config.load(Path(self.root, "pyproject.toml"))
 
     def _build(self, version: str, config: Config, build_data: dict[str, Any], only: str | None = None) -> Build:
-        from dbxdec.build import building
+        from dbxdec.build import building, resources_file
 
         core = self.metadata.core
         self._check_hooks(build_data)
@@ -222,7 +224,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 hint='list both versions in the settings to install it: `versions = ["standard", "editable"]` under '
                 "[tool.hatch.build.targets.wheel]; or add `editables` to `requires` of [build-system]",
             )
-        building.check_replaceable(Path(self.root), config.resources)
+        resources_file.check_replaceable(Path(self.root), config.resources)
         building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
         try:
             included = inside.included(self.build_config, build_data, self.root)
@@ -341,16 +343,16 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _abandon(self, version: str) -> None:
         """Clean up at the process's end if `finalize` was not called: something failed, or only hooks were run."""
         if attempt := self._attempts.pop(version, None):
-            from dbxdec.build import building
+            from dbxdec.build import resources_file
 
             shutil.rmtree(attempt.scratch, ignore_errors=True)
-            building.restore(Path(self.root), attempt.config.resources, attempt.withdrawn)
-            building.drop_orphan(Path(self.root), attempt.config.resources)
+            resources_file.restore(Path(self.root), attempt.config.resources, attempt.withdrawn)
+            resources_file.drop_orphan(Path(self.root), attempt.config.resources)
 
     def _fail(self, error: DbxdecError, config: Config | None, *wheels: Path) -> NoReturn:
-        from dbxdec.build import building
+        from dbxdec.build import resources_file
 
-        building.discard(Path(self.root), config.resources if config else None, *wheels)
+        resources_file.discard(Path(self.root), config.resources if config else None, *wheels)
         self._abort(error)
 
     def _say(self, kind: str, text: str) -> None:

@@ -20,7 +20,7 @@ import mutations
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec.build import building, bundlechecks, bundlefile, codegen, config, freshness, wheels
+from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, resources_file, wheels
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
 from dbxdec.model import dag, manifest, protocol
@@ -460,8 +460,8 @@ class Resources(Target):
         sources = snapshot(self.root / "src")
         found = quietly(
             lambda: freshness.stale(str(self.root)),
-            lambda: building.drop_orphan(self.root, "resources/dbxdec.yml"),
-            lambda: building.discard(self.root, "resources/dbxdec.yml"),
+            lambda: resources_file.drop_orphan(self.root, "resources/dbxdec.yml"),
+            lambda: resources_file.discard(self.root, "resources/dbxdec.yml"),
         )
         if whole:
             (self.root / name).parent.mkdir(exist_ok=True)

@@ -202,18 +202,18 @@ def _is_installed(module: str) -> bool:
 
 def _discard(root: Path, last: Record | None) -> None:
     """Remove the outputs of earlier builds: after any failure, a deploy must not take an old wheel for this tree's."""
-    from dbxdec.build import building
+    from dbxdec.build import resources_file
 
     places: set[str | None] = {last.resources if last else None}
     with suppress(DbxdecError):  # the build has reported it
         places.add(config.load(root / "pyproject.toml").resources)
     for resources in places:
-        building.discard(root, resources, *([root / last.wheel] if last else []))
+        resources_file.discard(root, resources, *([root / last.wheel] if last else []))
 
 
 def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
     """Return the record of a finished build. Raises BuildError when wheel and resources do not belong together."""
-    from dbxdec.build import building
+    from dbxdec.build import resources_file
     from dbxdec.build.wheels import read_wheel
 
     settings = config.load(root / "pyproject.toml")
@@ -232,7 +232,7 @@ def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
         if settings.resources is not None:
             _check_resources(root, settings.resources, name, manifest)
     except ManifestError as error:
-        building.discard(root, settings.resources, wheel)
+        resources_file.discard(root, settings.resources, wheel)
         raise BuildError(error.problems) from None
     scope, folder = report.scope, str(PurePosixPath(name).parent)
     outputs = [name] if settings.resources is None else [name, settings.resources]

@@ -79,7 +79,7 @@ def _build(force: bool) -> None:
 
 def _skip(root: str | None, known: str | None, reason: str | None) -> None:
     """Build nothing, and ensure that nothing is deployed either. `known` are the resources by the last record."""
-    from dbxdec.build import building
+    from dbxdec.build import resources_file
 
     say(unbuilt.skipped(reason))
     if root is None:
@@ -90,7 +90,7 @@ def _skip(root: str | None, known: str | None, reason: str | None) -> None:
     if resources is None:
         return  # jobs come from Python, which blocks a deploy itself
     try:
-        building.hold_up(Path(root), resources)
+        resources_file.hold_up(Path(root), resources)
     except (DbxdecError, OSError) as error:
         say(f"a deploy can't be held up: {error}")
         raise SystemExit(FAILED) from None

@@ -14,7 +14,7 @@ from dbxdec.cli.app import FAILED, WRONG_USAGE
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
 from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
-from dbxdec.model import checks
+from dbxdec.model import dag
 from dbxdec.support import printing
 from dbxdec.views import texts
 
@@ -87,7 +87,7 @@ def _notes(jobs: Sequence[Job]) -> list[Problem]:
     """Return one note for each job whose readers get less than a whole table."""
     found = []
     for job in jobs:
-        reads = checks.partial_reads(job)
+        reads = dag.partial_reads(job)
         if reads:
             edges = ", ".join(f"{task.key} <- {texts.binding(leaf)}" for task, _, leaf in reads)
             found.append(

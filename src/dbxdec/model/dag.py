@@ -296,3 +296,18 @@ def run_order(job: Job) -> list[Task]:
             if not waiting[key]:
                 heapq.heappush(ready, position[key])
     return order
+
+
+def partial_reads(job: Job) -> list[tuple[Task, str, TaskOutput]]:
+    """Return the arguments, by task and parameter, that are the rows of one run of a table that may have more."""
+    tasks = {task.key: task for task in job.tasks}
+    return [
+        (task, name, leaf)
+        for task in job.tasks
+        for name, binding in task.inputs.items()
+        for leaf in flatten(binding)
+        if isinstance(leaf, TaskOutput)
+        and leaf.rows == "run"
+        and leaf.output in tasks[leaf.task].outputs
+        and tasks[leaf.task].outputs[leaf.output].partial
+    ]

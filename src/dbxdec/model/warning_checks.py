@@ -1,0 +1,164 @@
+"""Warnings about the jobs of one project: what is allowed but probably unintended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import Problem, counted
+from dbxdec.model import comparisons, dag, kinds, outcomes
+from dbxdec.model.dag import Job, Output
+from dbxdec.model.values import ANY, NONE_TEXT
+from dbxdec.model.variables import has_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# docs.databricks.com, "Use task values to pass information between tasks".
+_MAX_TASK_VALUES = 250
+_STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
+_STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
+
+
+def warn(jobs: Iterable[Job]) -> list[Problem]:
+    """Return warnings, such as one of a scheduled job whose date never changes."""
+    warnings = []
+    for job in jobs:
+        values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
+        values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value.startswith(_STRINGS)})
+        if values > _MAX_TASK_VALUES:
+            warnings.append(
+                Problem(
+                    f"the job `{job.key}` has {values} tasks whose small results are passed as task values; the "
+                    f"platform allows {_MAX_TASK_VALUES} per run, repairs included",
+                    job.source,
+                    "give some of them an IoManager, or annotate those whose result is not read with `-> None`",
+                )
+            )
+        if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
+            from dbxdec.model import schedules
+
+            warnings += [*_of_schedule(job), *schedules.warnings(job)]
+        warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
+        warnings += _of_failure_handler(job)
+        warnings += outcomes.hidden_failures(job)
+        warnings += outcomes.unchecked_sides(job)
+        warnings += outcomes.strange_references(job)
+    return warnings
+
+
+def _of_images(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` has `libraries=[]` on a cluster with a docker_image: no wheel is "
+            "installed, so the image must contain this build's wheel",
+            task.called_at or task.source,
+            "install this build's wheel into the image: a task refuses to run from the wheel of another build; "
+            "without `libraries=[]` the cluster installs it",
+        )
+        for task in job.tasks
+        if task.kind == "python" and kinds.wheel_is_in_image(task.settings, job.clusters)
+    ]
+
+
+def _of_failure_handler(job: Job) -> list[Problem]:
+    return [
+        Problem(
+            f"the task `{job.key}.{task.key}` handles failures, so its max_retries={task.settings['max_retries']} has "
+            "no effect: it ends with an error to fail the run, and each retry would run it again",
+            task.source,
+            "leave it out, or write `on_failure=handled(...)`: the run then succeeds, with failures",
+        )
+        for task in job.tasks
+        if task.on_failure and task.settings.get("max_retries")
+    ]
+
+
+def _of_fixed_places(job: Job) -> list[Problem]:
+    """Return one warning for all tasks of the job that write the same place in every bundle target."""
+    fixed = [
+        (task, output.target)
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.target is not None and _is_place(output) and not has_token(output.target)
+    ]
+    if not fixed:
+        return []
+    first, target = fixed[0]
+    more = f"; the same holds for {counted(len(fixed) - 1, 'other output')} of the job" if len(fixed) > 1 else ""
+    return [
+        Problem(
+            f"the task `{job.key}.{first.key}` writes {target} in every target of the bundle{more}",
+            first.called_at or first.source,
+            "dev and prod would share it: start `base_path` with a bundle_variable(...)",
+        )
+    ]
+
+
+def _of_unsaid_results(job: Job) -> Iterator[Problem]:
+    """Warn of results that are read although their tasks do not say what they return."""
+    for task in job.tasks:
+        if any(output.type is not None and output.type.kind == ANY for output in task.outputs.values()):
+            yield Problem(
+                f"the task `{job.key}.{task.key}` does not say what it returns, but its result is read: it is passed "
+                "as a task value, and only the run finds out whether that works",
+                task.source,
+                "annotate it, as in `-> int` or `-> list[str]`, or give it an IoManager: then the build checks it",
+            )
+
+
+def _of_doubled_rows(job: Job) -> Iterator[Problem]:
+    """Warn of tasks that append a whole growing table: from the second run on its rows would be stored twice."""
+    tasks = {task.key: task for task in job.tasks}
+    for task in job.tasks:
+        if not any(map(_appends, task.outputs.values())):
+            continue
+        for name, binding in task.inputs.items():
+            for leaf in dag.flatten(binding):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                    continue
+                if _appends(tasks[leaf.task].outputs[leaf.output]):
+                    spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
+                    yield Problem(
+                        f"the task `{job.key}.{task.key}` appends, but `{name}` is `{spelt}`, a whole table that "
+                        "grows with each run: the rows of earlier runs would be appended again",
+                        task.called_at or task.source,
+                        f"pass `{leaf.task}` itself: the rows that it returned in this run",
+                    )
+
+
+def _appends(output: Output) -> bool:
+    return output.partial and output.settings.get("mode") == "append"
+
+
+def _of_schedule(job: Job) -> list[Problem]:
+    warnings = [
+        Problem(
+            f"the job `{job.key}` starts automatically, but its parameter `{parameter.name}` would be "
+            f"{parameter.default} on every run",
+            job.source,
+            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
+            + (", which is a date" if parameter.type.kind == "datetime" else ""),
+        )
+        for parameter in job.parameters
+        if parameter.type.kind in ("date", "datetime")
+        and parameter.run_date is None
+        and parameter.default is not None
+        and parameter.default != NONE_TEXT
+    ]
+    return warnings + [
+        Problem(
+            f'the task `{job.key}.{task.key}` writes in mode="error", but the job starts automatically: every run '
+            "after the first will fail",
+            task.called_at or task.source,
+            'use mode="overwrite" or mode="append"',
+        )
+        for task in job.tasks
+        for output in task.outputs.values()
+        if output.settings.get("mode") == "error"
+    ]
+
+
+def _is_place(output: Output) -> bool:
+    """Return whether the target is a path that is the same wherever the task runs. A relative path is local."""
+    target = output.target or ""
+    return output.io is not None and ("://" in target or target.startswith(("/", "dbfs:")))
