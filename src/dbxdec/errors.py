@@ -184,10 +184,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 def located(problem: Problem) -> SourceLocation | None:
     """Return the source line of `problem`; None if it is at a setting, or has no place."""
-    if isinstance(problem.where, SourceLocation):
-        return problem.where
-    path, _, line = (problem.where or "").rpartition(":")
-    return SourceLocation(path, int(line)) if path and line.isdecimal() else None
+    return problem.where if isinstance(problem.where, SourceLocation) else None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -181,7 +181,7 @@ class _Discovery:
         for problem in problems:
             mapped = Problem(
                 self._map(problem.message),
-                self._map(str(problem.where)) if problem.where else None,
+                self._map_place(problem.where),
                 self._of_stand_ins(problem.message) or problem.hint,
                 problem.jobs,
             )
@@ -206,6 +206,11 @@ class _Discovery:
 
     def _map(self, text: str) -> str:
         return self._ours.sub(lambda match: self._source(match[1]), text)
+
+    def _map_place(self, where: SourceLocation | str | None) -> SourceLocation | str | None:
+        if isinstance(where, SourceLocation):
+            return SourceLocation(self._map(where.path), where.line)
+        return self._map(where) if where else None
 
     def _source(self, path: str) -> str:
         path = path.replace(os.sep, "/")
@@ -251,7 +256,9 @@ def _file_of(module: Any) -> str | None:
 
 
 def _form(problem: Problem) -> list[Any]:
-    return [problem.message, str(problem.where) if problem.where else None, problem.hint, problem.jobs]
+    where = problem.where
+    place = [where.path, where.line] if isinstance(where, SourceLocation) else where
+    return [problem.message, place, problem.hint, problem.jobs]
 
 
 def _module_names(paths: Any) -> list[str]:

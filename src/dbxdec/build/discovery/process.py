@@ -98,12 +98,16 @@ def discover(
     mask = Mask(of_this_machine())
     if found["problems"] or unread_problems:
         own = [
-            Problem(message, where, hint, None if jobs is None else tuple(jobs))
+            Problem(message, _place(where), hint, None if jobs is None else tuple(jobs))
             for message, where, hint, jobs in mask.data(found["problems"])
         ]
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
-    warnings = tuple(Problem(message, where, hint) for message, where, hint, _ in mask.data(found["warnings"]))
+    warnings = tuple(Problem(message, _place(where), hint) for message, where, hint, _ in mask.data(found["warnings"]))
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+
+
+def _place(form: list[Any] | str | None) -> SourceLocation | str | None:
+    return form if isinstance(form, str) else _location(form)
 
 
 def _location(form: list[Any] | None) -> SourceLocation | None:
