@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError, Problem, RunError
@@ -18,7 +19,7 @@ from dbxdec.platform import references
 from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
     from dbxdec.model.dag import Each, Task
     from dbxdec.model.literals import Json
@@ -45,8 +46,6 @@ _REFERENCES = {
     "dbxdec-started": "{{job.start_time.timestamp_ms}}",
     _TRIGGERED: REFERENCE,
 }
-# Reserved parameters that are numbers, with their maximum: for times in ms, the end of the calendar.
-_LARGEST = {"dbxdec-attempt": 10**9, "dbxdec-started": 253_402_300_799_999}
 # Exactly one reference: a longer string that contains references, such as a template, is the author's.
 _UNRESOLVED = re.compile(r"\s*\{\{[^{}]*\}\}\s*")
 _UNKNOWN = "the platform did not know this reference: check its spelling and where it is used"
@@ -136,10 +135,23 @@ def _compact(form: Any) -> str:
     return json.dumps(form, ensure_ascii=False, separators=(",", ":"))
 
 
-def _why_no_number(text: str, largest: int) -> str | None:
+def _why_no_number(text: str, *, largest: int) -> str | None:
     if not text.isdecimal():
         return "not a whole number"
     return "too large" if len(text) > len(str(largest)) or int(text) > largest else None
+
+
+def _why_no_moment(text: str) -> str | None:
+    return None if not text or is_unresolved(text) or moment_of(text) is not None else "not a moment"
+
+
+_NEEDED = ("dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES)
+# Reserved parameters that are more than strings. The largest time in ms is the end of the calendar.
+_WHY_WRONG: Mapping[str, Callable[[str], str | None]] = {
+    "dbxdec-attempt": partial(_why_no_number, largest=10**9),
+    "dbxdec-started": partial(_why_no_number, largest=253_402_300_799_999),
+    _TRIGGERED: _why_no_moment,
+}
 
 
 def parse(argv: Sequence[str]) -> RunArguments:
@@ -148,57 +160,9 @@ def parse(argv: Sequence[str]) -> RunArguments:
     The platform does not change a reference that it can't resolve; such a value is refused. Job parameters are not
     checked here: the job knows its own.
     """
-    given: dict[str, str] = {}
-    problems = []
-    refused = set()
-    for argument in argv:
-        name, equals, value = argument.removeprefix("--").partition("=")
-        if not equals or not name:
-            problems.append(Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`"))
-            refused.add(name)
-        elif name.startswith(RESERVED) and name != _TRIGGERED and is_unresolved(value):
-            problems.append(unresolved(f"the parameter `{name}`", value))
-            refused.add(name)
-        elif given.get(name, value) != value:
-            problems.append(
-                Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
-            )
-            refused.add(name)
-        given[name] = value
+    given, refused, problems = _given(argv)
     reserved = {name: value for name, value in given.items() if name.startswith(RESERVED)}
-    needed = ["dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build", *_REFERENCES]
-    problems += [
-        Problem(
-            f"the parameter `{name}` is missing",
-            hint="`dbxdec-run` is started by a job that dbxdec has built; on a laptop use `dbxdec run JOB`",
-        )
-        for name in needed
-        if name not in reserved
-    ]
-    problems += [
-        Problem(f"`{name}` is {brief(reserved[name], 40)}, {why}")
-        for name, largest in _LARGEST.items()
-        if name in reserved and name not in refused and (why := _why_no_number(reserved[name], largest))
-    ]
-    triggered = reserved.get(_TRIGGERED, REFERENCE)
-    if triggered and moment_of(triggered) is None and not is_unresolved(triggered):
-        problems.append(Problem(f"`{_TRIGGERED}` is {triggered!r:.60}, not a moment"))
-    problems += [
-        Problem(
-            f"the reserved parameter `{name}` is not known to this dbxdec",
-            hint="the job was written by a newer dbxdec: install that version where the task runs",
-        )
-        for name in reserved
-        if name not in needed and name != _ITEM and not name.startswith(_VARIABLE)
-    ]
-    problems += [
-        Problem(
-            f"the parameter `{name}` is the unresolved bundle reference {value}",
-            hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",
-        )
-        for name, value in reserved.items()
-        if name.startswith(_VARIABLE) and value == _token(name.removeprefix(_VARIABLE))
-    ]
+    problems += _mistakes(reserved, refused)
     if problems:
         raise RunError(problems)
     return RunArguments(
@@ -215,8 +179,53 @@ def parse(argv: Sequence[str]) -> RunArguments:
         },
         parameters={name: value for name, value in given.items() if name not in reserved},
         item=reserved.get(_ITEM),
-        triggered=None if is_unresolved(triggered) else triggered,
+        triggered=None if is_unresolved(reserved[_TRIGGERED]) else reserved[_TRIGGERED],
     )
+
+
+def _given(argv: Sequence[str]) -> tuple[dict[str, str], set[str], list[Problem]]:
+    """Return the named values in `argv`, the names that are wrong in themselves, and what is wrong with them."""
+    given: dict[str, str] = {}
+    refused, problems = set(), []
+    for argument in argv:
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if not equals or not name:
+            problem = Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`")
+        elif name.startswith(RESERVED) and name != _TRIGGERED and is_unresolved(value):
+            problem = unresolved(f"the parameter `{name}`", value)
+        elif given.get(name, value) != value:
+            problem = Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
+        else:
+            given[name] = value
+            continue
+        given[name] = value
+        refused.add(name)
+        problems.append(problem)
+    return given, refused, problems
+
+
+def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Problem]:
+    """Yield what is missing among the `reserved` parameters, and what is wrong with those not yet `refused`."""
+    for name in _NEEDED:
+        if name not in reserved:
+            yield Problem(
+                f"the parameter `{name}` is missing",
+                hint="`dbxdec-run` is started by a job that dbxdec has built; on a laptop use `dbxdec run JOB`",
+            )
+    for name, value in reserved.items():
+        if name.startswith(_VARIABLE):
+            if value == _token(name.removeprefix(_VARIABLE)):
+                yield Problem(
+                    f"the parameter `{name}` is the unresolved bundle reference {value}",
+                    hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",
+                )
+        elif name not in _NEEDED and name != _ITEM:
+            yield Problem(
+                f"the reserved parameter `{name}` is not known to this dbxdec",
+                hint="the job was written by a newer dbxdec: install that version where the task runs",
+            )
+        elif name in _WHY_WRONG and name not in refused and (why := _WHY_WRONG[name](value)):
+            yield Problem(f"`{name}` is {brief(value, 40)}, {why}")
 
 
 def is_unresolved(value: str) -> bool:
