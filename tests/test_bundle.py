@@ -379,7 +379,7 @@ class TestFailures:
         project.edit("pyproject.toml", "[tool.hatch.build.hooks.dbxdec]\n", "")
         result = bundle(project)
         assert result.code == 2
-        assert "the build hook of dbxdec is not turned on" in result.output
+        assert "dbxdec's build hook is not enabled" in result.output
         assert "[tool.hatch.build.hooks.dbxdec]" in result.output
         assert project.wheels == []
 

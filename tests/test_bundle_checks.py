@@ -226,8 +226,8 @@ class TestFiles:
         [
             (_notebook("notebooks/shw.py"), "'notebooks/shw.py', which is not there|did you mean `show.py`?"),
             (_notebook("notebooks/show"), "'notebooks/show', which is not there|'show.py'"),
-            (_notebook("plain.py"), "'plain.py', a file that is no notebook|# Databricks notebook source"),
-            (_notebook("query.sql"), "a file that is no notebook|-- Databricks notebook source"),
+            (_notebook("plain.py"), "'plain.py', a file that is not a notebook|# Databricks notebook source"),
+            (_notebook("query.sql"), "a file that is not a notebook|-- Databricks notebook source"),
             (_notebook("../show.py"), "which is outside of the bundle"),
             (_script("plan.py"), "'plan.py', which is not there|did you mean `plain.py`?"),
             (_script("notebooks/show.py"), "which is a notebook|notebook_task"),
@@ -438,7 +438,7 @@ class TestPythonResources:
     def test_a_clean_up(self, project: Project) -> None:
         """A deploy that removes the wheels of the one before is warned of."""
         (said,) = self.said(project, self.ARTIFACT)
-        assert said == "a deploy removes the wheels of the deploys before, which runs in flight use"
+        assert said == "a deploy removes the wheels of earlier deploys, which runs in flight still use"
 
     def test_a_newer_wheel_beside(self, project: Project) -> None:
         """The CLI gives a version only to the newest of several wheels: one that lies in the way is named."""

@@ -324,7 +324,7 @@ def test_a_run_that_goes_on_is_not_resumed_by_another_process(project: Project) 
         run = ledger.find(project.root, "last")
         assert run.state == "running"
         said = dbxdec(project, "run", "meeting", "--resume", run.id)
-        assert (said.code, "is going on in another process" in said.err) == (2, True)
+        assert (said.code, "is still running in another process" in said.err) == (2, True)
         (project.root / "wrote-2").touch()
     assert runner.returncode == 0
     assert ledger.find(project.root, run.id).state == "success"

@@ -106,7 +106,7 @@ def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path
     [
         ("pipelines = 'a.pipelines'", 'is a text, not a list\n    hint: write `["a.pipelines"]`'),
         ("extra-libraries = ['  ']", "is empty"),
-        ("extra-libraries = [1.5]", "is a float, not a text"),
+        ("extra-libraries = [1.5]", "is a float, not a string"),
         ("resources = true", "is a boolean\n    hint: a path below the project's root"),
         ("missing-imports = 'standin'", "is 'standin'\n    hint: did you mean `stand-in`?"),
         ("missing-imports = 7", 'is 7\n    hint: write "stand-in" or "error"'),

@@ -128,7 +128,7 @@ SOURCES: dict[str, tuple[Change, str]] = {
     ),
     "a link to itself": (link("src/shop/loop.py", "loop.py"), "src/shop/loop.py: can't be shipped: Too many levels"),
     "a folder that is itself": (link("src/shop/loop", "loop"), "src/shop/loop: can't be shipped: Too many levels"),
-    "a pipe": (pipe("src/shop/pipe.bin"), "src/shop/pipe.bin: can't be shipped: it is no file"),
+    "a pipe": (pipe("src/shop/pipe.bin"), "src/shop/pipe.bin: can't be shipped: it is not a file"),
     "several": (
         lambda root: [link(f"src/shop/{name}", "nowhere")(root) for name in ("a", "b")],
         "src/shop/b: can't be shipped",

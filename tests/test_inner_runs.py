@@ -342,7 +342,7 @@ def test_a_resumed_run_waits_for_what_its_killed_runner_has_left(project: Projec
     with subprocess.Popen(command, cwd=project.root, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as resumed:
         assert resumed.stderr is not None
         said = b""
-        while b"waiting for tasks that the killed runner has left" not in said:
+        while b"waiting for tasks that the killed run left behind" not in said:
             said += resumed.stderr.readline()
             assert resumed.poll() is None, said
         assert marks(project) == ["begin1"]

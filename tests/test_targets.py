@@ -137,7 +137,7 @@ def test_the_environment_names_a_target_as_for_the_bundles_cli(folder: Path, mon
         ("dev", "nodes", "the bundle variable `nodes` of the target `dev` is complex"),
         ("dev", "through", "the bundle variable `nodes` of the target `dev` is complex"),
         ("dev", "who", "only the bundle's CLI knows ${workspace.current_user.userName}"),
-        ("dev", "loop", "refer to each other in a circle: loop -> pool -> loop"),
+        ("dev", "loop", "refer to each other in a cycle: loop -> pool -> loop"),
         ("deev", "root", "the bundle databricks.yml has no target `deev`\n    hint: did you mean `dev`?"),
     ],
 )

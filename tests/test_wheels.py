@@ -174,7 +174,7 @@ class TestNames:
         """Absolute paths, `..`, drive letters and control characters are refused before anything is unpacked."""
         with zipfile.ZipFile(wheel, "a") as archive:
             archive.writestr(zipfile.ZipInfo(name), b"x")
-        with pytest.raises(ManifestError, match="is not named as a file of a wheel is"):
+        with pytest.raises(ManifestError, match="is not a valid file name in a wheel"):
             unpacked(wheel)
         assert not (wheel.parent / "state").exists()
 

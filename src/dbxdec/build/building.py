@@ -165,7 +165,11 @@ def _require_readable(*files: Sequence[ShippedFile]) -> None:
         if (why := _why_unreadable(file.origin))
     ]
     problems += [
-        Problem("is a folder that may not be read, whose files the wheel would lack", path, "allow it, or remove it")
+        Problem(
+            "is a folder without read permission: its files would be missing from the wheel",
+            path,
+            "allow reading it, or remove it",
+        )
         for folder in dict.fromkeys(os.path.dirname(file.origin) for some in files for file in some)
         for path in _unreadable_folders(folder)
     ]
@@ -189,12 +193,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _why_unreadable(path: str) -> str | None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            return "it is no file"
+            return "it is not a file"
     except FileNotFoundError:
         return f"it is a link to {os.readlink(path)}, which does not exist" if os.path.islink(path) else "it is gone"
     except OSError as error:
         return str(error.strerror)
-    return None if os.access(path, os.R_OK) else "it may not be read"
+    return None if os.access(path, os.R_OK) else "it has no read permission"
 
 
 def _require_keys(made: Manifest) -> None:

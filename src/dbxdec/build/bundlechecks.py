@@ -131,7 +131,7 @@ def broken_promises(bundle: Bundle, project: str, wheel: Path, target: str | Non
     if bundle.get("experimental", "skip_artifact_cleanup") is not True:
         problems.append(
             Problem(
-                "a deploy removes the wheels of the deploys before, which runs in flight use",
+                "a deploy removes the wheels of earlier deploys, which runs in flight still use",
                 _location(bundle.main, ("experimental",), bundle.root),
                 f"under `experimental` of {bundle.main.path.name} write `skip_artifact_cleanup: true`",
             )
@@ -177,7 +177,8 @@ def _variables(bundle: Bundle, root: Path, uses: Iterable[_Use]) -> Iterator[Pro
                 if is_parameter and _is_complex(declared.get(name)) and (name, True) not in seen:
                     seen.add((name, True))
                     yield Problem(
-                        f"{use.owner} uses the bundle variable `{name}`, which is complex, and a task takes only text",
+                        f"{use.owner} uses the bundle variable `{name}`, which is complex, but a task takes only "
+                        "strings",
                         use.where,
                         "declare one variable for each value that tasks need",
                     )

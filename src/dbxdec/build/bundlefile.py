@@ -247,5 +247,5 @@ def _parse(path: Path, text: str | None = None) -> Document:
     found = documents.yaml_of(path) if text is None else documents.yaml(text, str(path))
     content = {} if found.value is None else found.value
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no mapping, which a bundle is")
+        raise ConfigError(f"{path} is not a mapping, as a bundle must be")
     return Document(path, content, found.lines)

@@ -107,7 +107,7 @@ def _missing_imports(value: Any, path: str) -> str:
 
 def _timeout(value: Any, path: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
-        raise ConfigError(Problem(f"is {value!r:.40}", path, "a number of seconds above 0, at most a week's"))
+        raise ConfigError(Problem(f"is {value!r:.40}", path, "a number of seconds above 0, at most one week (604800)"))
     return float(value)
 
 
@@ -115,7 +115,7 @@ def _strings(value: Any, path: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ConfigError(Problem(f"is {_toml_type(value)}, not a list", path, f"write `[{_example(value)}]`"))
     wrong = [
-        Problem("is empty" if isinstance(item, str) else f"is {_toml_type(item)}, not a text", f"{path}[{i}]")
+        Problem("is empty" if isinstance(item, str) else f"is {_toml_type(item)}, not a string", f"{path}[{i}]")
         for i, item in enumerate(value)
         if not isinstance(item, str) or not item.strip()
     ]
@@ -129,7 +129,7 @@ def _texts(value: Any, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ConfigError(Problem(f"is {_toml_type(value)}, not a table", path, f"write `[{path}]`"))
     wrong = [
-        Problem(f"is {_toml_type(item)}", _path(path, name), "a text, a number or a boolean")
+        Problem(f"is {_toml_type(item)}", _path(path, name), "a string, a number or a boolean")
         for name, item in value.items()
         if not isinstance(item, str | int | float)
     ]
@@ -190,7 +190,7 @@ def hook_is_missing() -> ConfigError:
     """Return the error for a project whose settings do not turn the build hook on."""
     return ConfigError(
         Problem(
-            "the build hook of dbxdec is not turned on",
+            "dbxdec's build hook is not enabled",
             "pyproject.toml",
             'write `[tool.hatch.build.hooks.dbxdec]`, and "dbxdec[build]" into `requires` of [build-system]',
         )

@@ -64,16 +64,16 @@ def _wrong_notebook(there: Path) -> Finding | None:
             return None
         first = f"{_NOTEBOOK.get(there.suffix.lower(), '')} {_NOTEBOOK_MARK}"
         return (
-            "a file that is no notebook",
+            "a file that is not a notebook",
             f"its first line has to be `{first}`; a plain file goes into spark_python_task",
         )
-    return "a file that is no notebook", f"notebooks end in {', '.join((*_NOTEBOOK, '.ipynb'))}"
+    return "a file that is not a notebook", f"notebooks end in {', '.join((*_NOTEBOOK, '.ipynb'))}"
 
 
 def _wrong_source(there: Path) -> Finding | None:
     if not there.is_file():
         return _absent(there)
-    return ("which is a notebook", "run it by `notebook_task`") if _is_notebook(there) else None
+    return ("which is a notebook", "run it with `notebook_task`") if _is_notebook(there) else None
 
 
 def _is_notebook(path: Path) -> bool:

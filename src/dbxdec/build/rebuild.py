@@ -126,7 +126,7 @@ def _build(root: Path, last: Record | None, lock: int, say: Say) -> Record:
             return record
         if not is_last:
             before, known, report = inputs, found, _run(root, last, lock)
-    say(f"{changed[0]} is another after each build, so that the next call has to build again")
+    say(f"{changed[0]} changes with every build, so the next `dbxdec bundle` rebuilds")
     return record
 
 
@@ -184,7 +184,7 @@ def _run(root: Path, last: Record | None, lock: int) -> _Report:
         if done.returncode != 0 or not path.exists():
             _discard(root, last)
             raise BuildError(
-                done.stdout.rstrip() or f"the build ended with exit code {done.returncode}, without a word"
+                done.stdout.rstrip() or f"the build ended with exit code {done.returncode}, without output"
             )
         found = json.loads(path.read_text(encoding="utf-8"))
     if not found["has_hook"]:

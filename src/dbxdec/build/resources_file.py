@@ -61,7 +61,7 @@ def check_replaceable(root: Path, resources: str | None) -> None:
     if path is not None and path.is_file() and path.stat().st_size and not _is_ours(path):
         raise ConfigError(
             Problem(
-                f"{resources} is there already, and was not made by dbxdec",
+                f"{resources} already exists, and was not made by dbxdec",
                 "tool.dbxdec.resources",
                 "name another file, or remove this one: every build would replace it",
             )

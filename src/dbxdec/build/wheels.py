@@ -185,16 +185,16 @@ def _problem(members: list[zipfile.ZipInfo], size: int) -> str | None:
         shown = f"its member {name!a:.100}"
         parts = name.removesuffix("/").split("/")
         if not {"", ".", ".."}.isdisjoint(parts) or "\\" in name or _DRIVE.match(name) or not _is_plain(name):
-            return f"{shown} is not named as a file of a wheel is"
+            return f"{shown} is not a valid file name in a wheel"
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             return f"{shown} is a link or a device"
         if member.flag_bits & 1:
             return f"{shown} is encrypted"
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            return f"{shown} is compressed in another way than those of wheels"
+            return f"{shown} is compressed in a way that wheels don't use"
         if name in names:
-            return f"{shown} is there twice"
+            return f"{shown} appears twice"
         names.add(name)
         folders.update("/".join(parts[:i]) for i in range(1, len(parts)))
         unpacked += member.file_size
@@ -218,7 +218,7 @@ def _manifest(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
         if folders and member.filename == f"{folders[0]}/extra_metadata/{PATH}":
             return member
     raise ManifestError(
-        f"{path.name} carries no manifest of dbxdec",
+        f"{path.name} has no dbxdec manifest",
         hint="build it with `[tool.hatch.build.hooks.dbxdec]` in pyproject.toml",
     )
 

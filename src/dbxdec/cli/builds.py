@@ -58,7 +58,8 @@ def _installed(job: str) -> Manifest:
         names = listed([manifest.project for manifest in owners])
         raise ManifestError(f"{names} all define the job `{job}`", hint="say which: `--package NAME`")
     known = [key for manifest in manifests for key in manifest.raw_jobs]
-    where, otherwise = "this folder is in no project of dbxdec's", "go to the project's folder, or install its wheel"
+    where = "this folder does not belong to a dbxdec project"
+    otherwise = "go to the project's folder, or install its wheel"
     if project_root(".") is not None and find_spec("hatchling") is None:
         where = "the tree can't be read without hatchling"
         otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'

@@ -53,9 +53,7 @@ def command(force: bool, wheel: Path | None, output: Path | None) -> None:
         _from_wheel(wheel, output)
         return
     if output is not None:
-        raise click.UsageError(
-            "--output goes with --wheel; where a build writes the resources says `resources` under [tool.dbxdec]"
-        )
+        raise click.UsageError("--output needs --wheel; a build writes the resources to `resources` of [tool.dbxdec]")
     root = freshness.project_root(".")
     record, reason = freshness.stale(root) if root is not None else (None, None)
     if not force and record is not None and reason is None:
@@ -92,7 +90,7 @@ def _skip(root: str | None, known: str | None, reason: str | None) -> None:
     try:
         resources_file.hold_up(Path(root), resources)
     except (DbxdecError, OSError) as error:
-        say(f"a deploy can't be held up: {error}")
+        say(f"the deploy can't be stopped: {error}")
         raise SystemExit(FAILED) from None
 
 

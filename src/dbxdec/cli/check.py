@@ -92,7 +92,8 @@ def _notes(jobs: Sequence[Job]) -> list[Problem]:
             edges = ", ".join(f"{task.key} <- {texts.binding(leaf)}" for task, _, leaf in reads)
             found.append(
                 Problem(
-                    f"in the job `{job.key}` these get the rows of the run, of tables that may hold more: {edges}",
+                    f"in the job `{job.key}` these inputs are only the rows of this run, from tables that may hold "
+                    f"more: {edges}",
                     job.source,
                     "`x.table` is the whole table",
                 )

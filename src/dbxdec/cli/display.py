@@ -166,7 +166,7 @@ class _Screen(Progress):
             last = self._last.get(key)
             words = Text(printing.safe(last[-1]) if last else "", "dim")
             table.add_row(Text("•", "cyan"), Text(key, "bold"), Text(f"{now - since:.0f} s"), words)
-        hidden = f", {len(running) - room} more at work" if len(running) > room else ""
+        hidden = f", {len(running) - room} more running" if len(running) > room else ""
         text = f"{self._done} of {self._total} tasks, {now - self._began:.0f} s{hidden}"
         stop = [Text("stopping: Ctrl-C again ends them at once", "yellow")] if self._stopping() and running else []
         return Group(table, Text(text, "dim"), *stop)

@@ -19,7 +19,7 @@ _BY_SUFFIX = {".mmd": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", 
 @click.command("graph")
 @click.argument("job", required=False, shell_complete=completion.jobs)
 @click.option(
-    "--format", "-f", "kind", type=click.Choice(_FORMATS), help="The default is what --output ends in, or mermaid."
+    "--format", "-f", "kind", type=click.Choice(_FORMATS), help="By default the one that --output ends in, or mermaid."
 )
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A file; without it, stdout.")
 @click.option(

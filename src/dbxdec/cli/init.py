@@ -23,7 +23,7 @@ def _lake_root(context: click.Context, option: click.Parameter, value: str | Non
         return None
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'{}\\]+", value):
         raise click.BadParameter(
-            f"{value!r} is no cloud path, such as s3://bucket/folder or "
+            f"{value!r} is not a cloud path such as s3://bucket/folder or "
             "abfss://container@account.dfs.core.windows.net/folder (a volume has no atomic rename, which the commits "
             "of Delta need)",
             context,

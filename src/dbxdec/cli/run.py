@@ -82,7 +82,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     metavar="KEY=COMMAND",
     callback=_assignments,
     shell_complete=completion.replaced_tasks,
-    help="Run a shell command in the place of a task.",
+    help="Run a shell command instead of a task.",
 )
 @click.option(
     "--resume",
@@ -96,16 +96,16 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
 @click.option(
     "--fresh",
     is_flag=True,
-    help="First move what earlier runs have stored at this job's local targets to .dbxdec/set_aside.",
+    help="First move existing local outputs of this job to .dbxdec/set_aside.",
 )
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this finished wheel.")
 @click.option("--package", metavar="NAME", help="Run this installed pipeline, also inside a project.")
 @click.option(
     "--root",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where remote places are on this machine; the default is .dbxdec/lake.",
+    help="The folder that stands for remote storage; by default .dbxdec/lake.",
 )
-@click.option("--remote", is_flag=True, help="Read and write remote places as they are.")
+@click.option("--remote", is_flag=True, help="Read and write the remote storage itself.")
 @click.option(
     "--report",
     is_flag=False,
@@ -114,7 +114,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     metavar="[FILE]",
     help="Write the report of the run as one HTML file.",
 )
-@click.option("--verbose", "-v", is_flag=True, help="In a terminal, show all that tasks print while they run.")
+@click.option("--verbose", "-v", is_flag=True, help="In a terminal, show everything that tasks print while they run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON when it has ended.")
 def command(
     job: str | None,
@@ -162,9 +162,7 @@ def command(
     if fresh and resume is not None:
         raise click.UsageError("--resume keeps what is there, and --fresh moves it away: choose one")
     if root is not None and remote:
-        raise click.UsageError(
-            "--root says where remote places are on this machine, and --remote uses them: choose one"
-        )
+        raise click.UsageError("--root replaces remote storage by a folder, and --remote uses it: choose one")
     before = None if resume is None else earlier.find(here, job, resume, say)
     build, source = find(job, here, wheel, package)
     request = RunRequest(

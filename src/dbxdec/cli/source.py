@@ -106,7 +106,7 @@ def _checked_out(name: str, root: Path) -> Iterator[Path]:
     top = _git(root, "rev-parse", "--show-toplevel")
     if commit is None or top is None:
         raise ConfigError(
-            f"{name} is no wheel, no folder and no commit that git knows",
+            f"{name} is not a wheel, a folder or a commit that git knows",
             hint="give a wheel's path, a project's folder, or a commit, branch or tag",
         )
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:

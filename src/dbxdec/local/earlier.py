@@ -29,13 +29,14 @@ def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
         kept = (run for run in ledger.runs(here, job, passed=tell) if not run.is_inner)
         open_ = (run for run in kept if run.state not in ("success", ledger.RUNNING))
         if (first := next(open_, None)) is None:
-            raise RunError(f"no run of `{job}` is kept here that has not succeeded", hint=f"dbxdec run {job}")
+            raise RunError(f"no unsuccessful run of `{job}` is kept here", hint=f"dbxdec run {job}")
         found = first
     if found.damaged:
         told(damage(found))
         if not found.sittings:
             raise RunError(
-                f"which tasks the run {found.id} was asked for is no longer known", hint=f"dbxdec run {found.job}"
+                f"the tasks that the run {found.id} was started with are no longer known",
+                hint=f"dbxdec run {found.job}",
             )
     if found.state == "success":
         raise RunError(f"the run {found.id} has succeeded: there is nothing to resume", hint=f"dbxdec run {job}")

@@ -229,7 +229,7 @@ class Run:
         try:
             return manifest.decode_job(self.job, self.definition)
         except (DbxdecError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"the run {self.id} can't be read: {DEFINITION} is no job: {error}") from None
+            raise RunError(f"the run {self.id} can't be read: {DEFINITION} is not a job: {error}") from None
 
     @property
     def _keys(self) -> list[str]:
@@ -254,7 +254,7 @@ def read(folder: Path) -> Run | Unreadable | None:
         state = os.stat(os.path.join(here, EVENTS))
         size = state.st_size
         if not stat.S_ISREG(state.st_mode):
-            return Unreadable(folder, f"{EVENTS} is no file")
+            return Unreadable(folder, f"{EVENTS} is not a file")
     except FileNotFoundError:
         size = None  # killed before the first event
     except OSError as error:
@@ -432,4 +432,5 @@ def damage(run: Run) -> str:
     if not run.damaged:
         return ""
     lines = ", ".join(map(str, run.damaged[:5])) + (", ..." if len(run.damaged) > 5 else "")
-    return f"events.jsonl of the run {run.id} is damaged in line {lines}: what is noted before no longer counts as done"
+    lost = "what it records up to there no longer counts as done"
+    return f"events.jsonl of the run {run.id} is damaged in line {lines}: {lost}"

@@ -34,7 +34,7 @@ def read_whole(path: str | Path) -> dict[str, Any]:
     """Return the object in a JSON file. Raises OSError, or ValueError with what is wrong."""
     found = _loaded(_content(path))
     if not isinstance(found, dict):
-        raise ValueError("it holds no JSON object")  # noqa: TRY004 - of the file, not of an argument
+        raise ValueError("it does not contain a JSON object")  # noqa: TRY004 - of the file, not of an argument
     return found
 
 
@@ -119,7 +119,7 @@ def _content(path: str | Path) -> bytes:
     try:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
-            raise OSError("it is no file")
+            raise OSError("it is not a file")
         if state.st_size > _LARGEST:
             raise OSError(f"it has {state.st_size:,} bytes")
         return _rest(descriptor)

@@ -187,7 +187,9 @@ def held(folder: Path) -> Iterator[None]:
             if try_lock(descriptor):
                 break
             if not looks:
-                raise RunError(f"the run {folder.name} is going on in another process", hint="wait for it, or stop it")
+                raise RunError(
+                    f"the run {folder.name} is still running in another process", hint="wait for it, or stop it"
+                )
             time.sleep(_LOOK_S)  # another process that reads the ledger has the lock for a moment
         yield
     finally:
@@ -206,7 +208,8 @@ def root_of(folder: Path, parent: str) -> Path:
             break  # it was removed
         if is_held(above):
             raise RunError(
-                f"the run {folder.name} is part of the run {parent}, which is going on", hint="wait for it, or stop it"
+                f"the run {folder.name} is part of the run {parent}, which is still running",
+                hint="wait for it, or stop it",
             )
         folder, parent = above, found.parent or ""
     return folder

@@ -81,7 +81,7 @@ def first_rows(
     found = {key: _small(run, *key) for key in wanted if stored[key].io is None}
     tables = [key for key in wanted if stored[key].io is not None]
     if tables and build is None:
-        why = "the build of that run is not kept any more, and the project stores this elsewhere by now"
+        why = "the build of that run is gone, and the project now stores this elsewhere"
         found |= {key: FirstRows(*key, why=why) for key in tables}
     elif tables and build is not None:
         found |= {(one.task, one.output): one for one in _read(run, build, here, tables, rows)}

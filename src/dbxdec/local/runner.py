@@ -87,7 +87,7 @@ def _alone(setting: Setting, ledger: Ledger) -> Iterator[None]:
     root = ledgers.root_of(ledger.folder, str(ledger.head.get("parent") or ""))
 
     def waiting() -> None:
-        setting.told("waiting for tasks that the killed runner has left")
+        setting.told("waiting for tasks that the killed run left behind")
 
     with ledgers.workers_of(root, waiting) as descriptor, setting.pool.inheriting(descriptor):
         yield

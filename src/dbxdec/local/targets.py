@@ -50,7 +50,7 @@ class BundleVariables:
         found = self.overrides.get(name)
         found = entry.get("default") if found is None else found
         if isinstance(found, dict | list) or entry.get("type") == "complex":
-            raise self._refused(name, "is complex, and a task takes texts alone")
+            raise self._refused(name, "is complex, but a task takes only strings")
         if isinstance(found, bool):
             return str(found).lower()
         return None if found is None else str(found)
@@ -157,7 +157,7 @@ def _overrides(root: Path, target: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path} can't be read: {error}") from None
     if not isinstance(found, dict):
-        raise RunError(f"{path} holds no JSON object", hint='write {"name": "value"}')
+        raise RunError(f"{path} does not contain a JSON object", hint='write {"name": "value"}')
     return found
 
 

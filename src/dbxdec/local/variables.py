@@ -78,7 +78,7 @@ def _resolved(
     """Return the value of a variable, with the variables that it refers to resolved. Raises RunError."""
     if name in inside:
         circle = " -> ".join([*inside[inside.index(name) :], name])
-        raise RunError(f"bundle variables refer to each other in a circle: {circle}")
+        raise RunError(f"bundle variables refer to each other in a cycle: {circle}")
     text = next((found for source in sources if (found := source(name)) is not None), None)
     if text is None:
         of = f" for the target `{bundle.target}`" if bundle and bundle.target else ""

@@ -202,7 +202,9 @@ class Run:
     def _taken_as_done(self, task: dag.Task, value: Any) -> TaskResult:
         if task.kind == "condition":
             if not isinstance(value, bool):
-                raise RunError(f"it is {value!r:.60}, and a condition holds or not", hint="give True or False")
+                raise RunError(
+                    f"it is {value!r:.60}, but a condition is either true or false", hint="give True or False"
+                )
             self._flow.take_branch(task.key, bool(value))
             return TaskResult(task.key, State.SUCCESS, load=lambda: value)
         if not task.outputs:
