@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from dbxdec.support import masking
+from repository import ROOT
 from thorough import examples
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from forked import Forked
     from object_storage import ObjectStorage
     from projects import Project, Result
-
-ROOT = Path(__file__).parents[1]
 
 # Environments that tests make are compiled once. The processes that tests start write no byte code: it goes by a file's
 # size and second, so that an edit within a second could pass unseen.

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "init"
+from repository import TESTS
+
+FOLDER = TESTS / "init"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 

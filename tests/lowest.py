@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from repository import ROOT, TESTS
+
 EXTRAS = ("build", "cli", "polars")
 CORE = (
     *("hatchling_compat", "hook", "dynamic_version", "unbuilt", "bundle", "bundle_checks", "init", "init_texts"),
@@ -45,7 +46,7 @@ def pin(file: Path) -> None:
 
 def test(arguments: list[str]) -> int:
     """Run the core; return pytest's exit code."""
-    files = [str(ROOT / "tests" / f"test_{name}.py") for name in CORE]
+    files = [str(file) for name in CORE for file in sorted(TESTS.rglob(f"test_{name}.py"))]
     command = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadgroup", "-m", "not spark and not slow"]
     return subprocess.run([*command, "-k", "not field-empty", *(arguments or files)], cwd=ROOT, check=False).returncode
 

@@ -32,7 +32,6 @@ import pytest
 import yaml
 
 import dbxdec
-from conftest import ROOT
 from dbxdec import io_managers, testing
 from dbxdec.authoring.jobs import Job
 from dbxdec.build import config
@@ -40,6 +39,7 @@ from dbxdec.build.codegen import build_jobs
 from dbxdec.cli.app import cli
 from dbxdec.model.manifest import Manifest, encode_jobs
 from dbxdec.testing import JobResult, Lake, job_dag, run_job
+from repository import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))]

@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from conftest import ROOT, uv
+from conftest import uv
 from dbxdec.platform.references import resolve
 from projects import Project
+from repository import ROOT
 
 
 @pytest.fixture(scope="module")

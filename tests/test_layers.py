@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).parents[1] / "src"
+from repository import ROOT
+
+SRC = ROOT / "src"
 
 # What each room may import besides itself: rooms that come before it.
 ROOMS: dict[str, set[str]] = {

@@ -19,8 +19,9 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from projects import PYPROJECT, Project
+from repository import TESTS
 
-FOLDER = Path(__file__).parent / "wrong"
+FOLDER = TESTS / "wrong"
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/expected.txt"))
 # One of each way by which a message reaches the author.
 BY_THE_REAL_TOOL = [

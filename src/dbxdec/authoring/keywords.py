@@ -1,7 +1,8 @@
 """Keywords of jobs and tasks for type checkers and editors, with databricks-bundles' own types. No run imports this.
 
 `JobDict` and `TaskDict` can't be used: they have fields for which dbxdec has its own keywords (`depends_on`, `run_if`,
-...), and a signature can't repeat them. tests/test_typing.py compares this with the installed databricks-bundles.
+...), and a signature can't repeat them. tests/authoring/test_typing.py compares this with the installed
+databricks-bundles.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """All internals of hatchling that the hook uses, in one place: a release of hatchling may change them.
 
-`tests/test_hatchling_compat.py` tests this module with the newest version that is admitted and, by `make test-lowest`,
-with the oldest.
+`tests/build/test_hatchling_compat.py` tests this module with the newest version that is admitted and, by `make
+test-lowest`, with the oldest.
 """
 
 from __future__ import annotations

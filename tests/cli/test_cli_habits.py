@@ -1,0 +1,156 @@
+"""What people expect of any command line: help, completion, suggestions, streams, exit codes, plain output."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from dbxdec.cli.app import cli
+from projects import Project
+from running import dbxdec, define, empty
+from terminals import completed, in_a_terminal
+
+pytestmark = pytest.mark.sampled(4)
+
+COMMANDS = [
+    *cli.list_commands(click.Context(cli)),
+    "runs show",
+    "runs report",
+]
+
+
+PIPELINE = """
+@job
+def daily(day: str = "monday", limit: int = 1) -> None:
+    @task(io_manager=lake)
+    def load(day: str) -> pl.DataFrame:
+        return pl.DataFrame({"x": [1]})
+
+    @task
+    def count(load: pl.DataFrame) -> int:
+        if Path("broken").exists():
+            raise ValueError("[bold]no[/] quota")
+        return load.height
+
+    show = native_task("show", notebook_task={"notebook_path": "notebooks/show"})
+    count(load(day))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = empty(tmp_path.resolve())
+    define(project, PIPELINE)
+    return project
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(tmp_path: Path, name: str) -> None:
+    """`--help` of each says what it does and shows how it is called, on stdout."""
+    said = dbxdec(Project(tmp_path), *name.split(), "--help")
+    assert said.code == 0
+    assert re.search(rf"Examples:\n +dbxdec {name}", said.out), said.out
+
+
+def test_the_help_tells_how_to_complete_and_what_exit_codes_mean(tmp_path: Path) -> None:
+    """The first page has what people look for first."""
+    said = dbxdec(Project(tmp_path), "--help")
+    for text in ("_DBXDEC_COMPLETE=bash_source", "zsh_source", "fish_source", "Exit codes"):
+        assert text in said.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(tmp_path: Path, shell: str) -> None:
+    """Each shell gets a script to source."""
+    assert "dbxdec" in dbxdec(Project(tmp_path), _DBXDEC_COMPLETE=f"{shell}_source").out
+
+
+def test_a_shell_completes_what_has_run_here(project: Project) -> None:
+    """Commands, jobs, tasks, parameters, variables and runs, from files that are here: nothing is built or imported."""
+    assert completed(project, "dbxdec ru") == {"run", "runs"}
+    assert completed(project, "dbxdec run ") == set()
+    (project.root / "broken").touch()
+    assert dbxdec(project, "run", "daily").code == 1
+    (project.root / "src/shop/pipelines/sales.py").write_text("raise RuntimeError")
+    (run,) = json.loads(dbxdec(project, "runs", "--json").out)
+    for line, expected in {
+        "dbxdec run ": {"daily"},
+        "dbxdec show d": {"daily"},
+        "dbxdec run daily --task ": {"load", "count", "show"},
+        "dbxdec run daily --task lo": {"load"},
+        "dbxdec run daily -p ": {"day=", "limit="},
+        "dbxdec run daily --var ": {"lake="},
+        "dbxdec run daily --replace s": {"show="},
+        "dbxdec run daily --resume ": {run["id"]},
+        "dbxdec runs show l": {"last"},
+        "dbxdec runs report 1": {run["id"]},
+    }.items():
+        assert completed(project, line) == expected, line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["chek"], "`check`"),
+        (["run", "dayli"], "`daily`"),
+        (["show", "dayli"], "`daily`"),
+        (["graph", "dayli"], "`daily`"),
+        (["run", "daily", "--task", "laod"], "`load`"),
+        (["run", "daily", "--param", "dya=x"], "`day`"),
+        (["run", "daily", "--var", "lak=x"], "`lake`"),
+        (["run", "daily", "--jbos", "2"], "--jobs"),
+    ],
+)
+def test_what_is_misspelt_is_suggested(project: Project, arguments: list[str], nearest: str) -> None:
+    """Exit code 2, the nearest name on stderr, nothing on stdout, nothing run."""
+    said = dbxdec(project, *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert nearest in said.err
+    assert "Traceback" not in said.err
+    assert not (project.root / "lake").exists()
+
+
+def test_runs_of_a_misspelt_job(project: Project) -> None:
+    """`runs --job` of a job that has never run names one that has."""
+    assert dbxdec(project, "run", "daily").code == 0
+    assert "did you mean `daily`?" in dbxdec(project, "runs", "--job", "dayly").err
+
+
+def test_a_terminal_shows_progress(project: Project) -> None:
+    """In a terminal there is a live view, which is gone when the run has ended."""
+    code, shown = in_a_terminal(project, "run", "daily")
+    assert code == 0
+    assert "of 3 tasks" in shown
+    assert "\x1b[2K" in shown
+    assert "load |" not in shown
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_plain_lines_where_a_terminal_can_or_should_do_no_more(project: Project, environment: dict[str, str]) -> None:
+    """With NO_COLOR or TERM=dumb there is a line for each thing that happens: no cursor moves, no colours."""
+    code, shown = in_a_terminal(project, "run", "daily", **environment)
+    assert code == 0
+    assert "load started" in shown
+    assert not re.search(r"\x1b\[[0-9;]*[A-HJKfhl]|\x1b\[3\dm", shown)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_failure_ends_with_the_traceback_and_the_way_on(project: Project, terminal: bool) -> None:
+    """The last that is on the screen: the author's own traceback, as it was printed, then the command that resumes."""
+    (project.root / "broken").touch()
+    if terminal:
+        code, shown = in_a_terminal(project, "run", "daily")
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    else:
+        said = dbxdec(project, "run", "daily")
+        code, shown = said.code, said.out
+    assert code == 1
+    end = shown[shown.rindex("count failed:") :]
+    lines = [line.strip() for line in end.splitlines()]
+    assert any(line.startswith('File "src/shop/pipelines/sales.py", line ') for line in lines)
+    assert "ValueError: [bold]no[/] quota" in lines
+    assert lines[-1].startswith("resume with: dbxdec run daily --resume ")
