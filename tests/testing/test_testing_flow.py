@@ -87,7 +87,7 @@ class TestBranches:
         result = run_job(branches, n=1, inputs={"is_many": True})
         assert result["joined"].value == "[1] None"
         assert run_task(branches, "few", inputs={"count": 2}).value == "only 2"
-        with pytest.raises(RunError, match="a condition holds or not"):
+        with pytest.raises(RunError, match="a condition is either true or false"):
             run_job(branches, inputs={"is_many": "yes"})
 
     def test_its_variables_have_to_be_given(self) -> None:

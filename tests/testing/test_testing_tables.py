@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -297,8 +298,11 @@ class TestOwnManagers:
             "import sys; from test_testing_tables import appending, run_job\n"
             "run_job(appending, ids=[int(sys.argv[1])], in_memory=False, variables={'root': sys.argv[2]}, tasks='load')"
         )
+        environment = {**os.environ, "PYTHONPATH": str(TESTS)}
         for n in ("1", "2"):
-            subprocess.run([sys.executable, "-c", code, n, tmp_path], cwd=TESTS, check=True)
+            subprocess.run(
+                [sys.executable, "-c", code, n, tmp_path], cwd=Path(__file__).parent, check=True, env=environment
+            )
         run_job(appending, ids=[3], in_memory=False, variables={"root": tmp_path}, tasks="load")
         assert sorted(pl.read_delta(str(tmp_path / "orders"))["id"]) == [1, 2, 3]
 
