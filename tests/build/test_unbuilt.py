@@ -173,7 +173,7 @@ class TestSkip:
         project.write("resources/dbxdec.yml", "bundle: {name: shop}\n")
         result = bundle(project, **{SKIP: "1"})
         assert result.code == 1
-        assert "a deploy can't be held up" in result.output
+        assert "the deploy can't be stopped" in result.output
         assert project.resources.read_text(encoding="utf-8") == "bundle: {name: shop}\n"
 
     def test_python_resources(self, project: Project) -> None:

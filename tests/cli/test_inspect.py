@@ -230,7 +230,7 @@ class TestDiff:
     def test_what_is_neither_wheel_nor_commit(self, project: Project) -> None:
         """A name that is nothing is wrong usage; so is a wheel that is not there."""
         commit(project)
-        for name, text in (("no-such-branch", "no commit that git knows"), ("gone.whl", "can't be read as a wheel")):
+        for name, text in (("no-such-branch", "a commit that git knows"), ("gone.whl", "can't be read as a wheel")):
             said = run(project, "diff", name)
             assert said.code == 2
             assert text in said.err

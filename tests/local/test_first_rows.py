@@ -249,7 +249,7 @@ def test_the_build_that_has_run_reads_it_or_one_that_stores_the_same(project: Pr
     copy.edit("src/shop/pipelines/sales.py", before, after)
     said = shown(copy, "numbers")
     assert said.code == 1
-    assert "it can't be shown: the build of that run is not kept any more" in said.out
+    assert "it can't be shown: the build of that run is gone" in said.out
 
 
 def test_a_table_that_is_gone_is_said(project: Project, tmp_path: Path) -> None:

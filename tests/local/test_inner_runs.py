@@ -361,4 +361,4 @@ def test_an_inner_run_is_not_resumed_while_the_run_that_started_it_goes_on(proje
         (inner,) = inner_runs(project, ledger.find(project.root, "last"))
         said = dbxdec(project, "run", "inner", "--resume", inner.id)
         runner.kill()
-    assert (said.code, "going on" in said.err) == (2, True), said
+    assert (said.code, "still running" in said.err) == (2, True), said

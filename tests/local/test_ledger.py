@@ -160,7 +160,7 @@ def test_the_run_to_resume_is_the_newest_that_can_be_read(tmp_path: Path, monkey
     assert earlier.find(tmp_path, "daily", older.id, said.append).id == older.id
     assert "is damaged in line 4: what it records up to there no longer counts as done" in said.pop()
     path.write_bytes(b"".join([b"\xff\n", *lines[1:]]))
-    with pytest.raises(RunError, match="was asked for is no longer known"):
+    with pytest.raises(RunError, match="are no longer known"):
         earlier.find(tmp_path, "daily", older.id, said.append)
 
 
