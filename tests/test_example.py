@@ -88,6 +88,7 @@ def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
     assert set(flights.manifest()["jobs"]) == set(jobs)
 
 
+@pytest.mark.slow
 def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefix: Path, tmp_path: Path) -> None:
     """Each task of both jobs, started with the parameters of the resources file, leaves the tables that it should."""
     python = str(prefix / "bin" / "python")

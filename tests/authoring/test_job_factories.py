@@ -229,6 +229,7 @@ def one():
         (message,) = messages(names["one"])
         assert "the task `load` uses `country`, which the loop that defines the task changes later" in message
 
+    @pytest.mark.slow
     def test_a_module_imported_again_in_the_same_process_starts_anew(self) -> None:
         """A global that the module changes after the task is no loop, however often a process imports the module."""
         text = """

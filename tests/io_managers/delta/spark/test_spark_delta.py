@@ -99,6 +99,7 @@ class TestExactlyOnce:
             list(pool.map(lambda attempt: place.write("append", "1", place.frame(1), attempt=attempt), (1, 2, 3)))
         assert place.stored == ([0, 1] if exists else [1])
 
+    @pytest.mark.slow
     def test_a_zombie_that_commits_in_the_midst_of_its_retry_adds_once(self, path: Place) -> None:
         """A retry that looked at the table before the zombie committed to it adds nothing, on a new table too."""
         for run in ("1", "2"):
@@ -122,6 +123,7 @@ class TestExactlyOnce:
         assert "kept" in other.write("ignore", "2", late).note
         assert path.stored == other.stored == [1]
 
+    @pytest.mark.slow
     def test_a_concurrent_overwrite_is_an_error_that_a_retry_mends(self, path: Place) -> None:
         """An overwrite that another writer beats says so and writes nothing; the same task may try again."""
         path.write("overwrite", "1", path.frame(1))
@@ -132,6 +134,7 @@ class TestExactlyOnce:
         path.write("overwrite", "2", path.frame(2), attempt=2)
         assert path.stored == [2]
 
+    @pytest.mark.slow
     def test_a_retry_after_a_cleaned_log_adds_nothing(self, path: Place) -> None:
         """The transaction identifier outlives the commit that it came with."""
         path.write("append", "1", path.frame(1))
@@ -142,6 +145,7 @@ class TestExactlyOnce:
         assert path.write("append", "1", path.frame(1), attempt=2).note == "written by an earlier attempt"
         assert path.stored == [1, 2]
 
+    @pytest.mark.slow
     def test_a_commit_without_its_entry_in_the_catalog_is_mended_by_a_retry(self, table: Place) -> None:
         """A managed table whose maker was killed before the catalog knew of it gets its entry, and no rows twice."""
         for mode in ("append", "error"):
@@ -201,6 +205,7 @@ class TestReading:
             place.spark.table(place.uri).createOrReplaceTempView("seen")
             assert place.manager().read(wanted("seen")).count() == 2
 
+    @pytest.mark.slow
     def test_a_run_that_kept_a_table_reads_it_and_one_that_did_not_run_does_not(self, path: Place) -> None:
         """With mode="ignore" too a reader gets nothing of a producer that was left out."""
         path.write("append", "1", path.frame(1))
@@ -217,6 +222,7 @@ class TestReading:
         assert place.read("1") == [1]
         assert place.stored == [2]
 
+    @pytest.mark.slow
     def test_the_newest_write_of_a_run_counts(self, path: Place) -> None:
         """After a repair readers get what the repair wrote."""
         path.write("overwrite", "1", path.frame(1))
@@ -318,6 +324,7 @@ class TestMerges:
         assert place.spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 11), (2, 2)]
 
+    @pytest.mark.slow
     def test_a_merge_that_changes_nothing_leaves_a_receipt(self, path: Place) -> None:
         """A reader behind a merge without effect gets the table as it is."""
         path.write("append", "0", path.pairs((1, 10)))
@@ -325,6 +332,7 @@ class TestMerges:
         assert path.manager().write(output(path.uri, receipt("1")), merge).rows == 0
         assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 10)]
 
+    @pytest.mark.slow
     def test_a_merge_of_a_repair_with_other_code_fails_loudly(self, path: Place) -> None:
         """A merge that another build has done is not dropped in silence."""
         path.write("append", "0", path.pairs((1, 10)))

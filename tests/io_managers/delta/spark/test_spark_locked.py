@@ -46,6 +46,7 @@ def test_the_first_write_of_a_table_has_its_receipt(place: Place, mode: str) -> 
     assert place.stored == [1]
 
 
+@pytest.mark.slow
 def test_partitions_and_options_of_a_new_table(table: Place) -> None:
     """A table that is made without rows first has them too."""
     options = {"delta.appendOnly": "true"}

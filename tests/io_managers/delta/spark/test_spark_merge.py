@@ -73,6 +73,7 @@ def test_a_retry_merges_nothing_again(place: Place) -> None:
     assert rows(place.manager().read(wanted(place.uri))) == [(1, 2)]
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_beaten_merges_into_what_is_there_then(path: Place) -> None:
     """Another writer's commit in the midst of a merge is no error, and nothing of either is lost."""
     path.write("append", "0", path.pairs((1, 10)))
@@ -82,6 +83,7 @@ def test_a_merge_that_is_beaten_merges_into_what_is_there_then(path: Place) -> N
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 5), (7, 70)]
 
 
+@pytest.mark.slow
 def test_sources_that_do_not_fit_are_named(path: Place) -> None:
     """Missing and equal keys, other columns, and a source of another engine are errors, and nothing is merged."""
     path.write("append", "0", path.pairs((1, 10)))
@@ -98,6 +100,7 @@ def test_sources_that_do_not_fit_are_named(path: Place) -> None:
     assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 1, 7)]
 
 
+@pytest.mark.slow
 def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -> None:
     """Columns that are not there, wrong SQL, silent casts and dropped columns are errors, as with Polars."""
     one = path.sql("1 AS k, 2 AS x, 'a' AS text")

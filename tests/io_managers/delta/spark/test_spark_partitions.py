@@ -127,6 +127,7 @@ def test_a_partitioned_overwrite_is_what_the_model_says(
     assert {key: sorted(values) for key, values in found.items()} == {key: rows for key, rows in model.items() if rows}
 
 
+@pytest.mark.slow
 @BY_TYPE
 def test_partitions_that_another_writer_spelled_are_replaced(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_type: bool
@@ -210,6 +211,7 @@ SLICES: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_slice_is_replaced_also_by_nothing(place: Place) -> None:
     """`replace=` names a part of the table: it is replaced by the rows, or emptied; rows outside of it are refused.
     Readers of a run get the part.
@@ -231,6 +233,7 @@ def test_a_slice_is_replaced_also_by_nothing(place: Place) -> None:
         place.write("overwrite", "5", place.pairs((1, 7)), replace={"z": 1})
 
 
+@pytest.mark.slow
 def test_a_slice_is_named_by_values_of_any_type(path: Place) -> None:
     """Each type, and null, names its own rows and no others, whatever the column is called."""
     with pytest.raises(RunError, match=r"(?s)odd`col 1.*columnMapping"):
@@ -270,6 +273,7 @@ def test_a_name_that_delta_misreads_is_refused() -> None:
         predicates.predicate(["a`b"], [("1",)], {"a`b": "int"}, ["a`b"])
 
 
+@pytest.mark.slow
 def test_hundreds_of_partitions(path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A predicate over 500 pairs of values is evaluated."""
     monkeypatch.setattr(write, "_compares_by_type", lambda spark: False)

@@ -63,6 +63,7 @@ def test_every_type_and_every_filter_gives_the_rows_that_were_written(far_from_u
         assert frame.where(frame[name].isNull()).count() == data[name].null_count(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "values"),
     [
@@ -88,6 +89,7 @@ def test_partitions_of_any_text_are_the_same_to_spark(spark: Any, tmp_path: Path
     assert whole(io, uri).sort("v").select(pl.all().exclude("v")).to_series().to_list() == values
 
 
+@pytest.mark.slow
 def test_rows_that_spark_has_deleted_by_vectors_are_gone_in_partitions_read_by_the_log(
     far_from_utc: Any, tmp_path: Path
 ) -> None:
@@ -132,6 +134,7 @@ def test_partitions_are_the_same_to_both(far_from_utc: Any, tmp_path: Path, kind
     assert sorted(whole(io, uri)["x"]) == [2, 3, 12]
 
 
+@pytest.mark.slow
 def test_spark_goes_on_where_polars_left_off(path: Place) -> None:
     """Spark appends to, merges into and overwrites such a table, and Polars reads what came of it."""
     uri = Path(path.uri)

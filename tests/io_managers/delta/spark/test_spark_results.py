@@ -79,6 +79,7 @@ class TestFrames:
         path.write("overwrite", "4", people(path), replace={"k": value})
         assert read(path, "4") == []
 
+    @pytest.mark.slow
     def test_a_slice_of_a_partition(self, path: Place) -> None:
         """The null partition is one; an empty string, which a partition column can't tell from null, is refused."""
         path.write("append", "1", people(path, ("a", 1), (None, 1)), partition_by="k")
@@ -88,6 +89,7 @@ class TestFrames:
         assert read(path, "2") == [(None, 2)]
         assert read(path, "2", "table") == [("a", 1), (None, 2)]
 
+    @pytest.mark.slow
     def test_columns_that_others_add_later_are_none_of_it(self, path: Place) -> None:
         """Rows have the columns that the table had with them."""
         for run, column in (("1", "a"), ("2", "b"), ("3", "c")):
@@ -95,6 +97,7 @@ class TestFrames:
         found = path.manager().read(wanted(path.uri, receipt("2")))
         assert (found.columns, rows(found)) == (["a", "b"], [(None, 1)])
 
+    @pytest.mark.slow
     def test_files_that_were_compacted_are_still_there_until_a_vacuum(self, path: Place) -> None:
         """Then one sentence says so."""
         for run in ("1", "2"):
@@ -130,6 +133,7 @@ class TestMerges:
         assert rows(path.manager().read(wanted(path.uri))) == [(1, 10)]
 
 
+    @pytest.mark.slow
 class TestKept:
     def test_what_is_kept_is_the_table_as_it_was_then(self, path: Place) -> None:
         """Nothing of it was written by the task."""
@@ -140,6 +144,7 @@ class TestKept:
         assert read(path, "1", "changed") == []
 
 
+    @pytest.mark.slow
 class TestProof:
     def test_a_log_that_does_not_reach_back_is_an_error(self, path: Place) -> None:
         """Where commits since the run's start have been cleaned, nobody can tell: that is not None."""
@@ -166,6 +171,7 @@ class TestProof:
         assert read(place, "1", "table") == [("a", 1), ("z", 0)]
         assert read(place, "1") == [("a", 1)]
 
+    @pytest.mark.slow
     def test_a_merge_that_was_undone_merges_again(self, path: Place) -> None:
         """Its transaction gets a version above the one that was undone."""
         path.write("append", "0", path.pairs((1, 10)))
@@ -201,6 +207,7 @@ class TestItems:
         assert isinstance(found[1], NotWrittenError)
         assert len(rows(together(path, ["a", "b"], "table"))) == 4
 
+    @pytest.mark.slow
     def test_two_that_replaced_the_same_are_an_error_that_names_both(self, path: Place) -> None:
         """One has replaced the rows of the other."""
         path.write("overwrite", "0", people(path, ("x", 0), ("y", 0)), partition_by="k")

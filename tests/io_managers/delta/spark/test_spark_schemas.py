@@ -22,6 +22,7 @@ def stored(path: Place) -> list[dict[str, Any]]:
     return [row.asDict(recursive=True) for row in path.manager().read(wanted(path.uri)).orderBy("k").collect()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merge", [False, True], ids=["append", "merge"])
 def test_structs_are_compared_field_by_field_and_nulls_fit(path: Place, merge: bool) -> None:
     """Any order and spelling of fields, a column of nulls; with "add-columns" new fields, in lists too."""
@@ -63,6 +64,7 @@ def test_names_that_differ_only_in_case_are_told_wherever_they_are(path: Place) 
         assert "`l.ä` and `l.Ä`" in str(error.value)
 
 
+@pytest.mark.slow
 def test_null_and_an_empty_string_are_two_slices(path: Place) -> None:
     """Outside of partition columns each names its own rows."""
     both = path.sql("1 AS x, '' AS s").unionAll(path.sql("2 AS x, CAST(NULL AS STRING) AS s"))
