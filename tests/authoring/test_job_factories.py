@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conftest import Installation
 from dbxdec import job, native_task, task
 from dbxdec.authoring.jobs import Job, forget

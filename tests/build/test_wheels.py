@@ -302,7 +302,6 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [

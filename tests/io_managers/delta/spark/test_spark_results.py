@@ -133,8 +133,8 @@ class TestMerges:
         assert rows(path.manager().read(wanted(path.uri))) == [(1, 10)]
 
 
-    @pytest.mark.slow
 class TestKept:
+    @pytest.mark.slow
     def test_what_is_kept_is_the_table_as_it_was_then(self, path: Place) -> None:
         """Nothing of it was written by the task."""
         path.write("append", "0", people(path, ("a", 1)))
@@ -144,8 +144,8 @@ class TestKept:
         assert read(path, "1", "changed") == []
 
 
-    @pytest.mark.slow
 class TestProof:
+    @pytest.mark.slow
     def test_a_log_that_does_not_reach_back_is_an_error(self, path: Place) -> None:
         """Where commits since the run's start have been cleaned, nobody can tell: that is not None."""
         for run in range(12):
