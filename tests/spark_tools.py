@@ -58,10 +58,18 @@ SETTINGS = {
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 
 
+def _settings(temporary: Path) -> dict[str, str]:
+    """The settings of a session that leaves its files, 90 MB of them, in a folder that goes with its test."""
+    temporary.mkdir(exist_ok=True)
+    options = "spark.driver.extraJavaOptions"
+    own = {"spark.local.dir": str(temporary), options: f"{SETTINGS[options]} -Djava.io.tmpdir={temporary}"}
+    return {**SETTINGS, **own}
+
+
 def defaults(folder: Path) -> dict[str, str]:
     """The environment of a process whose Spark has the settings, as a cluster's has its own."""
     folder.mkdir()
-    lines = [f"{name} {value}\n" for name, value in SETTINGS.items()]
+    lines = [f"{name} {value}\n" for name, value in _settings(folder / "temporary").items()]
     (folder / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
     return {"SPARK_CONF_DIR": str(folder)}
 
@@ -74,7 +82,7 @@ def start(warehouse: Path, jars: str = "") -> Any:
         from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
-    for name, value in SETTINGS.items():
+    for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
     builder = builder.config("spark.jars", jars) if jars else configure_spark_with_delta_pip(builder)
     spark = builder.getOrCreate()
@@ -90,7 +98,7 @@ def start_connect(warehouse: Path) -> Any:
         from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.remote("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
-    for name, value in SETTINGS.items():
+    for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
     return configure_spark_with_delta_pip(builder).getOrCreate()
 
