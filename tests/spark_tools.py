@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -81,6 +82,7 @@ def start(warehouse: Path, jars: str = "") -> Any:
         from delta import configure_spark_with_delta_pip
         from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
@@ -97,6 +99,7 @@ def start_connect(warehouse: Path) -> Any:
         from delta import configure_spark_with_delta_pip
         from pyspark.sql import SparkSession
 
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.remote("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)

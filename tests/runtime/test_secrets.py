@@ -63,6 +63,10 @@ def tell(value: str, where) -> None:
         print("line:", line, file=where)
 
 
+class Panic(BaseException):
+    pass
+
+
 @job
 def leaking() -> None:
     @task
@@ -92,6 +96,14 @@ def leaking() -> None:
         except ValueError as error:
             raise ConnectionError("; ".join(secret("vault", name).value() for name in NAMES)) from error
 
+    @task
+    def panics() -> None:
+        raise Panic([secret("vault", name).value() for name in NAMES])
+
+    @task
+    def exits() -> None:
+        sys.exit("; ".join(secret("vault", name).value() for name in NAMES))
+
     @task(io_manager=Telling(secret("vault", "quotes")))
     def stores() -> str:
         return "fine"
@@ -102,6 +114,8 @@ def leaking() -> None:
 
     reads(shows())
     fails()
+    panics()
+    exits()
     stores()
     refused()
 """
@@ -229,7 +243,7 @@ def test_a_task_on_the_platform_shows_no_secret(project: Project) -> None:
     environment = with_dbutils(project)
     environment["PYTHONPATH"] = os.pathsep.join([str(build), environment["PYTHONPATH"]])
     codes = {}
-    for name in ("shows", "fails", "stores", "refused"):
+    for name in ("shows", "fails", "panics", "exits", "stores", "refused"):
         done = run(project, sys.executable, "-P", "-m", "dbxdec.runtime", *arguments(manifest, name), **environment)
         codes[name] = done.returncode
         assert traces(done.stdout) == []
@@ -240,7 +254,7 @@ def test_a_task_on_the_platform_shows_no_secret(project: Project) -> None:
         elif name == "fails":
             assert b"ConnectionError" in done.stderr
             assert b"sales.py" in done.stderr
-    assert codes == {"shows": 0, "fails": 1, "stores": 0, "refused": 1}
+    assert codes == {"shows": 0, "fails": 1, "panics": 1, "exits": 1, "stores": 0, "refused": 1}
     assert left(project.root.parent / "scratch") == {}
 
 

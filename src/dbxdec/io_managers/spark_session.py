@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -25,8 +26,8 @@ _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 def session() -> Any:
     """Return the session of this thread, the session of the process, or a new one. Sessions of Spark Connect count too.
 
-    A new session outside Databricks gets Delta if delta-spark is installed. Raises RunError if Spark is missing or does
-    not start.
+    A new session outside Databricks gets Delta if delta-spark is installed, and its Python workers are of the running
+    interpreter. Raises RunError if Spark is missing or does not start.
     """
     try:
         from pyspark.errors import PySparkException, PySparkRuntimeError
@@ -40,6 +41,9 @@ def session() -> Any:
     except (PySparkRuntimeError, RuntimeError):
         builder = SparkSession.builder
     remote = "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
+    if not places.is_databricks():
+        # Spark takes the `python3` on PATH, and refuses one of another version.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if not places.is_databricks() and not remote and find_spec("delta") is not None and find_spec("importlib_metadata"):
         from delta import configure_spark_with_delta_pip
 

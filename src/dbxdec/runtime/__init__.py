@@ -31,7 +31,9 @@ def main() -> None:
     with masking.scope(of_this_machine()), masking.output():
         try:
             run_task()
-        except Exception as error:
+        except SystemExit:
+            raise  # its message has been written
+        except BaseException as error:  # a panic of Polars is not an Exception
             import traceback
 
             text = "".join(traceback.format_exception(error))

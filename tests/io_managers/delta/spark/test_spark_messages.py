@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,23 @@ def test_places_that_are_not_there_are_one_sentence(path: Place, tmp_path: Path)
         with pytest.raises(RunError, match=message) as error:
             kind("unused", mode="append").write(output(uri), path.frame(1))
         assert "\tat " not in str(error.value)
+
+
+@with_spark
+def test_a_new_session_runs_python_of_the_running_interpreter(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark by itself takes the `python3` on PATH, and fails where that is of another version."""
+    from pyspark.sql import SparkSession
+
+    def none() -> Any:
+        raise RuntimeError
+
+    monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
+    monkeypatch.setattr(SparkSession, "active", none)
+    assert session() is spark
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+    monkeypatch.setenv("PYSPARK_PYTHON", "/the/authors/own")
+    session()
+    assert os.environ["PYSPARK_PYTHON"] == "/the/authors/own"
 
 
 @with_spark
