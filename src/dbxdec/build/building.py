@@ -1,7 +1,7 @@
-"""One build, independent of its caller: discover, digest, render, verify, write.
+"""One build, independent of its caller: discover, digest, render; then verify the finished wheel.
 
-The build hook is a thin caller of this module. Every step that can fail runs in `build`, before a wheel exists. Modules
-that only the end of a build needs are imported while discovery, in its child process, imports the project.
+`build` finds all mistakes of the author, before a wheel exists; `verify` finds what other hooks did to the wheel.
+Modules that only the end of a build needs are imported while discovery, in its child process, imports the project.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The check that a project's wheel and resources match its current files: by stat, without reading a file.
+"""The check that a project's wheel and resources match its current files: by stat, without reading one of them.
 
 The bundle's CLI runs it on every command in the folder, shell completion included. So this module imports no
 third-party module, and no module of the standard library that takes longer than the check itself.

@@ -102,7 +102,7 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
 
 
 def drop(root: Path, resources: str | None) -> None:
-    """Remove the resources, if a build has made them, and put a file in their place that makes a deploy fail."""
+    """Remove the resources, if a build has made them, and leave a file beside them that makes a deploy fail."""
     from dbxdec.build import codegen
 
     if resources is not None and (root / resources).is_file() and _is_ours(root / resources):
@@ -124,7 +124,7 @@ def _unblock(root: Path, resources: str) -> None:
 
 
 def drop_orphan(root: Path, resources: str | None) -> None:
-    """Remove resources whose wheel doesn't exist, or belongs to another build."""
+    """Drop resources whose wheel doesn't exist, or belongs to another build."""
     wheel = named_wheel(root, resources)
     if resources is None or wheel is None:
         return
@@ -133,7 +133,7 @@ def drop_orphan(root: Path, resources: str | None) -> None:
 
 
 def withdraw(manifest: bytes, root: Path, resources: str | None) -> bytes | None:
-    """Remove resources of another build than that of `manifest`, and return their content; None when there are none.
+    """Drop resources of another build than that of `manifest`, and return their content; None when there are none.
 
     From now on, the wheel of that build may replace their wheel at any moment. When the build ends early, the resources
     must not remain next to the new wheel. Raises OSError when they can't be removed.

@@ -1,4 +1,4 @@
-"""The file that lies in the place of missing job definitions: it makes a deploy fail, and nothing else.
+"""The file that is there instead of job definitions: it makes a deploy fail, and nothing else.
 
 A bundle whose `include` is a pattern takes a missing file for no jobs, and a deploy would remove the existing jobs
 without a question. A declared artifact that can't be built fails a deploy, and no other command: a missing file would

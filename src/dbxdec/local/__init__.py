@@ -1,1 +1,1 @@
-"""Runs a whole DAG on this machine, each task as the process that the platform would start."""
+"""Runs a whole DAG on this machine, each task in a process, as on the platform; warm processes are used again."""

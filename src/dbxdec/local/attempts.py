@@ -1,4 +1,4 @@
-"""The attempts of one task: its processes with their retries, its iterations, and their results."""
+"""The attempts of the tasks of one run: their processes with retries, their iterations, and their results."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Attempts:
             (ledger.folder / name).mkdir(exist_ok=True)
 
     def python(self, task: Task, known: Mapping[str, str], *, kept: frozenset[int]) -> TaskRun:
-        """Run a task's function; of a for-each task, once for each item, without the iterations in `kept`."""
+        """Run a task's function, or that of a for-each task once for each item except the iterations in `kept`."""
         arguments = self._arguments(task)
         if task.each is None:
             return self._tries(_Titled(task, task.key, task.key), arguments, known)

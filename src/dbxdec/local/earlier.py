@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
-    """Return the run of `job` to resume: `name`, or the last that has not succeeded. Raises RunError without one."""
+    """Return the run of `job` to resume: `name`, or the last that is not a "success". Raises RunError without one."""
 
     def tell(run: ledger.Unreadable) -> None:
         told(str(run))

@@ -166,7 +166,10 @@ class Run:
 
     @cached_property
     def state(self) -> str:
-        """Return the state: "success", "failed", "cancelled", "running", or "interrupted" if no process runs it."""
+        """Return the state as it ended: "success", "succeeded with failures", "failed", "timed out" or "cancelled".
+
+        A run that has not ended is "running", or "interrupted" if no process runs it.
+        """
         if self._summary:
             return str(self._summary["state"])
         last = next((e for e in reversed(self.events) if e["event"] in ("started", "ended")), None)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class TaskRun:
     """How one task, or one iteration of it, ended; `log` is the last attempt's.
 
-    Times are in ms, from the first attempt's start in a process that is ready to the last one's end; 0 when there was
-    no attempt. `wrote` has its writes: the documents of `runtime.record`. `kept`: it ran in an earlier attempt.
+    Times are in ms, from the first attempt's start in a process that is ready to the last one's end; 0 for a task that
+    did not run. `wrote` has its writes: the documents of `runtime.record`. `kept`: it ran before the resume.
     """
 
     key: str

@@ -26,7 +26,7 @@ A line of events.jsonl has "event":
     "task"      task, state, started and ended in ms, attempts, outcome of a condition, and the run of a run-job task
     "ended"     state, time in ms
 
-These are files, and no database, so that a run's folder can be read, copied and deleted by itself, on any file system,
+Files, not a database, so that a run's folder can be read, copied and deleted by itself, on any file system,
 and damage to one doesn't affect another. A torn last line is no event. A line that is damaged otherwise is skipped, and
 the events above it no longer count as done, since the line may have said so.
 """
@@ -101,7 +101,7 @@ class Ledger:
         return number
 
     def write_head(self) -> None:
-        """Write the job and the settings of the run."""
+        """Write run.json: the job and the settings of the run."""
         journal.write_whole(self.folder / RUN, self.head)
 
     def define(self, definition: Mapping[str, Any]) -> None:

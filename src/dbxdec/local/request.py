@@ -81,7 +81,8 @@ class Prepared:
 def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: None) -> Prepared:
     """Check a request, and prepare the run; `told` gets messages for the user.
 
-    Sets the environment variable of the local root for this process. Raises DbxdecError with all mistakes.
+    Sets the environment variable of the local root for this process, and with `fresh` moves earlier results aside.
+    Raises DbxdecError with all mistakes of the first check that fails.
     """
     before, folder = request.before, request.folder
     job = request.build.manifest.job(request.job)

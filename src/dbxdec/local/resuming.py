@@ -1,4 +1,4 @@
-"""The tasks of an earlier attempt of a run that are kept when the run is resumed."""
+"""The tasks of a run that are kept when the run is resumed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _PLATFORM_FIELDS = ("condition_task", "run_job_task")
 def kept_of(
     job: Job, before: Run, *, selected: Collection[str], replaced: Collection[str]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the tasks of an earlier attempt of a run that need not run again, with how they ended.
+    """Return the tasks of a run that need not run again when it is resumed, with how they ended.
 
-    A task that did not succeed runs again, and so do all tasks downstream. A task whose definition has changed runs
-    again. So does a task that was not selected then and is now, and a task that only the platform could run and that
-    now has a replacement.
+    A task that failed, or that nobody ended, runs again, and so do all tasks downstream. A task whose definition has
+    changed runs again. So does a task that was not selected then and is now, and a task that only the platform could
+    run and that now has a replacement.
     """
     ends = _ends(before)
 

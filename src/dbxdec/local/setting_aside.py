@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def set_aside(build: Build, job: str, values: Mapping[str, str], here: Path, told: Callable[[str], object]) -> None:
-    """Move the local targets of `job` below the state folder of the project at `here`, and report the moves."""
+    """Move the local targets of `job` below the state folder of the project at `here`, except shared ones."""
     for place in _targets(build, job, values):
         if (aside := _set_aside(Path(place), here)) is not None:
             told(f"{place} is set aside: {aside.relative_to(here)}")

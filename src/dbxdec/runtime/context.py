@@ -29,7 +29,7 @@ class _NoParameterError(RunError, KeyError):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """This start of this task.
+    """One attempt of a task.
 
     Attributes:
         package: The distribution that the task is from.
@@ -115,7 +115,7 @@ def context() -> RunContext:
 
 
 class Params(Mapping[str, Any]):
-    """The run's typed job parameters: `params.day`, `params["day"]`, and else a mapping.
+    """The run's typed job parameters: `params.day`, `params["day"]`, otherwise a mapping.
 
     Raises:
         RunError: It is read outside of a run, or the job has no such parameter (which is a `KeyError` too).

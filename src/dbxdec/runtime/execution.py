@@ -79,7 +79,7 @@ class Execution:
         return result
 
     def store(self, result: Any) -> None:
-        """Keep `result`, and check that it has all values that tasks of the platform's own kinds refer to."""
+        """Keep `result`, and check that the task has set all values that tasks of the platform's own kinds refer to."""
         self._check_left(ours=False)  # before anything is written
         self.keep(result)
         self._check_left()
@@ -196,7 +196,8 @@ class Execution:
 def prepare(argv: Sequence[str]) -> Execution:
     """Return the task that `argv` starts; no data is read yet. It checks the build and imports the job's module.
 
-    Raises RunError or ManifestError, with all problems. Exceptions of the imported module pass as they are.
+    Raises RunError or ManifestError, with all problems of the first step that fails. Exceptions of the imported module
+    pass as they are.
     """
     arguments = protocol.parse(argv)
     manifest = find_manifest(arguments.package)

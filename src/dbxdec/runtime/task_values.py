@@ -108,7 +108,7 @@ class DbutilsStore:
 class TaskValues:
     """Task values: set those of this task, and read those of upstream tasks. `task_values` is the one object of it.
 
-    Outside of a run they keep to the memory of the process.
+    Outside of a run they stay in the memory of the process.
 
     Example:
         ```python

@@ -188,7 +188,7 @@ class DeltaMerge:
             )
 
     def copied(self, source: Iterable[str], *, one: Callable[[str], str] = str) -> set[tuple[str, str]]:
-        """Pairs of a column of the table and the source's that is copied into it, or compared with it, as it is.
+        """Return pairs (column of the table, column of the source) that are copied or compared unchanged.
 
         What an expression makes of columns has a type that only the engine knows.
         """

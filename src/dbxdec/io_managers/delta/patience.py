@@ -32,7 +32,7 @@ class Patience:
     _idle: int = field(default=0, init=False)
 
     def lasts(self, version: int) -> bool:
-        """Return whether to try again after a failed try at this version of the table. If so, wait a moment first."""
+        """Return whether to try again; if so, wait a moment first. `version`: the table's newest after the failure."""
         moved = self._seen is None or version > self._seen
         self._idle = 0 if moved else self._idle + 1
         self._seen = version

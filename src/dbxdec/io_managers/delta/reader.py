@@ -28,7 +28,10 @@ class Results(Generic[F]):
         self.context = context
 
     def of(self, write: WriteId) -> F:
-        """Return the rows of one write. Raises NotWrittenError only with proof that there are none, and RunError."""
+        """Return what the reader wants of one write: its rows, or the table as it left it.
+
+        Raises NotWrittenError only with proof that it stored nothing, and RunError.
+        """
         found = self._find([write])[write]
         if isinstance(found, NotWrittenError):
             raise found
@@ -45,7 +48,10 @@ class Results(Generic[F]):
         return [one if isinstance(one := found[item.id], NotWrittenError) else self._rows(one) for item in items]
 
     def of_all(self, items: Sequence[ItemWrite]) -> F:
-        """Return the rows of all iterations together. Raises NotWrittenError if none stored any, and RunError."""
+        """Return the rows of all iterations together, or the table as the last of them left it.
+
+        Raises NotWrittenError if none stored any, and RunError.
+        """
         found = self._find([item.id for item in items])
         there = [one for one in found.values() if not isinstance(one, NotWrittenError)]
         if not there:

@@ -1,6 +1,6 @@
 """Checks of a frame's rows on their way into a Delta table. For a LazyFrame they run while its query runs.
 
-Each function returns the frame with a check that raises RunError.
+Those that take a frame return it with a check that raises RunError.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The write of a frame into a Delta table by delta-rs' own writer.
 
 It is for tables for which delta-rs does more than store rows: tables with constraints, generated columns or features,
-and tables that get other columns or lose single rows.
+tables that get other columns or lose single rows, and writes with options of delta-rs.
 """
 
 from __future__ import annotations

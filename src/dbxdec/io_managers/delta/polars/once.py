@@ -21,7 +21,8 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     A result that a RESTORE undid does not count, although the table keeps the write's transaction identifier. With
     `own` a commit with the manager's `commit_properties()` counts: the write is a merge made with them.
 
-    Raises RunError if another build, or a run with other parameters, made the result: dropping the new result would
+    Raises RunError if nobody can tell what a RESTORE undid, and if another build, or a run with other parameters, made
+    the result: dropping the new result would
     silently lose it, and adding it would double the rows.
     """
     if table_log.attempt_of(table, receipt.id, own=own) is None:

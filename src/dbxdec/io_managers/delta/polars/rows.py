@@ -29,7 +29,7 @@ _COMPUTED = "delta.generationExpression"
 
 
 class Rows:
-    """A frame on its way into a table. Each method commits it with the receipt and returns the result.
+    """A frame on its way into a table. The methods that store it commit it with the receipt, and return the result.
 
     For a plain table Polars writes the files and delta-rs commits them; the files are kept for the next try. Otherwise
     delta-rs writes the files as well. Call `fit` first. All other methods raise CommitFailedError if another writer was
@@ -187,7 +187,7 @@ class Rows:
         return self._may_store(table) and (table is None or dict(pl.Schema(table.schema())) == self._schema)
 
     def _may_store(self, table: DeltaTable | None) -> bool:
-        """Return whether that is true once the table has the columns."""
+        """Return whether Polars may write the files, apart from differences of columns."""
         if self._target.write_options or schemas.has_nested_unsigned(self._frame.collect_schema()):
             return False
         return table is None or commit.is_plain(table)

@@ -1,4 +1,4 @@
-"""Comparison of a Polars frame's columns with those of the Delta table that it is written to."""
+"""A Polars frame's columns in the types in which the Delta table stores them."""
 
 from __future__ import annotations
 

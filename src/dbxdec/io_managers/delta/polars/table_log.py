@@ -163,7 +163,10 @@ def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int |
 
 
 def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | None:
-    """Return the commit of exactly this attempt that follows the version `after`, nearly always directly."""
+    """Return the commit of exactly this attempt that follows the version `after`, nearly always directly.
+
+    It moves `table` to the newest version if the next commit is of another writer.
+    """
     log = Log(table)
     if (found := log.of_attempt(after + 1, receipt)) is not None:
         return found
@@ -175,7 +178,7 @@ def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | 
 
 
 class Log:
-    """The commits of a table, up to the version that its handle has loaded. Each file is read at most once.
+    """The commits of a table; `find` goes back from the version that the handle has loaded. Reads a file at most once.
 
     delta-rs can't read a single commit. Its history leaves out commits without `commitInfo`, which is optional (Delta
     protocol, "Commit Provenance Information"), and shows no gap in the numbers.

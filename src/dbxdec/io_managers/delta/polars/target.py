@@ -1,4 +1,4 @@
-"""The target of one write of Polars: a Delta table and the options of the write."""
+"""The target of one write through Polars: a Delta table and the options of the write."""
 
 from __future__ import annotations
 

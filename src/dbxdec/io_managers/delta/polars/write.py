@@ -1,4 +1,4 @@
-"""The write of a Polars frame to a Delta table by its mode, exactly once, in one pass."""
+"""The write of a Polars frame to a Delta table by its mode: an append exactly once, an overwrite each time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_nothing(target: Target) -> WriteResult:
 
 
 def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult | None:
-    """Try once, on the table as it is now; any change to it in the meantime is a conflict.
+    """Try once, on the table as it is now. Raises the engine's error on a conflict with another writer.
 
     Returns None if the table had to get columns first and must be opened again.
     """

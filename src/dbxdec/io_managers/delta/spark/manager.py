@@ -79,7 +79,7 @@ class SparkDelta(DeltaIoManager):
     # Reading
 
     def read(self, context: InputContext | None = None) -> Any:
-        """Return the table as a DataFrame of Spark's.
+        """Return the table as a Spark DataFrame.
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
         without, the newest version.

@@ -32,7 +32,8 @@ _KINDS = ("matched", "not matched", "not matched by source")
 def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> WriteResult:
     """Execute a DeltaMergeBuilder exactly once, whichever table it merges into.
 
-    Raises RunError on a conflict with another writer.
+    At least once where the session accepts no settings of a transaction. Raises RunError on a conflict with another
+    writer.
     """
     into = _target_of(builder, table)
     if into is not table and context.has_readers:
@@ -72,6 +73,8 @@ def _target_of(builder: Any, own: SparkTable) -> SparkTable:
 
 def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
     """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
+
+    At least once where the session accepts no settings of a transaction.
 
     Raises RunError, with nothing merged, if the source does not fit.
     """

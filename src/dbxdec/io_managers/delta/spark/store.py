@@ -1,4 +1,4 @@
-"""The write of a Spark frame to a Delta table, exactly once, by the options of its manager."""
+"""The write of a Spark frame to a Delta table by the options of its manager: an append exactly once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class FrameWrite:
         raise AssertionError("unreachable")
 
     def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
-        """Try once, on the table as it is now; any change to it in the meantime is a conflict."""
+        """Try once, on the table as it is now. Raises the engine's error on a conflict with another writer."""
         receipt, table = self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
@@ -202,7 +202,8 @@ def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     """Return the result that an earlier attempt of the same write committed; None if no result counts.
 
     A first attempt has no earlier one, and Spark checks the transaction identifier itself in any case. A result that a
-    RESTORE undid does not count. Raises RunError if another build, or a run with other parameters, made the result.
+    RESTORE undid does not count. Raises RunError if nobody can tell what it undid, and if another build, or a run with
+    other parameters, made the result.
     """
     if receipt.attempt <= 1:
         return None

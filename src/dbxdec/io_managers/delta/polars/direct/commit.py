@@ -1,7 +1,7 @@
 """Commits of files to the log of a Delta table, which add rows or replace existing ones.
 
-They are only for tables for which delta-rs' own writer would do nothing more: no constraints, no generated columns, no
-features.
+All but `grow` are only for tables for which delta-rs' own writer would do nothing more (`is_plain`): no constraints, no
+generated columns, no feature that concerns rows.
 """
 
 from __future__ import annotations

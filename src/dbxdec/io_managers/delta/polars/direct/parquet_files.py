@@ -138,7 +138,7 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     """Run `frame` once, and store its rows in files below `folder` that nothing refers to yet.
 
     Raises RunError if the folder's storage refuses, and for partitions of strings that mean null. Errors of the query
-    pass as they are. None of these leaves files.
+    pass as they are. Files stay behind only if their footers can't be read.
     """
     import polars as pl
 
