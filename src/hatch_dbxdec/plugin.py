@@ -1,8 +1,8 @@
 """The build hook: passes the files of the wheel to `dbxdec.build.building`, and puts the result into the wheel.
 
 Mistakes of the author are found in `initialize`. `finalize` verifies the finished wheel and writes the resources that
-name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is missing. The resources of
-another build are removed before the wheel is written, so that a killed build leaves no wheel beside them either.
+name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is missing. The
+resources of another build are removed before the wheel is written, so that a killed build leaves no wheel beside them.
 """
 
 from __future__ import annotations
