@@ -156,6 +156,8 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
     return trail
 
 
+CLOCK_SKEW_MS = 24 * 3_600_000
+"""How much older than a run a commit of that run may look: the clocks of writers differ."""
 _FINAL = 2
 # An engine goes by the timestamps of the storage, which has its own clock and may keep only whole seconds.
 _DOUBT_MS = 60_000

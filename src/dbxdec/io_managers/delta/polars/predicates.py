@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers.delta.conditions import one_of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,20 +21,9 @@ def predicate(
     """Return SQL that holds exactly for rows whose `columns` are one of `tuples`, which must not be empty.
 
     `texts` are the columns of strings, in which empty and null values are one partition. `singles` are the columns of
-    floats in single precision. One list of values for each column would be wrong: (1, "us") and (2, "eu") do not name
-    (1, "eu"). So the values of the last column are listed for each combination of the others.
+    floats in single precision.
     """
-    groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
-    for *head, last in sorted(set(tuples), key=repr):
-        groups[tuple(head)].append(last)
-    alternatives = []
-    for values, lasts in groups.items():
-        terms = [
-            _one_of(column, wanted, column in texts, column in singles)
-            for column, wanted in zip(columns, [*([value] for value in values), lasts], strict=True)
-        ]
-        alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
-    return _any_of(alternatives)
+    return one_of_rows(columns, tuples, lambda name, values: _one_of(name, values, name in texts, name in singles))
 
 
 def slice_predicate(
@@ -50,17 +40,6 @@ def slice_predicate(
         else:
             terms.append(_one_of(column, [value], column in texts and column in partitions, column in singles))
     return " AND ".join(terms)
-
-
-def _any_of(terms: Sequence[str]) -> str:
-    """Return `terms` joined with OR as a tree of pairs.
-
-    DataFusion recurses into a flat chain, and thousands of terms exhaust its stack.
-    """
-    if len(terms) <= 2:
-        return " OR ".join(terms)
-    middle = len(terms) // 2
-    return f"({_any_of(terms[:middle])}) OR ({_any_of(terms[middle:])})"
 
 
 def _one_of(column: str, values: Sequence[Any], text: bool, single: bool) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.polars import storage
-from dbxdec.io_managers.delta.receipts import Commit, Found, Trail, search
+from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Found, Trail, search
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import Receipt, WriteId
     from dbxdec.io_managers.delta.receipts import Left
 
-# Clocks of writers differ, so a commit that looks older than the run may still belong to it.
-_CLOCK_SKEW_MS = 24 * 3_600_000
 _CHUNKS = (1, 10, 80, 640)
 _MANY = 3
 # Parallel requests to a storage.
@@ -243,7 +241,7 @@ class Log:
         time comes from a writer whose clock is behind.
         """
         self.reaches_start = False
-        too_old = since - _CLOCK_SKEW_MS
+        too_old = since - CLOCK_SKEW_MS
         seen: list[bool] = []
         version, step = self.newest, 0
         while version >= 0:

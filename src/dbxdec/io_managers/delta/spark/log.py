@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta.receipts import Commit, Trail, gone, search
+from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Trail, gone, search
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_gone, is_missing
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.contexts import WriteId
 
-# Clocks differ, and a run must still find its own commits.
-_CLOCK_SKEW_MS = 24 * 3_600_000
 _FIRST_CHUNK = 20
 _CHUNK_GROWTH = 8
 
@@ -120,7 +118,7 @@ class History:
             old = bool(rows)
             for row in rows:
                 yield _commit(row)
-                old = old and row["ms"] is not None and row["ms"] < since - _CLOCK_SKEW_MS
+                old = old and row["ms"] is not None and row["ms"] < since - CLOCK_SKEW_MS
             # Commits whose files are gone are missing: the log was read to its end once the oldest commit was seen.
             oldest = rows[-1]["version"] if rows else seen
             if old or oldest in (0, None):

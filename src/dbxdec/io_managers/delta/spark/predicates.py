@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers.delta import exact
+from dbxdec.io_managers.delta.conditions import one_of_rows
 from dbxdec.io_managers.spark_frames import is_string, quoted, string_literal
 
 if TYPE_CHECKING:
@@ -128,9 +128,7 @@ def predicate(
 ) -> str:
     """Return SQL that holds exactly for rows whose `columns` are one of `tuples` of literals, which must not be empty.
 
-    An empty string is null only in `partitions` (Delta protocol, "Partition Value Serialization"). One list of values
-    for each column would be wrong: (1, "us") and (2, "eu") do not name (1, "eu"). So the values of the last column are
-    listed for each combination of the others.
+    An empty string is null only in `partitions` (Delta protocol, "Partition Value Serialization").
 
     Raises RunError for a name with a backtick: Delta 4.4 reads such a partition column as null in every filter, so rows
     would be doubled.
@@ -140,26 +138,11 @@ def predicate(
             f"rows can't be replaced by the column {listed(odd)}: Delta misreads names with a backtick in filters",
             hint="rename it in the task",
         )
-    groups: dict[tuple[str | None, ...], list[str | None]] = defaultdict(list)
-    for *head, last in sorted(set(tuples), key=repr):
-        groups[tuple(head)].append(last)
-    alternatives = []
-    for values, lasts in groups.items():
-        wanted = [*([value] for value in values), lasts]
-        terms = [
-            _one_of(name, some, string=is_string(kinds[name]), partition=name in partitions)
-            for name, some in zip(columns, wanted, strict=True)
-        ]
-        alternatives.append(terms[0] if len(terms) == 1 else f"({' AND '.join(terms)})")
-    return _any_of(alternatives)
-
-
-def _any_of(terms: Sequence[str]) -> str:
-    """Return `terms` joined with OR as a tree of pairs, since Spark recurses into a flat chain."""
-    if len(terms) <= 2:
-        return " OR ".join(terms)
-    middle = len(terms) // 2
-    return f"({_any_of(terms[:middle])}) OR ({_any_of(terms[middle:])})"
+    return one_of_rows(
+        columns,
+        tuples,
+        lambda name, values: _one_of(name, values, string=is_string(kinds[name]), partition=name in partitions),
+    )
 
 
 def _one_of(column: str, values: Sequence[str | None], *, string: bool, partition: bool) -> str:
