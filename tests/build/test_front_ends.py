@@ -121,7 +121,11 @@ def _pip_wheel(project: Project, tools: Tools, folder: Path) -> Content:
 def _install(*command: str) -> FrontEnd:
     def install(project: Project, tools: Tools, folder: Path) -> Content:
         target = folder / "environment"
-        subprocess.run([sys.executable, "-m", "uv", "venv", "-q", str(target)], check=True, env={**os.environ})
+        subprocess.run(
+            [sys.executable, "-m", "uv", "venv", "-q", "--python", sys.executable, str(target)],
+            check=True,
+            env={**os.environ},
+        )
         replaced = {"PIP": tools.pip, "PYTHON": str(target / "bin" / "python")}
         succeeded(project.run(*[replaced.get(part, part) for part in command]))
         return installed_in(target)
@@ -448,7 +452,7 @@ class TestFailures:
         )
         result = project.build()
         assert result.code == 1
-        assert f"tool.dbxdec.resources: {path} is there already" in result.output
+        assert f"tool.dbxdec.resources: {path} already exists" in result.output
         assert (project.root / path).read_text() == content
         assert project.wheels == []
 

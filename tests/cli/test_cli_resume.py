@@ -375,7 +375,7 @@ def test_a_run_inside_a_run_is_not_the_last_one(project: Project) -> None:
     assert ledger.find(project.root, "last").job == "outer"
     assert {run.job for run in ledger.runs(project.root)} == {"outer", "inner"}
     refused = dbxdec(project, "run", "inner", "--resume")
-    assert (refused.code, "no run of `inner` is kept" in refused.err) == (2, True)
+    assert (refused.code, "no unsuccessful run of `inner` is kept" in refused.err) == (2, True)
     (project.root / "go").touch()
     assert dbxdec(project, "run", "outer", "--resume").code == 0
     assert {run.job: run.repairs for run in ledger.runs(project.root)} == {"outer": 1, "inner": 1}

@@ -497,7 +497,7 @@ class TestWriting:
         ("arguments", "said"),
         [
             (("--lake-root", "/Volumes/main/lake"), "no atomic rename"),
-            (("--lake-root", "s3://a b"), "is no cloud path"),
+            (("--lake-root", "s3://a b"), "is not a cloud path"),
             (("--nam", "x"), "Did you mean"),
         ],
     )
