@@ -95,6 +95,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             config = self._config()
             self._keep_out(config.resources)
             if self.target_name != "wheel":
+                self._drop_older(config)
                 return
             readme = inside.readme_of(self.metadata)[0]
             made = self._build(version, config, build_data)
@@ -195,6 +196,28 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         return (
             None if why and named.parent != directory else resources_file.withdraw(made.content, root, config.resources)
         )
+
+    def _drop_older(self, config: Config) -> None:
+        """Drop resources of another build than the tree's, if their wheel lies where this sdist goes.
+
+        A front end may build a wheel from the sdist elsewhere, and put it in the place of the one that they name.
+        """
+        from dbxdec.build import resources_file
+
+        root = Path(self.root)
+        named = resources_file.named_wheel(root, config.resources)
+        if named is None or named.parent != Path(self.directory).resolve():
+            return
+        from dbxdec.build.tree import read_tree
+
+        try:
+            content = read_tree(root).made.content
+        except DbxdecError:  # an sdist may hold mistakes; the wheel's build says them
+            content = b""
+        if resources_file.withdraw(content, root, config.resources) is not None:
+            self._say(
+                "warning", f"dbxdec: {config.resources} is removed: this tree is not the one that it was built from"
+            )
 
     def _config(self) -> Config:
 

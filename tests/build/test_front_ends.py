@@ -352,6 +352,22 @@ class TestOlderResources:
         PASSING[end](isolated, tools, tmp_path)
         assert_resources(project, project.wheel)
 
+    @pytest.mark.parametrize("end", ["python -m build", "uv build"])
+    def test_a_wheel_of_an_sdist_of_a_changed_tree(
+        self, project: Project, end: str, tools: Tools, tmp_path: Path
+    ) -> None:
+        """A wheel that is built elsewhere, and takes the place of the one before, leaves no resources of that one."""
+        succeeded(project.build())
+        before = project.wheel.read_bytes()
+        isolated = Project(project.root, {**project.environment, **tools.environment})
+        PASSING[end](isolated, tools, tmp_path)
+        assert_resources(project, project.wheel)
+        change(project)
+        PASSING[end](isolated, tools, tmp_path)
+        assert project.wheel.read_bytes() != before
+        assert not project.resources.exists()
+        assert (project.resources.parent / "dbxdec-not-built.yml").exists()
+
     @pytest.mark.parametrize("folder", [".tox/.pkg/dist", ".cache/uv/tmp1", "cache/wheels", "scratch/x"])
     def test_a_wheel_in_a_folder_of_a_tool(self, project: Project, folder: str) -> None:
         """Caches and temporary folders may lie in the project: resources never name a wheel there."""
