@@ -8,10 +8,22 @@ from typing import Any, Literal
 import pytest
 from databricks.bundles.jobs import Job as BundleJob
 
-from dbxdec import IoManager, bundle_variable, condition, job, job_cluster, native_task, run_date, secret, task
+from dbxdec import (
+    DeltaMerge,
+    IoManager,
+    bundle_variable,
+    condition,
+    job,
+    job_cluster,
+    native_task,
+    run_date,
+    secret,
+    task,
+)
 from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError
+from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import checks, dag, warning_checks
 from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
@@ -397,6 +409,9 @@ class TestOnFailure:
             job(on_failure=print)  # type: ignore[call-overload]
 
 
+DAILY: Any = {"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"}
+
+
 class TestWarnings:
     def test_a_schedule_with_a_constant_date_or_mode_error_is_a_warning(self) -> None:
         """What starts by itself should not repeat one date, nor write where it may write only once."""
@@ -407,9 +422,7 @@ class TestWarnings:
             def settings(self) -> dict[str, Any]:
                 return {"mode": "error"}
 
-        schedule: Any = {"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"}
-
-        @job(schedule=schedule, io_manager=Once())
+        @job(schedule=DAILY, io_manager=Once())
         def nightly(day: dt.date = dt.date(2024, 1, 1), fine: dt.date = run_date()) -> None:
             @task
             def write(day: dt.date) -> Frame:
@@ -421,6 +434,31 @@ class TestWarnings:
         assert len(found) == 2
         assert "`day` would be 2024-01-01 on every run" in found[0]
         assert 'mode="error"' in found[1]
+
+    def test_a_merge_is_none_whatever_the_mode(self) -> None:
+        """It runs as often as the job does; what the manifest calls its mode is a merge."""
+
+        @job(schedule=DAILY, io_manager=PolarsDeltaIoManager(base_path="${var.lake}"))
+        def nightly() -> None:
+            @task
+            def merged() -> DeltaMerge:
+                raise NotImplementedError
+
+            merged()
+
+        built = nightly.build().dag
+        assert built.task("merged").outputs["result"].settings["mode"] == "merge"
+        assert warning_checks.warn([built]) == []
+
+    def test_a_parameter_without_a_default_in_a_job_that_starts_by_itself_is_a_warning(self) -> None:
+        """Nobody gives it a value then; started by people, the job asks for it."""
+
+        def nightly(hour: dt.datetime, limit: int = 3) -> None:
+            extract.override(io_manager=PolarsDeltaIoManager(base_path="${var.lake}", mode="append"))()
+
+        (warning,) = warning_checks.warn([job(schedule=DAILY)(nightly).build().dag])
+        assert "its parameter `hour` has no default: every such run will fail" in warning.message
+        assert warning_checks.warn([job(nightly).build().dag]) == []
 
     def test_an_absolute_path_that_all_targets_share_is_a_warning(self) -> None:
         """A place without any bundle variable is the same in dev and prod."""

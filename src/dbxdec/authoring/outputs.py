@@ -121,10 +121,13 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
 
 def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> dag.Output:
     returns = None if note is None or note.error else note.type_names or None
+    settings = manager.settings()
+    if returns is not None and manager.merges.issuperset(returns):
+        settings["mode"] = "merge"  # which the result says, whatever the manager's mode
     return dag.Output(
         io=io_reference(manager),
         target=manager.template(job, key),
-        settings=plain(manager.settings()),
+        settings=plain(settings),
         shared=manager.shared,
         partial=manager.is_partial(returns),
     )

@@ -145,6 +145,16 @@ def _of_schedule(job: Job) -> list[Problem]:
         and parameter.default is not None
         and parameter.default != NONE_TEXT
     ]
+    warnings += [
+        Problem(
+            f"the job `{job.key}` starts automatically, but its parameter `{parameter.name}` has no default: every "
+            "such run will fail",
+            job.source,
+            "give it a default, or a value that follows the run: `run_date()`",
+        )
+        for parameter in job.parameters
+        if parameter.default is None and parameter.run_date is None
+    ]
     return warnings + [
         Problem(
             f'the task `{job.key}.{task.key}` writes in mode="error", but the job starts automatically: every run '
