@@ -219,6 +219,19 @@ class TestDiff:
         said = run(project, "diff", str(project.wheel), ".")
         assert "The builds are the same" in said.out
 
+    def test_libraries_alone(self, project: Project) -> None:
+        """They change the jobs, though the build is the same one: runs in progress may go on."""
+        commit(project)
+        project.edit(
+            "pyproject.toml",
+            "[tool.dbxdec.variables]",
+            '[tool.dbxdec]\nextra-libraries = ["orjson==3.11"]\n[tool.dbxdec.variables]',
+        )
+        said = run(project, "diff", "main")
+        assert "+ sales.extra-libraries: orjson==3.11" in said.out
+        assert "A deploy changes sales." in said.out
+        assert "Runs in progress" not in said.out
+
     def test_code_alone(self, project: Project) -> None:
         """A change of code alone changes no job, and the file is named."""
         commit(project)

@@ -50,13 +50,14 @@ def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_f
             )
         else:
             changes += _job(before[key], after[key])
+            changes += _texts(key, _libraries(old), _libraries(new))
     files = tuple(_texts("", old_files, new_files))
     return Difference(tuple(changes), files, tuple(_deploy(old, new, changes, files)))
 
 
 def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Change, ...]) -> Iterator[str]:
-    if old.build_id == new.build_id:
-        yield "The builds are the same: a deploy changes no job, and its tasks run the same code."
+    if old.build_id == new.build_id and not changes:
+        yield "The builds are the same: a deploy changes no code, and jobs only where databricks.yml has changed."
         return
     jobs = {kind: [c.what for c in changes if c.kind == kind and "." not in c.what] for kind in ("added", "removed")}
     updated = list(dict.fromkeys(c.what.partition(".")[0] for c in changes if "." in c.what))
@@ -66,11 +67,16 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
     if updated:
         yield f"A deploy changes {', '.join(updated)}."
     rest = [job.key for job in new.jobs if job.key not in {*updated, *jobs["added"]}]
-    if rest:
+    if rest and old.build_id != new.build_id:
         yield f"Only the wheel and its build id change for {', '.join(rest)}."
     if files:
         yield f"{len(files)} file{'s' if len(files) > 1 else ''} of the wheel differ{'' if len(files) > 1 else 's'}."
-    yield "Runs in progress keep the wheel that they started with; a repair of one refuses the new build."
+    if old.build_id != new.build_id:
+        yield "Runs in progress keep the wheel that they started with; a repair of one refuses the new build."
+
+
+def _libraries(made: Manifest) -> dict[str, str]:
+    return {"extra-libraries": ", ".join(made.libraries)} if made.libraries else {}
 
 
 def _job(old: Job, new: Job) -> Iterator[Change]:
