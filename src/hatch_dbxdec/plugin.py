@@ -387,7 +387,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def _abort(self, error: DbxdecError) -> NoReturn:
         count = len(error.problems)
-        head = f"dbxdec: {count} problems" if count > 1 else "dbxdec"
+        head = f"dbxdec: {count} mistakes" if count > 1 else "dbxdec"
         self._say("abort", printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
 

@@ -153,7 +153,7 @@ MISTAKES = {
     "a field that dbxdec fills": ("count.override(key='c', task_key='d')(x)", "is filled by dbxdec"),
     "dependencies": ("count.override(key='c', depends_on=x)(x)", "`depends_on` is the result of the task `orders`"),
     "a nested task that is a generator": ("@task\n    def y():\n        yield 1\n    report.override(key='r')(y())", "is a generator"),
-    "a nested task that is a class": ("@task\n    class Y: ...\n    report.override(key='r')(Y())", "@task is for functions"),
+    "a nested task that is a class": ("@task\n    class Y: ...\n    report.override(key='r')(Y())", "@task takes a function"),
     "a nested task named by a text": ("@task('y')\n    def y() -> int: ...\n    report.override(key='r')(y())", "@task(key='y')"),
     "a nested task with a wrong keyword": ("@task(io_manger=lake)\n    def y() -> int: ...\n    report.override(key='r')(y())", "did you mean `io_manager`?"),
     "a nested task with a wrong io manager": ("@task(io_manager='lake')\n    def y() -> pl.DataFrame: ...\n    count.override(key='c')(y())", "`io_manager` is 'lake'"),

@@ -35,6 +35,13 @@ class TestCheck:
         assert run(project, "check") == Said(0, "fine: 1 job, 3 tasks\n", "")
         assert sorted(project.root.rglob("*")) == before
 
+    def test_what_is_replaced_by_placeholders_is_named(self, project: Project) -> None:
+        """A module that is not installed here may be one that is misspelt."""
+        project.edit("src/shop/pipelines/sales.py", "import polars as pl", "import polars as pl\nimport polrs")
+        said = run(project, "check")
+        assert (said.code, said.out) == (0, "fine: 1 job, 3 tasks\n")
+        assert "note: not installed here, replaced by placeholders: polrs" in said.err
+
     def test_every_mistake_is_found_as_in_a_build(self, project: Project) -> None:
         """The mistakes are those of a build, with file and line, and the exit code is 1."""
         project.edit("src/shop/pipelines/sales.py", "total(orders(n))", "total(order=orders(n), limit=1)")

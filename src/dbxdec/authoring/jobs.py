@@ -333,7 +333,7 @@ def job(
     def decorate(fn: Callable[..., Any]) -> Any:
         if getattr(fn, "__code__", None) is None:
             hint = f"name a job with `@job(key={fn!r})`" if isinstance(fn, str) else "put it above a `def`"
-            recording.refuse([Problem(f"@job is for functions; this is {shown(fn)}", where, hint)])
+            recording.refuse([Problem(f"@job takes a function, but got {shown(fn)}", where, hint)])
             return spoiled()
         if fn.__code__.co_flags & (0x20 | 0x80 | 0x200):  # as in `@task`
             message = (

@@ -102,7 +102,10 @@ class Task(Generic[P, R]):
         recorder = recording.current()
         if recorder is None and is_defining():
             message = f"the task `{self.__name__}` is called when its module is imported, by every build and every task"
-            hint = f"call it in the body of a job; in a test `{self.__name__}.fn(...)` runs the function"
+            hint = (
+                f"call it in the body of a job (`on_failure={self.__name__}` takes it without a call); in a test "
+                f"`{self.__name__}.fn(...)` runs the function"
+            )
             recording.refuse([Problem(message, hint=hint)])
             return spoiled()  # type: ignore[no-any-return]
         if recorder is None:
@@ -288,7 +291,7 @@ def _unfit(fn: Any) -> Problem | None:
         elif hasattr(fn, "__wrapped__"):
             what = f"a `{type(fn).__name__}`, which a decorator made from {shown(fn)}"
             hint = "below `@task`, use only decorators that return a function"
-        return Problem(f"@task is for functions; this is {what}", recording.caller(), hint)
+        return Problem(f"@task takes a function, but got {what}", recording.caller(), hint)
     written = unwrapped(fn)
     owner = written.__qualname__.rpartition(".")[0]
     if owner and not owner.endswith("<locals>") and written.__code__.co_varnames[:1] in (("self",), ("cls",)):

@@ -55,7 +55,7 @@ def command(as_json: bool, github: bool) -> None:
         errors = error.problems
         code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
     else:
-        warnings, notes = found.warnings, _notes(found.manifest.jobs)
+        warnings, notes = found.warnings, [*_absent(found.absent), *_notes(found.manifest.jobs)]
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
     in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None)
@@ -99,6 +99,13 @@ def _notes(jobs: Sequence[Job]) -> list[Problem]:
                 )
             )
     return found
+
+
+def _absent(modules: Sequence[str]) -> list[Problem]:
+    if not modules:
+        return []
+    message = f"not installed here, replaced by placeholders: {', '.join(modules)}"
+    return [Problem(message, hint="what tasks do with them is not checked; a misspelt import looks the same")]
 
 
 def _print(

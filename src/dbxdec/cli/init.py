@@ -87,7 +87,7 @@ def _show(text: str) -> None:
 
 
 def _next(found: Plan, folder: Path) -> None:
-    run, build = ("uv run dbxdec run hello", "uv build --wheel") if found.uv else ("dbxdec run hello", "hatch build")
+    run, build = ("uv run dbxdec run hello", "uv build --wheel") if found.uv else ("dbxdec run hello", "dbxdec bundle")
     steps = [
         *([(f"cd {folder}", "")] if folder != Path() else []),
         *([(run, "runs the first pipeline on this machine")] if found.has_hello else []),

@@ -28,6 +28,8 @@ class Source:
     manifest: Manifest
     files: Mapping[str, str]
     warnings: tuple[Problem, ...] = ()
+    absent: tuple[str, ...] = ()
+    """Modules that are replaced by placeholders, because they are not installed here."""
 
 
 def of_tree(folder: Path, job: str | None = None) -> Source:
@@ -38,8 +40,9 @@ def of_tree(folder: Path, job: str | None = None) -> Source:
     from dbxdec.build.rebuild import find_project
 
     tree = _read(find_project(folder), job)
-    say_left_out(tree.made)
-    return Source("the tree", tree.made.manifest, dict(tree.made.payload), tree.warnings)
+    made = tree.made
+    say_left_out(made)
+    return Source("the tree", made.manifest, dict(made.payload), tree.warnings, made.discovered.stand_ins)
 
 
 def say_left_out(made: Build) -> None:
@@ -102,6 +105,11 @@ def named(text: str, folder: Path) -> Source:
 @contextmanager
 def _checked_out(name: str, root: Path) -> Iterator[Path]:
     """Yield the project at that commit, in a clone of its own: the repository is left as it is."""
+    if _git(root, "rev-parse", "--git-dir") is None:
+        raise ConfigError(
+            f"{name} would be a commit, but {root} is in no git repository",
+            hint="give a wheel's path or a project's folder",
+        )
     commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     top = _git(root, "rev-parse", "--show-toplevel")
     if commit is None or top is None:
