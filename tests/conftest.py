@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -154,12 +155,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dbxdec_wheel(shared: Path) -> Path:
-    """The wheel of dbxdec itself, built from this tree."""
+    """The wheel of dbxdec itself, built from this tree.
+
+    Its folder is called by its content: uv keeps a wheel by its path, also for a later run in a folder of that name.
+    """
     with FileLock(shared / "wheel.lock"):
         if not (shared / "wheels").exists():
-            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(shared / "wheels")]
+            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(shared / "built")]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = (shared / "wheels").glob("*.whl")
+            (built,) = (shared / "built").glob("*.whl")
+            folder = shared / "wheels" / hashlib.sha256(built.read_bytes()).hexdigest()[:16]
+            folder.mkdir(parents=True)
+            built.rename(folder / built.name)
+    (wheel,) = (shared / "wheels").glob("*/*.whl")
     return wheel
 
 

@@ -54,7 +54,7 @@ class Tools:
 @pytest.fixture(scope="session")
 def tools(shared: Path, dbxdec_wheel: Path) -> Tools:
     """A Python with pip, and a folder of all wheels that an isolated build needs."""
-    folder = shared / "front-ends"
+    folder = shared / f"front-ends-{dbxdec_wheel.parent.name}"
     links = folder / "links"
     python = str(folder / "pip" / "bin" / "python")
     with FileLock(shared / "front-ends.lock"):
