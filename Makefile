@@ -59,7 +59,8 @@ fuzz: setup
 	$(BIN)/python tests/fuzz/fuzzing.py --minutes $(MINUTES)
 
 test-lowest: setup
-	env -u PIP_CONSTRAINT -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT HATCH_DATA_DIR=$(CURDIR)/build/hatch $(BIN)/hatch run lowest:test
+	env -u PIP_CONSTRAINT -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT HATCH_DATA_DIR=$(CURDIR)/build/hatch \
+	  HATCH_ENV_TYPE_VIRTUAL_UV_PATH=$(BIN)/uv $(BIN)/hatch run lowest:test
 
 # The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
 demo: setup

@@ -27,15 +27,24 @@ _NAME = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
 def pin(file: Path) -> None:
     """Write the constraints."""
-    command = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--resolution", "lowest-direct"]
+    command = [
+        os.environ.get("HATCH_UV", "uv"),
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--resolution",
+        "lowest-direct",
+    ]
     command += [
         "--python-version",
         "3.11",
         *(word for extra in EXTRAS for word in ("--extra", extra)),
         "pyproject.toml",
     ]
-    # The pinned versions are not these.
-    environment = {name: value for name, value in os.environ.items() if name != "UV_CONSTRAINT"}
+    # The constraints of the environment are the file that is written here.
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_CONSTRAINT")}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     lowest = {name.lower() for name in _NAME.findall(done.stdout)}
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines(keepends=True)
