@@ -33,7 +33,7 @@ def daily(day: str = "monday", limit: int = 1) -> None:
     @task
     def count(load: pl.DataFrame) -> int:
         if Path("broken").exists():
-            raise ValueError("[bold]no[/] quota")
+            raise ValueError("[bold]no[/] quota :bug:")
         return load.height
 
     show = native_task("show", notebook_task={"notebook_path": "notebooks/show"})
@@ -152,5 +152,5 @@ def test_a_failure_ends_with_the_traceback_and_the_way_on(project: Project, term
     end = shown[shown.rindex("count failed:") :]
     lines = [line.strip() for line in end.splitlines()]
     assert any(line.startswith('File "src/shop/pipelines/sales.py", line ') for line in lines)
-    assert "ValueError: [bold]no[/] quota" in lines
+    assert "ValueError: [bold]no[/] quota :bug:" in lines
     assert lines[-1].startswith("resume with: dbxdec run daily --resume ")

@@ -24,8 +24,10 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console. Without a terminal it prints plain lines of any length: no string is cut off to fit a width."""
     from rich.console import Console
 
-    found = Console(highlight=False, soft_wrap=True, stderr=stderr)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, stderr=stderr, width=_UNBROKEN)
+    found = Console(highlight=False, emoji=False, soft_wrap=True, stderr=stderr)
+    if found.is_terminal:
+        return found
+    return Console(highlight=False, emoji=False, soft_wrap=True, stderr=stderr, width=_UNBROKEN)
 
 
 def escape(text: str) -> str:
