@@ -324,10 +324,11 @@ def repeated(items: dag.Binding) -> dag.Task:
         ([{"a": 1, "b": [2]}, {"a": 2}], '{"b":[2], "a":1}', 0),
         (["1", "x"], "1", 0),
         (['"quoted"', "{"], "{", 1),
+        ([2.5, 1.0], "1", 1),
     ],
 )
 def test_an_item_that_came_with_the_run_is_found_by_its_text(items: list[Any], text: str, index: int) -> None:
-    """A text as it is, all else as JSON, whatever its spaces and the order of its keys."""
+    """A text as it is, all else as JSON: its spaces, the order of its keys and 1.0 for 1 make no difference."""
     found = find_iteration(repeated(dag.Parameter("p")), text, {"p": items})
     assert found is not None
     assert found.index == index

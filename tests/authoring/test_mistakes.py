@@ -228,3 +228,9 @@ def test_a_for_each_that_may_lack_its_list_is_not_asked_to_annotate_it() -> None
     assert "leave out run_if=ALL_DONE: without its list there is nothing to iterate over" in (late.hint or "")
     (branch, _) = build("y = countries(); condition(n, '>', 3).then(y); ingest.override(key='i')(each(y)).after(c)")
     assert "run `i` only if condition is true, too" in (branch.hint or "")
+
+
+def test_a_reader_of_a_for_each_that_may_have_failed_is_told_of_each_item() -> None:
+    """One None for all items is not enough where only some of them failed."""
+    (late, _) = build("total.override(key='t', run_if='ALL_DONE')(ingest.override(key='i')(each(['a'])))")
+    assert "as `dict[..., ... | None] | None` it is None for each item that has failed" in (late.hint or "")

@@ -193,6 +193,61 @@ class TestEmptyForEach:
 
 
 @IN_MEMORY
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_results_of_some_items_are_not_the_result(
+    tmp_path: Path, in_memory: bool, mode: Any, dbxdec_lake: Lake
+) -> None:
+    """Where one item has none, a reader gets None for it if its annotation says so, and else an error that names it."""
+    seen: dict[str, Any] = {}
+
+    @job
+    def one(names: list[str]) -> None:
+        @task(io_manager=lake.table("t", mode=mode))
+        def fetch(name: str) -> pl.DataFrame:
+            if name == "bad":
+                raise ValueError(name)
+            return pl.DataFrame({"name": [name]})
+
+        late = functools.partial(task, run_if="ALL_DONE")
+
+        @late()
+        def frame(x: pl.DataFrame | None) -> None:
+            seen.update(frame=x)
+
+        @late()
+        def table(x: pl.LazyFrame | None) -> None:
+            seen.update(table=x)
+
+        @late()
+        def some(x: list[pl.DataFrame] | None) -> None:
+            seen.update(some=x)
+
+        @late()
+        def named(x: dict[str, pl.DataFrame] | None) -> None:
+            seen.update(named=x)
+
+        @late()
+        def each_or_none(x: list[pl.DataFrame | None] | None) -> None:
+            seen.update(each_or_none=[one is None for one in x or ()])
+
+        x = fetch(each(names))
+        frame(x)
+        table(x.table)
+        some(x)
+        named(x)
+        each_or_none(x)
+
+    given = options(tmp_path, in_memory=in_memory, kept=dbxdec_lake)
+    result = run_job(one, names=["a", "bad", "c"], raise_on_error=False, **given)
+    assert seen == {"each_or_none": [False, True, False]}
+    for key in ("frame", "table", "some", "named"):
+        assert "the task `fetch` has results of this run for other items, but none for `bad`" in str(result[key].error)
+    seen.clear()
+    run_job(one, names=["bad"], raise_on_error=False, **given)
+    assert seen == {"frame": None, "table": None, "some": None, "named": None, "each_or_none": [True]}
+
+
+@IN_MEMORY
 def test_items_in_another_order_are_told_apart_by_what_they_are(tmp_path: Path, in_memory: bool) -> None:
     """The identity of an iteration is its item, not its number, also where equal literals stand side by side."""
 
@@ -247,6 +302,62 @@ def test_a_repair_that_finds_the_items_in_another_order_appends_each_once(tmp_pa
         fails.clear()
     assert result["read"].value == ["a", "b", "c"]
     assert sorted(pl.read_delta(str(tmp_path / "t"))["name"]) == ["a", "b", "c"]
+
+
+def test_a_repair_that_finds_an_item_spelled_otherwise_appends_it_once(tmp_path: Path) -> None:
+    """The keys of a dict have no order, and 1.0 is 1: the item is the same, and so is its write."""
+    items: list[dict[str, Any]] = [{"country": "de", "share": 1.0, "of": {"a": 1, "b": 2}}]
+
+    @job
+    def one() -> None:
+        @task
+        def found() -> list[dict[str, Any]]:
+            return items
+
+        @task(io_manager=lake.table("t"))
+        def fetch(item: dict[str, Any]) -> pl.DataFrame:
+            return pl.DataFrame({"country": [item["country"]]})
+
+        @task
+        def read(frame: pl.DataFrame) -> list[str]:
+            return sorted(frame["country"])
+
+        read(fetch(each(found())))
+
+    given = Given({}, {}, {}, texts_of({"root": tmp_path}), {})
+    for _ in range(2):
+        run = Run("one", built(one), given, Lake(), number="7", started=1_700_000_000_000)
+        assert run.run({}, frozenset({"found", "fetch", "read"}))["read"].value == ["de"]
+        items[:] = [{"of": {"b": 2, "a": 1}, "share": 1, "country": "de"}]
+    assert pl.read_delta(str(tmp_path / "t"))["country"].to_list() == ["de"]
+
+
+@IN_MEMORY
+def test_a_for_each_task_without_a_list_of_items_did_not_run(
+    tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
+) -> None:
+    """Where the task that makes the list has failed, a reader gets None if its annotation says so."""
+    seen: dict[str, Any] = {}
+
+    @job
+    def one() -> None:
+        @task
+        def names() -> list[str]:
+            raise ConnectionError
+
+        @task(io_manager=lake.table("t"))
+        def fetch(name: str) -> pl.DataFrame:
+            return pl.DataFrame({"name": [name]})
+
+        @task(run_if="ALL_DONE")
+        def read(frame: pl.DataFrame | None, some: list[pl.DataFrame | None] | None) -> None:
+            seen.update(frame=frame, some=some)
+
+        x = fetch(each(names()))
+        read(x, x)
+
+    run_job(one, raise_on_error=False, **options(tmp_path, in_memory=in_memory, kept=dbxdec_lake))
+    assert seen == {"frame": None, "some": None}
 
 
 @IN_MEMORY

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
-from dbxdec.io_managers import names
+from dbxdec.io_managers import names, outcomes
 from dbxdec.model import literals, places
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.secrets import Secret
@@ -197,7 +197,8 @@ class IoManager(ABC):
         """Return what the iterations of a for-each task stored: one value of all that stored something.
 
         `context.producer` is the task's write, whatever the item. With `apart` it is a list with the value of each
-        item, or the error of one that stored nothing. Without, raises NotWrittenError where none stored anything.
+        item, or the error of one that stored nothing. Without, raises NotWrittenError where none stored anything, and
+        RunError where some did, but not all that had to (`ItemWrite.required`).
         """
         found: list[Any] = []
         for item in items:
@@ -210,6 +211,8 @@ class IoManager(ABC):
         values = [one for one in found if not isinstance(one, NotWrittenError)]
         if not values:
             raise found[0]
+        missing = [item for item, one in zip(items, found, strict=True) if isinstance(one, NotWrittenError)]
+        outcomes.refuse_missing(context, missing)
         return self.combine(values, context)
 
     def empty(self, context: InputContext) -> Any:

@@ -144,11 +144,16 @@ class InputContext:
 
 @dataclass(frozen=True, slots=True)
 class ItemWrite:
-    """The write of one iteration of a for-each task: its id, its target, and the label of its item."""
+    """The write of one iteration of a for-each task: its id, its target, and the label of its item.
+
+    `required` says that the task stores something whenever it runs: nothing stored means that the iteration has failed,
+    or did not run.
+    """
 
     id: WriteId
     uri: str
     label: str
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
+from dbxdec.errors import NotWrittenError, RunError, TargetExistsError, listed
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
-    from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt
+    from collections.abc import Sequence
+
+    from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt
+
+_SHOWN, _LONGEST = 5, 40
 
 
 def already(
@@ -73,6 +78,25 @@ def not_written(context: InputContext) -> NotWrittenError:
         "needs it",
         hint=f"annotate `{context.parameter}` with `| None` if that may happen, or read the newest version of any run: "
         "`latest(x)`, or the table itself (`io.table(...)`)",
+    )
+
+
+def refuse_missing(context: InputContext, missing: Sequence[ItemWrite]) -> None:
+    """Raise RunError if one of the items that stored nothing should have: a part of the rows is no result."""
+    if required := [item.label for item in missing if item.required]:
+        raise items_missing(context, required)
+
+
+def items_missing(context: InputContext, labels: Sequence[str]) -> RunError:
+    """Return the error of a reader that needs the results of all items; those with these labels stored nothing."""
+    task = context.producer.task if context.producer else ""
+    items = listed([hide(label)[:_LONGEST] for label in labels[:_SHOWN]])
+    items += f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    name = context.parameter
+    return RunError(
+        f"the task `{task}` has results of this run for other items, but none for {items}, and `{name}` needs them all",
+        hint=f"run `{task}` again for {'it' if len(labels) == 1 else 'them'}; or annotate `{name}` as "
+        "`list[... | None]` or `dict[..., ... | None]`, where an item without a result is None",
     )
 
 

@@ -256,9 +256,7 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                             f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
                             + (f", and `{task.key}` runs even then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
-                            _without_list(task, missing)
-                            if name in items
-                            else f"annotate `{name}` with `| None`: it is None if `{leaf.task}` has written nothing",
+                            _without_list(task, missing) if name in items else _or_none(job, name, leaf),
                         )
                     )
         for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
@@ -276,6 +274,14 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 )
         guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
+
+
+def _or_none(job: Job, name: str, leaf: dag.TaskOutput | dag.TaskValue) -> str:
+    """Return the hint for an input that may have nothing to read."""
+    hint = f"annotate `{name}` with `| None`: it is None if `{leaf.task}` has written nothing"
+    if isinstance(leaf, dag.TaskOutput) and job.task(leaf.task).each is not None:
+        hint += "; as `dict[..., ... | None] | None` it is None for each item that has failed"
+    return hint
 
 
 def _without_list(task: Task, missing: list[str]) -> str:

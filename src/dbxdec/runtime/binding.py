@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers import contexts
+from dbxdec.io_managers import contexts, outcomes
 from dbxdec.io_managers.base import IoManager, log
 from dbxdec.io_managers.contexts import InputContext, WriteId
 from dbxdec.model import dag, literals, places, signatures
@@ -161,17 +161,18 @@ class Reader:
         collects, items = note.collects(manager.reads), all_items(each, self.parameters)
         write = context.producer
         assert write is not None  # noqa: S101 - the caller gives one
-        stored = self.job.task(write.task).outputs[output]
+        stored, certain = self.job.task(write.task).outputs[output], (write.task, output) in self.certain
         writes = [
             contexts.ItemWrite(
                 replace(write, item=one.id),
                 manager.item_target(context.uri, one.id) if stored.per_item else context.uri,
                 one.label,
+                required=certain,
             )
             for one in iterations_of(items)
         ]
         if not collects:
-            return self._together(manager, context, writes, note, certain=(write.task, output) in self.certain)
+            return self._together(manager, context, writes, note, certain=certain)
         element = note.element()
         context = replace(context, annotation=None if element.error else element.value)
         found: list[Any] = []
@@ -180,9 +181,11 @@ class Reader:
                 found = _recorded(context, lambda one: manager.read_items(one, writes, apart=True))
         except NotWrittenError as error:  # there is no table at all
             found = [error] * len(writes)
-        if missing := [one for one in found if isinstance(one, NotWrittenError)]:
+        if missing := [i for i, one in enumerate(found) if isinstance(one, NotWrittenError)]:
             if not element.optional:
-                raise missing[0]
+                if len(missing) == len(found):
+                    raise found[0]
+                raise outcomes.items_missing(context, [writes[i].label for i in missing])
             found = [None if isinstance(one, NotWrittenError) else one for one in found]
         return found if collects == "list" else by_item(items, found, note.keys, f"`{context.parameter}`")
 

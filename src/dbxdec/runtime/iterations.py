@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError
+from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.model import dag, literals
 from dbxdec.model.values import json_form
 from dbxdec.runtime.task_values import task_values
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 16
 _LETTERS = 24
+_EXACT = 2**53  # up to here each whole float is one int
 _HINT = "give each item once: it names the iteration's part of the result"
 
 
@@ -36,7 +37,7 @@ class Item:
     def label(self) -> str:
         """The item as people read it."""
         shown = literals.shown(self.form) if self.literal else self.form
-        return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+        return shown if isinstance(shown, str) else json.dumps(_whole(shown), sort_keys=True, ensure_ascii=False)
 
     def value(self, note: Annotation, what: str) -> Any:
         """Return the item as the annotation asks for it. Raises RunError if it is not of that type."""
@@ -54,8 +55,8 @@ class Item:
 class Iteration:
     """One iteration, numbered from 0.
 
-    `id` names its item in letters, digits and `_`, independent of its number: a repair may find the items in another
-    order.
+    `id` names its item in letters, digits and `_`, independent of its number and of how the item is spelled: a repair
+    may find the items in another order, and a dict's keys.
     """
 
     index: int
@@ -77,7 +78,7 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
     counts: Counter[str] = Counter()
     found = []
     for index, item in enumerate(items):
-        content = json.dumps(item.form, sort_keys=True)
+        content = _content(item.form)
         more = f"_{counts[content]}" if counts[content] else ""
         counts[content] += 1
         digest = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
@@ -87,7 +88,12 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
 
 
 def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
-    """Return all items of a for-each task, in order. Raises RunError if a value that should be a list is not one."""
+    """Return all items of a for-each task, in order.
+
+    Raises RunError if a value that should be a list is not one, and NotWrittenError if no task has left the list: then
+    there were no iterations.
+    """
+    missing = object()
     match each.items:
         case dag.Literal(list() as forms):
             return [Item(form, True) for form in forms]
@@ -95,11 +101,16 @@ def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
             # In the form that the platform iterates over, which knows only JSON.
             found, what = json_form(parameters[name]), f"the job parameter `{name}`"
         case dag.TaskOutput(task):
-            found, what = task_values.get(task, dag.RETURN_VALUE), f"the result of the task `{task}`"
+            found, what = task_values.get(task, dag.RETURN_VALUE, missing), f"the result of the task `{task}`"
         case dag.TaskValue(task, key):
-            found, what = task_values.get(task, key), f"the task value `{key}` of the task `{task}`"
+            found, what = task_values.get(task, key, missing), f"the task value `{key}` of the task `{task}`"
         case _:
             raise RunError("the manifest has items of a kind that this version of dbxdec does not know")
+    if found is missing:
+        raise NotWrittenError(
+            f"{what} holds the items of each(...), but the task has left none in this run",
+            hint="a reader whose parameter is annotated `| None` gets None then",
+        )
     if not isinstance(found, list):
         raise RunError(f"{what} holds the items of each(...), but is {brief(found)}", hint="it must be a list")
     return [Item(form, False) for form in found]
@@ -142,8 +153,23 @@ def _is_input_of(text: str, form: Any) -> bool:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    # 1 == True in Python, but not in JSON.
-    return json.dumps(found, sort_keys=True) == json.dumps(form, sort_keys=True)
+    return _content(found) == _content(form)
+
+
+def _content(form: Any) -> str:
+    """Return one string for all JSON that is the same value: keys have no order, and 1.0 is the number 1.
+
+    1 is True in Python, but not in JSON.
+    """
+    return json.dumps(_whole(form), sort_keys=True)
+
+
+def _whole(form: Any) -> Any:
+    if isinstance(form, list):
+        return [_whole(one) for one in form]
+    if isinstance(form, dict):
+        return {key: _whole(one) for key, one in form.items()}
+    return int(form) if isinstance(form, float) and form.is_integer() and abs(form) < _EXACT else form
 
 
 def by_item(items: Sequence[Item], found: Sequence[Any], note: Annotation, what: str) -> dict[Any, Any]:

@@ -75,7 +75,10 @@ class MemoryIoManager(IoManager):
             return super().read_items(context, items, apart=apart)
         # All write one table, and each of them has changed it further.
         versions = self._lake.versions(context.uri)
-        found = [version for item in items if (version := self._found(context, item)) is not None]
+        there = [(item, self._found(context, item)) for item in items]
+        found = [version for _, version in there if version is not None]
+        if found:
+            outcomes.refuse_missing(context, [item for item, version in there if version is None])
         merges = {version.returned is NOTHING for version in found}
         if len(merges) > 1 and context.rows != "table":
             raise receipts.mixed(context)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dbxdec.errors import NotWrittenError, RunError
+from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, WriteId
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.receipts import Found
@@ -50,12 +51,13 @@ class Results(Generic[F]):
     def of_all(self, items: Sequence[ItemWrite]) -> F:
         """Return the rows of all iterations together, or the table as the last of them left it.
 
-        Raises NotWrittenError if none stored any, and RunError.
+        Raises NotWrittenError if none stored any, and RunError; also if some stored rows, but not all that had to.
         """
         found = self._find([item.id for item in items])
         there = [one for one in found.values() if not isinstance(one, NotWrittenError)]
         if not there:
             raise next(one for one in found.values() if isinstance(one, NotWrittenError))
+        outcomes.refuse_missing(self.context, [item for item in items if isinstance(found[item.id], NotWrittenError)])
         newest = max(there, key=lambda one: one.version)
         self.context.tell(version=newest.version)
         merges = {one.left.kind == "merge" for one in there}
