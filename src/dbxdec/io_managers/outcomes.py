@@ -40,6 +40,17 @@ def already(
     return WriteResult(version, rows, f"already written by attempt {found.attempt}")
 
 
+def already_without_receipt() -> WriteResult:
+    """Return the result of an earlier attempt of the same write that only its transaction identifier proves.
+
+    Nobody knows its build and its parameters any more; adding the rows again could double them.
+    """
+    return WriteResult(
+        note="already written by an earlier attempt, whose receipt has been cleaned from the log: check the rows if "
+        "this repair has another build or other parameters"
+    )
+
+
 def _mend(version: int | None, *, is_newest: bool) -> str:
     """Return how to undo an earlier result, in a way that never undoes other commits."""
     if version is None or (version == 0 and is_newest):

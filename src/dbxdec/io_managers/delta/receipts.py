@@ -268,10 +268,16 @@ def mixed(context: InputContext) -> RunError:
     )
 
 
+KEEP_VERSIONS = (
+    "it has been vacuumed, or its log cleaned: keep files and log as long as runs are repaired "
+    "(`delta.deletedFileRetentionDuration`, `delta.logRetentionDuration`); a repair of the producer writes again what "
+    "it overwrites, but not what it appended or merged: if the table has lost these rows, start a new run"
+)
+
+
 def gone(uri: str, version: int, why: str) -> RunError:
     """Return the error of a version that has been vacuumed, or whose log has been cleaned."""
     return RunError(
         f"version {version} of {uri}, which this run's producer wrote, can't be read any more: {why}",
-        hint="it has been vacuumed, or its log cleaned: keep versions as long as runs are repaired, or run the "
-        "producer again",
+        hint=KEEP_VERSIONS,
     )

@@ -142,7 +142,7 @@ class TestExactlyOnce:
         path.write("append", "2", path.frame(2))
         for version in (0, 1):
             Path(path.uri, "_delta_log", f"{version:020}.json").unlink()
-        assert path.write("append", "1", path.frame(1), attempt=2).note == "written by an earlier attempt"
+        assert "receipt has been cleaned from the log" in path.write("append", "1", path.frame(1), attempt=2).note
         assert path.stored == [1, 2]
 
     @pytest.mark.slow

@@ -40,7 +40,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
         raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
     if trail.undone or found is not None:
         return None
-    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+    return outcomes.already_without_receipt()
 
 
 def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> WriteResult:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError, listed
-from dbxdec.io_managers import spark_frames
+from dbxdec.io_managers import outcomes, spark_frames
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
@@ -162,7 +162,7 @@ def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any]
     found = found or table.find(receipt.id).found.get(receipt.id)
     if found is not None:
         return messages.already(found, receipt, table.uri)
-    return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+    return outcomes.already_without_receipt()
 
 
 _COUNTED = ("inserted", "updated", "deleted")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
-from dbxdec.io_managers.delta.receipts import gone
+from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
 from dbxdec.io_managers.delta.spark import predicates
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
@@ -85,7 +85,7 @@ class SparkResults(Results[Any]):
                 raise RunError(
                     f"the log of {self._table.uri} no longer has version {version}, but `{self.context.parameter}` "
                     "reads what a later one added",
-                    hint="the log has been cleaned (`delta.logRetentionDuration`): run the producer again",
+                    hint=KEEP_VERSIONS,
                 ) from error
             self._files[version] = {uri.rpartition("/")[2]: uri for uri in uris}
         return set(self._files[version])

@@ -112,7 +112,7 @@ class FrameWrite:
             return messages.already(found, receipt, table.uri)
         if self.mode == "ignore":
             return self._keep()
-        return WriteResult(note="written by an earlier attempt")  # the log has been cleaned since
+        return outcomes.already_without_receipt()
 
     def _left(self, detail: Detail | None) -> Left:
         """Return the result that the write leaves.
