@@ -205,6 +205,11 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
             f"the Spark session can't {doing} Delta tables such as {uri}",
             hint="start it with the Delta jars and spark.sql.extensions, or let dbxdec start it with delta-spark",
         )
+    if name.startswith("CONNECT_INVALID_PLAN.NO_HANDLER_FOR_EXTENSION"):
+        return RunError(
+            f"this compute can't execute a DeltaMergeBuilder on {uri}: its Spark Connect has no plugin for Delta",
+            hint="return a DeltaMerge, which is plain SQL there",
+        )
     if name.startswith(("DELTA_UNSUPPORTED_FEATURES", "DELTA_INVALID_PROTOCOL_VERSION")):
         return RunError(
             f"this Spark can't {doing} the table {uri}: {first_line(error)}",

@@ -6,6 +6,7 @@ commit. So the receipt states the kind of the result, and a reader follows that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,11 +98,33 @@ class Found:
     @classmethod
     def of_commit(cls, commit: Commit) -> Found | None:
         """Return the receipt in `commit`; None for a commit of another writer."""
-        proof = Receipt.from_metadata(commit.metadata)
+        proof = Receipt.from_metadata(commit.metadata or _mark_in(commit))
         left = Left.of_facts(proof[1]) if proof is not None else None
         if proof is None or left is None:
             return None
         return cls(commit.version, proof[0], left, proof[1], commit.metrics, commit.operation)
+
+
+_MARK = "dbxdec:"
+
+
+def marking(metadata: str) -> str:
+    """Return the name of the column that marks a merge whose commit can't have metadata of its own."""
+    return _MARK + metadata
+
+
+def _mark_in(commit: Commit) -> str | None:
+    """Return the metadata in the condition of a merge, as Spark shows it: `... AND dbxdec:{...}#12`."""
+    predicate = commit.parameters.get("predicate")
+    if commit.operation != "MERGE" or not isinstance(predicate, str) or _MARK not in predicate:
+        return None
+    try:
+        text = " ".join(json.loads(predicate))
+        start = text.index(_MARK) + len(_MARK)
+        _, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, TypeError):
+        return None
+    return text[start:end]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
-from dbxdec.io_managers.delta.spark import messages, schemas, write
+from dbxdec.io_managers.delta.spark import marked_merge, messages, schemas, write
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
@@ -49,7 +49,7 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
         return outcome.collect() if outcome is not None else None  # older versions of Delta return nothing
 
     try:
-        return _once(into, context, run)
+        return _with_transaction(into, context, run) or _at_least_once(into, context, run)
     except Exception as error:
         if isinstance(error, DbxdecError) or not is_conflict(error):
             fail(error, into.uri, "write")
@@ -74,9 +74,7 @@ def _target_of(builder: Any, own: SparkTable) -> SparkTable:
 def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
     """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
 
-    At least once where the session accepts no settings of a transaction.
-
-    Raises RunError, with nothing merged, if the source does not fit.
+    Raises RunError, with nothing merged, if the source does not fit, and if a later attempt has taken over.
     """
     table = target.table
     detail = table.detail()
@@ -99,7 +97,9 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
         except Exception as error:  # noqa: BLE001 - it is raised again
             fail(error, table.uri, "write")
         for attempt in range(ATTEMPTS):
-            there = table.detail() is not None
+            detail = table.detail()
+            there = detail is not None
+            marked_merge.refuse_fenced(table, detail, target.context.receipt)
             _check(target, merge, table.frame().schema if there else source.schema)
             try:
                 with _explained(target):
@@ -107,8 +107,8 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     if not there:
                         target.create_empty(source)
                     _grow(target, merge)
-                    statement = _statement(table, merge, view)
-                    return _once(table, target.context, lambda: list(table.spark.sql(statement).collect()))  # noqa: B023
+                    result = _with_transaction(table, target.context, _runs(table, merge, view))
+                    return result or _marked(table, target.context, merge, again=attempt > 0)
             except Exception as error:
                 if isinstance(error, DbxdecError) or not is_conflict(error):
                     fail(error, table.uri, "write")
@@ -135,28 +135,43 @@ def _explained(target: FrameWrite) -> Iterator[None]:
         ) from error
 
 
-def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
-    """Run the merge `run` unless an earlier attempt has; meanwhile the session carries the write's transaction."""
+def _runs(table: SparkTable, merge: DeltaMerge, view: str, mark: str = "") -> Callable[[], list[Any]]:
+    """Return a function that runs the merge from the view of its source."""
+    statement = _statement(table, merge, view, mark)
+    return lambda: list(table.spark.sql(statement).collect())
+
+
+def _marked(table: SparkTable, context: OutputContext, merge: DeltaMerge, *, again: bool) -> WriteResult:
+    """Run the merge exactly once in a session that accepts no settings."""
+    from pyspark.sql import functions
+
+    def run(mark: str) -> None:
+        with _view(table.spark, merge.source.withColumn(mark, functions.lit(True))) as view:
+            _runs(table, merge, view, mark)()
+
+    return marked_merge.execute(table, context.receipt, run, again=again)
+
+
+def _with_transaction(
+    table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]
+) -> WriteResult | None:
+    """Run a merge unless an earlier attempt has; meanwhile the session carries the write's transaction.
+
+    Returns None, with nothing done, if the session does not accept the settings.
+    """
     receipt = context.receipt
     mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
     trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
     once = write.next_transaction(trail, receipt)
     with settings(table.spark, write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
-        # Without the transaction Spark would repeat the merge of an earlier attempt.
-        if not taken and (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
-            return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+        if not taken:
+            return None
         outcome = run()
-    if not taken:
-        write.add_receipt(table, receipt, left)
-        count = outcome[0]["num_affected_rows"] if outcome else None
-        return WriteResult(None, count, "merged; at least once: this compute doesn't accept transaction settings")
     found = table.find(receipt.id, since=began).found.get(receipt.id)
     if found is not None and found.facts.get("write") == mark:
-        counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
         where = "" if table.uri == context.uri else f" into {table.uri}"
-        note = f"merged{where}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
-        return WriteResult(found.version, sum(count for count, _ in counts), note)
+        return WriteResult(found.version, messages.affected(found), messages.merged(found, where))
     if outcome:
         return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
     found = found or table.find(receipt.id).found.get(receipt.id)
@@ -165,7 +180,20 @@ def _once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any]
     return outcomes.already_without_receipt()
 
 
-_COUNTED = ("inserted", "updated", "deleted")
+def _at_least_once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
+    """Run a merge that can carry no receipt, unless one that follows an earlier attempt's merge is found."""
+    receipt = context.receipt
+    trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
+    if (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
+        return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+    outcome = run()
+    write.add_receipt(table, receipt, Left("merge"))
+    count = outcome[0]["num_affected_rows"] if outcome else None
+    return WriteResult(
+        None,
+        count,
+        "merged; at least once: this compute accepts no settings, so return a DeltaMerge instead of a builder",
+    )
 
 
 def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:
@@ -237,9 +265,14 @@ def _view(spark: Any, frame: Any) -> Iterator[str]:
         spark.catalog.dropTempView(name)
 
 
-def _statement(table: SparkTable, merge: DeltaMerge, view: str) -> str:
-    """Return the merge as SQL, which both classic sessions and Connect take."""
-    lines = [f"MERGE INTO {table.sql} AS {TARGET}", f"USING {view} AS {SOURCE}", f"ON {merge.condition('`')}"]
+def _statement(table: SparkTable, merge: DeltaMerge, view: str, mark: str = "") -> str:
+    """Return the merge as SQL, which both classic sessions and Connect take.
+
+    `mark` is a column of the view that is always true.
+    """
+    marked = f" AND {SOURCE}.{quoted(mark)}" if mark else ""
+    on = f"({merge.condition('`')}){marked}"
+    lines = [f"MERGE INTO {table.sql} AS {TARGET}", f"USING {view} AS {SOURCE}", f"ON {on}"]
     for kind in _KINDS:
         for clause in (step for step in merge.steps if step.kind == kind):
             lines.append(_clause(clause, merge.source.columns))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Found
 
 
+_COUNTED = ("inserted", "updated", "deleted")
+
+
 def conflict(context: OutputContext, error: BaseException) -> RunError:
     """Return the error of a commit that lost against another writer's, without the Java stack trace."""
     return outcomes.conflict(context, first_line(error))
@@ -24,6 +27,17 @@ def conflict(context: OutputContext, error: BaseException) -> RunError:
 def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False) -> WriteResult:
     """Return the result of an earlier attempt, whose commit is `found`; see `outcomes.already`."""
     return outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
+
+
+def merged(found: Found, into: str = "") -> str:
+    """Return the note of a merge: how many rows it inserted, updated and deleted."""
+    counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
+    return f"merged{into}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
+
+
+def affected(found: Found) -> int:
+    """Return how many rows a merge inserted, updated and deleted."""
+    return sum(found.metrics.get(f"numTargetRows{kind.title()}", 0) for kind in _COUNTED)
 
 
 def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:

@@ -215,6 +215,12 @@ def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -
     append(table, table.frame().limit(0), options)
 
 
+def set_property(table: SparkTable, name: str, value: str) -> None:
+    """Set a property of the table."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    table.spark.sql(f"ALTER TABLE {table.sql} SET TBLPROPERTIES ('{name}' = '{escaped}')")
+
+
 def check_writable(table: SparkTable) -> None:
     """Raise RunError if this Spark can't write the table.
 
