@@ -97,5 +97,5 @@ bench: setup
 constraints: setup
 	@mkdir -p build
 	@{ head -n 1 constraints.txt; env -u UV_CONSTRAINT $(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --all-extras \
-	  --group dev --group docs --group bench --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
+	  --group dev --group docs --group bench --group connect --python-version 3.11 pyproject.toml | grep -v '^dbxdec'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

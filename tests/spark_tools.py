@@ -41,6 +41,10 @@ needs_spark = [
 # Those that start a Spark of their own take as long as dozens of others.
 needs_own_spark = [*needs_spark, pytest.mark.slow]
 
+WORLD = "DBXDEC_SPARK"
+"""The environment variable that says through which kind of session the tests of this process go."""
+IS_CONNECT = os.environ.get(WORLD) == "connect"
+
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -93,7 +97,7 @@ def start(warehouse: Path, jars: str = "") -> Any:
 
 
 def start_connect(warehouse: Path) -> Any:
-    """The same through Spark Connect, with a server that PySpark starts on this machine."""
+    """The same through Spark Connect, locked, with a server that PySpark starts on this machine."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from delta import configure_spark_with_delta_pip
@@ -103,7 +107,57 @@ def start_connect(warehouse: Path) -> Any:
     builder = SparkSession.builder.remote("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
-    return configure_spark_with_delta_pip(builder).getOrCreate()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # settings that only the server's start can make
+        spark = configure_spark_with_delta_pip(builder).getOrCreate()
+    lock(spark)
+    return spark
+
+
+# What serverless compute lets a session read and set.
+_SERVERLESS = {
+    "spark.databricks.execution.timeout",
+    "spark.sql.ansi.enabled",
+    "spark.sql.legacy.timeParserPolicy",
+    "spark.sql.session.timeZone",
+    "spark.sql.shuffle.partitions",
+}
+
+
+def lock(spark: Any) -> None:
+    """Have a session refuse what serverless compute refuses: settings that it doesn't know, and kept frames.
+
+    The requests of PySpark's own code pass.
+    """
+    conf, frame, session = type(spark.conf), type(spark.range(1)), type(spark)
+    if hasattr(session, "dbxdec_locked"):
+        return
+    session.dbxdec_locked = True
+
+    def refusing(genuine: Any) -> Any:
+        def call(self: Any, key: str, *values: Any) -> Any:
+            its_own = sys._getframe(1).f_globals.get("__name__", "").startswith("pyspark.")
+            if key not in _SERVERLESS and not its_own:
+                raise RuntimeError(f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I")
+            return genuine(self, key, *values)
+
+        return call
+
+    def unkept(self: Any, *_: Any) -> Any:
+        raise RuntimeError("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported on serverless compute.")
+
+    genuine_sql = session.sql
+
+    def sql(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
+        if query.split(None, 1)[0].upper() in ("SET", "RESET"):
+            raise RuntimeError("[CONFIG_NOT_AVAILABLE] Configuration is not available. SQLSTATE: 42K0I")
+        return genuine_sql(self, query, *args, **kwargs)
+
+    for name in ("get", "set", "unset"):
+        setattr(conf, name, refusing(getattr(conf, name)))
+    for name in ("persist", "cache"):
+        setattr(frame, name, unkept)
+    session.sql = sql
 
 
 def receipt(run: str = "77", *, attempt: int = 1, item: str = "", **changes: Any) -> Receipt:
@@ -211,7 +265,8 @@ def rows(frame: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return start(tmp_path_factory.mktemp("warehouse"))
+    warehouse = tmp_path_factory.mktemp("warehouse")
+    return start_connect(warehouse) if IS_CONNECT else start(warehouse)
 
 
 @pytest.fixture

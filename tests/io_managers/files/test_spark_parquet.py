@@ -16,7 +16,7 @@ from dbxdec.io_managers.files.polars import PolarsParquetIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
 from dbxdec.io_managers.files.spark_stores import HadoopStore
 from dbxdec.io_managers.files.stores import LocalStore, Store
-from spark_tools import needs_spark, output, receipt, rows, wanted
+from spark_tools import IS_CONNECT, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
 spark = spark_tools.spark
@@ -26,6 +26,7 @@ def manager(mode: Any = "overwrite", **options: Any) -> SparkParquetIoManager:
     return SparkParquetIoManager("unused", mode=mode, **options)
 
 
+@pytest.mark.connect
 def test_a_run_reads_what_it_wrote_whatever_others_write_meanwhile(spark: Any, tmp_path: Path) -> None:
     """Each run's readers get its own rows, all others the newest; a run that wrote nothing learns so."""
     uri = str(tmp_path / "a b" / "ü")
@@ -40,6 +41,9 @@ def test_a_run_reads_what_it_wrote_whatever_others_write_meanwhile(spark: Any, t
     with pytest.raises(NotWrittenError):
         manager().read(wanted(uri, receipt("3")))
     assert len(rows(manager().read(wanted(uri)))) == 2
+    if IS_CONNECT:  # without a JVM nothing replaces files of a remote storage in one step
+        with pytest.raises(RunError):
+            manager().write(output("s3://bucket/files"), spark.range(1))
 
 
 def test_error_and_ignore(spark: Any, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.tab
 
 
 class TestModes:
+    @pytest.mark.connect
     def test_overwrite_replaces(self, place: Place) -> None:
         """A second write in mode "overwrite" leaves only its own rows."""
         place.write("overwrite", "1", place.frame(1, 2))
@@ -29,6 +30,7 @@ class TestModes:
         assert place.stored == [3]
         assert (result.version, result.rows) == (1, 1)
 
+    @pytest.mark.connect
     def test_append_adds_once(self, place: Place) -> None:
         """Runs append in any order; a second attempt of one of them adds nothing and says which attempt wrote."""
         for run in ("9", "5"):
@@ -38,6 +40,7 @@ class TestModes:
         assert place.stored == [5, 9]
         assert (place.read("9", "append"), place.read("5", "append")) == ([9], [5])
 
+    @pytest.mark.connect
     def test_error_refuses_an_existing_target_before_the_function_runs(self, place: Place) -> None:
         """In mode "error" preflight names what another run has written; the same run's retry passes."""
         io = place.manager("error")
@@ -90,6 +93,7 @@ class TestExactlyOnce:
                 io.write(output(path.uri, receipt(attempt=attempt, **changed)), path.frame(2))
         assert path.stored == [1]
 
+    @pytest.mark.connect
     @pytest.mark.parametrize("exists", [True, False], ids=["existing table", "new table"])
     def test_zombies_beside_their_retry_add_once(self, place: Place, exists: bool) -> None:
         """Attempts of one append that commit at the same time add its rows once."""
@@ -215,6 +219,7 @@ class TestReading:
         path.write("append", "3", path.frame(3))
         assert path.read("2", mode="ignore") == [1]
 
+    @pytest.mark.connect
     def test_a_reader_gets_the_version_that_this_run_wrote(self, place: Place) -> None:
         """What other runs write later is not seen by this run's readers; without a producer the newest is read."""
         for run in ("1", "2"):
@@ -252,6 +257,7 @@ class TestReading:
         with pytest.raises(NotWrittenError):
             path.read("2")
 
+    @pytest.mark.classic
     def test_a_vacuumed_version_says_so(self, path: Place) -> None:
         """A version whose files are gone, or whose log is, is an error before the task's query runs."""
         path.write("overwrite", "1", path.pairs((1, 1)), partition_by="k")
@@ -270,6 +276,7 @@ class TestReading:
 
 
 class TestSchemas:
+    @pytest.mark.connect
     def test_strict_shows_every_difference_column_by_column(self, path: Place) -> None:
         """Types that differ, columns that are missing or new: all in one table, and nothing is written."""
         path.write("append", "1", path.sql("1L AS a, 'x' AS b, 1.0D AS c, array(1) AS l"))
@@ -282,6 +289,7 @@ class TestSchemas:
         assert not any(line[:1] in (["c"], ["C"]) for line in lines)
         assert len(rows(path.manager().read(wanted(path.uri)))) == 1
 
+    @pytest.mark.connect
     @pytest.mark.parametrize("mode", ["append", "overwrite"])
     def test_add_columns_lets_the_table_grow(self, place: Place, mode: str) -> None:
         """A new column appears, a missing one is null, and another type is still refused."""
@@ -309,6 +317,7 @@ class TestSchemas:
 
 
 class TestMerges:
+    @pytest.mark.classic
     def test_a_returned_merge_is_executed_once_whatever_the_mode(self, place: Place) -> None:
         """It gets the receipt and the transaction of the task, and leaves the session as it was."""
         place.write("append", "0", place.pairs((1, 10)))

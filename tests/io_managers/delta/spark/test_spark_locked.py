@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError, TargetExistsError
-from dbxdec.io_managers import SparkDeltaIoManager
+from dbxdec.io_managers import InputContext, PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.delta.spark import write
-from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+from dbxdec.io_managers.delta.spark.log import SparkTable
+from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
-pytestmark = needs_spark
+pytestmark = [*needs_spark, pytest.mark.connect]
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
 
 
-@pytest.fixture(autouse=True, params=["get and set", "set"])
+@pytest.fixture(autouse=True, params=["as it is"] if IS_CONNECT else ["get and set", "set"])
 def locked(request: pytest.FixtureRequest, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the session refuse Delta's settings."""
+    """Have the session refuse Delta's settings; one of Connect does so already."""
     kind = type(spark.conf)
+    if IS_CONNECT:
+        return
     for name in ("get", "set", "unset"):
         genuine = getattr(kind, name)
         if name == "get" and request.param == "set":
@@ -77,14 +82,73 @@ def test_a_kill_between_the_table_and_its_rows_is_mended(
     assert table.stored == [1, 2]
 
 
-def test_merges_and_slices(place: Place) -> None:
-    """A DeltaMerge runs, and says that it is done at least once; slices are read as such."""
+def test_slices(place: Place) -> None:
+    """They are read as such."""
     place.write("append", "0", place.pairs((1, 1), (2, 2)))
-    result = place.manager().write(output(place.uri, receipt("1")), DeltaMerge(place.pairs((1, 5)), on="k"))
-    assert "at least once" in result.note
-    assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 5), (2, 2)]
     place.write("overwrite", "2", place.pairs((2, 7)), replace={"k": 2})
     assert rows(place.manager().read(wanted(place.uri, receipt("2")))) == [(2, 7)]
+
+
+class TestMerges:
+    """A merge has its receipt in its own commit, and no attempt repeats it."""
+
+    def adding(self, source: Any, on: str = "k") -> DeltaMerge:
+        """A merge that adds to what is there, and so shows if it ran twice."""
+        merge = DeltaMerge(source, on=on).when_matched_update({"x": "target.x + source.x"})
+        return merge.when_not_matched_insert_all()
+
+    def test_a_retry_merges_nothing_again(self, place: Place) -> None:
+        """Also into a table that the merge makes; another run's merge counts."""
+        merge = self.adding(place.pairs((1, 5)))
+        assert place.write("append", "1", merge).note == "merged: 1 inserted, 0 updated, 0 deleted"
+        for attempt in (2, 3):
+            assert place.write("append", "1", merge, attempt).note == "already written by attempt 1"
+        assert place.write("append", "2", merge).rows == 1
+        assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 5)]
+        assert rows(place.manager().read(wanted(place.uri))) == [(1, 10)]
+
+    def test_a_kill_after_the_commit_is_mended(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The process that dies before it has looked for its commit has merged, and the retry sees that."""
+        place.write("append", "0", place.pairs((1, 1)))
+        merge = self.adding(place.pairs((1, 5)))
+        with monkeypatch.context() as patch:
+            patch.setattr(SparkTable, "find", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                place.write("append", "1", merge)
+        assert place.write("append", "1", merge, 2).note == "already written by attempt 1"
+        assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 6)]
+
+    def test_a_zombie_in_flight_stops_at_the_fence_of_its_retry(self, path: Place) -> None:
+        """The retry merges while the first attempt's query runs, which then ends without a second merge."""
+        path.write("append", "0", path.pairs((1, 1)))
+        retry = functools.partial(path.write, "append", "1", self.adding(path.pairs((1, 5))), 2)
+        # Without keys that are checked first, the query runs in the merge itself.
+        late = self.adding(path.midway("1", retry).selectExpr("int(x) AS k", "5 AS x"), "target.k = source.k")
+        with pytest.raises(RunError, match="attempt 2 of the task `task` has taken over its merge"):
+            path.write("append", "1", late)
+        assert rows(path.manager().read(wanted(path.uri))) == [(1, 6)]
+
+    def test_a_merge_that_changes_nothing_is_the_table(self, place: Place) -> None:
+        """Delta makes no commit of it, but its readers get the table, in whichever engine."""
+        place.write("append", "0", place.pairs((1, 1)))
+        nothing = DeltaMerge(place.pairs((2, 5)), on="k").when_matched_update_all()
+        assert place.write("append", "1", nothing).note == "merged: nothing to change"
+        assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 1)]
+
+    def test_polars_reads_what_it_left(self, path: Place) -> None:
+        """The receipt is found in the condition that the log shows."""
+        path.write("append", "0", path.pairs((1, 1)))
+        path.write("append", "1", self.adding(path.pairs((1, 5), (2, 2))))
+        path.write("append", "2", path.pairs((3, 3)))
+        found = PolarsDeltaIoManager("unused").read(InputContext(path.uri, "x", pl.DataFrame, receipt("1").id))
+        assert sorted(found.lazy().collect().rows()) == [(1, 6), (2, 2)]
+
+    @pytest.mark.parametrize("on", ["target.k = source.k", "target.k = source.k OR target.k = -source.k"])
+    def test_a_condition_of_the_author_stays_whole(self, path: Place, on: str) -> None:
+        """Whatever it consists of."""
+        path.write("append", "0", path.pairs((1, 1)))
+        path.write("append", "1", DeltaMerge(path.pairs((1, 5)), on=on).when_matched_update({"x": "source.x"}))
+        assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 5)]
 
 
 def test_partitions_are_replaced(place: Place) -> None:

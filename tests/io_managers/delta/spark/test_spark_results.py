@@ -42,6 +42,7 @@ def feed(at: Place) -> None:
 
 
 class TestFrames:
+    @pytest.mark.connect
     def test_an_append_is_its_rows(self, place: Place) -> None:
         """Neither earlier nor later rows are among them; the whole table is there when it is asked for."""
         for run in ("1", "2", "3"):
@@ -56,6 +57,7 @@ class TestFrames:
             path.write("append", run, path.sql(f"{run} AS _metadata"))
         assert read(path, "2") == [(2,)]
 
+    @pytest.mark.connect
     def test_replaced_partitions_are_those_of_the_data(self, place: Place) -> None:
         """Rows of other partitions are none of the result, and an empty result is empty."""
         place.write("overwrite", "1", people(place, ("a", 1), ("b", 1), (None, 1)), partition_by="k")
@@ -65,6 +67,7 @@ class TestFrames:
         assert read(place, "3") == []
         assert len(read(place, "3", "table")) == 3
 
+    @pytest.mark.connect
     @pytest.mark.parametrize("deletion_vectors", [False, True])
     @pytest.mark.parametrize("value", ["a", "", None])
     def test_a_slice_is_its_rows_alone(self, path: Place, value: str | None, deletion_vectors: bool) -> None:
@@ -194,6 +197,7 @@ class TestProof:
 
 
 class TestItems:
+    @pytest.mark.connect
     def test_all_iterations_together_are_what_they_returned(self, path: Place) -> None:
         """Rows of other runs, and iterations that had nothing to write, change nothing."""
         path.write("append", "0", people(path, ("z", 0)))
