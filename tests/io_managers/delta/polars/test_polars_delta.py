@@ -413,6 +413,16 @@ class TestReading:
         (table / "_delta_log" / f"{2:020}.json").write_text('{"txn": {"appId": "another", "version": 1}}\n')
         assert io.read(wanted(table, receipt("1"))).lazy().collect()["x"].to_list() == [1]
 
+    def test_a_task_gets_the_engines_own_handle(self, tmp_path: Path) -> None:
+        """For what it does itself with a table, by the name that the manager knows."""
+        lake = PolarsDeltaIoManager(tmp_path, mode="append")
+        with pytest.raises(NotWrittenError, match="there is nothing at"):
+            lake.delta_table("t")
+        lake.table("t").write(output(tmp_path / "t"), frame(1, 2))
+        lake.delta_table("t").delete("x = 1")
+        assert lake.table("t").delta_table().version() == 1
+        assert stored(tmp_path / "t") == [2]
+
     def test_a_table_can_be_read_by_hand(self, tmp_path: Path) -> None:
         """`.read()` of a bound table gives its newest version in a notebook or test."""
         lake = PolarsDeltaIoManager(tmp_path)

@@ -7,6 +7,7 @@ import functools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers.base import running
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.spark_session import settings
+from dbxdec.model import places
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -273,6 +275,32 @@ class TestReading:
         """`.read()` of a bound table gives its newest version in a notebook or test."""
         table.write("overwrite", "1", table.frame(7))
         assert rows(table.bound().read()) == [(7,)]
+
+    @pytest.mark.classic
+    def test_a_task_gets_the_engines_own_handle(self, place: Place) -> None:
+        """Of the table that counts where the task runs: in a local run a table of the catalog lies below a folder."""
+        with pytest.raises(NotWrittenError):
+            place.bound().delta_table()
+        place.write("append", "1", place.frame(1))
+        place.bound().delta_table().delete("x = 1")
+        assert place.stored == []
+
+    @pytest.mark.classic
+    def test_a_merge_that_a_task_builds_on_a_table_of_the_catalog_runs_locally(
+        self, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The handle and the manager's writes go to one place."""
+        monkeypatch.setenv(places.ROOT, str(tmp_path))
+        silver = SparkTableIoManager("main.silver", mode="append")
+        seed = silver.table("seed")
+        seed.write(output(seed.uri(), receipt("0")), spark.createDataFrame([(1, 1)], "k int, x int"))
+        source = spark.createDataFrame([(1, 5), (2, 2)], "k int, x int")
+        merge = silver.delta_table("seed").alias("t").merge(source.alias("s"), "s.k = t.k")
+        merge = merge.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+        written = seed.write(output(seed.uri(), receipt("1")), merge)
+        assert written is not None
+        assert "1 inserted, 1 updated" in written.note
+        assert rows(seed.read()) == [(1, 5), (2, 2)]
 
 
 class TestSchemas:

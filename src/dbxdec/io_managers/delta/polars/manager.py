@@ -207,6 +207,32 @@ class PolarsDeltaIoManager(DeltaIoManager):
             raise outcomes.unstorable(self, value, task=context.receipt.id.task, wanted=wanted)
         return write_frame(target, value)
 
+    def delta_table(self, name: str | None = None) -> DeltaTable:
+        """Return delta-rs' own handle of a table, for what the task does itself, such as a merge that it returns.
+
+        It is the table that counts where the task runs, with the storage options of this manager.
+
+        Args:
+            name: The table; by default the one that this manager is bound to.
+
+        Raises:
+            NotWrittenError: There is no such table.
+            RunError: A bundle variable has no value, or the place needs a running task.
+
+        Example:
+            ```python
+            from dbxdec import bundle_variable
+            from dbxdec.io_managers import PolarsDeltaIoManager
+
+            lake = PolarsDeltaIoManager(bundle_variable("lake_root"))
+
+
+            def version() -> int:
+                return lake.delta_table("gold/orders").version()
+            ```
+        """
+        return self._table_of(InputContext(self.uri(name), "the table"))
+
     def commit_properties(self) -> CommitProperties:
         """Return commit properties for a `TableMerger` that the task returns, so that a retry never repeats it.
 

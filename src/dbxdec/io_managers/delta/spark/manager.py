@@ -161,6 +161,43 @@ class SparkDelta(DeltaIoManager):
             )
         return self._write_to(context, value).store(value)
 
+    def delta_table(self, name: str | None = None) -> Any:
+        """Return Delta's own handle of a table (`delta.tables.DeltaTable`), for what the task does itself.
+
+        It is the table that counts where the task runs: in a local run a table of the catalog lies below a folder.
+
+        Args:
+            name: The table; by default the one that this manager is bound to.
+
+        Raises:
+            NotWrittenError: There is no such table.
+            RunError: A bundle variable has no value, or the place needs a running task.
+
+        Example:
+            ```python
+            from dbxdec import bundle_variable
+            from dbxdec.io_managers import SparkTableIoManager
+
+            gold = SparkTableIoManager(bundle_variable("catalog") + ".gold")
+
+
+            def vacuum() -> None:
+                gold.delta_table("orders").vacuum(168)
+            ```
+        """
+        from delta.tables import DeltaTable
+
+        context = InputContext(self.uri(name), "the table")
+        table = self._at(context.uri)
+        make = DeltaTable.forName if table.named else DeltaTable.forPath
+
+        def found() -> Any:
+            handle = make(table.spark, table.sql if table.named else table.uri)
+            _ = handle.toDF().schema  # only this looks up a table over Connect
+            return handle
+
+        return self._looked_up(context, found)
+
     def commit_properties(self) -> dict[str, str]:
         """Return writer options for a write that the task does itself, so that a retry never repeats it.
 
