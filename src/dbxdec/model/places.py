@@ -35,6 +35,12 @@ def here(uri: str) -> str:
     return f"{root}/{remote['scheme'].lower()}/{_ODD.sub('_', remote['rest'])}"
 
 
+def is_remote(uri: str) -> bool:
+    """Return whether `uri` is not a path on a file system of this machine."""
+    remote = _REMOTE.fullmatch(uri)
+    return remote is not None and remote["scheme"].lower() != "file"
+
+
 def absolute(uri: str) -> str:
     """Return `uri`, with a relative path made absolute: engines resolve it against different folders."""
     is_path = _REMOTE.fullmatch(uri) is None and not uri.startswith("/")

@@ -14,6 +14,7 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import receipts
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
+from dbxdec.testing.engines import engine_of, in_engine_of
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class MemoryIoManager(IoManager):
 
     def _asked(self, value: Any, context: InputContext) -> Any:
         """Return `value` as the reader's annotation has it, else as the task's own manager would return it."""
+        value = in_engine_of(value, context)
         if type_name(type(value)) == "polars.DataFrame":
             asked = type_name(context.annotation)
             lazy = asked == "polars.LazyFrame" or "polars.LazyFrame" in (self.reads or ())
@@ -121,7 +123,7 @@ class MemoryIoManager(IoManager):
         return copied(value)
 
     def combine(self, values: list[Any], context: InputContext) -> Any:
-        return self._own.combine(values, context)
+        return engine_of(values, self._own).combine(values, context)
 
     # Writing
 

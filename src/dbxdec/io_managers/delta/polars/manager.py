@@ -9,6 +9,7 @@ from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, list
 from dbxdec.io_managers import outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
+from dbxdec.io_managers.delta import crossing
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import features, once, scan, storage, table_log
@@ -76,7 +77,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         ```
     """
 
-    reads: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+    reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK
     writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
     merges: ClassVar[frozenset[str]] = _MERGES
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -119,7 +120,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     # Reading
 
     def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
-        """Return the table as a LazyFrame, or as a DataFrame if the parameter is annotated so.
+        """Return the table as a LazyFrame, or as a DataFrame or a Spark DataFrame if the parameter is annotated so.
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
         without, the newest version.
@@ -128,6 +129,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
             context: What is wanted. Called by hand without one, it reads the table that this manager is bound to.
         """
         context = context or InputContext(self.uri())
+        if (other := crossing.to_spark(context)) is not None:
+            return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
         table = self._table_of(context)
         if context.producer is None:
             context.tell(version=table.version())
@@ -135,6 +138,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if (other := crossing.to_spark(context)) is not None:
+            return other.read_items(context, items, apart=apart)
         if any(item.uri != context.uri for item in items):  # each item has a table of its own
             return super().read_items(context, items, apart=apart)
         table = self._table_of(context)
@@ -144,7 +149,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
         found = results.of_items(items)
         return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
 
-    def empty(self, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+    def empty(self, context: InputContext) -> Any:
+        if (other := crossing.to_spark(context)) is not None:
+            return other.empty(context)
         table = self._table_of(context)
         return self._as_asked(scan.scan(table).clear(), table, context)
 

@@ -8,6 +8,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
+from dbxdec.io_managers.delta import crossing
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import Left
@@ -47,7 +48,7 @@ _OWN_OPTIONS = {
 class SparkDelta(DeltaIoManager):
     """The common part of managers of Delta tables through Spark, wherever a table lies."""
 
-    reads: ClassVar[frozenset[str] | None] = frozenset({FRAME})
+    reads: ClassVar[frozenset[str] | None] = crossing.SPARK | crossing.POLARS
     writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
     table_options: ClassVar[tuple[str, ...]] = (
         "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
@@ -79,7 +80,7 @@ class SparkDelta(DeltaIoManager):
     # Reading
 
     def read(self, context: InputContext | None = None) -> Any:
-        """Return the table as a Spark DataFrame.
+        """Return the table as a Spark DataFrame, or as a Polars frame if the parameter is annotated so.
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
         without, the newest version.
@@ -88,6 +89,8 @@ class SparkDelta(DeltaIoManager):
             context: What is wanted. Called by hand without one, it reads the table that this manager is bound to.
         """
         context = context or InputContext(self.uri())
+        if (other := crossing.to_polars(self, context, self._path)) is not None:
+            return other.read(context)
         table = self._at(context.uri)
         if context.producer is None:
             return self._looked_up(context, lambda: reader.newest(table, context))
@@ -95,12 +98,16 @@ class SparkDelta(DeltaIoManager):
         return self._looked_up(context, lambda: SparkResults(table, context).of(producer))
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if (other := crossing.to_polars(self, context, self._path)) is not None:
+            return other.read_items(context, items, apart=apart)
         if any(item.uri != context.uri for item in items):  # each item has a table of its own
             return super().read_items(context, items, apart=apart)
         results = SparkResults(self._at(context.uri), context)
         return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
 
     def empty(self, context: InputContext) -> Any:
+        if (other := crossing.to_polars(self, context, self._path)) is not None:
+            return other.empty(context)
         return self._looked_up(context, lambda: reader.newest(self._at(context.uri), context).limit(0))
 
     def _looked_up(self, context: InputContext, read: Callable[[], Any]) -> Any:
@@ -230,6 +237,12 @@ class SparkDelta(DeltaIoManager):
             schema=self.schema,
             options=self.resolve(dict(self.write_options or {})),
         )
+
+    def _path(self, uri: str) -> str | None:
+        """Return the path of a table on a file system of this machine; None if it is elsewhere."""
+        if self._named:
+            return places.table_here(uri)
+        return None if places.is_remote(uri) else places.absolute(uri)
 
     def _at(self, uri: str, spark: Any = None) -> SparkTable:
         there = places.table_here(uri) if self._named else places.absolute(uri)
