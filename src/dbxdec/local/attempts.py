@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import counted
-from dbxdec.local import journal, naming
+from dbxdec.local import journal, naming, worker
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.history import is_fact
-from dbxdec.local.interface import TaskRun
+from dbxdec.local.interface import HANDLED, TaskRun
 from dbxdec.model import dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import resolve as resolve_variables
@@ -190,7 +190,8 @@ class Attempts:
         self._ledger.note("attempt", **named, state=str(state), started_ms=began[0], ended_ms=ended_ms, facts=facts)
         notes.unlink(missing_ok=True)  # the ledger has the facts now, without secrets
         wrote = tuple(fact for fact in facts if fact["kind"] == "write")
-        return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote)
+        said = HANDLED if ended.code == worker.HANDLED else ""
+        return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote, said=said)
 
     def _state(self, ended: Ended) -> State:
         if ended.timed_out:
