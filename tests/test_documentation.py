@@ -40,6 +40,7 @@ from dbxdec.cli.app import cli
 from dbxdec.model.manifest import Manifest, encode_jobs
 from dbxdec.testing import JobResult, Lake, job_dag, run_job
 from repository import ROOT
+from terminals import remains, shown_in_a_terminal
 
 DOCS = ROOT / "docs"
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))]
@@ -298,6 +299,9 @@ class Terminal:
 
     def type(self, command: str) -> str:
         command, _, there = command.partition(" && cd ")
+        if command.startswith("dbxdec run ") and "|" not in command:  # it shows other lines where it is no terminal
+            _, shown = shown_in_a_terminal(shlex.split(command), self.folder, self.environment, columns=200)
+            return remains(shown)
         done = subprocess.run(  # noqa: S602 - as the reader types it
             command,
             shell=True,
