@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from projects import Project
 from running import DBXDEC, dbxdec
@@ -21,12 +23,17 @@ def completed(project: Project, line: str) -> set[str]:
 
 def in_a_terminal(project: Project, *arguments: str, **environment: str) -> tuple[int, str]:
     """What a command shows in a terminal of 100 columns, and its exit code."""
+    return shown_in_a_terminal([*DBXDEC, *arguments], project.root, os.environ | environment)
+
+
+def shown_in_a_terminal(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], columns: int = 100
+) -> tuple[int, str]:
+    """What a command in `folder` shows in a terminal, with all its control sequences, and its exit code."""
     ours, theirs = pty.openpty()
-    base = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    given = {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40", **environment}
-    process = subprocess.Popen(
-        [*DBXDEC, *arguments], cwd=project.root, stdout=theirs, stderr=theirs, stdin=theirs, env=base | given
-    )
+    base = {name: value for name, value in environment.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    given = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
+    process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=theirs, stdin=theirs, env=given | base)
     os.close(theirs)
     shown = b"".join(_until_closed(ours))
     os.close(ours)
@@ -42,3 +49,23 @@ def _until_closed(terminal: int) -> Iterator[bytes]:
         if not chunk:
             return
         yield chunk
+
+
+def remains(shown: str) -> str:
+    """What is left on a screen wide enough for each line, without colours, when what moves on it has gone."""
+    lines, row, column = [""], 0, 0
+    for found in re.finditer(r"\x1b\[(?P<number>[?\d;]*)(?P<letter>[A-Za-z])|[\r\n]|[^\x1b\r\n]+", shown):
+        match found["letter"], found[0]:
+            case "A", _:
+                row -= int(found["number"] or 1)
+            case "K", _:
+                lines[row] = ""
+            case None, "\r":
+                column = 0
+            case None, "\n":
+                row += 1
+                lines += [""] * (row + 1 - len(lines))
+            case None, text:
+                lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+                column += len(text)
+    return "".join(f"{line.rstrip()}\n" for line in lines).rstrip("\n") + "\n"

@@ -1,8 +1,9 @@
 """The build hook: passes the files of the wheel to `dbxdec.build.building`, and puts the result into the wheel.
 
-Mistakes of the author are found in `initialize`. `finalize` verifies the finished wheel and writes the resources that
-name it. A failure leaves neither wheel nor resources, and no build leaves resources whose wheel is missing. The
-resources of another build are removed before the wheel is written, so that a killed build leaves no wheel beside them.
+Mistakes of the author are found in `initialize`; only an editable wheel is made in spite of them. `finalize` verifies
+the finished wheel and writes the resources that name it. A failure leaves neither wheel nor resources, and no build
+leaves resources whose wheel is missing. The resources of another build are removed before the wheel is written, so that
+a killed build leaves no wheel beside them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
-from dbxdec.errors import ConfigError, DbxdecError, Problem, counted
+from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted
 from dbxdec.support import printing
 
 if TYPE_CHECKING:
@@ -98,14 +99,21 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 self._drop_older(config)
                 return
             readme = inside.readme_of(self.metadata)[0]
-            made = self._build(version, config, build_data)
+            try:
+                made = self._build(version, config, build_data)
+            except (DiscoveryError, CodegenError) as error:
+                if version != "editable":
+                    raise
+                self._go_without(error, config, readme)
+                return
             warnings = [*made.discovered.warnings, *self._check_bundle(version, config, made)]
             DbxdecBuildHook.imported = made.discovered.imported
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             manifest = Path(scratch, "manifest.json")
             manifest.write_bytes(made.content)
             manifest.chmod(0o644)
-            self._attempts[version] = _Attempt(config, made, scratch, readme, self._withdraw(version, config, made))
+            withdrawn = self._withdraw(version, config, made.content)
+            self._attempts[version] = _Attempt(config, made, scratch, readme, withdrawn)
             atexit.register(self._abandon, version)
         except DbxdecError as error:
             self._fail(error, config)
@@ -127,11 +135,11 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Verify the finished wheel, and write the resources that deploy it."""
-        if self.target_name != "wheel":
+        attempt = self._attempts.pop(version, None)
+        if attempt is None:  # an sdist, or an editable wheel without a manifest
             return
         from dbxdec.build import building, dynamic_version
 
-        attempt = self._attempts.pop(version)
         config, made = attempt.config, attempt.made
         wheel = Path(artifact_path)
         self._clear(attempt)
@@ -183,8 +191,22 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             raise ConfigError(found.errors)
         return found.warnings
 
-    def _withdraw(self, version: str, config: Config, made: Build) -> bytes | None:
-        """Remove the resources of another build if this one may replace their wheel, or writes new ones."""
+    def _go_without(self, error: DbxdecError, config: Config, readme: str) -> None:
+        """Warn of mistakes in the pipelines, and let the editable wheel be made without a manifest and an entry point.
+
+        Such a wheel deploys nothing, and `uv run dbxdec check` needs one before it can report the mistakes.
+        """
+        self._withdraw("editable", config, b"")
+        self._restore_readme(readme)
+        count = counted(len(error.problems), "mistake")
+        head = f"dbxdec: warning: this editable install has no manifest, since its pipelines have {count}"
+        self._say("warning", printing.message(f"{head}:\n{error}"))
+
+    def _withdraw(self, version: str, config: Config, content: bytes) -> bytes | None:
+        """Remove the resources of another build if this one may replace their wheel, or writes new ones.
+
+        `content` is the manifest of this build.
+        """
         from dbxdec.build import resources_file
         from hatch_dbxdec import resources
 
@@ -193,9 +215,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if named is None:
             return None
         why = resources.why_unnameable(root, version, directory, Path(self.build_config.directory))
-        return (
-            None if why and named.parent != directory else resources_file.withdraw(made.content, root, config.resources)
-        )
+        return None if why and named.parent != directory else resources_file.withdraw(content, root, config.resources)
 
     def _drop_older(self, config: Config) -> None:
         """Drop resources of another build than the tree's, if their wheel lies where this sdist goes.
@@ -360,8 +380,11 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
         shutil.rmtree(attempt.scratch, ignore_errors=True)
         inside.remove_entry_point(self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT)
-        if inside.readme_of(self.metadata)[0] != attempt.readme:
-            inside.replace_readme(self.metadata, attempt.readme)
+        self._restore_readme(attempt.readme)
+
+    def _restore_readme(self, readme: str) -> None:
+        if inside.readme_of(self.metadata)[0] != readme:
+            inside.replace_readme(self.metadata, readme)
 
     def _abandon(self, version: str) -> None:
         """Clean up at the process's end if `finalize` was not called: something failed, or only hooks were run."""

@@ -252,6 +252,13 @@ class TestOptions:
         succeeded(isolated.run("hatch", "build", "-t", "wheel"))
         assert_resources(project, project.wheel)
 
+    def test_uv_runs_a_command_in_a_project_with_mistakes(self, project: Project, tools: Tools) -> None:
+        """`uv run` installs the project first: mistakes in its pipelines don't stop it."""
+        project.edit(SALES, "n: int = 3", "n: object = 3")
+        isolated = Project(project.root, tools.environment)
+        succeeded(isolated.run("uv", "run", "-q", "python", "-c", "import shop_pipelines"))
+        assert project.build().code != 0
+
     def test_editable_without_editables_says_what_to_do(self, project: Project, tools: Tools) -> None:
         """Where `editables` is missing, the build says how to have it."""
         isolated = Project(project.root, tools.environment)

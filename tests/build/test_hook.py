@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import tarfile
 import zipfile
 from configparser import ConfigParser
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dbxdec.errors import ManifestError
 from dbxdec.model.manifest import decode, encode
-from projects import Project, shop
+from dbxdec.runtime.installed import find_manifest
+from projects import Project, Result, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,8 +167,6 @@ class TestResources:
         first = project.manifest()
         result = project.run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-t", "wheel")
         assert result.code == 0, result.output
-        import tarfile
-
         with tarfile.open(next((project.root / "dist").glob("*.tar.gz"))) as archive:
             assert not [name for name in archive.getnames() if "dbxdec.yml" in name]
         assert project.manifest() == first
@@ -187,6 +188,79 @@ class TestResources:
         result = project.build("-t", "wheel:editable", "-d", str(project.root.parent / "out"))
         assert result.code == 0, result.output
         assert not project.resources.exists()
+
+
+class TestEditableInstalls:
+    """What `uv run` and `pip install -e` ask for; `-d` is the folder of a front end."""
+
+    def build(self, project: Project, folder: Path) -> Result:
+        return project.build("-t", "wheel:editable", "-d", str(folder))
+
+    def test_mistakes_in_the_pipelines_are_a_warning(self, project: Project, tmp_path: Path) -> None:
+        """An editable wheel of wrong pipelines is made, without manifest: `uv run dbxdec check` has to start."""
+        project.edit(SALES, "orders(n)", "orders(m=n)")
+        result = self.build(project, tmp_path / "out")
+        assert result.code == 0, result.output
+        assert "warning: this editable install has no manifest, since its pipelines have 1 mistake:" in result.output
+        assert f"{SALES}:{line_of(project, 'm=n')}: the task `orders` has no parameter `m`" in result.output
+        (wheel,) = (tmp_path / "out").glob("*.whl")
+        names = zipfile.ZipFile(wheel).namelist()
+        assert not [name for name in names if "manifest" in name or "entry_points" in name]
+        assert_fails(project, "the task `orders` has no parameter `m`")
+
+    def test_a_job_that_the_platform_refuses_is_a_warning(self, project: Project, tmp_path: Path) -> None:
+        """Mistakes in job definitions are mistakes in the pipelines too."""
+        project.edit(SALES, "@job(cluster=small)", "@job(cluster=small, timeout_secs=3)")
+        result = self.build(project, tmp_path / "out")
+        assert result.code == 0, result.output
+        assert "timeout_secs" in result.output
+
+    def test_resources_of_the_build_before_stay(self, project: Project, tmp_path: Path) -> None:
+        """They name a wheel that still exists: an editable install elsewhere has nothing to do with a deploy."""
+        assert project.build().code == 0
+        before = project.resources.read_bytes()
+        project.edit(SALES, "orders(n)", "orders(m=n)")
+        assert self.build(project, tmp_path / "out").code == 0
+        assert project.resources.read_bytes() == before
+        assert project.wheel.is_file()
+
+    def test_resources_of_a_wheel_that_it_replaces_go(self, project: Project) -> None:
+        """In the place of the wheel that resources name, it takes them with it."""
+        assert project.build().code == 0
+        project.edit(SALES, "orders(n)", "orders(m=n)")
+        assert self.build(project, project.root / "dist").code == 0
+        assert not project.resources.exists()
+
+    def test_the_sdist_after_it_has_the_readme_as_it_is(self, project: Project, tmp_path: Path) -> None:
+        """A line that the wheel's metadata would have in another form is back for the sdist of the same process."""
+        project.write("README.md", "Version: 3\n")
+        project.edit("pyproject.toml", 'version = "1.2.0"', 'version = "1.2.0"\nreadme = "README.md"')
+        project.edit(SALES, "orders(n)", "orders(m=n)")
+        result = self.build(project, tmp_path / "out")
+        assert result.code == 0, result.output
+        both = ("-t", "wheel:editable", "-t", "sdist", "-d", str(tmp_path / "both"))
+        result = project.run(sys.executable, "-m", "hatchling", "build", *both)
+        assert result.code == 0, result.output
+        with tarfile.open(next((tmp_path / "both").glob("*.tar.gz"))) as archive:
+            found = archive.extractfile("shop_pipelines-1.2.0/PKG-INFO")
+            assert found is not None
+            assert found.read().endswith(b"\nVersion: 3\n")
+
+    def test_wrong_settings_fail(self, project: Project, tmp_path: Path) -> None:
+        """The build itself is wrong then, and not only what it would ship."""
+        project.edit(
+            "pyproject.toml", "[tool.dbxdec.variables]", "[tool.dbxdec]\ntimeoutt = 3\n[tool.dbxdec.variables]"
+        )
+        result = self.build(project, tmp_path / "out")
+        assert result.code != 0
+        assert "tool.dbxdec.timeoutt" in result.output
+
+    def test_an_installed_one_says_what_it_lacks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who runs an install without a manifest is told of `dbxdec check`."""
+        (tmp_path / "shop-1.dist-info").mkdir()
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ManifestError, match="an editable install of pipelines with mistakes, which `dbxdec check`"):
+            find_manifest("shop")
 
 
 class TestStandIns:

@@ -63,6 +63,44 @@ def test_the_help_tells_how_to_complete_and_what_exit_codes_mean(tmp_path: Path)
         assert text in said.out
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(("return load.height", "return laod.height"), id="a name in a task"),
+        pytest.param(("count(load(day))", "count(laod(day))"), id="a name in a job's body"),
+        pytest.param(("@job", "lake.reed\n\n@job"), id="a name of a module"),
+        pytest.param(("@task\n", "@task(max_retry=1)\n"), id="a setting of a task"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["check", "run daily", "run", "show", "show daily", "graph daily", "diff .", "bundle"]
+)
+def test_mistakes_in_the_pipelines_are_exit_code_1(tmp_path: Path, wrong: tuple[str, str], command: str) -> None:
+    """Whatever command meets them: 2 would be wrong usage, of which there is none."""
+    project = empty(tmp_path.resolve())
+    define(project, PIPELINE.replace(*wrong))
+    said = dbxdec(project, *command.split())
+    assert said.code == 1, said
+    assert "sales.py:" in said.err
+
+
+@pytest.mark.parametrize("command", ["check", "run daily", "show"])
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("[tool.dbxdec.variables]", "[tool.dbxdec]\ntimeoutt = 1\n[tool.dbxdec.variables]", "tool.dbxdec.timeoutt"),
+        ('"dbxdec', '"other-than-dbxdec', "does not depend on dbxdec"),
+    ],
+)
+def test_wrong_settings_are_exit_code_2(project: Project, command: str, before: str, after: str, said: str) -> None:
+    """A key that doesn't exist, or a requirement that is missing: the pipelines may be right."""
+    path = project.root / "pyproject.toml"
+    path.write_text(path.read_text().replace(before, after))
+    found = dbxdec(project, *command.split())
+    assert said in found.err
+    assert found.code == 2, found
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(tmp_path: Path, shell: str) -> None:
     """Each shell gets a script to source."""

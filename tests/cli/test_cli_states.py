@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,10 +78,33 @@ def test_a_failure_handler_makes_a_failed_run(project: Project) -> None:
     assert states == {"fragile": "failed", "cleanup": "success", "alarm": "failed"}
     assert "ALARM" in said.err
     assert "handled; the run has failed tasks" in said.err
+    assert re.search("\nalarm +failed \\(handled\\) +1", said.err)
     (project.root / "mended").touch()
     again = json.loads(dbxdec(project, "run", "guarded", "--resume", "--json").out)
     assert again["state"] == "success"
     assert {task["task"]: task["state"] for task in again["tasks"]}["alarm"] == "excluded"
+
+
+def test_a_failure_handler_that_has_done_its_work_is_no_second_mistake(project: Project) -> None:
+    """What went wrong is shown once: the handler's own end is neither among the failures, nor counted as one."""
+    said = dbxdec(project, "run", "guarded", "--report")
+    _, _, failures = said.out.partition("\nfragile failed:")
+    assert failures
+    assert "alarm" not in failures
+    page = next((project.root / ".dbxdec/runs").glob("*/report.html")).read_text(encoding="utf-8")
+    assert "1 failed, 1 success, 1 handled" in page
+    assert re.findall(r'<details id="task-(\w+)" open>', page) == ["fragile"]
+    assert "alarm failed handled" in dbxdec(project, "runs", "show", "last").out
+
+
+@pytest.mark.parametrize("wrong", ['raise ValueError("no mail")', "sys.exit(256)", "os._exit(0)"])
+def test_a_failure_handler_that_fails_is_a_mistake(project: Project, wrong: str) -> None:
+    """Its own traceback is shown too, and nothing says that it has handled anything."""
+    define(project, "import sys\n" + JOBS.replace('print("ALARM")', wrong))
+    said = dbxdec(project, "run", "guarded")
+    assert said.code == 1
+    assert "\nalarm failed:" in said.out
+    assert "handled" not in said.out
 
 
 def test_a_parent_goes_on_after_a_hidden_failure(project: Project) -> None:

@@ -331,6 +331,75 @@ def test_parts_of_a_job(project: Project, options: list[str], ran: list[str]) ->
     assert set(states(project).values()) == {"success", "not selected"}
 
 
+NEEDED = """
+@job
+def line(n: int = 1) -> None:
+    @task(io_manager=lake)
+    def rows(n: int) -> pl.DataFrame | None:
+        return pl.DataFrame({"x": [n]}) if n else None
+
+    @task
+    def count(rows: pl.DataFrame) -> int:
+        task_values.set("height", rows.height)
+        return rows.height
+
+    @task
+    def report(count: int) -> None:
+        print("REPORT", count)
+
+    @task
+    def other(height: int) -> None:
+        print("OTHER", height)
+
+    counted = count(rows(n))
+    report(counted)
+    other(counted.value("height"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "hint"),
+    [
+        (
+            ["--task", "count"],
+            "the task `rows` did not run in this run (not selected), so it has returned nothing, but `rows` needs it",
+            "run it too, as with `--from rows --until count`, or in a test with `inputs=`; or annotate `rows` with",
+        ),
+        (
+            ["--from", "report"],
+            "the task `count` did not run in this run (not selected), so it has returned nothing, but `count` needs it",
+            "as with `--from count --until report`, or in a test with `inputs=`; or annotate `count` with",
+        ),
+        (
+            ["--task", "other"],
+            "the task `count` did not run in this run (not selected), so it has returned nothing, but `height`",
+            "as with `--from count --until other`",
+        ),
+        (
+            ["--replace", "rows=true"],
+            "the task `rows` did not run in this run (replaced by a command), so it has returned nothing",
+            "hint: annotate `rows` with `| None`",
+        ),
+        (["-p", "n=0"], "the task `rows` wrote nothing to lake/rows in this run", "hint: annotate `rows` with"),
+    ],
+)
+def test_a_reader_says_why_there_is_nothing_to_read(project: Project, options: list[str], said: str, hint: str) -> None:
+    """A task that was left out is told from one that has written nothing, also where an earlier run has written."""
+    define(project, "from dbxdec import task_values\n" + NEEDED)
+    assert dbxdec(project, "run", "line").code == 0
+    found = dbxdec(project, "run", "line", *options)
+    assert found.code == 1
+    assert said in found.out
+    assert hint in found.out
+
+
+def test_an_optional_reader_says_why_it_gets_none(project: Project) -> None:
+    """None of a task that was left out is said to be that."""
+    define(project, LINE)
+    found = dbxdec(project, "run", "line", "--task", "b")
+    assert "read a: None, since the task `a` did not run in this run (not selected)" in found.out
+
+
 def test_misspelt_tasks_are_refused(project: Project) -> None:
     """Unknown keys of each option are named, with the nearest one, before anything runs."""
     define(project, LINE.replace("def d()", "def deliver()").replace("    d()", "    deliver()"))
@@ -409,7 +478,7 @@ def test_the_tree_is_run_as_it_is_and_as_it_would_be_shipped(project: Project) -
     project.write(".gitignore", "helpers.py\n")
     project.run("git", "init", "-q")
     said = dbxdec(project, "run", "line")
-    assert said.code == 2
+    assert said.code == 1
     assert "shop.helpers" in said.err
 
 

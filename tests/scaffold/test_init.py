@@ -74,6 +74,98 @@ SHOP = {"pyproject.toml": PROJECT, "src/shop/__init__.py": ""}
 BUNDLE = "bundle:\n  name: shop\n"
 
 
+SETTINGS = "[tool.pytest.ini_options]\n"
+RENAMED = """
+[tool.hatch.build.targets.wheel]
+only-include = ["code/app"]
+[tool.hatch.build.targets.wheel.sources]
+"code/app" = "shop"
+"""
+
+
+class TestFirstTest:
+    """What pytest needs for the test that comes with the first pipeline."""
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            '[dependency-groups]\nother = ["pytest-cov"]\n',
+            '[dependency-groups]\ndev = ["PyTest>=7"]\n',
+            '[project.optional-dependencies]\ntest = ["pytest[x]"]\n',
+            '[tool.uv]\ndev-dependencies = ["pytest"]\n',
+        ],
+    )
+    def test_pytest_is_asked_for_once(self, tmp_path: Path, more: str) -> None:
+        """In a project of uv the group `dev` gets pytest, unless some requirement brings it."""
+        uv_s = Asked("0.1.0", uv=True)
+        group = tomllib.loads(after(made(tmp_path / "a", SHOP, uv_s), "pyproject.toml"))["dependency-groups"]["dev"]
+        assert group == ["dbxdec[build,cli]>=0.1", "pytest>=8"]
+        found = made(tmp_path / "b", {**SHOP, "pyproject.toml": PROJECT + more}, uv_s)
+        assert "pytest>=8" not in after(found, "pyproject.toml")
+
+    @pytest.mark.parametrize(
+        ("more", "wanted"),
+        [
+            ("", {"ini_options": {"pythonpath": ["src"]}}),
+            (f'{SETTINGS}addopts = "-q"\n', {"ini_options": {"addopts": "-q", "pythonpath": ["src"]}}),
+            (f'{SETTINGS}pythonpath = "lib"\n', {"ini_options": {"pythonpath": "lib"}}),
+            ("[tool.pytest]\nstrict = true\n", {"strict": True, "pythonpath": ["src"]}),
+        ],
+    )
+    def test_pytest_finds_a_package_that_is_not_installed(
+        self, tmp_path: Path, more: str, wanted: dict[str, object]
+    ) -> None:
+        """`pythonpath` is set in the table that has pytest's settings, unless a person has set it."""
+        found = made(tmp_path, {**SHOP, "pyproject.toml": PROJECT + more})
+        assert tomllib.loads(after(found, "pyproject.toml"))["tool"]["pytest"] == wanted
+
+    @pytest.mark.parametrize(
+        ("files", "folder"),
+        [
+            ({**SHOP, "pyproject.toml": f"{PROJECT}[tool.uv]\n"}, None),
+            ({**SHOP, "pyproject.toml": f"{PROJECT}[tool.uv]\npackage = false\n"}, "src"),
+            ({**SHOP, "pyproject.toml": f"{PROJECT}[tool.hatch.envs.hatch-test]\nparallel = true\n"}, None),
+            ({"pyproject.toml": PROJECT, "shop/__init__.py": ""}, "."),
+            ({"pyproject.toml": PROJECT, "lib/shop/__init__.py": ""}, "."),  # it is `lib.shop` in the wheel
+            ({"pyproject.toml": PROJECT + RENAMED, "code/app/__init__.py": ""}, None),
+        ],
+    )
+    def test_only_where_nothing_installs_it(self, tmp_path: Path, files: dict[str, str], folder: str | None) -> None:
+        """uv and Hatch install a project before its tests; no folder has a package that the wheel renames."""
+        settings = tomllib.loads(after(made(tmp_path, files), "pyproject.toml"))["tool"].get("pytest")
+        assert settings == (None if folder is None else {"ini_options": {"pythonpath": [folder]}})
+
+    @pytest.mark.parametrize(
+        ("name", "text", "note"),
+        [
+            ("pytest.ini", "", "pytest.ini: `pythonpath = src`"),
+            ("pytest.toml", "", 'pytest.toml: `pythonpath = ["src"]`'),
+            ("tox.ini", "[pytest]\naddopts = -q\n", "tox.ini: `pythonpath = src`"),
+            ("setup.cfg", "[tool:pytest]\n", "setup.cfg: `pythonpath = src`"),
+            ("pytest.ini", "[pytest]\npythonpath = lib\n", None),
+            ("tox.ini", "[testenv]\n", ""),
+        ],
+    )
+    def test_settings_in_another_file_stay_the_ones_that_count(
+        self, tmp_path: Path, name: str, text: str, note: str | None
+    ) -> None:
+        """A table in pyproject.toml would hide that file, or be hidden by it: what is missing is said."""
+        found = made(tmp_path, {**SHOP, name: text})
+        assert ("[tool.pytest" in after(found, "pyproject.toml")) == (note == "")
+        assert [said.partition(",")[0] for said in found.notes] == ([note] if note else [])
+
+    @pytest.mark.parametrize(
+        ("more", "command"),
+        [("", "pytest "), ("[tool.uv]\n", "uv run pytest "), ("[tool.hatch.envs.default]\n", "hatch test ")],
+    )
+    def test_the_next_steps_say_how_to_run_it(self, tmp_path: Path, more: str, command: str) -> None:
+        """By the tool that the project uses."""
+        for path, text in {**SHOP, "pyproject.toml": PROJECT + more}.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        assert re.search(rf"^  {command} +runs its test", init(tmp_path).output, re.MULTILINE)
+
+
 class TestRealProjects:
     @pytest.mark.parametrize("name", TAKEN)
     def test_only_what_is_said_is_added(self, tmp_path: Path, name: str) -> None:
@@ -255,6 +347,27 @@ class TestBackends:
         """A setup.py or setup.cfg says it, with a pyproject.toml and without."""
         assert "hatch new --init" in problems(tmp_path / "a", old)
         assert "is built by setuptools" in problems(tmp_path / "b", {**old, "pyproject.toml": "[tool.ruff]\n"})
+
+    @pytest.mark.parametrize(
+        ("found", "wanted"),
+        [
+            (">=3.9", ">=3.11"),
+            (">=3.8,<4", ">=3.11,<4"),
+            ("<3.14, >= 3.9 , !=3.12.*", ">=3.11,<3.14,!=3.12.*"),
+            ("~=3.9", ">=3.11,<4"),
+            ("~=3.9.1", ">=3.11"),  # it is below 3.10
+            (">=3.8,<3.11", ">=3.11"),
+            ("==3.10.*", ">=3.11"),
+            ("<4", ">=3.11,<4"),
+        ],
+    )
+    def test_newer_python_keeps_the_other_bounds(self, tmp_path: Path, found: str, wanted: str) -> None:
+        """The version of Python to write by hand has the upper bounds that the project has, where they leave any."""
+        text = PROJECT.replace("dependencies", f'requires-python = "{found}"\ndependencies')
+        (note,) = made(tmp_path, {**SHOP, "pyproject.toml": text}).notes
+        assert note == (
+            f'pyproject.toml: `requires-python = "{wanted}"`, since dbxdec needs Python 3.11; it is {found!r}'
+        )
 
     def test_uv_s_backend_is_replaced_on_request(self, tmp_path: Path) -> None:
         """The two lines change, and dbxdec is added as usual."""

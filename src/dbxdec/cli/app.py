@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 import dbxdec
 from dbxdec.cli.console import say
-from dbxdec.errors import DbxdecError, did_you_mean
+from dbxdec.errors import AuthoringError, CodegenError, DbxdecError, DiscoveryError, StandInError, did_you_mean
 
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
 _COMMANDS = {
@@ -25,20 +25,32 @@ _COMMANDS = {
 }
 
 FAILED = 1
-"""Exit code: the user's pipeline failed."""
+"""Exit code: the user's pipeline failed, or has mistakes."""
 WRONG_USAGE = 2
 """Exit code: wrong arguments or configuration."""
 INTERRUPTED = 130
 """Exit code: Ctrl-C."""
 
 
-class UsageFailure(click.ClickException):
+def code_of(error: DbxdecError) -> int:
+    """Return the exit code for `error`: that of mistakes in the pipelines, or that of wrong usage or settings."""
+    in_pipelines = isinstance(error, AuthoringError | CodegenError | DiscoveryError | StandInError)
+    return FAILED if in_pipelines else WRONG_USAGE
+
+
+class Refusal(click.ClickException):
     """A refusal of dbxdec, as click shows it."""
 
     exit_code = WRONG_USAGE
 
     def show(self, file: Any = None) -> None:
         say(self.format_message())
+
+
+class Mistakes(Refusal):
+    """A refusal because of mistakes in the pipelines."""
+
+    exit_code = FAILED
 
 
 class Commands(click.Group):
@@ -74,13 +86,13 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DbxdecError as error:
-            raise UsageFailure(str(error)) from None
+            raise (Mistakes if code_of(error) == FAILED else Refusal)(str(error)) from None
         except OSError as error:
             from dbxdec.support.boundary import refusal
 
             if isinstance(error, BrokenPipeError) or (said := refusal(error)) is None:
                 raise
-            raise UsageFailure(said) from None
+            raise Refusal(said) from None
         except KeyboardInterrupt:
             raise SystemExit(INTERRUPTED) from None
 

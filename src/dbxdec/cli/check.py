@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dbxdec.cli import source
-from dbxdec.cli.app import FAILED, WRONG_USAGE
+from dbxdec.cli.app import WRONG_USAGE, code_of
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
-from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, located
+from dbxdec.errors import DbxdecError, Problem, counted, located
 from dbxdec.model import dag
 from dbxdec.support import printing
 from dbxdec.views import texts
@@ -53,7 +53,7 @@ def command(as_json: bool, github: bool) -> None:
         found = source.of_tree(Path.cwd())
     except DbxdecError as error:
         errors = error.problems
-        code = WRONG_USAGE if isinstance(error, ConfigError) else FAILED
+        code = code_of(error)
     else:
         warnings, notes = found.warnings, [*_absent(found.absent), *_notes(found.manifest.jobs)]
         jobs = found.manifest.raw_jobs

@@ -16,7 +16,7 @@ from rich.text import Text
 from dbxdec.cli import tables
 from dbxdec.cli.console import escape
 from dbxdec.errors import counted
-from dbxdec.local.interface import JobRun, Listener
+from dbxdec.local.interface import HANDLED, JobRun, Listener
 from dbxdec.model import places
 from dbxdec.model.dag import run_order
 from dbxdec.model.variables import resolve
@@ -101,7 +101,7 @@ class Progress:
     def ended(self, task: TaskRun) -> None:
         """Note that a task, or an iteration, has ended."""
         lines = self._last.pop(task.key, None)
-        if task.state in (State.FAILED, State.TIMED_OUT) and lines:
+        if task.state in (State.FAILED, State.TIMED_OUT) and task.said != HANDLED and lines:
             self.failures.append((task, [*lines]))
 
 
@@ -183,6 +183,10 @@ def _words(task: TaskRun) -> list[str]:
     return [*words, *([task.said] if task.said else [])]
 
 
+def _more(task: TaskRun) -> str:
+    return " (kept)" if task.kept else f" ({HANDLED})" if task.said == HANDLED else ""
+
+
 def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequence[str]]]) -> None:
     """Print state, attempts, time, rows and place of each task; the failures, where the logs are, and how to resume."""
     out.print()
@@ -193,7 +197,7 @@ def show_run(out: Console, run: JobRun, failures: Sequence[tuple[TaskRun, Sequen
         shown.append(
             [
                 task.key,
-                tables.styled(str(task.state), " (kept)" if task.kept else ""),
+                tables.styled(str(task.state), _more(task)),
                 str(task.attempts or ""),
                 f"{task.seconds:.2f}" if task.started_ms else "",
                 f"{sum(rows):,}" if rows else "",

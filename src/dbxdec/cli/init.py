@@ -91,6 +91,7 @@ def _next(found: Plan, folder: Path) -> None:
     steps = [
         *([(f"cd {folder}", "")] if folder != Path() else []),
         *([(run, "runs the first pipeline on this machine")] if found.has_hello else []),
+        *([found.test] if found.test else []),
         (build, "makes the wheel and the job definitions"),
         ("databricks bundle deploy", "deploys both; first put your storage into databricks.yml: lake_root"),
     ]

@@ -142,8 +142,11 @@ def command(
 
     Tasks run in parallel in warm processes, each with the parameters that it has on the platform. Remote places
     (abfss://, s3://, /Volumes/...) and tables of a catalog lie below .dbxdec/lake. Logs, task values and the record of
-    the run stay in .dbxdec/runs. The exit code is 1 when the run failed, 2 for wrong usage, 130 after Ctrl-C. As on the
-    platform a run has failed when one of its last tasks has; else it "succeeded with failures", and the exit code is 0.
+    the run stay in .dbxdec/runs.
+
+    As on the platform a run has failed when one of its last tasks has; else it "succeeded with failures", and the exit
+    code is 0. It is 1 when the run failed or the pipelines have mistakes, 2 for wrong usage or settings, 130 after
+    Ctrl-C.
 
     \b
     Examples:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import counted
-from dbxdec.local import journal, naming
+from dbxdec.local import journal, naming, worker
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.history import is_fact
-from dbxdec.local.interface import TaskRun
+from dbxdec.local.interface import HANDLED, TaskRun
 from dbxdec.model import dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
-from dbxdec.runtime import record, task_values
+from dbxdec.runtime import record, task_values, upstream
 from dbxdec.support.printing import plain_lines
 
 if TYPE_CHECKING:
@@ -35,13 +35,17 @@ _WORST = (State.CANCELLED, State.FAILED, State.TIMED_OUT)
 
 @dataclass(frozen=True)
 class _Titled:
-    """A task, or an iteration of it with its `item`, to attempt. `title` is for people, `file` for files."""
+    """A task, or an iteration of it with its `item`, to attempt. `title` is for people, `file` for files.
+
+    `not_run` are its upstream tasks that have not run, and how each has ended.
+    """
 
     task: Task
     title: str
     file: str
     iteration: int | None = None
     item: Any = None
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
 
 class Attempts:
@@ -62,16 +66,21 @@ class Attempts:
         for name in (ledgers.LOGS, _RECORDS):
             (ledger.folder / name).mkdir(exist_ok=True)
 
-    def python(self, task: Task, known: Mapping[str, str], *, kept: frozenset[int]) -> TaskRun:
-        """Run a task's function, or that of a for-each task once for each item except the iterations in `kept`."""
+    def python(
+        self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str], *, kept: frozenset[int]
+    ) -> TaskRun:
+        """Run a task's function, or that of a for-each task once for each item except the iterations in `kept`.
+
+        `not_run` are the upstream tasks that have not run, and how each has ended.
+        """
         arguments = self._arguments(task)
         if task.each is None:
-            return self._tries(_Titled(task, task.key, task.key), arguments, known)
+            return self._tries(_Titled(task, task.key, task.key, not_run=not_run), arguments, known)
         inputs = iterations(resolve_references(protocol.for_each_inputs(task.each), known))
         at_once = task.each.concurrency
         if isinstance(at_once, str):
             at_once = int(resolve_references(resolve_variables(at_once, self._setting.variables), known))
-        titled = self._titled(task, inputs)
+        titled = [replace(one, not_run=not_run) for one in self._titled(task, inputs)]
 
         def one(i: int) -> TaskRun:
             if i in kept:
@@ -146,6 +155,7 @@ class Attempts:
         environment = {
             task_values.FOLDER: str((folder / ledgers.VALUES).absolute()),
             record.FILE: str(notes.absolute()),
+            **({upstream.VARIABLE: json.dumps(what.not_run)} if what.not_run else {}),
             "DBXDEC_SOURCES": json.dumps(dict(self._setting.build.sources)),
         }
         named = {
@@ -190,7 +200,8 @@ class Attempts:
         self._ledger.note("attempt", **named, state=str(state), started_ms=began[0], ended_ms=ended_ms, facts=facts)
         notes.unlink(missing_ok=True)  # the ledger has the facts now, without secrets
         wrote = tuple(fact for fact in facts if fact["kind"] == "write")
-        return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote)
+        said = HANDLED if ended.code == worker.HANDLED else ""
+        return TaskRun(what.title, state, log=log, started_ms=began[0], ended_ms=ended_ms, wrote=wrote, said=said)
 
     def _state(self, ended: Ended) -> State:
         if ended.timed_out:

@@ -16,11 +16,11 @@ from dbxdec.model.dag import run_order
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform import conditions, references, run_if
 from dbxdec.platform import known as known_references
+from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
 
 if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Task
-    from dbxdec.platform.run_if import State
 
 
 class Executor(Protocol):
@@ -64,6 +64,14 @@ class Flow:
     def instead(self, task: Task) -> State | None:
         """Return the state of `task` when it must not run, None when it may."""
         return run_if.instead(task, self.states, self.outcomes)
+
+    def not_run(self, task: Task) -> dict[str, str]:
+        """Return the upstream tasks of `task` that have not run to their end, and the state of each.
+
+        A skipped one counts as done: its function is the platform's.
+        """
+        found = {d.task: self.states[d.task] for d in task.depends_on}
+        return {key: str(state) for key, state in found.items() if state not in (State.SUCCESS, State.SKIPPED)}
 
     def end(self, key: str, state: State, values: Mapping[str, Any]) -> None:
         """Note that a task has ended, and its task values."""

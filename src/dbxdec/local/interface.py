@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dbxdec.local.pool import Pool
 
 
+HANDLED = "handled"
+"""What is said of a failure handler that has done its work: it is failed, as on the platform, and no mistake."""
+
+
 @dataclass(frozen=True)
 class TaskRun:
     """How one task, or one iteration of it, ended; `log` is the last attempt's.

@@ -46,7 +46,7 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
     mask, found = Mask(of_this_machine()), []
     for key, output in outputs:
         reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)
-        ready = execution.ready(replace(arguments, task=key), job, reader, built, values)
+        ready = execution.ready(replace(arguments, task=key), job, reader, built, values, {})
         try:
             with ready.environment():
                 (value,), _ = replace(ready, function=_given).read()

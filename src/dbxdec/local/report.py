@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import counted
 from dbxdec.local.history import RUNNING, title_of
+from dbxdec.local.interface import HANDLED
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
@@ -58,7 +59,7 @@ def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({}
     mask = Mask(of_this_machine())
     job = run.dag
     ended = run.tasks()
-    marks = {key: _class(event["state"]) for key, event in ended.items()}
+    marks = {key: _class_of(event) for key, event in ended.items()}
     picture = graph.svg(
         job,
         link=lambda task: f"#task-{task.key}",
@@ -90,9 +91,17 @@ def _class(state: str) -> str:
     return _CLASSES.get(State(state), "idle") if state in set(State) else "late"
 
 
+def _class_of(event: Mapping[str, Any]) -> str:
+    return "late" if _is_handled(event) else _class(event["state"])
+
+
+def _is_handled(event: Mapping[str, Any]) -> bool:
+    return event.get("said") == HANDLED
+
+
 def _counts(run: Run, tasks: int) -> str:
-    """Return the number of tasks per state: "9 success, 1 failed, 2 not run"."""
-    found = Counter(str(event["state"]) for event in run.tasks().values())
+    """Return the number of tasks per state: "9 success, 1 failed, 2 not run"; a failure handler is "handled"."""
+    found = Counter(HANDLED if _is_handled(event) else str(event["state"]) for event in run.tasks().values())
     found["not run"] = tasks - found.total()
     return ", ".join(f"{number:,} {state}" for state, number in found.items() if number)
 
@@ -116,7 +125,7 @@ def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any], rows: Sequen
     return {
         "key": task.key,
         "state": state,
-        "class": _class(state) if event else "idle",
+        "class": _class_of(event) if event else "idle",
         "said": event.get("said", ""),
         "seconds": f"{(event['ended_ms'] - event['started_ms']) / 1000:.2f}" if event.get("started_ms") else "",
         "facts": [(page.arrows(name), resolve(text, run.head["variables"])) for name, text in facts],
@@ -130,7 +139,7 @@ def _task(run: Run, job: Job, task: Task, event: Mapping[str, Any], rows: Sequen
             }
             for one in rows
         ],
-        "open": state in ("failed", "timed out"),
+        "open": state in ("failed", "timed out") and not _is_handled(event),
     }
 
 
@@ -193,7 +202,7 @@ def _time(run: Run) -> str:
 def _bars(run: Run) -> list[dict[str, Any]]:
     """Return the timeline of the last sitting: a bar in percent for each attempt, and for each run of another job."""
     began = run.sittings[-1][0] if run.sittings else 0
-    whole = max(_last_sitting(run), 1)
+    whole, ended = max(_last_sitting(run), 1), run.tasks()
     # The attempts of a job that a task runs are in a run of its own.
     attempts = [
         {"iteration": None, "attempt": 1, **event}
@@ -207,7 +216,7 @@ def _bars(run: Run) -> list[dict[str, Any]]:
             "left": f"{(e['started_ms'] - began) / whole * 100:.3f}",
             "width": f"{max((e['ended_ms'] - e['started_ms']) / whole * 100, 0.4):.3f}",
             "seconds": f"{(e['ended_ms'] - e['started_ms']) / 1000:.2f}",
-            "class": _class(e["state"]),
+            "class": _class_of({**e, "said": ended.get(e["task"], {}).get("said")}),
         }
         for e in sorted(attempts, key=lambda e: (e["started_ms"], e["ended_ms"]))
     ]

@@ -26,6 +26,7 @@ from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kep
 from dbxdec.platform import known as known_references
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
+from dbxdec.runtime.upstream import REPLACED
 
 if TYPE_CHECKING:
     from dbxdec.local.history import Run
@@ -208,13 +209,15 @@ class _Running:
         if state is not None:
             self._ended.put(TaskRun(task.key, state))
             return
-        of_task = (task, self._flow.known)
+        not_run = self._flow.not_run(task)
+        not_run |= {d.task: REPLACED for d in task.depends_on if d.task in self._setting.replaced}
+        of_task = (task, self._flow.known, not_run)
         threading.Thread(target=self._execute, args=of_task, name=f"dbxdec-{task.key}", daemon=True).start()
 
-    def _execute(self, task: Task, known: Mapping[str, str]) -> None:
+    def _execute(self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str]) -> None:
         began = ledgers.now_ms()
         try:
-            ended = self._one(task, known)
+            ended = self._one(task, known, not_run)
             if not ended.started_ms and task.kind != "python":
                 ended = replace(ended, started_ms=began, ended_ms=ledgers.now_ms())
         except RunError as error:
@@ -225,12 +228,13 @@ class _Running:
             return
         self._ended.put(replace(ended, said=self._setting.mask.text(ended.said)))
 
-    def _one(self, task: Task, known: Mapping[str, str]) -> TaskRun:
+    def _one(self, task: Task, known: Mapping[str, str], not_run: Mapping[str, str]) -> TaskRun:
         if (command := self._setting.replaced.get(task.key)) is not None:
             return self._attempts.command(task, resolve_references(command, known), known)
         match task.kind:
             case "python":
-                return self._attempts.python(task, known, kept=frozenset(self._iterations.get(task.key, ())))
+                kept = frozenset(self._iterations.get(task.key, ()))
+                return self._attempts.python(task, known, not_run, kept=kept)
             case "condition":
                 return self._decide(task, known)
             case "run_job":

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 INTERRUPTED = 130
+HANDLED = 256
+"""The result of a failure handler that has done its work. No process ends with this code."""
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -112,13 +114,16 @@ def _run() -> int:
 
 
 def _run_task() -> int:
+    from dbxdec.errors import HandledError
     from dbxdec.runtime import run_task
 
     try:
         run_task()
     except SystemExit as error:
+        if isinstance(error.__context__, HandledError):  # of which the boundary has made this exit
+            return HANDLED
         if error.code is None or isinstance(error.code, int):
-            return error.code or 0
+            return 1 if error.code else 0
         print(error.code, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -121,12 +121,10 @@ def instead_of_running(run_if: str | None, upstream: Sequence[State], *, gates: 
     failures = sum(map(failed, upstream))
     ran = sum(state in (State.SUCCESS, State.SKIPPED, State.DESELECTED) for state in upstream)
     match run_if or "ALL_SUCCESS":
-        case "ALL_SUCCESS":
+        case "ALL_SUCCESS" | "NONE_FAILED":  # excluded tasks count as successes
             return State.UPSTREAM_FAILED if failures else None
         case "AT_LEAST_ONE_SUCCESS":
-            return None if ran or not upstream else State.UPSTREAM_FAILED if failures else State.EXCLUDED
-        case "NONE_FAILED":
-            return State.UPSTREAM_FAILED if failures else None if ran or not upstream else State.EXCLUDED
+            return None if ran or not upstream else State.UPSTREAM_FAILED
         case "ALL_FAILED":
             return None if upstream and failures == len(upstream) else State.EXCLUDED
         case "AT_LEAST_ONE_FAILED":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
@@ -13,7 +13,7 @@ from dbxdec.io_managers.contexts import InputContext, WriteId
 from dbxdec.model import dag, literals, places, signatures
 from dbxdec.model.typehints import Annotation, of_parameter
 from dbxdec.model.values import ANY
-from dbxdec.runtime import record
+from dbxdec.runtime import record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
 
@@ -30,7 +30,8 @@ class Reader:
     """Reads the values of one task's inputs.
 
     `writer` is this task's own write id; those of producers differ only in the task. `certain` are the outputs whose
-    producers store something whenever they run, so a producer that stored nothing did not run.
+    producers store something whenever they run, so a producer that stored nothing did not run. `not_run` are the
+    upstream tasks of which the caller knows that they did not, and how each ended.
     """
 
     job: dag.Job
@@ -41,6 +42,7 @@ class Reader:
     started: int
     certain: frozenset[tuple[str, str]] = frozenset()
     iteration: Iteration | None = None
+    not_run: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, task: dag.Task, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and keyword arguments for `function`."""
@@ -78,7 +80,7 @@ class Reader:
             case dag.Item():
                 return self._item(note, parameter)
             case dag.TaskValue(task, key):
-                return self._task_value(task, key, note)
+                return self._task_value(task, key, note, parameter)
             case dag.Sequence(items, kind):
                 values = [self._value(item, note.element(i), parameter) for i, item in enumerate(items)]
                 return tuple(values) if kind == "tuple" else values
@@ -111,10 +113,19 @@ class Reader:
                 return self._iterations(producer.each, binding.output, manager, context, note)
             return _recorded(context, manager.read)
         except NotWrittenError:
+            how = self.not_run.get(binding.task)
             if note.optional:
-                log.info("read %s: None, since the task `%s` wrote nothing in this run", parameter, binding.task)
+                why = (
+                    upstream.ended(binding.task, how) if how else f"the task `{binding.task}` wrote nothing in this run"
+                )
+                log.info("read %s: None, since %s", parameter, why)
                 return None
-            raise
+            if how is None:
+                raise
+            raise self._of_not_run(binding.task, how, parameter, is_table=stored.type is None) from None
+
+    def _of_not_run(self, task: str, how: str, parameter: str, *, is_table: bool) -> NotWrittenError:
+        return upstream.error(task, how, parameter, self.writer.task, is_table=is_table)
 
     def _newest(self, manager: IoManager, uri: str, note: Annotation, parameter: str) -> Any:
         """Return what is at `uri` now, from any run; None for an optional parameter if nothing is there yet."""
@@ -225,8 +236,13 @@ class Reader:
         log.info("read %s: empty, since no iteration has stored anything in this run", context.parameter)
         return found
 
-    def _task_value(self, task: str, key: str, note: Annotation) -> Any:
-        form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
+    def _task_value(self, task: str, key: str, note: Annotation, parameter: str) -> Any:
+        try:
+            form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
+        except RunError:
+            if (how := self.not_run.get(task)) is None:
+                raise
+            raise self._of_not_run(task, how, parameter, is_table=False) from None
         if form is None or note.value_type is None:
             return form
         try:

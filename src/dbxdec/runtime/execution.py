@@ -20,7 +20,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, record
+from dbxdec.runtime import blame, context, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
@@ -209,15 +209,20 @@ def prepare(argv: Sequence[str]) -> Execution:
     with variables.using(arguments.variables):
         built = live(job)
     _check_same(task, built)
-    return ready(arguments, job, task, built, values)
+    return ready(arguments, job, task, built, values, upstream.not_run())
 
 
 def ready(
-    arguments: protocol.RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, values: Mapping[str, Any]
+    arguments: protocol.RunArguments,
+    job: dag.Job,
+    task: dag.Task,
+    built: BuiltJob,
+    values: Mapping[str, Any],
+    not_run: Mapping[str, str],
 ) -> Execution:
     """Return the `task` that `arguments` start, with the live objects of `built`; `values` are the job parameters.
 
-    Raises RunError if the task's iteration can't be determined.
+    `not_run` is as in `Reader`. Raises RunError if the task's iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
@@ -248,6 +253,7 @@ def ready(
         writer=identity,
         started=arguments.started,
         iteration=iteration,
+        not_run=not_run,
     )
     run = replace(run, iteration=None if iteration is None else iteration.index)
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)

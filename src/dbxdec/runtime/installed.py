@@ -92,7 +92,8 @@ def _find_elsewhere(package: str) -> Manifest:
 def _without_manifest(package: str) -> ManifestError:
     return ManifestError(
         f"the package `{package}` is installed, but has no manifest of dbxdec",
-        hint="its wheel was built without the hook: put `[tool.hatch.build.hooks.dbxdec]` into its pyproject.toml",
+        hint="its wheel was built without the hook: put `[tool.hatch.build.hooks.dbxdec]` into its pyproject.toml; or "
+        "it is an editable install of pipelines with mistakes, which `dbxdec check` in its folder lists",
     )
 
 

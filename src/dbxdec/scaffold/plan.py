@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import bundlefile, config, unbuilt
 from dbxdec.errors import ConfigError, DbxdecError, Problem
-from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates
+from dbxdec.scaffold import bundle, ignore, layout, pyproject, templates, tests
 from dbxdec.support import documents
 from dbxdec.support.forms import at, table
 
@@ -52,7 +52,7 @@ class Plan:
     """All that is to be done in the project at `root`. `notes` are for a person to do by hand.
 
     `repository` is the top of the git repository that the project is in; `uv` is whether the project's environment is
-    uv's.
+    uv's. `test` is the command that runs the first test, if there is one, and what to say of it.
     """
 
     root: Path
@@ -61,6 +61,7 @@ class Plan:
     notes: tuple[str, ...]
     has_hello: bool
     uv: bool
+    test: tuple[str, str] | None
 
 
 @dataclass
@@ -118,7 +119,9 @@ def plan(folder: Path, asked: Asked) -> Plan:
     needs_lake = needs_hello or layout.mentions(root, project.package, "lake_root")
     pydabs = asked.pydabs or project.settings.resources is None
     uses_uv = _uses_uv(root, project, asked)
-    _settings(making, project, asked, needs_hello=needs_hello, needs_lake=needs_lake, uses_uv=uses_uv)
+    is_tested = needs_hello or (root / tests.place(project.document)).is_file()
+    found = {"needs_hello": needs_hello, "needs_lake": needs_lake, "uses_uv": uses_uv, "is_tested": is_tested}
+    _settings(making, project, asked, **found)
     _bundle(making, project, asked, needs_lake=needs_lake, uses_uv=uses_uv)
     text = next((change.after for change in making.changes if change.path == root / pyproject.FILE), project.text)
     local = table(tomllib.loads(text), "tool", "dbxdec", "variables")
@@ -131,7 +134,8 @@ def plan(folder: Path, asked: Asked) -> Plan:
     if making.problems:
         raise ConfigError(making.problems)
     top = next((place for place in (root, *root.parents) if (place / ".git").exists()), None)
-    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello, uses_uv)
+    runs = tests.command(project.hatch, uses_uv=uses_uv) if is_tested else None
+    return Plan(root, top, tuple(making.changes), tuple(making.notes), has_hello or needs_hello, uses_uv, runs)
 
 
 def _project(making: _Making, asked: Asked) -> _Project | None:
@@ -237,7 +241,14 @@ def _uses_uv(root: Path, project: _Project, asked: Asked) -> bool:
 
 
 def _settings(
-    making: _Making, project: _Project, asked: Asked, *, needs_hello: bool, needs_lake: bool, uses_uv: bool
+    making: _Making,
+    project: _Project,
+    asked: Asked,
+    *,
+    needs_hello: bool,
+    needs_lake: bool,
+    uses_uv: bool,
+    is_tested: bool,
 ) -> None:
     wanted = pyproject.Wanted(
         name=project.name,
@@ -250,6 +261,7 @@ def _settings(
         watched=layout.watched(making.root, project.package, project.hatch) if uses_uv else (),
         group=uses_uv,
         required_elsewhere=_is_required_elsewhere(making.root, project.hatch),
+        tests=tests.Settings.of(making.root, project.document) if is_tested else None,
     )
     edited = pyproject.edit(project.text, project.hatch, wanted)
     making.change(making.root / pyproject.FILE, project.original, edited.text)
@@ -354,9 +366,7 @@ def _hello(making: _Making, project: _Project, asked: Asked) -> None:
     making.add(f"{package.folder}/__init__.py", "")
     making.add(f"{folder}/__init__.py", "")
     making.add(f"{folder}/hello.py", templates.render("hello.py"))
-    testpaths = at(project.document, "tool", "pytest", "ini_options", "testpaths")
-    first = testpaths[0] if isinstance(testpaths, list) and testpaths and isinstance(testpaths[0], str) else "tests"
-    making.add(f"{first.strip('/')}/test_hello.py", templates.render("test_hello.py", package=package))
+    making.add(tests.place(project.document), templates.render("test_hello.py", package=package))
 
 
 def _requirements(version: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build import config
 from dbxdec.errors import Problem
+from dbxdec.scaffold import tests
 from dbxdec.scaffold.edits import TomlEditing, literal
 from dbxdec.support.forms import at, table
 
@@ -27,6 +28,7 @@ OLDEST_PYTHON = 11
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[([^\]]*)\])?(.*)", re.DOTALL)
 _TARGET = ("build", "targets", "wheel")
+_DEV = ("dependency-groups", "dev")
 _HATCHLING = "hatchling>=1.27"
 
 # The obstacles to hatchling, by the start of the backend's name, and the place for their settings.
@@ -50,6 +52,7 @@ class Wanted:
     whether the settings of builds are in hatch.toml. `watched` are patterns of the files that a wheel depends on,
     which uv is told to look at; none where uv is not used. `required_elsewhere` is whether a file that dependencies are
     taken from has dbxdec. `group` is whether the commands of dbxdec come from the group of dependencies `dev`.
+    `tests` says where pytest's settings are; None where there is no first test.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Wanted:
     watched: tuple[str, ...] = ()
     required_elsewhere: bool = False
     group: bool = False
+    tests: tests.Settings | None = None
 
 
 def requirement(extra: str | None, version: str) -> str:
@@ -124,6 +128,10 @@ def edit(text: str, hatch: Mapping[str, Any], wanted: Wanted) -> TomlEditing:
         editing.put((*settings, "resources"), False)
     if wanted.group:
         _group(editing, requirement("build,cli", wanted.version))
+        if wanted.tests and tests.needs_pytest(editing.document):
+            editing.append(_DEV, tests.REQUIREMENT, f"{_place(_DEV)}: {literal(tests.REQUIREMENT)}")
+    if wanted.tests and not tests.is_installed(editing.document, hatch, uses_uv=wanted.group):
+        tests.find_package(editing, wanted.tests, wanted.package)
     if wanted.watched:
         _cache_keys(editing, wanted.watched)
     return editing
@@ -181,18 +189,17 @@ def _project(editing: TomlEditing, wanted: Wanted) -> None:
     else:
         editing.put(("project", "dependencies"), [needed])
     if _admits_older(project.get("requires-python")):
-        editing.notes.append(
-            f'pyproject.toml: `requires-python = "{python}"`, which dbxdec needs; it is {project["requires-python"]!r}'
-        )
+        found = str(project["requires-python"])
+        newer = f'`requires-python = "{_newer(found)}"`'
+        editing.notes.append(f"{FILE}: {newer}, since dbxdec needs Python 3.{OLDEST_PYTHON}; it is {found!r}")
 
 
 def _group(editing: TomlEditing, needed: str) -> None:
     """Put the commands of dbxdec into the group `dev`: tasks on a cluster need neither click nor hatchling."""
-    path = ("dependency-groups", "dev")
-    if at(editing.document, *path) is None:
-        editing.put(path, [needed])
+    if at(editing.document, *_DEV) is None:
+        editing.put(_DEV, [needed])
     else:
-        _require(editing, path, ("build", "cli"), needed)
+        _require(editing, _DEV, ("build", "cli"), needed)
 
 
 def _require(editing: TomlEditing, path: Path, extras: tuple[str, ...], needed: str) -> None:
@@ -200,7 +207,7 @@ def _require(editing: TomlEditing, path: Path, extras: tuple[str, ...], needed: 
     own = [item for item in at(editing.document, *path) if isinstance(item, str) and _is_dbxdec(item)]
     if any({*extras} <= (found := _extras(item)) or "all" in found for item in own):
         return
-    place = f"pyproject.toml, in `{'.'.join(path)}`"
+    place = _place(path)
     if not own:
         editing.append(path, needed, f"{place}: {literal(needed)}")
         return
@@ -208,6 +215,10 @@ def _require(editing: TomlEditing, path: Path, extras: tuple[str, ...], needed: 
     assert match is not None  # noqa: S101 - _is_dbxdec has matched it
     instead = f"{match[1]}[{','.join(sorted({*_extras(own[0]), *extras}))}]{match[3]}"
     editing.replace(path, own[0], instead, f"{place}: {literal(instead)} instead of {literal(own[0])}")
+
+
+def _place(path: Path) -> str:
+    return f"{FILE}, in `{'.'.join(path)}`"
 
 
 def _is_dbxdec(text: str) -> bool:
@@ -243,6 +254,22 @@ def _admits_older(requires: Any) -> bool:
         (int(major), int(minor or 0)) for major, minor in re.findall(r"(?:>=?|~=|={2,3})\s*(\d+)(?:\.(\d+))?", requires)
     ]
     return max(lower, default=(0, 0)) < (3, OLDEST_PYTHON)
+
+
+def _newer(requires: str) -> str:
+    """Return the Pythons of `requires` that dbxdec runs on; without the other bounds if they would leave none."""
+    oldest = f">=3.{OLDEST_PYTHON}"
+    found = [re.fullmatch(r"(<=?|!=|~=)\s*(\d+)((?:\.\d+)*)(\.\*)?", part.strip()) for part in requires.split(",")]
+    kept = []
+    for part in found:
+        if part is None:
+            continue
+        operator, version = part[1], (int(part[2]), *map(int, part[3].split(".")[1:]))
+        if operator == "~=" and len(version) == 2:  # 3.9 is at least that, and below 4
+            kept.append(f"<{version[0] + 1}")
+        elif operator == "!=" or (operator in ("<", "<=") and version > (3, OLDEST_PYTHON)):
+            kept.append(part[0].replace(" ", ""))
+    return ",".join([oldest, *kept])
 
 
 def _backend(document: Mapping[str, Any], files: set[str], version: str) -> list[Problem]:

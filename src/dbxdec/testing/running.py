@@ -158,7 +158,8 @@ class Run:
         known = {**self._flow.known, **known, "task.name": task.key, "task.execution_count": "1"}
         texts = {**{name: self._flow.resolved(text, known) for name, text in own.items()}, **self._texts}
         arguments = protocol.parse([f"--{name}={text}" for name, text in texts.items()])
-        ready = execution.ready(arguments, self._job, task, self._one_job, self._parameters)
+        not_run = self._flow.not_run(task)
+        ready = execution.ready(arguments, self._job, task, self._one_job, self._parameters, not_run)
         return replace(ready, variables=self._given.variables)
 
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
