@@ -77,7 +77,7 @@ BRANCH, WHOLE, OTHER = Dependency("chosen", "true"), Dependency("chosen"), Depen
         ((BRANCH,), State.SUCCESS, "true", None, RUNS),
         ((BRANCH,), State.SUCCESS, "false", None, LEFT_OUT),
         ((BRANCH, OTHER), State.SUCCESS, "false", "ALL_DONE", LEFT_OUT),  # a branch has to be taken, whatever else
-        ((BRANCH, OTHER), State.SUCCESS, "false", "AT_LEAST_ONE_SUCCESS", LEFT_OUT),
+        ((OTHER, BRANCH), State.SUCCESS, "false", "AT_LEAST_ONE_SUCCESS", LEFT_OUT),
         ((WHOLE,), State.SUCCESS, "true", None, RUNS),  # it waits for the condition, and for no branch
         ((WHOLE,), State.SUCCESS, "false", None, RUNS),
         ((BRANCH, OTHER), State.FAILED, None, "ALL_DONE", STOPPED),  # without an outcome no branch is taken
