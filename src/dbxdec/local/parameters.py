@@ -34,15 +34,13 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
             problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
             continue
         texts[name] = text
-        # An enum is checked by the task: its class lives in the project's code. A resumed run gives the default, which
-        # may be a reference.
-        if text != parameter.default and parameter.type.kind != "enum":
+        if text != parameter.default:  # a resumed run gives the default, which may be a reference
             try:
-                parameter.value(text)
+                parameter.value(text, names=True)
             except ValueError as error:
                 problems.append(Problem(f"the job parameter `{name}` {error}", hint=parameter.type.hint))
     resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
-    problems += comparisons.refused_texts(job, resolved, variables, enums=False)
+    problems += comparisons.refused_texts(job, resolved, variables)
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return texts

@@ -204,7 +204,7 @@ def _compared_otherwise(job: Job) -> list[Problem]:
         for parameter in job.parameters
         if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
     }
-    refused = comparisons.refused_texts(job, defaults, {}, enums=False)
+    refused = comparisons.refused_texts(job, defaults, {})
     return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
 
 
@@ -222,7 +222,7 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
                     task.called_at or task.source,
                     problem.hint,
                 )
-                for problem in comparisons.refused_texts(other, plain, {}, enums=False)
+                for problem in comparisons.refused_texts(other, plain, {})
             ]
     return problems
 

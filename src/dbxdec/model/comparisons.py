@@ -115,13 +115,8 @@ def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
             yield task, form["op"], (form["left"], form["right"])
 
 
-def refused_texts(
-    job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str], *, enums: bool = True
-) -> list[Problem]:
-    """Return the problems of job parameters and bundle variables whose strings conditions compare.
-
-    Without `enums`, parameters that are Enums are left out: their classes are in the project's code.
-    """
+def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:
+    """Return the problems of job parameters and bundle variables whose strings conditions compare."""
     declared = {parameter.name: parameter for parameter in job.parameters}
     problems: dict[str, Problem] = {}
     for task, op, sides in conditions(job):
@@ -133,8 +128,6 @@ def refused_texts(
                     what, text, kind = f"the bundle variable `{name}`", variables[name], task.compares
                 case _:
                     continue
-            if kind.enum is not None and not enums:
-                continue
             problem = _refusal(kind, text, task.key, op)
             if problem is not None:
                 problems.setdefault(what, Problem(f"{what} {problem[0]}", hint=problem[1]))
@@ -143,8 +136,8 @@ def refused_texts(
 
 def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, str] | None:
     try:
-        value = kind.from_text(text)
-        right = kind.canonical(value)
+        value = kind.from_text(text, names=True)
+        right = value if kind.enum is not None and value is not None else kind.canonical(value)
     except ValueError as error:
         return str(error), f"the condition `{condition}` compares it as a string"
     except TypeError as error:

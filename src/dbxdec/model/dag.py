@@ -211,15 +211,18 @@ class JobParameter:
     default: str | None = None
     run_date: RunDate | None = None
 
-    def value(self, text: str, trigger: Trigger | None = None) -> Any:
-        """Return the value of `text` in a run with this `trigger`. Raises ValueError with what was expected."""
+    def value(self, text: str, trigger: Trigger | None = None, *, names: bool = False) -> Any:
+        """Return the value of `text` in a run with this `trigger`, with `names` as `ValueType.from_text` does.
+
+        Raises ValueError with what was expected.
+        """
         if self.run_date is not None and trigger is not None and text == trigger.text:
             return self.run_date.at(trigger.moment)
         if self.type.kind == "date":
             found, text = passed_on(text)
             if found is not None:
                 return found
-        return self.type.from_text(text)
+        return self.type.from_text(text, names=names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,7 +261,7 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
     """Return the manifest's form of an output."""
     form: dict[str, Any] = {"io": output.io or TASK_VALUE, "target": output.target}
     if output.type is not None:
-        form |= output.type.json_form()
+        form |= output.type.json_form(members=False)  # only values from outside of a run are checked by their names
     if output.settings:
         form["settings"] = dict(output.settings)
     if output.shared:

@@ -11,14 +11,17 @@ import json
 import math
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import literals
-from dbxdec.support.forms import FormError, take
+from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ANY = "any"
 """The kind of a result whose task does not say its type: any value that a literal can have."""
@@ -60,7 +63,8 @@ class ValueType:
     """A type whose values have a string and a JSON form.
 
     `enum` is "module:Qualified.Name". `choices` are a Literal's values. `element` is the type of a list's items or a
-    dict's values, None if they are any JSON.
+    dict's values, None if they are any JSON. `members` are the names of each member of an Enum, aliases last, by which
+    a process checks a value without the project's code; empty where they are not known.
     """
 
     kind: str
@@ -68,6 +72,7 @@ class ValueType:
     enum: str | None = None
     choices: tuple[str | int | bool, ...] = ()
     element: ValueType | None = None
+    members: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, annotation: Any) -> ValueType | None:
@@ -78,8 +83,9 @@ class ValueType:
             choices = typing.get_args(bare)
             return cls("literal", optional, choices=choices) if _can_be_choices(choices) else None
         if isinstance(bare, type) and origin is None and issubclass(bare, Enum):
-            importable = literals.is_importable(bare)
-            return cls("enum", optional, enum=literals.enum_reference(bare)) if importable else None
+            if not literals.is_importable(bare):
+                return None
+            return cls("enum", optional, enum=literals.enum_reference(bare), members=_names_of(bare))
         kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
         args = typing.get_args(bare)
         if kind not in ("list", "dict") or not args:
@@ -110,19 +116,22 @@ class ValueType:
             if not deepest:
                 raise FormError("element", "is nested too deeply")
             element = cls._from_form(form["element"], deepest - 1)
-        return cls(kind, take(form, "optional", bool, False), enum, choices, element)
+        optional = take(form, "optional", bool, False)
+        return cls(kind, optional, enum, choices, element, _members_of(form) if kind == "enum" else ())
 
-    def json_form(self) -> dict[str, Any]:
-        """Return the manifest's form: `type`, and `optional`, `enum`, `choices`, `element` if they are set."""
+    def json_form(self, *, members: bool = True) -> dict[str, Any]:
+        """Return the manifest's form: `type`, and what is set of the rest; without `members` they are left out."""
         form: dict[str, Any] = {"type": self.kind}
         if self.optional:
             form["optional"] = True
         if self.enum is not None:
             form["enum"] = self.enum
+        if members and self.members:
+            form["members"] = list(map(list, self.members))
         if self.choices:
             form["choices"] = list(self.choices)
         if self.element is not None:
-            form["element"] = self.element.json_form()
+            form["element"] = self.element.json_form(members=members)
         return form
 
     @property
@@ -199,12 +208,16 @@ class ValueType:
             return json.dumps(value, ensure_ascii=False, sort_keys=True)
         return self.to_text(value)
 
-    def from_text(self, text: str) -> Any:
-        """Return the value of the string `text`. Raises ValueError with what was expected."""
+    def from_text(self, text: str, *, names: bool = False) -> Any:
+        """Return the value of the string `text`. Raises ValueError with what was expected.
+
+        With `names`, members of Enums are their names: their classes are in the project's code, which only the process
+        of a task imports.
+        """
         if text == NONE_TEXT:
-            return self.from_json(None)
+            return self._from_json(None, "", names)
         if self.kind == "literal":
-            return self._choice({_as_text(choice): choice for choice in self.choices}, text)
+            return self._choice({_as_text(choice): choice for choice in self.choices}, text, "")
         form: Any = text
         if self.kind == "bool":
             form = _BOOLEANS.get(text.strip().lower(), text)
@@ -221,7 +234,7 @@ class ValueType:
                 raise ValueError(f"is not JSON ({what}), which the type {self} needs") from None
             except TypeError as error:
                 raise ValueError(str(error)) from None
-        return self.from_json(form)
+        return self._from_json(form, "", names)
 
     def to_json(self, value: object) -> literals.Json:
         """Return the JSON form of `value`, for a task value. Raises TypeError if it is not of this type."""
@@ -255,9 +268,9 @@ class ValueType:
 
     def from_json(self, form: Any) -> Any:
         """Return the value of a JSON form. Raises ValueError with what was expected."""
-        return self._from_json(form, "")
+        return self._from_json(form, "", names=False)
 
-    def _from_json(self, form: Any, place: str) -> Any:
+    def _from_json(self, form: Any, place: str, names: bool) -> Any:
         if self.kind == ANY:
             return literals.decode(form)
         if form is None:
@@ -273,11 +286,15 @@ class ValueType:
                 case "decimal":
                     # A float has already lost the exact digits of a Decimal.
                     value = Decimal(form) if type(form) in (str, int) else None
+                case "enum" if names and not self.members:
+                    if isinstance(form, str):
+                        return form
+                    value = None
                 case "enum":
-                    members = literals.load_enum(self.enum or "").__members__
-                    value = self._choice(dict(members), form)
+                    known = {name: own for own, *more in self.members for name in (own, *more)} if names else None
+                    return self._choice(known or literals.load_enum(self.enum or "").__members__, form, place)
                 case "literal":
-                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form))
+                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form), place)
                 case "float":
                     value = float(form) if type(form) is int else form
                 case _:
@@ -294,8 +311,8 @@ class ValueType:
             return value
         at = place or " at "
         if isinstance(value, dict):
-            return {key: self.element._from_json(item, f"{at}[{key!r}]") for key, item in value.items()}
-        return [self.element._from_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
+            return {key: self.element._from_json(item, f"{at}[{key!r}]", names) for key, item in value.items()}
+        return [self.element._from_json(item, f"{at}[{i}]", names) for i, item in enumerate(value)]
 
     def _holds(self, value: object) -> bool:
         if isinstance(value, Enum):
@@ -316,9 +333,9 @@ class ValueType:
             case _:
                 return isinstance(value, _BY_KIND[self.kind])
 
-    def _choice(self, known: dict[str, Any], text: Any) -> Any:
+    def _choice(self, known: Mapping[str, Any], text: Any, place: str) -> Any:
         if text not in known:
-            raise ValueError(f"is {brief(text)}; allowed are {', '.join(known)}")
+            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -335,6 +352,22 @@ def json_form(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
     return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
+
+
+def _names_of(kind: type[Enum]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of each member, its own first."""
+    found: dict[str, list[str]] = {}
+    for name, member in kind.__members__.items():
+        found.setdefault(member.name, []).append(name)
+    return tuple(map(tuple, found.values()))
+
+
+def _members_of(form: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the names of an Enum's members in the manifest's form of its type."""
+    groups = each_of(form, "members", lambda names: strings({"names": names}, "names")) if "members" in form else ()
+    if not all(groups):
+        raise FormError("members", "have a member without a name")
+    return groups
 
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
