@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, concerning, listed
-from dbxdec.model import comparisons, dag, storage_paths
+from dbxdec.model import comparisons, dag, items, storage_paths
 from dbxdec.model.dag import Job, Output, Task, run_order
 from dbxdec.model.variables import has_token, unknown_in
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
@@ -22,7 +22,7 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     problems = _duplicate_jobs(jobs)
     for job in jobs:
         own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
-        own += [*_compared_otherwise(job), *_unknown_places(job), *_misspelt_places(job)]
+        own += [*_refused_defaults(job), *_unknown_places(job), *_misspelt_places(job)]
         problems += concerning((job.key,), own)
     return problems + _passed_otherwise(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
@@ -197,19 +197,23 @@ def _never_run(job: Job) -> list[Problem]:
     ]
 
 
-def _compared_otherwise(job: Job) -> list[Problem]:
-    """Return a problem for each parameter whose default is not the string that a condition compares."""
+def _refused_defaults(job: Job) -> list[Problem]:
+    """Return a problem for each default of a parameter with which a task would fail."""
     defaults = {
         parameter.name: parameter.default
         for parameter in job.parameters
         if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
     }
-    refused = comparisons.refused_texts(job, defaults, {})
-    return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
+    return [Problem(f"{one.message} by default", job.source, one.hint) for one in _refused(job, defaults)]
+
+
+def _refused(job: Job, texts: Mapping[str, str]) -> list[Problem]:
+    """Return the problems of strings that a condition would compare otherwise, and of items that no iteration takes."""
+    return comparisons.refused_texts(job, texts, {}) + items.refused(job, texts)
 
 
 def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
-    """Return a problem for each literal passed to another job that is not the string a condition compares."""
+    """Return a problem for each literal passed to another job with which a task of it would fail."""
     known = {job.key: job for job in jobs}
     problems = []
     for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
@@ -222,7 +226,7 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
                     task.called_at or task.source,
                     problem.hint,
                 )
-                for problem in comparisons.refused_texts(other, plain, {})
+                for problem in _refused(other, plain)
             ]
     return problems
 

@@ -116,7 +116,10 @@ def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
 
 
 def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:
-    """Return the problems of job parameters and bundle variables whose strings conditions compare."""
+    """Return the problems of job parameters and bundle variables whose strings conditions compare.
+
+    A string that is no value of its parameter's type is left to the check of types.
+    """
     declared = {parameter.name: parameter for parameter in job.parameters}
     problems: dict[str, Problem] = {}
     for task, op, sides in conditions(job):
@@ -124,6 +127,8 @@ def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mappin
             match references.only_one_in(side):
                 case ("job", "parameters", name) if name in parameters and name in declared:
                     what, text, kind = f"the job parameter `{name}`", parameters[name], declared[name].type
+                    if not kind.reads(text):
+                        continue
                 case _ if (name := only_name_in(side) or "") in variables and task.compares is not None:
                     what, text, kind = f"the bundle variable `{name}`", variables[name], task.compares
                 case _:

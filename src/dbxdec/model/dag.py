@@ -119,10 +119,14 @@ def flatten(binding: Binding) -> Iterator[Binding]:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """The items of a for-each task: a Literal list, or a Parameter or task's result that is a list."""
+    """The items of a for-each task: a Literal list, or a Parameter or task's result that is a list.
+
+    `type` is how the function takes an item that comes with the run; None where it says nothing.
+    """
 
     items: Binding
     concurrency: Any = None
+    type: ValueType | None = None
 
 
 @dataclass(frozen=True, slots=True)

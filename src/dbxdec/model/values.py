@@ -11,6 +11,7 @@ import json
 import math
 import types
 import typing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -53,8 +54,17 @@ _SPELLINGS = {
     "date": "a date such as 2013-01-31",
     "datetime": "a date and time such as 2013-01-31T06:00:00+01:00",
     "decimal": "a number such as 1.50",
-    "list": "JSON such as [1, 2]",
-    "dict": 'JSON such as {"a": 1}',
+}
+# The JSON of a value of each kind, for examples of lists and dicts.
+_EXAMPLES = {
+    "str": '"a"',
+    "float": "1.5",
+    "bool": "true",
+    "date": '"2013-01-31"',
+    "datetime": '"2013-01-31T06:00:00+01:00"',
+    "decimal": '"1.50"',
+    "list": "[1, 2]",
+    "dict": '{"a": 1}',
 }
 
 
@@ -171,7 +181,18 @@ class ValueType:
     @property
     def hint(self) -> str | None:
         """The hint on how to write such a value; None if messages list the choices, and for str: any string is one."""
+        if self.kind in ("list", "dict"):
+            return f"write JSON such as {self._example}"
         return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
+
+    @property
+    def _example(self) -> str:
+        """The JSON of a value of this type."""
+        if self.element is not None:
+            return f"[{self.element._example}]" if self.kind == "list" else f'{{"a": {self.element._example}}}'
+        if self.members:
+            return json.dumps(self.members[0][0])
+        return json.dumps(self.choices[0]) if self.choices else _EXAMPLES.get(self.kind, "1")
 
     def to_text(self, value: object) -> str:
         """Return the string of `value` as a job parameter.
@@ -195,18 +216,15 @@ class ValueType:
 
         `from_text` reads it. Raises TypeError if the value is not of this type, and for a Decimal that is not finite.
         """
-        if not self._holds(value):
-            return self.to_text(value)
-        if self.kind == "float":
-            return json.dumps(_finite(value) + 0.0)  # -0.0 is 0.0
-        if isinstance(value, dt.datetime):
-            return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat()
-        if isinstance(value, Decimal):
-            return _canonical_decimal(value)
-        if self.kind in ("list", "dict"):
-            _require_json(value)
-            return json.dumps(value, ensure_ascii=False, sort_keys=True)
-        return self.to_text(value)
+        if self.kind == "float" and self._holds(value):
+            value = _finite(value)
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise TypeError(f"{value} can't be compared")
+        text = self.to_text(value)
+        if not self._holds(value) or self.kind in ("str", "literal"):
+            return text
+        form = canonical_form(value)
+        return form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, sort_keys=True)
 
     def from_text(self, text: str, *, names: bool = False) -> Any:
         """Return the value of the string `text`. Raises ValueError with what was expected.
@@ -223,18 +241,33 @@ class ValueType:
             form = _BOOLEANS.get(text.strip().lower(), text)
         elif self.kind in ("int", "float"):
             form = _number(self.kind, text)
-        elif self.kind == "date":
-            form = _day(text)
         elif self.kind in ("list", "dict"):
-            try:
-                form = json.loads(text)
-                _require_json(form)
-            except json.JSONDecodeError as error:
-                what = f"{error.msg} at character {error.pos}"
-                raise ValueError(f"is not JSON ({what}), which the type {self} needs") from None
-            except TypeError as error:
-                raise ValueError(str(error)) from None
+            form = self._parsed(text)
         return self._from_json(form, "", names)
+
+    def reads(self, text: str) -> bool:
+        """Return whether `text` is the string of a value, as far as that is known without the project's code."""
+        try:
+            self.from_text(text, names=True)
+        except ValueError:
+            return False
+        return True
+
+    def _parsed(self, text: str) -> Any:
+        try:
+            form = json.loads(text)
+            _require_json(form)
+        except json.JSONDecodeError as error:
+            what = f"{error.msg} at character {error.pos}"
+        except RecursionError:
+            what = "it is nested too deeply"
+        except ValueError:
+            what = "it has a number of too many digits"
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        else:
+            return form
+        raise ValueError(f"is not JSON ({what}), which the type {self} needs")
 
     def to_json(self, value: object) -> literals.Json:
         """Return the JSON form of `value`, for a task value. Raises TypeError if it is not of this type."""
@@ -266,9 +299,9 @@ class ValueType:
             return {key: self.element._to_json(item, f"{at}[{key!r}]") for key, item in value.items()}
         return value  # type: ignore[return-value]
 
-    def from_json(self, form: Any) -> Any:
-        """Return the value of a JSON form. Raises ValueError with what was expected."""
-        return self._from_json(form, "", names=False)
+    def from_json(self, form: Any, *, names: bool = False) -> Any:
+        """Return the value of a JSON form, with `names` as `from_text` does. Raises ValueError as it does."""
+        return self._from_json(form, "", names)
 
     def _from_json(self, form: Any, place: str, names: bool) -> Any:
         if self.kind == ANY:
@@ -280,7 +313,7 @@ class ValueType:
         try:
             match self.kind:
                 case "date":
-                    value: Any = dt.date.fromisoformat(form)
+                    value: Any = dt.date.fromisoformat(_day(form, place))
                 case "datetime":
                     value = dt.datetime.fromisoformat(form)
                 case "decimal":
@@ -301,12 +334,12 @@ class ValueType:
                     value = form
         except (TypeError, InvalidOperation, OverflowError):
             value = None
+        except _MisreadError:
+            raise
         except ValueError:
-            if self.kind in ("enum", "literal"):
-                raise
             value = None
         if not self._holds(value):
-            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(form)}, which is not of the type {self}")
+            raise ValueError(f"{_is(place)} {brief(form)}, which is not of the type {self}")
         if self.element is None:
             return value
         at = place or " at "
@@ -335,7 +368,7 @@ class ValueType:
 
     def _choice(self, known: Mapping[str, Any], text: Any, place: str) -> Any:
         if text not in known:
-            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(text)}; allowed are {', '.join(known)}")
+            raise _MisreadError(f"{_is(place)} {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -352,6 +385,23 @@ def json_form(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
     return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
+
+
+def canonical_form(value: Any) -> Any:
+    """Return the JSON form that all equal values of one type have, for a value that a ValueType has read."""
+    match value:
+        case list():
+            return [canonical_form(item) for item in value]
+        case dict():
+            return {key: canonical_form(item) for key, item in value.items()}
+        case dt.datetime() if value.tzinfo is not None:
+            with suppress(OverflowError):  # at the ends of the calendar
+                value = value.astimezone(dt.UTC)
+        case Decimal() if value.is_finite():
+            return _canonical_decimal(value)
+        case float():
+            return value + 0.0  # -0.0 is 0.0
+    return json_form(value)
 
 
 def _names_of(kind: type[Enum]) -> tuple[tuple[str, ...], ...]:
@@ -427,10 +477,18 @@ def _number(kind: str, text: str) -> int | float | str:
     return text if isinstance(number, float) and not math.isfinite(number) else number
 
 
-def _day(text: str) -> str:
+class _MisreadError(ValueError):
+    """Raised for a form whose mistake is known better than that it is not of its type."""
+
+
+def _is(place: str) -> str:
+    return f"has{place}" if place else "is"
+
+
+def _day(text: str, place: str) -> str:
     """Return the date of a midnight in any zone, since backfills pass moments; else `text` itself.
 
-    Raises ValueError for another time of day: in some zones that is another day.
+    Raises an error for another time of day: in some zones that is another day.
     """
     try:
         moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
@@ -438,13 +496,13 @@ def _day(text: str) -> str:
         return text
     if moment is None or moment.time() == dt.time():
         return text if moment is None else moment.date().isoformat()
-    raise ValueError(f"is {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}")
+    raise _MisreadError(
+        f"{_is(place)} {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}"
+    )
 
 
 def _canonical_decimal(value: Decimal) -> str:
-    """Return one string for all spellings of a number: 1.50 and 1.5, 100 and 1E+2."""
-    if not value.is_finite():
-        raise TypeError(f"{value} can't be compared")
+    """Return one string for all spellings of a finite number: 1.50 and 1.5, 100 and 1E+2."""
     sign, digits, exponent = value.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     bare = text.rstrip("0")

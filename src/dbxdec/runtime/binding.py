@@ -158,7 +158,7 @@ class Reader:
         self, each: dag.Each, output: str, manager: IoManager, context: InputContext, note: Annotation
     ) -> Any:
         """Return the results of all iterations of the producer: combined, as a list, or as a dict by item."""
-        collects, items = note.collects(manager.reads), all_items(each, self.parameters)
+        collects, items = note.collects(manager.reads), all_items(self.job, each, self.parameters)
         write = context.producer
         assert write is not None  # noqa: S101 - the caller gives one
         stored = self.job.task(write.task).outputs[output]
