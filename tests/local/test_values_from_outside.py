@@ -143,6 +143,7 @@ def test_what_each_iteration_takes_is_taken_at_the_start() -> None:
         ("any_", "[" * 100_000, "`any_` is not JSON .it is nested too deeply., which the type list needs"),
         ("any_", f"[{'1' * 5000}]", "`any_` is not JSON .it has a number of too many digits., which the type list"),
         ("said", " {{job.trigger.time.iso_hour}} ", "`said` is the unresolved reference {{job.trigger.time.iso_hour}}"),
+        ("said", "{{workspace.url}}", "`said` is {{workspace.url}}, which only the platform knows"),
         ("said", "<dbxdec:required>", "`said` has no default and needs a value"),
     ],
 )
@@ -157,7 +158,8 @@ def test_a_bundle_variable_as_a_default_is_read_by_the_parameters_type() -> None
     """Where its value is known, as in each local run; a reference that the run fills in is no mistake."""
     found = elsewhere(repeated.build().dag)
     assert check_parameters(found, {}, {})["n"] == "${var.n}"
-    assert check_parameters(found, {"said": "{{job.run_id}}"}, {"n": "4"})["said"] == "{{job.run_id}}"
+    for text in ("{{job.run_id}}", "{{task.name}}", "{{job.parameters.n}}", "{{job.trigger.time.iso_date}}"):
+        assert check_parameters(found, {"said": text}, {"n": "4"})["said"] == text
     with pytest.raises(RunError, match="the job parameter `n` is 'three', which is not of the type int"):
         check_parameters(found, {}, {"n": "three"})
 
@@ -186,8 +188,15 @@ def test_a_build_refuses_items_that_no_iteration_takes() -> None:
     """As the default of a parameter, and where another job passes them."""
 
     @job
-    def twice(xs: list[int] = [1, 2, 1]) -> None:  # noqa: B006
+    def twice(
+        xs: list[int] = [1, 2, 1],  # noqa: B006
+        said: list[str] = ["{{job.run_id}}", "{{job.id}}"],  # noqa: B006
+    ) -> None:
         show(each(xs))
+        show.override(key="again")(each(said))
+
+    twice_dag = elsewhere(twice.build().dag)
+    assert check_parameters(twice_dag, {"xs": "[]"}, {})["said"] == '["{{job.run_id}}", "{{job.id}}"]'
 
     @job
     def outer() -> None:

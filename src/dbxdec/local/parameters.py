@@ -12,7 +12,8 @@ from dbxdec.model.dag import no_parameter
 from dbxdec.model.rundate import passed_on
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import TARGET, names_in, resolve
-from dbxdec.platform.known import of_run
+from dbxdec.platform.known import at_start
+from dbxdec.platform.references import is_known, only_one_in
 from dbxdec.platform.references import resolve as resolve_references
 
 if TYPE_CHECKING:
@@ -39,20 +40,25 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
         else:
             texts[name] = text
     resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
-    problems += [problem for name, text in resolved.items() for problem in _refused(known[name], text)]
+    references = at_start(resolved)
+    problems += [problem for name, text in resolved.items() for problem in _refused(known[name], text, references)]
     problems += comparisons.refused_texts(job, resolved, variables)
-    problems += items.refused(job, resolved)
+    problems += items.refused(job, {name: resolve_references(text, references) for name, text in resolved.items()})
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return texts
 
 
-def _refused(parameter: JobParameter, text: str) -> Iterator[Problem]:
+def _refused(parameter: JobParameter, text: str, references: Mapping[str, str]) -> Iterator[Problem]:
     if parameter.run_date is not None and text == parameter.default:
         return
     what = f"the job parameter `{parameter.name}`"
-    if protocol.is_unresolved(resolve_references(text, of_run("", "", 0, {}))):
-        yield protocol.unresolved(what, text)
+    if protocol.is_unresolved(resolve_references(text, references)):
+        segments = only_one_in(text.strip())
+        on_platform = Problem(
+            f"{what} is {text.strip()}, which only the platform knows", hint=f"`--param {parameter.name}=VALUE`"
+        )
+        yield on_platform if segments and is_known(segments) else protocol.unresolved(what, text)
         return
     try:
         parameter.value(text, names=True)

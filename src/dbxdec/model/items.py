@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem
 from dbxdec.model import dag, protocol
 from dbxdec.model.values import ValueType, canonical_form, json_form
+from dbxdec.platform import references
 from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
@@ -77,8 +78,13 @@ def _refused(what: str, values: Any) -> Iterator[Problem]:
         first = seen.setdefault(content(value), i)
         if first != i:
             yield Problem(f"{what} has {brief(json_form(value), 40)} at [{first}] and at [{i}]", hint=ONCE)
-        elif isinstance(value, str) and protocol.is_unresolved(value):
+        elif isinstance(value, str) and protocol.is_unresolved(value) and not _is_known(value.strip()):
             yield protocol.unresolved(f"{what} at [{i}]", value)
+
+
+def _is_known(text: str) -> bool:
+    segments = references.only_one_in(text)
+    return segments is not None and references.is_known(segments)
 
 
 def _misread(what: str, task: dag.Task, kind: ValueType | None, values: Any) -> Iterator[Problem]:
