@@ -258,13 +258,22 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: read_anything(count(each(["a"])).value("n")), "the task `count` runs for each of many items, so its task"),
     (
         lambda: read_one(ingest(each(["a"]))),
-        "reads the results of the iterations of `ingest` as one value, which Shelf can't",
+        "reads the results of the iterations of the task `ingest` as one value, which Shelf can't",
     ),
-    (lambda: read_dict(ingest(each(["a", "a"]))), "reads the results of the iterations of `ingest` by item, but two"),
-    (lambda: read_dict(wide(each([["a"]]))), "reads the results of the iterations of `wide` by item, but an item"),
-    (lambda: read_one(ingest("a").table), "gets the whole table of `ingest`, which Shelf can't distinguish from"),
-    (lambda: read_anything(name().written), "gets `.written` of `name`, whose result is a task value"),
-    (lambda: read_anything(name().table), "gets `.table` of `name`, whose result is a task value"),
+    (
+        lambda: read_dict(ingest(each(["a", "a"]))),
+        "reads the results of the iterations of the task `ingest` by item, but two",
+    ),
+    (
+        lambda: read_dict(wide(each([["a"]]))),
+        "reads the results of the iterations of the task `wide` by item, but an item",
+    ),
+    (
+        lambda: read_one(ingest("a").table),
+        "gets the whole table of the task `ingest`, which Shelf can't distinguish from",
+    ),
+    (lambda: read_anything(name().written), "gets `.written` of the task `name`, whose result is a task value"),
+    (lambda: read_anything(name().table), "gets `.table` of the task `name`, whose result is a task value"),
     (lambda: read_anything(latest(ingest(each(["a"])))), "whose iterations write separate tables"),
     (
         lambda: read_anything(ingest(each(["a"])).uri),

@@ -481,8 +481,8 @@ class TestReferencesByHand:
 
         (problem,) = checks.check([one.build().dag])
         assert problem.message == (
-            "the task `second` refers to a value of `number`, which runs only if first is true: the platform would "
-            "take the reference for a literal string"
+            "the task `second` refers to a value of the task `number`, which runs only if the condition `first` is "
+            "true: the platform would take the reference for a literal string"
         )
 
 

@@ -241,7 +241,10 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
         references[user.key].append((key, value))
     problems = []
     for task in run_order(job):
-        ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
+        ways = [
+            guards[d.task] | ({f"the condition `{d.task}` is {d.outcome}"} if d.outcome else frozenset())
+            for d in task.depends_on
+        ]
         # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
@@ -255,14 +258,16 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 if missing or late:
                     why = f"runs only if {missing[0]}" if missing else "may have failed"
                     reads = "iterates over the list of" if name in items else "reads"
+                    what = f"`{name}`" if name in items else f"the parameter `{name}`"
                     problems.append(
                         Problem(
-                            f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
+                            f"{what} of the task `{task.key}` {reads} the task `{leaf.task}`, which {why}"
                             + (f", and `{task.key}` runs even then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
                             _without_list(task, missing)
                             if name in items
-                            else f"annotate `{name}` with `| None`: it is None if `{leaf.task}` has written nothing",
+                            else f"annotate {what} with `| None`: it is None if the task `{leaf.task}` has written "
+                            "nothing",
                         )
                     )
         for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
@@ -271,8 +276,8 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 why = f"runs only if {missing[0]}" if missing else "may have failed"
                 problems.append(
                     Problem(
-                        f"the task `{task.key}` refers to a value of `{other}`, which {why}: the platform would take "
-                        "the reference for a literal string",
+                        f"the task `{task.key}` refers to a value of the task `{other}`, which {why}: the platform "
+                        "would take the reference for a literal string",
                         task.called_at or task.source,
                         f"let a function read it, annotated with `| None`, or run `{task.key}` only if `{other}` "
                         "has succeeded",

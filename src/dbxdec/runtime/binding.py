@@ -91,8 +91,10 @@ class Reader:
 
     def _item(self, note: Annotation, parameter: str) -> Any:
         if self.iteration is None:
-            raise RunError(f"`{parameter}` is the item of an iteration, but the task was started without an item")
-        return self.iteration.value(note, f"`{parameter}`")
+            raise RunError(
+                f"the parameter `{parameter}` is the item of an iteration, but the task was started without an item"
+            )
+        return self.iteration.value(note, f"the parameter `{parameter}`")
 
     def _output(self, binding: dag.TaskOutput, note: Annotation, parameter: str) -> Any:
         producer = self.job.task(binding.task)
@@ -137,8 +139,8 @@ class Reader:
         form = task_values.get(task, dag.RETURN_VALUE, missing)
         if form is missing:
             raise NotWrittenError(
-                f"the task `{task}` has left no result in this run, but `{parameter}` needs it",
-                hint=f"annotate `{parameter}` with `| None` if the task may be skipped",
+                f"the task `{task}` has left no result in this run, but the parameter `{parameter}` needs it",
+                hint=f"annotate the parameter `{parameter}` with `| None` if the task may be skipped",
             )
         try:
             value = kind.from_json(form)
@@ -149,8 +151,9 @@ class Reader:
                 note.value_type.to_json(value)
             except TypeError as error:
                 raise RunError(
-                    f"`{parameter}` is annotated `{note.text}`, but the task `{task}` returned something else: {error}",
-                    hint=f"annotate what `{task}` returns, so that the build finds the mistake",
+                    f"the parameter `{parameter}` is annotated `{note.text}`, but the task `{task}` returned "
+                    f"something else: {error}",
+                    hint=f"annotate what the task `{task}` returns, so that the build finds the mistake",
                 ) from None
         return value
 
@@ -184,7 +187,7 @@ class Reader:
             if not element.optional:
                 raise missing[0]
             found = [None if isinstance(one, NotWrittenError) else one for one in found]
-        return found if collects == "list" else by_item(items, found, note.keys, f"`{context.parameter}`")
+        return found if collects == "list" else by_item(items, found, note.keys, f"the parameter `{context.parameter}`")
 
     def _together(
         self,
@@ -215,9 +218,10 @@ class Reader:
         except NotWrittenError:
             task = context.producer.task if context.producer else ""
             raise NotWrittenError(
-                f"no iteration of the task `{task}` has stored anything in this run, but `{context.parameter}` needs "
-                f"it: there is nothing at {place} yet, so an empty result would have no columns",
-                hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
+                f"no iteration of the task `{task}` has stored anything in this run, but the parameter "
+                f"`{context.parameter}` needs it: there is nothing at {place} yet, so an empty result would have no "
+                "columns",
+                hint=f"annotate the parameter `{context.parameter}` with `| None` if there may be no items",
             ) from None
         log.info("read %s: empty, since no iteration has stored anything in this run", context.parameter)
         return found
