@@ -242,10 +242,10 @@ def test_edges_in_all_spellings() -> None:
 
     built: BuiltJob = job(nightly).build()
     assert [parameter.type for parameter in built.dag.parameters] == [ValueType("date"), ValueType("int")]
-    assert messages(built) == [
-        "`b` of the task `second` is annotated `Counts`, but the result of `numbers` is `list[int]`",
-        "`c` of the task `second` is annotated `Sequence[int]`, but the result of `third` is `dict[str, int]`",
-        "`e` of the task `second` is annotated `Mapping[str, int]`, but the result of `numbers` is `list[int]`",
+    assert [text.removeprefix("the parameter ").replace(" of the task `second`", "") for text in messages(built)] == [
+        "`b` is annotated `Counts`, but the result of the task `numbers` is `list[int]`",
+        "`c` is annotated `Sequence[int]`, but the result of the task `third` is `dict[str, int]`",
+        "`e` is annotated `Mapping[str, int]`, but the result of the task `numbers` is `list[int]`",
     ]
 
 

@@ -532,8 +532,8 @@ class TestMistakes:
 
         built = typed.build()
         assert messages(built) == [
-            "`x` of the task `text` is annotated `str`, but the result of `count` is `int`",
-            "`x` of the task `t2` is annotated `str`, but the job parameter `top` is `int`",
+            "the parameter `x` of the task `text` is annotated `str`, but the result of the task `count` is `int`",
+            "the parameter `x` of the task `t2` is annotated `str`, but the job parameter `top` is `int`",
         ]
 
     def test_closures_over_what_changes_are_refused(self) -> None:

@@ -68,7 +68,7 @@ def test_edges_of_decorated_tasks_are_checked() -> None:
 
     assert messages(built(nightly)) == [
         "the task `load` has no parameter `tops`",
-        "`frame` of the task `count` is annotated `Frame`, but the job parameter `day` is `date`",
+        "the parameter `frame` of the task `count` is annotated `Frame`, but the job parameter `day` is `date`",
     ]
 
 

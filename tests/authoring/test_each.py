@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,11 +20,15 @@ from dbxdec.build import codegen
 from dbxdec.errors import AuthoringError, CodegenError, RunError
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
+from dbxdec.model.items import content
 from dbxdec.model.manifest import Manifest, encode_jobs
 from dbxdec.model.protocol import MAX_INPUTS, for_each_inputs
 from dbxdec.model.typehints import Annotation
+from dbxdec.model.values import ValueType
 from dbxdec.platform.texts import iterations
+from dbxdec.runtime import context
 from dbxdec.runtime.iterations import Item, by_item, find_iteration
+from dbxdec.runtime.task_values import MemoryStore, task_values
 from projects import Project
 
 
@@ -57,6 +63,7 @@ shelf, joining = Shelf(), Joining()
 
 class Colour(Enum):
     RED = 1
+    CRIMSON = 1  # noqa: PIE796 - an alias of RED
 
 
 @task(io_manager=shelf)
@@ -251,13 +258,22 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: read_anything(count(each(["a"])).value("n")), "the task `count` runs for each of many items, so its task"),
     (
         lambda: read_one(ingest(each(["a"]))),
-        "reads the results of the iterations of `ingest` as one value, which Shelf can't",
+        "reads the results of the iterations of the task `ingest` as one value, which Shelf can't",
     ),
-    (lambda: read_dict(ingest(each(["a", "a"]))), "reads the results of the iterations of `ingest` by item, but two"),
-    (lambda: read_dict(wide(each([["a"]]))), "reads the results of the iterations of `wide` by item, but an item"),
-    (lambda: read_one(ingest("a").table), "gets the whole table of `ingest`, which Shelf can't distinguish from"),
-    (lambda: read_anything(name().written), "gets `.written` of `name`, whose result is a task value"),
-    (lambda: read_anything(name().table), "gets `.table` of `name`, whose result is a task value"),
+    (
+        lambda: read_dict(ingest(each(["a", "a"]))),
+        "reads the results of the iterations of the task `ingest` by item, but two",
+    ),
+    (
+        lambda: read_dict(wide(each([["a"]]))),
+        "reads the results of the iterations of the task `wide` by item, but an item",
+    ),
+    (
+        lambda: read_one(ingest("a").table),
+        "gets the whole table of the task `ingest`, which Shelf can't distinguish from",
+    ),
+    (lambda: read_anything(name().written), "gets `.written` of the task `name`, whose result is a task value"),
+    (lambda: read_anything(name().table), "gets `.table` of the task `name`, whose result is a task value"),
     (lambda: read_anything(latest(ingest(each(["a"])))), "whose iterations write separate tables"),
     (
         lambda: read_anything(ingest(each(["a"])).uri),
@@ -309,10 +325,12 @@ def test_outside_a_body_each_says_where_it_belongs() -> None:
         each([1])
 
 
-def repeated(items: dag.Binding) -> dag.Task:
-    made = built(lambda: ingest(each(["de"])))
-    (only,) = made.dag.tasks
-    return dag.Task(**{**{n: getattr(only, n) for n in only.__slots__}, "each": dag.Each(items)})
+def repeated(items: dag.Binding, kind: ValueType | None = None) -> tuple[dag.Job, dag.Task]:
+    """A job with a parameter `p` of the type `kind`, and its one task, which runs for each of `items`."""
+    made = built(lambda: ingest(each(["de"]))).dag
+    (only,) = made.tasks
+    parameters = (dag.JobParameter("p", kind or ValueType("list")),)
+    return replace(made, parameters=parameters), replace(only, each=dag.Each(items))
 
 
 @pytest.mark.parametrize(
@@ -329,9 +347,53 @@ def repeated(items: dag.Binding) -> dag.Task:
 )
 def test_an_item_that_came_with_the_run_is_found_by_its_text(items: list[Any], text: str, index: int) -> None:
     """A text as it is, all else as JSON: its spaces, the order of its keys and 1.0 for 1 make no difference."""
-    found = find_iteration(repeated(dag.Parameter("p")), text, {"p": items})
+    found = find_iteration(*repeated(dag.Parameter("p")), text, {"p": items})
     assert found is not None
     assert found.index == index
+
+
+SPELLINGS: list[tuple[Any, list[str]]] = [
+    (float, ["[1, 2.5]", "[1.0, 2.50]", "[1e0, 25e-1]"]),
+    (dt.datetime, ['["2024-01-06T00:00:00Z"]', '["2024-01-06 00:00+00:00"]', '["2024-01-06T01:00:00+01:00"]']),
+    (dt.date, ['["20240105"]', '["2024-01-05"]', '["2024-01-05T00:00:00Z"]']),
+    (Decimal, ['["1.50", 100]', '[" 1.5 ", "1e2"]']),
+    (Decimal, ['["NaN", 1]', '["nan", "1"]']),
+    (Colour, ['["RED"]', '["CRIMSON"]']),
+    (float | None, ["[null, 1]", "[null, 1.0]"]),
+    (list[dt.date], ['[["20240105"]]', '[["2024-01-05"]]']),
+    (dict[str, float], ['[{"a": 1, "b": 2}]', '[{"b": 2.0, "a": 1.0}]']),
+]
+
+
+@pytest.mark.parametrize(("annotation", "texts"), SPELLINGS)
+def test_an_item_is_found_by_its_value_and_has_one_name_however_it_is_written(
+    annotation: Any, texts: list[str]
+) -> None:
+    """What the start of a run reads, each iteration finds; a repair that writes it otherwise writes the same part."""
+    kind, note = ValueType.of(list[annotation]), Annotation("", list[annotation]).element()
+    assert kind is not None
+    job, task = repeated(dag.Parameter("p"), kind)
+    seen = set()
+    for text in texts:
+        values = kind.from_text(text)
+        found = [find_iteration(job, task, one["input"], {"p": values}) for one in iterations(text)]
+        assert [one and one.index for one in found] == list(range(len(values)))
+        given = [one.value(note, "`x`") for one in found if one]
+        assert [*map(content, given)] == [*map(content, values)]
+        seen.add((tuple(map(content, given)), tuple(one.id for one in found if one)))
+    assert len(seen) == 1
+
+
+def test_an_item_of_a_result_is_found_by_its_value() -> None:
+    """The platform may write a number of the task's list otherwise than the task did."""
+    job, task = repeated(dag.TaskOutput("ingest"))
+    output = dag.Output(type=ValueType("list", element=ValueType("float")))
+    job = replace(job, tasks=(replace(task, outputs={dag.RESULT: output}),))
+    store, run = MemoryStore(), context.RunContext("", "", "", "", "", "", 1, dt.datetime.now(dt.UTC), {})
+    store.set("ingest", dag.RETURN_VALUE, [1.0, 20000000.0])
+    with task_values.kept_in(store), context.entered(run):
+        found = [find_iteration(job, task, text, {}) for text in ("1", "1.0", "2.0E7")]
+    assert [one and one.index for one in found] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -346,15 +408,15 @@ def test_an_item_that_came_with_the_run_is_found_by_its_text(items: list[Any], t
 def test_an_item_that_is_not_there_exactly_once_is_refused(items: Any, text: str, message: str) -> None:
     """Two iterations of one item would take each other's writes for their own."""
     with pytest.raises(RunError, match=message):
-        find_iteration(repeated(dag.Parameter("p")), text, {"p": items})
+        find_iteration(*repeated(dag.Parameter("p")), text, {"p": items})
 
 
 def test_a_start_without_its_item_is_refused() -> None:
     """A task that is repeated needs an item, and another takes none."""
     with pytest.raises(RunError, match="was started without one"):
-        find_iteration(repeated(dag.Literal(["a"])), None, {})
+        find_iteration(*repeated(dag.Literal(["a"])), None, {})
     with pytest.raises(RunError, match="was started for the item '7'"):
-        find_iteration(repeated(dag.Literal(["a"])), "7", {})
+        find_iteration(*repeated(dag.Literal(["a"])), "7", {})
 
 
 def test_results_by_item_have_the_keys_that_the_annotation_says() -> None:
@@ -475,8 +537,10 @@ def test_an_iteration_that_fails_fails_the_task_and_no_other_iteration(
     assert "upstream failed" in done.output
 
 
-def test_equal_items_of_a_parameter_fail_loudly(world: Project, installation: Installation) -> None:
+def test_equal_items_of_a_parameter_are_refused_before_anything_runs(
+    world: Project, installation: Installation
+) -> None:
     """The platform gives them no number, so they can't be kept apart."""
     done = installation.dbxdec(world, "run", "world", "--param", 'codes=["b", "b"]')
-    assert done.code == 1
-    assert "occurs 2 times among the items" in done.output
+    assert done.code == 2
+    assert "the job parameter `codes` has 'b' at [0] and at [1]" in done.output

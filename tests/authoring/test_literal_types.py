@@ -215,9 +215,9 @@ class TestCalls:
 
         problems = one.build().problems
         assert [p.message for p in problems] == [
-            "`n` of the task `takes` is annotated `int`, but gets 'x' (`str`)",
-            "`day` of the task `takes` is annotated `dt.date`, but gets '2024-01-01' (`str`)",
-            "`xs` of the task `takes` is annotated `list[str]`, but gets 3 (`int`)",
+            "the parameter `n` of the task `takes` is annotated `int`, but gets 'x' (`str`)",
+            "the parameter `day` of the task `takes` is annotated `dt.date`, but gets '2024-01-01' (`str`)",
+            "the parameter `xs` of the task `takes` is annotated `list[str]`, but gets 3 (`int`)",
         ]
         assert [p.hint for p in problems] == [
             "write a whole number such as 42",
@@ -233,7 +233,7 @@ class TestCalls:
             nested({"a": [small(), "x"]}, (small.override(key="s")(), 2))  # type: ignore[list-item,arg-type]
             nested.override(key="n")([small.override(key="t")()])  # type: ignore[arg-type]
 
-        assert messages(one.build()) == [
+        assert [text.removeprefix("the parameter ") for text in messages(one.build())] == [
             "`values` of the task `nested` is annotated `dict[str, list[int]]`, but values['a'][1] is 'x' (`str`)",
             "`pair` of the task `nested` is annotated `tuple[int, str]`, but pair[1] is 2 (`int`)",
             "`values` of the task `n` is annotated `dict[str, list[int]]`, but gets a list",
@@ -249,9 +249,9 @@ class TestCalls:
             many.override(key="s")(small(), "x")  # type: ignore[arg-type]
 
         assert messages(one.build()) == [
-            "`numbers` of the task `m` is annotated `int`, but gets 'x' (`str`)",
-            "`named` of the task `m` is annotated `str`, but gets 3 (`int`)",
-            "`numbers` of the task `s` is annotated `int`, but gets 'x' (`str`)",
+            "the parameter `numbers` of the task `m` is annotated `int`, but gets 'x' (`str`)",
+            "the parameter `named` of the task `m` is annotated `str`, but gets 3 (`int`)",
+            "the parameter `numbers` of the task `s` is annotated `int`, but gets 'x' (`str`)",
         ]
 
     def test_items_are_checked(self) -> None:
@@ -262,7 +262,7 @@ class TestCalls:
             frame(each([1, "x", 3]))  # type: ignore[arg-type]
 
         assert messages(one.build()) == [
-            "`n` of the task `frame` is annotated `int`, but n, item 1 of each(...), is 'x' (`str`)"
+            "the parameter `n` of the task `frame` is annotated `int`, but n, item 1 of each(...), is 'x' (`str`)"
         ]
 
     def test_places_are_strings(self) -> None:

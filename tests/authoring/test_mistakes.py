@@ -227,7 +227,7 @@ def test_a_for_each_that_may_lack_its_list_is_not_asked_to_annotate_it() -> None
     (late, _) = build("ingest.override(key='i', run_if='ALL_DONE')(each(countries()))")
     assert "leave out run_if=ALL_DONE: without its list there is nothing to iterate over" in (late.hint or "")
     (branch, _) = build("y = countries(); condition(n, '>', 3).then(y); ingest.override(key='i')(each(y)).after(c)")
-    assert "run `i` only if condition is true, too" in (branch.hint or "")
+    assert "run `i` only if the condition `condition` is true, too" in (branch.hint or "")
 
 
 def test_a_reader_of_a_for_each_that_may_have_failed_is_told_of_each_item() -> None:

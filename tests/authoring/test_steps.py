@@ -210,7 +210,8 @@ class TestUnwrittenInputs:
             join(left, right)
 
         (problem,) = checks.check([branching.build().dag])
-        assert "`a` of the task `join` reads `left`, which runs only if condition is true" in problem.message
+        reads = "the parameter `a` of the task `join` reads the task `left`"
+        assert f"{reads}, which runs only if the condition `condition` is true" in problem.message
         assert problem.hint is not None
         assert "| None" in problem.hint
 
@@ -229,7 +230,8 @@ class TestUnwrittenInputs:
             read.override(key="late")(base, extra)
 
         (problem,) = checks.check([branching.build().dag])
-        assert "`b` of the task `late` reads `extra`, which runs only if condition is true" in problem.message
+        reads = "the parameter `b` of the task `late` reads the task `extra`"
+        assert f"{reads}, which runs only if the condition `condition` is true" in problem.message
 
     def test_both_branches_at_once_never_run(self) -> None:
         """Each outcome has to be met, so a task on both branches is a mistake."""

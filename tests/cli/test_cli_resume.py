@@ -218,6 +218,58 @@ def test_iterations_of_other_items_are_not_kept(project: Project) -> None:
     assert sorted(marks(project)) == ["a", "b", "b", "b+x", "x"]
 
 
+RESPELT = (
+    MARK
+    + """
+import datetime as dt
+from decimal import Decimal
+
+
+@job
+def inner(amount: Decimal) -> None:
+    @task(io_manager=lake.table("inner"))
+    def kept(amount: Decimal) -> pl.DataFrame:
+        mark("inner")
+        return pl.DataFrame({"a": [str(amount)]})
+
+    @task
+    def failing(kept: pl.DataFrame) -> None:
+        if not Path("go").exists():
+            raise ValueError
+
+    failing(kept(amount))
+
+
+@job
+def respelt(moments: list[dt.datetime], amount: Decimal = Decimal(1)) -> None:
+    @task(io_manager=lake.table("parts"))
+    def part(at: dt.datetime) -> pl.DataFrame:
+        mark(f"part{at.month}")
+        if at.month == 2 and not Path("go").exists():
+            raise ValueError(at)
+        return pl.DataFrame({"at": [at.isoformat()]})
+
+    part(each(moments))
+    inner(amount)
+"""
+)
+
+
+def test_values_of_the_run_to_resume_may_be_given_in_another_spelling(project: Project) -> None:
+    """One moment in two zones is one item, and a number with more digits the same one: what is done is kept."""
+    define(project, RESPELT)
+    moments = '["2024-01-06T00:00:00Z", "2024-02-06 00:00+00:00"]'
+    assert dbxdec(project, "run", "respelt", "-p", f"moments={moments}", "-p", "amount=1.50").code == 1
+    (project.root / "go").touch()
+    moments = '["2024-01-06T01:00:00+01:00", "2024-02-06T00:00:00Z"]'
+    given = ("-p", f"moments={moments}", "-p", "amount=1.5")
+    said = dbxdec(project, "run", "respelt", "--resume", *given)
+    assert said.code == 0, said
+    assert sorted(marks(project)) == ["inner", "part1", "part2", "part2"]
+    for name, rows in (("parts", 2), ("inner", 1)):
+        assert pl.read_delta(str(project.root / "lake" / name)).height == rows
+
+
 def test_a_task_behind_one_that_ran_again_is_not_kept(project: Project) -> None:
     """What an earlier attempt has done on other inputs is not kept by a later one, however the one between ended."""
     body = (

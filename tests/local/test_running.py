@@ -6,13 +6,15 @@ import json
 import re
 import signal
 import subprocess
+import zipfile
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from dbxdec.local import ledger
-from projects import Project
+from dbxdec.build.wheels import read_wheel
+from dbxdec.local import builds, ledger
+from projects import Project, shop
 from running import DBXDEC, MARK, dbxdec, define, empty, marks, states, wait_for, wait_for_no_worker
 
 
@@ -99,6 +101,46 @@ def test_a_warm_process_shows_a_task_nothing_of_the_one_before(project: Project)
     count, left, at_root, pid, other = marks(project)
     assert (count, left, at_root) == ("1", "None", "False")
     assert pid == other
+
+
+SPOILING = """
+@job
+def spoilt() -> None:
+    @task
+    def first() -> None:
+        import json
+
+        json.loads = None
+
+    @task
+    def second() -> None: ...
+
+    second().after(first())
+"""
+
+
+def test_a_task_that_spoils_its_process_stops_no_run(project: Project) -> None:
+    """What a task does to Python's modules keeps no later one waiting for its process."""
+    define(project, SPOILING)
+    assert dbxdec(project, "run", "spoilt", "--jobs", "1", "--replace", "second=true").code == 0
+
+
+def test_modules_that_pythons_own_hide_are_not_where_tasks_import_from(tmp_path: Path) -> None:
+    """A wheel of any origin may have them; where it is installed, Python's own come first."""
+    project = shop(tmp_path)
+    assert project.build().code == 0
+    with zipfile.ZipFile(project.wheel, "a") as archive:
+        for name in ("json.py", "queue/__init__.py", "queue/data.txt", "shop/json.py"):
+            archive.writestr(name, "raise ValueError")
+    found = read_wheel(project.wheel, verified=False)
+    build = builds.of_wheel(project.wheel, found, tmp_path / "state")
+    assert build.folder is not None
+    files = {path.relative_to(build.folder).as_posix() for path in build.folder.rglob("*") if path.is_file()}
+    assert {"queue/data.txt", "shop/json.py"} <= files
+    assert files.isdisjoint(["json.py", "queue/__init__.py"])
+    before = (build.folder / "shop").stat().st_ino
+    assert builds.of_wheel(project.wheel, found, tmp_path / "state").folder == build.folder
+    assert (build.folder / "shop").stat().st_ino == before
 
 
 def test_at_most_as_many_tasks_as_asked_for_run_at_once(project: Project) -> None:

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec import bundle_variable, condition, job, native_task, task
+from dbxdec import bundle_variable, condition, job, native_task, run_date, task
 from dbxdec.authoring.jobs import BuiltJob, Job
 from dbxdec.errors import RunError
-from dbxdec.model import checks, comparisons, dag, warning_checks
+from dbxdec.model import checks, comparisons, dag, protocol, warning_checks
 from dbxdec.model.values import ValueType
-from dbxdec.platform import references
+from dbxdec.platform import known, references
 from dbxdec.platform.conditions import decide, holds, is_exact
 from dbxdec.platform.run_if import State
 from dbxdec.platform.status import of_run
@@ -205,6 +205,45 @@ def test_templates_of_others_are_left_alone(text: str) -> None:
     assert references.misspelled_in(text) == []
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        *("job.id", "job.start_time.iso_weekday", "job.trigger.time.iso_datetime", "job.trigger.type", "task.run_id"),
+        *("job.trigger.file_arrival.location", "job.trigger.table_update.updated_tables", "workspace.url", "input"),
+        *("job.trigger.table_update.`a.b.c`.version", "tasks.a.values.x", "tasks.a.error_code", "input.k"),
+        *("tasks.q.output.first_row.n", "backfill.iso_date", "job.parameters.`a-b`"),
+        *known.of_run("j", "1", 0, {"p": "x"}),
+        *(text.strip("{}") for text in protocol._REFERENCES.values()),
+    ],
+)
+def test_documented_references_are_known(inside: str) -> None:
+    """Those of the documentation, those that a local run resolves, and those that dbxdec itself writes."""
+    segments = references.only_one_in(f"{{{{{inside}}}}}")
+    assert segments is not None
+    assert references.is_known(segments)
+
+
+@pytest.mark.parametrize(
+    ("inside", "meant"),
+    [
+        ("job.naem", "job.name"),
+        ("job.trigger.time.iso_hour", "job.trigger.time.hour"),
+        ("job.start_time", "job.start_time.day"),
+        ("backfill.isodate", "backfill.iso_date"),
+        ("tasks.a.result", "tasks.a.result_state"),
+        ("workspace.host", None),
+        ("tasks.a.values", "tasks.a.values.name"),
+        ("task", None),
+    ],
+)
+def test_others_in_a_namespace_of_the_platform_are_not(inside: str, meant: str | None) -> None:
+    """The documented reference that is most like it can be told."""
+    segments = references.only_one_in(f"{{{{{inside}}}}}")
+    assert segments is not None
+    assert not references.is_known(segments)
+    assert references.meant(segments) == (meant and f"{{{{{meant}}}}}")
+
+
 # The state of a run
 
 
@@ -383,6 +422,7 @@ class TestReferencesByHand:
                         "b": "{{tasks.`read-mode`.values.return_value}} {{job.parameters.day}} {{job.run_id}} {{ ds }}",
                         "c": "{{job.parameters.dya}}",
                         "d": "{{tasks.other.result_state}}",
+                        "e": "{{job.trigger.time.iso_hour}}",
                     },
                 },
                 depends_on=[first],
@@ -393,10 +433,40 @@ class TestReferencesByHand:
             "has {{tasks.read-mode.values.return_value}}, which the platform takes for a literal string",
             "refers to {{job.parameters.dya}}, but the job has no such parameter",
             "refers to {{tasks.other.result_state}}, but does not wait for a task with that key",
+            "has {{job.trigger.time.iso_hour}}, which the platform does not know",
         ]
-        assert [problem.hint for problem in problems][:2] == [
+        assert [problem.hint for problem in problems] == [
             "write {{tasks.`read-mode`.values.return_value}}",
             "did you mean `day`?",
+            "add `depends_on=[...]`, or pass the result itself",
+            "did you mean {{job.trigger.time.hour}}?",
+        ]
+
+    def test_the_default_of_a_parameter_refers_to_what_a_run_knows(self) -> None:
+        """What no run replaces stays a literal string, which a task refuses as the whole value of a parameter."""
+
+        @job
+        def one(
+            known: str = "{{job.run_id}} {{workspace.url}} {{job.parameters.text}} {{backfill.iso_date}} {{ ds }}",
+            text: str = "plain",
+            hour: str = "{{job.trigger.time.iso_hour}}",
+            listed: list[str] = ["{{job.id}}", "{{job.runid}}"],  # noqa: B006
+            other: str = "{{ ds }}",
+            escaped: str = "{{job.parameters.a-b}}",
+            absent: str = "{{job.parameters.txet}}",
+            early: str = "x{{tasks.work.values.n}}",
+            day: dt.date = run_date(),
+        ) -> None:
+            work()
+
+        problems = warning_checks.warn([one.build().dag])
+        assert [problem.message.removeprefix("the parameter ") for problem in problems] == [
+            "`hour` of the job `one` has {{job.trigger.time.iso_hour}}, which the platform does not know",
+            "`listed` of the job `one` has {{job.runid}}, which the platform does not know",
+            "`other` of the job `one` has the default {{ds}}, which no run replaces, and which tasks refuse",
+            "`escaped` of the job `one` has {{job.parameters.a-b}}, which the platform takes for a literal string",
+            "`absent` of the job `one` refers to {{job.parameters.txet}}, but the job has no such parameter",
+            "`early` of the job `one` refers to {{tasks.work.values.n}}, which has no value when a run starts",
         ]
 
     def test_what_may_be_missing_is_an_error(self) -> None:
@@ -411,8 +481,8 @@ class TestReferencesByHand:
 
         (problem,) = checks.check([one.build().dag])
         assert problem.message == (
-            "the task `second` refers to a value of `number`, which runs only if first is true: the platform would "
-            "take the reference for a literal string"
+            "the task `second` refers to a value of the task `number`, which runs only if the condition `first` is "
+            "true: the platform would take the reference for a literal string"
         )
 
 

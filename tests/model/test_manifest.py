@@ -239,7 +239,13 @@ PLAIN_TYPES = st.one_of(
         st.sampled_from(["str", "int", "float", "bool", "date", "datetime", "decimal", "list", "dict"]),
         st.booleans(),
     ),
-    st.builds(ValueType, st.just("enum"), st.booleans(), st.just("a:B.C")),
+    st.builds(
+        ValueType,
+        st.just("enum"),
+        st.booleans(),
+        st.just("a:B.C"),
+        members=st.lists(st.lists(KEYS, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
+    ),
     st.builds(
         ValueType,
         st.just("literal"),
@@ -681,7 +687,9 @@ def is_valid(value: Any) -> bool:
 
 class TestSchema:
     # Keys whose absence says something, so that a document without one is another valid document.
-    OPTIONAL = frozenset({"doc", "element", "run_date", "optional", "shared", "order", "settings", "on_failure"})
+    OPTIONAL = frozenset(
+        {"doc", "element", "members", "run_date", "optional", "shared", "order", "settings", "on_failure"}
+    )
 
     def test_is_a_schema_of_its_own_draft_and_names_no_host(self) -> None:
         """The published schema is valid by its own draft, and its identifier needs no network."""

@@ -256,8 +256,8 @@ def test_items_that_travel_as_strings_are_asked_for_by_their_type() -> None:
         unsaid(each(days()))
         other(each(days.override(key="d")()))
 
-    assert messages(one.build()) == [
-        "`n` of the task `number` is annotated `int`, but an item of the result of `t` is `str`",
-        "`day` of the task `unsaid` gets items of the result of `days`, which are passed as strings",
-        "`day` of the task `other` is annotated `str`, but an item of the result of `d` is `date`",
+    assert [text.removeprefix("the parameter ") for text in messages(one.build())] == [
+        "`n` of the task `number` is annotated `int`, but an item of the result of the task `t` is `str`",
+        "`day` of the task `unsaid` gets items of the result of the task `days`, which are passed as strings",
+        "`day` of the task `other` is annotated `str`, but an item of the result of the task `d` is `date`",
     ]

@@ -152,10 +152,12 @@ class TestRoundTrips:
         value_type = type_of(Optional[annotation] if optional else annotation)  # noqa: UP045
         form = json.loads(json.dumps(value_type.json_form()))
         assert ValueType.from_json_form(form) == value_type
+        assert ValueType.from_json_form(form).members == value_type.members
         assert form["type"] == kind.partition(" ")[0]
         assert ("optional" in form) == optional
         assert ("enum" in form, "choices" in form) == (kind == "enum", kind == "literal")
         assert ("element" in form) == (" of " in kind)
+        assert form.get("members") == ([["RED", "CRIMSON"], ["GREEN"]] if kind == "enum" else None)
 
 
 class TestDatetimesWithZones:

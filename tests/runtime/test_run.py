@@ -346,6 +346,19 @@ class TestSecondRun:
             assert result.code == 0, result.output
         assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
 
+    def test_a_repair_is_of_the_same_run_where_the_values_are_the_same(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """A parameter written in another way is the same one; another value is refused, since the rows are there."""
+        said = []
+        for attempt, value in (("1", "5"), ("2", " 05"), ("3", "6")):
+            argv = arguments(built, "modes", "appended", mode="x", value=value, **{"dbxdec-attempt": attempt})
+            said.append(start(installation, project, *argv))
+        assert [one.code for one in said] == [0, 0, 1]
+        assert "has already written" in said[2].output
+        assert "with another set of parameters" in said[2].output
+        assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
+
 
 @pytest.mark.parametrize(
     ("before", "after", "line"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbxdec.authoring import recording
@@ -9,7 +10,7 @@ from dbxdec.authoring.proxies import TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled, first_in
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, shown
-from dbxdec.model import dag, literals
+from dbxdec.model import dag, literals, typehints
 from dbxdec.model.mistakes import forgiving, giving
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Items(Reference):
 def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
     """As an argument of a task's call: run the task once for each item.
 
-    Items are numbered, so equal literals stay apart. Equal items in a list that only the platform sees are refused in
-    the run.
+    Items are numbered, so equal literals stay apart. Equal items in a list that comes with the run are refused: those
+    of a job parameter before `dbxdec run` starts a task, the others in the run.
 
     Args:
         items: A literal list, a job parameter of the type `list`, or the `list` that a task returns as a small result.
@@ -93,7 +94,9 @@ def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) ->
 
     Mistakes are noted; the task then gets placeholder items, which are not checked further.
     """
-    return _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
+    found = _bound(call, parameter, given, bound) or dag.Each(dag.Parameter(""), given._concurrency)
+    note = None if isinstance(found.items, dag.Literal) else typehints.of_parameter(call.task.fn, parameter)
+    return found if note is None else replace(found, type=note.value_type)
 
 
 def _bound(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each | None:

@@ -96,7 +96,7 @@ def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, pla
         path = f"{place}{found.path}"
         given = f"{parameter}{path} is {found}" if path else f"gets {found}"
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {given}",
+            f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {given}",
             found.hint or "pass another value, or change the annotation",
         )
 
@@ -109,12 +109,12 @@ def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding
             element, of = recorder.parameters[name].type.element, f"the job parameter `{name}`"
         case dag.TaskOutput(task) if dag.RESULT in recorder.calls[task].outputs:
             kind = recorder.calls[task].outputs[dag.RESULT].type
-            element, of = kind and kind.element, f"the result of `{task}`"
+            element, of = kind and kind.element, f"the result of the task `{task}`"
     if element is None or note.error:
         return
     if note.value_type is None and not element.is_json:
         recorder.problem(
-            f"`{parameter}` of the task `{call.key}` gets items of {of}, which are passed as strings",
+            f"the parameter `{parameter}` of the task `{call.key}` gets items of {of}, which are passed as strings",
             f"annotate it `{element}`: then each item is converted back",
         )
     elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
@@ -131,7 +131,7 @@ def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Seq
         return True
     kind = type(empty).__name__
     call.recorder.problem(
-        f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but "
+        f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, but "
         + (f"{parameter}{place} is a {kind}" if place else f"gets a {kind}"),
         f"pass one value, or annotate it `{kind}[...]`",
     )
@@ -142,15 +142,15 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
     recorder = call.recorder
     producer = recorder.calls[binding.task]
     stored = producer.outputs.get(binding.output)
-    what = f"the result of `{binding.task}`"
+    what = f"the result of the task `{binding.task}`"
     if stored is None:
         _refuse_without_output(call, parameter, producer)
         return
     if stored.type is not None:
         if binding.rows != "run":
             recorder.problem(
-                f"`{parameter}` of the task `{call.key}` gets `.{_SPELT[binding.rows]}` of `{binding.task}`, whose "
-                "result is a task value",
+                f"the parameter `{parameter}` of the task `{call.key}` gets `.{_SPELT[binding.rows]}` of the task "
+                f"`{binding.task}`, whose result is a task value",
                 "pass its result itself",
             )
         _check_value(call, parameter, note, stored.type, what)
@@ -173,8 +173,8 @@ def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: Io
     name = type(manager).__name__
     if binding.rows == "table" and not manager.reads_table:
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` gets the whole table of `{binding.task}`, which {name} can't "
-            "distinguish from the task's result",
+            f"the parameter `{parameter}` of the task `{call.key}` gets the whole table of the task `{binding.task}`, "
+            f"which {name} can't distinguish from the task's result",
             "pass the result itself, or use an IoManager for tables, such as PolarsDeltaIoManager",
         )
     if binding.rows != "run" or not isinstance(producer, Call):
@@ -182,29 +182,29 @@ def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: Io
     returns = set(typehints.returned_types(producer.task.fn, named=binding.output != dag.RESULT) or ())
     if returns & manager.merges and returns - manager.merges:
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` reads `{binding.task}`, which returns a frame or a merge: a frame "
-            "has its own rows, a merge has none",
+            f"the parameter `{parameter}` of the task `{call.key}` reads the task `{binding.task}`, which returns a "
+            "frame or a merge: a frame has its own rows, a merge has none",
             "choose the rows: `x.table` is the whole table, `x.written` what this run wrote",
         )
 
 
 def _check_iterations(call: Call, parameter: str, note: Annotation, manager: IoManager, producer: Call | Step) -> None:
     """Check a reader of all iterations."""
-    recorder, what = call.recorder, f"the results of the iterations of `{producer.key}`"
+    recorder, what = call.recorder, f"the results of the iterations of the task `{producer.key}`"
     collects = note.collects(manager.reads)
     if collects is None:
         _check_read(call, parameter, note, manager, what)
         if not manager.combines:
             recorder.problem(
-                f"`{parameter}` of the task `{call.key}` reads {what} as one value, which {type(manager).__name__} "
-                "can't combine",
+                f"the parameter `{parameter}` of the task `{call.key}` reads {what} as one value, which "
+                f"{type(manager).__name__} can't combine",
                 "annotate it `list[...]` or `dict[..., ...]`, or implement `combine` in the IoManager",
             )
         return
     _check_read(call, parameter, note.element(), manager, what)
     if collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
         recorder.problem(
-            f"`{parameter}` of the task `{call.key}` reads {what} by item, but {why}",
+            f"the parameter `{parameter}` of the task `{call.key}` reads {what} by item, but {why}",
             "annotate it `list[...]`: the results are in the order of the items",
         )
 
@@ -222,8 +222,8 @@ def _no_keys(each: dag.Each) -> str | None:
 def _refuse_without_output(call: Call, parameter: str, producer: Call | Step) -> None:
     if isinstance(producer, Step):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` gets the {producer.kind} task `{producer.key}`, which has no "
-            "result",
+            f"the parameter `{parameter}` of the task `{call.key}` gets the {producer.kind} task `{producer.key}`, "
+            "which has no result",
             "put the task on a branch with `.then(...)`, and pass another value"
             if producer.kind == "condition"
             else "read one of its task values, `x.value(key)`, or order the tasks with `.after(...)`",
@@ -252,7 +252,7 @@ def _check_value(call: Call, parameter: str, note: Annotation, given: ValueType,
     options = [_one(member, note.optional) for member in _members(note)] if wanted is None else [wanted]
     if not any(option is not None and option.accepts(given) for option in options) and not _is_abstract(note, given):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {what} is `{given}`",
+            f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, but {what} is `{given}`",
             f"annotate it `{given}`, or pass another value",
         )
 
@@ -277,13 +277,13 @@ def _check_read(call: Call, parameter: str, note: Annotation, manager: IoManager
     name = type(manager).__name__
     if note.error:
         call.recorder.problem(
-            f"the annotation `{note.text}` of `{parameter}` of the task `{call.key}` can't be resolved ({note.error}), "
-            f"but it decides how {what} is read",
+            f"the annotation `{note.text}` of the parameter `{parameter}` of the task `{call.key}` can't be resolved "
+            f"({note.error}), but it decides how {what} is read",
             "import the type at run time too, not only under TYPE_CHECKING",
         )
     elif manager.reads is not None and any(kind not in manager.reads for kind in note.type_names):
         call.recorder.problem(
-            f"`{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't return; "
-            f"it reads {what}",
+            f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't "
+            f"return; it reads {what}",
             f"annotate it as {' or '.join(sorted(manager.reads))}",
         )

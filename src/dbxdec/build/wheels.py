@@ -22,7 +22,7 @@ from dbxdec.errors import ManifestError, RunError
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
     from typing import IO
 
@@ -90,13 +90,15 @@ def read_record(path: Path) -> bytes:
     raise ManifestError(f"{path} can't be read as a wheel: it has no RECORD")
 
 
-def unpack(path: Path, folder: Path) -> None:
-    """Write the files of the wheel at `path` below `folder`.
+def unpack(path: Path, folder: Path, *, without: Collection[str] = ()) -> None:
+    """Write the files of the wheel at `path` below `folder`, `without` these.
 
     Raises ManifestError for a damaged wheel, and RunError when the folder can't be written.
     """
     with _opened(path) as (archive, members):
         for member in members:
+            if member.filename in without:
+                continue
             target = folder / member.filename
             try:
                 (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)

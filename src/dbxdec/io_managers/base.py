@@ -222,8 +222,8 @@ class IoManager(ABC):
         in managers that know no empty values.
         """
         raise NotWrittenError(
-            f"no iteration has stored anything at {context.uri}, but `{context.parameter}` needs it",
-            hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
+            f"no iteration has stored anything at {context.uri}, but the parameter `{context.parameter}` needs it",
+            hint=f"annotate the parameter `{context.parameter}` with `| None` if there may be no items",
         )
 
     @property
@@ -238,7 +238,8 @@ class IoManager(ABC):
         """
         raise RunError(
             f"{type(self).__name__} can't combine the results of the iterations at {context.uri}",
-            hint=f"annotate `{context.parameter}` as `list[...]` or `dict[..., ...]`, or implement `combine`",
+            hint=f"annotate the parameter `{context.parameter}` as `list[...]` or `dict[..., ...]`, or implement "
+            "`combine`",
         )
 
     def settings(self) -> dict[str, Any]:

@@ -80,15 +80,15 @@ def not_written(context: InputContext) -> NotWrittenError:
     """Return the error of a read that finds nothing: no write in this run, or no table yet."""
     if context.producer is None:
         return NotWrittenError(
-            f"there is nothing at {context.uri}, which `{context.parameter}` reads",
-            hint=f"check the path, and that its producer has run; or annotate `{context.parameter}` with "
-            "`| None` if it may not exist yet",
+            f"there is nothing at {context.uri}, which the parameter `{context.parameter}` reads",
+            hint=f"check the path, and that its producer has run; or annotate the parameter `{context.parameter}` "
+            "with `| None` if it may not exist yet",
         )
     return NotWrittenError(
-        f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, but `{context.parameter}` "
-        "needs it",
-        hint=f"annotate `{context.parameter}` with `| None` if that may happen, or read the newest version of any run: "
-        "`latest(x)`, or the table itself (`io.table(...)`)",
+        f"the task `{context.producer.task}` wrote nothing to {context.uri} in this run, but the parameter "
+        f"`{context.parameter}` needs it",
+        hint=f"annotate the parameter `{context.parameter}` with `| None` if that may happen, or read the newest "
+        "version of any run: `latest(x)`, or the table itself (`io.table(...)`)",
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.build import wheels
+from dbxdec.build.discovery.modules import hidden
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.model.manifest import MAX_BYTES, PATH, decode
 
@@ -64,8 +65,9 @@ def of_wheel(wheel: Path, found: wheels.Wheel, state: Path) -> Build:
     """Unpack a finished wheel, whose content is `found`, below the folder `state`."""
     with wheel.open("rb") as file:
         name = f"wheel-{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    content = _Content(found.payload, found.manifest_bytes)
-    folder = _filled(state, name, content, lambda folder: wheels.unpack(wheel, folder))
+    without = hidden(path for path, _ in found.payload)
+    content = _Content(_importable(found.payload), found.manifest_bytes)
+    folder = _filled(state, name, content, lambda folder: wheels.unpack(wheel, folder, without=without))
     return Build(found.manifest, folder)
 
 
@@ -76,7 +78,8 @@ def of_files(
 
     `payload` are their digests.
     """
-    files = list(files)
+    left_out = hidden(path for path, _ in payload)
+    files = [file for file in files if file[0] not in left_out]
 
     def copy(folder: Path) -> None:
         for path, origin, _ in files:
@@ -91,9 +94,18 @@ def of_files(
         (info / "METADATA").write_text(head, encoding="utf-8")
 
     # Scripts and data files are installed outside of the import path, and are not copied.
-    copied = tuple(entry for entry in payload if not entry[0].startswith(f"{wheels.DATA}/"))
-    folder = _filled(state, f"tree-{hashlib.sha256(content).hexdigest()}", _Content(copied, content), copy)
+    copied = _Content(tuple(e for e in _importable(payload) if not e[0].startswith(f"{wheels.DATA}/")), content)
+    folder = _filled(state, f"tree-{hashlib.sha256(content).hexdigest()}", copied, copy)
     return Build(manifest, folder, {str(folder / path): source for path, _, source in files})
+
+
+def _importable(payload: Payload) -> Payload:
+    """Return the payload without modules that Python's own would hide where the wheel is installed.
+
+    Tasks find an unpacked build before Python's own modules.
+    """
+    left_out = hidden(path for path, _ in payload)
+    return tuple(entry for entry in payload if entry[0] not in left_out)
 
 
 def kept(state: Path, build_id: str) -> Build | None:

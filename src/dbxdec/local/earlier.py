@@ -9,7 +9,7 @@ from dbxdec.local import ledger
 from dbxdec.local.history import damage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from dbxdec.local.history import Run
@@ -43,9 +43,14 @@ def find(here: Path, job: str, name: str, told: Callable[[str], object]) -> Run:
     return found
 
 
-def as_before(what: str, option: str, before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Return the run's values. Raises RunError when others are given: the finished tasks have used the old ones."""
-    other = [name for name, text in given.items() if before.get(name) != text]
+def as_before(
+    what: str, option: str, before: Mapping[str, str], given: Mapping[str, str], same: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the run's values. Raises RunError when others are given: the finished tasks have used the old ones.
+
+    `same` are names whose values are the same, though they may be written in another way.
+    """
+    other = [name for name, text in given.items() if before.get(name) != text and name not in same]
     if other:
         raise RunError(
             f"the run to resume had other values of the {what} {listed(other)}",

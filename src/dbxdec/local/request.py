@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.local import builds, earlier, ledger, runner
 from dbxdec.local.interface import Listener, Setting
-from dbxdec.local.parameters import check_parameters, check_variables, variables_of
+from dbxdec.local.parameters import check_parameters, check_variables, same_values, variables_of
 from dbxdec.local.pool import Pool
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.setting_aside import set_aside
@@ -88,7 +88,8 @@ def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: N
     job = request.build.manifest.job(request.job)
     given, variables, target = request.parameters, request.variables, request.target
     if before is not None:
-        given = earlier.as_before("parameter", "--param", before.head["parameters"], given)
+        had = before.head["parameters"]
+        given = earlier.as_before("parameter", "--param", had, given, same_values(job, had, given))
         variables = earlier.as_before("bundle variable", "--var", before.head["variables"], variables)
         target = earlier.same_target(before, target)
     check_variables(request.build.manifest, variables)

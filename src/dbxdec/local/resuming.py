@@ -8,6 +8,7 @@ from dbxdec.errors import RunError, listed
 from dbxdec.local import history, ledger
 from dbxdec.local.history import Run
 from dbxdec.local.interface import TaskRun
+from dbxdec.local.parameters import same_values
 from dbxdec.local.selection import followers, reach
 from dbxdec.model import manifest as manifests
 from dbxdec.platform.run_if import State, failed
@@ -97,8 +98,8 @@ def kept_iterations(job: Job, before: Run, kept: Collection[str]) -> dict[str, l
     }
 
 
-def earlier_run(folder: Path, before: Run | None, task: Task, parameters: Mapping[str, str]) -> Run | None:
-    """Return the run of another job that `task` has started in the run `before`, to be resumed: None for none.
+def earlier_run(folder: Path, before: Run | None, task: Task, other: Job, parameters: Mapping[str, str]) -> Run | None:
+    """Return the run of the job `other` that `task` has started in the run `before`, to be resumed: None for none.
 
     The record of `before` names it, and it names `before`: a kill may have come between the two. Raises RunError when
     it had other parameters and may have stored something: the stored results would remain next to the new ones.
@@ -109,13 +110,15 @@ def earlier_run(folder: Path, before: Run | None, task: Task, parameters: Mappin
     found = history.read(before.folder.parent / named) if named is not None else None
     if not isinstance(found, Run):
         found = ledger.started_by(folder, before.id, task.key)
-    if found is None or found.job != task.runs_job:
+    if found is None or found.job != other.key:
         return None
-    if found.head["parameters"] == dict(parameters):
+    had = found.head["parameters"]
+    same = same_values(other, had, parameters)
+    names = [name for name in parameters if name not in same]
+    if not names and had.keys() == parameters.keys():
         return found
     if _has_stored_nothing(found):
         return None
-    names = [name for name, text in parameters.items() if found.head["parameters"].get(name) != text]
     raise RunError(
         f"in this run the task `{task.key}` has run `{found.job}` already, as run {found.id}, with other values of "
         f"{listed(names)}: their results would be there beside each other",

@@ -287,7 +287,7 @@ class _Running:
             other,
             parameters=parameters,
             listener=inside,
-            before=earlier_run(self._setting.folder, self._before, task, parameters),
+            before=earlier_run(self._setting.folder, self._before, task, other, parameters),
             keep=all(dependency.task in self._kept for dependency in task.depends_on),
             about=lambda run: self._ledger.note("inner", task=task.key, run=run),
         )

@@ -53,11 +53,16 @@ def main() -> None:
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)  # a task must not read the requests
     waiting: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    parsed = json.loads  # as it is now: tasks may change the module
     busy = threading.Event()
 
     def listen() -> None:
-        for line in requests:
-            waiting.put(json.loads(line))
+        try:
+            for line in requests:
+                waiting.put(parsed(line))
+        except BaseException:  # noqa: BLE001 - without this thread the process would wait forever
+            traceback.print_exc()
+            os._exit(1)
         if busy.is_set():
             # The runner has ended: no process would read the result. Kill this group, with all that the task started.
             if sys.platform == "win32":

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, concerning, listed
-from dbxdec.model import comparisons, dag, storage_paths
+from dbxdec.model import comparisons, dag, items, storage_paths
 from dbxdec.model.dag import Job, Output, Task, run_order
 from dbxdec.model.variables import has_token, unknown_in
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
@@ -22,7 +22,7 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     problems = _duplicate_jobs(jobs)
     for job in jobs:
         own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
-        own += [*_compared_otherwise(job), *_unknown_places(job), *_misspelt_places(job)]
+        own += [*_refused_defaults(job), *_unknown_places(job), *_misspelt_places(job)]
         problems += concerning((job.key,), own)
     return problems + _passed_otherwise(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
@@ -197,19 +197,23 @@ def _never_run(job: Job) -> list[Problem]:
     ]
 
 
-def _compared_otherwise(job: Job) -> list[Problem]:
-    """Return a problem for each parameter whose default is not the string that a condition compares."""
+def _refused_defaults(job: Job) -> list[Problem]:
+    """Return a problem for each default of a parameter with which a task would fail."""
     defaults = {
         parameter.name: parameter.default
         for parameter in job.parameters
         if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
     }
-    refused = comparisons.refused_texts(job, defaults, {}, enums=False)
-    return [Problem(f"{problem.message} by default", job.source, problem.hint) for problem in refused]
+    return [Problem(f"{one.message} by default", job.source, one.hint) for one in _refused(job, defaults)]
+
+
+def _refused(job: Job, texts: Mapping[str, str]) -> list[Problem]:
+    """Return the problems of strings that a condition would compare otherwise, and of items that no iteration takes."""
+    return comparisons.refused_texts(job, texts, {}) + items.refused(job, texts)
 
 
 def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
-    """Return a problem for each literal passed to another job that is not the string a condition compares."""
+    """Return a problem for each literal passed to another job with which a task of it would fail."""
     known = {job.key: job for job in jobs}
     problems = []
     for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
@@ -222,7 +226,7 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
                     task.called_at or task.source,
                     problem.hint,
                 )
-                for problem in comparisons.refused_texts(other, plain, {}, enums=False)
+                for problem in _refused(other, plain)
             ]
     return problems
 
@@ -237,7 +241,10 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
         references[user.key].append((key, value))
     problems = []
     for task in run_order(job):
-        ways = [guards[d.task] | ({f"{d.task} is {d.outcome}"} if d.outcome else frozenset()) for d in task.depends_on]
+        ways = [
+            guards[d.task] | ({f"the condition `{d.task}` is {d.outcome}"} if d.outcome else frozenset())
+            for d in task.depends_on
+        ]
         # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
         gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
         own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
@@ -251,12 +258,13 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 if missing or late:
                     why = f"runs only if {missing[0]}" if missing else "may have failed"
                     reads = "iterates over the list of" if name in items else "reads"
+                    what = f"`{name}`" if name in items else f"the parameter `{name}`"
                     problems.append(
                         Problem(
-                            f"`{name}` of the task `{task.key}` {reads} `{leaf.task}`, which {why}"
+                            f"{what} of the task `{task.key}` {reads} the task `{leaf.task}`, which {why}"
                             + (f", and `{task.key}` runs even then (run_if={task.run_if})" if not missing else ""),
                             task.called_at or task.source,
-                            _without_list(task, missing) if name in items else _or_none(job, name, leaf),
+                            _without_list(task, missing) if name in items else _or_none(job, what, leaf),
                         )
                     )
         for other in dict.fromkeys(key for key, _ in references.get(task.key, ()) if key in guards):
@@ -265,8 +273,8 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                 why = f"runs only if {missing[0]}" if missing else "may have failed"
                 problems.append(
                     Problem(
-                        f"the task `{task.key}` refers to a value of `{other}`, which {why}: the platform would take "
-                        "the reference for a literal string",
+                        f"the task `{task.key}` refers to a value of the task `{other}`, which {why}: the platform "
+                        "would take the reference for a literal string",
                         task.called_at or task.source,
                         f"let a function read it, annotated with `| None`, or run `{task.key}` only if `{other}` "
                         "has succeeded",
@@ -276,9 +284,9 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
     return problems
 
 
-def _or_none(job: Job, name: str, leaf: dag.TaskOutput | dag.TaskValue) -> str:
+def _or_none(job: Job, what: str, leaf: dag.TaskOutput | dag.TaskValue) -> str:
     """Return the hint for an input that may have nothing to read."""
-    hint = f"annotate `{name}` with `| None`: it is None if `{leaf.task}` has written nothing"
+    hint = f"annotate {what} with `| None`: it is None if the task `{leaf.task}` has written nothing"
     if isinstance(leaf, dag.TaskOutput) and job.task(leaf.task).each is not None:
         hint += "; as `dict[..., ... | None] | None` it is None for each item that has failed"
     return hint

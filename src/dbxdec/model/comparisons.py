@@ -115,12 +115,10 @@ def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
             yield task, form["op"], (form["left"], form["right"])
 
 
-def refused_texts(
-    job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str], *, enums: bool = True
-) -> list[Problem]:
+def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:
     """Return the problems of job parameters and bundle variables whose strings conditions compare.
 
-    Without `enums`, parameters that are Enums are left out: their classes are in the project's code.
+    A string that is no value of its parameter's type is left to the check of types.
     """
     declared = {parameter.name: parameter for parameter in job.parameters}
     problems: dict[str, Problem] = {}
@@ -129,12 +127,12 @@ def refused_texts(
             match references.only_one_in(side):
                 case ("job", "parameters", name) if name in parameters and name in declared:
                     what, text, kind = f"the job parameter `{name}`", parameters[name], declared[name].type
+                    if not kind.reads(text):
+                        continue
                 case _ if (name := only_name_in(side) or "") in variables and task.compares is not None:
                     what, text, kind = f"the bundle variable `{name}`", variables[name], task.compares
                 case _:
                     continue
-            if kind.enum is not None and not enums:
-                continue
             problem = _refusal(kind, text, task.key, op)
             if problem is not None:
                 problems.setdefault(what, Problem(f"{what} {problem[0]}", hint=problem[1]))
@@ -143,8 +141,8 @@ def refused_texts(
 
 def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, str] | None:
     try:
-        value = kind.from_text(text)
-        right = kind.canonical(value)
+        value = kind.from_text(text, names=True)
+        right = value if kind.enum is not None and value is not None else kind.canonical(value)
     except ValueError as error:
         return str(error), f"the condition `{condition}` compares it as a string"
     except TypeError as error:

@@ -119,10 +119,14 @@ def flatten(binding: Binding) -> Iterator[Binding]:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """The items of a for-each task: a Literal list, or a Parameter or task's result that is a list."""
+    """The items of a for-each task: a Literal list, or a Parameter or task's result that is a list.
+
+    `type` is how the function takes an item that comes with the run; None where it says nothing.
+    """
 
     items: Binding
     concurrency: Any = None
+    type: ValueType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,15 +215,18 @@ class JobParameter:
     default: str | None = None
     run_date: RunDate | None = None
 
-    def value(self, text: str, trigger: Trigger | None = None) -> Any:
-        """Return the value of `text` in a run with this `trigger`. Raises ValueError with what was expected."""
+    def value(self, text: str, trigger: Trigger | None = None, *, names: bool = False) -> Any:
+        """Return the value of `text` in a run with this `trigger`, with `names` as `ValueType.from_text` does.
+
+        Raises ValueError with what was expected.
+        """
         if self.run_date is not None and trigger is not None and text == trigger.text:
             return self.run_date.at(trigger.moment)
         if self.type.kind == "date":
             found, text = passed_on(text)
             if found is not None:
                 return found
-        return self.type.from_text(text)
+        return self.type.from_text(text, names=names)
 
 
 @dataclass(frozen=True, slots=True)

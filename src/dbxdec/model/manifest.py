@@ -261,7 +261,7 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
     """Return the manifest's form of an output."""
     form: dict[str, Any] = {"io": output.io or TASK_VALUE, "target": output.target}
     if output.type is not None:
-        form |= output.type.json_form()
+        form |= output.type.json_form(members=False)  # only values from outside of a run are checked by their names
     if output.settings:
         form["settings"] = dict(output.settings)
     if output.shared:
@@ -330,8 +330,11 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
 
 def encode_each(each: dag.Each) -> dict[str, Any]:
     """Return the manifest's form of a for-each."""
-    form: dict[str, Any] = {"items": encode_binding(each.items)}
-    return form if each.concurrency is None else {**form, "concurrency": each.concurrency}
+    return {
+        "items": encode_binding(each.items),
+        **({} if each.concurrency is None else {"concurrency": each.concurrency}),
+        **({} if each.type is None else {"type": each.type.json_form()}),
+    }
 
 
 def decode_job(key: str, form: Any) -> dag.Job:
@@ -391,7 +394,8 @@ def _decode_each(form: Any) -> dag.Each:
     concurrency = form.get("concurrency")
     if type(concurrency) not in (int, str, type(None)):
         raise FormError("each.concurrency", f"is {kind_of(concurrency)}, not a number")
-    return dag.Each(decode_binding(form["items"]), concurrency)
+    kind = ValueType.from_json_form(form["type"]) if "type" in form else None
+    return dag.Each(decode_binding(form["items"]), concurrency, kind)
 
 
 def _plain_at(form: Any, name: str, *default: dict[str, Any]) -> dict[str, Any]:

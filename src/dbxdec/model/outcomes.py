@@ -178,9 +178,13 @@ def _downstream(key: str, job: Job) -> list[str]:
 
 def strange_references(job: Job) -> Iterator[Problem]:
     """Yield a warning for each handwritten reference that would stay a literal string."""
+    parameters = [parameter.name for parameter in job.parameters]
+    for parameter in job.parameters:
+        for message, hint in _strange_default(parameter.default or "", parameters):
+            what = f"the parameter `{parameter.name}` of the job `{job.key}`"
+            yield Problem(f"{what} {message}", job.source, hint)
     if all(task.kind == "python" for task in job.tasks):
         return
-    parameters = [parameter.name for parameter in job.parameters]
     upstream: dict[str, set[str]] = {}
     for task in run_order(job):
         upstream[task.key] = {d.task for d in task.depends_on}.union(*(upstream[d.task] for d in task.depends_on))
@@ -192,9 +196,19 @@ def strange_references(job: Job) -> Iterator[Problem]:
                 yield Problem(f"the task `{job.key}.{task.key}` {message}", task.called_at or task.source, hint)
 
 
+def _strange_default(text: str, parameters: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the references in a parameter's default, which have to be known when a run starts."""
+    yield from _strange(text, parameters, None, "")
+    for segments in references.found_in(text):
+        if segments[0] not in references.NAMESPACES and references.only_one_in(text.strip()) is not None:
+            spelled = references.reference(*segments)
+            yield f"has the default {spelled}, which no run replaces, and which tasks refuse", "write another default"
+
+
 def _strange(
-    text: str, parameters: Iterable[str], upstream: Mapping[str, set[str]], key: str
+    text: str, parameters: Iterable[str], upstream: Mapping[str, set[str]] | None, key: str
 ) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the references in a field of the task `key`; without `upstream` no task has ended."""
     for misspelled in references.misspelled_in(text):
         yield (
             f"has {misspelled}, which the platform takes for a literal string",
@@ -209,7 +223,15 @@ def _strange(
                     did_you_mean(name, parameters)
                     or "add the parameter to the job, unless the bundle's target adds it",
                 )
-            case ("tasks", other, *_) if other not in upstream.get(key, ()):
+            case ("tasks" | "input", *_) if upstream is None:
+                yield f"refers to {spelled}, which has no value when a run starts", "write another default"
+            case (namespace, *_) if namespace in references.NAMESPACES and not references.is_known(segments):
+                near = references.meant(segments)
+                yield (
+                    f"has {spelled}, which the platform does not know",
+                    f"did you mean {near}?" if near else "see its documentation of dynamic value references",
+                )
+            case ("tasks", other, *_) if upstream is not None and other not in upstream.get(key, ()):
                 yield (
                     f"refers to {spelled}, but does not wait for a task with that key",
                     did_you_mean(other, upstream.get(key, ())) or "add `depends_on=[...]`, or pass the result itself",

@@ -11,14 +11,18 @@ import json
 import math
 import types
 import typing
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import literals
-from dbxdec.support.forms import FormError, take
+from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ANY = "any"
 """The kind of a result whose task does not say its type: any value that a literal can have."""
@@ -50,8 +54,17 @@ _SPELLINGS = {
     "date": "a date such as 2013-01-31",
     "datetime": "a date and time such as 2013-01-31T06:00:00+01:00",
     "decimal": "a number such as 1.50",
-    "list": "JSON such as [1, 2]",
-    "dict": 'JSON such as {"a": 1}',
+}
+# The JSON of a value of each kind, for examples of lists and dicts.
+_EXAMPLES = {
+    "str": '"a"',
+    "float": "1.5",
+    "bool": "true",
+    "date": '"2013-01-31"',
+    "datetime": '"2013-01-31T06:00:00+01:00"',
+    "decimal": '"1.50"',
+    "list": "[1, 2]",
+    "dict": '{"a": 1}',
 }
 
 
@@ -60,7 +73,8 @@ class ValueType:
     """A type whose values have a string and a JSON form.
 
     `enum` is "module:Qualified.Name". `choices` are a Literal's values. `element` is the type of a list's items or a
-    dict's values, None if they are any JSON.
+    dict's values, None if they are any JSON. `members` are the names of each member of an Enum, aliases last, by which
+    a process checks a value without the project's code; empty where they are not known.
     """
 
     kind: str
@@ -68,6 +82,7 @@ class ValueType:
     enum: str | None = None
     choices: tuple[str | int | bool, ...] = ()
     element: ValueType | None = None
+    members: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, annotation: Any) -> ValueType | None:
@@ -78,8 +93,9 @@ class ValueType:
             choices = typing.get_args(bare)
             return cls("literal", optional, choices=choices) if _can_be_choices(choices) else None
         if isinstance(bare, type) and origin is None and issubclass(bare, Enum):
-            importable = literals.is_importable(bare)
-            return cls("enum", optional, enum=literals.enum_reference(bare)) if importable else None
+            if not literals.is_importable(bare):
+                return None
+            return cls("enum", optional, enum=literals.enum_reference(bare), members=_names_of(bare))
         kind = _PLAIN.get(origin or bare) if _is_hashable(origin or bare) else None
         args = typing.get_args(bare)
         if kind not in ("list", "dict") or not args:
@@ -110,19 +126,22 @@ class ValueType:
             if not deepest:
                 raise FormError("element", "is nested too deeply")
             element = cls._from_form(form["element"], deepest - 1)
-        return cls(kind, take(form, "optional", bool, False), enum, choices, element)
+        optional = take(form, "optional", bool, False)
+        return cls(kind, optional, enum, choices, element, _members_of(form) if kind == "enum" else ())
 
-    def json_form(self) -> dict[str, Any]:
-        """Return the manifest's form: `type`, and `optional`, `enum`, `choices`, `element` if they are set."""
+    def json_form(self, *, members: bool = True) -> dict[str, Any]:
+        """Return the manifest's form: `type`, and what is set of the rest; without `members` they are left out."""
         form: dict[str, Any] = {"type": self.kind}
         if self.optional:
             form["optional"] = True
         if self.enum is not None:
             form["enum"] = self.enum
+        if members and self.members:
+            form["members"] = list(map(list, self.members))
         if self.choices:
             form["choices"] = list(self.choices)
         if self.element is not None:
-            form["element"] = self.element.json_form()
+            form["element"] = self.element.json_form(members=members)
         return form
 
     @property
@@ -162,7 +181,18 @@ class ValueType:
     @property
     def hint(self) -> str | None:
         """The hint on how to write such a value; None if messages list the choices, and for str: any string is one."""
+        if self.kind in ("list", "dict"):
+            return f"write JSON such as {self._example}"
         return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
+
+    @property
+    def _example(self) -> str:
+        """The JSON of a value of this type."""
+        if self.element is not None:
+            return f"[{self.element._example}]" if self.kind == "list" else f'{{"a": {self.element._example}}}'
+        if self.members:
+            return json.dumps(self.members[0][0])
+        return json.dumps(self.choices[0]) if self.choices else _EXAMPLES.get(self.kind, "1")
 
     def to_text(self, value: object) -> str:
         """Return the string of `value` as a job parameter.
@@ -186,42 +216,58 @@ class ValueType:
 
         `from_text` reads it. Raises TypeError if the value is not of this type, and for a Decimal that is not finite.
         """
-        if not self._holds(value):
-            return self.to_text(value)
-        if self.kind == "float":
-            return json.dumps(_finite(value) + 0.0)  # -0.0 is 0.0
-        if isinstance(value, dt.datetime):
-            return (value if value.tzinfo is None else value.astimezone(dt.UTC)).isoformat()
-        if isinstance(value, Decimal):
-            return _canonical_decimal(value)
-        if self.kind in ("list", "dict"):
-            _require_json(value)
-            return json.dumps(value, ensure_ascii=False, sort_keys=True)
-        return self.to_text(value)
+        if self.kind == "float" and self._holds(value):
+            value = _finite(value)
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise TypeError(f"{value} can't be compared")
+        text = self.to_text(value)
+        if not self._holds(value) or self.kind in ("str", "literal"):
+            return text
+        form = canonical_form(value)
+        return form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, sort_keys=True)
 
-    def from_text(self, text: str) -> Any:
-        """Return the value of the string `text`. Raises ValueError with what was expected."""
+    def from_text(self, text: str, *, names: bool = False) -> Any:
+        """Return the value of the string `text`. Raises ValueError with what was expected.
+
+        With `names`, members of Enums are their names: their classes are in the project's code, which only the process
+        of a task imports.
+        """
         if text == NONE_TEXT:
-            return self.from_json(None)
+            return self._from_json(None, "", names)
         if self.kind == "literal":
-            return self._choice({_as_text(choice): choice for choice in self.choices}, text)
+            return self._choice({_as_text(choice): choice for choice in self.choices}, text, "")
         form: Any = text
         if self.kind == "bool":
             form = _BOOLEANS.get(text.strip().lower(), text)
         elif self.kind in ("int", "float"):
             form = _number(self.kind, text)
-        elif self.kind == "date":
-            form = _day(text)
         elif self.kind in ("list", "dict"):
-            try:
-                form = json.loads(text)
-                _require_json(form)
-            except json.JSONDecodeError as error:
-                what = f"{error.msg} at character {error.pos}"
-                raise ValueError(f"is not JSON ({what}), which the type {self} needs") from None
-            except TypeError as error:
-                raise ValueError(str(error)) from None
-        return self.from_json(form)
+            form = self._parsed(text)
+        return self._from_json(form, "", names)
+
+    def reads(self, text: str) -> bool:
+        """Return whether `text` is the string of a value, as far as that is known without the project's code."""
+        try:
+            self.from_text(text, names=True)
+        except ValueError:
+            return False
+        return True
+
+    def _parsed(self, text: str) -> Any:
+        try:
+            form = json.loads(text)
+            _require_json(form)
+        except json.JSONDecodeError as error:
+            what = f"{error.msg} at character {error.pos}"
+        except RecursionError:
+            what = "it is nested too deeply"
+        except ValueError:
+            what = "it has a number of too many digits"
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        else:
+            return form
+        raise ValueError(f"is not JSON ({what}), which the type {self} needs")
 
     def to_json(self, value: object) -> literals.Json:
         """Return the JSON form of `value`, for a task value. Raises TypeError if it is not of this type."""
@@ -253,11 +299,11 @@ class ValueType:
             return {key: self.element._to_json(item, f"{at}[{key!r}]") for key, item in value.items()}
         return value  # type: ignore[return-value]
 
-    def from_json(self, form: Any) -> Any:
-        """Return the value of a JSON form. Raises ValueError with what was expected."""
-        return self._from_json(form, "")
+    def from_json(self, form: Any, *, names: bool = False) -> Any:
+        """Return the value of a JSON form, with `names` as `from_text` does. Raises ValueError as it does."""
+        return self._from_json(form, "", names)
 
-    def _from_json(self, form: Any, place: str) -> Any:
+    def _from_json(self, form: Any, place: str, names: bool) -> Any:
         if self.kind == ANY:
             return literals.decode(form)
         if form is None:
@@ -267,35 +313,39 @@ class ValueType:
         try:
             match self.kind:
                 case "date":
-                    value: Any = dt.date.fromisoformat(form)
+                    value: Any = dt.date.fromisoformat(_day(form, place))
                 case "datetime":
                     value = dt.datetime.fromisoformat(form)
                 case "decimal":
                     # A float has already lost the exact digits of a Decimal.
                     value = Decimal(form) if type(form) in (str, int) else None
+                case "enum" if names and not self.members:
+                    if isinstance(form, str):
+                        return form
+                    value = None
                 case "enum":
-                    members = literals.load_enum(self.enum or "").__members__
-                    value = self._choice(dict(members), form)
+                    known = {name: own for own, *more in self.members for name in (own, *more)} if names else None
+                    return self._choice(known or literals.load_enum(self.enum or "").__members__, form, place)
                 case "literal":
-                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form))
+                    value = self._choice({_as_text(choice): choice for choice in self.choices}, _as_text(form), place)
                 case "float":
                     value = float(form) if type(form) is int else form
                 case _:
                     value = form
         except (TypeError, InvalidOperation, OverflowError):
             value = None
+        except _MisreadError:
+            raise
         except ValueError:
-            if self.kind in ("enum", "literal"):
-                raise
             value = None
         if not self._holds(value):
-            raise ValueError(f"{f'has{place}' if place else 'is'} {brief(form)}, which is not of the type {self}")
+            raise ValueError(f"{_is(place)} {brief(form)}, which is not of the type {self}")
         if self.element is None:
             return value
         at = place or " at "
         if isinstance(value, dict):
-            return {key: self.element._from_json(item, f"{at}[{key!r}]") for key, item in value.items()}
-        return [self.element._from_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
+            return {key: self.element._from_json(item, f"{at}[{key!r}]", names) for key, item in value.items()}
+        return [self.element._from_json(item, f"{at}[{i}]", names) for i, item in enumerate(value)]
 
     def _holds(self, value: object) -> bool:
         if isinstance(value, Enum):
@@ -316,9 +366,9 @@ class ValueType:
             case _:
                 return isinstance(value, _BY_KIND[self.kind])
 
-    def _choice(self, known: dict[str, Any], text: Any) -> Any:
+    def _choice(self, known: Mapping[str, Any], text: Any, place: str) -> Any:
         if text not in known:
-            raise ValueError(f"is {brief(text)}; allowed are {', '.join(known)}")
+            raise _MisreadError(f"{_is(place)} {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -335,6 +385,39 @@ def json_form(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.name
     return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
+
+
+def canonical_form(value: Any) -> Any:
+    """Return the JSON form that all equal values of one type have, for a value that a ValueType has read."""
+    match value:
+        case list():
+            return [canonical_form(item) for item in value]
+        case dict():
+            return {key: canonical_form(item) for key, item in value.items()}
+        case dt.datetime() if value.tzinfo is not None:
+            with suppress(OverflowError):  # at the ends of the calendar
+                value = value.astimezone(dt.UTC)
+        case Decimal() if value.is_finite():
+            return _canonical_decimal(value)
+        case float():
+            return value + 0.0  # -0.0 is 0.0
+    return json_form(value)
+
+
+def _names_of(kind: type[Enum]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of each member, its own first."""
+    found: dict[str, list[str]] = {}
+    for name, member in kind.__members__.items():
+        found.setdefault(member.name, []).append(name)
+    return tuple(map(tuple, found.values()))
+
+
+def _members_of(form: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the names of an Enum's members in the manifest's form of its type."""
+    groups = each_of(form, "members", lambda names: strings({"names": names}, "names")) if "members" in form else ()
+    if not all(groups):
+        raise FormError("members", "have a member without a name")
+    return groups
 
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
@@ -394,10 +477,18 @@ def _number(kind: str, text: str) -> int | float | str:
     return text if isinstance(number, float) and not math.isfinite(number) else number
 
 
-def _day(text: str) -> str:
+class _MisreadError(ValueError):
+    """Raised for a form whose mistake is known better than that it is not of its type."""
+
+
+def _is(place: str) -> str:
+    return f"has{place}" if place else "is"
+
+
+def _day(text: str, place: str) -> str:
     """Return the date of a midnight in any zone, since backfills pass moments; else `text` itself.
 
-    Raises ValueError for another time of day: in some zones that is another day.
+    Raises an error for another time of day: in some zones that is another day.
     """
     try:
         moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
@@ -405,13 +496,13 @@ def _day(text: str) -> str:
         return text
     if moment is None or moment.time() == dt.time():
         return text if moment is None else moment.date().isoformat()
-    raise ValueError(f"is {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}")
+    raise _MisreadError(
+        f"{_is(place)} {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}"
+    )
 
 
 def _canonical_decimal(value: Decimal) -> str:
-    """Return one string for all spellings of a number: 1.50 and 1.5, 100 and 1E+2."""
-    if not value.is_finite():
-        raise TypeError(f"{value} can't be compared")
+    """Return one string for all spellings of a finite number: 1.50 and 1.5, 100 and 1E+2."""
     sign, digits, exponent = value.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     bare = text.rstrip("0")

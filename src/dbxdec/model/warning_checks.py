@@ -119,8 +119,8 @@ def _of_doubled_rows(job: Job) -> Iterator[Problem]:
                 if _appends(tasks[leaf.task].outputs[leaf.output]):
                     spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"
                     yield Problem(
-                        f"the task `{job.key}.{task.key}` appends, but `{name}` is `{spelt}`, a whole table that "
-                        "grows with each run: the rows of earlier runs would be appended again",
+                        f"the task `{job.key}.{task.key}` appends, but its parameter `{name}` is `{spelt}`, a whole "
+                        "table that grows with each run: the rows of earlier runs would be appended again",
                         task.called_at or task.source,
                         f"pass `{leaf.task}` itself: the rows that it returned in this run",
                     )

@@ -29,6 +29,16 @@ def of_run(job: str, run_id: str, started: int, parameters: Mapping[str, str], *
     return known | {path("job", "parameters", name): resolve(text, known) for name, text in parameters.items()}
 
 
+def at_start(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the references that each task of a run on this machine can resolve.
+
+    What only the run or the task knows has its own name as its value.
+    """
+    names = [*of_run("", "", 0, {}), "task.name", "task.execution_count"]
+    known = dict(zip(names, names, strict=True))
+    return known | {path("job", "parameters", name): resolve(text, known) for name, text in parameters.items()}
+
+
 def of_task(task: str, state: State, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the values of references to a task that has ended. `values` are the task values that it has set."""
     ended = RESULT_STATE_OF.get(state)

@@ -10,13 +10,39 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dbxdec.errors import nearest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 RESULT_STATE = "result_state"
 INPUT = "input"
 # References that the platform fills in. Anything else between double braces is the author's own template.
 NAMESPACES = frozenset({"job", "task", "tasks", INPUT, "workspace", "backfill"})
+
+PARTS_OF_TIME = (
+    *("iso_date", "iso_datetime", "iso_weekday", "is_weekday", "timestamp_ms"),
+    *("year", "month", "day", "hour", "minute", "second"),
+)
+# docs.databricks.com, "Dynamic value references". `*` is a segment of any name.
+_TABLE = (
+    *(("job", name) for name in ("id", "name", "run_id", "repair_count")),
+    ("job", "parameters", "*"),
+    *(("job", "start_time", part) for part in PARTS_OF_TIME),
+    *(("job", "trigger", "time", part) for part in PARTS_OF_TIME),
+    ("job", "trigger", "type"),
+    ("job", "trigger", "file_arrival", "location"),
+    ("job", "trigger", "table_update", "updated_tables"),
+    *(("task", name) for name in ("name", "run_id", "execution_count", "notebook_path")),
+    ("tasks", "*", "values", "*"),
+    *(("tasks", "*", name) for name in (RESULT_STATE, "run_id", "execution_count", "error_code", "notebook_path")),
+    (INPUT,),
+    (INPUT, "*"),
+    *(("workspace", name) for name in ("id", "url")),
+    *(("backfill", part) for part in PARTS_OF_TIME),
+)
+# References whose further segments depend on what they refer to: a table that was changed, the output of a query.
+_OPEN = (("job", "trigger", "table_update"), ("tasks", "*", "output"))
 
 _PLAIN = re.compile(r"[A-Za-z0-9_]+")
 _SEGMENT = r"(?:[A-Za-z0-9_]+|`[^`{}\x00-\x1f]+`)"
@@ -66,6 +92,29 @@ def only_one_in(text: str) -> tuple[str, ...] | None:
     """Return the segments of `text` if it is exactly one reference; None for anything else."""
     match = _REFERENCE.fullmatch(text)
     return None if match is None else _segments(match[1])
+
+
+def is_known(segments: Sequence[str]) -> bool:
+    """Return whether the platform documents references with these segments."""
+    return any(len(one) == len(segments) and _fits(segments, one) for one in _TABLE) or any(
+        len(one) < len(segments) and _fits(segments, one) for one in _OPEN
+    )
+
+
+def meant(segments: Sequence[str]) -> str | None:
+    """Return the documented reference of the same namespace that is most like these segments; None if none is close."""
+    own = [*segments, *["name"] * len(segments)]
+    inside = [
+        path(*(own[i] if one == "*" else one for i, one in enumerate(entry) if i))
+        for entry in _TABLE
+        if entry[0] == segments[0] and len(entry) <= len(own)
+    ]
+    near = nearest(path(*segments[1:]), filter(None, inside))
+    return f"{{{{{segments[0]}.{near}}}}}" if near else None
+
+
+def _fits(segments: Sequence[str], entry: Sequence[str]) -> bool:
+    return all(wanted in ("*", found) for wanted, found in zip(entry, segments, strict=False))
 
 
 def misspelled_in(text: str) -> list[str]:

@@ -93,8 +93,10 @@ class Reader:
 
     def _item(self, note: Annotation, parameter: str) -> Any:
         if self.iteration is None:
-            raise RunError(f"`{parameter}` is the item of an iteration, but the task was started without an item")
-        return self.iteration.value(note, f"`{parameter}`")
+            raise RunError(
+                f"the parameter `{parameter}` is the item of an iteration, but the task was started without an item"
+            )
+        return self.iteration.value(note, f"the parameter `{parameter}`")
 
     def _output(self, binding: dag.TaskOutput, note: Annotation, parameter: str) -> Any:
         producer = self.job.task(binding.task)
@@ -148,8 +150,8 @@ class Reader:
         form = task_values.get(task, dag.RETURN_VALUE, missing)
         if form is missing:
             raise NotWrittenError(
-                f"the task `{task}` has left no result in this run, but `{parameter}` needs it",
-                hint=f"annotate `{parameter}` with `| None` if the task may be skipped",
+                f"the task `{task}` has left no result in this run, but the parameter `{parameter}` needs it",
+                hint=f"annotate the parameter `{parameter}` with `| None` if the task may be skipped",
             )
         try:
             value = kind.from_json(form)
@@ -160,8 +162,9 @@ class Reader:
                 note.value_type.to_json(value)
             except TypeError as error:
                 raise RunError(
-                    f"`{parameter}` is annotated `{note.text}`, but the task `{task}` returned something else: {error}",
-                    hint=f"annotate what `{task}` returns, so that the build finds the mistake",
+                    f"the parameter `{parameter}` is annotated `{note.text}`, but the task `{task}` returned "
+                    f"something else: {error}",
+                    hint=f"annotate what the task `{task}` returns, so that the build finds the mistake",
                 ) from None
         return value
 
@@ -169,7 +172,7 @@ class Reader:
         self, each: dag.Each, output: str, manager: IoManager, context: InputContext, note: Annotation
     ) -> Any:
         """Return the results of all iterations of the producer: combined, as a list, or as a dict by item."""
-        collects, items = note.collects(manager.reads), all_items(each, self.parameters)
+        collects, items = note.collects(manager.reads), all_items(self.job, each, self.parameters)
         write = context.producer
         assert write is not None  # noqa: S101 - the caller gives one
         stored, certain = self.job.task(write.task).outputs[output], (write.task, output) in self.certain
@@ -198,7 +201,7 @@ class Reader:
                     raise found[0]
                 raise outcomes.items_missing(context, [writes[i].label for i in missing])
             found = [None if isinstance(one, NotWrittenError) else one for one in found]
-        return found if collects == "list" else by_item(items, found, note.keys, f"`{context.parameter}`")
+        return found if collects == "list" else by_item(items, found, note.keys, f"the parameter `{context.parameter}`")
 
     def _together(
         self,
@@ -229,9 +232,10 @@ class Reader:
         except NotWrittenError:
             task = context.producer.task if context.producer else ""
             raise NotWrittenError(
-                f"no iteration of the task `{task}` has stored anything in this run, but `{context.parameter}` needs "
-                f"it: there is nothing at {place} yet, so an empty result would have no columns",
-                hint=f"annotate `{context.parameter}` with `| None` if there may be no items",
+                f"no iteration of the task `{task}` has stored anything in this run, but the parameter "
+                f"`{context.parameter}` needs it: there is nothing at {place} yet, so an empty result would have no "
+                "columns",
+                hint=f"annotate the parameter `{context.parameter}` with `| None` if there may be no items",
             ) from None
         log.info("read %s: empty, since no iteration has stored anything in this run", context.parameter)
         return found

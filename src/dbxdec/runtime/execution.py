@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import importlib
-import json
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from dbxdec.io_managers import base, contexts
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
+from dbxdec.model.items import content
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
 from dbxdec.model.rundate import Trigger
@@ -240,10 +240,10 @@ def ready(
         parameters=values,
     )
     with context.entered(run):
-        iteration = find_iteration(task, arguments.item, values)
+        iteration = find_iteration(job, task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(job, arguments))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(values, arguments.variables))
     reader = Reader(
         job=job,
         parameters=values,
@@ -346,12 +346,9 @@ def typed_parameters(
     return values
 
 
-def _digest(job: dag.Job, arguments: protocol.RunArguments) -> str:
-    """Return the digest of all that a repair may change."""
-    declared = {parameter.name for parameter in job.parameters}
-    given = {name: text for name, text in arguments.parameters.items() if name in declared}
-    content = json.dumps([given, dict(arguments.variables)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+def _digest(parameters: Mapping[str, Any], bundle: Mapping[str, str]) -> str:
+    """Return the digest of all that a repair may change; a value may be written in another way."""
+    return hashlib.sha256(content([dict(parameters), dict(bundle)]).encode()).hexdigest()[:16]
 
 
 def live(job: dag.Job) -> BuiltJob:
@@ -398,5 +395,5 @@ def _form(task: dag.Task) -> Any:
     return (
         {name: encode_binding(binding) for name, binding in task.inputs.items()},
         {name: encode_output(output) for name, output in task.outputs.items()},
-        encode_each(task.each) if task.each else None,
+        encode_each(replace(task.each, type=None)) if task.each else None,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.model import dag, literals
+from dbxdec.model.items import ONCE, content, places, type_of
 from dbxdec.model.values import json_form
 from dbxdec.runtime.task_values import task_values
 from dbxdec.support.masking import brief
@@ -19,34 +20,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dbxdec.model.typehints import Annotation
+    from dbxdec.model.values import ValueType
 
 _DIGITS = 16
 _LETTERS = 24
-_EXACT = 2**53  # up to here each whole float is one int
-_HINT = "give each item once: it names the iteration's part of the result"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of the items: a `literal` of the author, or JSON that came with the run."""
+    """One of the items: a `literal` of the author as tagged JSON, or the value of one that came with the run."""
 
-    form: Any
+    given: Any
     literal: bool
 
     @property
     def label(self) -> str:
         """The item as people read it."""
-        shown = literals.shown(self.form) if self.literal else self.form
-        return shown if isinstance(shown, str) else json.dumps(_whole(shown), sort_keys=True, ensure_ascii=False)
+        return _label(literals.shown(self.given) if self.literal else json_form(self.given))
+
+    @property
+    def content(self) -> str:
+        """The string that is the same for equal items."""
+        return json.dumps(self.given, sort_keys=True) if self.literal else content(self.given)
 
     def value(self, note: Annotation, what: str) -> Any:
         """Return the item as the annotation asks for it. Raises RunError if it is not of that type."""
         if self.literal:
-            return literals.decode(self.form)
+            return literals.decode(self.given)
         if note.error or note.value_type is None:
-            return self.form
+            return self.given
         try:
-            return note.value_type.from_json(self.form)
+            return note.value_type.from_json(json_form(self.given))
         except ValueError as error:
             raise RunError(f"{what}, an item of each(...), {error}", hint=note.value_type.hint) from None
 
@@ -78,30 +82,35 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
     counts: Counter[str] = Counter()
     found = []
     for index, item in enumerate(items):
-        content = _content(item.form)
-        more = f"_{counts[content]}" if counts[content] else ""
-        counts[content] += 1
-        digest = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
-        words = re.sub(r"[^0-9a-z]+", "_", item.label.lower(), flags=re.ASCII).strip("_")[:_LETTERS]
+        same = item.content
+        more = f"_{counts[same]}" if counts[same] else ""
+        counts[same] += 1
+        digest = hashlib.sha256(same.encode()).hexdigest()[:_DIGITS]
+        label = item.label if item.literal else _label(json.loads(same))
+        words = re.sub(r"[^0-9a-z]+", "_", label.lower(), flags=re.ASCII).strip("_")[:_LETTERS]
         found.append(Iteration(index, item, f"{words}_{digest}{more}".lstrip("_")))
     return found
 
 
-def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
-    """Return all items of a for-each task, in order.
+def _label(form: Any) -> str:
+    return form if isinstance(form, str) else json.dumps(form, sort_keys=True, ensure_ascii=False)
 
-    Raises RunError if a value that should be a list is not one, and NotWrittenError if no task has left the list: then
-    there were no iterations.
+
+def all_items(job: dag.Job, each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
+    """Return all items of a for-each task of `job`, in order.
+
+    Raises RunError if a value that should be a list is not one, or has an item of another type, and NotWrittenError if
+    no task has left the list: then there were no iterations.
     """
     missing = object()
     match each.items:
         case dag.Literal(list() as forms):
             return [Item(form, True) for form in forms]
         case dag.Parameter(name):
-            # In the form that the platform iterates over, which knows only JSON.
-            found, what = json_form(parameters[name]), f"the job parameter `{name}`"
+            found, what = parameters[name], f"the job parameter `{name}`"
         case dag.TaskOutput(task):
             found, what = task_values.get(task, dag.RETURN_VALUE, missing), f"the result of the task `{task}`"
+            found = _typed(found, type_of(job, each), what)
         case dag.TaskValue(task, key):
             found, what = task_values.get(task, key, missing), f"the task value `{key}` of the task `{task}`"
         case _:
@@ -113,21 +122,30 @@ def all_items(each: dag.Each, parameters: Mapping[str, Any]) -> list[Item]:
         )
     if not isinstance(found, list):
         raise RunError(f"{what} holds the items of each(...), but is {brief(found)}", hint="it must be a list")
-    return [Item(form, False) for form in found]
+    return [Item(value, False) for value in found]
 
 
-def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, Any]) -> Iteration | None:
+def _typed(forms: Any, kind: ValueType | None, what: str) -> Any:
+    if kind is None or not isinstance(forms, list):
+        return forms
+    try:
+        return [kind.from_json(form) for form in forms]
+    except ValueError as error:
+        raise RunError(f"{what} has an item that {error}") from None
+
+
+def find_iteration(job: dag.Job, task: dag.Task, given: str | None, parameters: Mapping[str, Any]) -> Iteration | None:
     """Return the iteration that the reserved parameter `given` names; None for a task that is not repeated.
 
-    The platform does not number iterations. For items that came with the run it passes the item's string, by which the
-    number is found. Raises RunError if that is not among the items, or occurs more than once.
+    The platform does not number iterations. For items that came with the run it passes the item's string, by whose
+    value the number is found. Raises RunError if that is not among the items, or occurs more than once.
     """
     if task.each is None or given is None:
         if task.each is not None or given is not None:
             is_ = "runs once for each item, but was started without one" if given is None else "does not run for items"
             raise RunError(f"the task `{task.key}` {is_}", hint="deploy the job again with this wheel")
         return None
-    items = all_items(task.each, parameters)
+    items = all_items(job, task.each, parameters)
     iterations = iterations_of(items)
     if items and items[0].literal:
         if not given.isdecimal() or len(given) > len(str(len(items))) or int(given) >= len(items):
@@ -135,41 +153,12 @@ def find_iteration(task: dag.Task, given: str | None, parameters: Mapping[str, A
                 f"the task `{task.key}` has {len(items)} items, but was started for the item {brief(given, 40)}"
             )
         return iterations[int(given)]
-    places = [i for i, item in enumerate(items) if _is_input_of(given, item.form)]
-    if len(places) != 1:
-        if not places:
+    found = places(given, type_of(job, task.each), [item.given for item in items])
+    if len(found) != 1:
+        if not found:
             raise RunError(f"{brief(given)} is not among the {len(items)} items of the task `{task.key}`")
-        raise RunError(
-            f"{brief(given)} occurs {len(places)} times among the items of the task `{task.key}`", hint=_HINT
-        )
-    return iterations[places[0]]
-
-
-def _is_input_of(text: str, form: Any) -> bool:
-    """Return whether the platform's `{{input}}` for this item is `text`: a string as it is, all else as JSON."""
-    if isinstance(form, str):
-        return text == form
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return _content(found) == _content(form)
-
-
-def _content(form: Any) -> str:
-    """Return one string for all JSON that is the same value: keys have no order, and 1.0 is the number 1.
-
-    1 is True in Python, but not in JSON.
-    """
-    return json.dumps(_whole(form), sort_keys=True)
-
-
-def _whole(form: Any) -> Any:
-    if isinstance(form, list):
-        return [_whole(one) for one in form]
-    if isinstance(form, dict):
-        return {key: _whole(one) for key, one in form.items()}
-    return int(form) if isinstance(form, float) and form.is_integer() and abs(form) < _EXACT else form
+        raise RunError(f"{brief(given)} occurs {len(found)} times among the items of the task `{task.key}`", hint=ONCE)
+    return iterations[found[0]]
 
 
 def by_item(items: Sequence[Item], found: Sequence[Any], note: Annotation, what: str) -> dict[Any, Any]:

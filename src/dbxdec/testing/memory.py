@@ -45,7 +45,7 @@ class MemoryIoManager(IoManager):
             newest = self._lake.newest(context.uri)
             if newest is NOTHING:
                 raise NotWrittenError(
-                    f"there is no table at {context.uri}, which `{context.parameter}` reads",
+                    f"there is no table at {context.uri}, which the parameter `{context.parameter}` reads",
                     hint=f'give it to the run: tables={{"{context.uri.rpartition("/")[2]}": ...}}',
                 )
             return self._asked(newest, context)
@@ -64,8 +64,8 @@ class MemoryIoManager(IoManager):
             return cleared(found.content)
         if context.rows == "changed" and found.returned is NOTHING:
             raise RunError(
-                f"`{context.parameter}` asks for the rows that a merge into {context.uri} has changed, which tables in "
-                "memory don't record",
+                f"the parameter `{context.parameter}` asks for the rows that a merge into {context.uri} has changed, "
+                "which tables in memory don't record",
                 hint=f"read the whole result; or {_REAL}",
             )
         return found.content if context.rows == "table" or found.returned is NOTHING else found.returned

@@ -225,7 +225,7 @@ class Run:
         """Return the given results of iterations, in order."""
         assert task.each is not None  # noqa: S101 - the caller has looked
         with using_variables(self._given.variables), context.entered(self._ready_context(task)):
-            items = [item.value(_PLAIN, "the item") for item in all_items(task.each, self._parameters)]
+            items = [item.value(_PLAIN, "the item") for item in all_items(self._job, task.each, self._parameters)]
         if isinstance(value, dict):
             missing = [item for item in items if item not in value]
             if missing or len(value) > len(items):

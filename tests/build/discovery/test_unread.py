@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbxdec.build.discovery.modules import left_out, pipeline_modules
+from dbxdec.build.discovery.modules import hidden, left_out, pipeline_modules
 from dbxdec.build.tree import read_tree
 from dbxdec.errors import DbxdecError
 from projects import Project, shop
@@ -171,3 +171,38 @@ class TestTwoFilesAtOnePath:
         """A dangling link and a forced file that is missing are said by both."""
         (project.root / "src/shop/gone.py").symlink_to("nowhere.py")
         assert_said(project, "src/shop/gone.py: can't be shipped: it is a link to nowhere.py")
+
+
+TAKEN = {
+    "json.py": "json",
+    "queue/__init__.py": "queue",
+    "select.cpython-311-x86_64-linux-gnu.so": "select",
+    "token.abi3.so": "token",
+    "pipes.py": "pipes",  # no longer in Python 3.13
+    "dbxdec.py": "dbxdec",
+}
+
+
+def test_names_that_are_taken_are_those_at_the_top_of_the_wheel() -> None:
+    """Below a package any name will do; a folder without `__init__.py` hides nothing; nor do data files."""
+    free = ["shop/json.py", "json/schema.py", "json.sql", "json.txt.py", "shop/queue/__init__.py", "jsonl.py"]
+    assert hidden([*TAKEN, *free]) == TAKEN
+
+
+def test_a_module_of_the_name_of_one_of_pythons_is_refused_and_misleads_nobody(project: Project) -> None:
+    """The build says which file it is, and what imports it is told that Python's own module was meant."""
+    project.edit("pyproject.toml", '["src/shop"]', '["src/shop", "src/json.py", "src/queue.py"]')
+    project.write("src/json.py", "def mine(): ...\n")
+    project.write("src/queue.py", "raise ValueError\n")
+    project.edit("src/shop/pipelines/sales.py", "import polars as pl\n", "import polars as pl\nfrom json import mine\n")
+    with pytest.raises(DbxdecError) as caught:
+        read_tree(project.root)
+    why = "can't be imported where the wheel is installed: a module of Python itself has that name"
+    assert [(str(problem.where), problem.message) for problem in caught.value.problems] == [
+        (
+            "src/shop/pipelines/sales.py:4",
+            "importing `shop.pipelines.sales` failed: ImportError: cannot import name 'mine' from 'json'",
+        ),
+        ("src/json.py", f"the module `json` {why}"),
+        ("src/queue.py", f"the module `queue` {why}"),
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import DiscoveryError, Problem, did_you_mean
@@ -10,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _DEFAULT = "pipelines"
+_AT_THE_TOP = re.compile(r"([^/.]+)(?:/__init__)?(?:\.pyc?|(?:\.[^/]+)?\.(?:so|pyd))")
+# Modules of Python that a later version, which may be the one that builds, has no longer.
+_FORMER = (
+    "aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap msilib nis nntplib "
+    "ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib"
+)
 
 
 def module_name(path: str) -> str | None:
@@ -20,6 +28,16 @@ def module_name(path: str) -> str | None:
     if parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
+
+
+def hidden(paths: Iterable[str]) -> dict[str, str]:
+    """Return the files of the wheel that can't be imported, with their modules: Python or dbxdec has one of that name.
+
+    An installed wheel lies in site-packages, which Python searches after its own modules, and beside dbxdec.
+    """
+    taken = {*sys.stdlib_module_names, *_FORMER.split(), "dbxdec"}
+    found = {path: match[1] for path in paths if (match := _AT_THE_TOP.fullmatch(path))}
+    return {path: name for path, name in found.items() if name in taken}
 
 
 def pipeline_modules(paths: Iterable[str], named: Sequence[str] | None) -> list[str]:

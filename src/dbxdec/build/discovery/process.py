@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.discovery import unread
-from dbxdec.build.discovery.modules import pipeline_modules
+from dbxdec.build.discovery.modules import hidden, pipeline_modules
 from dbxdec.build.discovery.spec import WHERE_SIGNAL, ShippedFile, Spec
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.support import streams
@@ -153,7 +153,11 @@ def _unshipped(files: Sequence[ShippedFile]) -> set[str]:
 
 
 def _copy(files: Sequence[ShippedFile], root: Path) -> None:
+    """Copy the files that an installed wheel's modules can import; the child has them before Python's own modules."""
+    left_out = hidden(file.path for file in files)
     for file in files:
+        if file.path in left_out:
+            continue
         target = root / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file.origin, target)

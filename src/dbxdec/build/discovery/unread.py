@@ -1,4 +1,4 @@
-"""Jobs and tasks in files that are never imported, found in the source, since nothing else reports them."""
+"""Files that are never imported, which nothing else reports: their names show it, or what is in their source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.build.discovery.modules import left_out
+from dbxdec.build.discovery.modules import hidden, left_out
 from dbxdec.errors import Problem, SourceLocation
 
 if TYPE_CHECKING:
@@ -18,9 +18,23 @@ _DECORATORS = ("job", "task")
 
 
 def problems(files: Sequence[ShippedFile], named: Sequence[str] | None) -> list[Problem]:
-    """Return an error for each file beside the pipelines that defines jobs or tasks and can't be imported."""
-    reasons = left_out([file.path for file in files], named)
+    """Return an error for each file beside the pipelines that defines jobs or tasks and can't be imported.
+
+    So is each module whose name Python or dbxdec has taken.
+    """
+    paths = [file.path for file in files]
+    reasons, names = left_out(paths, named), hidden(paths)
     return [
+        Problem(
+            f"the module `{names[file.path]}` can't be imported where the wheel is installed: "
+            + ("dbxdec itself has" if names[file.path] == "dbxdec" else "a module of Python itself has")
+            + " that name",
+            file.source,
+            "give it another name, or move it into a package",
+        )
+        for file in files
+        if file.path in names
+    ] + [
         Problem(
             f"`{definition.name}` is in a file that is never imported: {reasons[file.path]}",
             SourceLocation(file.source, definition.lineno),

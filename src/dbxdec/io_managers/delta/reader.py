@@ -121,8 +121,8 @@ class Results(Generic[F]):
     def no_feed(self, found: Found) -> RunError:
         """Return the error of a merge into a table that does not record the changes of merges."""
         return RunError(
-            f"`{self.context.parameter}` asks for the rows that a merge into {self.context.uri} has changed (version "
-            f"{found.version}), but the table does not record them",
+            f"the parameter `{self.context.parameter}` asks for the rows that a merge into {self.context.uri} has "
+            f"changed (version {found.version}), but the table does not record them",
             hint="set the table's property `delta.enableChangeDataFeed` to true, or read the whole result",
         )
 

@@ -232,21 +232,21 @@ def result(
     if undone is not None and restore > nothing:
         raise RunError(
             f"the task `{write.task}` of this run wrote version {undone.version} of {context.uri}, which "
-            f"`{context.parameter}` reads, but the RESTORE of version {restore} has undone it",
+            f"the parameter `{context.parameter}` reads, but the RESTORE of version {restore} has undone it",
             hint=f"run the task again: a repair of `{write.task}` writes its rows again",
         )
     if found is not None:
         raise outcomes.not_written(context)
     if committed:
         raise RunError(
-            f"the task `{write.task}` of this run has written {context.uri}, which `{context.parameter}` reads, but "
-            "the commit with its receipt has been cleaned from the log",
+            f"the task `{write.task}` of this run has written {context.uri}, which the parameter "
+            f"`{context.parameter}` reads, but the commit with its receipt has been cleaned from the log",
             hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
         )
     if not complete:
         raise RunError(
-            f"the log of {context.uri} no longer reaches back to the start of this run, so `{context.parameter}` can't "
-            f"tell whether the task `{write.task}` has written there",
+            f"the log of {context.uri} no longer reaches back to the start of this run, so the parameter "
+            f"`{context.parameter}` can't tell whether the task `{write.task}` has written there",
             hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
         )
     raise outcomes.not_written(context)
@@ -276,7 +276,7 @@ def overwritten(context: InputContext, one: str, other: str) -> RunError:
     """Return the error of an iteration that overwrote rows of another one."""
     return RunError(
         f"the iterations for {one} and {other} wrote the same part of {context.uri}, so one has replaced the rows of "
-        f"the other, but `{context.parameter}` reads both",
+        f"the other, but the parameter `{context.parameter}` reads both",
         hint="partition by a column that tells the items apart, or give each item its own rows",
     )
 
@@ -285,8 +285,8 @@ def mixed(context: InputContext) -> RunError:
     """Return the error of iterations of which some returned rows and some a merge, which has no rows of its own."""
     task = context.producer.task if context.producer is not None else ""
     return RunError(
-        f"some iterations of the task `{task}` returned rows and some a merge, so `{context.parameter}` can't combine "
-        "what they returned",
+        f"some iterations of the task `{task}` returned rows and some a merge, so the parameter `{context.parameter}` "
+        "can't combine what they returned",
         hint="read the whole table, `x.table`, or return the same kind of result from all iterations",
     )
 

@@ -166,7 +166,7 @@ class FilesIoManager(IoManager):
         if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
             raise RunError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
-                f"`{context.parameter}` reads, was replaced and then removed",
+                f"the parameter `{context.parameter}` reads, was replaced and then removed",
                 hint="replaced files stay for a day: run the producer again, or use "
                 f"{self.append_instead}, which keeps versions",
             )
@@ -178,7 +178,7 @@ class FilesIoManager(IoManager):
                 raise outcomes.not_written(context)
             raise RunError(
                 f"the files at {context.uri}, which the task `{context.producer.task}` of this run kept and "
-                f"`{context.parameter}` reads, are gone",
+                f"the parameter `{context.parameter}` reads, are gone",
                 hint="another program removed them: run the task again",
             )
         return self.scan(context.uri, None, context)

@@ -83,8 +83,8 @@ class SparkResults(Results[Any]):
                 if error.__cause__ is None or not is_gone(error.__cause__):
                     raise
                 raise RunError(
-                    f"the log of {self._table.uri} no longer has version {version}, but `{self.context.parameter}` "
-                    "reads what a later one added",
+                    f"the log of {self._table.uri} no longer has version {version}, but the parameter "
+                    f"`{self.context.parameter}` reads what a later one added",
                     hint=KEEP_VERSIONS,
                 ) from error
             self._files[version] = {uri.rpartition("/")[2]: uri for uri in uris}
