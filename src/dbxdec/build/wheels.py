@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, RunError
-from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode, digest
+from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -153,7 +153,7 @@ def _is_info(name: str) -> bool:
 def _verify(path: Path, wheel: Wheel) -> None:
     manifest = wheel.manifest
     manifest.require_sound()
-    if digest(manifest.project, manifest.raw_jobs, wheel.payload, schema=manifest.schema) != manifest.build_id:
+    if manifest.digest_with(wheel.payload) != manifest.build_id:
         raise ManifestError(
             f"{path.name} isn't what was built: its files or its jobs have changed since, and are not those of its "
             f"build {manifest.build_id[:12]}",
