@@ -46,7 +46,8 @@ INNER: dict[str, dict[str, set[str]]] = {
     "build": {
         "discovery": set(),
         "codegen": set(),
-        "": {"discovery", "codegen"},
+        "locks": set(),
+        "": {"discovery", "codegen", "locks"},
     },
 }
 # Names by which users and the platform find something; they lead to what is deeper in.

@@ -1,0 +1,48 @@
+"""Reads the file of a lock, whichever it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import ConfigError, Problem
+from dbxdec.support import documents
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import TypeAlias
+
+    from dbxdec.build.locks.pylock import PyLock
+    from dbxdec.build.locks.uv import UvLock
+
+    Lock: TypeAlias = UvLock | PyLock
+
+MAX_BYTES = 32 * 2**20
+"""The size of the largest lock that is read. One of a thousand packages has a tenth of it."""
+# PEP 751, "File Name".
+_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
+
+
+def is_lock(path: str) -> bool:
+    """Return whether a file of this name can be read as a lock."""
+    name = PurePosixPath(path).name
+    return name == "uv.lock" or _PYLOCK.fullmatch(name) is not None
+
+
+def read(path: Path, shown: str, project: str) -> Lock:
+    """Return the lock at `path`, called `shown` in messages, for `project`.
+
+    Raises ConfigError for a file that can't be read, that is no lock, or the lock of another project.
+    """
+    if not path.exists():
+        again = "make it: `uv lock`" if path.name == "uv.lock" else "make it with the tool that locks this project"
+        raise ConfigError(Problem(f"is {shown!r}, which does not exist", "tool.dbxdec.lock", again))
+    document = documents.toml(documents.text_of(path, MAX_BYTES, shown), shown)
+    if path.name == "uv.lock":
+        from dbxdec.build.locks.uv import UvLock
+
+        return UvLock(document, shown, project)
+    from dbxdec.build.locks.pylock import PyLock
+
+    return PyLock(document, shown, project)
