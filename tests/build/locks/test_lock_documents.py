@@ -438,20 +438,3 @@ def test_the_wheel_of_a_folder_is_the_one_for_the_compute(files: list[str], best
     """Built for Linux on x86_64 and this Python, before one for any."""
     assert best_wheel(files, "3.12") == best
     assert best_wheel(reversed(files), "3.12") == best
-
-
-@pytest.mark.parametrize(
-    ("name", "is_one"),
-    [
-        ("uv.lock", True),
-        ("../uv.lock", True),
-        ("pylock.toml", True),
-        ("locks/pylock.jobs.toml", True),
-        ("pylock.a.b.toml", False),
-        ("poetry.lock", False),
-        ("requirements.txt", False),
-    ],
-)
-def test_names_of_locks(name: str, is_one: bool) -> None:
-    """uv's, and those of PEP 751."""
-    assert reading.is_lock(name) is is_one

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ConfigError, Problem
@@ -20,14 +18,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 32 * 2**20
 """The size of the largest lock that is read. One of a thousand packages has a tenth of it."""
-# PEP 751, "File Name".
-_PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
-
-
-def is_lock(path: str) -> bool:
-    """Return whether a file of this name can be read as a lock."""
-    name = PurePosixPath(path).name
-    return name == "uv.lock" or _PYLOCK.fullmatch(name) is not None
 
 
 def read(path: Path, shown: str, project: str) -> Lock:
