@@ -209,15 +209,21 @@ def prepare(argv: Sequence[str]) -> Execution:
     with variables.using(arguments.variables):
         built = live(job)
     _check_same(task, built)
-    return ready(arguments, job, task, built, values)
+    lock = manifest.locked.id if manifest.locked is not None else ""
+    return ready(arguments, job, task, built, values, lock)
 
 
 def ready(
-    arguments: protocol.RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, values: Mapping[str, Any]
+    arguments: protocol.RunArguments,
+    job: dag.Job,
+    task: dag.Task,
+    built: BuiltJob,
+    values: Mapping[str, Any],
+    lock: str = "",
 ) -> Execution:
     """Return the `task` that `arguments` start, with the live objects of `built`; `values` are the job parameters.
 
-    Raises RunError if the task's iteration can't be determined.
+    `lock` is the digest of the pins of the build. Raises RunError if the task's iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
@@ -238,7 +244,7 @@ def ready(
         iteration = find_iteration(task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(job, arguments))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(job, arguments), lock)
     reader = Reader(
         job=job,
         parameters=values,
