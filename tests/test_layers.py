@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "views": {"errors", "support", "platform", "model"},
     "io_managers": {"errors", "support", "model"},
     "authoring": {"errors", "support", "platform", "model", "io_managers"},
-    "build": {"errors", "support", "model", "authoring"},
+    "build": {"errors", "support", "platform", "model", "authoring"},
     "bundle": {"errors", "support", "build"},
     "runtime": {"errors", "support", "platform", "model", "io_managers", "authoring"},
     "local": {"errors", "support", "platform", "model", "views", "build", "runtime"},

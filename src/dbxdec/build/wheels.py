@@ -58,7 +58,7 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
     Without `verified`, neither the jobs nor the payload are compared with the build id: an editable wheel has none.
     """
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         manifest = _manifest(path, members)
         folder = manifest.filename.partition("/")[0]
         content = _read(archive, manifest, MAX_BYTES)
@@ -76,13 +76,13 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest in the wheel at `path` without any comparison. Raises ManifestError when there is none."""
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
 
 
 def read_record(path: Path) -> bytes:
     """Return the RECORD of the wheel at `path`, the digests of all its files. Raises ManifestError without one."""
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         for member in members:
             folder, _, name = member.filename.partition("/")
             if folder.endswith(".dist-info") and name == "RECORD":
@@ -95,7 +95,7 @@ def unpack(path: Path, folder: Path) -> None:
 
     Raises ManifestError for a damaged wheel, and RunError when the folder can't be written.
     """
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         for member in members:
             target = folder / member.filename
             try:
@@ -162,8 +162,11 @@ def _verify(path: Path, wheel: Wheel) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """Yield the archive at `path`, and its members, whose names have been checked."""
+def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Yield the archive at `path`, and its members, whose names have been checked.
+
+    Raises ManifestError if it, or what is read from it, is damaged.
+    """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()

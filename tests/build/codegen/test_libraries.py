@@ -147,10 +147,10 @@ def test_dbxdec_itself_stands_where_no_pin_has_it() -> None:
     (form,) = made(daily, own="dbxdec==0.1.0", libraries=("humanize>=4",))["tasks"]
     assert form["libraries"] == [{"whl": WHEEL}, pypi("humanize>=4"), pypi("dbxdec==0.1.0")]
     pinned = Locked({"3.12": Pins(("dbxdec==0.1.0", "polars==1"))}, PYTHONS)
-    (form,) = made(daily, own="dist/libraries/dbxdec.whl", locked=pinned)["tasks"]
+    (form,) = made(daily, own="dbxdec.whl", locked=pinned)["tasks"]
     assert form["libraries"] == [{"whl": WHEEL}, pypi("dbxdec==0.1.0"), pypi("polars==1")]
     folder = Locked({"3.12": Pins(("dbxdec", "polars==1"))}, PYTHONS)
-    (form,) = made(daily, own="dist/libraries/dbxdec.whl", locked=folder)["tasks"]
+    (form,) = made(daily, own="dbxdec.whl", locked=folder)["tasks"]
     assert form["libraries"] == [{"whl": WHEEL}, {"whl": "dist/libraries/dbxdec.whl"}, pypi("polars==1")]
 
 

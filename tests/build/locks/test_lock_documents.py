@@ -7,41 +7,19 @@ import random
 from pathlib import Path
 from typing import Any
 
-import packaging
 import pytest
-import tomlkit
-from packaging.version import Version
 
 from dbxdec.build.locks import reading
 from dbxdec.build.locks.chosen import Chosen, best_wheel
 from dbxdec.build.locks.packages import Address, Commit, File, Folder, Registry
 from dbxdec.errors import ConfigError
+from lock_documents import HAS_PYLOCK, INDEX, SHA, edge, entry, needs_pylock, package, pylock, shop, uv_lock, write
 
-HAS_PYLOCK = Version(packaging.__version__) >= Version("26.0")
-needs_pylock = pytest.mark.skipif(not HAS_PYLOCK, reason="this `packaging` reads no pylock.toml")
-INDEX = {"registry": "https://index.invalid/simple"}
 OTHER = {"registry": "https://other.invalid/simple"}
-SHA = "0" * 64
-
-
-def package(name: str, version: Any = "1.0", source: Any = None, **more: Any) -> dict[str, Any]:
-    return {"name": name, "version": version, "source": INDEX if source is None else source, **more}
-
-
-def edge(name: str, **more: Any) -> dict[str, Any]:
-    return {"name": name, **more}
-
-
-def shop(*dependencies: Any, **more: Any) -> dict[str, Any]:
-    return package("shop", source={"virtual": "."}, dependencies=list(dependencies), **more)
-
-
-def uv_lock(*packages: Any, **more: Any) -> dict[str, Any]:
-    return {"version": 1, "revision": 3, "requires-python": ">=3.11", "package": list(packages), **more}
 
 
 def read(folder: Path, document: dict[str, Any], name: str = "uv.lock") -> reading.Lock:
-    (folder / name).write_text(tomlkit.dumps(document), encoding="utf-8")
+    write(folder / name, document)
     return reading.read(folder / name, name, "shop")
 
 
@@ -117,9 +95,8 @@ class TestGraph:
 
     def test_the_project_is_found_by_any_spelling(self, tmp_path: Path) -> None:
         """uv writes names in their one form."""
-        (tmp_path / "uv.lock").write_text(
-            tomlkit.dumps(uv_lock(package("my-shop", source={"editable": "x"}, dependencies=[edge("a")]), package("a")))
-        )
+        own = package("my-shop", source={"editable": "x"}, dependencies=[edge("a")])
+        write(tmp_path / "uv.lock", uv_lock(own, package("a")))
         found = reading.read(tmp_path / "uv.lock", "uv.lock", "My_Shop").choose("3.12", ())
         assert names(found) == ["a 1.0"]
 
@@ -296,15 +273,6 @@ def _damage(chance: random.Random, value: Any) -> None:
         del value[key]
     else:
         value[key] = chance.choice([3, True, "", "x", "\0", "é", [], {}, [3], {"x": 3}, "9" * 500, 1.5, [[]], "a==1"])
-
-
-def pylock(*packages: Any, **more: Any) -> dict[str, Any]:
-    return {"lock-version": "1.0", "created-by": "test", "packages": list(packages), **more}
-
-
-def entry(name: str, version: str = "1.0", **more: Any) -> dict[str, Any]:
-    wheel = {"name": f"{name}-{version}-py3-none-any.whl", "url": "https://h.invalid/x.whl", "hashes": {"sha256": SHA}}
-    return {"name": name, "version": version, **({"wheels": [wheel]} if "wheels" not in more else {}), **more}
 
 
 def direct(name: str, **more: Any) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def computes(job: Job, definition: Mapping[str, Any]) -> Iterator[tuple[str, str
 
     A compute is named as in `model.locked`.
     """
-    for task, form in zip(job.tasks, definition["tasks"], strict=True):
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
         for level in levels(form):
             if "libraries" in level and "python_wheel_task" in level:
                 key = level.get("job_cluster_key")

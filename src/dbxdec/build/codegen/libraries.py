@@ -47,7 +47,12 @@ class Libraries:
 
     @classmethod
     def of(cls, manifest: Manifest, wheel: str, own: str | None = None) -> Libraries:
-        """Return the libraries of the build of `manifest`, whose wheel is at the path `wheel`."""
+        """Return the libraries of the build of `manifest`, whose wheel is at the path `wheel`.
+
+        `own` is a requirement, or the name of a wheel that lies among the other ones.
+        """
+        if own is not None and own.endswith(".whl"):
+            own = beside(wheel, own)
         return cls(wheel, manifest.libraries, manifest.locked, own, shipped(manifest, wheel))
 
     def of_cluster(self, cluster: Any) -> list[dict[str, Any]]:

@@ -54,20 +54,17 @@ class PyLock:
         self._environments = [str(marker) for marker in found.environments or ()]
         self.requires_python = "" if found.requires_python is None else str(found.requires_python)
 
+    def names(self) -> frozenset[str]:
+        """Return the names of all packages."""
+        return frozenset(entry.name for entry in self._entries)
+
     def choose(self, python: str, left_out: Collection[str]) -> Chosen:
         """Return the packages of a compute with `python`, without those that are left out."""
         markers = Markers(python)
         packages: dict[str, Package] = {}
         needs: tuple[str, ...] = ()
         problems: list[Problem] = []
-        if self._environments and not any(map(markers.hold, self._environments)):
-            problems.append(
-                Problem(
-                    f"is for none of the platform's computes with Python {python}: Linux on x86_64",
-                    f"{self.shown}: environments",
-                    "lock for Linux as well",
-                )
-            )
+        problems += self._of_environments(markers)
         for i, entry in enumerate(self._entries):
             place = f"{self.shown}: packages[{i}]"
             try:
@@ -90,6 +87,17 @@ class PyLock:
                     problems.append(ambiguous(place, entry.name, python, (other.version, version)))
         ordered = sorted(packages.values(), key=lambda package: package.name)
         return Chosen(tuple(ordered), tuple(map(named, needs)), tuple(problems))
+
+    def _of_environments(self, markers: Markers) -> list[Problem]:
+        """Return the problem of a lock that is for other systems only."""
+        where = f"{self.shown}: environments"
+        try:
+            if not self._environments or any(map(markers.hold, self._environments)):
+                return []
+        except MarkerError as error:
+            return [Problem(str(error), where, _AGAIN)]
+        what = f"is for none of the platform's computes with Python {markers.python}: Linux on x86_64"
+        return [Problem(what, where, "lock for Linux as well")]
 
 
 def _source(entry: Entry, python: str) -> Source:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ConfigError, Problem
 from dbxdec.support import documents
+from dbxdec.support.forms import at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def read(path: Path, shown: str, project: str) -> Lock:
     if not path.exists():
         again = "make it: `uv lock`" if path.name == "uv.lock" else "make it with the tool that locks this project"
         raise ConfigError(Problem(f"is {shown!r}, which does not exist", "tool.dbxdec.lock", again))
-    document = documents.toml(documents.text_of(path, MAX_BYTES, shown), shown)
+    document = _document(path, shown)
     if path.name == "uv.lock":
         from dbxdec.build.locks.uv import UvLock
 
@@ -36,3 +37,19 @@ def read(path: Path, shown: str, project: str) -> Lock:
     from dbxdec.build.locks.pylock import PyLock
 
     return PyLock(document, shown, project)
+
+
+def wheels_beside(path: Path, shown: str) -> list[str]:
+    """Return the paths of wheels that the lock at `path` has, from its folder. Raises ConfigError."""
+    document = _document(path, shown)
+    found: list[str] = []
+    for form in document.get("package", document.get("packages", [])):
+        entries = [at(form, "source", "path"), at(form, "archive", "path")]
+        wheels = at(form, "wheels")
+        entries += [at(wheel, "path") for wheel in (wheels if isinstance(wheels, list) else ())]
+        found += [entry for entry in entries if isinstance(entry, str) and entry.endswith(".whl")]
+    return found
+
+
+def _document(path: Path, shown: str) -> dict[str, Any]:
+    return documents.toml(documents.text_of(path, MAX_BYTES, shown), shown)

@@ -58,12 +58,13 @@ def problems(
             continue
         if name not in versions:
             yield Problem(f"has `{requirement}`, which {lock.shown} does not have", DEPENDENCIES, again)
-        elif requirement.url is None and not _satisfies(versions[name], requirement.specifier):
+        elif requirement.url is None and not satisfies(versions[name], requirement.specifier):
             what = f"has `{requirement}`, and {lock.shown} has `{name} {versions[name]}`"
             yield Problem(what, DEPENDENCIES, again)
 
 
-def _satisfies(version: str | None, specifier: SpecifierSet) -> bool:
+def satisfies(version: str | None, specifier: SpecifierSet) -> bool:
+    """Return whether a locked version is one that `specifier` admits; one that is not known is."""
     try:
         return version is None or specifier.contains(version, prereleases=True)
     except InvalidVersion:

@@ -99,6 +99,10 @@ class UvLock:
             raise ConfigError(Problem(error.what, f"{self.shown}: {place}.{error.place}", _AGAIN)) from None
         return [(f"{self.shown}: {place}.requires-dist[{i}]", one) for i, one in enumerate(found)]
 
+    def names(self) -> frozenset[str]:
+        """Return the names of all packages."""
+        return frozenset(self._by_name)
+
     def named(self, name: str) -> list[int]:
         """Return the places of the packages of this name."""
         return self._by_name.get(name, [])
