@@ -13,12 +13,15 @@ from projects import Project
 
 
 def named_wheels(project: Project) -> set[Path]:
-    """The wheels that the resources of a tree name."""
+    """The wheels that the resources of a tree name; each of the others that lie beside its own is there."""
     text = project.resources.read_text(encoding="utf-8")
     document = yaml.safe_load(text)
     (artifact,) = document["artifacts"].values()
     names = {entry["source"] for entry in artifact["files"]} | set(re.findall(r"[^\s\"']+\.whl", text))
-    return {(project.resources.parent / name).resolve() for name in names}
+    found = {(project.resources.parent / name).resolve() for name in names}
+    beside = {path for path in found if path.parent.name == "libraries"}
+    assert all(path.is_file() for path in beside)
+    return found - beside
 
 
 def assert_resources(project: Project, wheel: Path) -> None:

@@ -63,6 +63,14 @@ def sales(n: int = 3) -> None:
 """
 
 
+def without_own(libraries: list[Any]) -> list[Any]:
+    """Libraries of a task, or dependencies of an environment, without the wheel that dbxdec ships of itself.
+
+    The tests run an editable dbxdec, which is in no index.
+    """
+    return [library for library in libraries if "/libraries/dbxdec-" not in str(library)]
+
+
 @dataclass(frozen=True)
 class Result:
     """How a process ended, and all that it said."""

@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "views": {"errors", "support", "platform", "model"},
     "io_managers": {"errors", "support", "model"},
     "authoring": {"errors", "support", "platform", "model", "io_managers"},
-    "build": {"errors", "support", "model", "authoring"},
+    "build": {"errors", "support", "platform", "model", "authoring"},
     "bundle": {"errors", "support", "build"},
     "runtime": {"errors", "support", "platform", "model", "io_managers", "authoring"},
     "local": {"errors", "support", "platform", "model", "views", "build", "runtime"},
@@ -46,7 +46,8 @@ INNER: dict[str, dict[str, set[str]]] = {
     "build": {
         "discovery": set(),
         "codegen": set(),
-        "": {"discovery", "codegen"},
+        "locks": set(),
+        "": {"discovery", "codegen", "locks"},
     },
 }
 # Names by which users and the platform find something; they lead to what is deeper in.

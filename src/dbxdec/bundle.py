@@ -64,6 +64,7 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
     from dbxdec.build.codegen import build_jobs
     from dbxdec.build.codegen.paths import relocate
     from dbxdec.build.rebuild import find_project, up_to_date
+    from dbxdec.build.shipping import ship
     from dbxdec.build.wheels import read_wheel
 
     root = find_project(top / project)
@@ -84,7 +85,8 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
     record = up_to_date(root, say=_to_stderr)
     settings = config.load(root / "pyproject.toml")
     manifest = read_wheel(root / record.wheel).manifest
-    definitions = build_jobs(manifest, wheel=record.wheel)
+    own = ship(manifest, root, root / record.wheel).own
+    definitions = build_jobs(manifest, wheel=record.wheel, own=own)
     for job in manifest.jobs:
         definition = relocate(definitions[job.key], root.relative_to(top).as_posix())
         found.add_job(
@@ -136,16 +138,19 @@ def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
     """Return the content of the resources file `target` for a finished wheel, from the manifest inside it.
 
     Paths in the jobs start at the project that contains `folder`, or at `folder` itself if there is none. Raises
-    ManifestError for a wheel without a manifest, and CodegenError for jobs that the platform would reject.
+    ManifestError for a wheel without a manifest, or if another wheel that its tasks need is missing, OSError if that
+    can't be copied beside it, and CodegenError for jobs that the platform would reject.
     """
     from dbxdec.build.codegen import build_jobs, render
     from dbxdec.build.codegen.paths import relocate
+    from dbxdec.build.shipping import ship
     from dbxdec.build.wheels import read_wheel
 
     manifest = read_wheel(wheel).manifest
     project = freshness.project_root(str(folder))
     root = Path(project) if project else folder.resolve()
-    definitions = build_jobs(manifest, wheel=_relative(wheel, root))
+    own = ship(manifest, root, wheel).own
+    definitions = build_jobs(manifest, wheel=_relative(wheel, root), own=own)
     prefix = _relative(root, target.parent)
     return render(
         {key: relocate(definition, prefix) for key, definition in definitions.items()},

@@ -55,7 +55,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
 
     PLUGIN_NAME = config.HOOK
     imported: ClassVar[tuple[str, ...]] = ()
-    """Files outside of the project that the last build in this process imported."""
+    """Files and folders that the last build in this process imported from elsewhere, or read beside the wheel's own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -97,6 +97,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._keep_out(config.resources)
             if self.target_name != "wheel":
                 self._drop_older(config)
+                self._add_inputs(config, build_data)
                 return
             readme = inside.readme_of(self.metadata)[0]
             try:
@@ -106,8 +107,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                     raise
                 self._go_without(error, config, readme)
                 return
-            warnings = [*made.discovered.warnings, *self._check_bundle(version, config, made)]
-            DbxdecBuildHook.imported = made.discovered.imported
+            warnings = [*made.discovered.warnings, *made.warnings, *self._check_bundle(version, config, made)]
+            DbxdecBuildHook.imported = (*made.discovered.imported, *made.read)
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             manifest = Path(scratch, "manifest.json")
             manifest.write_bytes(made.content)
@@ -129,6 +130,8 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         )
         for warning in warnings:
             self._say("warning", printing.message(f"dbxdec: warning: {warning}"))
+        for note in made.notes:
+            self._say("info", printing.message(f"dbxdec: note: {note}"))
         if made.discovered.stand_ins:
             absent = ", ".join(made.discovered.stand_ins)
             self._say("info", f"dbxdec: not installed here, replaced by placeholders: {absent}")
@@ -148,26 +151,30 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         try:
             building.verify(made, wheel, standard=version == "standard")
             dynamic_version.stamp(wheel)
-            if config.resources is not None:
-                summary += self._resources(version, config, made, wheel)
+            summary += self._beside(version, config, made, wheel)
         except DbxdecError as error:
             self._fail(error, config, wheel)
         except OSError as error:
             self._fail(ConfigError(f"the build can't be finished: {error}"), config, wheel)
         self._say("info", summary)
 
-    def _resources(self, version: str, config: Config, made: Build, wheel: Path) -> str:
-        """Write the resources of a wheel that stays in its place; return what to report."""
-        from dbxdec.build import resources_file
+    def _beside(self, version: str, config: Config, made: Build, wheel: Path) -> str:
+        """Put beside a wheel that stays in its place what a deploy needs with it; return what to report."""
+        from dbxdec.build import resources_file, shipping
         from hatch_dbxdec import resources
 
-        root, path = Path(self.root), str(config.resources)
+        root, path = Path(self.root), config.resources
         if why := resources.why_unnameable(root, version, wheel.parent, Path(self.build_config.directory)):
+            if path is None:
+                return ""
             if resources_file.named_wheel(root, path) == wheel.resolve():
                 resources_file.drop(root, path)
                 self._say("warning", f"dbxdec: {path} is removed: {why}, and has replaced the wheel that it named")
             return f"; no resources, since {why}"
-        changed = resources_file.write(made.manifest, root, config, wheel)
+        shipped = shipping.ship(made.manifest, root, wheel, anew=True)
+        if path is None:
+            return ""
+        changed = resources_file.write(made.manifest, root, config, wheel, shipped.own)
         if changed and resources.started_by_bundle():
             # Wheel and resources stay: they belong together, and the next deploy takes both.
             self._abort(resources.too_late(path))
@@ -239,6 +246,16 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 "warning", f"dbxdec: {config.resources} is removed: this tree is not the one that it was built from"
             )
 
+    def _add_inputs(self, config: Config, build_data: dict[str, Any]) -> None:
+        """Add to an sdist what a wheel of it is made from besides its own files: the lock, and wheels of the tree."""
+        from dbxdec.build import locking
+
+        wanted = locking.inputs(Path(self.root), config)
+        there = inside.included_paths(self.build_config, build_data) if wanted else set()
+        for path, place in wanted.items():
+            if os.path.realpath(path) not in there:
+                build_data["force_include"][path] = place
+
     def _config(self) -> Config:
 
         inside.require_admitted()
@@ -278,7 +295,16 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 self._check_force_include(files, config.resources)
             self._check_metadata(version)
             name, version = core.raw_name, self.metadata.version
-            return building.build(files, project=name, version=version, config=config, data=data, only=only)
+            return building.build(
+                files,
+                project=name,
+                version=version,
+                config=config,
+                root=Path(self.root),
+                dependencies=core.dependencies,
+                data=data,
+                only=only,
+            )
         except OSError as error:
             raise ConfigError(f"the files of the wheel can't be read: {error}") from None
 

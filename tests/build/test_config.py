@@ -33,6 +33,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         missing-imports = "error"
         extra-libraries = ["polars>=1"]
         timeout = 2.5
+        lock = "../uv.lock"
+        lock-python = "3.12"
+        lock-exclude = ["Some.Package", "other"]
         [tool.dbxdec.variables]
         root = "lake"
         dry = true
@@ -48,6 +51,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         timeout=2.5,
         variables={"root": "lake", "dry": "true", "size": "3"},
         discovery_env={"STAGE": "build"},
+        lock="../uv.lock",
+        lock_python="3.12",
+        lock_exclude=("some-package", "other"),
     )
 
 
@@ -92,6 +98,20 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         ("discovery-env = {'A=B' = 'x'}", 'tool.dbxdec.discovery-env."A=B"'),
         ('discovery-env = {A = "\\u0000"}', "tool.dbxdec.discovery-env.A"),
         ("'a b' = 1", 'tool.dbxdec."a b"'),
+        ("lock = true", "tool.dbxdec.lock"),
+        ("lock = 'poetry.lock'", "tool.dbxdec.lock"),
+        ("lock = 'requirements.txt'", "tool.dbxdec.lock"),
+        ("lock = 'pylock.a.b.toml'", "tool.dbxdec.lock"),
+        ("lock = '/x/uv.lock'", "tool.dbxdec.lock"),
+        ("lock = 'C:/uv.lock'", "tool.dbxdec.lock"),
+        ('lock = "a\\u0000/uv.lock"', "tool.dbxdec.lock"),
+        ("lock = 'uv.lock'\nlock-python = '3.10'", "tool.dbxdec.lock-python"),
+        ("lock = 'uv.lock'\nlock-python = '3.12.1'", "tool.dbxdec.lock-python"),
+        ("lock = 'uv.lock'\nlock-python = 3.12", "tool.dbxdec.lock-python"),
+        ("lock = 'uv.lock'\nlock-exclude = 'pyspark'", "tool.dbxdec.lock-exclude"),
+        ("lock = 'uv.lock'\nlock-exclude = ['a', 'b>=1']", "tool.dbxdec.lock-exclude[1]"),
+        ("lock-python = '3.12'", "tool.dbxdec.lock-python"),
+        ("lock-exclude = ['a']", "tool.dbxdec.lock-exclude"),
     ],
 )
 def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path: str) -> None:
@@ -113,6 +133,9 @@ def test_a_wrong_value_is_refused_at_its_path(tmp_path: Path, setting: str, path
         ("timeout = 0", "is 0\n    hint: a number of seconds above 0"),
         ("missing_imports = 'error'", "unknown setting\n    hint: did you mean `missing-imports`?"),
         ("resource = 'x.yml'", "unknown setting\n    hint: did you mean `resources`?"),
+        ("lock = 'uv.lock'\nlock-python = 3.12", 'is a float\n    hint: write it as a string: "3.12"'),
+        ("lock-python = '3.12'", 'has no effect without a lock\n    hint: name the lock: `lock = "uv.lock"`'),
+        ("lock = 'Pipfile.lock'", "is 'Pipfile.lock'\n    hint: the path of a uv.lock, a pylock.toml or"),
         ("variables = []", "is a list, not a table\n    hint: write `[tool.dbxdec.variables]`"),
     ],
 )
@@ -127,6 +150,19 @@ def test_a_mistake_says_what_was_found_and_what_to_write(tmp_path: Path, setting
 def test_a_path_has_one_form(tmp_path: Path, value: str) -> None:
     """However a path below the root is spelt, it is kept with `/` and no `.` parts."""
     assert load(write(tmp_path, f"[tool.dbxdec]\nresources = '{value}'\n")).resources == "resources/jobs.yml"
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("./uv.lock", "uv.lock"),
+        ("..\\..\\uv.lock", "../../uv.lock"),
+        ("locks//pylock.jobs.toml", "locks/pylock.jobs.toml"),
+    ],
+)
+def test_a_lock_may_lie_outside(tmp_path: Path, value: str, path: str) -> None:
+    """The lock of a workspace is above the project; it has one form too."""
+    assert load(write(tmp_path, f"[tool.dbxdec]\nlock = '{value}'\n")).lock == path
 
 
 def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:

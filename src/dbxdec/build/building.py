@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,22 +15,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dbxdec
-from dbxdec.build import resources_file
+from dbxdec.build import own_wheel, resources_file
 from dbxdec.build.discovery.process import Discovered, discover
 from dbxdec.build.discovery.spec import ShippedFile
-from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, ManifestError, Problem, in_order
+from dbxdec.errors import (
+    CodegenError,
+    ConfigError,
+    DbxdecError,
+    DiscoveryError,
+    ManifestError,
+    Problem,
+    concerning,
+    in_order,
+)
 from dbxdec.model import soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from dbxdec.build import locking
     from dbxdec.build.config import Config
     from dbxdec.model.manifest import Manifest
 
 
 # Only finalize knows the wheel's real name. Rendering earlier shows every other mistake while no wheel exists yet.
 _PLACEHOLDER = "dist/placeholder-0-py3-none-any.whl"
-_DBXDEC = re.compile(r"(?:.*/)?dbxdec(?=$|[-\[ <>=!~;@(])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ class Build:
     files: tuple[ShippedFile, ...]
     left_out: tuple[Problem, ...] = ()
     """The mistakes of jobs that are not in it, though they are in the tree; no wheel is made of such a build."""
+    warnings: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+    read: tuple[str, ...] = ()
+    """Files and folders beside the wheel's own files that it depends on."""
 
 
 def build(
@@ -53,14 +65,17 @@ def build(
     project: str,
     version: str,
     config: Config,
+    root: Path,
+    dependencies: Sequence[str],
     data: Sequence[ShippedFile] = (),
     only: str | None = None,
 ) -> Build:
     """Discover the pipelines among `files`, the wheel's importable content, and make the manifest.
 
-    `data` are files that are installed elsewhere; their paths are as in `wheels.Wheel.payload`. Raises DbxdecError with
-    every mistake, of the pipelines or of the job definitions that they make. When none of the mistakes concerns the job
-    `only` or the jobs that it runs, the build has just these jobs, and its id is not the id of any wheel.
+    `root` is the project's, and `dependencies` are what its wheel requires. `data` are files that are installed
+    elsewhere; their paths are as in `wheels.Wheel.payload`. Raises DbxdecError with every mistake, of the pipelines, of
+    the job definitions that they make, or of the lock. When none of the mistakes concerns the job `only` or the jobs
+    that it runs, the build has just these jobs, and its id is not the id of any wheel.
     """
     _require_readable(files, data)
     if unsayable := [file.path for file in (*files, *data) if not _is_utf8(file.path)]:
@@ -81,7 +96,8 @@ def build(
             meanwhile=lambda: _import_rest(renders=config.resources is not None),
         )
     except DiscoveryError as error:
-        left_out += in_order([*error.problems, *_of_settings(error, project, version, config)])
+        of_lock = _locking(root, config, project, dependencies, error.jobs).problems
+        left_out += in_order([*error.problems, *_of_settings(error, project, version, config), *of_lock])
         jobs = _unharmed(error.jobs, left_out, only)
         if jobs is None:
             raise DiscoveryError(left_out) from None
@@ -95,15 +111,20 @@ def build(
             + [(f"{DATA}/{file.path}", _data_digest(file)) for file in data]
         )
     )
+    beside = _locking(root, config, project, dependencies, discovered.jobs)
+    left_out += [problem for problem in beside.problems if problem not in left_out]
     made = manifest.Manifest(
         project=project,
         version=version,
-        build_id=manifest.digest(project, discovered.jobs, payload),
+        build_id="",
         generator=f"dbxdec {dbxdec.__version__}",
         raw_jobs=discovered.jobs,
-        libraries=config.extra_libraries,
+        libraries=beside.libraries,
+        wheels=beside.wheels,
+        locked=None if beside.problems else beside.locked,
         places=discovered.places,
     )
+    made = replace(made, build_id=made.digest_with(payload))
     # Render from the content of the wheel: a user who has only the wheel must get the same resources.
     made = replace(manifest.decode(manifest.encode(made), manifest.PATH), origin=None, places=made.places)
     try:
@@ -115,11 +136,35 @@ def build(
         left_out += error.problems
         jobs = _unharmed(discovered.jobs, error.problems, only)
         if jobs is None:
-            raise
+            raise CodegenError([*error.problems, *beside.problems]) from None
         made = replace(made, raw_jobs=jobs)
+    if beside.problems and only is None:
+        raise ConfigError(beside.problems)
     if left_out:
-        made = replace(made, build_id=soundness.UNBUILT + manifest.digest(project, made.raw_jobs, payload))
-    return Build(made, manifest.encode(made), payload, discovered, tuple(files), tuple(left_out))
+        made = replace(made, build_id=soundness.UNBUILT + made.digest_with(payload))
+    return Build(
+        made,
+        manifest.encode(made),
+        payload,
+        discovered,
+        tuple(files),
+        tuple(left_out),
+        (*beside.warnings, *own_wheel.warnings(made)),
+        beside.notes,
+        (*beside.read, *own_wheel.source_folders(made)),
+    )
+
+
+def _locking(
+    root: Path, config: Config, project: str, dependencies: Sequence[str], jobs: Mapping[str, Any]
+) -> locking.Locking:
+    """Return what the jobs install beside the wheel. Its problems keep no job from being run on this machine."""
+    from dbxdec.build import locking
+    from dbxdec.model import manifest
+
+    decoded = [manifest.decode_job(key, form) for key, form in jobs.items()] if config.lock is not None else []
+    found = locking.of_project(root, config, project, dependencies, decoded)
+    return replace(found, problems=tuple(concerning((), found.problems)))
 
 
 def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:
@@ -288,7 +333,7 @@ def admits_running_version(requirements: Sequence[str], project: str, extra_libr
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    if any(map(_DBXDEC.match, extra_libraries)):
+    if any(map(own_wheel.AMONG_LIBRARIES.match, extra_libraries)):
         return
     own = [r for r in map(Requirement, requirements) if canonicalize_name(r.name) == "dbxdec"]
     version = dbxdec.__version__

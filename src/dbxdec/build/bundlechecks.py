@@ -229,10 +229,11 @@ def _resources(document: Document) -> Iterator[tuple[str, ...]]:
 
 def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest) -> Iterator[Problem]:
     """Yield files of the project that a job names and that don't exist, or are of another kind."""
+    from dbxdec.build.codegen.libraries import shipped
     from dbxdec.build.codegen.paths import local_paths
 
     may_lie_outside = bundle.get("sync", "paths") is not None
-    ours = {_WHEEL, *manifest.libraries}
+    ours = {_WHEEL, *manifest.libraries, *shipped(manifest, _WHEEL).values()}
     for use in uses:
         for path in local_paths(use.form):
             if path.path in ours:

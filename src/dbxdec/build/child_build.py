@@ -47,10 +47,10 @@ def _build(root: str) -> dict[str, Any]:
 
 
 def _read(builder: WheelBuilder) -> list[str]:
-    """Return all files and folders that the project's settings name, or that are in the wheel."""
+    """Return all files and folders that the project's settings name, or that the wheel is made from."""
     shipped = [file.path for file in builder.recurse_included_files()]
     named = (os.path.normpath(os.path.join(builder.root, path)) for path in inside.named_in_settings(builder) if path)
-    return [*shipped, *named]
+    return [*shipped, *named, *map(os.path.normpath, inside.hook_class(builder, config.HOOK).imported)]
 
 
 def _scope(builder: WheelBuilder, read: list[str]) -> dict[str, Any]:
@@ -67,8 +67,7 @@ def _outside(builder: WheelBuilder, read: list[str]) -> set[str]:
     root = builder.root
     rules = [path for name in (".git", ".hg") for path in _rules(root, f"{name}ignore", name)]
     git = _git_state(root) if "version" in builder.metadata.dynamic else []
-    imported = inside.hook_class(builder, config.HOOK).imported
-    paths = map(os.path.normpath, [*read, *rules, *imported])
+    paths = map(os.path.normpath, [*read, *rules])
     return {path for path in paths if not Path(path).is_relative_to(root)} | set(git)
 
 

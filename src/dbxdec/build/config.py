@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
@@ -22,6 +23,10 @@ HOOK = "dbxdec"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _RESOURCE_SUFFIXES = (".yml", ".yaml", ".json")
 _LONGEST = 7 * 24 * 60 * 60
+# PEP 751, "File Name"; PEP 508, "Names".
+_LOCK = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_PYTHON = re.compile(r"3\.(1[1-9]|[2-9][0-9])")
 _MISSING_IMPORTS = ("stand-in", "error")
 
 
@@ -30,7 +35,8 @@ class Config:
     """The settings of one project.
 
     `pipelines` are dotted names of packages or modules, None for `<package>.pipelines`. `resources` is a path
-    relative to the project's root, None for no resources. `timeout` is in seconds.
+    relative to the project's root, None for no resources. `timeout` is in seconds. `lock` is a path relative to the
+    root, which may lead out of it; `lock_python` is the Python of computes that don't tell theirs.
     """
 
     pipelines: tuple[str, ...] | None = None
@@ -40,6 +46,9 @@ class Config:
     timeout: float = 60
     variables: Mapping[str, str] = field(default_factory=dict)
     discovery_env: Mapping[str, str] = field(default_factory=dict)
+    lock: str | None = None
+    lock_python: str | None = None
+    lock_exclude: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Config:
@@ -64,6 +73,12 @@ def parse(form: Any) -> Config:
             values[key.replace("-", "_")] = reader(value, f"{TABLE}.{key}")
         except ConfigError as error:
             problems += error.problems
+    if "lock" not in form:
+        problems += [
+            Problem("has no effect without a lock", f"{TABLE}.{key}", 'name the lock: `lock = "uv.lock"`')
+            for key in ("lock-python", "lock-exclude")
+            if key in form
+        ]
     if problems:
         raise ConfigError(problems)
     return Config(**values)
@@ -96,6 +111,38 @@ def _resources(value: Any, path: str) -> str | None:
     if outside or relative.suffix not in _RESOURCE_SUFFIXES or not value.isprintable():
         raise ConfigError(Problem(f"is {value!r}", path, hint))
     return str(relative)
+
+
+def _lock(value: Any, path: str) -> str:
+    hint = 'the path of a uv.lock, a pylock.toml or a pylock.<name>.toml, from the project\'s root: "uv.lock"'
+    if not isinstance(value, str):
+        raise ConfigError(Problem(f"is {_toml_type(value)}", path, hint))
+    relative = posixpath.normpath(value.replace("\\", "/"))
+    away = PurePosixPath(relative).is_absolute() or PureWindowsPath(value).drive or not value.isprintable()
+    if away or not _LOCK.fullmatch(PurePosixPath(relative).name):
+        raise ConfigError(Problem(f"is {value!r}", path, hint))
+    return relative
+
+
+def _lock_python(value: Any, path: str) -> str:
+    hint = 'a Python of 3.11 or newer: "3.12"'
+    if isinstance(value, float) and _PYTHON.fullmatch(str(value)):
+        hint = f'write it as a string: "{value}"'
+    if not isinstance(value, str) or not _PYTHON.fullmatch(value):
+        raise ConfigError(Problem(f"is {value!r}" if isinstance(value, str) else f"is {_toml_type(value)}", path, hint))
+    return value
+
+
+def _lock_exclude(value: Any, path: str) -> tuple[str, ...]:
+    names = _strings(value, path)
+    wrong = [
+        Problem(f"is {name!r}, not the name of a package", f"{path}[{i}]", 'a name alone: "polars"')
+        for i, name in enumerate(names)
+        if not _NAME.fullmatch(name)
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return tuple(re.sub(r"[-_.]+", "-", name).lower() for name in names)
 
 
 def _missing_imports(value: Any, path: str) -> str:
@@ -172,6 +219,9 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "timeout": _timeout,
     "variables": _texts,
     "discovery-env": _environment,
+    "lock": _lock,
+    "lock-python": _lock_python,
+    "lock-exclude": _lock_exclude,
 }
 
 

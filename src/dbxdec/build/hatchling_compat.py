@@ -121,6 +121,12 @@ def included(config: Any, build_data: dict[str, Any], root: str) -> Included:
     return Included(files, tuple(data))
 
 
+def included_paths(config: Any, build_data: dict[str, Any]) -> set[str]:
+    """Return the real paths of all files that a build takes in."""
+    with config.set_build_data(build_data):
+        return {os.path.realpath(file.path) for file in config.builder.recurse_included_files()}
+
+
 def project_id(builder: Any) -> str:
     """Return the start of the wheel's name: `<distribution>-<version>`."""
     name: str = builder.artifact_project_id

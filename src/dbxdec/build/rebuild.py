@@ -214,6 +214,7 @@ def _discard(root: Path, last: Record | None) -> None:
 def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
     """Return the record of a finished build. Raises BuildError when wheel and resources do not belong together."""
     from dbxdec.build import resources_file
+    from dbxdec.build.shipping import ship
     from dbxdec.build.wheels import read_wheel
 
     settings = config.load(root / "pyproject.toml")
@@ -229,6 +230,7 @@ def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
     name = wheel.relative_to(root).as_posix()
     try:
         manifest = read_wheel(wheel).manifest
+        beside = ship(manifest, root, wheel).files
         if settings.resources is not None:
             _check_resources(root, settings.resources, name, manifest)
     except ManifestError as error:
@@ -236,6 +238,7 @@ def _verified(root: Path, report: _Report, environment: list[str]) -> Record:
         raise BuildError(error.problems) from None
     scope, folder = report.scope, str(PurePosixPath(name).parent)
     outputs = [name] if settings.resources is None else [name, settings.resources]
+    outputs += [path.relative_to(root).as_posix() for path in beside]
     return freshness.Record(
         wheel=name,
         resources=settings.resources,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.build import unbuilt
+from dbxdec.build import shipping, unbuilt
 from dbxdec.errors import ConfigError, ManifestError, Problem
 
 if TYPE_CHECKING:
@@ -25,31 +25,32 @@ _ARTIFACT = re.compile(r'\s*(?:# Made by dbxdec|\{\s*"artifacts")')
 _SOURCE = re.compile(r'"?\bsource"?: *(?P<path>"(?:[^"\\]|\\.)*"|[^"\s]+)')
 
 
-def rendered(made: Manifest, resources: Path, wheel: Path) -> bytes:
+def rendered(made: Manifest, resources: Path, wheel: Path, own: str | None = None) -> bytes:
     """Return the resources file for `wheel`; both paths are relative to the project's root.
 
-    Raises CodegenError when the platform would not accept a job.
+    `own` is the library that is dbxdec itself, if one is needed. Raises CodegenError when the platform would
+    not accept a job.
     """
     from dbxdec.build import codegen
     from dbxdec.build.codegen.paths import relocate
 
     root = Path(os.path.relpath(".", resources.parent)).as_posix()
-    jobs = codegen.build_jobs(made, wheel=wheel.as_posix())
+    jobs = codegen.build_jobs(made, wheel=wheel.as_posix(), own=own)
     moved = {key: relocate(job, root) for key, job in jobs.items()}
     beside = Path(os.path.relpath(wheel, resources.parent)).as_posix()
     return codegen.render(moved, package=made.project, build_id=made.build_id, path=resources, wheel=beside)
 
 
-def write(made: Manifest, root: Path, config: Config, wheel: Path) -> bool:
+def write(made: Manifest, root: Path, config: Config, wheel: Path, own: str | None) -> bool:
     """Write the resources that deploy `wheel`, which is below `root`; return whether they have changed.
 
-    Raises OSError when they can't be written.
+    `own` is the library that is dbxdec itself, if one is needed. Raises OSError when they can't be written.
     """
     from dbxdec.build import codegen
 
     path = Path(str(config.resources))
     name = wheel.resolve().relative_to(root.resolve())
-    content = rendered(made, path, name)
+    content = rendered(made, path, name, own)
     changed = codegen.write_if_changed(root / path, content)
     _unblock(root, str(path))
     return changed
@@ -96,8 +97,10 @@ def discard(root: Path, resources: str | None, *wheels: Path) -> None:
     """
     named = named_wheel(root, resources)
     for wheel in (*wheels, *([named] if named else [])):
-        if wheel.is_file() and wheel.resolve().is_relative_to(root.resolve()):
-            wheel.unlink()
+        if wheel.resolve().is_relative_to(root.resolve()):
+            shipping.remove(wheel)
+            if wheel.is_file():
+                wheel.unlink()
     drop(root, resources)
 
 

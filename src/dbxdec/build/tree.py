@@ -25,6 +25,11 @@ class Tree:
     made: Build
     warnings: tuple[Problem, ...]
 
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """What is worth knowing, and no mistake."""
+        return self.made.notes
+
 
 class _Listening(Application):
     """Keeps the output that hatchling and its plugins would print."""
@@ -61,7 +66,7 @@ def read_tree(root: Path, only: str | None = None) -> Tree:
         for name, hook in hooks.items():
             if name == config.HOOK:
                 made = hook.prepare(build_data, only)
-                return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings))
+                return Tree(root, made, (*map(Problem, app.warnings), *made.discovered.warnings, *made.warnings))
             hook.initialize("standard", build_data)
     except DbxdecError:
         raise

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, RunError
-from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode, digest
+from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -58,7 +58,7 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
     Without `verified`, neither the jobs nor the payload are compared with the build id: an editable wheel has none.
     """
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         manifest = _manifest(path, members)
         folder = manifest.filename.partition("/")[0]
         content = _read(archive, manifest, MAX_BYTES)
@@ -76,13 +76,13 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest in the wheel at `path` without any comparison. Raises ManifestError when there is none."""
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
 
 
 def read_record(path: Path) -> bytes:
     """Return the RECORD of the wheel at `path`, the digests of all its files. Raises ManifestError without one."""
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         for member in members:
             folder, _, name = member.filename.partition("/")
             if folder.endswith(".dist-info") and name == "RECORD":
@@ -95,7 +95,7 @@ def unpack(path: Path, folder: Path, *, without: Collection[str] = ()) -> None:
 
     Raises ManifestError for a damaged wheel, and RunError when the folder can't be written.
     """
-    with _opened(path) as (archive, members):
+    with opened(path) as (archive, members):
         for member in members:
             if member.filename in without:
                 continue
@@ -155,7 +155,7 @@ def _is_info(name: str) -> bool:
 def _verify(path: Path, wheel: Wheel) -> None:
     manifest = wheel.manifest
     manifest.require_sound()
-    if digest(manifest.project, manifest.raw_jobs, wheel.payload, schema=manifest.schema) != manifest.build_id:
+    if manifest.digest_with(wheel.payload) != manifest.build_id:
         raise ManifestError(
             f"{path.name} isn't what was built: its files or its jobs have changed since, and are not those of its "
             f"build {manifest.build_id[:12]}",
@@ -164,8 +164,11 @@ def _verify(path: Path, wheel: Wheel) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """Yield the archive at `path`, and its members, whose names have been checked."""
+def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Yield the archive at `path`, and its members, whose names have been checked.
+
+    Raises ManifestError if it, or what is read from it, is damaged.
+    """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()

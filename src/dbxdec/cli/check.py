@@ -55,7 +55,7 @@ def command(as_json: bool, github: bool) -> None:
         errors = error.problems
         code = code_of(error)
     else:
-        warnings, notes = found.warnings, [*_absent(found.absent), *_notes(found.manifest.jobs)]
+        warnings, notes = found.warnings, [*_absent(found.absent), *found.notes, *_notes(found.manifest.jobs)]
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
     in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None)
@@ -174,8 +174,9 @@ def _escaped(text: str, *, properties: bool = False) -> str:
 
 
 def _file(where: object) -> str:
-    """Return the file that has a setting."""
-    return "databricks.yml" if str(where).startswith("databricks.yml") else "pyproject.toml"
+    """Return the file that has a setting: that of a lock stands before its path in the file."""
+    file, found, _ = str(where).partition(": ")
+    return file if found else "databricks.yml" if file.startswith("databricks.yml") else "pyproject.toml"
 
 
 def _in_repository(path: str) -> str:
@@ -184,4 +185,4 @@ def _in_repository(path: str) -> str:
 
     top = os.environ.get("GITHUB_WORKSPACE")
     root = find_project(Path.cwd())
-    return Path(relative(root / path, top)).as_posix() if top else path
+    return Path(relative(Path(os.path.normpath(root / path)), top)).as_posix() if top else path

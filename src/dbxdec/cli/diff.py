@@ -51,6 +51,10 @@ def command(a: str, b: str, as_json: bool) -> None:
     )
     for change in found.changes:
         _print(out, change)
+    if found.pins:
+        out.print("\npins by Python")
+        for pin in found.pins:
+            _print(out, pin)
     if found.files:
         out.print("\nfiles of the wheel")
         for file in found.files:

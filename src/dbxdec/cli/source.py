@@ -30,6 +30,7 @@ class Source:
     warnings: tuple[Problem, ...] = ()
     absent: tuple[str, ...] = ()
     """Modules that are replaced by placeholders, because they are not installed here."""
+    notes: tuple[Problem, ...] = ()
 
 
 def of_tree(folder: Path, job: str | None = None) -> Source:
@@ -42,7 +43,7 @@ def of_tree(folder: Path, job: str | None = None) -> Source:
     tree = _read(find_project(folder), job)
     made = tree.made
     say_left_out(made)
-    return Source("the tree", made.manifest, dict(made.payload), tree.warnings, made.discovered.stand_ins)
+    return Source("the tree", made.manifest, dict(made.payload), tree.warnings, made.discovered.stand_ins, tree.notes)
 
 
 def say_left_out(made: Build) -> None:
@@ -50,7 +51,8 @@ def say_left_out(made: Build) -> None:
     for problem in made.left_out:
         say(f"warning: {replace(problem, hint=None)}")
     if made.left_out:
-        say(f"no build is possible with {counted(len(made.left_out), 'mistake')} in other jobs: see `dbxdec check`")
+        where = "" if any(problem.jobs == () for problem in made.left_out) else " in other jobs"
+        say(f"no build is possible with {counted(len(made.left_out), 'mistake')}{where}: see `dbxdec check`")
 
 
 def project_tree(folder: Path, job: str) -> Tree | None:

@@ -59,12 +59,14 @@ class Receipt:
         attempt: The try of the task that writes, from 1.
         build: The build id of the wheel.
         parameters: A digest of the job parameters.
+        lock: A digest of the pins of the build's lock; empty without a lock.
     """
 
     id: WriteId
     attempt: int
     build: str
     parameters: str
+    lock: str = ""
 
     def to_metadata(self, **facts: Any) -> str:
         """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
@@ -75,6 +77,8 @@ class Receipt:
         if not self.id.output:
             del identity["output"]
         body = {**identity, "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
+        if self.lock:
+            body["lock"] = self.lock
         return json.dumps({"dbxdec": body}, sort_keys=True)
 
     @classmethod
@@ -86,7 +90,8 @@ class Receipt:
             body = dict(json.loads(text)["dbxdec"])
             places = {name: body.pop(name) for name in ("workspace", "job", "run", "task", "item")}
             identity = WriteId(**places, output=body.pop("output", ""))
-            receipt = cls(identity, body.pop("attempt"), body.pop("build"), body.pop("parameters"))
+            proof = (body.pop("attempt"), body.pop("build"), body.pop("parameters"))
+            receipt = cls(identity, *proof, lock=body.pop("lock", ""))
         except (ValueError, KeyError, TypeError):
             return None
         return receipt, body
@@ -107,6 +112,7 @@ class ReadFacts:
     version: int | None = None
     rows: int | None = None
     note: str = ""
+    """Anything else, in words."""
 
 
 @dataclass(frozen=True, slots=True)

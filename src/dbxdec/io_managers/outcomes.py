@@ -32,6 +32,8 @@ def already(
     """
     if (found.build, found.parameters) != (own.build, own.parameters):
         other = "build" if found.build != own.build else "set of parameters"
+        if found.lock != own.lock:
+            other += ", whose lock has other versions of packages"
         there = "" if version is None else f" (version {version})"
         raise RunError(
             f"the task `{own.id.task}` of this run has already written {uri}{there} with another {other}",

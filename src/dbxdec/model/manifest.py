@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
 from dbxdec.model import dag, soundness
 from dbxdec.model.literals import checked
+from dbxdec.model.locked import Locked, texts
 from dbxdec.model.rundate import RunDate
 from dbxdec.model.values import ValueType
 from dbxdec.support.forms import FormError, at, by_key, each_of, kind_of, plain_object, strings, take, take_or_null
@@ -51,6 +52,10 @@ class Manifest:
     raw_jobs: Mapping[str, Any]
     libraries: tuple[str, ...] = ()
     """More wheels and PyPI requirements for each task. Not part of the build id: they are not in the wheel."""
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    """The sha256, in hex, of each wheel of the tree that tasks need besides this one, by its path in the project."""
+    locked: Locked | None = None
+    """The versions of the project's lock for each compute; None without a lock."""
     schema: str = SCHEMA
     origin: str | None = None
     """The file of the manifest. None for a manifest of this process, whose jobs the build has already checked."""
@@ -79,6 +84,10 @@ class Manifest:
         """Raise ManifestError for a job that can't be read, or that no build can have written."""
         for key in self.raw_jobs:
             self.job(key)
+
+    def digest_with(self, payload: Iterable[tuple[str, str]]) -> str:
+        """Return the build id of this manifest in a wheel with that payload."""
+        return digest(self.project, self.raw_jobs, payload, schema=self.schema, wheels=self.wheels, locked=self.locked)
 
     @property
     def packages(self) -> list[str]:
@@ -112,14 +121,24 @@ def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
         return {job.key: _encode_job(job) for job in jobs}
 
 
-def digest(project: str, jobs: Mapping[str, Any], payload: Iterable[tuple[str, str]], *, schema: str = SCHEMA) -> str:
+def digest(
+    project: str,
+    jobs: Mapping[str, Any],
+    payload: Iterable[tuple[str, str]],
+    *,
+    schema: str = SCHEMA,
+    wheels: Mapping[str, str] | None = None,
+    locked: Locked | None = None,
+) -> str:
     """Return the build id: the sha256, in hex, of the DAG and the sorted (path in the wheel, sha256) of the payload.
 
-    The project's version is left out: the bundle's CLI renames the wheel at deploy without changing code.
+    What else a task gets counts as well: the digests of other `wheels`, and the pins of the lock. The project's version
+    is left out: the bundle's CLI renames the wheel at deploy without changing code.
     """
     import hashlib  # not needed by a run
 
     content = {"project": project, "schema": schema, "jobs": jobs, "payload": sorted(map(list, payload))}
+    content |= _beside(wheels or {}, locked)
     compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(compact.encode()).hexdigest()
 
@@ -133,8 +152,17 @@ def encode(manifest: Manifest) -> bytes:
         "project": {"name": manifest.project, "version": manifest.version},
         "jobs": manifest.raw_jobs,
         **({"libraries": list(manifest.libraries)} if manifest.libraries else {}),
+        **_beside(manifest.wheels, manifest.locked),
     }
     return f"{_lines(document, 'jobs')}\n".encode()
+
+
+def _beside(wheels: Mapping[str, str], locked: Locked | None) -> dict[str, Any]:
+    """Return what is installed beside the wheel and is fixed by the build."""
+    return {
+        **({"wheels": dict(wheels)} if wheels else {}),
+        **({"locked": locked.json_form()} if locked is not None else {}),
+    }
 
 
 def _lines(form: Mapping[str, Any], *apart: str) -> str:
@@ -168,14 +196,24 @@ def decode(content: bytes | str, origin: str) -> Manifest:
             generator=take(document, "generator", str),
             raw_jobs=take(document, "jobs", dict),
             libraries=strings(document, "libraries", ()),
+            wheels=texts(document, "wheels") if "wheels" in document else {},
+            locked=_locked_of(document["locked"]) if "locked" in document else None,
             schema=take(document, "schema", str),
             origin=origin,
         )
         soundness.require_project(found.project, found.version, found.build_id)
         soundness.require_keys(found.raw_jobs)
+        soundness.require_wheels(found.wheels)
     except FormError as error:
         raise ManifestError(f"{origin} is not a manifest of dbxdec: {error}") from None
     return found
+
+
+def _locked_of(form: Any) -> Locked:
+    try:
+        return Locked.from_json_form(form)
+    except FormError as error:
+        raise error.inside("locked") from None
 
 
 def _parsed(content: bytes | str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dbxdec.model import dag
 from dbxdec.support.forms import FormError, at, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 TASK_KEY = re.compile(r"[\w-]{1,100}", re.ASCII)
 """The pattern of the platform's task keys."""
@@ -25,7 +25,9 @@ _VERSION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.!+_-]*[A-Za-z0-9])?")
 UNBUILT = "unbuilt-"
 """The prefix of a build id without a wheel, for jobs of a tree that can't be built as a whole."""
 _BUILD_ID = re.compile(rf"({UNBUILT})?[0-9a-f]{{64}}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 200
+_LONGEST_PATH = 1000
 _RUN_JOB = re.compile(r"\$\{resources\.jobs\.[A-Za-z_][\w-]*\.id\}", re.ASCII)
 _MODULE = re.compile(r"\w+(\.\w+)*")
 _OUTCOMES = (None, "true", "false")
@@ -36,6 +38,15 @@ def require_keys(jobs: Iterable[str]) -> None:
     for key in jobs:
         if not key.isprintable() or not 0 < len(key) <= _LONGEST:
             raise FormError("jobs", f"have the key {shown(key)}")
+
+
+def require_wheels(wheels: Mapping[str, str]) -> None:
+    """Raise FormError for wheels beside the project's own that no build can have named."""
+    for path, digest in wheels.items():
+        if not path.isprintable() or not path.endswith(".whl") or len(path) > _LONGEST_PATH:
+            raise FormError("wheels", f"have the path {shown(path)}")
+        if not _SHA256.fullmatch(digest):
+            raise FormError(f"wheels.{path}", f"is {shown(digest)}, not a sha256 in hex")
 
 
 def require_project(name: str, version: str, build_id: str) -> None:

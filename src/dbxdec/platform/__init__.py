@@ -7,6 +7,8 @@
     status       the state of a run, from its tasks (the same page)
     known        the values of references in a run on this machine
     dbutils      how the platform's dbutils is found
+    pythons      the Python of clusters and environments
+    owned        packages that the platform brings itself
 
 No module here knows a DAG: they take names, strings and states.
 """

@@ -209,7 +209,8 @@ def prepare(argv: Sequence[str]) -> Execution:
     with variables.using(arguments.variables):
         built = live(job)
     _check_same(task, built)
-    return ready(arguments, job, task, built, values, upstream.not_run())
+    lock = manifest.locked.id if manifest.locked is not None else ""
+    return ready(arguments, job, task, built, values, upstream.not_run(), lock)
 
 
 def ready(
@@ -219,10 +220,12 @@ def ready(
     built: BuiltJob,
     values: Mapping[str, Any],
     not_run: Mapping[str, str],
+    lock: str = "",
 ) -> Execution:
     """Return the `task` that `arguments` start, with the live objects of `built`; `values` are the job parameters.
 
-    `not_run` is as in `Reader`. Raises RunError if the task's iteration can't be determined.
+    `not_run` is as in `Reader`, and `lock` is the digest of the pins of the build. Raises RunError if the task's
+    iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
@@ -243,7 +246,7 @@ def ready(
         iteration = find_iteration(job, task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
-    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(values, arguments.variables))
+    receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(values, arguments.variables), lock)
     reader = Reader(
         job=job,
         parameters=values,

@@ -30,9 +30,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """All changes of the jobs, the files of the wheel that differ, and sentences about what a deploy does."""
+    """All changes of the jobs, of their lock's pins, the files of the wheel that differ, and what a deploy does."""
 
     changes: tuple[Change, ...]
+    pins: tuple[Change, ...]
     files: tuple[Change, ...]
     deploy: tuple[str, ...]
 
@@ -52,10 +53,13 @@ def difference(old: Manifest, new: Manifest, old_files: Mapping[str, str], new_f
             changes += _job(before[key], after[key])
             changes += _texts(key, _libraries(old), _libraries(new))
     files = tuple(_texts("", old_files, new_files))
-    return Difference(tuple(changes), files, tuple(_deploy(old, new, changes, files)))
+    pins = tuple(_texts("", _pins(old), _pins(new)))
+    return Difference(tuple(changes), pins, files, tuple(_deploy(old, new, changes, pins, files)))
 
 
-def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Change, ...]) -> Iterator[str]:
+def _deploy(
+    old: Manifest, new: Manifest, changes: list[Change], pins: tuple[Change, ...], files: tuple[Change, ...]
+) -> Iterator[str]:
     if old.build_id == new.build_id and not changes:
         yield "The builds are the same: a deploy changes no code, and jobs only where databricks.yml has changed."
         return
@@ -68,7 +72,8 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
         yield f"A deploy changes {', '.join(updated)}."
     rest = [job.key for job in new.jobs if job.key not in {*updated, *jobs["added"]}]
     if rest and old.build_id != new.build_id:
-        yield f"Only the wheel and its build id change for {', '.join(rest)}."
+        what = "the wheel, its build id and the pins" if pins else "the wheel and its build id"
+        yield f"Only {what} change for {', '.join(rest)}."
     if files:
         yield f"{len(files)} file{'s' if len(files) > 1 else ''} of the wheel differ{'' if len(files) > 1 else 's'}."
     if old.build_id != new.build_id:
@@ -76,7 +81,33 @@ def _deploy(old: Manifest, new: Manifest, changes: list[Change], files: tuple[Ch
 
 
 def _libraries(made: Manifest) -> dict[str, str]:
-    return {"extra-libraries": ", ".join(made.libraries)} if made.libraries else {}
+    return {"extra-libraries": ", ".join(_with_digest(made, text) for text in made.libraries)} if made.libraries else {}
+
+
+def _pins(made: Manifest) -> dict[str, str]:
+    """Return the version of each package that the lock gives to each Python: `3.12 polars` is `1.44.0`."""
+    found: dict[str, str] = {}
+    for python, pins in made.locked.pins.items() if made.locked is not None else ():
+        for text in pins.packages:
+            name, version = _package(made, text)
+            index = f" from {pins.indexes[name]}" if name in pins.indexes else ""
+            found[f"{python} {name}"] = version + index
+    return found
+
+
+def _package(made: Manifest, text: str) -> tuple[str, str]:
+    """Return the name and the version of a library that a lock pins."""
+    for sign in ("==", " @ "):
+        name, found, version = text.partition(sign)
+        if found:
+            return name, version
+    if text in made.wheels:
+        return text.rpartition("/")[2].partition("-")[0].replace("_", "-").lower(), _with_digest(made, text)
+    return text, "the one that builds"
+
+
+def _with_digest(made: Manifest, text: str) -> str:
+    return f"{text} ({made.wheels[text][:12]})" if text in made.wheels else text
 
 
 def _job(old: Job, new: Job) -> Iterator[Change]:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.codegen import descriptions
 from dbxdec.build.codegen.environments import normalised
+from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION
 from dbxdec.model import kinds, protocol
+from dbxdec.model.locked import of_cluster, of_environment
 from dbxdec.model.values import REQUIRED_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
+    from dbxdec.build.codegen.libraries import Libraries
     from dbxdec.model.dag import Each, Job, Task
 
-# Serverless needs a version; 4 is Python 3.12 (docs.databricks.com, "Serverless environment versions").
-ENVIRONMENT_VERSION = "4"
 # Any of these sets the version (the Jobs API's reference, "environments").
 _HAVE_VERSION = frozenset({"environment_version", "base_environment", "client"})
 # Fields that are set once for all iterations of a task; the others, such as retries, timeouts and libraries, belong to
@@ -31,13 +32,9 @@ _ITERATION = "_iteration"
 _SERVERLESS_COMPUTE = "serverless_compute_id"
 
 
-def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
-    """Return `job` in the form of the Jobs API.
-
-    `wheel` and `extra_libraries` are installed for every Python task of the job.
-    """
+def job_definition(job: Job, package: str, build_id: str, libraries: Libraries) -> dict[str, Any]:
+    """Return `job` in the form of the Jobs API. `libraries` are installed for every Python task of the job."""
     serverless = _default_environment(job)
-    libraries = [wheel, *extra_libraries]
     tasks = [
         _python_task(job, task, package, build_id, libraries, serverless)
         if task.kind == "python"
@@ -51,7 +48,7 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
         **_given({**descriptions.of_job(job.doc), **job.settings}),
         "job_clusters": [_cluster(key, _given(spec)) for key, spec in job.clusters.items()],
         "environments": [
-            {"environment_key": key, "spec": _environment(_given(spec), wheel, extra_libraries)}
+            {"environment_key": key, "spec": _environment(_given(spec), libraries)}
             for key, spec in specs.items()
             if key in used
         ],
@@ -62,6 +59,23 @@ def job_definition(job: Job, package: str, build_id: str, wheel: str, extra_libr
         "tasks": tasks,
     }
     return {name: value for name, value in definition.items() if value != []}
+
+
+def computes(job: Job, definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (compute, its owner for messages) of each compute to which `definition`, of `job`, gives the wheel.
+
+    A compute is named as in `model.locked`.
+    """
+    for task, form in zip(job.tasks, definition.get("tasks", []), strict=False):
+        for level in levels(form):
+            if "libraries" in level and "python_wheel_task" in level:
+                key = level.get("job_cluster_key")
+                owner = f"the cluster of the task `{job.key}.{task.key}`"
+                owner = owner if key is None else f"the cluster `{key}` of the job `{job.key}`"
+                yield of_cluster(_cluster_of(level, job)), owner
+    for entry in definition.get("environments", []):
+        owner = f"the environment `{entry['environment_key']}` of the job `{job.key}`"
+        yield of_environment(entry["spec"], ENVIRONMENT_VERSION), owner
 
 
 def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,7 +132,7 @@ def _head(task: Task) -> dict[str, Any]:
 
 
 def _python_task(
-    job: Job, task: Task, package: str, build_id: str, libraries: Sequence[str], serverless: str
+    job: Job, task: Task, package: str, build_id: str, libraries: Libraries, serverless: str
 ) -> dict[str, Any]:
     form: dict[str, Any] = {
         "python_wheel_task": {
@@ -131,7 +145,7 @@ def _python_task(
     if kinds.wheel_is_in_image(form, job.clusters):
         del form["libraries"]
     elif is_classic(form):
-        form["libraries"] = _joined([_library(text) for text in libraries], form.get("libraries", []))
+        form["libraries"] = _joined(libraries.of_cluster(_cluster_of(form, job)), form.get("libraries", []))
     else:
         form.setdefault("environment_key", serverless)
     if task.on_failure:
@@ -157,13 +171,14 @@ def _for_each(task: Task, each: Each, form: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _library(text: str) -> dict[str, Any]:
-    return {"whl": text} if text.endswith(".whl") else {"pypi": {"package": text}}
+def _cluster_of(form: Mapping[str, Any], job: Job) -> Any:
+    """Return the fields of the cluster of a task; None for one that exists already."""
+    return form.get("new_cluster", job.clusters.get(str(form.get("job_cluster_key"))))
 
 
-def _environment(spec: Mapping[str, Any], wheel: str, extra_libraries: Sequence[str]) -> dict[str, Any]:
+def _environment(spec: Mapping[str, Any], libraries: Libraries) -> dict[str, Any]:
     version = {} if _HAVE_VERSION & set(spec) else {"environment_version": ENVIRONMENT_VERSION}
-    dependencies = _joined([wheel, *extra_libraries], spec.get("dependencies", []))
+    dependencies = _joined(libraries.of_environment(spec), spec.get("dependencies", []))
     if isinstance(dependencies, list):
         dependencies = [normalised(text) if isinstance(text, str) else text for text in dependencies]
     return {**version, **spec, "dependencies": dependencies}

@@ -15,6 +15,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import Receipt, WriteId
 from dbxdec.io_managers.delta.slices import Slice
+from dbxdec.io_managers.repairs import note_other_lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -223,6 +224,7 @@ def result(
     """
     found = trail.found.get(write)
     if found is not None and found.left.kind != "none":
+        note_other_lock(found.receipt, context)
         return found
     # An attempt that wrote nothing proves nothing about later ones.
     nothing = -1 if found is None else found.version

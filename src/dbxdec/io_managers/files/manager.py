@@ -24,6 +24,7 @@ from dbxdec.io_managers import options, outcomes
 from dbxdec.io_managers.base import IoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.files.stores import STATE
+from dbxdec.io_managers.repairs import note_other_lock
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ class FilesIoManager(IoManager):
                 hint="replaced files stay for a day: run the producer again, or use "
                 f"{self.append_instead}, which keeps versions",
             )
+        note_other_lock(own.receipt, context)
         return own
 
     def _foreign(self, store: Store, context: InputContext) -> Any:
