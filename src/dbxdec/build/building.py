@@ -84,7 +84,7 @@ def build(
         left_out += in_order([*error.problems, *_of_settings(error, project, version, config)])
         jobs = _unharmed(error.jobs, left_out, only)
         if jobs is None:
-            raise DiscoveryError(left_out) from None
+            raise DiscoveryError(left_out, jobs=error.jobs, places=error.places) from None
         discovered = Discovered(jobs, (), (), "", error.places)
     from dbxdec.build.wheels import DATA
     from dbxdec.model import manifest
@@ -115,7 +115,7 @@ def build(
         left_out += error.problems
         jobs = _unharmed(discovered.jobs, error.problems, only)
         if jobs is None:
-            raise
+            raise CodegenError(error.problems, jobs=discovered.jobs, places=discovered.places) from None
         made = replace(made, raw_jobs=jobs)
     if left_out:
         made = replace(made, build_id=soundness.UNBUILT + manifest.digest(project, made.raw_jobs, payload))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job
     from dbxdec.model.manifest import Manifest
 
-__all__ = ["build_jobs", "render", "setting_problems", "write_if_changed"]
+__all__ = ["build_jobs", "render", "setting_problems", "unchecked", "write_if_changed"]
 
 
 def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
@@ -30,7 +30,7 @@ def build_jobs(manifest: Manifest, *, wheel: str) -> dict[str, dict[str, Any]]:
     require_databricks_bundles()
     with without_collection():
         jobs = manifest.jobs
-        definitions = _definitions(manifest, jobs, wheel)
+        definitions = unchecked(manifest, jobs, wheel)
         problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
     problems += check_libraries(manifest.libraries, definitions.values())
     if problems:
@@ -47,12 +47,13 @@ def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Pr
 
     require_databricks_bundles()
     jobs = manifest.jobs
-    definitions = _definitions(manifest, jobs, "a.whl")
+    definitions = unchecked(manifest, jobs, "a.whl")
     checks = {job.key: check_job if job.key in sound else check_settings for job in jobs}
     return [problem for job in jobs for problem in checks[job.key](job, definitions[job.key])]
 
 
-def _definitions(manifest: Manifest, jobs: list[Job], wheel: str) -> dict[str, dict[str, Any]]:
+def unchecked(manifest: Manifest, jobs: list[Job], wheel: str) -> dict[str, dict[str, Any]]:
+    """Return the definition of each of `jobs`, whatever the platform would say of it, by job key."""
     return {
         job.key: job_definition(job, manifest.project, manifest.build_id, wheel, manifest.libraries) for job in jobs
     }
