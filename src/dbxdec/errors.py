@@ -89,10 +89,11 @@ class ConfigError(DbxdecError):
     """Raised when `[tool.dbxdec]` or the project's build configuration is wrong."""
 
 
-class DiscoveryError(DbxdecError):
-    """Raised when the project's modules or jobs are wrong.
+class _JobsError(DbxdecError):
+    """An error in some of a project's jobs.
 
-    `jobs` are the jobs that could still be built. `places` are the lines of their tasks, as in `manifest.Manifest`.
+    `jobs` are those that could still be read, in the form of the manifest, which may have mistakes. `places` are the
+    lines of their tasks, as in `manifest.Manifest`.
     """
 
     def __init__(
@@ -108,6 +109,10 @@ class DiscoveryError(DbxdecError):
         self.places = places or {}
 
 
+class DiscoveryError(_JobsError):
+    """Raised when the project's modules or jobs are wrong."""
+
+
 class StandInError(DbxdecError):
     """Raised when code needs, at import, a third-party module that the build environment lacks."""
 
@@ -116,7 +121,7 @@ class ManifestError(DbxdecError):
     """Raised when a manifest is missing, has another major version, or does not fit the code beside it."""
 
 
-class CodegenError(DbxdecError):
+class CodegenError(_JobsError):
     """Raised for a job definition that the platform would reject."""
 
 

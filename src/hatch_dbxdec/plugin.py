@@ -23,7 +23,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
-from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted
+from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted, in_order
 from dbxdec.support import printing
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._attempts[version] = _Attempt(config, made, scratch, readme, withdrawn)
             atexit.register(self._abandon, version)
         except DbxdecError as error:
-            self._fail(error, config)
+            self._fail(self._with_bundle(version, config, error), config)
         except OSError as error:
             self._fail(ConfigError(f"the build can't store its files: {error}"), config)
         from dbxdec.model import protocol
@@ -181,6 +181,19 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         if warning := resources.tracking_warning(root, path):
             self._say("warning", f"dbxdec: {warning}")
         return f" -> {path}"
+
+    def _with_bundle(self, version: str, config: Config | None, error: DbxdecError) -> DbxdecError:
+        """Return `error` with the mistakes of the jobs in their bundle that are certain without a build."""
+        from dbxdec.build import bundlechecks
+        from hatch_dbxdec import resources
+
+        root = Path(self.root)
+        if config is None or resources.why_unnameable(
+            root, version, Path(self.directory), Path(self.build_config.directory)
+        ):
+            return error
+        found = bundlechecks.of_mistaken(root, error, config.resources)
+        return DbxdecError(in_order([*error.problems, *found])) if found else error
 
     def _check_bundle(self, version: str, config: Config, made: Build) -> Sequence[Problem]:
         """Return warnings about the jobs in their bundle, if this wheel is for it.

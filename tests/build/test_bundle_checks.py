@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bundles import python_resources
 from dbxdec.build import bundlechecks, config
 from dbxdec.build.tree import read_tree
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.local.parameters import check_parameters, variables_of
 from dbxdec.model import storage_paths
 from projects import Project, Result, shop
 
@@ -114,6 +115,145 @@ def test_check_and_the_build_say_it(project: Project) -> None:
     assert project.wheels == []
     assert not project.resources.exists()
     assert project.run(str(DBXDEC), "show", "sales").code == 0
+
+
+def test_a_mistake_in_the_bundle_hides_behind_no_other(project: Project) -> None:
+    """Beside a mistake that discovery finds, and one in a setting, an undeclared variable and a taken key are said."""
+    project.write("src/shop/pipelines/other.py", OTHER)
+    project.edit("databricks.yml", "targets:", "resources: {jobs: {other: {name: x}}}\ntargets:")
+    project.edit(SALES, "@task\n    def total", "@task(max_retris=1)\n    def total")
+    for wrong in ('report(total(orders(n)), ["a", "b"], 3)', 'report(total(orders(n)), ["a", "b"])'):
+        project.edit(SALES, 'report(total(orders(n)), ["a", "b"])', wrong)
+        checked, built = check(project), project.build()
+        assert (checked.code, built.code) == (1, 1)
+        for said in (checked.output, built.output):
+            assert "there is no field `max_retris`" in said
+            assert ("takes 2 positional arguments but got 3" in said) == (", 3)" in wrong)
+            assert "src/shop/pipelines/other.py:8: the job `other` has the key of `resources.jobs.other`" in said
+            assert "src/shop/pipelines/other.py:4: the task `other.a` uses the bundle variable `undeclared`" in said
+            assert "unknown" not in said
+        assert project.wheels == []
+        project.edit(SALES, wrong, 'report(total(orders(n)), ["a", "b"])')
+
+
+OTHER = """
+from dbxdec import bundle_variable, job, task
+
+
+@task
+def a(x: str, y: str = "") -> None: ...
+
+
+@job
+def other() -> None:
+    a(bundle_variable("undeclared"), bundle_variable("not a name"))
+"""
+
+
+READ_AS_NUMBERS = """
+from dbxdec import bundle_variable, condition, each, job, task
+
+
+@task
+def count() -> int:
+    return 3
+
+
+@task
+def show(x: object) -> None: ...
+
+
+@job
+def sized() -> None:
+    condition(count(), ">", bundle_variable("enough")).then(show(1))
+
+
+@job
+def equal() -> None:
+    condition(count(), "==", bundle_variable("enough")).then(show(1))
+
+
+@job
+def typed(n: int = bundle_variable("enough"), text: str = bundle_variable("enough")) -> None:
+    show([n, text])
+
+
+@job
+def outer() -> None:
+    typed(bundle_variable("enough"), "{{job.id}}")
+
+
+@job
+def often(xs: list[int] = [1, 2]) -> None:
+    show(each(xs, concurrency=bundle_variable("enough")))
+"""
+TYPED = "the job parameter `n` is 'three', which is not of the type int"
+SAID = {
+    "sized": "the bundle variable `enough` is 'three'",
+    "equal": "the bundle variable `enough` is 'three', which is not of the type int",
+    "typed": TYPED,
+    "outer": f"the task `typed` runs the job `typed`, but {TYPED}",
+    "often": "the bundle variable `enough` is 'three'",
+}
+HINTS = {
+    "sized": "give it a number: the condition `condition` compares it by size",
+    "often": "give it a number from 1 to 100: the task `show` has it as concurrency",
+}
+
+
+def test_a_variable_that_is_read_as_a_number_has_one_in_each_target(project: Project) -> None:
+    """What a target's value is in the bundle's files is known; what only a deploy gives is not."""
+    project.write("src/shop/pipelines/numbers.py", READ_AS_NUMBERS)
+    text = (project.root / "databricks.yml").read_text(encoding="utf-8")
+    manifest = read_tree(project.root).made.manifest
+
+    def given(default: str, prod: str = "") -> list[str]:
+        written = text.replace("variables:\n", f"variables:\n  enough: {{{default}}}\n", 1)
+        project.write("databricks.yml", written + (f"      enough: {prod}\n" if prod else ""))
+        found = bundlechecks.of_project(project.root, manifest, "resources/dbxdec.yml").errors
+        return [f"{problem.where}: {problem.message}" for problem in found]
+
+    for line, target, errors in (
+        (6, "dev", given("default: three")),
+        (15, "prod", given("default: 2", prod="three")),
+        (15, "prod", given("default: 2", prod="{default: three}")),
+    ):
+        said = [f"databricks.yml:{line}: the job `{key}` in the target `{target}`: {SAID[key]}" for key in SAID]
+        assert sorted(errors) == sorted(
+            said[1:]
+        )  # one value is said once in the same words: of `often`, not of `sized`
+    for fine in (
+        given("default: 2"),
+        given('default: "2"'),
+        given("description: given at deploy"),
+        given("lookup: {cluster: three}"),
+        given('default: "${workspace.current_user.id}"'),
+    ):
+        assert fine == []
+    assert "is '3.0', which is not of the type int" in "".join(given("default: 3.0"))
+
+
+@pytest.mark.parametrize("key", SAID)
+def test_a_local_run_refuses_such_a_value_before_it_starts(project: Project, key: str) -> None:
+    """Also where the value is the default of a parameter alone, and for the jobs that a job runs."""
+    project.write("src/shop/pipelines/numbers.py", READ_AS_NUMBERS)
+    manifest = read_tree(project.root).made.manifest
+    job = manifest.job(key)
+    assert variables_of(manifest, job) == {"enough"}
+    with pytest.raises(RunError) as raised:
+        check_parameters(job, {}, {"enough": "three"}, manifest)
+    (problem,) = raised.value.problems
+    assert problem.message == SAID[key]
+    assert HINTS.get(key, problem.hint) == problem.hint
+    check_parameters(job, {}, {"enough": "2"}, manifest)
+
+
+def test_the_default_of_a_parameter_may_be_a_variable_that_nothing_else_needs(project: Project) -> None:
+    """A local run looks its value up, unless the parameter is given."""
+    project.write("src/shop/pipelines/numbers.py", READ_AS_NUMBERS)
+    assert project.run(str(DBXDEC), "run", "typed", "--var", "enough=2").code == 0
+    assert project.run(str(DBXDEC), "run", "typed", "-p", "n=2", "-p", "text=x").code == 0
+    assert project.run(str(DBXDEC), "run", "typed", "-p", "n=2").code == 2
 
 
 def test_check_and_the_build_warn_of_it(project: Project) -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from conftest import Installation
 from projects import Project, shop
 from running import DBXDEC, Said
 
@@ -260,3 +261,26 @@ def commit(project: Project) -> None:
     for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         assert project.run("git", *who, *arguments).code == 0
+
+
+@pytest.mark.parametrize("command", [["show"], ["show", "sales"], ["graph", "sales"], ["run"], ["run", "sales"]])
+def test_without_hatchling_it_is_said_that_the_tree_is_not_what_is_shown(
+    installation: Installation, tmp_path: Path, command: list[str]
+) -> None:
+    """An installed pipeline takes the place of a tree that can't be read; away from the tree nothing is to be said."""
+    project = shop(tmp_path / "repository")
+    assert project.build().code == 0
+    installed = installation.install(project)
+    project.edit("src/shop/pipelines/sales.py", "def sales(n: int = 3)", "def sales(n: int = 3, more: int = 4)")
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    for folder, said in ((project.root, True), (there, False)):
+        environment = {**installed.environment, "DBXDEC_VAR_lake": str(tmp_path / "lake")}
+        done = installation.dbxdec(Project(folder, environment), *command)
+        assert done.code == (2 if command == ["run"] else 0), done.output
+        assert "more" not in done.output
+        sentence = (
+            'dbxdec: the tree can\'t be read without hatchling (`pip install "dbxdec[build]"`): this is shop-pipelines '
+            "1.2.0, which is installed\n"
+        )
+        assert done.output.count(sentence) == said

@@ -100,7 +100,7 @@ def build(
         left_out += in_order([*error.problems, *_of_settings(error, project, version, config), *of_lock])
         jobs = _unharmed(error.jobs, left_out, only)
         if jobs is None:
-            raise DiscoveryError(left_out) from None
+            raise DiscoveryError(left_out, jobs=error.jobs, places=error.places) from None
         discovered = Discovered(jobs, (), (), "", error.places)
     from dbxdec.build.wheels import DATA
     from dbxdec.model import manifest
@@ -136,7 +136,8 @@ def build(
         left_out += error.problems
         jobs = _unharmed(discovered.jobs, error.problems, only)
         if jobs is None:
-            raise CodegenError([*error.problems, *beside.problems]) from None
+            problems = [*error.problems, *beside.problems]
+            raise CodegenError(problems, jobs=discovered.jobs, places=discovered.places) from None
         made = replace(made, raw_jobs=jobs)
     if beside.problems and only is None:
         raise ConfigError(beside.problems)

@@ -8,17 +8,28 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.build import bundlefile, localfiles
-from dbxdec.errors import ConfigError, Problem, SourceLocation, did_you_mean, in_order
-from dbxdec.model import storage_paths
+from dbxdec.errors import (
+    CodegenError,
+    ConfigError,
+    DbxdecError,
+    DiscoveryError,
+    Problem,
+    SourceLocation,
+    did_you_mean,
+    in_order,
+)
+from dbxdec.model import outside, storage_paths
 from dbxdec.model.dag import places_of
+from dbxdec.model.variables import MISTAKEN, TARGET, names_in, resolve
 from dbxdec.support.forms import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.build.bundlefile import Bundle, Document
     from dbxdec.model.dag import Job
@@ -49,25 +60,55 @@ class _Use:
 
 def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
     """Return the problems of the project at `root` in the bundle that includes its jobs; none without such a bundle."""
-    path = bundlefile.find(root)
-    if path is None:
-        return Found()
-    try:
-        bundle = bundlefile.load(path)
-    except ConfigError:
-        return Found()  # the bundle's CLI reports it
-    if not takes_in(bundle, root, resources):
+    bundle = _around(root, resources)
+    if bundle is None:
         return Found()
     from dbxdec.build.codegen import build_jobs
 
     jobs = manifest.jobs
     definitions = build_jobs(manifest, wheel=_WHEEL)
     uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
-    own = (root / resources).resolve() if resources else None
-    errors = [*_variables(bundle, root, uses), *_keys(bundle, root, jobs, own), *_files(bundle, root, uses, manifest)]
+    errors = [
+        *_variables(bundle, root, uses),
+        *_keys(bundle, root, jobs, resources),
+        *_files(bundle, root, uses, manifest),
+        *_values(bundle, root, jobs),
+    ]
     placed = list(_places(bundle, root, jobs))
     errors += [problem for is_error, problem in placed if is_error]
     return Found(tuple(in_order(errors)), tuple(in_order(problem for is_error, problem in placed if not is_error)))
+
+
+def of_mistaken(root: Path, error: DbxdecError, resources: str | None) -> list[Problem]:
+    """Return problems of a project that can't be built: of the jobs that could be read, as far as these are certain.
+
+    They are variables that the bundle lacks, and keys that it has already. What else a job has may follow from its
+    mistakes.
+    """
+    bundle = _around(root, resources) if isinstance(error, CodegenError | DiscoveryError) and error.jobs else None
+    if bundle is None:
+        return []
+    from dbxdec.build.codegen import unchecked
+    from dbxdec.build.codegen.libraries import Libraries
+    from dbxdec.model.manifest import Manifest
+
+    found = Manifest("", "", "", "", error.jobs, places=error.places)  # type: ignore[attr-defined]
+    jobs = found.jobs
+    definitions = unchecked(found, jobs, Libraries(_WHEEL))
+    uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
+    return [*_variables(bundle, root, uses, known={MISTAKEN}), *_keys(bundle, root, jobs, resources)]
+
+
+def _around(root: Path, resources: str | None) -> Bundle | None:
+    """Return the bundle that has the jobs of the project at `root`; None if there is none that can be read."""
+    path = bundlefile.find(root)
+    if path is None:
+        return None
+    try:
+        bundle = bundlefile.load(path)
+    except ConfigError:
+        return None  # the bundle's CLI reports it
+    return bundle if takes_in(bundle, root, resources) else None
 
 
 def takes_in(bundle: Bundle, root: Path, resources: str | None) -> bool:
@@ -156,15 +197,20 @@ def _uses(job: Job, definition: Mapping[str, Any]) -> Iterator[_Use]:
         yield _Use(f"the task `{job.key}.{task.key}`", task.source, form)
 
 
-def _variables(bundle: Bundle, root: Path, uses: Iterable[_Use]) -> Iterator[Problem]:
-    """Yield bundle variables that nothing declares, and complex variables where only a string is allowed."""
+def _variables(
+    bundle: Bundle, root: Path, uses: Iterable[_Use], known: Collection[str] = frozenset()
+) -> Iterator[Problem]:
+    """Yield bundle variables that nothing declares, and complex variables where only a string is allowed.
+
+    Those that are `known` need not be declared.
+    """
     declared = table(bundle.get("variables"))
     name_of_file = _relative(bundle.main.path, root)
     seen: set[tuple[str, bool]] = set()
     for use in uses:
         for text, is_parameter in _texts(use.form):
             for name in _VARIABLE.findall(text):
-                if name not in declared and (name, False) not in seen:
+                if name not in declared and name not in known and (name, False) not in seen:
                     seen.add((name, False))
                     hint = did_you_mean(name, [str(key) for key in declared]) or (
                         f"under `variables` of {name_of_file}: `{name}: {{description: ..., default: ...}}`"
@@ -203,8 +249,9 @@ def _texts(value: Any, *, parameter: bool = False) -> Iterator[tuple[str, bool]]
             yield from _texts(item, parameter=parameter)
 
 
-def _keys(bundle: Bundle, root: Path, jobs: Iterable[Job], own: Path | None) -> Iterator[Problem]:
+def _keys(bundle: Bundle, root: Path, jobs: Iterable[Job], resources: str | None) -> Iterator[Problem]:
     """Yield keys of jobs that another file of the bundle has too, for any kind of resource."""
+    own = (root / resources).resolve() if resources else None
     known = {job.key: job for job in jobs}
     for document in bundle.documents:
         if document.path.resolve() == own:
@@ -256,6 +303,49 @@ def _files(bundle: Bundle, root: Path, uses: Iterable[_Use], manifest: Manifest)
         ):
             hint = "its path starts at the project's root"
             yield Problem(f"{library!r} is not there", "tool.dbxdec.extra-libraries", hint)
+
+
+def _values(bundle: Bundle, root: Path, jobs: Sequence[Job]) -> Iterator[Problem]:
+    """Yield values of variables in the bundle's targets with which a task would fail."""
+    others = {job.key: job for job in jobs}
+    said: set[tuple[str, str]] = set()
+    targets: list[str | None] = [*table(bundle.get("targets"))] or [None]
+    for target in targets:
+        for job in jobs:
+            for template, refused in _read_as_values(job, others):
+                values = {name: _resolved(bundle, root, f"${{var.{name}}}", target) for name in names_in(template)}
+                values |= {TARGET: (target, None)} if TARGET in values and target is not None else {}
+                if not values or any("${" in value for value, _ in values.values()):
+                    continue  # one is given at deploy, or only the workspace knows it
+                where = next((where for _, where in values.values() if where is not None), job.source)
+                for problem in refused({name: value for name, (value, _) in values.items()}):
+                    if (str(where), problem.message) not in said:
+                        said.add((str(where), problem.message))
+                        of = f"the job `{job.key}`" + (f" in the target `{target}`" if target else "")
+                        yield Problem(f"{of}: {problem.message}", where, problem.hint)
+
+
+_Refused: TypeAlias = "Callable[[Mapping[str, str]], Iterable[Problem]]"
+
+
+def _read_as_values(job: Job, others: Mapping[str, Job]) -> Iterator[tuple[Any, _Refused]]:
+    """Yield what holds variables that a task reads as other values than strings, and the check of their values."""
+    for parameter in job.parameters:
+        if parameter.default is not None:
+            yield parameter.default, partial(_of_default, job, parameter.name, parameter.default)
+    for task in job.tasks:
+        if task.kind == "condition":
+            for side in ("left", "right"):
+                yield task.settings["condition_task"][side], partial(outside.refused, job, {})
+        elif task.kind == "run_job" and task.runs_job in others:
+            for text in task.settings["run_job_task"].get("job_parameters", {}).values():
+                yield text, partial(outside.passed, task, others[task.runs_job])
+        elif task.each is not None:
+            yield task.each.concurrency, partial(outside.refused, job, {})
+
+
+def _of_default(job: Job, name: str, text: str, values: Mapping[str, str]) -> list[Problem]:
+    return outside.refused(job, {name: resolve(text, values)}, {})
 
 
 def _places(bundle: Bundle, root: Path, jobs: Iterable[Job]) -> Iterator[tuple[bool, Problem]]:
@@ -336,8 +426,9 @@ def _value(bundle: Bundle, root: Path, name: str, target: str | None) -> tuple[s
                 path, found = (*path, "default"), found.get("default")
             elif place[0] != "targets":
                 found = None  # a declaration is a mapping
-            if isinstance(found, str | int | float) and not isinstance(found, bool):
-                return str(found), _location(document, path, root)
+            if isinstance(found, str | int | float):
+                text = str(found).lower() if isinstance(found, bool) else str(found)
+                return text, _location(document, path, root)
     return None, None
 
 

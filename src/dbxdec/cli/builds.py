@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -31,12 +30,14 @@ def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple
     if package is None and (found := _of_project(here, job)) is not None:
         return found
     manifest = find_manifest(package) if package is not None else _installed(job)
+    if package is None and source.project_root(here) is not None:
+        source.say_unread(manifest)
     return builds.Build(manifest), f"{manifest.project} {manifest.version}, which is installed"
 
 
 def _of_project(here: Path, job: str) -> tuple[Build, str] | None:
     """Return the build that the tree around `here` would ship, and a name for it; None when it doesn't use dbxdec."""
-    if find_spec("hatchling") is None:
+    if not source.can_read_trees():
         return None
     tree = source.project_tree(here, job)
     if tree is None:
@@ -60,7 +61,7 @@ def _installed(job: str) -> Manifest:
     known = [key for manifest in manifests for key in manifest.raw_jobs]
     where = "this folder does not belong to a dbxdec project"
     otherwise = "go to the project's folder, or install its wheel"
-    if project_root(".") is not None and find_spec("hatchling") is None:
+    if project_root(".") is not None and not source.can_read_trees():
         where = "the tree can't be read without hatchling"
         otherwise = 'pip install "dbxdec[build]", or install the project\'s wheel'
     elif known:

@@ -13,7 +13,7 @@ from dbxdec.cli import source
 from dbxdec.cli.app import WRONG_USAGE, code_of
 from dbxdec.cli.console import echo, print_json, say
 from dbxdec.cli.home import relative
-from dbxdec.errors import DbxdecError, Problem, counted, located
+from dbxdec.errors import ConfigError, DbxdecError, Problem, counted, in_order, located
 from dbxdec.model import dag
 from dbxdec.support import printing
 from dbxdec.views import texts
@@ -48,19 +48,19 @@ def command(as_json: bool, github: bool) -> None:
     warnings: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     code, counts = 0, {}
-    found = None
+    found, mistaken = None, None
     try:
         found = source.of_tree(Path.cwd())
     except DbxdecError as error:
-        errors = error.problems
+        errors, mistaken = error.problems, error
         code = code_of(error)
     else:
         warnings, notes = found.warnings, [*_absent(found.absent), *found.notes, *_notes(found.manifest.jobs)]
         jobs = found.manifest.raw_jobs
         counts = {"jobs": len(jobs), "tasks": sum(len(job["tasks"]) for job in jobs.values())}
-    in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None)
+    in_bundle = _of_bundle(Path.cwd(), found.manifest if found else None, mistaken)
     if in_bundle.errors:
-        errors, code = [*errors, *in_bundle.errors], code or WRONG_USAGE
+        errors, code = in_order([*errors, *in_bundle.errors]), code or WRONG_USAGE
     warnings = [*warnings, *in_bundle.warnings]
     if as_json:
         print_json(
@@ -130,18 +130,24 @@ def _print(
     echo(f"{fine}: {found}{noticed}")
 
 
-def _of_bundle(folder: Path, manifest: Manifest | None) -> Found:
-    """Return the problems of the project's bundle, and of the project's jobs in it if they could be built."""
+def _of_bundle(folder: Path, manifest: Manifest | None, mistaken: DbxdecError | None) -> Found:
+    """Return the problems of the project's bundle, and of the project's jobs in it.
+
+    `mistaken` is why these could not be built, without which there is a `manifest`.
+    """
     from dbxdec.build import bundlechecks, bundlefile, config, freshness
 
     root = freshness.project_root(str(folder))
     if root is None:
         return bundlechecks.Found()
     builds = bundlefile.mistakes(Path(root))
-    if manifest is None or builds:
+    if builds or isinstance(mistaken, ConfigError):
         return bundlechecks.Found(tuple(builds))
     settings = config.load(Path(root, "pyproject.toml"))
-    return bundlechecks.of_project(Path(root), manifest, settings.resources)
+    if manifest is not None:
+        return bundlechecks.of_project(Path(root), manifest, settings.resources)
+    assert mistaken is not None  # noqa: S101 - without it there is a manifest
+    return bundlechecks.Found(tuple(bundlechecks.of_mistaken(Path(root), mistaken, settings.resources)))
 
 
 def _form(problem: Problem) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbxdec.build import config, freshness
 from dbxdec.cli import source
 from dbxdec.errors import ManifestError, listed
 from dbxdec.runtime.installed import find_manifest, installed_manifests
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dbxdec.cli.source import Source
     from dbxdec.model.manifest import Manifest
 
@@ -26,9 +25,8 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
         return source.of_wheel(wheel)
     if package is not None:
         return _installed(find_manifest(package))
-    root = freshness.project_root(str(folder))
-    is_project = root is not None and config.turns_hook_on(Path(root, "pyproject.toml"))
-    if is_project and find_spec("hatchling") is not None:
+    is_project = source.project_root(folder) is not None
+    if is_project and source.can_read_trees():
         return source.of_tree(folder, job)
     found, unreadable = installed_manifests()
     if job is not None:
@@ -40,6 +38,8 @@ def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = Non
         raise ManifestError(problem for error in unreadable for problem in error.problems)
     if not found:
         return source.of_tree(folder, job)  # which reports what is missing
+    if is_project:
+        source.say_unread(found[0])
     return _installed(found[0])
 
 

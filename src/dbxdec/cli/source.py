@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,10 +61,29 @@ def project_tree(folder: Path, job: str) -> Tree | None:
 
     When only other jobs have mistakes, the tree has `job` and the jobs that it runs.
     """
+    root = project_root(folder)
+    return _read(root, job) if root is not None else None
+
+
+def project_root(folder: Path) -> Path | None:
+    """Return the root of the project that `folder` is in; None when it doesn't turn dbxdec's hook on."""
     from dbxdec.build import config, freshness
 
     root = freshness.project_root(str(folder))
-    return _read(Path(root), job) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
+    return Path(root) if root is not None and config.turns_hook_on(Path(root, "pyproject.toml")) else None
+
+
+def can_read_trees() -> bool:
+    """Return whether hatchling, which says what a tree's wheel would hold, is installed here."""
+    return find_spec("hatchling") is not None
+
+
+def say_unread(installed: Manifest) -> None:
+    """Report that the project of this folder is not read, and that an installed pipeline is in its place."""
+    say(
+        f'the tree can\'t be read without hatchling (`pip install "dbxdec[build]"`): this is {installed.project} '
+        f"{installed.version}, which is installed"
+    )
 
 
 def _read(root: Path, only: str | None = None) -> Tree:

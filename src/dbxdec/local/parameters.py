@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.model import comparisons, items, protocol
+from dbxdec.model import items, outside, protocol
 from dbxdec.model.dag import no_parameter
 from dbxdec.model.rundate import passed_on
 from dbxdec.model.values import REQUIRED_TEXT
@@ -17,17 +17,20 @@ from dbxdec.platform.references import is_known, only_one_in
 from dbxdec.platform.references import resolve as resolve_references
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from dbxdec.local.history import Run
     from dbxdec.model.dag import Job, JobParameter
     from dbxdec.model.manifest import Manifest
 
 
-def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+def check_parameters(
+    job: Job, given: Mapping[str, str], variables: Mapping[str, str], manifest: Manifest | None = None
+) -> dict[str, str]:
     """Return the strings of all job parameters. Raises RunError, before anything runs, with all mistakes in `given`.
 
-    What each task would refuse is refused here. `variables` are the bundle's, as far as they are known.
+    What each task would refuse is refused here, with the `manifest` also what jobs that it runs would refuse.
+    `variables` are the bundle's, as far as they are known.
     """
     known = {parameter.name: parameter for parameter in job.parameters}
     problems = [no_parameter(job.key, name, known) for name in given if name not in known]
@@ -41,29 +44,45 @@ def check_parameters(job: Job, given: Mapping[str, str], variables: Mapping[str,
             texts[name] = text
     resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
     references = at_start(resolved)
-    problems += [problem for name, text in resolved.items() for problem in _refused(known[name], text, references)]
-    problems += comparisons.refused_texts(job, resolved, variables)
-    problems += items.refused(job, {name: resolve_references(text, references) for name, text in resolved.items()})
+    for name, text in list(resolved.items()):
+        if known[name].run_date is not None and text == known[name].default:
+            del resolved[name]
+        elif protocol.is_unresolved(resolve_references(text, references)):
+            problems.append(_unresolved(name, text.strip()))
+            del resolved[name]
+    problems += outside.refused(job, resolved, variables)
+    problems += [] if manifest is None else _of_other_jobs(manifest, job, variables)
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return texts
 
 
-def _refused(parameter: JobParameter, text: str, references: Mapping[str, str]) -> Iterator[Problem]:
-    if parameter.run_date is not None and text == parameter.default:
-        return
-    what = f"the job parameter `{parameter.name}`"
-    if protocol.is_unresolved(resolve_references(text, references)):
-        segments = only_one_in(text.strip())
-        on_platform = Problem(
-            f"{what} is {text.strip()}, which only the platform knows", hint=f"`--param {parameter.name}=VALUE`"
-        )
-        yield on_platform if segments and is_known(segments) else protocol.unresolved(what, text)
-        return
-    try:
-        parameter.value(text, names=True)
-    except ValueError as error:
-        yield Problem(f"{what} {error}", hint=parameter.type.hint)
+def _unresolved(name: str, text: str) -> Problem:
+    segments = only_one_in(text)
+    if segments is None or not is_known(segments):
+        return protocol.unresolved(f"the job parameter `{name}`", text)
+    return Problem(
+        f"the job parameter `{name}` is {text}, which only the platform knows", hint=f"`--param {name}=VALUE`"
+    )
+
+
+def _of_other_jobs(manifest: Manifest, job: Job, variables: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield the problems of what the jobs that `job` runs get from it, from each other and from the bundle."""
+    for caller in (job, *jobs_run_by(manifest, job)):
+        for task in caller.tasks:
+            if task.kind == "run_job":
+                other = manifest.job(task.runs_job)
+                yield from outside.passed(task, other, variables)
+                given = task.settings["run_job_task"].get("job_parameters", {})
+                defaults = {
+                    p.name: p.default for p in other.parameters if p.default is not None and p.name not in given
+                }
+                texts = {
+                    name: resolve(text, variables)
+                    for name, text in defaults.items()
+                    if names_in(text) and names_in(text) <= variables.keys()
+                }
+                yield from outside.refused(other, texts, variables)
 
 
 def same_values(job: Job, some: Mapping[str, str], others: Mapping[str, str]) -> set[str]:
@@ -78,17 +97,38 @@ def _same(parameter: JobParameter, some: Mapping[str, str], others: Mapping[str,
     return texts[0] == texts[1]  # a reference, or a value that the type of today refuses
 
 
-def variables_of(manifest: Manifest, job: Job) -> set[str]:
-    """Return the bundle variables that a run of `job` needs, including those of the jobs that it runs."""
-    names, waiting, seen = set(job.variables), [job], {job.key}
+def variables_of(manifest: Manifest, job: Job, given: Collection[str] = ()) -> set[str]:
+    """Return the bundle variables that a run of `job` needs, including those of the jobs that it runs.
+
+    `given` are the job parameters whose defaults it does not need.
+    """
+    names = _in_defaults(job, given)
+    for one in (job, *jobs_run_by(manifest, job)):
+        names |= set(one.variables)
+        for task in one.tasks:
+            names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
+            names |= set() if task.each is None else names_in(task.each.concurrency)
+            if task.kind == "run_job":
+                names |= _in_defaults(
+                    manifest.job(task.runs_job), task.settings["run_job_task"].get("job_parameters", {})
+                )
+    return names
+
+
+def _in_defaults(job: Job, given: Collection[str]) -> set[str]:
+    return names_in([parameter.default for parameter in job.parameters if parameter.name not in given])
+
+
+def jobs_run_by(manifest: Manifest, job: Job) -> list[Job]:
+    """Return the other jobs that a run of `job` runs, directly or through each other."""
+    found: dict[str, Job] = {job.key: job}
+    waiting = [job]
     while waiting:
         for task in waiting.pop().tasks:
-            if task.kind == "run_job" and task.runs_job not in seen:
-                seen.add(task.runs_job)
-                waiting.append(manifest.job(task.runs_job))
-                names |= set(waiting[-1].variables)
-            names |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
-    return names
+            if task.kind == "run_job" and task.runs_job not in found:
+                found[task.runs_job] = manifest.job(task.runs_job)
+                waiting.append(found[task.runs_job])
+    return [one for one in found.values() if one is not job]
 
 
 def check_variables(manifest: Manifest, given: Iterable[str]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, concerning, listed
-from dbxdec.model import comparisons, dag, items, storage_paths
+from dbxdec.model import comparisons, dag, outside, storage_paths
 from dbxdec.model.dag import Job, Output, Task, run_order
 from dbxdec.model.variables import has_token, unknown_in
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
@@ -204,31 +205,19 @@ def _refused_defaults(job: Job) -> list[Problem]:
         for parameter in job.parameters
         if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
     }
-    return [Problem(f"{one.message} by default", job.source, one.hint) for one in _refused(job, defaults)]
-
-
-def _refused(job: Job, texts: Mapping[str, str]) -> list[Problem]:
-    """Return the problems of strings that a condition would compare otherwise, and of items that no iteration takes."""
-    return comparisons.refused_texts(job, texts, {}) + items.refused(job, texts)
+    return [Problem(f"{one.message} by default", job.source, one.hint) for one in outside.refused(job, defaults, {})]
 
 
 def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
     """Return a problem for each literal passed to another job with which a task of it would fail."""
     known = {job.key: job for job in jobs}
-    problems = []
-    for task in (task for job in known.values() for task in job.tasks if task.kind == "run_job"):
-        given: Mapping[str, str] = task.settings["run_job_task"].get("job_parameters", {})
-        plain = {name: text for name, text in given.items() if "{{" not in text and not has_token(text)}
-        if (other := known.get(task.runs_job)) is not None:
-            problems += [
-                Problem(
-                    f"the task `{task.key}` runs the job `{other.key}`, but {problem.message}",
-                    task.called_at or task.source,
-                    problem.hint,
-                )
-                for problem in _refused(other, plain)
-            ]
-    return problems
+    return [
+        replace(problem, where=task.called_at or task.source)
+        for job in known.values()
+        for task in job.tasks
+        if task.kind == "run_job" and task.runs_job in known
+        for problem in outside.passed(task, known[task.runs_job], {})
+    ]
 
 
 def _maybe_unwritten(job: Job) -> list[Problem]:

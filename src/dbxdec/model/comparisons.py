@@ -122,6 +122,7 @@ def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mappin
     """
     declared = {parameter.name: parameter for parameter in job.parameters}
     problems: dict[str, Problem] = {}
+    kind: ValueType | None
     for task, op, sides in conditions(job):
         for side in sides:
             match references.only_one_in(side):
@@ -129,14 +130,31 @@ def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mappin
                     what, text, kind = f"the job parameter `{name}`", parameters[name], declared[name].type
                     if not kind.reads(text):
                         continue
-                case _ if (name := only_name_in(side) or "") in variables and task.compares is not None:
+                case _ if (name := only_name_in(side) or "") in variables:
                     what, text, kind = f"the bundle variable `{name}`", variables[name], task.compares
                 case _:
                     continue
-            problem = _refusal(kind, text, task.key, op)
+            if kind is None:
+                problem = None if op in EQUALITY else _refusal_by_size(text, task.key)
+            else:
+                problem = _refusal(kind, text, task.key, op)
             if problem is not None:
                 problems.setdefault(what, Problem(f"{what} {problem[0]}", hint=problem[1]))
     return list(problems.values())
+
+
+def _refusal_by_size(text: str, condition: str) -> tuple[str, str] | None:
+    """Return the problem of a bundle variable, of which nothing but its string is known."""
+    if not is_number(text):
+        return f"is {text!r:.60}", f"give it a number: the condition `{condition}` compares it by size"
+    return _inexact(Decimal(text), condition)
+
+
+def _inexact(number: int | Decimal, condition: str) -> tuple[str, str] | None:
+    if is_exact(number):
+        return None
+    hint = f"the condition `{condition}` compares it by size, and the platform may treat such numbers as equal"
+    return f"is {number!s:.60}", hint
 
 
 def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, str] | None:
@@ -153,11 +171,8 @@ def _refusal(kind: ValueType, text: str, condition: str, op: str) -> tuple[str, 
     elif not is_number(text) and is_numeric(kind):
         write = f"write {right!r}" if is_number(right) else "give it a number"
         return f"is {text!r:.60}", f"{write}: the condition `{condition}` compares it by size"
-    elif isinstance(value, int | Decimal) and not is_exact(value):
-        return (
-            f"is {text:.60}",
-            f"the condition `{condition}` compares it by size, and the platform may treat such numbers as equal",
-        )
+    elif isinstance(value, int | Decimal):
+        return _inexact(value, condition)
     return None
 
 

@@ -154,7 +154,11 @@ def _of_path(part: object) -> str:
     return str(part) if as_posix is None else as_posix(part)
 
 
-@forgiving(giving(BundleVariable("${var.unknown}")))
+MISTAKEN = "unknown"
+"""The name of the variable in the place of one that could not be declared."""
+
+
+@forgiving(giving(BundleVariable(f"${{var.{MISTAKEN}}}")))
 def bundle_variable(name: str) -> BundleVariable:
     """Return the bundle variable `name`: `${var.name}` in resources, its value at run time.
 

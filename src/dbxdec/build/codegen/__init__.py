@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job
     from dbxdec.model.manifest import Manifest
 
-__all__ = ["build_jobs", "computes_of", "render", "setting_problems", "write_if_changed"]
+__all__ = ["build_jobs", "computes_of", "render", "setting_problems", "unchecked", "write_if_changed"]
 
 
 def build_jobs(manifest: Manifest, *, wheel: str, own: str | None = None) -> dict[str, dict[str, Any]]:
@@ -33,7 +33,7 @@ def build_jobs(manifest: Manifest, *, wheel: str, own: str | None = None) -> dic
     require_databricks_bundles()
     with without_collection():
         jobs = manifest.jobs
-        definitions = _definitions(manifest, jobs, Libraries.of(manifest, wheel, own))
+        definitions = unchecked(manifest, jobs, Libraries.of(manifest, wheel, own))
         problems = [problem for job in jobs for problem in check_job(job, definitions[job.key])]
     problems += check_libraries(manifest.libraries, definitions.values())
     if problems:
@@ -50,7 +50,7 @@ def setting_problems(manifest: Manifest, sound: Collection[str] = ()) -> list[Pr
 
     require_databricks_bundles()
     jobs = manifest.jobs
-    definitions = _definitions(manifest, jobs, Libraries("a.whl", manifest.libraries))
+    definitions = unchecked(manifest, jobs, Libraries("a.whl", manifest.libraries))
     checks = {job.key: check_job if job.key in sound else check_settings for job in jobs}
     return [problem for job in jobs for problem in checks[job.key](job, definitions[job.key])]
 
@@ -64,5 +64,6 @@ def computes_of(jobs: list[Job]) -> dict[str, str]:
     return found
 
 
-def _definitions(manifest: Manifest, jobs: list[Job], libraries: Libraries) -> dict[str, dict[str, Any]]:
+def unchecked(manifest: Manifest, jobs: list[Job], libraries: Libraries) -> dict[str, dict[str, Any]]:
+    """Return the definition of each of `jobs`, whatever the platform would say of it, by job key."""
     return {job.key: job_definition(job, manifest.project, manifest.build_id, libraries) for job in jobs}

@@ -13,6 +13,7 @@ from dbxdec.build.codegen.jobs import is_classic, levels
 from dbxdec.build.codegen.paths import not_uploaded
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.model import kinds, protocol, schedules
+from dbxdec.model.outside import MAX_CONCURRENCY
 from dbxdec.model.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _MAX_TASKS = 1000
 _MAX_NAME_BYTES = 4096
 _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
-_MAX_CONCURRENCY = 100
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
@@ -220,8 +220,8 @@ def _shape(task: Task, form: dict[str, Any]) -> Iterator[Finding]:
         case {"task": {"for_each_task": _}}:
             yield "is a for-each task inside a for-each task", "the platform allows one level"
     match form.get("for_each_task"):
-        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= _MAX_CONCURRENCY:
-            yield f"has the concurrency {number}", f"1 to {_MAX_CONCURRENCY}"
+        case {"concurrency": int(number)} if not isinstance(number, bool) and not 1 <= number <= MAX_CONCURRENCY:
+            yield f"has the concurrency {number}", f"1 to {MAX_CONCURRENCY}"
 
 
 def _repeated(form: dict[str, Any]) -> Iterator[Finding]:
