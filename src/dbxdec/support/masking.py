@@ -283,8 +283,12 @@ def hide_data(value: Any) -> Any:
 
 
 def brief(value: object, longest: int = 80) -> str:
-    """Return the `repr` of a run's value for a message. Secrets are hidden before it is cut."""
-    return hide(repr(value))[:longest]
+    """Return the `repr` of a run's value on one line, for a message. Secrets are hidden before it is cut."""
+    try:
+        text = hide(repr(value))
+    except Exception:  # noqa: BLE001 - the value is of any class, and so is its error; an int may have too many digits
+        return f"a `{type(value).__name__}`"
+    return (" ".join(text.split()) if "\n" in text else text)[:longest]
 
 
 class _Output:
