@@ -218,6 +218,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def on_one_line(value: object) -> str:
+    """Return `value` as `shown` does, on one line: a frame's own string has many."""
+    return " ".join(shown(value).split())
+
+
 def counted(number: int, what: str) -> str:
     """Return "1 task", "2 tasks", ... for messages."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

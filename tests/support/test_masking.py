@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
+import sys
+import threading
+from collections import Counter
 from urllib.parse import quote
 
 import pytest
@@ -68,12 +72,70 @@ def test_each_line_of_a_secret_is_hidden() -> None:
     assert mask.text(SHAPES["lines"].strip().replace("\n", "\r\n")) == HIDDEN
 
 
+REPEATED = ["a", "-", "secret-", "\\", '\\"', "%25", "&amp;", "ä", "🔑", "line\n", "."]
+
+
+@pytest.mark.sampled(12)
+@pytest.mark.parametrize("form", ["as it is", "JSON", "repr", "in a URL"])
+@pytest.mark.parametrize("unit", REPEATED)
+def test_a_long_secret_of_repeated_text_is_hidden(unit: str, form: str) -> None:
+    """Whole, twice in a row, and cut; each place of the text is covered a few times and not once for each letter."""
+    secret = (unit * 5000)[:5000]
+    written = FORMS[form](secret)
+    mask = Mask([secret])
+    assert mask.text(f"<{written}>") == f"<{HIDDEN}>"
+    assert mask.text(f"<{written}{written}>") == f"<{HIDDEN}>"
+    assert set(mask.text(f"<{written[: len(written) * 2 // 3]}…").replace(HIDDEN, "")) == set("<…")
+    finder = next(finder for kind, finder in mask._finders.items() if kind[0].__name__ == "_Written")
+    covered = sum(stop - start for start, stop in finder.spans(written * 4))
+    assert covered <= len(written * 4) + 400 * 400 * 10
+
+
+@pytest.mark.parametrize("unit", ['\\"', "\\'", "\\/", "\\\n", "\n", "\r\n", "\r", '"', "%25", "%", "&amp;", "& ", "é"])
+def test_a_string_that_is_nearly_a_secret_takes_no_time(unit: str) -> None:
+    """The number of ways to read escaped letters does not multiply with the letters."""
+    secret = unit * 30 + "x"
+    for outer in ("JSON", "repr", "in a URL"):
+        for inner in ("as it is", "JSON", "in a URL"):
+            nearly = FORMS[outer](FORMS[inner](unit * 29 + "y" + "x" * 9))
+            for text in (f"<{nearly}>", f"<{nearly}…", nearly.replace("\n", "\r\n")):
+                assert Mask([secret]).text(text) == text
+
+
+@properties
+@given(st.text('a-%25\\\n"&;é', min_size=4, max_size=12), st.data())
+def test_all_matches_are_covered(value: str, data: st.DataObject) -> None:
+    """Those that overlap, and those of pieces, in strings of parts of the value in several forms."""
+    repeated = data.draw(st.booleans())
+    secret = (value * 4 if repeated else value).strip()
+    assume(len(secret) >= 4)
+    forms = st.sampled_from(["as it is", "JSON", "repr", "in a URL"])
+    parts = data.draw(st.lists(st.tuples(forms, st.integers(0, len(secret))), max_size=4))
+    text = "".join(FORMS[form](secret[-start:] + secret) for form, start in parts)
+    for finder in Mask([secret])._finders.values():
+        if type(finder).__name__ != "_Written":
+            continue
+        found = (finder._pattern.match(text, i) for i in range(len(text)))
+        every = {i for match in found if match for i in range(*match.span())}
+        assert every == {i for span in finder.spans(text) for i in range(*span)}
+
+
 @pytest.mark.parametrize("ellipsis", ["…", "..."])
 def test_the_beginning_of_a_secret_before_an_ellipsis_is_hidden(ellipsis: str) -> None:
     """What has cut a long value says so; the same letters elsewhere are no secret."""
     secret = "correct horse battery staple"  # noqa: S105 - made up
     assert Mask([secret]).text(f"┆ correct horse ba{ellipsis} ┆") == f"┆ {HIDDEN}{ellipsis} ┆"
     assert Mask([secret]).text("correct horse and rider") == "correct horse and rider"
+
+
+def test_a_beginning_may_end_within_an_escaped_letter() -> None:
+    """JSON and URLs that are cut anywhere show nothing of the value in front of the cut."""
+    secret = "pässwörd-größe 🔑 'of' \n all" * 30
+    for form in ("as it is", "JSON", "repr", "ascii", "in a URL", "repr of bytes", "HTML"):
+        written = FORMS[form](secret)
+        for cut in (60, 61, 62, 63, 64, 65, 390, 402, 411, 412, 800, 807):
+            shown = Mask([secret]).text(f"<{written[:cut]}…")
+            assert re.fullmatch(rf"<{re.escape(HIDDEN)}…", shown), (form, cut, shown)
 
 
 def test_secrets_that_overlap_are_hidden_together() -> None:
@@ -148,6 +210,65 @@ class TestScopes:
         with masking.scope(["s" * 200]):
             assert masking.brief({"a": "s" * 200}) == f"{{'a': '{HIDDEN}'}}"
             assert masking.brief("x" * 100, 20) == "'" + "x" * 19
+
+
+class TestOutput:
+    def written(self, *parts: str) -> str:
+        """What a stream has after these writes; "<flush>" flushes it."""
+        before, stream = sys.stdout, io.StringIO()
+        sys.stdout = stream
+        try:
+            with masking.scope(["correct horse", "first line\nab"]), masking.output():
+                for part in parts:
+                    sys.stdout.flush() if part == "<flush>" else sys.stdout.write(part)
+                self.before_the_end = stream.getvalue()
+        finally:
+            sys.stdout = before
+        return stream.getvalue()
+
+    def test_a_secret_that_is_written_in_parts_is_hidden(self) -> None:
+        """A line is shown when it has ended, and its rest at the end of the block."""
+        assert self.written("key: correct", " hor", "se!\n", "next") == f"key: {HIDDEN}!\nnext"
+        assert self.before_the_end == f"key: {HIDDEN}!\n"
+        assert self.written(*"<correct horse>") == f"<{HIDDEN}>"
+        assert self.written(*"[first line\n", "ab", "]\n") == f"[{HIDDEN}\nab]\n"
+        assert self.written("[first line\nab", "]\n") == f"[{HIDDEN}]\n"
+
+    def test_a_flush_shows_the_beginning_of_a_line(self) -> None:
+        """As a prompt or a progress bar wants it."""
+        assert self.written("50 %", "<flush>") == "50 %"
+        assert self.before_the_end == "50 %"
+
+    def test_nothing_is_held_back_without_a_secret(self) -> None:
+        """Output is as it would be without dbxdec."""
+        before, stream = sys.stdout, io.StringIO()
+        sys.stdout = stream
+        try:
+            with masking.output():
+                sys.stdout.write("50 %")
+                assert stream.getvalue() == "50 %"
+                with pytest.raises(TypeError):
+                    sys.stdout.write(5)  # type: ignore[arg-type]
+        finally:
+            sys.stdout = before
+
+    def test_threads_lose_nothing(self) -> None:
+        """Lines of several threads are all there, each whole."""
+        before, stream = sys.stdout, io.StringIO()
+        sys.stdout = stream
+        try:
+            with masking.scope(["correct horse"]), masking.output():
+                threads = [
+                    threading.Thread(target=lambda i=i: [sys.stdout.write(f"{i}\n") for _ in range(200)])
+                    for i in range(4)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        finally:
+            sys.stdout = before
+        assert Counter(stream.getvalue().split("\n")[:-1]) == {str(i): 200 for i in range(4)}
 
 
 def test_results_have_no_secrets_that_are_numbers_or_keys() -> None:

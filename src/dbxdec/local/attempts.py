@@ -171,7 +171,8 @@ class Attempts:
         with (folder / log).open("w", encoding="utf-8", errors="backslashreplace") as file:
 
             def printed(line: str) -> None:
-                for part in map(self._mask.text, plain_lines(line)):
+                # Without its escape sequences a secret has another form, and what is left may be another secret.
+                for part in map(self._mask.text, plain_lines(self._mask.text(line))):
                     file.write(f"{part}\n")
                     file.flush()
                     self._listener.printed(what.title, part)

@@ -7,10 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.support import masking
+
+_PART = re.compile(r"[\w.@-]+")
+# The secrets that this process knows, by the variable of their value, and then by the name that the platform sees.
+_named: dict[str, dict[str, Secret]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,41 @@ class Secret:
         return f"{{{{secrets/{self.scope}/{self.key}}}}}"
 
     @property
+    def name(self) -> str:
+        """The secret as `scope/key`, whose case the platform ignores (docs.databricks.com, "Secret management")."""
+        return f"{self.scope}/{self.key}".lower()
+
+    @property
     def variable(self) -> str:
         """The environment variable that holds the value where there is no platform."""
         return masking.VARIABLE + re.sub(r"\W", "_", f"{self.scope}_{self.key}").upper()
+
+    @property
+    def own_variable(self) -> str:
+        """The environment variable that no other secret has: a shell can't export it, but `env` and Python can."""
+        return masking.VARIABLE + self.name
+
+    def from_environment(self) -> str | None:
+        """Return the value from the environment, None where it has none.
+
+        Raises:
+            RunError: The variable holds a value, and is that of another secret as well.
+        """
+        if (found := os.environ.get(self.own_variable)) is None:
+            _remember(self)
+            if self.variable in os.environ and (problem := _mixed_up(self.variable)) is not None:
+                raise RunError(problem)
+            found = os.environ.get(self.variable)
+        return found
 
     def value(self) -> str:
         """Return the secret itself, from the environment or from the platform.
 
         Raises:
-            RunError: Neither has it, or the job's identity may not read it.
+            RunError: Neither has it, or the job's identity may not read it; or the variable in the environment is that
+                of another secret as well.
         """
-        if (found := os.environ.get(self.variable)) is not None:
+        if (found := self.from_environment()) is not None:
             masking.learn(found)
             return found
         dbutils = find_dbutils()
@@ -82,7 +110,8 @@ def secret(scope: str, key: str) -> Any:
 
     Use it as an argument of an IoManager or of a task, and in settings. It is in no manifest, job definition, log or
     report. On a laptop its value comes from the environment variable `DBXDEC_SECRET_<SCOPE>_<KEY>`: capital letters,
-    and `_` for all but letters and digits.
+    and `_` for all but letters and digits. Secrets that would share one are read from `DBXDEC_SECRET_<scope>/<key>`, in
+    small letters.
 
     Args:
         scope: The secret scope: letters, digits, `_`, `-`, `.` and `@`.
@@ -109,6 +138,47 @@ def secret(scope: str, key: str) -> Any:
         ```
     """
     for name, text in (("scope", scope), ("key", key)):
-        if not isinstance(text, str) or not re.fullmatch(r"[\w.@-]+", text):
+        if not isinstance(text, str) or not _PART.fullmatch(text):
             raise ValueError(f"{text!r} can't be the {name} of a secret: letters, digits, `_`, `-`, `.` and `@` only")
-    return Secret(scope, key)
+    return _remember(Secret(scope, key))
+
+
+def named(name: str) -> Secret | None:
+    """Return the secret called `scope/key`; None for other names."""
+    scope, slash, key = name.partition("/")
+    return Secret(scope, key) if slash and _PART.fullmatch(scope) and _PART.fullmatch(key) else None
+
+
+def mixed_up() -> list[Problem]:
+    """Return problems of variables that hold a value here, although several secrets of this process have them."""
+    problems = (_mixed_up(variable) for variable in sorted(_named) if variable in os.environ)
+    return [problem for problem in problems if problem is not None]
+
+
+def known() -> dict[str, dict[str, Secret]]:
+    """Return a copy of what this process knows about secrets, for `restore`."""
+    return {variable: dict(secrets) for variable, secrets in _named.items()}
+
+
+def restore(before: dict[str, dict[str, Secret]]) -> None:
+    """Forget the secrets that were named since `before`."""
+    _named.clear()
+    _named.update(before)
+
+
+def _remember(secret: Secret) -> Secret:
+    _named.setdefault(secret.variable, {}).setdefault(secret.name, secret)
+    return secret
+
+
+def _mixed_up(variable: str) -> Problem | None:
+    """Return the problem of a variable that several secrets would be read from, unless each has a value of its own."""
+    secrets = sorted(_named[variable].values(), key=lambda secret: secret.name)
+    if len(secrets) == 1 or all(secret.own_variable in os.environ for secret in secrets):
+        return None
+    names = listed([f"{secret.scope}/{secret.key}" for secret in secrets])
+    own = listed([secret.own_variable for secret in secrets])
+    return Problem(
+        f"the environment variable {variable} would be the value of several secrets: {names}",
+        hint=f"unset it, and set {own} instead: `env '{secrets[0].own_variable}=...' COMMAND`",
+    )

@@ -202,7 +202,10 @@ class ValueType:
         if value is None and self.optional:
             return NONE_TEXT
         form = self.to_json(value)
-        text = form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, allow_nan=False)
+        try:
+            text = form if isinstance(form, str) else json.dumps(form, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:  # an int of thousands of digits
+            raise TypeError(f"{brief(value)} can't be written as JSON: {error}") from None
         if text in (NONE_TEXT, REQUIRED_TEXT):
             raise TypeError(f"{text!r} is reserved: it stands for a parameter without a value")
         try:
@@ -356,7 +359,7 @@ class ValueType:
             case "enum":
                 return False
             case "literal":
-                return any(value == choice and type(value) is type(choice) for choice in self.choices)
+                return any(type(value) is type(choice) and value == choice for choice in self.choices)
             case "date":
                 return isinstance(value, dt.date) and not isinstance(value, dt.datetime)
             case "int":

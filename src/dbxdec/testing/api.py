@@ -6,6 +6,7 @@ import datetime as dt
 import inspect
 import os
 import uuid
+from collections.abc import Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from dbxdec.model import dag
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.support import masking
 from dbxdec.support.masking import of_this_machine
+from dbxdec.testing.arguments import both, check, check_job, check_key
 from dbxdec.testing.given import Given, missing, mistakes, texts_of, without_value
 from dbxdec.testing.lake import Lake
 from dbxdec.testing.running import Run
@@ -23,7 +25,7 @@ from dbxdec.testing.stored import in_memory as kept_in_memory
 from dbxdec.testing.stored import places_need, where_it_is
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dbxdec.authoring.jobs import Job
     from dbxdec.testing.results import JobResult, TaskResult
@@ -74,7 +76,8 @@ def run_job(
 
     Raises:
         AuthoringError: The build would refuse the job.
-        RunError: A name is not one of the job's, or a value is missing; all mistakes at once.
+        RunError: An argument has a wrong type, a name is not one of the job's, or a value is missing; all mistakes at
+            once.
         Exception: What a task's function has raised, with its own traceback, when all tasks have ended.
 
     Example:
@@ -96,13 +99,29 @@ def run_job(
         ```
     """
     __tracebackhide__ = True
+    check_job(job)
+    more_parameters = both(parameters, more_parameters)
+    chosen, last = _keys(tasks), _keys(until)
+    check(
+        inputs=inputs,
+        tables=tables,
+        task_values=task_values,
+        replace=replace,
+        variables=variables,
+        secrets=secrets,
+        tasks=chosen,
+        until=last,
+        started=started,
+        in_memory=in_memory,
+        raise_on_error=raise_on_error,
+    )
     result = _run(
         job,
         Given(inputs or {}, task_values or {}, replace or {}, texts_of(variables or {}), secrets or {}),
         {} if tables is None else tables,
-        {**more_parameters, **(parameters or {})},
-        tasks=_keys(tasks),
-        until=_keys(until),
+        more_parameters,
+        tasks=chosen,
+        until=last,
         started=started,
         in_memory=in_memory,
     )
@@ -153,7 +172,8 @@ def run_task(
 
     Raises:
         AuthoringError: The build would refuse the job.
-        RunError: A name is not one of the job's, or a value is missing; all mistakes at once.
+        RunError: An argument has a wrong type, a name is not one of the job's, or a value is missing; all mistakes at
+            once.
         Exception: What the task's function has raised.
 
     Example:
@@ -178,6 +198,8 @@ def run_task(
         ```
     """
     __tracebackhide__ = True
+    check_job(job)
+    check_key(task)
     result = run_job(
         job,
         inputs=inputs,
@@ -188,7 +210,7 @@ def run_task(
         tasks=[task],
         started=started,
         in_memory=in_memory,
-        parameters={**more_parameters, **(parameters or {})},
+        parameters=both(parameters, more_parameters),
     )
     return result[task]
 
@@ -247,7 +269,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _keys(given: str | Iterable[str]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+    return [given] if isinstance(given, str | bytes) or not isinstance(given, Iterable) else list(given)
 
 
 def _texts(job: dag.Job, given: Mapping[str, Any]) -> tuple[dict[str, str], list[Problem]]:

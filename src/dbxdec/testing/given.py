@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, did_you_mean, listed
-from dbxdec.model import dag
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.model import dag, secrets
 from dbxdec.model.literals import TAG
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import TARGET, names_in
@@ -48,7 +48,8 @@ class Given:
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment variables by which a run on this machine has secrets."""
-        return {Secret(*name.split("/", 1)).variable: value for name, value in self.secrets.items()}
+        found = ((secrets.named(name), value) for name, value in self.secrets.items())
+        return {secret.own_variable: value for secret, value in found if secret is not None}
 
 
 def texts_of(variables: Mapping[str, object]) -> dict[str, str]:
@@ -73,16 +74,6 @@ def mistakes(job: str, built: Mapping[str, BuiltJob], given: Given, tables: Mapp
     problems += [
         Problem(f"`{key}` is in `inputs` and in `replace`", hint="give a result or a function, not both")
         for key in both
-    ]
-    problems += [
-        Problem(f"`replace` has {function!r:.60} for `{key}`", hint="give a function, or the result itself in `inputs`")
-        for key, function in given.replace.items()
-        if not callable(function)
-    ]
-    problems += [
-        Problem(f"the secret {name!r} is not of the form `scope/key`", hint='secrets={"scope/key": "value"}')
-        for name in given.secrets
-        if name.count("/") != 1
     ]
     return [*problems, *_unknown_tables(job, built, tables), *_values(given)]
 
@@ -117,7 +108,8 @@ def _unknown_tables(job: str, built: Mapping[str, BuiltJob], tables: Mapping[str
 def _values(given: Given) -> Iterator[Problem]:
     for key, values in given.task_values.items():
         try:
-            json.dumps(values, allow_nan=False)
+            if json.loads(json.dumps(values, allow_nan=False)) != values:
+                raise TypeError("tuples, and keys that are not strings, would be read back as others")
         except (TypeError, ValueError) as error:
             yield Problem(f"`task_values` of `{key}` are not JSON: {error}", hint="use str, int, lists, dicts...")
 
@@ -130,7 +122,7 @@ def missing(
     `parameters` are the names of the given job parameters.
     """
     variables = names_in([p.default for p in built[job].dag.parameters if p.name not in set(parameters)])
-    secrets: set[str] = set()
+    asked: dict[str, Secret] = {}
     chosen = set(selected)
     for key, task in _tasks(job, built):
         above = [key[: at.start()] for at in re.finditer("/", key)]
@@ -141,13 +133,18 @@ def missing(
         for form in (leaf.value for one in bindings for leaf in dag.flatten(one) if isinstance(leaf, dag.Literal)):
             for tag, body in resolved_in_a_run(form):
                 variables |= names_in(body) if tag == "template" else set()
-                secrets |= {"/".join(body)} if tag == "secret" else set()
+                asked |= {"/".join(body): Secret(*body)} if tag == "secret" else {}
         variables |= names_in(dict(task.settings)) if task.kind in ("condition", "run_job") else set()
-    return without_value(variables, given) + [
-        Problem(f"the secret `{name}` has no value in this test", hint=f'secrets={{"{name}": "..."}}')
-        for name in sorted(secrets - given.secrets.keys())
-        if Secret(*name.split("/", 1)).variable not in os.environ
-    ]
+    names = {found.name for name in given.secrets if (found := secrets.named(name)) is not None}
+    problems = without_value(variables, given)
+    for name, secret in sorted(asked.items()):
+        try:
+            if secret.name not in names and secret.from_environment() is None:
+                hint = f'secrets={{"{name}": "..."}}'
+                problems.append(Problem(f"the secret `{name}` has no value in this test", hint=hint))
+        except RunError as error:
+            problems += error.problems
+    return problems
 
 
 def without_value(variables: Iterable[str], given: Given) -> list[Problem]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
 from dbxdec.model.typehints import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from dbxdec.io_managers.contexts import WriteId
 
@@ -43,7 +44,8 @@ class Lake:
         tables: Tables by name, to begin with.
 
     Raises:
-        RunError: `lake[name]` is asked for a table that is not there, or a name that several tables end in.
+        RunError: `tables` is no dict by name; or `lake[name]` is asked for a table that is not there, or a name that
+            several tables end in.
 
     Example:
         ```python
@@ -57,12 +59,16 @@ class Lake:
     """
 
     def __init__(self, tables: Mapping[str, Any] | None = None) -> None:
+        if problems := no_tables(tables):
+            raise RunError(problems)
         self._given = {name: detached(value) for name, value in (tables or {}).items()}
         self._versions: dict[str, list[Version]] = {}
 
     def __getitem__(self, name: str) -> Any:
         """The newest content of the table `name`. Raises RunError where there is none, or more than one."""
         __tracebackhide__ = True
+        if problem := _no_name(name):
+            raise RunError(problem)
         places = [place for place in self if is_at(place, name)]
         if len(places) > 1:
             raise RunError(f"{name!r} is the end of {listed(places)}", hint="write more of the place")
@@ -75,6 +81,8 @@ class Lake:
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Put a table there before a run, or in the place of what runs have written."""
+        if problem := _no_name(name):
+            raise RunError(problem)
         places = [place for place in self._versions if is_at(place, name)]
         for place in places:
             self._versions[place].append(Version(None, detached(value), detached(value)))
@@ -119,6 +127,23 @@ class Lake:
         """Append a version to the table at `place`."""
         self.versions(place)
         self._versions.setdefault(place, []).append(version)
+
+
+def no_tables(given: Any) -> list[Problem]:
+    """Return problems of what a test gives as its tables: neither None, a lake, nor values by name."""
+    if given is None or isinstance(given, Lake):
+        return []
+    if not isinstance(given, Mapping):
+        hint = 'tables={"reference/airports": frame}'
+        return [Problem(f"`tables` is of the type {type(given).__name__}, not a dict", hint=hint)]
+    return [problem for name in given if (problem := _no_name(name))]
+
+
+def _no_name(name: Any) -> Problem | None:
+    if isinstance(name, str) and name.strip("/"):
+        return None
+    hint = 'give the end of its place, as "reference/airports"'
+    return Problem(f"{on_one_line(name)} is not the name of a table", hint=hint)
 
 
 def is_at(place: str, name: str) -> bool:

@@ -26,13 +26,17 @@ def dbxdec_lake() -> Lake:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
-    """Forget the jobs that a test defines and the task values that it sets outside of runs."""
+    """Forget the jobs and secrets that a test defines, and the task values that it sets outside of runs."""
     jobs: Any = sys.modules.get("dbxdec.authoring.jobs")
+    secrets: Any = sys.modules.get("dbxdec.model.secrets")
+    named = secrets.known() if secrets else None
     before = jobs.registered() if jobs else []
     imported = frozenset(sys.modules) if jobs else frozenset()
     yield
     if jobs:
         jobs.forget(job for job in jobs.registered()[len(before) :] if job.fn.__module__ in imported)
+    if secrets:
+        secrets.restore(named)
     values: Any = sys.modules.get("dbxdec.runtime.task_values")
     if values:
         values.task_values.forget()

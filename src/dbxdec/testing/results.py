@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import HandledError, RunError, did_you_mean, listed
 from dbxdec.platform import status
 from dbxdec.platform.run_if import State
+from dbxdec.testing.arguments import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,6 +135,7 @@ class JobResult:
     def __getitem__(self, key: str) -> TaskResult:
         """How the task `key` did. Raises RunError for a task that the job does not have."""
         __tracebackhide__ = True
+        check_key(key)
         first, _, rest = key.partition("/")
         if rest and first in self.tasks and (inner := self.tasks[first].run) is not None:
             return inner[rest]

@@ -23,6 +23,7 @@ from dbxdec.platform.run_if import State, failed
 from dbxdec.runtime import context, execution
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
+from dbxdec.testing.arguments import check_call
 from dbxdec.testing.lake import copied, detached
 from dbxdec.testing.results import JobResult, TaskResult
 
@@ -141,6 +142,8 @@ class Run:
             bound = signatures.signature(ready.function).bind(*positional, **keyword)
             reads = {name: copied(value) for name, value in bound.arguments.items()}
             function = self._given.replace.get(task.key, ready.function)
+            if function is not ready.function:
+                check_call(task.key, function, positional, keyword)
             result = replace(ready, function=function).call(positional, keyword)
             ready.store(result)
         done = self._done(ready, title, result, reads)
@@ -262,6 +265,7 @@ class Run:
         fields = self._fields(task.settings)
         fake = self._given.replace.get(task.key)
         if fake is not None:
+            check_call(task.key, fake, [fields], {})
             with context.entered(self._ready_context(task)), using_variables(self._given.variables):
                 value = fake(fields)
         elif task.kind == "condition":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
 from dbxdec.model import checks, dag, literals
+from dbxdec.testing.arguments import check_job, check_key
 from dbxdec.testing.given import resolved_in_a_run
 from dbxdec.views import texts
 
@@ -107,6 +108,7 @@ class JobDag:
     def __getitem__(self, key: str) -> TaskShape:
         """The task `key`. Raises RunError for a task that the job does not have."""
         __tracebackhide__ = True
+        check_key(key)
         for shape in self.shapes:
             if shape.key == key:
                 return shape
@@ -145,6 +147,7 @@ def job_dag(job: Job[...]) -> JobDag:
         ```
     """
     __tracebackhide__ = True
+    check_job(job)
     found = built(job)[job.key].dag
     shapes = tuple(map(_shape, found.tasks))
     return JobDag(

@@ -27,7 +27,7 @@ from dbxdec.build.discovery.names import UndefinedNames
 from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
-from dbxdec.model import checks, dag, mistakes, warning_checks
+from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
 from dbxdec.model.manifest import encode_jobs, places_of
 from dbxdec.support.boundary import refusal
 
@@ -132,6 +132,7 @@ class _Discovery:
             self.dags.append(self._located(built.dag))
         Path(self._spec.progress).write_text("", encoding="utf-8")
         self._add(checks.check(self.dags))
+        self._add(secrets.mixed_up())
         self.warnings = warning_checks.warn(self.dags)
         if not self.dags and not self.problems:
             hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"
