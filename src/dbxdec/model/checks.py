@@ -129,7 +129,6 @@ def _misspelt_places(job: Job) -> list[Problem]:
         Problem(f"the task `{job.key}.{task.key}` uses {message}", task.called_at or task.source, hint)
         for task in job.tasks
         for io, place in dag.places_of(task)
-        if not place.startswith("${")
         for message, hint in storage_paths.misspelt(place, io)
     ]
 

@@ -13,6 +13,7 @@ from dbxdec import bundle_target, bundle_variable, condition, each, environment,
 from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.build.codegen.environments import normalised, refusals
+from dbxdec.build.codegen.jobs import job_definition
 from dbxdec.errors import CodegenError, SourceLocation
 from dbxdec.model.manifest import Manifest, encode_jobs
 
@@ -267,6 +268,32 @@ class TestDefinition:
         assert "environment_key" not in form
         assert "environments" not in definition
 
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ({"num_workers": 1}, {"new_cluster": {"num_workers": 1}}),
+            ({"serverless_compute_id": "c"}, {"serverless_compute_id": "c"}),
+            (
+                {"serverless_compute_id": "c", "num_workers": 1},
+                {"serverless_compute_id": "c", "new_cluster": {"num_workers": 1}},
+            ),
+            ({}, {"new_cluster": {}}),
+        ],
+    )
+    def test_a_job_cluster_is_a_new_one_or_names_serverless_compute(
+        self, fields: dict[str, Any], expected: dict[str, Any]
+    ) -> None:
+        """The one field that is none of a cluster stands beside it, and needs no cluster."""
+
+        @job(cluster=job_cluster("any", **fields))
+        def one() -> None:
+            first()
+
+        built = one.build()
+        assert not built.problems
+        definition = job_definition(built.dag, "p", BUILD, WHEEL, ())
+        assert definition["job_clusters"] == [{"job_cluster_key": "any", **expected}]
+
     def test_extra_libraries_reach_the_authors_environment(self) -> None:
         """Wheel, extra libraries and the author's dependencies stand in this order."""
         lean = environment("lean", dependencies=["polars"])
@@ -371,6 +398,30 @@ class TestRepeating:
         (alarm,) = (task for task in made(one)["one"]["tasks"] if task["task_key"] == "alarm")
         found = {name: alarm[name] for name in ("max_retries", "disable_auto_optimization") if name in alarm}
         assert found == retries
+
+    def test_what_is_said_once_stands_outside_of_the_iterations(self) -> None:
+        """Notifications, health and what the task is; retries, time limits and libraries are each iteration's."""
+        outside: dict[str, Any] = {
+            "description": "each",
+            "disabled": False,
+            "email_notifications": {"on_failure": ["a@example.com"]},
+            "health": {"rules": [{"metric": "RUN_DURATION_SECONDS", "op": "GREATER_THAN", "value": 9}]},
+            "notification_settings": {"no_alert_for_skipped_runs": True},
+            "webhook_notifications": {"on_failure": [{"id": "hook"}]},
+        }
+        inside: dict[str, Any] = {"max_retries": 2, "timeout_seconds": 9, "libraries": [{"pypi": {"package": "httpx"}}]}
+
+        @job(cluster=small)
+        def one() -> None:
+            second.override(**outside, **inside)(each([1, 2]))
+
+        (task,) = made(one)["one"]["tasks"]
+        inner = task["for_each_task"]["task"]
+        assert {name: task.get(name) for name in outside} == outside
+        assert outside.keys().isdisjoint(inner)
+        assert (inner["max_retries"], inner["timeout_seconds"]) == (2, 9)
+        assert inner["libraries"] == [{"whl": WHEEL}, *inside["libraries"]]
+        assert inside.keys().isdisjoint(task)
 
     def test_retries_of_other_tasks_stay(self) -> None:
         """As the author has set them."""
