@@ -223,7 +223,7 @@ def _with_compute(
     if not kinds.compute_of_its_own(own):
         if options.cluster is not None and on_clusters:
             own["job_cluster_key"] = options.cluster.key
-        elif options.environment is not None and in_environments:
+        if options.environment is not None and in_environments:
             own["environment_key"] = options.environment.key
     return own
 

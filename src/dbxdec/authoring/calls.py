@@ -291,11 +291,6 @@ def compute_settings(recorder: Recorder, key: str, cluster: object, environment:
     """Return the platform's fields for the cluster or environment of the task `key`. Wrong values are noted."""
     if cluster is None and environment is None:
         return {}
-    if cluster is not None and environment is not None:
-        recorder.problem(
-            f"the task `{key}` has both a cluster and an environment",
-            "a task runs on a cluster or serverless, never both: remove one",
-        )
     settings = {}
     for value, kind, field in (
         (cluster, JobCluster, "job_cluster_key"),

@@ -132,8 +132,8 @@ class Task(Generic[P, R]):
             key: The key of this call in the job. Two calls of one task in a job need two keys.
             io_manager: Where the result goes, instead of what the task had.
             outputs: The named results, instead of what the task had.
-            cluster: The job cluster, instead of any cluster or environment that the task had.
-            environment: The serverless environment, instead of any cluster or environment that the task had.
+            cluster: The job cluster, instead of any cluster and environment that the task had.
+            environment: The environment, instead of any cluster and environment that the task had.
             depends_on: Results of tasks, or branches of conditions, that this call waits for besides its inputs. They
                 add to what is there.
             run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"`, `"ALL_DONE"`,
@@ -225,7 +225,8 @@ def task(
         outputs: Several results by name: `{"good": io.table("good"), "bad": io.table("bad")}`. The function returns a
             dict of the same keys, and `x["good"]` is one of its results in a job's body.
         cluster: A job cluster for this task; the default is the job's compute.
-        environment: A serverless environment for this task; the default is the job's compute.
+        environment: An environment for this task, serverless unless `cluster` is given too; the default is the job's
+            compute.
         run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"` (the platform's default),
             `"ALL_DONE"`, `"AT_LEAST_ONE_SUCCESS"`, `"NONE_FAILED"`, `"AT_LEAST_ONE_FAILED"` or `"ALL_FAILED"`.
         **fields: Fields of a Databricks task, as the Jobs API spells them, such as `max_retries` (a number),
