@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, counted
-from dbxdec.model import comparisons, dag, kinds, outcomes
+from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcomes
 from dbxdec.model.dag import Job, Output
 from dbxdec.model.values import ANY, NONE_TEXT
 from dbxdec.model.variables import has_token
@@ -40,6 +40,8 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
             warnings += [*_of_schedule(job), *schedules.warnings(job)]
         warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
         warnings += _of_failure_handler(job)
+        warnings += compute_warnings.without_unity_catalog(job)
+        warnings += compute_warnings.unknown_to_the_cli(job)
         warnings += outcomes.hidden_failures(job)
         warnings += outcomes.unchecked_sides(job)
         warnings += outcomes.strange_references(job)
