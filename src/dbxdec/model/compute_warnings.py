@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
 from dbxdec.model import dag, kinds
+from dbxdec.model.catalog_names import OTHER_CATALOGS
 from dbxdec.model.variables import without_tokens
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from dbxdec.model.dag import Job, Task
 
-# Catalogs that are not Unity Catalog's: the workspace's old metastore, and open source Spark's own.
-_OTHER_CATALOGS = frozenset({"hive_metastore", "spark_catalog"})
 _CATALOG_MANAGER = "dbxdec.io_managers:SparkTableIoManager"
 _NAME = re.compile(r"[^./\\:]+(\.[^./\\:]+){2}")
 _VOLUME = re.compile(r"(dbfs:)?/Volumes/")
@@ -75,7 +74,7 @@ def _read_from_tasks(task: Task, job: Job) -> Iterator[tuple[str | None, str]]:
 def _is_in_unity_catalog(io: str | None, place: str) -> bool:
     plain = without_tokens(place, "v")
     is_name = io == _CATALOG_MANAGER or _NAME.fullmatch(plain) is not None
-    return (is_name and plain.partition(".")[0] not in _OTHER_CATALOGS) or _VOLUME.match(plain) is not None
+    return (is_name and plain.partition(".")[0] not in OTHER_CATALOGS) or _VOLUME.match(plain) is not None
 
 
 def unknown_to_the_cli(job: Job) -> Iterator[Problem]:
