@@ -169,6 +169,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         elif isinstance(leaf, dag.Literal):
             names |= names_in(leaf.value)
     names |= names_in([item.value for item in items if isinstance(item, dag.Literal)])
+    names |= names_in(list(call.task.options.spark_conf.values()))
     return dag.Task(
         key=call.key,
         function=reference(fn),
@@ -185,6 +186,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         on_failure=call.on_failure,
         doc=doc_of(fn),
         optional=frozenset(call.optional),
+        spark_conf=call.task.options.spark_conf,
     )
 
 
