@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dbxdec.authoring.proxies import TaskProxy, latest
     from dbxdec.authoring.steps import native_task
     from dbxdec.authoring.tasks import Task, task
+    from dbxdec.authoring.triggers import on_update
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
@@ -38,6 +39,7 @@ _HOMES = {
     "dbxdec.authoring.proxies": ("TaskProxy", "latest"),
     "dbxdec.authoring.steps": ("native_task",),
     "dbxdec.authoring.tasks": ("Task", "task"),
+    "dbxdec.authoring.triggers": ("on_update",),
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("IoManager",),
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
@@ -78,6 +80,7 @@ __all__ = [
     "job_cluster",
     "latest",
     "native_task",
+    "on_update",
     "params",
     "run_date",
     "secret",

@@ -13,7 +13,7 @@ from dbxdec.testing import Lake, run_job
 from spark_tools import needs_spark
 
 pytest.importorskip("pyspark")
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 pytestmark = needs_spark
 spark = spark_tools.spark
@@ -65,3 +65,32 @@ def test_frames_of_spark(spark: Any, dbxdec_lake: Lake) -> None:
 
     with pytest.raises(RunError, match=r"needs a Delta table of Spark\n.*`in_memory=False`"):
         run_job(merging)
+
+
+def test_the_session_and_its_settings(spark: Any) -> None:
+    """A parameter is given the active session, which has the task's settings until it has ended."""
+    name, before = "spark.sql.shuffle.partitions", spark.conf.get("spark.sql.shuffle.partitions")
+
+    @job
+    def one(n: int = 3) -> None:
+        @task(spark_conf={name: 7, "spark.sql.ansi.enabled": False, "mine": "x"})
+        def told(spark: SparkSession, n: int) -> list[str]:
+            return [
+                str(spark.range(n).count()),
+                *(spark.conf.get(key) or "" for key in (name, "spark.sql.ansi.enabled")),
+            ]
+
+        @task(spark_conf={"spark.sql.warehouse.dir": "/x"})
+        def fixed() -> None: ...
+
+        told(n)  # type: ignore[call-arg, arg-type]
+        fixed()
+
+    result = run_job(one, raise_on_error=False)
+    assert result["told"].value == ["3", "7", "false"]
+    assert spark.conf.get(name) == before
+    assert spark.conf.get("mine", None) is None
+    error = result["fixed"].error
+    assert isinstance(error, RunError)
+    assert "refuses the setting `spark.sql.warehouse.dir` of the task `fixed`" in str(error)
+    assert "`spark_conf` of job_cluster" in str(error)

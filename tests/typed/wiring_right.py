@@ -21,6 +21,7 @@ from dbxdec import (
     job,
     latest,
     native_task,
+    on_update,
     params,
     run_date,
     secret,
@@ -75,6 +76,10 @@ def whole(frame: pl.DataFrame, parts: list[pl.DataFrame], by_country: dict[str, 
 
 @task
 def alarm() -> None: ...
+
+
+@job(trigger=on_update("main.silver.orders", lake.table("x"), min_interval=dt.timedelta(minutes=5)))
+def updated() -> None: ...
 
 
 @job

@@ -6,7 +6,7 @@ import datetime as dt
 
 import polars as pl
 
-from dbxdec import condition, each, handled, job, latest, native_task, run_date, task
+from dbxdec import condition, each, handled, job, latest, native_task, on_update, run_date, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path="lake", mode="append")
@@ -43,6 +43,14 @@ def guarded() -> None: ...
 
 @job(on_failure=handled(needy))  # wrong
 def guarded_too() -> None: ...
+
+
+@job(trigger=on_update(3))  # wrong
+def updated() -> None: ...
+
+
+@job(trigger=on_update("a.b.c", min_interval=60))  # wrong
+def updated_too() -> None: ...
 
 
 @job(cluster="small")  # wrong

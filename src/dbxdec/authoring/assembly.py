@@ -169,6 +169,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         elif isinstance(leaf, dag.Literal):
             names |= names_in(leaf.value)
     names |= names_in([item.value for item in items if isinstance(item, dag.Literal)])
+    names |= names_in(list(call.task.options.spark_conf.values()))
     return dag.Task(
         key=call.key,
         function=reference(fn),
@@ -185,6 +186,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         on_failure=call.on_failure,
         doc=doc_of(fn),
         optional=frozenset(call.optional),
+        spark_conf=call.task.options.spark_conf,
     )
 
 
@@ -223,7 +225,7 @@ def _with_compute(
     if not kinds.compute_of_its_own(own):
         if options.cluster is not None and on_clusters:
             own["job_cluster_key"] = options.cluster.key
-        elif options.environment is not None and in_environments:
+        if options.environment is not None and in_environments:
             own["environment_key"] = options.environment.key
     return own
 

@@ -66,8 +66,12 @@ def _arguments(
 ) -> dict[str, Any]:
     """Return the arguments by parameter name. A variadic parameter gets a list or dict. All mistakes are noted."""
     takes = arguments_of(task.fn)
-    positional, by_keyword = takes.positional, takes.by_keyword
+    positional, by_keyword, required = takes.positional, takes.by_keyword, takes.required
     name = task.__name__
+    if sessions := task.sessions:
+        positional = tuple(one for one in positional if one not in sessions)
+        by_keyword = by_keyword.difference(sessions)
+        required = tuple(one for one in required if one not in sessions)
 
     def signature() -> str:
         return f"its signature is `{name}{signature_of(task.fn)}`"
@@ -88,16 +92,20 @@ def _arguments(
             found[key] = value
         elif key in by_keyword:
             recorder.problem(f"the task `{name}` gets its argument `{key}` twice", signature())
+        elif key in sessions:
+            recorder.problem(
+                f"the task `{name}` gets a value for `{key}`, but a run gives it Spark's session", "leave it out"
+            )
         elif takes.extra is not None:
             others[key] = value
         else:
             near = did_you_mean(key, by_keyword - set(found))
-            missing = [needed for needed in takes.required if needed not in found and needed not in kwargs]
+            missing = [needed for needed in required if needed not in found and needed not in kwargs]
             meant |= {p for p in by_keyword if near and f"`{p}`" in near} or set(missing if len(missing) == 1 else ())
             recorder.problem(f"the task `{name}` has no parameter `{key}`", near or signature())
     if takes.extra is not None and others:
         found[takes.extra] = others
-    missing = [needed for needed in takes.required if needed not in found and needed not in meant]
+    missing = [needed for needed in required if needed not in found and needed not in meant]
     if missing and ("misused", caller()) not in recorder:  # `*x` of a result gives nothing
         for needed in missing:
             recorder.problem(f"the task `{name}` needs a value for `{needed}`", signature())
@@ -291,11 +299,6 @@ def compute_settings(recorder: Recorder, key: str, cluster: object, environment:
     """Return the platform's fields for the cluster or environment of the task `key`. Wrong values are noted."""
     if cluster is None and environment is None:
         return {}
-    if cluster is not None and environment is not None:
-        recorder.problem(
-            f"the task `{key}` has both a cluster and an environment",
-            "a task runs on a cluster or serverless, never both: remove one",
-        )
     settings = {}
     for value, kind, field in (
         (cluster, JobCluster, "job_cluster_key"),

@@ -1,4 +1,4 @@
-"""The compute of tasks: job clusters (classic) and environments (serverless)."""
+"""The compute of tasks: job clusters, and environments, which are serverless unless a cluster is named beside them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JobCluster:
 
 @dataclass(frozen=True)
 class Environment:
-    """A serverless environment: what `environment(...)` returns.
+    """The Python packages of tasks, serverless or on a cluster: what `environment(...)` returns.
 
     The build adds the pipeline's wheel to its dependencies.
 
@@ -88,7 +88,11 @@ def job_cluster(
 
 @forgiving()
 def environment(key: str, **spec: Unpack[EnvironmentDict]) -> Environment:
-    """Return a serverless environment, for `environment=` of jobs and tasks.
+    """Return an environment, for `environment=` of jobs and tasks.
+
+    Tasks with an environment are serverless. With `cluster=` beside it they run on the cluster, which installs the
+    environment instead of libraries: the build sets its `dependency_mode`. That needs Databricks Runtime 19 or newer
+    and the standard access mode.
 
     Args:
         key: Its key in the job. Two different environments of a job need two keys.

@@ -288,7 +288,8 @@ def job(
             function's name.
         cluster: The job cluster of all tasks that name no compute. A job with neither cluster nor environment is
             serverless.
-        environment: The serverless environment of all tasks that name no compute.
+        environment: The environment of all tasks that name no compute: serverless, or on `cluster` if that is given
+            too.
         io_manager: The IoManager of all tasks that name none and return neither None nor a small result.
         on_failure: A task without arguments that runs when any other task has failed. The run stays a failed one,
             unless the task is wrapped in `handled(...)`.
@@ -355,10 +356,6 @@ def _unfit(key: Any, cluster: Any, environment: Any, io_manager: Any, on_failure
         if value is not None and not isinstance(value, kind | Spoiled):
             field = name.removeprefix("job_")
             yield Problem(f"`{field}` is {shown(value)}, not a {name}", hint=f"write `{field}={name}(key, ...)`")
-    if cluster is not None and environment is not None:
-        yield Problem(
-            "a job has both a cluster and an environment", hint="a job's default is classic or serverless: remove one"
-        )
     if on_failure is not None and not isinstance(on_failure, Task | Handled | Spoiled):
         yield Problem(
             f"`on_failure` is {shown(on_failure)}, which is not a task",

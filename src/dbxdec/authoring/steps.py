@@ -54,7 +54,7 @@ def native_task(
         depends_on: Results of tasks, or branches of conditions, that it waits for besides what its fields refer to.
         run_if: When to run, from the states of the upstream tasks.
         cluster: A job cluster, where the kind of task takes one.
-        environment: A serverless environment, where the kind of task takes one.
+        environment: An environment, where the kind of task takes one.
         **fields: Fields of a Databricks task, as the Jobs API spells them, one of which says the kind, as
             `notebook_task={...}`.
 

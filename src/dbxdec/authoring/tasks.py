@@ -11,10 +11,11 @@ from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import place_of, seen_by
 from dbxdec.authoring.references import Reference
 from dbxdec.authoring.settings import given_fields, run_if_of
+from dbxdec.authoring.sparkconf import checked
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
-from dbxdec.model.typehints import unwrapped
+from dbxdec.model.typehints import sessions_of, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from dbxdec.authoring.keywords import TaskFields
     from dbxdec.authoring.proxies import TaskProxy
+    from dbxdec.authoring.sparkconf import Setting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +38,7 @@ _OWN_FIELDS = {
     "depends_on": "use `.after(...)` or `.override(depends_on=[...])` in the job's body",
     "python_wheel_task": "leave it out: dbxdec creates it from the function",
 }
-_KEYWORDS = ("key", "io_manager", "outputs", "cluster", "environment", "run_if")
+_KEYWORDS = ("key", "io_manager", "outputs", "cluster", "environment", "run_if", "spark_conf")
 _KINDS: dict[type, str] = {IoManager: "io_manager", JobCluster: "cluster", Environment: "environment"}
 
 
@@ -52,6 +54,7 @@ class TaskOptions:
     run_if: str | None = None
     depends_on: Any = ()  # a tuple, unless the author gave something else
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spark_conf: Mapping[str, str | int | bool] = field(default_factory=dict)
 
 
 def _overridden(task: Task[..., Any], *args: Any, **given: Any) -> Any:
@@ -98,6 +101,11 @@ class Task(Generic[P, R]):
     if TYPE_CHECKING:
         __name__: str
 
+    @functools.cached_property
+    def sessions(self) -> tuple[str, ...]:
+        """The parameters that a run gives Spark's session; a call does not."""
+        return sessions_of(self.fn)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskProxy[R]:
         recorder = recording.current()
         if recorder is None and is_defining():
@@ -124,6 +132,7 @@ class Task(Generic[P, R]):
         environment: Environment | None = None,
         depends_on: Iterable[TaskProxy[Any]] = (),
         run_if: RunIfParam | None = None,
+        spark_conf: Mapping[str, Setting] | None = None,
         **fields: Unpack[TaskFields],
     ) -> Task[P, R]:
         """Return the same task with other settings. What is not given stays.
@@ -132,12 +141,13 @@ class Task(Generic[P, R]):
             key: The key of this call in the job. Two calls of one task in a job need two keys.
             io_manager: Where the result goes, instead of what the task had.
             outputs: The named results, instead of what the task had.
-            cluster: The job cluster, instead of any cluster or environment that the task had.
-            environment: The serverless environment, instead of any cluster or environment that the task had.
+            cluster: The job cluster, instead of any cluster and environment that the task had.
+            environment: The environment, instead of any cluster and environment that the task had.
             depends_on: Results of tasks, or branches of conditions, that this call waits for besides its inputs. They
                 add to what is there.
             run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"`, `"ALL_DONE"`,
                 `"AT_LEAST_ONE_SUCCESS"`, `"NONE_FAILED"`, `"AT_LEAST_ONE_FAILED"` or `"ALL_FAILED"`.
+            spark_conf: Settings of the Spark session, instead of what the task had.
             **fields: Fields of a Databricks task, as the Jobs API spells them.
 
         Raises:
@@ -161,6 +171,7 @@ class Task(Generic[P, R]):
         with recording.together():
             io_manager, outputs = _checked_stores(io_manager, outputs)
             run_condition = run_if_of(run_if)
+            conf = checked(spark_conf)
             settings = _settings(fields, ("depends_on",))
         before = self.options
         places = (io_manager, outputs or {}) if io_manager or outputs else (before.io_manager, before.outputs)
@@ -178,6 +189,7 @@ class Task(Generic[P, R]):
                 run_if=run_condition or self.options.run_if,
                 depends_on=_added(self.options.depends_on, depends_on),
                 settings={**self.options.settings, **settings},
+                spark_conf=self.options.spark_conf if conf is None else conf,
             ),
             self.seen,
             recording.caller(),
@@ -198,6 +210,7 @@ def task(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     run_if: RunIfParam | None = None,
+    spark_conf: Mapping[str, Setting] | None = None,
     **fields: Unpack[TaskFields],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 @forgiving()
@@ -211,9 +224,12 @@ def task(
     cluster: JobCluster | None = None,
     environment: Environment | None = None,
     run_if: Any = None,
+    spark_conf: Any = None,
     **fields: Any,
 ) -> Any:
     """Make a task of a function: `@task` or `@task(...)`.
+
+    A parameter annotated as `pyspark.sql.SparkSession` is given the session; a call in a job's body leaves it out.
 
     A task without an IoManager passes a small result on as a task value: a `str`, `int`, `float`, `bool`, date,
     datetime, `Decimal`, `Enum`, or lists and dicts of them, up to 48 KiB as JSON.
@@ -225,9 +241,12 @@ def task(
         outputs: Several results by name: `{"good": io.table("good"), "bad": io.table("bad")}`. The function returns a
             dict of the same keys, and `x["good"]` is one of its results in a job's body.
         cluster: A job cluster for this task; the default is the job's compute.
-        environment: A serverless environment for this task; the default is the job's compute.
+        environment: An environment for this task, serverless unless `cluster` is given too; the default is the job's
+            compute.
         run_if: When to run, from the states of the upstream tasks: `"ALL_SUCCESS"` (the platform's default),
             `"ALL_DONE"`, `"AT_LEAST_ONE_SUCCESS"`, `"NONE_FAILED"`, `"AT_LEAST_ONE_FAILED"` or `"ALL_FAILED"`.
+        spark_conf: Settings of the Spark session, set before the task reads and put back after it has stored:
+            `{"spark.sql.shuffle.partitions": 8}`. A value is a `str`, `int`, `bool` or bundle variable.
         **fields: Fields of a Databricks task, as the Jobs API spells them, such as `max_retries` (a number),
             `timeout_seconds`, `min_retry_interval_millis`, `libraries` and `email_notifications`.
 
@@ -251,6 +270,7 @@ def task(
     with recording.together():
         io_manager, outputs = _checked_stores(io_manager, outputs)
         run_condition = run_if_of(run_if)
+        conf = checked(spark_conf)
         settings = _settings(fields)
     options = TaskOptions(
         key=key,
@@ -260,6 +280,7 @@ def task(
         environment=environment,
         run_if=run_condition,
         settings=settings,
+        spark_conf=conf or {},
     )
 
     def decorate(fn: Callable[..., Any]) -> Task[..., Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers import spark_start
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.spark_errors import condition as condition
+from dbxdec.io_managers.spark_errors import first_line as first_line
+from dbxdec.io_managers.spark_errors import text_of as text_of
 from dbxdec.model import places
 
 if TYPE_CHECKING:
@@ -18,19 +20,18 @@ if TYPE_CHECKING:
 
 LOST = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
-_DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 _settings_lock = threading.RLock()
-_DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 
 
 def session() -> Any:
     """Return the session of this thread, the session of the process, or a new one. Sessions of Spark Connect count too.
 
-    A new session outside Databricks gets Delta if delta-spark is installed, and its Python workers are of the running
-    interpreter. Raises RunError if Spark is missing or does not start.
+    Where Databricks Connect is installed, outside of Databricks, a new session is one of the workspace. Otherwise it is
+    of this machine, with Delta if delta-spark is installed, and its Python workers are of the running interpreter.
+    Raises RunError, with the cause, if Spark is missing or does not start.
     """
     try:
-        from pyspark.errors import PySparkException, PySparkRuntimeError
+        import pyspark.errors  # noqa: F401 - older ones than 3.4 do not have it
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise RunError(
@@ -38,32 +39,28 @@ def session() -> Any:
         ) from error
     try:
         return SparkSession.active()
-    except (PySparkRuntimeError, RuntimeError):
-        builder = SparkSession.builder
-    remote = "SPARK_REMOTE" in os.environ or "SPARK_CONNECT_MODE_ENABLED" in os.environ
-    if not places.is_databricks():
-        # Spark takes the `python3` on PATH, and refuses one of another version.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    if not places.is_databricks() and not remote and find_spec("delta") is not None and find_spec("importlib_metadata"):
-        from delta import configure_spark_with_delta_pip
-
-        builder = configure_spark_with_delta_pip(
-            builder.config("spark.sql.extensions", _DELTA_EXTENSION).config(
-                "spark.sql.catalog.spark_catalog", _DELTA_CATALOG
-            )
-        )
-    try:
-        return builder.getOrCreate()
-    except (PySparkException, RuntimeError) as error:
-        raise RunError(
-            f"Spark does not start: {first_line(error)}",
-            hint="Spark needs Java 17 or newer (JAVA_HOME), and the jars of Delta, from Maven or `spark.jars`",
-        ) from error
+    except Exception as error:  # noqa: BLE001 - a client of Spark Connect may fail to import what it needs
+        log.debug("there is no active session: %s", first_line(error))
+    if spark_start.has_databricks_connect():
+        return spark_start.of_databricks_connect()
+    return spark_start.of_pyspark(SparkSession.builder)
 
 
 def is_connect(spark: Any) -> bool:
     """Return whether a session, or the session of a frame, is one of Spark Connect, which has no JVM to talk to."""
     return ".connect." in f"{type(spark).__module__}."
+
+
+def require_reach(spark: Any, place: str, *, is_here: bool) -> None:
+    """Raise RunError if `place` is on this machine (`is_here`), or below the root of a local run, but Spark is not."""
+    is_here = is_here or (places.is_local_run() and place.startswith(f"{os.environ[places.ROOT]}/"))
+    elsewhere = is_connect(spark) and spark_start.has_databricks_connect() and "SPARK_REMOTE" not in os.environ
+    if is_here and elsewhere:
+        raise RunError(
+            f"Databricks Connect runs Spark in the workspace, which can't reach {place} on this machine",
+            hint="`dbxdec run --remote` keeps tables where the deployed job has them; without Databricks Connect "
+            "Spark runs on this machine",
+        )
 
 
 def is_frame(value: Any) -> bool:
@@ -110,34 +107,6 @@ def _restore(spark: Any, before: Mapping[str, str | None]) -> None:
             spark.conf.unset(name)
         else:
             spark.conf.set(name, was)
-
-
-def condition(error: BaseException) -> str:
-    """Return Spark's name for an error ("DELTA_PATH_EXISTS"), taken from the message if need be; "" if it has none."""
-    # Spark 4 deprecates the older of the two names.
-    ask = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
-    if ask is not None and (found := ask()):
-        return str(found)
-    text = text_of(error)
-    start = text.find("[")
-    name = text[start + 1 : text.find("]", start)] if start >= 0 else ""
-    return name if name.replace("_", "").replace(".", "").isupper() else ""
-
-
-def text_of(error: BaseException) -> str:
-    """Return the whole message of an error. PySpark fails to format some of Delta's, but still has the string."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an error of Java
-        return str(getattr(error, "_desc", None) or getattr(error, "desc", None) or type(error).__name__)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the message of a Spark error without the Java stack trace."""
-    lines = [line.strip() for line in text_of(error).strip().splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith("An error occurred while calling"):
-        return lines[1].lstrip(": ")
-    return lines[0] if lines else type(error).__name__
 
 
 _MISSING = (

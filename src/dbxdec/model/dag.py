@@ -179,6 +179,8 @@ class Task:
     compares: ValueType | None = None
     doc: str | None = None
     """The docstring of the function, without its indentation; None if it has none."""
+    spark_conf: Mapping[str, str | int | bool] = field(default_factory=dict)
+    """Settings that the Spark session has while the task runs."""
     # Only the build knows these: where the task was called and overridden, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     overridden_at: SourceLocation | None = field(default=None, compare=False)

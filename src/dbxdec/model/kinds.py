@@ -11,6 +11,9 @@ from typing import Any
 
 CLUSTER_FIELDS = frozenset({"job_cluster_key", "new_cluster", "existing_cluster_id"})
 COMPUTE_FIELDS = CLUSTER_FIELDS | {"environment_key"}
+ENVIRONMENTS_MODE = "DEPENDENCY_MODE_ENVIRONMENTS"
+"""The `dependency_mode` of a cluster whose tasks have environments, as on serverless, instead of libraries."""
+AUTO_MODE = "DEPENDENCY_MODE_AUTO"
 
 _ON_CLUSTERS = frozenset(
     {"notebook_task", "spark_python_task", "python_wheel_task", "spark_jar_task", "spark_submit_task", "dbt_task"}
@@ -49,10 +52,23 @@ def compute_of_its_own(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name in COMPUTE_FIELDS and value is not None}
 
 
+def cluster_of(fields: Mapping[str, Any], clusters: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the cluster that a task defines, or names among `clusters`, the job's by key; None for any other."""
+    found = fields.get("new_cluster") or clusters.get(str(fields.get("job_cluster_key")))
+    return found if isinstance(found, Mapping) else None
+
+
+def takes_environment(fields: Mapping[str, Any], clusters: Mapping[str, Any]) -> bool:
+    """Return whether a task on a cluster has an environment, and so no libraries."""
+    cluster = cluster_of(fields, clusters)
+    by_cluster = cluster is not None and cluster.get("dependency_mode") == ENVIRONMENTS_MODE
+    return by_cluster or fields.get("environment_key") is not None
+
+
 def wheel_is_in_image(fields: Mapping[str, Any], clusters: Mapping[str, Any]) -> bool:
     """Return whether the wheel is in a container image: the task has `libraries=[]` and its cluster a `docker_image`.
 
     `clusters` are the job's clusters, by key.
     """
-    cluster = fields.get("new_cluster", clusters.get(str(fields.get("job_cluster_key"))))
-    return fields.get("libraries") == [] and isinstance(cluster, Mapping) and bool(cluster.get("docker_image"))
+    cluster = cluster_of(fields, clusters)
+    return fields.get("libraries") == [] and cluster is not None and bool(cluster.get("docker_image"))

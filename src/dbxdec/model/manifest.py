@@ -362,6 +362,7 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         **({"each": encode_each(task.each)} if task.each is not None else {}),
         **({"on_failure": True} if task.on_failure else {}),
         **({"compares": task.compares.json_form()} if task.compares is not None else {}),
+        **({"spark_conf": dict(task.spark_conf)} if task.spark_conf else {}),
         **({"doc": task.doc} if task.doc else {}),
     }
 
@@ -416,7 +417,15 @@ def _decode_task(form: Any) -> dag.Task:
         on_failure=take(form, "on_failure", bool, False),
         compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
         doc=_decode_doc(form),
+        spark_conf=by_key(form, "spark_conf", _decode_setting) if "spark_conf" in form else {},
     )
+
+
+def _decode_setting(form: Any) -> str | int | bool:
+    if type(form) not in (str, int, bool):
+        raise FormError("", f"is {kind_of(form)}, not a string, a whole number or a boolean")
+    found: str | int | bool = form
+    return found
 
 
 def _decode_doc(form: Any) -> str | None:

@@ -157,6 +157,25 @@ def returned_types(function: Callable[..., Any], *, named: bool = False) -> tupl
     return (note.element() if named else note).type_names or None
 
 
+_SESSION = "SparkSession"
+
+
+def sessions_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the parameters that are annotated as Spark's session, classic or Connect: a run gives it to them."""
+    return tuple(
+        name
+        for name in annotations_of(function)
+        if name != "return" and (note := of_parameter(function, name)) is not None and _is_session(note)
+    )
+
+
+def _is_session(note: Annotation) -> bool:
+    if note.error is None:
+        return set(note.type_names) == {f"pyspark.{_SESSION}"}
+    # The name may be imported for type checkers alone.
+    return note.text.strip("\"' ").removesuffix("| None").strip().rpartition(".")[2] == _SESSION
+
+
 def is_union(value: Any) -> bool:
     return type(value) is not type and typing.get_origin(value) in (typing.Union, types.UnionType)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, counted
-from dbxdec.model import comparisons, dag, kinds, outcomes
+from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcomes
 from dbxdec.model.dag import Job, Output
 from dbxdec.model.values import ANY, NONE_TEXT
 from dbxdec.model.variables import has_token
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
 _STRINGS = (dag.RETURN_TEXT, dag.RETURN_PARAMETER, dag.DATE_OF)
-_STARTS_BY_ITSELF = {"schedule", "trigger", "continuous"}
+_STARTS_BY_ITSELF = {"schedule", "trigger", "triggers", "continuous"}
 
 
 def warn(jobs: Iterable[Job]) -> list[Problem]:
@@ -37,9 +37,11 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             from dbxdec.model import schedules
 
-            warnings += [*_of_schedule(job), *schedules.warnings(job)]
+            warnings += [*_of_schedule(job), *schedules.warnings(job), *_of_its_own_trigger(job)]
         warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
         warnings += _of_failure_handler(job)
+        warnings += compute_warnings.without_unity_catalog(job)
+        warnings += compute_warnings.unknown_to_the_cli(job)
         warnings += outcomes.hidden_failures(job)
         warnings += outcomes.unchecked_sides(job)
         warnings += outcomes.strange_references(job)
@@ -166,6 +168,24 @@ def _of_schedule(job: Job) -> list[Problem]:
         for output in task.outputs.values()
         if output.settings.get("mode") == "error"
     ]
+
+
+def _of_its_own_trigger(job: Job) -> Iterator[Problem]:
+    """Warn of tasks that write a table whose updates start their job."""
+    match job.settings.get("trigger"):
+        case {"table_update": {"table_names": list(names)}}:
+            watched = {str(name).lower() for name in names}
+        case _:
+            return
+    for task in job.tasks:
+        for output in task.outputs.values():
+            if output.target is not None and output.target.lower() in watched:
+                yield Problem(
+                    f"the task `{job.key}.{task.key}` writes {output.target}, whose updates start the job: each run "
+                    "would start the next one, without end",
+                    task.called_at or task.source,
+                    "let it write another table, or start the job by other tables or a `schedule`",
+                )
 
 
 def _is_place(output: Output) -> bool:

@@ -50,9 +50,9 @@ def run_task() -> None:
     _log_to_stderr()
     with _boundary():
         ready = execution.prepare(sys.argv[1:])
-    with ready.environment():
+    with ready.environment() as within:
         with _boundary():
-            positional, keyword = ready.read()
+            positional, keyword = ready.read(within)
         result = ready.call(positional, keyword)
         del positional, keyword  # large inputs must not outlive the call
         with _boundary():

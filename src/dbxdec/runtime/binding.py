@@ -11,7 +11,7 @@ from dbxdec.io_managers import contexts, outcomes
 from dbxdec.io_managers.base import IoManager, log
 from dbxdec.io_managers.contexts import InputContext, WriteId
 from dbxdec.model import dag, literals, places, signatures
-from dbxdec.model.typehints import Annotation, of_parameter
+from dbxdec.model.typehints import Annotation, of_parameter, sessions_of
 from dbxdec.model.values import ANY
 from dbxdec.runtime import record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
@@ -48,7 +48,16 @@ class Reader:
         """Return the positional and keyword arguments for `function`."""
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
+        sessions = sessions_of(function)
         for parameter in signatures.signature(function).parameters.values():
+            if parameter.name in sessions and parameter.name not in task.inputs:
+                if parameter.kind is not parameter.KEYWORD_ONLY and len(positional) == _position(
+                    function, parameter.name
+                ):
+                    positional.append(_session())
+                else:
+                    keyword[parameter.name] = _session()
+                continue
             if parameter.name not in task.inputs:
                 if parameter.kind is parameter.POSITIONAL_ONLY:
                     break  # the rest have defaults, as the build has checked
@@ -261,6 +270,12 @@ def _recorded(context: InputContext, read: Callable[[InputContext], Any]) -> Any
     value = read(context)
     record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
     return value
+
+
+def _session() -> Any:
+    from dbxdec.io_managers.spark_session import session  # not needed by most tasks
+
+    return session()
 
 
 def _position(function: Callable[..., Any], name: str) -> int:

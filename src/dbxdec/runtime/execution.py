@@ -25,6 +25,7 @@ from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
+from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
 
 if TYPE_CHECKING:
@@ -54,12 +55,17 @@ class Execution:
         stack.enter_context(base.running(self.run.job, self.task.key, self.receipt, named))
         return stack
 
-    def read(self) -> tuple[list[Any], dict[str, Any]]:
-        """Check the targets, then return the function's arguments. Raises RunError before anything is changed."""
+    def read(self, within: ExitStack | None = None) -> tuple[list[Any], dict[str, Any]]:
+        """Check the targets, then return the function's arguments. Raises RunError before anything is changed.
+
+        The Spark session has the task's own settings from here on until `within` is closed.
+        """
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
             manager.check_name()
             manager.setup()
+        if self.task.spark_conf and within is not None:
+            within.enter_context(settings_of(self.task))
         for name, manager in self.managers.items():
             manager.preflight(self.output(name))
         with blame.noted(lambda: f"raised while the inputs of the task `{self.task.key}` were read, before its call"):

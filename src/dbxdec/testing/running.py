@@ -137,10 +137,10 @@ class Run:
     def _call(self, task: dag.Task, title: str, known: Mapping[str, str]) -> TaskResult:
         __tracebackhide__ = True
         ready = self._ready(task, known)
-        with ready.environment():
-            positional, keyword = ready.read()
+        with ready.environment() as within:
+            positional, keyword = ready.read(within)
             bound = signatures.signature(ready.function).bind(*positional, **keyword)
-            reads = {name: copied(value) for name, value in bound.arguments.items()}
+            reads = {name: copied(value) for name, value in bound.arguments.items() if name in task.inputs}
             function = self._given.replace.get(task.key, ready.function)
             if function is not ready.function:
                 check_call(task.key, function, positional, keyword)

@@ -99,6 +99,7 @@ def facts(task: dag.Task, job: dag.Job) -> list[tuple[str, str]]:
         found.append((f"{name} <-", f"{binding(bound)} ({rows})" if rows else binding(bound)))
     for name, result in task.outputs.items():
         found.append(("->" if len(task.outputs) == 1 else f"{name} ->", output(result)))
+    found += settings(task.spark_conf, "spark_conf")
     return [*found, *settings({} if task.kind == "condition" else task.settings)]
 
 

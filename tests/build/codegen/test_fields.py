@@ -37,8 +37,8 @@ NOT_OF_TASK = {"task_key", "depends_on", "job_cluster_key", "environment_key"}
 KEYS = {"task_key", "job_cluster_key", "environment_key"}
 # Fields that don't take any text.
 GIVEN = {**dict.fromkeys(KEYS, "inner"), "quartz_cron_expression": "0 0 5 * * ?"}
-# A git source goes with no wheel of a bundle.
-NOT_OF_BUNDLES = {"GIT"}
+# A git source goes with no wheel of a bundle, and a build must know whether a cluster takes libraries.
+NOT_OF_BUNDLES = {"GIT", "DEPENDENCY_MODE_AUTO"}
 # Fields for files that no deploy uploads: their paths are absolute.
 OF_THE_WORKSPACE = {"egg", "files", "java_dependencies", "project_environment"}
 

@@ -7,9 +7,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.build.codegen.clusters import cluster_findings, task_findings
 from dbxdec.build.codegen.environments import refusals
 from dbxdec.build.codegen.fields import field_problems, is_reference
-from dbxdec.build.codegen.jobs import is_classic, levels
+from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.paths import not_uploaded
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.model import kinds, protocol, schedules
@@ -41,6 +42,9 @@ _TAG_HINT = (
     "letters, digits, `_`, `-` and `.`)"
 )
 
+# The fields of a task on a cluster in Environments mode.
+_TOGETHER = (["environment_key", "job_cluster_key"], ["environment_key", "new_cluster"])
+
 _REFERENCE = re.compile(r"\$\{[^}]*\}?")
 _KNOWN_REFERENCE = re.compile(r"\$\{(bundle|workspace|resources|var|variables|artifacts)\.[\w.\-\[\]]+\}")
 
@@ -54,7 +58,8 @@ def check_job(job: Job, definition: dict[str, Any]) -> list[Problem]:
     for form, alike in groups:
         findings = [*_shape(alike[0], form), *_compute(alike[0], form, definition)]
         problems += _of_tasks(job, alike, findings, "")
-    problems += _environments(job)
+        problems += _own_clusters(job, alike, form)
+    problems += [*_clusters(job, definition), *_environments(job)]
     return concerning((job.key,), problems or _from_dict(job, definition, groups))
 
 
@@ -249,6 +254,7 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
         "job_cluster_key": [entry["job_cluster_key"] for entry in definition.get("job_clusters", [])],
         "environment_key": [entry["environment_key"] for entry in definition.get("environments", [])],
     }
+    clusters = _clusters_of(definition)
     for level in levels(form):
         for field, keys in defined.items():
             if isinstance(level.get(field), str) and level[field] not in keys:
@@ -258,7 +264,7 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
         if level.get("existing_cluster_id") == "":
             yield "has an empty `existing_cluster_id`", "name the cluster, or leave it out"
         places = sorted(kinds.compute_of_its_own(level))
-        if len(places) > 1:
+        if len(places) > 1 and places not in _TOGETHER:
             yield f"runs in several places: {listed(places)}", "a task has one cluster or one environment"
         if "libraries" in level and not is_classic(level):
             yield (
@@ -267,8 +273,37 @@ def _compute(task: Task, form: dict[str, Any], definition: dict[str, Any]) -> It
             )
         if not places and (kind := kinds.without_compute(level)) is not None:
             yield f"is a {kind}, which needs {kinds.NEEDED[kind]}", "set it on the task or the job"
+        yield from task_findings(level, clusters)
     if task.kind == "python" and is_reference(form.get("libraries")):
         yield f"has the `libraries` {form['libraries']}, to which the wheel can't be added", "write them as a list"
+
+
+def _clusters(job: Job, definition: dict[str, Any]) -> list[Problem]:
+    together = with_environments(job)
+    return [
+        Problem(f"the cluster `{key}` of the job `{job.key}` {message}", job.source, hint)
+        for key, cluster in _clusters_of(definition).items()
+        for message, hint in cluster_findings(cluster, has_environment=key in together)
+    ]
+
+
+def _clusters_of(definition: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the machines of the job's clusters, by key."""
+    entries = definition.get("job_clusters", [])
+    return {entry["job_cluster_key"]: entry["new_cluster"] for entry in entries if "new_cluster" in entry}
+
+
+def _own_clusters(job: Job, tasks: list[Task], form: dict[str, Any]) -> list[Problem]:
+    """Return the problems of the clusters of their own that tasks with the same settings have."""
+    *_, written = levels(tasks[0].settings)
+    has_environment = written.get("environment_key") is not None
+    return [
+        Problem(f"the `new_cluster` of the task `{job.key}.{task.key}` {message}", task.set_at, hint)
+        for level in levels(form)
+        if isinstance(level.get("new_cluster"), dict)
+        for message, hint in cluster_findings(level["new_cluster"], has_environment=has_environment)
+        for task in tasks
+    ]
 
 
 def _environments(job: Job) -> list[Problem]:

@@ -35,10 +35,11 @@ _SERVERLESS_COMPUTE = "serverless_compute_id"
 def job_definition(job: Job, package: str, build_id: str, libraries: Libraries) -> dict[str, Any]:
     """Return `job` in the form of the Jobs API. `libraries` are installed for every Python task of the job."""
     serverless = _default_environment(job)
+    clusters = _clusters(job)
     tasks = [
-        _python_task(job, task, package, build_id, libraries, serverless)
+        _python_task(job, clusters, task, package, build_id, libraries, serverless)
         if task.kind == "python"
-        else {**_head(task), **_native(_given(task.settings), serverless)}
+        else {**_head(task), **_native(_given(task.settings), clusters, serverless)}
         for task in job.tasks
     ]
     used = [level.get("environment_key") for task in tasks for level in levels(task)]
@@ -46,7 +47,7 @@ def job_definition(job: Job, package: str, build_id: str, libraries: Libraries) 
     definition: dict[str, Any] = {
         "name": job.key,
         **_given({**descriptions.of_job(job.doc), **job.settings}),
-        "job_clusters": [_cluster(key, _given(spec)) for key, spec in job.clusters.items()],
+        "job_clusters": [_cluster(key, spec) for key, spec in clusters.items()],
         "environments": [
             {"environment_key": key, "spec": _environment(_given(spec), libraries)}
             for key, spec in specs.items()
@@ -78,7 +79,7 @@ def computes(job: Job, definition: Mapping[str, Any]) -> Iterator[tuple[str, str
         yield of_environment(entry["spec"], ENVIRONMENT_VERSION), owner
 
 
-def levels(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def levels(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the task, and for a for-each task also the one inside it."""
     yield task
     match task.get("for_each_task"):
@@ -100,6 +101,32 @@ def _default_environment(job: Job) -> str:
     return "default" if "default" not in job.environments else "dbxdec-default"
 
 
+def with_environments(job: Job) -> set[str]:
+    """Return the keys of the clusters that a task names together with an environment."""
+    return {
+        str(level["job_cluster_key"])
+        for task in job.tasks
+        for level in levels(task.settings)
+        if level.get("environment_key") is not None and level.get("job_cluster_key") is not None
+    }
+
+
+def _clusters(job: Job) -> dict[str, dict[str, Any]]:
+    """Return the job's clusters, in Environments mode if a task has one of them together with an environment."""
+    together = with_environments(job)
+    return {
+        key: _in_environments_mode(_given(spec)) if key in together else _given(spec)
+        for key, spec in job.clusters.items()
+    }
+
+
+def _in_environments_mode(cluster: dict[str, Any]) -> dict[str, Any]:
+    """Return `cluster` with the mode, unless its author has set another one, or it is no cluster of machines."""
+    if cluster.get("dependency_mode") not in (None, kinds.AUTO_MODE) or cluster.keys() == {_SERVERLESS_COMPUTE}:
+        return cluster
+    return {**cluster, "dependency_mode": kinds.ENVIRONMENTS_MODE}
+
+
 def _cluster(key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job cluster. The one field that does not belong to its `new_cluster` stands beside it."""
     new = {name: value for name, value in spec.items() if name != _SERVERLESS_COMPUTE}
@@ -107,15 +134,24 @@ def _cluster(key: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"job_cluster_key": key, **({"new_cluster": new} if new or not beside else {}), **beside}
 
 
-def _native(settings: dict[str, Any], serverless: str) -> dict[str, Any]:
-    """Return a native task's fields, with the job's environment if it needs one and has no other compute."""
+def _native(settings: dict[str, Any], clusters: Mapping[str, Any], serverless: str) -> dict[str, Any]:
+    """Return a native task's fields, with the job's environment if it needs one and has none."""
     match settings.get("for_each_task"):
         case {"task": dict(inner)}:
-            return {**settings, "for_each_task": {**settings["for_each_task"], "task": _native(inner, serverless)}}
-    placed = kinds.compute_of_its_own(settings) or kinds.without_compute(settings)
-    return (
-        settings if placed or not kinds.runs_in_environments(settings) else {**settings, "environment_key": serverless}
-    )
+            within = _native(inner, clusters, serverless)
+            return {**settings, "for_each_task": {**settings["for_each_task"], "task": within}}
+    placed = kinds.compute_of_its_own(settings) and not kinds.takes_environment(settings, clusters)
+    if not placed and kinds.runs_in_environments(settings) and kinds.without_compute(settings) is None:
+        settings = {"environment_key": serverless, **settings}
+    return _of_its_own_cluster(settings)
+
+
+def _of_its_own_cluster(form: dict[str, Any]) -> dict[str, Any]:
+    """Return a task's fields with its own cluster in Environments mode, if it has both that and an environment."""
+    match form:
+        case {"environment_key": _, "new_cluster": dict(cluster)}:
+            return {**form, "new_cluster": _in_environments_mode(cluster)}
+    return form
 
 
 def _head(task: Task) -> dict[str, Any]:
@@ -132,7 +168,13 @@ def _head(task: Task) -> dict[str, Any]:
 
 
 def _python_task(
-    job: Job, task: Task, package: str, build_id: str, libraries: Libraries, serverless: str
+    job: Job,
+    clusters: Mapping[str, Any],
+    task: Task,
+    package: str,
+    build_id: str,
+    libraries: Libraries,
+    serverless: str,
 ) -> dict[str, Any]:
     form: dict[str, Any] = {
         "python_wheel_task": {
@@ -142,12 +184,13 @@ def _python_task(
         },
         **_given({**descriptions.of_task(task.doc), **task.settings}),
     }
-    if kinds.wheel_is_in_image(form, job.clusters):
-        del form["libraries"]
-    elif is_classic(form):
-        form["libraries"] = _joined(libraries.of_cluster(_cluster_of(form, job)), form.get("libraries", []))
-    else:
+    if not is_classic(form) or kinds.takes_environment(form, clusters):
         form.setdefault("environment_key", serverless)
+        form = _of_its_own_cluster(form)
+    elif kinds.wheel_is_in_image(form, clusters):
+        del form["libraries"]
+    else:
+        form["libraries"] = _joined(libraries.of_cluster(_cluster_of(form, job)), form.get("libraries", []))
     if task.on_failure:
         # It always ends with an error, which a retry would only repeat, and serverless retries by itself.
         if not is_classic(form):

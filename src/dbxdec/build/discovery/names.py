@@ -33,8 +33,8 @@ _OPTIMIZED = 0x1  # inspect.CO_OPTIMIZED: the code of functions, not of classes
 _SESSION = "`SparkSession.builder.getOrCreate()`, with `from pyspark.sql import SparkSession`"
 _NO_NOTEBOOK = "a task runs without a notebook: print it, or return it through an IoManager"
 _INSTEAD = {
-    "spark": "make it inside the task: `spark = SparkSession.builder.getOrCreate()`, with "
-    "`from pyspark.sql import SparkSession`",
+    "spark": "give the task a parameter `spark: SparkSession`, or make it inside: "
+    "`spark = SparkSession.builder.getOrCreate()`; both with `from pyspark.sql import SparkSession`",
     "sc": f"take `.sparkContext` of {_SESSION}",
     "sqlContext": f"use {_SESSION}",
     "sql": f"use `.sql(...)` of {_SESSION}",

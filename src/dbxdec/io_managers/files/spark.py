@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dbxdec.io_managers import spark_frames
 from dbxdec.io_managers.files import spark_stores
 from dbxdec.io_managers.files.manager import FilesIoManager, Mode
-from dbxdec.io_managers.spark_session import fail, is_frame, session
+from dbxdec.io_managers.spark_session import fail, is_frame, require_reach, session
+from dbxdec.model import storage_paths
 
 if TYPE_CHECKING:
     import os
@@ -79,7 +80,9 @@ class SparkParquetIoManager(FilesIoManager):
         return is_frame(value)
 
     def store_of(self, uri: str, value: Any = None) -> Store:
-        return spark_stores.at(session() if value is None else value.sparkSession, uri)
+        spark = session() if value is None else value.sparkSession
+        require_reach(spark, uri, is_here=storage_paths.is_relative(uri))
+        return spark_stores.at(spark, uri)
 
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
         """A DataFrame of Spark's."""

@@ -15,7 +15,7 @@ from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.delta.spark import merge, reader, store, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
-from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, session
+from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
 
 if TYPE_CHECKING:
@@ -247,7 +247,9 @@ class SparkDelta(DeltaIoManager):
     def _at(self, uri: str, spark: Any = None) -> SparkTable:
         there = places.table_here(uri) if self._named else places.absolute(uri)
         options = self.resolve(dict(self.read_options or {}))
-        return SparkTable(spark or session(), there or uri, self._named and there is None, options)
+        spark = spark or session()
+        require_reach(spark, there or uri, is_here=there not in (None, uri))
+        return SparkTable(spark, there or uri, self._named and there is None, options)
 
 
 class SparkDeltaIoManager(SparkDelta):

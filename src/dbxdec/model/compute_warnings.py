@@ -1,0 +1,94 @@
+"""Warnings about the compute of jobs: clusters without Unity Catalog, fields that the bundle's CLI does not know."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem
+from dbxdec.model import dag, kinds
+from dbxdec.model.catalog_names import OTHER_CATALOGS
+from dbxdec.model.variables import without_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dbxdec.model.dag import Job, Task
+
+_CATALOG_MANAGER = "dbxdec.io_managers:SparkTableIoManager"
+_NAME = re.compile(r"[^./\\:]+(\.[^./\\:]+){2}")
+_VOLUME = re.compile(r"(dbfs:)?/Volumes/")
+_ACCESS_MODE = (
+    'write `data_security_mode="SINGLE_USER"` there, the dedicated access mode, or "USER_ISOLATION", the standard one'
+)
+
+# Fields of databricks-bundles that are not in the CLI's own schema (databricks/cli, bundle/schema/jsonschema.json).
+_OF_JOBS = ("environment_variables",)
+_OF_TASKS = ("environment_variables_key",)
+_OF_ENVIRONMENTS = ("project_environment",)
+_DEPENDENCIES = "; `dependencies` says what to install"
+_FATE = "which the bundle's CLI does not know: it leaves the field out, and a bundle in Python fails"
+
+
+def without_unity_catalog(job: Job) -> Iterator[Problem]:
+    """Yield a warning for each cluster without an access mode on which a task uses a table of Unity Catalog."""
+    seen: set[str] = set()
+    for task in job.tasks:
+        cluster = kinds.cluster_of(task.settings, job.clusters) if task.kind == "python" else None
+        if cluster is None or not _has_no_access_mode(cluster):
+            continue
+        place = next(_in_unity_catalog(task, job), None)
+        key = task.settings.get("job_cluster_key")
+        if place is None or key in seen:
+            continue
+        no_catalog = "has no data_security_mode, so it has no Unity Catalog, but the task"
+        if task.settings.get("new_cluster"):
+            message = f"the `new_cluster` of the task `{job.key}.{task.key}` {no_catalog} uses {place}"
+            yield Problem(message, task.set_at, _ACCESS_MODE)
+        else:
+            seen.add(str(key))
+            message = f"the cluster `{key}` of the job `{job.key}` {no_catalog} `{task.key}` uses {place}"
+            yield Problem(message, job.source, _ACCESS_MODE)
+
+
+def _has_no_access_mode(cluster: Mapping[str, Any]) -> bool:
+    """Return whether a cluster has no access mode, and no policy that may set one."""
+    return cluster.get("data_security_mode") is None and cluster.get("policy_id") is None
+
+
+def _in_unity_catalog(task: Task, job: Job) -> Iterator[str]:
+    """Yield the places in Unity Catalog that a task writes or reads."""
+    for io, place in [*dag.places_of(task), *_read_from_tasks(task, job)]:
+        if _is_in_unity_catalog(io, place):
+            yield place
+
+
+def _read_from_tasks(task: Task, job: Job) -> Iterator[tuple[str | None, str]]:
+    for leaf in (leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)):
+        if isinstance(leaf, dag.TaskOutput):
+            output = job.task(leaf.task).outputs.get(leaf.output)
+            if output is not None and output.target is not None:
+                yield output.io, output.target
+
+
+def _is_in_unity_catalog(io: str | None, place: str) -> bool:
+    plain = without_tokens(place, "v")
+    is_name = io == _CATALOG_MANAGER or _NAME.fullmatch(plain) is not None
+    return (is_name and plain.partition(".")[0] not in OTHER_CATALOGS) or _VOLUME.match(plain) is not None
+
+
+def unknown_to_the_cli(job: Job) -> Iterator[Problem]:
+    """Yield a warning for each field of the author's that databricks-bundles has and the CLI's schema lacks."""
+    owners = [
+        (f"the job `{job.key}`", job.source, job.settings, _OF_JOBS, ""),
+        *(
+            (f"the environment `{key}` of the job `{job.key}`", job.source, spec, _OF_ENVIRONMENTS, _DEPENDENCIES)
+            for key, spec in job.environments.items()
+        ),
+        *((f"the task `{job.key}.{task.key}`", task.set_at, task.settings, _OF_TASKS, "") for task in job.tasks),
+    ]
+    for owner, where, fields, unknown, instead in owners:
+        for name in unknown:
+            if fields.get(name) is not None:
+                hint = f"leave it out until the CLI that deploys has it{instead}"
+                yield Problem(f"{owner} has the field `{name}`, {_FATE}", where, hint)
