@@ -14,6 +14,7 @@ from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.build.codegen.environments import normalised, refusals
 from dbxdec.build.codegen.jobs import job_definition
+from dbxdec.build.codegen.libraries import Libraries
 from dbxdec.errors import CodegenError, SourceLocation
 from dbxdec.model.manifest import Manifest, encode_jobs
 
@@ -291,7 +292,7 @@ class TestDefinition:
 
         built = one.build()
         assert not built.problems
-        definition = job_definition(built.dag, "p", BUILD, WHEEL, ())
+        definition = job_definition(built.dag, "p", BUILD, Libraries(WHEEL))
         assert definition["job_clusters"] == [{"job_cluster_key": "any", **expected}]
 
     def test_extra_libraries_reach_the_authors_environment(self) -> None:
