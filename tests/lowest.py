@@ -18,6 +18,7 @@ from repository import ROOT, TESTS
 EXTRAS = ("build", "cli", "polars")
 CORE = (
     *("hatchling_compat", "hook", "dynamic_version", "unbuilt", "bundle", "bundle_checks", "init", "init_texts"),
+    *("lock_documents", "locking", "lock_builds"),
     *("wrong", "codegen", "run", "local", "each", "task_values", "cli_habits", "cli_resume", "inspect", "report"),
     *("variables", "polars_delta", "polars_files", "polars_schema", "delta_merge", "delta_partitions"),
     *("custom_io_manager", "testing"),

@@ -23,6 +23,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,18 @@ import yaml
 import dbxdec
 from dbxdec import io_managers, testing
 from dbxdec.authoring.jobs import Job
-from dbxdec.build import config
+from dbxdec.build import config, locking
 from dbxdec.build.codegen import build_jobs
 from dbxdec.cli.app import cli
 from dbxdec.model.manifest import Manifest, encode_jobs
 from dbxdec.testing import JobResult, Lake, job_dag, run_job
+from dbxdec.views.diff import difference
+from lock_documents import edge, package, shop, uv_lock, write
 from repository import ROOT
 from terminals import remains, shown_in_a_terminal
 
 DOCS = ROOT / "docs"
+PYPI = {"registry": "https://pypi.org/simple"}
 PAGES = ["README.md", *sorted(path.relative_to(ROOT).as_posix() for path in DOCS.rglob("*.md"))]
 # The first again: a rerun of a day must be right as well.
 DAYS = [dt.date(2024, 2, day) for day in (28, 29, 28)]
@@ -260,6 +264,41 @@ def test_a_schedule_becomes_what_the_page_shows(documented: Any) -> None:
     module = documented("docs/schedules.md", "src/shop/pipelines/scheduled.py")
     (shown,) = [yaml.safe_load(code) for language, code in blocks("docs/schedules.md") if language == "yaml"]
     assert _is_part(shown["resources"]["jobs"], _definitions(module.scheduled))
+
+
+def test_a_lock_becomes_what_the_page_shows(tmp_path: Path) -> None:
+    """docs/locks.md: the project of the page with a lock gets the pins of the page, and a diff has its lines."""
+    shown = tomllib.loads(files("docs/locks.md")["pyproject.toml"])
+    document = uv_lock(
+        shop(edge("dbxdec", extra=["polars"]), edge("httpx")),
+        package("dbxdec", dbxdec.__version__, PYPI, **{"optional-dependencies": {"polars": [edge("polars")]}}),
+        package("httpx", "0.28.1", PYPI, dependencies=[edge("idna")]),
+        package("idna", "3.10", PYPI),
+        package("polars", "1.44.0", PYPI),
+        package("pytest", "9.0", PYPI),
+    )
+    requires = [{"name": "dbxdec", "extras": ["polars"]}, {"name": "httpx", "specifier": ">=0.27"}]
+    document["package"][0] |= {"metadata": {"requires-dist": requires}, "dev-dependencies": {"dev": [edge("pytest")]}}
+    write(tmp_path / "uv.lock", document)
+
+    @dbxdec.job(cluster=dbxdec.job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="a"))
+    def daily() -> None:
+        dbxdec.task(key="one")(lambda: None)()
+
+    dag = daily.build().dag
+    settings, dependencies = config.parse(shown["tool"]["dbxdec"]), shown["project"]["dependencies"]
+    found = locking.of_project(tmp_path, settings, "shop", dependencies, [dag])
+    assert found.problems == ()
+    old = Manifest("shop", "0.1.0", "0" * 64, "dbxdec 0", encode_jobs([dag]), locked=found.locked)
+    libraries = build_jobs(old, wheel="../dist/shop-0.1.0-py3-none-any.whl")["daily"]["tasks"][0]["libraries"]
+    (part,) = [yaml.safe_load(code) for language, code in blocks("docs/locks.md") if language == "yaml"]
+    assert [one for one in libraries if one in part["libraries"]] == part["libraries"]
+    assert found.locked is not None
+    pins = found.locked.pins["3.12"]
+    changed = tuple(text.replace("polars==1.44.0", "polars==1.45.0") for text in pins.packages)
+    locked = replace(found.locked, pins={"3.12": replace(pins, packages=changed)})
+    (change,) = difference(old, replace(old, locked=locked), {}, {}).pins
+    assert f"~ {change.what}: {change.before} -> {change.after}\n" in text_of("docs/locks.md")
 
 
 def _without_numbers(text: str) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+import dbxdec
 from conftest import uv
 from dbxdec.platform.references import resolve
-from projects import Project, without_own
+from projects import Project
 from repository import ROOT
 
 
@@ -81,11 +82,14 @@ def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
         assert len(loaded) == len(definition["tasks"])
     daily, yearly = jobs["daily_delays"], jobs["yearly_summary"]
     assert {task["job_cluster_key"] for task in daily["tasks"]} == {"small"}
-    libraries = [library for task in daily["tasks"] for library in without_own(task["libraries"])]
-    assert all(Path(library["whl"]).name == flights.wheel.name for library in libraries)
+    own = f"dbxdec=={dbxdec.__version__}"  # the build has it from a folder of wheels, as from an index
+    for task in daily["tasks"]:
+        wheel, runtime = task["libraries"]
+        assert Path(wheel["whl"]).name == flights.wheel.name
+        assert runtime == {"pypi": {"package": own}}
     assert "job_clusters" not in yearly
-    dependencies = without_own(yearly["environments"][0]["spec"]["dependencies"])
-    assert [Path(dependency).name for dependency in dependencies] == [flights.wheel.name]
+    dependencies = yearly["environments"][0]["spec"]["dependencies"]
+    assert [Path(dependency).name for dependency in dependencies] == [flights.wheel.name, own]
     assert {task["task_key"] for task in yearly["tasks"]} == {"extract_year", "carriers", "total", "report"}
     assert set(flights.manifest()["jobs"]) == set(jobs)
 

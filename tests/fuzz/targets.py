@@ -20,12 +20,15 @@ import mutations
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, resources_file, wheels
+import dbxdec
+from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, locking, resources_file, wheels
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
 from dbxdec.model import dag, manifest, protocol
 from dbxdec.views import diff, graph, jobs, texts
 from forked import Forked, Outcome, snapshot
+from lock_documents import edge, entry, package, pylock, uv_lock
+from lock_documents import shop as lock_shop
 from projects import Project, shop
 
 BUNDLE = """
@@ -400,6 +403,60 @@ class Settings(Target):
         return found
 
 
+@dbxdec.task
+def something() -> None: ...
+
+
+@dbxdec.job
+def serverless() -> None:
+    something()
+
+
+class Locks(Target):
+    """Locks as TOML, of both kinds: changed before and after they were written."""
+
+    name = "locks"
+    cheap = 40
+
+    def prepare(self, project: Project) -> None:
+        project.edit(
+            "pyproject.toml", "[tool.dbxdec.variables]", '[tool.dbxdec]\nlock = "uv.lock"\n[tool.dbxdec.variables]'
+        )
+        self.job = serverless.build().dag
+        more: dict[str, Any] = {"optional-dependencies": {"polars": [edge("polars", marker="os_name == 'posix'")]}}
+        metadata = {"requires-dist": [{"name": "dbxdec", "extras": ["polars"], "specifier": ">=0.1"}]}
+        self.uv = uv_lock(
+            lock_shop(edge("dbxdec", extra=["polars"]), name="shop-pipelines", metadata=metadata),
+            package("dbxdec", dbxdec.__version__, **more),
+            package("polars", "1.0", **{"resolution-markers": ["python_full_version < '3.12'"]}),
+            package("polars", "2.0", {"path": "libs/polars-2.0-py3-none-any.whl"}, dependencies=[edge("acme")]),
+            package("acme", source={"git": f"https://h.invalid/acme?rev=main#{'0' * 40}"}),
+        )
+        self.py = pylock(
+            entry("dbxdec", dbxdec.__version__, index="https://h.invalid/simple"),
+            entry("polars", marker="python_version >= '3.12' and 'x' not in extras"),
+            {"name": "acme", "vcs": {"type": "git", "url": "https://h.invalid/acme", "commit-id": "0" * 40}},
+            **{"default-groups": ["default"], "environments": ["sys_platform == 'linux'"]},
+        )
+
+    def attempt(self, chance: random.Random, *, whole: bool) -> str | None:
+        name, document = chance.choice([("uv.lock", self.uv), ("pylock.toml", self.py)])
+        text = toml_of(document).encode()
+        if chance.random() < 0.3:
+            content = mutations.octets(chance, text)
+        else:
+            content = toml_of(mutations.structure(chance, document)).encode("utf-8", "replace")
+        (self.root / name).write_bytes(content)
+        settings = config.Config(lock=name)
+        found = quietly(
+            lambda: locking.of_project(self.root, settings, "shop-pipelines", ["dbxdec[polars]>=0.1"], [self.job]),
+            lambda: locking.inputs(self.root, settings),
+        )
+        if whole and name == "uv.lock":
+            found = found or self.command(*chance.choice([("check",), ("run", "other"), ("diff", ".", ".")]))
+        return found
+
+
 def toml_of(value: Any) -> str:
     """TOML of JSON-like data, all of it inline; what TOML does not have is left to be wrong."""
     if isinstance(value, dict):
@@ -501,5 +558,5 @@ class Arguments(Target):
 
 
 TARGETS: dict[str, type[Target]] = {
-    target.name: target for target in (Wheels, Manifests, Ledgers, Bundles, Settings, Resources, Arguments)
+    target.name: target for target in (Wheels, Manifests, Ledgers, Bundles, Settings, Locks, Resources, Arguments)
 }

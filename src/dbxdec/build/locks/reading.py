@@ -43,7 +43,8 @@ def wheels_beside(path: Path, shown: str) -> list[str]:
     """Return the paths of wheels that the lock at `path` has, from its folder. Raises ConfigError."""
     document = _document(path, shown)
     found: list[str] = []
-    for form in document.get("package", document.get("packages", [])):
+    packages = document.get("package", document.get("packages"))
+    for form in packages if isinstance(packages, list) else ():
         entries = [at(form, "source", "path"), at(form, "archive", "path")]
         wheels = at(form, "wheels")
         entries += [at(wheel, "path") for wheel in (wheels if isinstance(wheels, list) else ())]
