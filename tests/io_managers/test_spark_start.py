@@ -280,6 +280,21 @@ class TestQuiet:
         assert err == "WARN something\n"
 
 
+class TestConnect:
+    def test_no_jvm_is_started_for_a_session_of_spark_connect(self, tmp_path: Path) -> None:
+        """Spark starts a server by itself, or reaches one elsewhere."""
+        no_jvm = """
+            import pyspark.java_gateway as gateway
+            from pyspark.sql import SparkSession
+            def launch(*given):
+                raise AssertionError("a JVM")
+            gateway.launch_gateway = launch
+            SparkSession.Builder.getOrCreate = lambda self: sorted(self._options)
+        """
+        assert said(tmp_path, no_jvm, SESSION, SPARK_REMOTE="sc://localhost")[0] == "GOT []"
+        assert "spark.jars.packages" in said(tmp_path, no_jvm, SESSION, SPARK_API_MODE="connect")[0]
+
+
 class TestOneAtATime:
     def test_two_starts_on_a_clean_machine(self, tmp_path: Path) -> None:
         """Two processes never fetch jars at the same time; the one that waits says so."""

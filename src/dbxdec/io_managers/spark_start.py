@@ -101,7 +101,8 @@ def of_pyspark(builder: Any) -> Any:
                 "spark.sql.catalog.spark_catalog", _DELTA_CATALOG
             )
         )
-    return _session(builder, _launch(dict(getattr(builder, "_options", {}))))
+    of_connect = os.environ.get("SPARK_API_MODE", "").lower() == "connect"  # then Spark starts a server of its own
+    return _session(builder, "" if of_connect else _launch(dict(getattr(builder, "_options", {}))))
 
 
 def _session(builder: Any, said: str) -> Any:
