@@ -128,6 +128,29 @@ class TestPlaces:
         messages = [problem.message for problem in found(one)]
         assert messages == ([] if said is None else [f"the task `one.{'read' if reads else 'write'}` {said}"])
 
+    @pytest.mark.parametrize(
+        ("place", "said"),
+        [
+            ("lake/{day}", "{day} is not a placeholder"),
+            ("lake/${bundle.name}", "${bundle.name} has no value in a run"),
+            ("lake/{job}/{task}", None),
+            (bundle_variable("root"), None),
+        ],
+    )
+    def test_what_a_run_does_not_fill_in_is_no_place(self, place: Any, said: str | None) -> None:
+        """It would become the name of a folder."""
+
+        @task(io_manager=Shelf(place))
+        def write() -> Frame:
+            return Frame()
+
+        @job
+        def one() -> None:
+            write()
+
+        messages = [problem.message for problem in found(one)]
+        assert messages == ([] if said is None else [f"the task `one.write` writes {place}/write, but {said}"])
+
 
 class TestConditions:
     def test_a_date_of_the_run_may_be_compared(self) -> None:
