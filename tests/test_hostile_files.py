@@ -168,7 +168,7 @@ BUNDLES: dict[str, tuple[Change, str]] = {
     "a list as key": (file("databricks.yml", "? [a]\n: 1\n"), "databricks.yml:1: has a key that is not a string"),
     "an object of Python": (file("databricks.yml", 'a: !!python/object:os.system "x"\n'), "has the unknown tag"),
     "two documents": (file("databricks.yml", "a: 1\n---\nb: 1\n"), "databricks.yml:2: holds more than one document"),
-    "a list": (file("databricks.yml", "- a\n"), "holds no mapping"),
+    "a list": (file("databricks.yml", "- a\n"), "is not a mapping"),
     "two that are included": (
         lambda root: [
             file("databricks.yml", f"{BUNDLE}include: ['parts/*']\n")(root),

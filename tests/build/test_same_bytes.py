@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Installation
-from dbxdec.build import resources_file
+from dbxdec.build import own_wheel, resources_file
+from dbxdec.build.codegen.libraries import FOLDER
 from dbxdec.build.wheels import read_wheel
 from dbxdec.model.manifest import digest
 from layouts import LAYOUTS
@@ -182,7 +183,9 @@ class TestSameBytes:
     def test_resources_of_the_wheel_alone(self, original: Project) -> None:
         """Who has the wheel and nothing else makes the same resources, to the byte."""
         wheel = Path("dist", original.wheel.name)
-        made = resources_file.rendered(read_wheel(original.wheel).manifest, Path("resources/dbxdec.yml"), wheel)
+        built = read_wheel(original.wheel).manifest
+        own = own_wheel.library(built, original.wheel.parent / FOLDER, anew=False).library
+        made = resources_file.rendered(built, Path("resources/dbxdec.yml"), wheel, own)
         assert made == original.resources.read_bytes()
 
     def test_a_name_that_is_not_utf_8(self, project: Project) -> None:

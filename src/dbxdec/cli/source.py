@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.cli.console import say
-from dbxdec.errors import ConfigError, Problem, counted
+from dbxdec.errors import ConfigError, Problem, SourceLocation, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +52,8 @@ def say_left_out(made: Build) -> None:
     for problem in made.left_out:
         say(f"warning: {replace(problem, hint=None)}")
     if made.left_out:
-        where = "" if any(problem.jobs == () for problem in made.left_out) else " in other jobs"
+        in_modules = all(isinstance(problem.where, SourceLocation) for problem in made.left_out)
+        where = " in other jobs" if in_modules else ""
         say(f"no build is possible with {counted(len(made.left_out), 'mistake')}{where}: see `dbxdec check`")
 
 

@@ -36,7 +36,7 @@ def passed(task: dag.Task, other: dag.Job, variables: Mapping[str, str]) -> list
     texts = {
         name: resolve(text, variables)
         for name, text in given.items()
-        if "{{" not in text and names_in(text) <= variables.keys()
+        if text and "{{" not in text and names_in(text) <= variables.keys()  # a mistake in the call leaves ""
     }
     return [
         Problem(f"the task `{task.key}` runs the job `{other.key}`, but {problem.message}", hint=problem.hint)

@@ -565,7 +565,7 @@ def test_any_mixture_of_fields(place: str) -> None:
     """Fields of any values together are taken unchanged, as dicts and as databricks-bundles' classes."""
     at = PLACES[place]
 
-    @given(of_place(place))
+    @given(of_place(place).filter(lambda given: given.get("dependency_mode") not in NOT_OF_BUNDLES))
     @settings(max_examples=examples(60))
     def check(given: dict[str, Any]) -> None:
         found = at.found(definition(at.made(given)))

@@ -135,7 +135,7 @@ def test_managers_are_made_without_spark(kind: type[Any], monkeypatch: pytest.Mo
     assert options == {"fs.key": secret("a", "b"), "x": bundle_variable("x")}
     assert "hush" not in repr(io) + json.dumps(io.settings())
     assert io.variables() == {"root", "x"}
-    assert kind.reads <= {"pyspark.DataFrame"}
+    assert kind.reads <= {"pyspark.DataFrame", "polars.DataFrame", "polars.LazyFrame"}
     with pytest.raises(RunError, match=r"(?s)Spark is needed.*dbxdec\[spark\]"):
         session()
 
