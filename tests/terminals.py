@@ -31,7 +31,9 @@ def shown_in_a_terminal(
 ) -> tuple[int, str]:
     """What a command in `folder` shows in a terminal, with all its control sequences, and its exit code."""
     ours, theirs = pty.openpty()
-    inherited = {name: os.environ.get(name) for name in ("NO_COLOR", "FORCE_COLOR")}  # those of the tests themselves
+    inherited = {
+        name: os.environ.get(name) for name in ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "LINES")
+    }  # those of the tests themselves
     base = {name: value for name, value in environment.items() if name not in inherited or value != inherited[name]}
     given = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
     process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=theirs, stdin=theirs, env=given | base)
