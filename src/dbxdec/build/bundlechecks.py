@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,10 +94,12 @@ def of_mistaken(root: Path, error: DbxdecError, resources: str | None) -> list[P
     from dbxdec.model.manifest import Manifest
 
     found = Manifest("", "", "", "", error.jobs, places=error.places)  # type: ignore[attr-defined]
-    jobs = found.jobs
-    definitions = unchecked(found, jobs, Libraries(_WHEEL))
-    uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
-    return [*_variables(bundle, root, uses, known={MISTAKEN}), *_keys(bundle, root, jobs, resources)]
+    with suppress(DbxdecError):  # a mistake may keep a job from having a definition
+        jobs = found.jobs
+        definitions = unchecked(found, jobs, Libraries(_WHEEL))
+        uses = [use for job in jobs for use in _uses(job, definitions[job.key])]
+        return [*_variables(bundle, root, uses, known={MISTAKEN}), *_keys(bundle, root, jobs, resources)]
+    return []
 
 
 def _around(root: Path, resources: str | None) -> Bundle | None:
