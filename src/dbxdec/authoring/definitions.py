@@ -44,7 +44,7 @@ def place_of(function: Callable[..., Any]) -> SourceLocation:
 
 
 def doc_of(function: Callable[..., Any]) -> str | None:
-    """Return the docstring without indentation and characters that can't be shown; None if there is none."""
+    """Return the docstring without indentation and characters that can't be shown; None without one."""
     text = function.__doc__
     return (inspect.cleandoc(_UNSHOWN.sub("", text)).strip() or None) if isinstance(text, str) else None
 

@@ -143,7 +143,7 @@ class together:  # noqa: N801 - used as `with recording.together():`
 
 
 def running_module() -> str | None:
-    """Return the innermost module that is being imported; None if there is none."""
+    """Return the innermost module that is being imported, or None."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back

@@ -21,7 +21,7 @@ _EXAMPLE = 'write `spark_conf={"spark.sql.shuffle.partitions": 8}`'
 
 
 def checked(given: Any) -> dict[str, str | int | bool] | None:
-    """Return the settings as plain data; None if there are none. What is wrong is refused, and left out."""
+    """Return the settings as plain data, or None without any. What is wrong is refused, and left out."""
     if given is None or isinstance(given, Spoiled):
         return None
     if not isinstance(given, Mapping):

@@ -103,7 +103,7 @@ def of_mistaken(root: Path, error: DbxdecError, resources: str | None) -> list[P
 
 
 def _around(root: Path, resources: str | None) -> Bundle | None:
-    """Return the bundle that has the jobs of the project at `root`; None if there is none that can be read."""
+    """Return the bundle that has the jobs of the project at `root`, or None if no bundle can be read."""
     path = bundlefile.find(root)
     if path is None:
         return None

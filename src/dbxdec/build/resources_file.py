@@ -136,7 +136,7 @@ def drop_orphan(root: Path, resources: str | None) -> None:
 
 
 def withdraw(manifest: bytes, root: Path, resources: str | None) -> bytes | None:
-    """Drop resources of another build than that of `manifest`, and return their content; None when there are none.
+    """Drop resources of another build than that of `manifest`, and return their content, or None without any.
 
     From now on, the wheel of that build may replace their wheel at any moment. When the build ends early, the resources
     must not remain next to the new wheel. Raises OSError when they can't be removed.
