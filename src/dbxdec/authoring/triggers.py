@@ -41,7 +41,7 @@ def on_update(
     Args:
         *tables: Tables of a `SparkTableIoManager`, `io.table("orders")`, or their names, `"main.silver.orders"`. They
             may hold bundle variables.
-        min_interval: The least time between two runs, at least a minute, in whole seconds. By default there is no limit.
+        min_interval: The least time between two runs, at least a minute, in whole seconds. No limit by default.
 
     Returns:
         The trigger, as the Jobs API spells it.

@@ -95,7 +95,7 @@ def local_path(url: str) -> str:
 
 
 def has_credentials(url: str) -> bool:
-    """Return whether `url` has a password or a token in it. Over SSH a bare user, as in git+ssh://git@..., is not one."""
+    """Return whether `url` has a password or a token in it. A bare user over SSH, git@, is not one."""
     try:
         parts = urlsplit(url)
         user, password = parts.username, parts.password
