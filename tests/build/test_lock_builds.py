@@ -302,10 +302,11 @@ class TestWheels:
             tmp_path / "libs", "acme-core", version, ["idna"], files=files, build="3", metadata=described
         )
         digest = shipping.sha256(wheel)
-        content = shipping.reversioned(wheel, digest)
-        assert content == shipping.reversioned(wheel, digest)
         copy = tmp_path / own_name(wheel.name, digest)
-        copy.write_bytes(content)
+        for path in (copy, tmp_path / "again"):
+            with path.open("wb") as file:
+                shipping.reversion(wheel, digest, file)
+        assert copy.read_bytes() == (tmp_path / "again").read_bytes()
         target = tmp_path / "site"
         command = [*UV, "pip", "install", "-q", "--no-deps", "--offline", "--target", str(target), str(copy)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=_without_constraints())

@@ -213,7 +213,7 @@ class TestMistakes:
         [
             (
                 package("a", source={"registry": "https://u:s3cret@h.invalid/simple"}),
-                "comes from https://***@h.invalid/simple, with a password in the address",
+                "comes from https://***@h.invalid/simple, with a password or a token in the address",
                 "default package repositories",
             ),
             (
@@ -229,6 +229,11 @@ class TestMistakes:
             (
                 package("a", source={"url": "https://u:s3cret@h.invalid/a-1.0-py3-none-any.whl"}),
                 "comes from https://***@h.invalid/a-1.0-py3-none-any.whl, with a password",
+                "lock it with",
+            ),
+            (
+                package("a", source={"url": "https://h.invalid/a-1.0-py3-none-any.whl?X-Amz-Signature=s3cret"}),
+                "comes from https://h.invalid/a-1.0-py3-none-any.whl, with a password or a token",
                 "lock it with",
             ),
             (

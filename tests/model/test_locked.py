@@ -129,6 +129,8 @@ def test_without_them_the_build_id_is_what_it_was() -> None:
         ({"locked": {"pins": {}}}, "locked.pythons is missing"),
         ({"locked": {"pins": {"3.12": {}}, "pythons": {}}}, r"locked\.pins\.3\.12\.packages is missing"),
         ({"locked": {"pins": {}, "pythons": {"x": 3}}}, r"locked\.pythons\.x is a whole number, not a string"),
+        ({"locked": {"pins": {"3.12": {"packages": ["a\x1b[2J"]}}, "pythons": {}}}, "locked has 'a.x1b"),
+        ({"locked": {"pins": {"3.12": {"packages": [""]}}, "pythons": {}}}, "locked has ''"),
     ],
 )
 def test_damaged_ones_are_refused_with_their_place(change: dict[str, Any], said: str) -> None:

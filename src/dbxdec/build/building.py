@@ -257,6 +257,7 @@ def _require_keys(made: Manifest) -> None:
 
 def _import_rest(*, renders: bool) -> None:
     """Import what `build` needs after discovery; databricks-bundles takes longer than all the rest of it."""
+    import dbxdec.build.locking
     import dbxdec.build.wheels
 
     if renders:

@@ -138,8 +138,8 @@ class Pinning:
         if has_credentials(url):
             self._say(
                 package,
-                f"comes from {without_credentials(url):.200}, with a password in the address that everybody would see "
-                "in the job",
+                f"comes from {without_credentials(url):.200}, with a password or a token in the address, which "
+                "everybody who sees the job would see",
                 "lock it with the address alone (uv: `UV_INDEX_<NAME>_PASSWORD`), and give the workspace the password: "
                 "its default package repositories",
             )

@@ -17,7 +17,7 @@ import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from dbxdec.build import own_wheel
 from dbxdec.build.codegen.libraries import FOLDER, local_version, own_name
@@ -137,12 +137,13 @@ def ship(manifest: Manifest, root: Path, wheel: Path, *, anew: bool = False) -> 
             if problem := _wrong(root / path, path, digest, target):
                 problems.append(problem)
                 continue
-            _write(target, reversioned(root / path, digest))
+            _copy(root / path, digest, target)
         there.append(target)
     if problems:
         raise ManifestError(problems)
     if own.content is not None:
-        _write(folder / str(own.library), own.content)
+        folder.mkdir(parents=True, exist_ok=True)
+        files.replace(folder / str(own.library), own.content, mode=0o644)
     if own.library is not None and own.library.endswith(".whl"):
         there.append(folder / own.library)
     remove(wheel, but=there)
@@ -173,19 +174,24 @@ def remove(wheel: Path, *, but: Iterable[Path] = ()) -> None:
             folder.rmdir()
 
 
-def _write(path: Path, content: bytes) -> None:
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(path, content, mode=0o644)
+def _copy(path: Path, digest: str, target: Path) -> None:
+    """Write the wheel for `target` beside it, and then put it there: it may be larger than memory."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            reversion(path, digest, file)
+        partial.chmod(0o644)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def reversioned(path: Path, digest: str) -> bytes:
-    """Return the wheel at `path` with the local version of its content, in its METADATA, its folders and its RECORD.
+def reversion(path: Path, digest: str, target: IO[bytes]) -> None:
+    """Write the wheel at `path` to `target` with the local version of its content.
 
-    Raises ManifestError if it can't be read as a wheel.
+    It is in the wheel's METADATA, in its folders and its RECORD. Raises ManifestError if it can't be read as a wheel.
     """
-    target = io.BytesIO()
     with opened(path) as (archive, members), zipfile.ZipFile(target, "w") as out:
         info = _info_folder(path, members)
         stem = info.removesuffix(_INFO)
@@ -209,9 +215,9 @@ def reversioned(path: Path, digest: str) -> bytes:
             elif member.filename == f"{info}/RECORD":
                 out.writestr(copied, _record(record, moved, f"{new}{_INFO}", metadata))
             else:
+                copied.file_size = member.file_size  # decides on the format of large members
                 with archive.open(member) as source, out.open(copied, "w") as file:
                     shutil.copyfileobj(source, file)
-    return target.getvalue()
 
 
 def _info_folder(path: Path, members: Sequence[zipfile.ZipInfo]) -> str:

@@ -64,6 +64,12 @@ class Locked:
         return cls(by_key(form, "pins", _pins), texts(form, "pythons"))
 
     @property
+    def texts(self) -> list[str]:
+        """All strings, of whatever meaning."""
+        pins = [text for one in self.pins.values() for text in (*one.packages, *one.indexes, *one.indexes.values())]
+        return [*pins, *self.pins, *self.pythons, *self.pythons.values()]
+
+    @property
     def id(self) -> str:
         """A short digest of all pins: builds with other versions of packages have another one."""
         import hashlib  # not needed by most runs

@@ -204,6 +204,7 @@ def decode(content: bytes | str, origin: str) -> Manifest:
         soundness.require_project(found.project, found.version, found.build_id)
         soundness.require_keys(found.raw_jobs)
         soundness.require_wheels(found.wheels)
+        soundness.require_pins(found.locked.texts if found.locked is not None else ())
     except FormError as error:
         raise ManifestError(f"{origin} is not a manifest of dbxdec: {error}") from None
     return found

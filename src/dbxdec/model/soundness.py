@@ -49,6 +49,13 @@ def require_wheels(wheels: Mapping[str, str]) -> None:
             raise FormError(f"wheels.{path}", f"is {shown(digest)}, not a sha256 in hex")
 
 
+def require_pins(texts: Iterable[str]) -> None:
+    """Raise FormError for pins, indexes or computes that no build can have written."""
+    for text in texts:
+        if not text.isprintable() or not 0 < len(text) <= _LONGEST_PATH:
+            raise FormError("locked", f"has {shown(text)}, which no build can have written")
+
+
 def require_project(name: str, version: str, build_id: str) -> None:
     """Raise FormError for a project that no build can have written."""
     for place, text, pattern in (

@@ -13,6 +13,8 @@ PYPI = "https://pypi.org/simple"
 """The index that every installer asks unless it is told of another one."""
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+# Parameters of addresses that let in whoever knows them.
+_SECRET = re.compile(r"(?:^|&)[^=&]*(token|secret|passw|key|sig|credential)[^=&]*=", re.IGNORECASE)
 LONGEST_NAME = 200
 
 
@@ -100,11 +102,11 @@ def has_credentials(url: str) -> bool:
         parts = urlsplit(url)
         user, password = parts.username, parts.password
     except ValueError:
-        return "@" in url
+        return True
     over_http = parts.scheme.lower().rpartition("+")[2] in ("http", "https")
-    return bool(password) or (over_http and bool(user))
+    return bool(password) or (over_http and bool(user)) or _SECRET.search(parts.query) is not None
 
 
 def without_credentials(url: str) -> str:
     """Return `url` for a message."""
-    return re.sub(r"//[^/]*@", "//***@", url)
+    return re.sub(r"//[^/]*@", "//***@", url).partition("?")[0]
