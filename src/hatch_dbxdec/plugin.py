@@ -24,7 +24,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
 from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted, in_order
-from dbxdec.support import printing
+from dbxdec.support import boundary, files, printing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,7 +111,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             DbxdecBuildHook.imported = (*made.discovered.imported, *made.read)
             scratch = tempfile.mkdtemp(prefix="dbxdec-")
             manifest = Path(scratch, "manifest.json")
-            manifest.write_bytes(made.content)
+            files.write(manifest, made.content)
             manifest.chmod(0o644)
             withdrawn = self._withdraw(version, config, made.content)
             self._attempts[version] = _Attempt(config, made, scratch, readme, withdrawn)
@@ -119,7 +119,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         except DbxdecError as error:
             self._fail(self._with_bundle(version, config, error), config)
         except OSError as error:
-            self._fail(ConfigError(f"the build can't store its files: {error}"), config)
+            self._fail(_unwritten("the build can't store its files", error), config)
         from dbxdec.model import protocol
         from dbxdec.model.manifest import PATH
 
@@ -155,7 +155,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         except DbxdecError as error:
             self._fail(error, config, wheel)
         except OSError as error:
-            self._fail(ConfigError(f"the build can't be finished: {error}"), config, wheel)
+            self._fail(_unwritten("the build can't be finished", error), config, wheel)
         self._say("info", summary)
 
     def _beside(self, version: str, config: Config, made: Build, wheel: Path) -> str:
@@ -319,7 +319,9 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 only=only,
             )
         except OSError as error:
-            raise ConfigError(f"the files of the wheel can't be read: {error}") from None
+            full = boundary.hint_of_full(str(error))
+            what = f"the files of the wheel can't be {'copied' if full else 'read'}"
+            raise ConfigError(f"{what}: {boundary.sentence(error)}", hint=full) from None
 
     def _check_hooks(self, build_data: dict[str, Any]) -> None:
         if later := inside.later_hooks(build_data, self.PLUGIN_NAME):
@@ -437,7 +439,12 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
     def _fail(self, error: DbxdecError, config: Config | None, *wheels: Path) -> NoReturn:
         from dbxdec.build import resources_file
 
-        resources_file.discard(Path(self.root), config.resources if config else None, *wheels)
+        resources = config.resources if config else None
+        try:
+            resources_file.discard(Path(self.root), resources, *wheels)
+        except OSError as other:
+            left = _unwritten(f"{resources} can't be removed", other)
+            error = type(error)([*error.problems, *left.problems])
         self._abort(error)
 
     def _say(self, kind: str, text: str) -> None:
@@ -452,6 +459,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         head = f"dbxdec: {count} mistakes" if count > 1 else "dbxdec"
         self._say("abort", printing.message(f"{head}: {error}" if count == 1 else f"{head}:\n{error}"))
         raise SystemExit(1)  # abort has ended the process
+
+
+def _unwritten(what: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{what}: {boundary.sentence(error)}", hint=boundary.hint_of_full(str(error)))
 
 
 def _shipped(included: Iterable[IncludedFile], prefix: str = "") -> list[ShippedFile]:

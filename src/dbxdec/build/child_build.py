@@ -16,6 +16,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from dbxdec.build import blame, config
 from dbxdec.build import hatchling_compat as inside
+from dbxdec.support import files
 from dbxdec.support.printing import message
 
 
@@ -29,7 +30,7 @@ def main() -> None:
             raise
         print(message(f"dbxdec: {said}"), file=sys.stderr)
         raise SystemExit(1) from None
-    report.write_text(json.dumps(found), encoding="utf-8")
+    files.replace(report, json.dumps(found).encode())
 
 
 def _build(root: str) -> dict[str, Any]:

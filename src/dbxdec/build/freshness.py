@@ -207,8 +207,7 @@ def _state(root: str, name: str) -> str:
     os.makedirs(folder, exist_ok=True)
     ignore = os.path.join(folder, ".gitignore")
     if not os.path.exists(ignore):
-        with open(ignore, "w", encoding="utf-8") as file:
-            file.write("*\n")
+        files.replace(ignore, b"*\n")
     return os.path.join(folder, name)
 
 

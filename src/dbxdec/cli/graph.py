@@ -8,7 +8,7 @@ import click
 
 from dbxdec.cli import completion, pipelines
 from dbxdec.cli.console import echo
-from dbxdec.support import printing
+from dbxdec.support import files, printing
 from dbxdec.views import graph
 from dbxdec.views import jobs as jobs_page
 
@@ -57,4 +57,4 @@ def command(job: str | None, kind: str | None, output: Path | None, wheel: Path 
         echo(printing.plain(text), nl=False)
     else:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8", newline="\n")
+        files.deliver(output, text.encode("utf-8"))

@@ -21,6 +21,7 @@ from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
 from dbxdec.runtime import record, task_values, upstream
+from dbxdec.support import files
 from dbxdec.support.printing import plain_lines
 
 if TYPE_CHECKING:
@@ -173,8 +174,9 @@ class Attempts:
             def printed(line: str) -> None:
                 # Without its escape sequences a secret has another form, and what is left may be another secret.
                 for part in map(self._mask.text, plain_lines(self._mask.text(line))):
-                    file.write(f"{part}\n")
-                    file.flush()
+                    with files.naming(folder / log):
+                        file.write(f"{part}\n")
+                        file.flush()
                     self._listener.printed(what.title, part)
 
             def started() -> None:

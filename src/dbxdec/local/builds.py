@@ -21,6 +21,7 @@ from dbxdec.build import wheels
 from dbxdec.build.discovery.modules import hidden
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.model.manifest import MAX_BYTES, PATH, decode
+from dbxdec.support.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,9 +90,9 @@ def of_files(
         name = manifest.project.replace("-", "_").replace(".", "_")
         info = folder / f"{name}-{manifest.version}.dist-info"
         (info / "extra_metadata" / PATH).parent.mkdir(parents=True)
-        (info / "extra_metadata" / PATH).write_bytes(content)
+        write(info / "extra_metadata" / PATH, content)
         head = f"Metadata-Version: 2.1\nName: {manifest.project}\nVersion: {manifest.version}\n"
-        (info / "METADATA").write_text(head, encoding="utf-8")
+        write(info / "METADATA", head)
 
     # Scripts and data files are installed outside of the import path, and are not copied.
     copied = _Content(tuple(e for e in _importable(payload) if not e[0].startswith(f"{wheels.DATA}/")), content)

@@ -41,14 +41,19 @@ def read_whole(path: str | Path) -> dict[str, Any]:
 def append(path: Path, document: Mapping[str, Any]) -> None:
     """Add a line, and first remove a torn one that a kill has left. A write that fails adds nothing.
 
-    Raises OSError.
+    Raises OSError, which names `path`.
     """
+    with files.naming(path):
+        _append(path, dumps(document) + b"\n")
+
+
+def _append(path: Path, line: bytes) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
     try:
         end = _whole_until(descriptor)
         os.ftruncate(descriptor, end)
         os.lseek(descriptor, end, os.SEEK_SET)
-        left = memoryview(dumps(document) + b"\n")
+        left = memoryview(line)
         try:
             while left:
                 left = left[os.write(descriptor, left) :]

@@ -133,7 +133,7 @@ def state_folder(folder: Path) -> Path:
     """Return `.dbxdec/` in `folder`, which git ignores."""
     state = _folder(folder / files.STATE_FOLDER)
     if not (state / ".gitignore").exists():
-        (state / ".gitignore").write_text("*\n", encoding="utf-8")
+        files.replace(state / ".gitignore", b"*\n")
     return state
 
 

@@ -17,7 +17,7 @@ from dbxdec.model import dag, protocol, variables
 from dbxdec.runtime import execution
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
-from dbxdec.support import streams
+from dbxdec.support import files, streams
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def main() -> None:
     streams.make_safe()
     request = json.load(sys.stdin)
     found = _read_all(request["arguments"], request["outputs"], request["rows"])
-    with open(request["result"], "w", encoding="utf-8") as file:
-        json.dump(found, file)
+    files.replace(request["result"], json.dumps(found).encode())
 
 
 def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) -> list[dict[str, Any]]:

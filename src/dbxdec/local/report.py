@@ -15,6 +15,7 @@ from dbxdec.local.interface import HANDLED
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
+from dbxdec.support.files import deliver
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import graph, page, texts
 
@@ -44,7 +45,7 @@ def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstR
     """
     target = path or run.folder / _TEMPLATE
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(html(run, rows), encoding="utf-8", errors="backslashreplace", newline="\n")
+    deliver(target, html(run, rows).encode("utf-8", "backslashreplace"))
     return target
 
 

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.io_managers.base import log
-from dbxdec.support import masking
+from dbxdec.support import boundary, masking
 
 if TYPE_CHECKING:
     from dbxdec.model.literals import Json
@@ -56,8 +56,11 @@ def _append(document: dict[str, Any], value: Any) -> None:
     columns = _columns(value)
     document = {name: masking.hide(value) if isinstance(value, str) else value for name, value in document.items()}
     line = json.dumps({**document, **({"columns": masking.hide_data(columns)} if columns else {})})
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(f"{line}\n")
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise boundary.failed(f"this {document['kind']} can't be recorded", path, error) from None
 
 
 def _columns(value: Any) -> list[list[str]]:

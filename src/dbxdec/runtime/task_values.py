@@ -18,7 +18,7 @@ from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.model.variables import tokens_of_run
 from dbxdec.platform.dbutils import find_dbutils, is_remote
 from dbxdec.runtime import context
-from dbxdec.support import files
+from dbxdec.support import boundary, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _MISSING: Any = object()
 
 
 class Store(Protocol):
-    """A place for task values. `get` raises KeyError for a value that was never set."""
+    """A place for task values. `get` raises KeyError for a value that was never set, RunError if it can't be read."""
 
     def set(self, task: str, key: str, value: Json) -> None: ...
     def get(self, task: str, key: str) -> Any: ...
@@ -68,18 +68,29 @@ class FolderStore:
 
     def set(self, task: str, key: str, value: Json) -> None:
         values = {**self._read(task), key: value}
-        os.makedirs(self._folder, exist_ok=True)
-        files.replace(self._path(task), json.dumps(values).encode())
+        path = self._path(task)
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            files.replace(path, json.dumps(values).encode())
+        except OSError as error:
+            raise boundary.failed(f"the task value `{key}` can't be kept", error.filename or path, error) from None
 
     def get(self, task: str, key: str) -> Any:
         return self._read(task)[key]
 
     def _read(self, task: str) -> dict[str, Any]:
+        path = self._path(task)
         try:
-            with open(self._path(task), encoding="utf-8") as file:
-                values: dict[str, Any] = json.load(file)
+            with open(path, encoding="utf-8") as file:
+                values = json.load(file)
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise boundary.failed(f"the task values of `{task}` can't be read", path, error) from None
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict):
+            raise RunError(f"{path}, the task values of `{task}`, is damaged", hint="remove it, and run the task again")
         return values
 
     def _path(self, task: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
-import tempfile
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ConfigError
 from dbxdec.scaffold.lines import lines_of
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,26 +26,20 @@ def diff(changes: Iterable[Change], top: Path) -> str:
 def write(change: Change) -> None:
     """Write one file: it appears whole, or not at all. Raises ConfigError when it has changed since it was read."""
     target = change.path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with open(handle, "wb") as file:
-            file.write(change.after.encode("utf-8"))
-        if change.before is None:
-            os.chmod(partial, 0o666 & ~_umask())
-            os.link(partial, target)  # fails when another process has made it meanwhile
-        else:
-            if target.read_bytes() != change.before.encode("utf-8"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = None if change.before is None else stat.S_IMODE(target.stat().st_mode)
+        with files.partial(target, change.after.encode("utf-8"), mode=mode) as partial:
+            if change.before is None:
+                os.link(partial, target)  # fails when another process has made it meanwhile
+            elif target.read_bytes() == change.before.encode("utf-8"):
+                os.replace(partial, target)
+            else:
                 raise FileExistsError
-            os.chmod(partial, target.stat().st_mode)
-            os.replace(partial, target)
     except FileExistsError:
         raise ConfigError(f"{change.path} has changed meanwhile", hint="run `dbxdec init` again") from None
     except OSError as error:
         raise ConfigError(f"{change.path} can't be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
 
 
 def _diff(change: Change, name: str) -> str:
@@ -59,9 +53,3 @@ def _diff(change: Change, name: str) -> str:
             return head
     found = difflib.unified_diff(before, after, old, f"b/{name}")
     return head + "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in found)
-
-
-def _umask() -> int:
-    found = os.umask(0)
-    os.umask(found)
-    return found

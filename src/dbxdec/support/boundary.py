@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import sysconfig
 
+from dbxdec.errors import RunError
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OURS = (_PACKAGE, os.path.join(os.path.dirname(_PACKAGE), "hatch_dbxdec"))
 """The folders of dbxdec's own code."""
+# Messages of POSIX and of Windows, which libraries in Rust pass on.
+_FULL = {
+    "No space left": "free some space on that disk",
+    "not enough space on the disk": "free some space on that disk",
+    "Disk quota exceeded": "free some space, or have the quota raised",
+    "File too large": "raise the limit on the size of a file (`ulimit -f`), or write to another disk",
+}
 
 
 def refusal(error: OSError) -> str | None:
@@ -19,9 +28,27 @@ def refusal(error: OSError) -> str | None:
         if os.path.isabs(path) and not _is_below(path, [*OURS, *installed]):
             return None
         trace = trace.tb_next
+    return sentence(error)
+
+
+def sentence(error: OSError) -> str:
+    """Return the files that an error names, and what is wrong with them."""
     what = error.strerror or str(error) or type(error).__name__
     places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    if not places and "temporary directory" in what:  # `tempfile` says which ones it has tried
+        return what
     return f"{' and '.join(places) or 'a file that is being written'}: {what}"
+
+
+def failed(what: str, path: str | os.PathLike[str], error: OSError) -> RunError:
+    """Return the error of a file of a run: `what` can't be done, the file, and why."""
+    why = error.strerror or str(error) or type(error).__name__
+    return RunError(f"{what}: {os.fspath(path)}: {why}", hint=hint_of_full(why))
+
+
+def hint_of_full(text: str) -> str | None:
+    """Return what to do where `text`, a message of any library, says that a disk is full; None where it doesn't."""
+    return next((hint for message, hint in _FULL.items() if message in text), None)
 
 
 def _is_below(path: str, folders: list[str]) -> bool:

@@ -4,40 +4,120 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import sys
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from dbxdec.support.locks import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STATE_FOLDER = ".dbxdec"
 """The folder in a project for what belongs to this machine: records of builds and runs, and local tables."""
 _TRIES, _PAUSE_S = 50, 0.02
+_WRITER = re.compile(r"\d+\.\d+")
 
 
 def replace(path: str | os.PathLike[str], content: bytes, *, mode: int | None = None) -> None:
     """Write `content` to `path`, so that any reader gets the old content or the new one, whole.
 
-    `mode` are the permissions of the file. Raises OSError, and then leaves what was there.
+    `mode` are the permissions of the file. Raises OSError, which names `path`, and then leaves what was there.
     """
+    for last in (False, False, True):
+        try:
+            with partial(path, content, mode=mode) as made:
+                _rename(made, path)
+        except FileNotFoundError:
+            # Another writer has taken the new file for a left one, before it was locked.
+            if last or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+                raise
+        else:
+            return
+
+
+def write(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file that no other process reads before it is whole. Raises OSError, which names `path`."""
+    with naming(path), open(path, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+def deliver(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write what a user has asked for to `path`: a file in one step, through links; a pipe or a device as it is."""
+    real = os.path.realpath(path)
+    if os.path.exists(real) and not os.path.isfile(real):
+        write(path, content)
+    else:
+        replace(real, content, mode=os.stat(real).st_mode & 0o7777 if os.path.exists(real) else None)
+
+
+@contextlib.contextmanager
+def partial(path: str | os.PathLike[str], content: bytes, *, mode: int | None = None) -> Iterator[str]:
+    """Yield a file beside `path` with `content`, which the block moves or links to `path`; it is removed otherwise.
+
+    Files that killed writers of `path` have left are removed as well. Raises OSError, which names `path`.
+    """
+    clean(path)
     folder, name = os.path.split(os.fspath(path))
-    partial = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}")
+    made = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with open(partial, "wb") as file:
+        with naming(path), open(made, "wb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                try_lock(file.fileno())
             file.write(content)
-        if mode is not None:
-            os.chmod(partial, mode)
-        _rename(partial, path)
-    except BaseException:
+            file.flush()
+            if mode is not None:
+                os.chmod(made, mode)
+            if sys.platform == "win32":
+                file.close()  # it can't be moved while it is open
+            yield made
+    finally:
         with contextlib.suppress(OSError):
-            os.unlink(partial)
+            os.unlink(made)
+
+
+def clean(path: str | os.PathLike[str]) -> None:
+    """Remove what killed writers of `path` have left beside it. Files of running writers are locked, and stay."""
+    folder, name = os.path.split(os.fspath(path))
+    start = f".{name}."
+    with contextlib.suppress(OSError):
+        for found in os.listdir(folder or "."):
+            if found.startswith(start) and _WRITER.fullmatch(found, len(start)):
+                _remove_left(os.path.join(folder, found))
+
+
+def _remove_left(path: str) -> None:
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            os.unlink(path)  # refused while a writer has it open
+        else:
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if try_lock(descriptor):
+                    os.unlink(path)
+            finally:
+                os.close(descriptor)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name `path` in errors of the file system inside the block: those of a full disk name no file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = os.fspath(path), None
         raise
 
 
-def _rename(partial: str, path: str | os.PathLike[str]) -> None:
+def _rename(made: str, path: str | os.PathLike[str]) -> None:
     """Rename over `path`. Windows refuses that for the moment in which another process reads it."""
     for _ in range(_TRIES):
         try:
-            os.replace(partial, path)
+            os.replace(made, path)
         except PermissionError:
             time.sleep(_PAUSE_S)
         else:
             return
-    os.replace(partial, path)
+    os.replace(made, path)

@@ -49,6 +49,7 @@ def write_if_changed(path: Path, content: bytes) -> bool:
     """Replace `path` by `content` in one step, unless it has that content already. Return whether it was written."""
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == content:
+            files.clean(path)
             return False
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, content, mode=0o644)

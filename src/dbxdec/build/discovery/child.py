@@ -24,11 +24,12 @@ from dbxdec.authoring import jobs, recording
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.modules import module_name
 from dbxdec.build.discovery.names import UndefinedNames
-from dbxdec.build.discovery.spec import WHERE_SIGNAL, Spec
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
 from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
 from dbxdec.model.manifest import encode_jobs, places_of
+from dbxdec.support import files
 from dbxdec.support.boundary import refusal
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def main(argv: list[str]) -> None:
             for job, tasks in places_of(discovery.dags).items()
         },
     }
-    partial = Path(f"{spec.result}.partial")
-    partial.write_text(json.dumps(found), encoding="utf-8")
-    partial.replace(spec.result)
+    files.replace(spec.result, json.dumps(found).encode())
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that the project left running must not hold the build up.
@@ -116,7 +115,7 @@ class _Discovery:
         """Import every module, then build every job: a broken module does not hide the mistakes of another."""
         path = list(sys.path)
         for module in self._spec.modules:
-            Path(self._spec.progress).write_text(f"importing `{module}`", encoding="utf-8")
+            files.write(self._spec.progress, f"importing `{module}`")
             self._import(module)
             sys.path += [
                 entry for entry in path if entry not in sys.path
@@ -125,12 +124,12 @@ class _Discovery:
         names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
         gc.disable()  # all objects from here on live until the process ends
         for module, job in found:
-            Path(self._spec.progress).write_text(f"running the body of the job `{job.key}`", encoding="utf-8")
+            files.write(self._spec.progress, f"running the body of the job `{job.key}`")
             built = job.build(module)
             self._add(concerning((job.key,), built.problems))
             self._add(names.of(job.key, built.tasks))
             self.dags.append(self._located(built.dag))
-        Path(self._spec.progress).write_text("", encoding="utf-8")
+        files.write(self._spec.progress, "")
         self._add(checks.check(self.dags))
         self._add(secrets.mixed_up())
         self.warnings = warning_checks.warn(self.dags)
@@ -273,4 +272,5 @@ if __name__ == "__main__":
     except OSError as error:  # a full disk; errors of the project itself are reported as problems
         if (said := refusal(error)) is None:
             raise
-        sys.exit(said)
+        print(said, file=sys.stderr, flush=True)
+        sys.exit(CANT_WRITE)

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.discovery import unread
 from dbxdec.build.discovery.modules import hidden, pipeline_modules
-from dbxdec.build.discovery.spec import WHERE_SIGNAL, ShippedFile, Spec
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.support import streams
+from dbxdec.support.boundary import hint_of_full
+from dbxdec.support.files import write
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from dbxdec.model.manifest import Places
 
 _ANSWER_SECONDS = 0.3
+# Signals by which the system ends a process; the project's own code need not be the reason.
+_LIMITS = {
+    "SIGKILL": "the system does that where memory runs out; make memory free, or import less",
+    "SIGXCPU": "raise the limit on the time of a process (`ulimit -t`)",
+    "SIGXFSZ": "raise the limit on the size of a file (`ulimit -f`)",
+}
 _FAULTHANDLER = re.compile(
     r'(Fatal Python error|Current thread|Thread 0x|Timeout|Extension modules|  File ".*", line \d+)'
 )
@@ -83,7 +91,7 @@ def discover(
             progress=str(folder / "progress"),
             result=str(folder / "result.json"),
         )
-        (folder / "spec.json").write_text(json.dumps(asdict(spec)), encoding="utf-8")
+        write(folder / "spec.json", json.dumps(asdict(spec)))
         (folder / "cwd").mkdir()
         code, output = _run(folder, _environment(environment or {}), timeout, meanwhile)
         result = folder / "result.json"
@@ -160,14 +168,19 @@ def _copy(files: Sequence[ShippedFile], root: Path) -> None:
             continue
         target = root / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.origin, target)
+        try:
+            shutil.copyfile(file.origin, target)
+        except OSError as error:
+            if hint_of_full(str(error)):  # the original has nothing to do with it
+                error.filename, error.filename2 = str(target), None
+            raise
 
 
 def _write_dist_info(root: Path, project: str, version: str) -> None:
     """Write metadata, so that `importlib.metadata.version` answers for this project and not for an older install."""
     folder = root / f"{re.sub(r'[-_.]+', '_', project)}-{version}.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n", encoding="utf-8")
+    write(folder / "METADATA", f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n")
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -226,12 +239,17 @@ def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
     if code is None:
         hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
         return Problem(f"{doing} did not finish within {timeout:g} seconds", where, hint)
-    ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     printed = [
         line
         for line in Mask(of_this_machine()).text(output).splitlines()
         if line.strip() and not _FAULTHANDLER.match(line)
     ]
+    if code == CANT_WRITE:
+        why = printed[-1] if printed else f"{spec.result}: no space left, or not for files of this size"
+        return Problem(f"the interpreter that reads the pipelines can't write: {why}", hint=hint_of_full(why))
+    ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     said = "".join(f"\n    {line}" for line in printed[-15:])
     hint = "move the code that ends the process into a task, or under `if __name__ == '__main__':`"
+    if code < 0 and (of_limit := _LIMITS.get(signal.Signals(-code).name)):
+        hint = of_limit
     return Problem(f"the interpreter ended {ending} while {doing}{said}", where, hint)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 WHERE_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR1", None)
 """The signal that asks a hanging child for its traceback; None on systems without such signals."""
+CANT_WRITE = 74
+"""The exit code of a child that can't write its result, as in sysexits.h. The last line of its output says why."""
 
 
 @dataclass(frozen=True)

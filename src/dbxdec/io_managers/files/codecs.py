@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.files.stores import LocalStore, is_local, refused
 from dbxdec.io_managers.polars_frames import named, with_keys
+from dbxdec.support.boundary import hint_of_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,7 +104,8 @@ def sink_parquet(
 
     counted, rows = _counted(frame)
     if not partitions:
-        _sink(lambda place: counted.sink_parquet(place, mkdir=True, storage_options=options), f"{folder}/0.parquet")
+        place = f"{folder}/0.parquet"
+        _sink(lambda: counted.sink_parquet(place, mkdir=True, storage_options=options), place)
         return rows()
     if is_local(folder):
         LocalStore(folder).folder.mkdir(parents=True, exist_ok=True)
@@ -113,10 +115,10 @@ def sink_parquet(
     target = pl.PartitionBy(
         folder, key=keys, include_key=False, file_path_provider=lambda _: f"{next(places):05}.parquet"
     )
-    _sink(lambda place: parted.sink_parquet(place, mkdir=True, storage_options=options), target)
+    _sink(lambda: parted.sink_parquet(target, mkdir=True, storage_options=options), folder)
     if rows() == 0:  # a folder without files has no schema
         empty = pl.LazyFrame(schema=frame.collect_schema())
-        empty.sink_parquet(f"{folder}/00000.parquet", mkdir=True, storage_options=options)
+        _sink(lambda: empty.sink_parquet(f"{folder}/00000.parquet", mkdir=True, storage_options=options), folder)
     return rows()
 
 
@@ -131,25 +133,29 @@ def sink_text(
     checked = _without_nan(frame.lazy(), schema) if suffix == "ndjson" else frame.lazy()
     counted, rows = _counted(checked)
     texts = counted.select(_encode(name, kind) for name, kind in schema.items())
-    sink: Callable[[Any], Any]
+    sink: Callable[[], Any]
+    place = f"{folder}/0.{suffix}"
     if suffix == "csv":
         # Readers treat a byte order mark at the beginning as the file's, not as a part of the name.
         mark = next(iter(schema), "").startswith("\ufeff")
-        sink = lambda place: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
+        sink = lambda: texts.sink_csv(place, include_bom=mark, mkdir=True, storage_options=options)  # noqa: E731
     else:
         _pattern(folder)
-        sink = lambda place: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
-    _sink(sink, f"{folder}/0.{suffix}")
+        sink = lambda: texts.sink_ndjson(place, mkdir=True, storage_options=options)  # noqa: E731
+    _sink(sink, place)
     return rows()
 
 
-def _sink(sink: Callable[[Any], Any], place: Any) -> None:
+def _sink(sink: Callable[[], Any], place: str) -> None:
+    """Write to `place`. Raises RunError if the storage refuses; errors of the query pass as they are."""
+    import polars as pl
+
     try:
-        sink(place)
-    except OSError as error:
-        if type(error) is not OSError and not isinstance(error, PermissionError):
+        sink()
+    except (OSError, pl.exceptions.ComputeError) as error:
+        if hint_of_full(str(error)) is None and type(error) not in (OSError, PermissionError):
             raise
-        raise refused(str(place), "written", error) from error
+        raise refused(place, "written", error) from error
 
 
 def scan_csv(place: str | list[str], facts: Mapping[str, Any] | None, options: dict[str, str] | None) -> pl.LazyFrame:

@@ -214,7 +214,11 @@ class FilesIoManager(IoManager):
             store.replace(_receipt_name(context.receipt.id), context.receipt.to_metadata())
             return WriteResult(note="nothing to write")
         data = f"{_folder_of(context.receipt.id)}/{uuid.uuid4().hex}"
-        rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
+        try:
+            rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
+        except BaseException:
+            store.remove(data)  # where a disk is full, its space is needed
+            raise
         own = self._own(store, context)
         if own is not None and own.receipt.attempt > context.receipt.attempt:
             store.remove(data)  # this attempt is a zombie, and its retry counts

@@ -12,6 +12,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from dbxdec.errors import RunError
+from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 
 STATE = "_dbxdec"
@@ -61,7 +62,7 @@ class LocalStore:
             with self.replacing(name) as beside:
                 beside.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise refused(self.uri, "written", error) from error
+            raise refused(f"{self.uri}/{name}", "written", error) from error
 
     def replacing(self, name: str) -> _Replacing:
         """Return a path to write to, which replaces `name` if the block succeeds."""
@@ -122,4 +123,5 @@ def path_of(uri: str, *, windows: bool = os.name == "nt") -> str:
 def refused(uri: str, done: str, error: Exception) -> RunError:
     """Return the error of a storage that refuses to be "read" or "written"."""
     text = (hide(str(error)).splitlines() or [type(error).__name__])[0][:200]
-    return RunError(f"{uri} can't be {done}: {text}", hint="check the path, its permissions and the storage's options")
+    hint = hint_of_full(text) or "check the path, its permissions and the storage's options"
+    return RunError(f"{uri} can't be {done}: {text}", hint=hint)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.polars import storage
+from dbxdec.support import files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -110,7 +111,7 @@ def _refused(protocol: dict[str, Any]) -> str | None:
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
         log = Path(folder, "_delta_log")
         log.mkdir()
-        (log / f"{0:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+        files.write(log / f"{0:020}.json", "\n".join(map(json.dumps, actions)) + "\n")
         try:
             table = DeltaTable(folder)
             table.create_write_transaction([], "append", table.schema())

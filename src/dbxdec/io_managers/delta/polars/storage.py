@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import RunError
+from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.masking import hide
 
 if TYPE_CHECKING:
@@ -80,11 +81,6 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
         "rows of the result violate a rule of the table {uri}, such as a constraint or a column that must not be null",
         "filter or fix them in the task",
     ),
-    (
-        r"No space left|Disk quota exceeded",
-        "no space left to write {uri}",
-        "free some space",
-    ),
 )
 _DAMAGED = re.compile(r"Json error|found gap|No table metadata or protocol|Expected contiguous|EOF while parsing")
 # Characters that are special in URLs; delta-rs encodes only some of them.
@@ -132,6 +128,8 @@ def refusal(uri: str, error: BaseException, doing: Doing) -> RunError | None:
         return RunError(
             f"delta-rs can't write {uri}: {said(error)}", hint="an append-only table takes only appends and inserts"
         )
+    if (hint := hint_of_full(text)) is not None:
+        return RunError(f"no space to {doing} {uri}: {said(error)}", hint=hint)
     for pattern, message, hint in _KINDS:
         if re.search(pattern, text):
             return RunError(f"{message.format(uri=uri, doing=doing)}: {said(error)}", hint=hint)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from dbxdec.io_managers.delta.polars import checks, storage, table_log
 from dbxdec.io_managers.delta.polars.direct import footer, statistics
 from dbxdec.io_managers.delta.strings import value_text
 from dbxdec.io_managers.polars_frames import with_keys
+from dbxdec.support.boundary import hint_of_full
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +38,7 @@ _BYTES_PER_FILE = 256 * 1024 * 1024
 # Parallel requests to a storage.
 _AT_ONCE = 16
 _USUAL_END = 64 * 1024
-# Messages of a storage that do not contain the file's name.
-_FULL = re.compile(r"No space left|Disk quota exceeded|File name too long")
+_LONG_NAME = "File name too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,9 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
             folder.remove(path)
         if lost:
             raise lost[0] from None
-        ours = str(write_id) in str(error) or _FULL.search(str(error))
+        # Some messages of a storage do not contain the file's name.
+        text = str(error)
+        ours = str(write_id) in text or _LONG_NAME in text or hint_of_full(text) is not None
         if ours and isinstance(error, OSError | pl.exceptions.PolarsError):
             raise folder.refused(error) from error
         raise
