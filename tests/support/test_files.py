@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -43,3 +46,60 @@ def test_permissions_are_those_that_are_asked_for(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("shared", "own")] == [0o644, 0o600]
+
+
+# Writes its file up to the rename, and then waits until it is killed.
+_STUCK = """
+import sys, time
+from dbxdec.support import files
+
+with files.partial(sys.argv[1], b"half") as made:
+    print(made, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the files of Windows can't be removed while they are open")
+def test_what_a_killed_writer_has_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    """A running writer's file stays, and so do files of others."""
+    path = tmp_path / "state.json"
+    (tmp_path / ".state.json.note").write_text("")
+    with subprocess.Popen([sys.executable, "-c", _STUCK, str(path)], stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            made = Path(writer.stdout.readline().strip())
+            files.replace(path, b"1")
+            assert made.read_bytes() == b"half"
+        finally:
+            writer.send_signal(signal.SIGKILL)
+    assert sorted(os.listdir(tmp_path)) == sorted([".state.json.note", made.name, "state.json"])
+    files.replace(path, b"2")
+    assert (path.read_bytes(), sorted(os.listdir(tmp_path))) == (b"2", [".state.json.note", "state.json"])
+
+
+def test_an_error_names_the_file_that_was_to_be_replaced(tmp_path: Path) -> None:
+    """Not the one beside it, which is gone when somebody looks."""
+    path = tmp_path / "missing" / "state.json"
+    with pytest.raises(FileNotFoundError) as found:
+        files.replace(path, b"x")
+    assert found.value.filename == str(path)
+
+
+class TestDelivered:
+    """What a user has asked for by its path."""
+
+    def test_a_file_behind_links_is_replaced_and_keeps_its_permissions(self, tmp_path: Path) -> None:
+        """The link stays a link."""
+        (tmp_path / "real").write_text("")
+        (tmp_path / "real").chmod(0o640)
+        (tmp_path / "link").symlink_to("real")
+        files.deliver(tmp_path / "link", b"x")
+        assert (tmp_path / "link").is_symlink()
+        assert ((tmp_path / "real").read_bytes(), (tmp_path / "real").stat().st_mode & 0o777) == (b"x", 0o640)
+
+    @pytest.mark.skipif(os.name == "nt", reason="no such files")
+    def test_the_output_gets_the_content_where_it_is_asked_for_by_its_file(self) -> None:
+        """`--output /dev/stdout` prints into a pipe."""
+        program = "from dbxdec.support import files; files.deliver('/dev/stdout', b'printed')"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout == "printed"

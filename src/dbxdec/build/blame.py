@@ -13,6 +13,8 @@ def refusal(error: BaseException, root: Path) -> str | None:
 
     Return None for errors that plugins and hooks of the project raise: their authors need the whole traceback.
     """
+    if isinstance(error, OSError) and (hint := boundary.hint_of_full(str(error))):
+        return f"the build can't write its files: {boundary.sentence(error)}\n    hint: {hint}"
     if inside.raised_by_hatchling(error):
         return f"hatchling does not take {root / 'pyproject.toml'}: {_said(error)}"
     owner = inside.owner_of(error)

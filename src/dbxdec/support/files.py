@@ -45,9 +45,14 @@ def write(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def deliver(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write what a user has asked for to `path`: a file in one step, through links; a pipe or a device as it is."""
+    """Write what a user has asked for to `path`: a file in one step, through links; a pipe or a device as it is.
+
+    Raises OSError, which names the file.
+    """
     real = os.path.realpath(path)
-    if os.path.exists(real) and not os.path.isfile(real):
+    # Links in these folders lead to open files, which may have been removed.
+    of_system = os.path.abspath(path).startswith(("/dev/", "/proc/"))
+    if of_system or (os.path.exists(real) and not os.path.isfile(real)):
         write(path, content)
     else:
         replace(real, content, mode=os.stat(real).st_mode & 0o7777 if os.path.exists(real) else None)

@@ -6,6 +6,7 @@ build except through the result file.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import functools
 import gc
@@ -272,5 +273,6 @@ if __name__ == "__main__":
     except OSError as error:  # a full disk; errors of the project itself are reported as problems
         if (said := refusal(error)) is None:
             raise
-        print(said, file=sys.stderr, flush=True)
-        sys.exit(CANT_WRITE)
+        with contextlib.suppress(OSError):  # its output is on a disk, too
+            print(said, file=sys.stderr, flush=True)
+        os._exit(CANT_WRITE)

@@ -245,7 +245,7 @@ def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
         if line.strip() and not _FAULTHANDLER.match(line)
     ]
     if code == CANT_WRITE:
-        why = printed[-1] if printed else f"{spec.result}: no space left, or not for files of this size"
+        why = printed[-1] if printed else f"{spec.result}: No space left, or none for a file of this size"
         return Problem(f"the interpreter that reads the pipelines can't write: {why}", hint=hint_of_full(why))
     ending = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     said = "".join(f"\n    {line}" for line in printed[-15:])

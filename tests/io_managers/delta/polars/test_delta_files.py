@@ -268,7 +268,7 @@ class TestFiles:
             raise pl.exceptions.ComputeError(text)
 
         monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
-        with pytest.raises(RunError, match=f"no space left to write {tmp_path}/t"):
+        with pytest.raises(RunError, match=f"no space to write {tmp_path}/t"):
             manager().write(output(tmp_path / "t"), frame(1))
 
     def test_they_are_written_once_whatever_others_commit_meanwhile(self, tmp_path: Path) -> None:
