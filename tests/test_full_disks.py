@@ -47,7 +47,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     try:
         yield Disk(top)
     finally:
-        subprocess.run(["umount", str(top)], check=True)
+        subprocess.run(["umount", "--lazy", str(top)], check=True)  # a process may not have ended yet
 
 
 @pytest.fixture
