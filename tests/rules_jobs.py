@@ -158,6 +158,12 @@ def number() -> int:
 
 
 @task
+def worded() -> int:
+    set_task_value("word", "four")
+    return 4
+
+
+@task
 def huge() -> int:
     return 2**60
 
@@ -347,7 +353,7 @@ def two_references(limit: int = 4, wanted: float = 1.0) -> None:
 
 @job
 def undecided() -> None:
-    chosen = condition(number(), ">", bundle_variable("full"), key="broken")
+    chosen = condition(worded().value("word"), ">", 3, key="broken")
     step("yes", depends_on=[chosen.true], run_if="ALL_DONE")
     step("no", depends_on=[chosen.false], run_if="ALL_DONE")
     step("anyway", depends_on=[chosen], run_if="ALL_DONE")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import spark_tools
 from dbxdec.model import places
@@ -71,14 +73,14 @@ def test_every_kind_of_remote_place_lies_below_the_local_root(project: Project) 
     assert tables == {
         "clouds/abfss/lake_acct.dfs.core.windows.net/x/start",
         "clouds/abfss/lake_acct.dfs.core.windows.net/x/of_azure",
-        "clouds/s3/bucket/some_folder/of_amazon",
+        "clouds/s3/bucket/some_folder-8b51833d/of_amazon",
         "clouds/gs/bucket/of_google",
         "clouds/Volumes/main/gold/files/of_volume",
         "clouds/dbfs/mnt/x/of_dbfs",
         "clouds/dbfs/mnt/y/of_fuse",
     }
     assert not Path("/Volumes").exists()
-    assert "s3://bucket/some folder/of_amazon (here: clouds/s3/bucket/some_folder/of_amazon)" in said.out
+    assert "s3://bucket/some folder/of_amazon (here: clouds/s3/bucket/some_folder-8b51833d/of_amazon)" in said.out
 
 
 def test_fresh_sets_local_copies_of_remote_places_aside(project: Project) -> None:
@@ -86,7 +88,7 @@ def test_fresh_sets_local_copies_of_remote_places_aside(project: Project) -> Non
     define(project, CLOUDS.replace("overwrite", "append"))
     for options in ([], ["--fresh"]):
         assert dbxdec(project, "run", "clouds", *options).code == 0
-    there = project.root / ".dbxdec/lake/s3/bucket/some_folder/of_amazon"
+    there = project.root / ".dbxdec/lake/s3/bucket/some_folder-8b51833d/of_amazon"
     assert pl.read_delta(str(there)).height == 1
 
 
@@ -125,6 +127,8 @@ def far() -> None:
         ("S3A://Bucket/x", "/local/s3a/Bucket/x"),
         ("main.gold.delays", "/local/tables/main/gold/delays"),
         ("gold.delays", "/local/tables/gold/delays"),
+        ("Main.Gold.Delays", "/local/tables/main/gold/delays"),
+        ("abfss://raw@lake.dfs.core.windows.net/x/", "/local/abfss/raw_lake.dfs.core.windows.net/x"),
         ("delays", "delays"),
     ],
 )
@@ -134,6 +138,33 @@ def test_where_a_target_lies(monkeypatch: pytest.MonkeyPatch, target: str, there
     assert places.place_here(target) == there
     monkeypatch.delenv(places.ROOT)
     assert places.place_here(target) == target
+
+
+_SEGMENT = st.text(min_size=1).filter(lambda text: "/" not in text)
+
+
+@given(st.lists(st.lists(_SEGMENT, min_size=1, max_size=3).map(tuple), min_size=2, max_size=4, unique=True))
+def test_each_remote_place_has_a_local_folder_of_its_own(paths: list[tuple[str, ...]]) -> None:
+    """In whatever script it is written, and none of them is outside the root."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(places.ROOT, "/local")
+        found = {os.path.normpath(places.here("s3://b/" + "/".join(path))) for path in paths}
+    assert len(found) == len(paths)
+    assert all(place.isascii() and place.startswith("/local/s3/b/") for place in found)
+
+
+def test_odd_places_keep_what_can_be_read_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of them makes the folder's name another one."""
+    monkeypatch.setenv(places.ROOT, "/local")
+    found = [places.here(f"s3://b/{name}") for name in ("売上", "顧客", "a b", "a_b", "../x")]
+    assert found == [
+        "/local/s3/b/__-f82d7e37",
+        "/local/s3/b/__-ba073d9b",
+        "/local/s3/b/a_b-806c5cd3",
+        "/local/s3/b/a_b",
+        "/local/s3/b/..-9608161c/x",
+    ]
+    assert places.table_here("main.売上.x") != places.table_here("main.顧客.x")
 
 
 SPARK = """

@@ -422,7 +422,11 @@ def line(n: int = 1) -> None:
             "the task `rows` did not run in this run (replaced by a command), so it has returned nothing",
             "hint: annotate `rows` with `| None`",
         ),
-        (["-p", "n=0"], "the task `rows` wrote nothing to lake/rows in this run", "hint: annotate `rows` with"),
+        (
+            ["-p", "n=0"],
+            "the task `rows` wrote nothing to lake/rows in this run",
+            "hint: annotate the parameter `rows` with",
+        ),
     ],
 )
 def test_a_reader_says_why_there_is_nothing_to_read(project: Project, options: list[str], said: str, hint: str) -> None:

@@ -184,7 +184,7 @@ class TestMissing:
             native_task("show", notebook_task=shown, depends_on=[always])
 
         reasons = [p.message.partition(", which ")[2] for p in found(branching)]
-        assert [reason.partition(":")[0] for reason in reasons] == ["runs only if c0 is true"] * 2
+        assert [reason.partition(":")[0] for reason in reasons] == ["runs only if the condition `c0` is true"] * 2
 
     @pytest.mark.parametrize(
         ("run_if", "wrong"),
@@ -206,5 +206,5 @@ class TestMissing:
         assert len(messages) == wrong
         for message in messages:
             assert message.startswith(
-                "the task `show` refers to a value of `count`, which may have failed: the platform"
+                "the task `show` refers to a value of the task `count`, which may have failed: the platform"
             )

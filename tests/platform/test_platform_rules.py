@@ -116,7 +116,7 @@ CASES = {
         "undecided",
         state=FAILED,
         states={
-            "number": SUCCESS, "broken": FAILED, "yes": UPSTREAM_FAILED, "no": UPSTREAM_FAILED, "anyway": SUCCESS,
+            "worded": SUCCESS, "broken": FAILED, "yes": UPSTREAM_FAILED, "no": UPSTREAM_FAILED, "anyway": SUCCESS,
         },
     ),
     "a leaf fails": Case("fails", state=FAILED, states={"bad": FAILED, "behind": UPSTREAM_FAILED, "ok": SUCCESS}),

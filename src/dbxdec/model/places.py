@@ -13,7 +13,9 @@ ROOT = "DBXDEC_LOCAL_ROOT"
 # A single letter is a Windows drive.
 _REMOTE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>.*)", re.DOTALL)
 _MOUNTS = ("/Volumes/", "/dbfs/")
-_ODD = re.compile(r"[^A-Za-z0-9._/=-]")
+# `container@account`, where an underscore may stand in neither (learn.microsoft.com, "Naming containers").
+_OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
+_ODD = re.compile(r"[^A-Za-z0-9._=-]")
 
 
 def resolved(template: str) -> str:
@@ -31,8 +33,23 @@ def here(uri: str) -> str:
     remote = _REMOTE.fullmatch(uri)
     if remote is None or remote["scheme"].lower() == "file":
         return uri
-    # Engines escape some characters in file names, each in its own way, and would read them back differently.
-    return f"{root}/{remote['scheme'].lower()}/{_ODD.sub('_', remote['rest'])}"
+    scheme, rest = remote["scheme"].lower(), remote["rest"].rstrip("/")
+    if scheme in _OF_AZURE:
+        rest = rest.replace("@", "_", 1)
+    return "/".join((root, scheme, *map(_folder, rest.split("/"))))
+
+
+def _folder(name: str) -> str:
+    """Return `name` as a folder's name, another one for each.
+
+    Engines escape some characters in file names, each in its own way, and would read them back differently.
+    """
+    plain = _ODD.sub("_", name)
+    if plain == name and name not in ("", ".", ".."):
+        return name
+    import zlib  # not needed by most runs
+
+    return f"{plain}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def is_remote(uri: str) -> bool:
@@ -50,7 +67,8 @@ def absolute(uri: str) -> str:
 def table_here(name: str) -> str | None:
     """Return the path of the catalog table `name` in a local run; None outside one: then the catalog has it."""
     root = os.environ.get(ROOT)
-    return f"{root}/tables/{_ODD.sub('_', name).replace('.', '/')}" if root else None
+    # Catalogs take Orders and orders for one table (docs.databricks.com, "Names").
+    return "/".join((root, "tables", *map(_folder, name.lower().split(".")))) if root else None
 
 
 def place_here(target: str) -> str:
