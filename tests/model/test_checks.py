@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -161,6 +162,26 @@ class TestConditions:
             condition(day, "==", dt.date(2024, 1, 1)).after(step()).then(step.override(key="later")())
 
         assert found(daily) == []
+
+    def test_what_has_its_value_only_in_a_run_is_not_compared_at_build(self) -> None:
+        """A parameter without a default, or with a bundle variable as its default."""
+
+        @job
+        def daily(level: int, root: int = bundle_variable("root")) -> None:
+            condition(level, "==", 3, key="level").then(step())
+            condition(root, "==", 3, key="root").then(step.override(key="other")())
+
+        assert found(daily) == []
+
+    def test_a_default_that_no_branch_would_meet_is_a_mistake(self) -> None:
+        """The platform compares strings, and 3.50 is not 3.5."""
+
+        @job
+        def daily(rate: Decimal = Decimal("3.50")) -> None:
+            condition(rate, "==", Decimal("3.5")).then(step())
+
+        (problem,) = found(daily)
+        assert problem.message == "the job parameter `rate` is '3.50' by default"
 
 
 class TestMissing:
