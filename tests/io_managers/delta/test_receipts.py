@@ -167,7 +167,7 @@ class TestResult:
             (
                 [restored(5, version=1), wrote(4)],
                 {},
-                "wrote version 4 of lake/orders, which the parameter `frame` reads, but the RESTORE of version 5 has undone it",
+                "of lake/orders, which the parameter `frame` reads, but the RESTORE of version 5 has undone it",
             ),
             ([restored(5, version=3), wrote(4), wrote(2, "none")], {}, "but the RESTORE of version 5 has undone it"),
             ([], {"committed": True}, "but the commit with its receipt has been cleaned from the log"),
