@@ -112,7 +112,8 @@ def naming(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = os.fspath(path), None
+        if error.errno is not None:  # with a name, an error of a plain message loses it
+            error.filename, error.filename2 = os.fspath(path), None
         raise
 
 
