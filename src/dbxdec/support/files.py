@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 STATE_FOLDER = ".dbxdec"
 """The folder in a project for what belongs to this machine: records of builds and runs, and local tables."""
 _TRIES, _PAUSE_S = 50, 0.02
-_WRITER = re.compile(r"\d+\.\d+")
+_WRITER = re.compile(r"(\d+)\.\d+")
+_LONGEST_WRITE_S = 60
+"""A file of a process that runs, or has the number of one, is left alone for so long: it may not be locked yet."""
 
 
 def replace(path: str | os.PathLike[str], content: bytes, *, mode: int | None = None) -> None:
@@ -89,12 +91,14 @@ def clean(path: str | os.PathLike[str]) -> None:
     start = f".{name}."
     with contextlib.suppress(OSError):
         for found in os.listdir(folder or "."):
-            if found.startswith(start) and _WRITER.fullmatch(found, len(start)):
-                _remove_left(os.path.join(folder, found))
+            if found.startswith(start) and (writer := _WRITER.fullmatch(found, len(start))):
+                _remove_left(os.path.join(folder, found), int(writer[1]))
 
 
-def _remove_left(path: str) -> None:
+def _remove_left(path: str, pid: int) -> None:
     with contextlib.suppress(OSError):
+        if _runs(pid) and time.time() - os.stat(path).st_mtime < _LONGEST_WRITE_S:
+            return
         if sys.platform == "win32":
             os.unlink(path)  # refused while a writer has it open
         else:
@@ -104,6 +108,18 @@ def _remove_left(path: str) -> None:
                     os.unlink(path)
             finally:
                 os.close(descriptor)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether there may be a process `pid`. On Windows asking would end it."""
+    if sys.platform != "win32":
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except OSError:
+            return True
+    return True
 
 
 @contextlib.contextmanager
