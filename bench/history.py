@@ -32,7 +32,8 @@ def kept(folder: Path) -> Iterator[Pair | Line]:
             9,
         )
     # The oldest of all: each of the others is looked at.
-    resume = "from dbxdec.cli import home, resuming; resuming.earlier(home.home(), 'sales', '')"
+    resume = "from dbxdec.local import earlier; earlier.find(home.home(), 'sales', '', str)"
+    resume = f"from dbxdec.cli import home; {resume}"
     for root in (few.root, many.root):
         oldest = min((root / ".dbxdec/runs").iterdir(), key=lambda path: int(path.name))
         head = json.loads((oldest / "run.json").read_text(encoding="utf-8"))
