@@ -87,6 +87,8 @@ class Run:
     parameters: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     inner: dict[str, Run] = field(default_factory=dict)
+    repairs: int = 0
+    goes_on: Callable[[], None] = lambda: None
 
 
 class Workspace:
@@ -144,8 +146,14 @@ class Workspace:
         known |= {("job", "parameters", name): text for name, text in run.parameters.items()}
         values = self._folder / "values" / str(number)
         values.mkdir(parents=True)
-        _Running(self, self._jobs[job], run, known, values).run()
+        run.goes_on = _Running(self, self._jobs[job], run, known, values).run
+        run.goes_on()
         return run
+
+    def repair(self, run: Run) -> None:
+        """Run again what has failed, and all that is downstream of it."""
+        run.repairs += 1
+        run.goes_on()
 
     def wheel_task(
         self, arguments: Sequence[str], package: str, entry_point: str, task: str, values: Path
@@ -176,6 +184,7 @@ class _Running:
 
     def run(self) -> None:
         waiting = {task["task_key"]: task for task in self._job["tasks"]}
+        self._again = set() if self._run.repairs else waiting.keys()
         while waiting:
             key = next(
                 k for k, t in waiting.items() if all(d["task_key"] not in waiting for d in t.get("depends_on", []))
@@ -187,6 +196,10 @@ class _Running:
 
     def _task(self, task: Mapping[str, Any]) -> None:
         key = task["task_key"]
+        again = any(d["task_key"] in self._again for d in task.get("depends_on", []))
+        if self._run.repairs and not again and self._run.states[key] not in (FAILED, UPSTREAM_FAILED):
+            return
+        self._again = {*self._again, key}
         state = self._must_not_run(task)
         if state is None:
             state = self._execute(key, task, {})
@@ -256,7 +269,7 @@ class _Running:
         tries = 1 + task.get("max_retries", 0)
         if "environment_key" in task and "max_retries" not in task and not task.get("disable_auto_optimization"):
             tries = _AUTOMATIC_TRIES
-        for attempt in range(1, tries + 1):
+        for attempt in range(self._run.tries.get(key, 0) + 1, self._run.tries.get(key, 0) + tries + 1):
             now = {**known, ("task", "execution_count"): str(attempt)}
             named = {**{name: resolve(text, now) for name, text in own.items()}, **pushed_down}
             arguments = [f"--{name}={text}" for name, text in named.items()]

@@ -352,6 +352,29 @@ def two_references(limit: int = 4, wanted: float = 1.0) -> None:
 
 
 @job
+def backed_up() -> None:
+    @task(max_retries=0)
+    def primary() -> int:
+        set_task_value("answer", context().attempt)
+        if context().attempt == 1:
+            raise RuntimeError("not yet")
+        return 1
+
+    @task(run_if="AT_LEAST_ONE_FAILED")
+    def backup() -> int:
+        set_task_value("answer", 7)
+        return 2
+
+    @task(run_if="ALL_DONE")
+    def either(first: int | None, second: int | None, answer: int | None) -> str:
+        return f"{first} {second} {answer}"
+
+    first = primary()
+    second = backup.override(depends_on=[first])()
+    either(first, second, second.value("answer"))
+
+
+@job
 def undecided() -> None:
     chosen = condition(worded().value("word"), ">", 3, key="broken")
     step("yes", depends_on=[chosen.true], run_if="ALL_DONE")

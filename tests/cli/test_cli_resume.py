@@ -617,3 +617,51 @@ def test_a_run_of_which_a_part_is_resumed_has_not_succeeded(project: Project) ->
     )
     assert dbxdec(project, "run", "pair", "--resume").code == 0
     assert sorted(marks(project)) == ["last", "one", "one", "other", "other"]
+
+
+BACKED_UP = (
+    MARK
+    + """
+appended = PolarsDeltaIoManager(bundle_variable("lake"), mode="append")
+
+
+@job
+def load() -> None:
+    @task(io_manager=appended)
+    def primary() -> pl.DataFrame:
+        if not Path("up").exists():
+            raise ConnectionError("down")
+        return pl.DataFrame({"id": [1]})
+
+    @task(io_manager=appended, run_if="AT_LEAST_ONE_FAILED")
+    def backup() -> pl.DataFrame:
+        task_values.set("rows", 5)
+        return pl.DataFrame({"id": [2, 3]})
+
+    @task
+    def size(frame: pl.DataFrame | None) -> int:
+        return 0 if frame is None else frame.height
+
+    @task(run_if="ALL_DONE")
+    def report(a: pl.DataFrame | None, b: pl.DataFrame | None, n: int | None, rows: int | None) -> str:
+        found = [None if one is None else one["id"].to_list() for one in (a, b)]
+        print("REPORT", *found, n, rows)
+        return f"{found}"
+
+    a = primary()
+    b = backup.override(depends_on=[a])()
+    chosen = condition(a.state, "==", "failed")
+    n = size.override(depends_on=[chosen.true])(b)
+    report(a, b, n, b.value("rows"))
+"""
+)
+
+
+def test_a_task_that_is_left_out_now_has_no_results_of_an_earlier_attempt(project: Project) -> None:
+    """Neither its table, nor its result, nor its task values: they are no part of what the run has done."""
+    define(project, "from dbxdec import condition, task_values\n" + BACKED_UP)
+    assert "REPORT None [2, 3] 2 5" in dbxdec(project, "run", "load").out
+    (project.root / "up").touch()
+    found = dbxdec(project, "run", "load", "--resume")
+    assert states(project) | {"report": "success", "backup": "excluded", "size": "excluded"} == states(project), found
+    assert "REPORT [1] None None None" in found.out

@@ -293,6 +293,17 @@ def test_a_job_ends_alike_wherever_it_runs(name: str, executor: str, built: Buil
     check(CASES[name], EXECUTORS[executor](CASES[name], built, pool, tmp_path))
 
 
+# Repairs
+
+
+def test_a_repair_reads_nothing_of_a_task_that_it_excludes(deployed: Workspace) -> None:
+    """What its earlier attempt has left is in the table, or among the values, and no result of the run any more."""
+    run = deployed.run_now("backed_up")
+    assert (run.states["primary"], run.states["backup"], result(run, "either")) == (FAILED, SUCCESS, "None 2 7")
+    deployed.repair(run)
+    assert (run.states["primary"], run.states["backup"], result(run, "either")) == (SUCCESS, EXCLUDED, "1 None None")
+
+
 # What only the platform does: triggers, queues, targets, retries by itself
 
 TRIGGERED = dt.datetime(2024, 3, 1, 2, 0, tzinfo=dt.UTC)

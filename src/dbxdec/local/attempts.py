@@ -14,7 +14,7 @@ from dbxdec.local import journal, naming, worker
 from dbxdec.local import ledger as ledgers
 from dbxdec.local.history import is_fact
 from dbxdec.local.interface import HANDLED, TaskRun
-from dbxdec.model import dag, literals, protocol
+from dbxdec.model import branches, dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.references import resolve as resolve_references
@@ -64,6 +64,7 @@ class Attempts:
         self._setting, self._job, self._parameters = setting, job, parameters
         self._ledger, self._listener, self._cancelled = ledger, listener, cancelled
         self._mask = setting.mask
+        self._uncertain = branches.uncertain(job)
         for name in (ledgers.LOGS, _RECORDS):
             (ledger.folder / name).mkdir(exist_ok=True)
 
@@ -123,8 +124,8 @@ class Attempts:
 
     def _arguments(self, task: Task) -> dict[str, str]:
         """Return the arguments that the platform would give the task: its own parameters, overridden by the job's."""
-        manifest = self._setting.build.manifest
-        own = protocol.task_parameters(manifest.project, manifest.build_id, self._job.key, task)
+        manifest, uncertain = self._setting.build.manifest, self._uncertain.get(task.key, ())
+        own = protocol.task_parameters(manifest.project, manifest.build_id, self._job.key, task, uncertain)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in self._parameters.items()}
         return {name: resolve_variables(text, self._setting.variables) for name, text in {**own, **pushed_down}.items()}
 

@@ -26,7 +26,7 @@ from dbxdec.local.resuming import as_it_ended, earlier_run, kept_iterations, kep
 from dbxdec.platform import known as known_references
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
-from dbxdec.runtime.upstream import REPLACED
+from dbxdec.runtime.upstream import LEFT_OUT, REPLACED
 
 if TYPE_CHECKING:
     from dbxdec.local.history import Run
@@ -176,6 +176,8 @@ class _Running:
         self._done[ended.key] = ended
         path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
         try:
+            if ended.state in LEFT_OUT:  # an earlier attempt's are none of this run any more
+                path.unlink(missing_ok=True)
             values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             self._flow.end(ended.key, ended.state, values)
         except (OSError, ValueError, AttributeError) as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, concerning, listed
-from dbxdec.model import comparisons, dag, outside, storage_paths
+from dbxdec.model import branches, comparisons, dag, outside, storage_paths
 from dbxdec.model.dag import Job, Output, Task, run_order
 from dbxdec.model.variables import has_token, unknown_in
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
@@ -221,21 +221,11 @@ def _passed_otherwise(jobs: Iterable[Job]) -> list[Problem]:
 
 def _maybe_unwritten(job: Job) -> list[Problem]:
     """Return a problem for each input whose producer may be excluded, or may fail, while its reader runs."""
-    if not any(task.run_if in RUNS_AFTER_FAILURE or any(d.outcome for d in task.depends_on) for task in job.tasks):
-        return []
-    guards: dict[str, frozenset[str]] = {}
     references: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for user, key, value in comparisons.referred_to(job):
         references[user.key].append((key, value))
     problems = []
-    for task in run_order(job):
-        ways = [
-            guards[d.task] | ({f"the condition `{d.task}` is {d.outcome}"} if d.outcome else frozenset())
-            for d in task.depends_on
-        ]
-        # A task is excluded if all its upstream tasks are, or if a branch that it depends on is not taken.
-        gates = [way for way, d in zip(ways, task.depends_on, strict=True) if d.outcome]
-        own = (frozenset.intersection(*ways) if ways else frozenset[str]()).union(*gates)
+    for task, own, guards in branches.walk(job):
         late = task.run_if in RUNS_AFTER_FAILURE
         items = {} if task.each is None else {"each(...)": task.each.items}
         for name, binding in {**task.inputs, **items}.items():
@@ -268,7 +258,6 @@ def _maybe_unwritten(job: Job) -> list[Problem]:
                         "has succeeded",
                     )
                 )
-        guards[task.key] = own | ({f"its run_if={task.run_if} holds"} if _may_be_excluded(task) else frozenset())
     return problems
 
 
@@ -284,10 +273,6 @@ def _without_list(task: Task, missing: list[str]) -> str:
     """Return the hint for a for-each task that may start without its list of items."""
     same = f"run `{task.key}` only if {missing[0]}, too" if missing else f"leave out run_if={task.run_if}"
     return f"{same}: without its list there is nothing to iterate over; or pass each(...) a literal list or a parameter"
-
-
-def _may_be_excluded(task: Task) -> bool:
-    return task.run_if in NEEDS_FAILURE
 
 
 def _unknown_jobs(jobs: list[Job]) -> list[Problem]:

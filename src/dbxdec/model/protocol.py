@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from dbxdec.errors import ManifestError, Problem, RunError
 from dbxdec.model.rundate import REFERENCE, moment_of
 from dbxdec.model.variables import TARGET
 from dbxdec.platform import references
+from dbxdec.platform.run_if import RESULT_STATES
 from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ RESERVED = "dbxdec-"
 _VARIABLE = "dbxdec-var-"
 _ITEM = "dbxdec-item"
 _TRIGGERED = "dbxdec-triggered"
+_UPSTREAM = "dbxdec-upstream"
 
 MAX_INPUTS = 5_000
 """The most characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
@@ -57,7 +59,8 @@ class RunArguments:
 
     `triggered` is the moment at which the run was triggered, as the platform writes it; None if the platform left the
     reference unresolved, and empty if it replaced the reference by nothing. `item` is the item of a for-each task: its
-    number if the items are literals, else its string.
+    number if the items are literals, else its string. `upstream` are the result states of upstream tasks that may not
+    have run.
     """
 
     package: str
@@ -72,12 +75,15 @@ class RunArguments:
     parameters: Mapping[str, str]
     item: str | None = None
     triggered: str | None = None
+    upstream: Mapping[str, str] = field(default_factory=dict)
 
 
-def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[str, str]:
+def task_parameters(package: str, build_id: str, job: str, task: Task, uncertain: Sequence[str] = ()) -> dict[str, str]:
     """Return the named parameters of a task: its package, job and key, its build, and the run's references.
 
-    Each bundle variable has its own parameter: in a JSON string a quote in its value would break the JSON.
+    `uncertain` are upstream tasks of which the task has to know how they ended: a repair leaves the results of an
+    earlier attempt where they are, also of a task that the repair excludes. Each bundle variable has its own parameter:
+    in a JSON string a quote in its value would break the JSON.
     """
     from dbxdec.model import dag
 
@@ -90,6 +96,8 @@ def task_parameters(package: str, build_id: str, job: str, task: Task) -> dict[s
     }
     if task.each is not None:
         named[_ITEM] = "{{input.i}}" if isinstance(task.each.items, dag.Literal) else "{{input}}"
+    if uncertain:
+        named[_UPSTREAM] = " ".join(f"{key}={references.result_state(key)}" for key in uncertain)
     for name in task.variables:
         named[_VARIABLE + name] = _token(name)
     return named
@@ -180,7 +188,14 @@ def parse(argv: Sequence[str]) -> RunArguments:
         parameters={name: value for name, value in given.items() if name not in reserved},
         item=reserved.get(_ITEM),
         triggered=None if is_unresolved(reserved[_TRIGGERED]) else reserved[_TRIGGERED],
+        upstream=_states(reserved.get(_UPSTREAM, "")),
     )
+
+
+def _states(text: str) -> dict[str, str]:
+    """Return the result states in a text like `a=success b=excluded`, without those that were not resolved."""
+    pairs = (word.partition("=") for word in text.split())
+    return {key: state for key, _, state in pairs if state in RESULT_STATES}
 
 
 def _given(argv: Sequence[str]) -> tuple[dict[str, str], set[str], list[Problem]]:
@@ -219,7 +234,7 @@ def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Proble
                     f"the parameter `{name}` is the unresolved bundle reference {value}",
                     hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",
                 )
-        elif name not in _NEEDED and name != _ITEM:
+        elif name not in _NEEDED and name not in (_ITEM, _UPSTREAM):
             yield Problem(
                 f"the reserved parameter `{name}` is not known to this dbxdec",
                 hint="the job was written by a newer dbxdec: install that version where the task runs",

@@ -62,6 +62,14 @@ RESULT_STATE_OF = {
 }
 """Result states by state. A task that was not selected has none: it is not part of the run."""
 
+STATE_OF = {
+    **{ended: state for state, ended in RESULT_STATE_OF.items() if state is not State.SKIPPED},
+    "evicted": State.CANCELLED,
+    "upstream_canceled": State.UPSTREAM_FAILED,
+    "upstream_evicted": State.UPSTREAM_FAILED,
+}
+"""States by result state."""
+
 RUNS_AFTER_FAILURE = frozenset({"ALL_DONE", "AT_LEAST_ONE_SUCCESS", "AT_LEAST_ONE_FAILED", "ALL_FAILED"})
 """Values of `run_if` with which a task may run although an upstream task has failed."""
 NEEDS_FAILURE = frozenset({"AT_LEAST_ONE_FAILED", "ALL_FAILED"})

@@ -122,7 +122,7 @@ class Reader:
             context = self._context(target, note, parameter, write, binding.rows)
             if producer.each is not None:
                 return self._iterations(producer.each, binding.output, manager, context, note)
-            return _recorded(context, manager.read)
+            return self._recorded(context, manager.read)
         except NotWrittenError:
             how = self.not_run.get(binding.task)
             if note.optional:
@@ -142,7 +142,7 @@ class Reader:
         """Return what is at `uri` now, from any run; None for an optional parameter if nothing is there yet."""
         context = self._context(uri, note, parameter, None, "run")
         try:
-            return _recorded(context, manager.read)
+            return self._recorded(context, manager.read)
         except NotWrittenError:
             if note.optional:
                 log.info("read %s: None, since there is nothing at %s yet", parameter, uri)
@@ -156,7 +156,7 @@ class Reader:
 
     def _small_result(self, task: str, kind: ValueType, note: Annotation, parameter: str) -> Any:
         missing = object()
-        form = task_values.get(task, dag.RETURN_VALUE, missing)
+        form = missing if self._is_left_out(task) else task_values.get(task, dag.RETURN_VALUE, missing)
         if form is missing:
             raise NotWrittenError(
                 f"the task `{task}` has left no result in this run, but the parameter `{parameter}` needs it",
@@ -201,7 +201,7 @@ class Reader:
         found: list[Any] = []
         try:
             if writes:
-                found = _recorded(context, lambda one: manager.read_items(one, writes, apart=True))
+                found = self._recorded(context, lambda one: manager.read_items(one, writes, apart=True))
         except NotWrittenError as error:  # there is no table at all
             found = [error] * len(writes)
         if missing := [i for i, one in enumerate(found) if isinstance(one, NotWrittenError)]:
@@ -228,7 +228,7 @@ class Reader:
         """
         try:
             if writes:
-                return _recorded(context, lambda one: manager.read_items(one, writes, apart=False))
+                return self._recorded(context, lambda one: manager.read_items(one, writes, apart=False))
         except NotWrittenError:
             if note.optional or certain:
                 raise
@@ -250,6 +250,10 @@ class Reader:
         return found
 
     def _task_value(self, task: str, key: str, note: Annotation, parameter: str) -> Any:
+        if self._is_left_out(task):
+            if note.optional:
+                return None
+            raise self._of_not_run(task, self.not_run[task], parameter, is_table=False)
         try:
             form = task_values.get(task, key, None) if note.optional else task_values.get(task, key)
         except RunError:
@@ -263,13 +267,20 @@ class Reader:
         except ValueError as error:
             raise RunError(f"the task value `{key}` of the task `{task}` {error}") from None
 
+    def _recorded(self, context: InputContext, read: Callable[[InputContext], Any]) -> Any:
+        """Return the result of `read`, and write one line about it to the log.
 
-def _recorded(context: InputContext, read: Callable[[InputContext], Any]) -> Any:
-    """Return the result of `read`, and write one line about it to the log."""
-    began, context = time.perf_counter(), replace(context, facts=contexts.ReadFacts())
-    value = read(context)
-    record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
-    return value
+        Raises NotWrittenError for a producer that was left out: it would read what an earlier attempt has stored.
+        """
+        if context.producer is not None and self._is_left_out(context.producer.task):
+            raise outcomes.not_written(context)
+        began, context = time.perf_counter(), replace(context, facts=contexts.ReadFacts())
+        value = read(context)
+        record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
+        return value
+
+    def _is_left_out(self, task: str) -> bool:
+        return self.not_run.get(task) in upstream.LEFT_OUT
 
 
 def _session() -> Any:

@@ -216,7 +216,8 @@ def prepare(argv: Sequence[str]) -> Execution:
         built = live(job)
     _check_same(task, built)
     lock = manifest.locked.id if manifest.locked is not None else ""
-    return ready(arguments, job, task, built, values, upstream.not_run(), lock)
+    not_run = {**upstream.of_platform(arguments.upstream), **upstream.not_run()}
+    return ready(arguments, job, task, built, values, not_run, lock)
 
 
 def ready(

@@ -1,26 +1,37 @@
 """Upstream tasks that have not run their function: why an input of a task may have nothing to read.
 
-Only a run on this machine, or in a test, knows how they have ended; the platform does not say it to a task.
+A run on this machine, or in a test, knows how they have ended; the platform tells a task of those that may not run.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 from dbxdec.errors import NotWrittenError
-from dbxdec.platform.run_if import State
+from dbxdec.platform.run_if import STATE_OF, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VARIABLE = "DBXDEC_NOT_RUN"
 """The environment variable with those tasks and how each has ended, as JSON; the local runner sets it."""
 REPLACED = "replaced by a command"
 _FAILED = frozenset({State.FAILED, State.TIMED_OUT, State.CANCELLED})
+LEFT_OUT: frozenset[str] = frozenset({State.EXCLUDED, State.UPSTREAM_FAILED})
+"""The states of a task that has not even begun. What an earlier attempt of the run has stored is no result of it."""
 
 
 def not_run() -> dict[str, str]:
     """Return the upstream tasks that have not run, and how each has ended, if the runner has said it."""
     found: dict[str, str] = json.loads(os.environ.get(VARIABLE) or "{}")
     return found
+
+
+def of_platform(states: Mapping[str, str]) -> dict[str, str]:
+    """Return those of them that have not run, and how each has ended, by the result states of the platform."""
+    return {task: str(STATE_OF[state]) for task, state in states.items() if STATE_OF[state] is not State.SUCCESS}
 
 
 def ended(task: str, how: str) -> str:

@@ -11,7 +11,7 @@ from dbxdec.errors import DbxdecError, HandledError, NotWrittenError, RunError, 
 from dbxdec.io_managers.contexts import InputContext
 from dbxdec.local.flow import Flow
 from dbxdec.local.undoing import undone
-from dbxdec.model import dag, protocol, signatures
+from dbxdec.model import branches, dag, protocol, signatures
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import REQUIRED_TEXT
@@ -52,6 +52,7 @@ class Run:
         self._built, self._given, self._lake = built, given, lake
         self._all, self._one_job = built, built[job]
         self._job = self._one_job.dag
+        self._uncertain = branches.uncertain(self._job)
         self._number, self._started = number, started
         self._values = MemoryStore()
         for key, values in given.task_values.items():
@@ -156,7 +157,7 @@ class Run:
     def _ready(self, task: dag.Task, known: Mapping[str, str]) -> Execution:
         """Return the start of a task, with exactly the parameters that the platform would give it."""
         package = self._job.module.partition(".")[0]
-        own = protocol.task_parameters(package, _BUILD, self._job.key, task)
+        own = protocol.task_parameters(package, _BUILD, self._job.key, task, self._uncertain.get(task.key, ()))
         own = {name: text for name, text in own.items() if names_in(text) <= self._given.variables.keys()}
         known = {**self._flow.known, **known, "task.name": task.key, "task.execution_count": "1"}
         texts = {**{name: self._flow.resolved(text, known) for name, text in own.items()}, **self._texts}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.build.codegen import descriptions
 from dbxdec.build.codegen.environments import normalised
 from dbxdec.build.codegen.libraries import ENVIRONMENT_VERSION
-from dbxdec.model import kinds, protocol
+from dbxdec.model import branches, kinds, protocol
 from dbxdec.model.locked import of_cluster, of_environment
 from dbxdec.model.values import REQUIRED_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dbxdec.build.codegen.libraries import Libraries
     from dbxdec.model.dag import Each, Job, Task
@@ -35,9 +35,9 @@ _SERVERLESS_COMPUTE = "serverless_compute_id"
 def job_definition(job: Job, package: str, build_id: str, libraries: Libraries) -> dict[str, Any]:
     """Return `job` in the form of the Jobs API. `libraries` are installed for every Python task of the job."""
     serverless = _default_environment(job)
-    clusters = _clusters(job)
+    clusters, uncertain = _clusters(job), branches.uncertain(job)
     tasks = [
-        _python_task(job, clusters, task, package, build_id, libraries, serverless)
+        _python_task(job, clusters, task, package, build_id, libraries, serverless, uncertain.get(task.key, ()))
         if task.kind == "python"
         else {**_head(task), **_native(_given(task.settings), clusters, serverless)}
         for task in job.tasks
@@ -175,12 +175,13 @@ def _python_task(
     build_id: str,
     libraries: Libraries,
     serverless: str,
+    uncertain: Sequence[str],
 ) -> dict[str, Any]:
     form: dict[str, Any] = {
         "python_wheel_task": {
             "package_name": package,
             "entry_point": protocol.ENTRY_POINT,
-            "named_parameters": protocol.task_parameters(package, build_id, job.key, task),
+            "named_parameters": protocol.task_parameters(package, build_id, job.key, task, uncertain),
         },
         **_given({**descriptions.of_task(task.doc), **task.settings}),
     }
