@@ -158,6 +158,14 @@ MISTAKES = {
     "a nested task with a wrong keyword": ("@task(io_manger=lake)\n    def y() -> int: ...\n    report.override(key='r')(y())", "did you mean `io_manager`?"),
     "a nested task with a wrong io manager": ("@task(io_manager='lake')\n    def y() -> pl.DataFrame: ...\n    count.override(key='c')(y())", "`io_manager` is 'lake'"),
     "a nested task with two places": ("@task(io_manager=lake, outputs={'a': lake.table('a')})\n    def y() -> dict: ...\n    count.override(key='c')(y()['a'])", "`io_manager` and `outputs`"),
+    "a search in a set": ("day in {dt.date(2024, 1, 1), dt.date(2024, 1, 2)}", "is used as a key of a dict or in a set"),
+    "a look into a dict": ("{dt.date(2024, 1, 1): 1}.get(day, 2)", "is used as a key of a dict or in a set"),
+    "a result in a set": ("x in {1, 2}", "is used as a key of a dict or in a set"),
+    "a parameter that is None": ("day = day\nif names is None: pass", "`names` is compared with None by `is`"),
+    "a parameter that is not None": ("y = 1 if n is not None else 2", "`n` is compared with None by `is`"),
+    "what stands for a value": ("report.override(key='r')(f'{[day]}')", "was made from a value that exists only when"),
+    "a variable as it shows itself": ("report.override(key='r')(repr(root))", "was made from a value that exists only"),
+    "a secret's value": ("print(secret('a', 'b').value())", "is read while the pipeline is defined"),
     "a call of a job": ("other(dya=day)", "has no parameter `dya`"),
     "a call of a job with a result": ("other(x)", "gets the result of the task `orders`"),
     "a result in a path": ("open_at = os.path.join(x, 'y')", "is used as a path"),
@@ -203,7 +211,7 @@ def test_a_mistake_is_one_message_and_the_body_goes_on(statement: str, said: str
 
 def test_a_value_of_the_run_that_python_refuses_says_so() -> None:
     """Where code of others raises an exception over what stands for a value, the hint says what that is."""
-    for statement in ("dt.datetime.strptime(day, '%Y')", "{'a': 1}[day]", "__import__('json').dumps([day])"):
+    for statement in ("dt.datetime.strptime(day, '%Y')", "__import__('json').dumps([day])"):
         (problem,) = build(statement)
         assert problem.message.startswith("the body of the job `one` raised ")
         assert "has a value only when the job runs: do this inside a task" in (problem.hint or "")

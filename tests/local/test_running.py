@@ -664,3 +664,47 @@ def placed() -> None:
     assert not (inside.root / ".dbxdec").exists()
     assert "placed" in dbxdec(inside, "runs").out
     assert "placed" in dbxdec(project, "runs").out
+
+
+APART = """
+import datetime as dt
+import decimal
+import time
+from decimal import Decimal
+
+import common
+
+
+@task
+def first() -> int:
+    decimal.getcontext().prec = 4
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    common.SEEN.append("first")
+    return 1
+
+
+@task
+def second(n: int) -> str:
+    hour = dt.datetime.fromtimestamp(0).hour
+    return f"{common.SEEN} {Decimal('1234.56') + 1} {hour}"
+
+
+@task
+def told(text: str) -> None:
+    print("TOLD", text)
+
+
+@job
+def apart() -> None:
+    told(second(first()))
+"""
+
+
+def test_a_task_sees_nothing_that_another_task_has_left_in_the_process(project: Project) -> None:
+    """On the platform each has a process of its own; here many share one, with all modules of the wheel."""
+    project.edit("pyproject.toml", 'packages = ["src/shop"]', 'packages = ["src/shop", "src/common"]')
+    project.write("src/common/__init__.py", "SEEN = []\n")
+    define(project, APART)
+    found = dbxdec(project, "run", "apart", "-j", "1", TZ="UTC")
+    assert "TOLD [] 1235.56 0" in found.out, found

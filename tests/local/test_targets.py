@@ -88,6 +88,23 @@ def test_a_target_has_its_own_values_and_the_bundles_for_the_rest(
     assert local_values(expected, {}, folder, target) == expected
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("1.0", "1"),
+        ("1e3", "1000"),
+        ("1e21", "1000000000000000000000"),
+        ("1.50", "1.5"),
+        ("010", "10"),
+        (".inf", "+Inf"),
+    ],
+)
+def test_numbers_are_spelt_as_the_cli_spells_them(folder: Path, written: str, text: str) -> None:
+    """Without exponents, and with as few digits as there are (libs/dyn/convert/to_typed.go)."""
+    (folder.parent / "databricks.yml").write_text(f"variables: {{x: {{default: {written}}}}}\n")
+    assert local_values(["x"], {}, folder) == {"x": text}
+
+
 def test_a_bundle_with_one_target_has_it_by_default(folder: Path) -> None:
     """As its CLI has it; with several and no default one, a run has none and is `local`."""
     path = folder.parent / "databricks.yml"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from dbxdec.errors import RunError
 from dbxdec.model import literals
 from dbxdec.model.literals import UnsupportedLiteralError
-from dbxdec.model.variables import BundleVariable, bundle_target, bundle_variable, names_in
+from dbxdec.model.variables import bundle_target, bundle_variable, names_in
 from literal_values import Access, Colour, values
 from thorough import examples
 
@@ -230,11 +230,10 @@ class TestBundleVariables:
         with pytest.raises(RunError, match="`nowhere`"):
             literals.decode(literals.encode([bundle_variable("nowhere")]), {})
 
-    @pytest.mark.parametrize("key", [bundle_variable("x"), f"{bundle_variable('x')}/a"], ids=["variable", "text"])
-    def test_a_reference_as_a_key_is_refused(self, key: str | BundleVariable) -> None:
+    def test_a_reference_as_a_key_is_refused(self) -> None:
         """Keys are not resolved at run time, so a bundle variable in one is an error and not silent text."""
         with pytest.raises(UnsupportedLiteralError, match="has the key"):
-            literals.encode({key: 1})
+            literals.encode({f"{bundle_variable('x')}/a": 1})
 
 
 def test_an_unknown_tag_is_refused_by_its_name() -> None:

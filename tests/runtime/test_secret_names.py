@@ -130,3 +130,32 @@ def test_only_one_secret_has_its_own_variable(names: list[tuple[str, str]]) -> N
     same = [part.lower() for part in names[0]] == [part.lower() for part in names[1]]
     assert (first.own_variable == second.own_variable) == same
     assert secrets.named("/".join(names[0])) == first
+
+
+class TestInAManifest:
+    def test_a_value_that_reached_a_job_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """By whatever way; the message names the variable and the place, and does not have the value."""
+        monkeypatch.setenv("DBXDEC_SECRET_VAULT_KEY", "Ab1Cd2Ef3Gh4")
+        text = """
+import os
+from dbxdec import job, task
+
+TOKEN = os.environ.get("DBXDEC_SECRET_VAULT_KEY", "")
+
+
+@task
+def fetch(url: str) -> int: ...
+
+
+@job
+def daily() -> None:
+    fetch(f"https://x:{TOKEN}@y")
+"""
+        (tmp_path / "p.py").write_text(text)
+        with pytest.raises(DiscoveryError) as caught:
+            discover([ShippedFile("p.py", str(tmp_path / "p.py"), "p.py")], project="p", version="1", pipelines=["p"])
+        (problem,) = caught.value.problems
+        assert problem.message.startswith(
+            "the job `daily` has the value of the secret in DBXDEC_SECRET_VAULT_KEY (`tasks"
+        )
+        assert "Ab1Cd2Ef3Gh4" not in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
 
 from dbxdec.authoring import recording
@@ -13,6 +13,7 @@ from dbxdec.authoring.calls import record_call
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.dates import with_dates
 from dbxdec.authoring.definitions import place_of, rebound, seen_by
+from dbxdec.authoring.identity import tested_for_none
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.parameters import parameters_of
 from dbxdec.authoring.references import ParameterProxy, Spoiled
@@ -148,6 +149,14 @@ class Job(Generic[P]):
                 f"define the job in a function that takes `{name}`, and call it for each value",
             )
             for name in rebound(self.fn, self._seen)
+        ]
+        recorder.problems += [
+            Problem(
+                f"the job parameter `{name}` is compared with None by `is`; it has a value only when the job runs",
+                replace(place_of(self.fn), line=line or place_of(self.fn).line),
+                "decide inside a task that receives it, or branch with `condition(...)`",
+            )
+            for name, line in tested_for_none(self.fn.__code__, known)
         ]
         args, kwargs = _proxies(self.fn, recorder)
         with recording.active(recorder), without_collection():

@@ -78,7 +78,10 @@ class Reference:
         return False
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
-    __hash__ = object.__hash__
+
+    def __hash__(self) -> int:
+        self._misused("as a key of a dict or in a set", "look it up inside a task that receives it")
+        return id(self)
 
     def _arithmetic(self, *_: object) -> Any:
         self._misused("in arithmetic", "compute inside a task that receives it")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dbxdec.errors import RunError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -42,8 +44,49 @@ def as_asked(frame: pl.LazyFrame, annotation: Any) -> pl.DataFrame | pl.LazyFram
 
 
 def together(values: Sequence[Any], annotation: Any) -> pl.DataFrame | pl.LazyFrame:
-    """Return all frames concatenated. A column that a frame lacks is null in its rows."""
+    """Return all frames concatenated. A column that a frame lacks is null in its rows.
+
+    Raises RunError for columns whose types have no common one that keeps all values.
+    """
     import polars as pl
 
     frames: list[pl.LazyFrame] = [value.lazy() for value in values]
+    if len(frames) > 1:
+        _refuse_other_types([frame.collect_schema() for frame in frames])
     return as_asked(pl.concat(frames, how="diagonal_relaxed"), annotation)
+
+
+def _refuse_other_types(schemas: Sequence[Mapping[str, pl.DataType]]) -> None:
+    """Raise RunError if a column has types of which Polars would change values to make one."""
+    kinds: dict[str, list[pl.DataType]] = {}
+    for schema in schemas:
+        for name, kind in schema.items():
+            if kind not in (known := kinds.setdefault(name, [])):
+                known.append(kind)
+    wrong = {name: found for name, found in kinds.items() if not all(_keeps(found[0], other) for other in found[1:])}
+    if wrong:
+        lines = "".join(f"\n    {name}: {', '.join(map(str, found))}" for name, found in wrong.items())
+        raise RunError(
+            f"the results of the iterations have columns of different types:{lines}",
+            hint="cast them in the task, or read them apart: annotate `list[...]` or `dict[..., ...]`",
+        )
+
+
+def _keeps(one: Any, other: Any) -> bool:
+    """Return whether the common type that Polars has for two types keeps all values of both."""
+    import polars as pl
+
+    if one == other or pl.Null in (one, other):
+        return True
+    if isinstance(one, pl.List | pl.Array) and isinstance(other, pl.List | pl.Array):
+        return _keeps(one.inner, other.inner)
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        there = {field.name: field.dtype for field in other.fields}
+        return all(_keeps(field.dtype, there.get(field.name, pl.Null())) for field in one.fields)
+    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal):
+        return one.scale == other.scale
+    if one.is_integer() and other.is_integer():
+        wide = {pl.UInt64, pl.Int128, pl.UInt128}
+        return one.is_signed_integer() == other.is_signed_integer() or not wide & {type(one), type(other)}
+    texts = pl.String | pl.Categorical | pl.Enum
+    return (isinstance(one, texts) and isinstance(other, texts)) or (one.is_float() and other.is_float())

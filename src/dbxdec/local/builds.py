@@ -7,6 +7,7 @@ doesn't affect the run. The folder is named by a digest of its content, which is
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -129,6 +130,21 @@ def environment(build: Build) -> dict[str, str]:
         return {}
     own = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([str(build.folder.absolute()), *([own] if own else [])])}
+
+
+def imported_from(build: Build) -> list[str]:
+    """Return the beginnings of the paths of the build's modules."""
+    if build.folder is not None:
+        return [f"{build.folder.absolute()}{os.sep}"]
+    try:
+        shipped = importlib.metadata.distribution(build.manifest.project)
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    files = [path for path in shipped.files or () if path.suffix == ".py" and ".." not in path.parts]
+    # Other distributions may have a part of a package without an `__init__.py`.
+    own = {path.parts[0] for path in files if path.parts[1:] == ("__init__.py",)}
+    tops = {f"{path.parts[0]}/" if path.parts[0] in own else str(path) for path in files}
+    return sorted(os.path.join(str(shipped.locate_file("")), *top.split("/")) for top in tops)
 
 
 def _filled(state: Path, name: str, content: _Content, fill: Callable[[Path], object]) -> Path:

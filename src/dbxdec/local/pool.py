@@ -56,14 +56,24 @@ class Ended:
 class Pool:
     """At most `size` workers at once, each started with `environment` in `folder`.
 
-    `packages` are the top-level packages of the pipeline, which each task imports anew.
+    `packages` are the top-level packages of the pipeline, and `places` the beginnings of the paths of its modules: each
+    task imports these anew.
     """
 
-    def __init__(self, size: int, *, folder: str, environment: Mapping[str, str], packages: Sequence[str]) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        folder: str,
+        environment: Mapping[str, str],
+        packages: Sequence[str],
+        places: Sequence[str] = (),
+    ) -> None:
         self._slots = threading.Semaphore(size)
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
-        self._folder, self._environment, self._packages = folder, dict(environment), list(packages)
+        self._folder, self._environment = folder, dict(environment)
+        self._anew = {"packages": list(packages), "places": list(places)}
         self._orders = _Orders()
         self._inherited: int | None = None
 
@@ -105,7 +115,7 @@ class Pool:
                 started()
                 watch.is_ready = True
                 watch.deadline = time.monotonic() + timeout if timeout else None
-                request = {"arguments": [*arguments], "environment": {**environment}, "packages": self._packages}
+                request = {"arguments": [*arguments], "environment": {**environment}, **self._anew}
                 ended = worker.run({**request, "command": command}, printed, watch)
             if worker.alive:
                 with self._lock:

@@ -112,6 +112,7 @@ def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: N
         folder=str(folder),
         environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(request.build)},
         packages=request.build.manifest.packages,
+        places=builds.imported_from(request.build),
     )
     setting = Setting(
         request.build, values, folder, pool, request.source, request.replaced, told=told, target=target, root=root

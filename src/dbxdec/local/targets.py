@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,8 @@ class BundleVariables:
             raise self._refused(name, "is complex, but a task takes only strings")
         if isinstance(found, bool):
             return str(found).lower()
+        if isinstance(found, float):
+            return _digits(found)
         return None if found is None else str(found)
 
     def _refused(self, name: str, why: str) -> RunError:
@@ -61,6 +65,17 @@ class BundleVariables:
             f"the bundle variable `{name}`{of} {why} ({self.path.name})",
             hint=f"give it a value for this run: `--var {name}=VALUE`",
         )
+
+
+def _digits(number: float) -> str:
+    """Return a number without an exponent and with as few digits as tell it from others, as the CLI writes it.
+
+    That is Go's `strconv.FormatFloat(number, 'f', -1, 64)`.
+    """
+    if not math.isfinite(number):
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(number), "NaN")
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def find(folder: Path, target: str | None) -> BundleVariables | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
 import logging
 import os
 import sys
+import time
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """Undo the block's changes to the folder, the environment, arguments and path, streams, logging and warnings.
+    """Undo the block's changes to what all code of a process shares.
+
+    That is the folder, the environment, the time zone, arguments and path, streams, logging and warnings, the
+    arithmetic of decimals and the limit of recursions.
 
     On the platform each task has a process of its own, and sees no changes of another.
     """
@@ -24,15 +29,18 @@ def undone() -> Iterator[None]:
     mask = os.umask(0)
     os.umask(mask)
     loggers = [(logger, list(logger.handlers), logger.level) for logger in map(logging.getLogger, ("", "dbxdec"))]
-    disabled = logging.root.manager.disable
+    disabled, depth = logging.root.manager.disable, sys.getrecursionlimit()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), decimal.localcontext():
             yield
     finally:
         os.chdir(folder)
         if os.environ != environment:
             os.environ.clear()
             os.environ.update(environment)
+        if sys.platform != "win32":
+            time.tzset()  # a process keeps the zone that TZ had
+        sys.setrecursionlimit(depth)
         sys.argv[:], sys.path[:] = arguments, path
         sys.stdout, sys.stderr = streams
         os.umask(mask)

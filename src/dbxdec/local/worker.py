@@ -101,7 +101,7 @@ def _serve(request: Mapping[str, Any]) -> int:
     finally:
         _in_a_task = False
         signal.signal(signal.SIGINT, _interrupt)
-        _forget(request["packages"])
+        _forget(request["packages"], tuple(request["places"]))
 
 
 def _run_command(command: str) -> int:
@@ -163,13 +163,15 @@ def _from_the_author(trace: TracebackType | None) -> TracebackType | None:
     return trace or whole
 
 
-def _forget(packages: list[str]) -> None:
-    """Have the pipeline's modules imported anew by the next task."""
+def _forget(packages: list[str], places: tuple[str, ...]) -> None:
+    """Have the pipeline's modules imported anew by the next task: all that its wheel has."""
     from dbxdec.runtime.execution import forget_jobs
 
     forget_jobs()
-    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if name.partition(".")[0] in packages or (isinstance(path, str) and path.startswith(places)):
+            del sys.modules[name]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import importlib
 import math
+import re
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -108,8 +109,17 @@ def _encode(value: object, path: str) -> Json:
     return encoded
 
 
+# How a value of a run, or a bundle variable, shows itself to people.
+_SHOWN = re.compile(r"<the (?:job parameter|result of the task|task value|state of the task) `|BundleVariable\('")
+
+
 def _encode_text(value: str, path: str) -> Json:
     _require_utf8(value, path)
+    if _SHOWN.search(value):
+        raise UnsupportedLiteralError(
+            f"{value!r:.120}{_at(path)} was made from a value that exists only when the job runs",
+            "build the string inside a task that receives the value; of a bundle variable, f-strings make longer ones",
+        )
     return _tagged("template", value) if has_token(value) else value
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.support import masking
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dbxdec.errors import SourceLocation
+
+_SHORTEST_LEAK = 8
 _PART = re.compile(r"[\w.@-]+")
 # The secrets that this process knows, by the variable of their value, and then by the name that the platform sees.
 _named: dict[str, dict[str, Secret]] = {}
@@ -77,13 +83,22 @@ class Secret:
             found = os.environ.get(self.variable)
         return found
 
+    @forgiving(giving("?"))
     def value(self) -> str:
         """Return the secret itself, from the environment or from the platform.
 
         Raises:
-            RunError: Neither has it, or the job's identity may not read it; or the variable in the environment is that
-                of another secret as well.
+            RunError: A pipeline is being defined: the value would be in the wheel and in the job. Or neither has it, or
+                the job's identity may not read it; or the variable in the environment is that of another secret as
+                well.
         """
+        if is_wiring():
+            raise RunError(
+                f"the secret `{self.key}` of the scope `{self.scope}` is read while the pipeline is defined: the wheel "
+                "and the job would show it to everybody who may read them",
+                hint="pass the secret itself, `secret(...)`, to a task or an IoManager, which read it in the run; or "
+                "read it inside a task",
+            )
         if (found := self.from_environment()) is not None:
             masking.learn(found)
             return found
@@ -153,6 +168,39 @@ def mixed_up() -> list[Problem]:
     """Return problems of variables that hold a value here, although several secrets of this process have them."""
     problems = (_mixed_up(variable) for variable in sorted(_named) if variable in os.environ)
     return [problem for problem in problems if problem is not None]
+
+
+def leaked(jobs: Mapping[str, Any], places: Mapping[str, SourceLocation]) -> list[Problem]:
+    """Return problems of jobs, in their form for the manifest, that have the value of a secret of this machine.
+
+    `places` says where each job is. Values of less than eight characters may be there for other reasons.
+    """
+    values = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(masking.VARIABLE) and len(value) >= _SHORTEST_LEAK
+    }
+    return [
+        Problem(
+            f"the job `{job}` has the value of the secret in {name} (`{place}`): the wheel and the job would show it "
+            "to everybody who may read them",
+            places.get(job),
+            "pass `secret(scope, key)` to a task or an IoManager, which read it in the run",
+            (job,),
+        )
+        for job, form in jobs.items()
+        for name, value in values.items()
+        if (place := _place_of(value, form, "")) is not None
+    ]
+
+
+def _place_of(value: str, form: Any, path: str) -> str | None:
+    """Return the path of the first string in `form` that has `value`."""
+    if isinstance(form, str):
+        return path if value in form else None
+    inside = form.items() if isinstance(form, dict) else enumerate(form) if isinstance(form, list | tuple) else ()
+    places = (_place_of(value, one, f"{path}.{key}" if path else str(key)) for key, one in inside)
+    return next((place for place in places if place is not None), None)
 
 
 def known() -> dict[str, dict[str, Secret]]:

@@ -66,7 +66,8 @@ class Annotation:
     @property
     def keys(self) -> Annotation:
         """The annotation of a dict's keys."""
-        return Annotation(self.text, typing.get_args(self.value)[0])
+        bare, optional = strip_optional(typing.get_args(self.value)[0])
+        return Annotation(self.text, bare, optional)
 
     def element(self, index: int = 0) -> Annotation:
         """Return the annotation of the element `index` of a list or tuple, or of a dict's values; Any without one."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 TARGET = "bundle.target"
 """The name of the bundle's target among the variables."""
 
-_TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z_][A-Za-z0-9_-]*)|(bundle\.target))\}")
+# The bundle's CLI takes everything else for a literal string (libs/dyn/dynvar/ref.go).
+_TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)|(bundle\.target))\}")
 _current: Mapping[str, str] = {}
 _live = False
 
@@ -95,8 +96,11 @@ class BundleVariable(_Anything):
             self._refuse("is compared, but ", '; or branch with `condition(..., "==", ...)`')
         return isinstance(other, BundleVariable) and other.template == self.template
 
+    @forgiving(giving(0))
     def __hash__(self) -> int:
-        return hash(self.template)
+        if not _live:
+            self._refuse("is looked up in a set or a dict, but ", '; or branch with `condition(..., "==", ...)`')
+        return hash(str(self))
 
     @forgiving(giving(True))
     def __bool__(self) -> bool:
@@ -167,7 +171,7 @@ def bundle_variable(name: str) -> BundleVariable:
     `if` or a conversion to a number is a mistake there.
 
     Args:
-        name: A name that the bundle declares: letters, digits, `_` and `-`, a letter or `_` first.
+        name: A name that the bundle declares: letters, digits, `_` and `-`, a letter first, a letter or a digit last.
 
     Returns:
         The variable. While a task runs, it is its value wherever a string is asked for.
@@ -187,7 +191,7 @@ def bundle_variable(name: str) -> BundleVariable:
     if not isinstance(name, str) or not _TOKEN.fullmatch(f"${{var.{name}}}"):
         raise ValueError(
             f"{name!r} can't be the name of a bundle variable: "
-            "use letters, digits, `_` and `-`, with a letter or `_` first"
+            "use letters, digits, `_` and `-`, with a letter first and a letter or a digit last"
         )
     return BundleVariable(f"${{var.{name}}}")
 

@@ -141,6 +141,8 @@ def _plain(text: str) -> Any:
 
 
 def _whole(text: str) -> int | str:
+    if text.lstrip("+-").isdecimal():
+        return int(text)  # the CLI's own loader reads 010 as 10 (libs/dyn/yamlloader)
     plain = text.replace("_", "")
     sign, digits = (plain[0], plain[1:]) if plain[0] in "+-" else ("", plain)
     octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()

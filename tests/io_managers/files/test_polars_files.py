@@ -488,3 +488,37 @@ def test_decimals_times_and_categories_keep_their_types_in_text(target: Path) ->
         io = kind("unused", mode="overwrite")
         io.write(output(target), data)
         assert_frame_equal(io.read(wanted(target)), data)
+
+
+@EACH
+def test_files_that_readers_of_data_skip_are_no_part_of_another_programs_folder(
+    kind: type[PolarsFiles], tmp_path: Path
+) -> None:
+    """Their names begin with `_` or `.`: rows that were not committed, marks of success, checksums."""
+    for name, number in (("1", 1), ("_temporary/0/2", 2), ("_tmp", 3), (".hidden", 4)):
+        path = tmp_path / f"{name}.{kind.suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        WRITERS[kind.suffix](pl.DataFrame({"x": [number]}), path)
+    (tmp_path / "_SUCCESS").write_text("ok")
+    (tmp_path / f".1.{kind.suffix}.crc").write_bytes(b"crc")
+    assert list(kind("unused").read(InputContext(str(tmp_path))).collect()["x"]) == [1]
+
+
+def test_partitions_of_another_programs_folder_are_columns_beside_files_to_skip(tmp_path: Path) -> None:
+    """As they are where there are none of those files."""
+    for day in ("a", "b"):
+        (tmp_path / f"day={day}").mkdir()
+        pl.DataFrame({"x": [1]}).write_parquet(tmp_path / f"day={day}" / "0.parquet")
+    whole = PolarsParquetIoManager("unused").read(InputContext(str(tmp_path))).collect()
+    (tmp_path / "_SUCCESS").write_text("ok")
+    found = PolarsParquetIoManager("unused").read(InputContext(str(tmp_path))).collect()
+    assert_frame_equal(found, whole, check_row_order=False)
+    assert sorted(found["day"]) == ["a", "b"]
+
+
+def test_a_column_that_comes_late_in_another_programs_ndjson_is_read(tmp_path: Path) -> None:
+    """However many lines come before it."""
+    lines = ['{"a": 1}\n'] * 150 + ['{"a": 2, "b": 3}\n']
+    (tmp_path / "0.ndjson").write_text("".join(lines))
+    found = PolarsNdjsonIoManager("unused").read(InputContext(str(tmp_path))).collect()
+    assert found["b"].drop_nulls().to_list() == [3]

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     discovery = _Discovery(spec, finder)
     discovery.run()
     found = {
-        "jobs": encode_jobs(discovery.dags),
+        "jobs": discovery.jobs,
         "problems": list(map(_form, discovery.problems)),
         "warnings": list(map(_form, discovery.warnings)),
         "stand_ins": finder.listed(),
@@ -133,6 +133,8 @@ class _Discovery:
         files.write(self._spec.progress, "")
         self._add(checks.check(self.dags))
         self._add(secrets.mixed_up())
+        self.jobs = encode_jobs(self.dags)
+        self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
         self.warnings = warning_checks.warn(self.dags)
         if not self.dags and not self.problems:
             hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"

@@ -6,6 +6,7 @@ import base64
 import glob
 import io
 import itertools
+import os
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -80,7 +81,9 @@ def scan_parquet(
     import polars as pl
 
     if facts is None:
-        return pl.scan_parquet(place, storage_options=options)
+        # Of a folder, Polars takes the partitions in its paths by itself.
+        parted = True if isinstance(place, list) and any("=" in os.path.dirname(path) for path in place) else None
+        return pl.scan_parquet(place, storage_options=options, hive_partitioning=parted)
     schema = _schema(facts)
     if schema is None:  # Spark keeps other files there as well
         return pl.scan_parquet(
@@ -189,7 +192,7 @@ def scan_ndjson(
 
     schema = _schema(facts)
     if schema is None:
-        return pl.scan_ndjson(place, storage_options=options)
+        return pl.scan_ndjson(place, storage_options=options, infer_schema_length=None)
     raw = {name: _stored_type(kind) for name, kind in schema.items()}
     if not raw:
         return pl.LazyFrame()

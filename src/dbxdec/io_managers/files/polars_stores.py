@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from dbxdec.io_managers.files.stores import STATE, LocalStore, Store, is_hidden, is_local, refused
+from dbxdec.io_managers.files.stores import LocalStore, Store, is_hidden, is_local, refused
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,9 +118,13 @@ def show(place: str, store: Store, name: str) -> None:
 
 
 def foreign(place: str) -> str | list[str]:
-    """Return the files of another program at `place` for Polars to read, without those that dbxdec put beside them."""
+    """Return the files of another program at `place` for Polars to read, without those that readers of data skip.
+
+    Their names begin with `_` or `.`: files that a writer has not committed, marks of success, and dbxdec's own.
+    """
     folder = LocalStore(place).folder
-    if not is_local(place) or not (folder / STATE).is_dir():
+    if not is_local(place) or not folder.is_dir():
         return place
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [str(path) for path in files if not any(map(is_hidden, path.relative_to(folder).parts))]
+    shown = [str(path) for path in files if not any(map(is_hidden, path.relative_to(folder).parts))]
+    return place if len(shown) == len(files) else shown

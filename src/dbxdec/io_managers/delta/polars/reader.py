@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.io_managers import polars_frames
 from dbxdec.io_managers.delta.polars import column_values, scan, table_log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.polars_frames import named
@@ -110,6 +111,4 @@ class PolarsResults(Results["pl.LazyFrame"]):
         return frame.clear()
 
     def together(self, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
-        import polars as pl
-
-        return pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
+        return polars_frames.together(frames, None).lazy()
