@@ -432,6 +432,10 @@ class TestMistakes:
             ("Main.Gold.X", "main.gold.x", True),
             ("/lake/X", "/lake/x", False),
             ("s3://a/x", "gs://a/x", False),
+            ("s3a://a/x", "s3://a/x", True),
+            ("abfs://c@a/x", "abfss://c@a/x", True),
+            ("file:///lake/x", "/lake/x", True),
+            ("dbfs:/x/y", "/dbfs/x/y", True),
         ],
     )
     def test_two_spellings_of_one_target_are_one(self, one: str, other: str, same: bool) -> None:
@@ -442,6 +446,30 @@ class TestMistakes:
 
         both = dag.Job("j", "m", "m:j", SourceLocation("m.py", 1), (writer("a", one), writer("b", other)))
         assert len(checks.check([both])) == same
+
+    @pytest.mark.parametrize(
+        ("around", "inside", "io", "wrong"),
+        [
+            ("/lake/x", "/lake/x/y", "dbxdec.io_managers:PolarsDeltaIoManager", True),
+            ("${var.lake}/x", "${var.lake}/x/y/z", "dbxdec.io_managers:SparkDeltaIoManager", True),
+            ("s3://a/x", "s3a://a/x/y", "dbxdec.io_managers:PolarsDeltaIoManager", True),
+            ("/lake/x", "/lake/x/_items/y", "dbxdec.io_managers:PolarsDeltaIoManager", False),
+            ("/lake/x", "/lake/xy", "dbxdec.io_managers:PolarsDeltaIoManager", False),
+            ("/lake/x", "/lake/x/y", "dbxdec.io_managers:PolarsParquetIoManager", False),
+        ],
+    )
+    def test_a_table_in_the_folder_of_a_delta_table_is_refused(
+        self, around: str, inside: str, io: str, wrong: bool
+    ) -> None:
+        """VACUUM of the one would remove the other."""
+
+        def writer(key: str, target: str) -> dag.Job:
+            task = dag.Task(key, "m:f", SourceLocation("m.py", 1), {}, {"result": dag.Output(io, target)})
+            return dag.Job(f"of_{key}", "m", "m:j", SourceLocation("m.py", 1), (task,))
+
+        found = [problem.message for problem in checks.check([writer("a", around), writer("b", inside)])]
+        said = f"of_b.b writes {inside}, which is in the folder of the table {around} of of_a.a"
+        assert found == ([said] if wrong else [])
 
     def test_the_same_job_key_twice_names_both_places(self) -> None:
         """Two jobs with one key are refused, with the place of the other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -53,7 +54,7 @@ class TestModes:
         [
             (lake.table("t", mode="overwrite"), [("fr", 2)]),
             (lake.table("t", mode="overwrite", partition_by="country"), [("de", 1), (None, 1), ("fr", 2)]),
-            (lake.table("t", mode="overwrite", replace={"country": "de"}), [("fr", 1), (None, 1), ("fr", 2)]),
+            (lake.table("t", mode="overwrite", replace={"country": "fr"}), [("de", 1), (None, 1), ("fr", 2)]),
             (lake.table("t", mode="append"), [("de", 1), ("fr", 1), (None, 1), ("fr", 2)]),
             (lake.table("t", mode="ignore"), [("de", 1), ("fr", 1), (None, 1)]),
         ],
@@ -79,6 +80,29 @@ class TestModes:
         assert result.tables["t"].rows() == left
         kept = table.mode == "ignore"
         assert result["read"].value == [len(left), len(left) if kept else 1, 0 if kept else 1]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"replace": {"country": "de"}}, "replaces country='de', but its result has a row with country='fr'"),
+            ({"replace": {"land": "fr"}}, "has no column `land`, which `replace` names"),
+            ({"partition_by": "land"}, "land"),
+            ({"partition_by": "note"}, "the partition column `note` has empty strings"),
+        ],
+    )
+    def test_what_the_storage_would_refuse_of_a_part_is_refused(self, options: dict[str, Any], said: str) -> None:
+        """Rows outside of a slice, columns that are not there, and partitions that would come back as others."""
+
+        @job
+        def one() -> None:
+            @task(io_manager=lake.table("t", mode="overwrite", **options))
+            def write() -> pl.DataFrame:
+                return pl.DataFrame({"country": ["fr"], "note": [""], "n": [2]})
+
+            write()
+
+        with pytest.raises(RunError, match=re.escape(said)):
+            run_job(one)
 
     def test_a_table_that_is_there_already_is_refused(self) -> None:
         """With mode="error", before the function is called."""

@@ -170,6 +170,8 @@ class _Binder:
             return None
         if isinstance(value, IoManager):
             return self._bind_table(value)
+        if isinstance(value, dict | set | frozenset) and any(isinstance(key, Reference) for key in value):
+            return None  # noted when it was put in there
         if isinstance(value, list | tuple | dict) and _holds_references(value):
             return self._bind_container(value)
         try:

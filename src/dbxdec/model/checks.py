@@ -140,7 +140,7 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
             for output in task.outputs.values():
                 if output.target is not None:
                     writers[_place(output.target)].append((job, task, output))
-    problems = []
+    problems = _inside_others(writers)
     for entries in writers.values():
         if len(entries) < 2 or all(output.shared for _, _, output in entries):
             continue
@@ -158,6 +158,31 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
     return problems
 
 
+def _inside_others(writers: Mapping[str, list[tuple[Job, Task, Output]]]) -> list[Problem]:
+    """Return a problem for each table in the folder of a Delta table.
+
+    VACUUM removes from a table's folder what its log does not name, but for what begins with `_` or `.` (Delta's
+    documentation, "Remove files no longer referenced by a Delta table").
+    """
+    problems = []
+    for place, entries in writers.items():
+        for end in (i for i, letter in enumerate(place) if letter == "/" and i):
+            around = [entry for entry in writers.get(place[:end], ()) if storage_paths.is_delta(entry[2].io)]
+            if not around or place[end + 1 :].startswith(("_", ".")):
+                continue
+            (job, task, output), (other_job, other, other_output) = entries[0], around[0]
+            problems.append(
+                Problem(
+                    f"{job.key}.{task.key} writes {output.target}, which is in the folder of the table "
+                    f"{other_output.target} of {other_job.key}.{other.key}",
+                    task.called_at or task.source,
+                    "put the tables beside each other: VACUUM removes from a table's folder what is not its own",
+                    tuple(dict.fromkeys([job.key, other_job.key])),
+                )
+            )
+    return problems
+
+
 def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
     """Return, for a hint, other ways to give two writers different targets."""
     by_key = any((output.target or "").rpartition("/")[2] == task.key for _, task, output in entries)
@@ -168,8 +193,10 @@ def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
 
 def _place(target: str) -> str:
     """Return one spelling for all names of the same place; names in a catalog are case-insensitive."""
-    scheme, colon, path = target.rpartition("://")
-    return scheme + colon + posixpath.normpath(path) if "/" in target else target.lower()
+    if "/" not in target:
+        return target.lower()
+    scheme, colon, path = storage_paths.without_aliases(target).rpartition("://")
+    return scheme + colon + posixpath.normpath(path)
 
 
 def _never_run(job: Job) -> list[Problem]:

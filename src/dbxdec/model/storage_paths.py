@@ -20,6 +20,7 @@ SCHEMES = (
 # A single letter is a Windows drive.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)(.*)", re.DOTALL)
 _NO_COLON = re.compile(rf"({'|'.join(SCHEMES)})//", re.IGNORECASE)
+_ALIASES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasbs": "wasb", "gcs": "gs", "azure": "az"}
 _FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/", "dbfs:/")
 _SHARED = (*_MOUNTS, "/Workspace/")
@@ -46,6 +47,20 @@ def misspelt(place: str, io: str | None) -> Iterator[Finding]:
     elif scheme not in _PATHS_OF_ONE_SLASH and slashes != "//":
         number = {0: "no slash", 1: "one slash"}.get(len(slashes), f"{len(slashes)} slashes")
         yield f"{place}, which has {number} after `{found[1]}:` instead of two", f"write {found[1]}://{rest}"
+
+
+def without_aliases(place: str) -> str:
+    """Return `place` with one spelling for the schemes that lead to the same storage."""
+    place = _FILE.sub("/", place)
+    if place.lower().startswith("dbfs:/"):
+        return f"/dbfs/{place[len('dbfs:/') :].lstrip('/')}"
+    scheme, colon, path = place.partition("://")
+    return f"{_ALIASES.get(scheme.lower(), scheme)}{colon}{path}"
+
+
+def is_delta(io: str | None) -> bool:
+    """Return whether the IoManager class `io` is one of dbxdec's for Delta tables at paths."""
+    return is_ours(io) and (io or "").endswith("DeltaIoManager")
 
 
 def is_ours(io: str | None) -> bool:

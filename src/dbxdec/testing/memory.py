@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers import outcomes
+from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.base import IoManager, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import receipts
@@ -95,16 +95,16 @@ class MemoryIoManager(IoManager):
 
     def _refuse_lost(self, context: InputContext, items: Sequence[ItemWrite]) -> None:
         """Raise RunError where two iterations wrote one partition."""
-        columns = self._own.settings().get("partition_by")
-        if self.mode != "overwrite" or not columns or getattr(self._own, "replace", None) is not None:
+        parts = self._own.settings().get("partition_by")
+        if self.mode != "overwrite" or not parts or getattr(self._own, "replace", None) is not None:
             return
         owners: dict[Any, ItemWrite] = {}
         for item in items:
             version = self._found(context, item)
             if version is None or type_name(type(version.returned)) != "polars.DataFrame":
                 continue
-            for row in version.returned.select(columns).unique().rows():
-                other = owners.setdefault((item.uri, *map(str, row)), item)
+            for row in version.returned.select(parts).unique().rows():
+                other = owners.setdefault((item.uri, *row), item)
                 if other.id != item.id:
                     raise receipts.overwritten(context, other.label, item.label)
 
@@ -151,7 +151,7 @@ class MemoryIoManager(IoManager):
         if before is not NOTHING and self.mode == "ignore":
             self._lake.add(context.uri, Version(context.receipt.id, before, NOTHING, kept=True))
             return WriteResult(note="kept what was there")
-        added = detached(value)
+        added = self._checked(detached(value), context)
         content = added if before is NOTHING else self._after(before, added, context)
         return self._add(context, content, added)
 
@@ -169,12 +169,34 @@ class MemoryIoManager(IoManager):
         """Return the table after a write of `added` that replaces or extends `before`."""
         if self.mode == "append":
             return self._together([before, added], context)
-        slice_ = getattr(self._own, "replace", None)
+        if (slice_ := self._slice(context)) is not None:
+            return self._together([_outside(before, slice_), added], context)
+        parts = self._own.settings().get("partition_by")
+        return self._together([_without(before, added, parts), added], context) if parts else added
+
+    def _slice(self, context: OutputContext) -> dict[str, Any] | None:
+        """Return the values of `replace=` in this run; None without it."""
+        given = getattr(self._own, "replace", None)
+        if given is None:
+            return None
+        return {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in given.items()}
+
+    def _checked(self, added: Any, context: OutputContext) -> Any:
+        """Return a result, if it fits the partitions and the slice that the task's own manager writes."""
+        if type_name(type(added)) != "polars.DataFrame":
+            return added
+        from dbxdec.io_managers.delta.polars import checks, schemas
+
+        partitions, slice_ = self._own.settings().get("partition_by") or [], self._slice(context)
+        task, schema = context.receipt.id.task, schemas.stored(added.schema)
+        if partitions:
+            missing = [name for name in partitions if name not in schema]
+            columns.check_partitions(list(schema), missing, {}, alone=False, task=task)
+            added = checks.refuse_lost(added, partitions)
         if slice_ is not None:
-            values = {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in slice_.items()}
-            return self._together([_outside(before, values), added], context)
-        columns = self._own.settings().get("partition_by")
-        return self._together([_without(before, added, columns), added], context) if columns else added
+            checks.refuse_missing(list(schema), slice_, task=task)
+            added = checks.refuse_rows_outside(added, checks.exact_slice(slice_, schema, partitions), task=task)
+        return added
 
     def _together(self, values: list[Any], context: OutputContext) -> Any:
         return detached(self._own.combine(values, InputContext(context.uri)))
