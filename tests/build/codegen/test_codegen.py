@@ -538,6 +538,16 @@ class TestRefused:
             (jobs_with(tags={f"t{i}": "" for i in range(26)}), "26 tags"),
             (jobs_with(name="x" * 5000), "over 4096 bytes"),
             (jobs_with(description="${foo}"), "holds ${foo}, which a bundle can't resolve"),
+            (
+                jobs_with(
+                    schedule={"quartz_cron_expression": "0 0 5 * * ?", "timezone_id": "UTC"},
+                    continuous={"pause_status": "PAUSED"},
+                ),
+                "`schedule` and `continuous` are both set",
+            ),
+            (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
+            (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
+            (on_cluster({**BASIC, "num_workers": -1}), "`num_workers` is -1"),
             (task_with(max_retris=1), "did you mean `max_retries`?"),
             (task_with(email_notifications={"on_failure": "me"}), "`email_notifications.on_failure` is 'me' (str)"),
             (task_with(run_if="ALL_DNE"), "did you mean `ALL_DONE`?"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import json
 import math
 import signal
 import subprocess
@@ -522,3 +523,16 @@ def test_a_column_that_comes_late_in_another_programs_ndjson_is_read(tmp_path: P
     (tmp_path / "0.ndjson").write_text("".join(lines))
     found = PolarsNdjsonIoManager("unused").read(InputContext(str(tmp_path))).collect()
     assert found["b"].drop_nulls().to_list() == [3]
+
+
+@EACH
+def test_a_result_that_another_run_has_replaced_at_once_is_still_read(kind: type[PolarsFiles], target: Path) -> None:
+    """Of two runs that note their writes at once, the later note may not know of the other one."""
+    io = kind("unused", mode="overwrite")
+    io.write(output(target, receipt("1")), frame(1))
+    note = target / "_dbxdec/newest.json"
+    before = json.loads(note.read_text())["dbxdec"]["replaced"]
+    io.write(output(target, receipt("2")), frame(2))
+    later = json.loads(note.read_text())["dbxdec"]
+    note.write_text(json.dumps({"dbxdec": {**later, "replaced": before}}))
+    assert values(io, target, "1") == list(frame(1)["x"])

@@ -30,6 +30,8 @@ _MAX_TASKS = 1000
 _MAX_NAME_BYTES = 4096
 _MAX_TAGS = 25
 _MAX_PARAMETER_BYTES = 10_000
+# The Jobs API's reference: retries without end are -1, no timeout is 0.
+_LEAST = {"max_retries": -1, "timeout_seconds": 0, "min_retry_interval_millis": 0, "num_workers": 0}
 _KEY_HINT = "up to 100 letters, digits, `_` and `-`"
 # As in the bundle's CLI (databricks/cli, libs/tags): key and value on AWS, on Azure, on Google Cloud.
 _TAGS = (
@@ -93,6 +95,21 @@ def _field_problems(job: Job, definition: dict[str, Any], groups: Groups) -> lis
 def _fields(model: str, part: Any) -> Iterator[Finding]:
     yield from field_problems(model, part)
     yield from _references(part)
+    if isinstance(part, dict):
+        yield from _numbers(part)
+    if model == "Job" and part.get("schedule") is not None and part.get("continuous") is not None:
+        yield (
+            "`schedule` and `continuous` are both set",
+            "a job has one of them (the Jobs API's reference, `continuous`)",
+        )
+
+
+def _numbers(part: dict[str, Any]) -> Iterator[Finding]:
+    """Yield problems of numbers that are less than the platform takes."""
+    for field, least in _LEAST.items():
+        number = part.get(field)
+        if isinstance(number, int) and not isinstance(number, bool) and number < least:
+            yield f"`{field}` is {number}", f"{least} or more" + (": -1 retries without end" if least == -1 else "")
 
 
 def _not_uploaded(part: dict[str, Any]) -> Iterator[Finding]:

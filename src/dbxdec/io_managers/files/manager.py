@@ -164,7 +164,9 @@ class FilesIoManager(IoManager):
         own = Written.parse(store.read(_receipt_name(context.producer)))
         if own is None or own.data is None:
             raise outcomes.not_written(context)
-        if newest is not None and own.data and own.data not in (newest.data, *(name for name, _ in newest.replaced)):
+        listed = newest is None or own.data in ("", newest.data, *(name for name, _ in newest.replaced))
+        # Of two runs that write at once, the list may have one only.
+        if not listed and not store.has_data(own.data):
             raise RunError(
                 f"what the task `{context.producer.task}` of this run wrote to {context.uri}, which "
                 f"the parameter `{context.parameter}` reads, was replaced and then removed",

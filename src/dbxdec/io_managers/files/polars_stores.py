@@ -75,7 +75,7 @@ class ObjectStore:
             scheme, _, path = self.uri.partition("://")
             DeltaFileSystemHandler(f"{scheme}://{quote(path)}", self.options).delete_dir(name)
 
-    def has_data(self) -> None:
+    def has_data(self, below: str = "") -> None:
         """Return None: the storage can't tell."""
 
 

@@ -88,9 +88,9 @@ class HadoopStore:
         path, system = self._at(name)
         system.delete(path, True)
 
-    def has_data(self) -> bool:
+    def has_data(self, below: str = "") -> bool:
         try:
-            path, system = self._at("")
+            path, system = self._at(below)
             return bool(system.exists(path)) and any(
                 not is_hidden(status.getPath().getName()) for status in system.listStatus(path)
             )

@@ -35,8 +35,8 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Remove a folder and its content, as far as the storage can."""
 
-    def has_data(self) -> bool | None:
-        """Return whether the folder has files other than hidden ones; None if the storage can't tell."""
+    def has_data(self, below: str = "") -> bool | None:
+        """Return whether the folder, or the one `below` it, has files that aren't hidden; None if nobody can tell."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class LocalStore:
     def remove(self, name: str) -> None:
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
-    def has_data(self) -> bool:
-        folder = self.folder
+    def has_data(self, below: str = "") -> bool:
+        folder = self.folder / below
         return folder.is_file() or (folder.is_dir() and any(not is_hidden(path.name) for path in folder.iterdir()))
 
 
