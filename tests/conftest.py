@@ -113,13 +113,17 @@ def chromium() -> str | None:
 
 
 def _left_to_slow_runs(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the cases of sampled tests beyond those that a quick run takes: so many, evenly from all of them."""
+    """Return the cases of sampled tests beyond those that a quick run takes: so many, evenly from all of them.
+
+    By their names, which are the same in each run, whatever order the tests have.
+    """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.get_closest_marker("sampled"):
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     left = []
     for of_one in cases.values():
+        of_one.sort(key=lambda item: item.nodeid)
         marker = of_one[0].get_closest_marker("sampled")
         assert marker is not None
         count = min(marker.args[0], len(of_one))

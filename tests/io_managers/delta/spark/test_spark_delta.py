@@ -27,10 +27,11 @@ class TestModes:
     @pytest.mark.connect
     def test_overwrite_replaces(self, place: Place) -> None:
         """A second write in mode "overwrite" leaves only its own rows."""
-        place.write("overwrite", "1", place.frame(1, 2))
+        first = place.write("overwrite", "1", place.frame(1, 2))
         result = place.write("overwrite", "2", place.frame(3))
         assert place.stored == [3]
-        assert (result.version, result.rows) == (1, 1)
+        assert first.version is not None
+        assert (result.version, result.rows) == (first.version + 1, 1)
 
     @pytest.mark.connect
     def test_append_adds_once(self, place: Place) -> None:
