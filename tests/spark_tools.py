@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -102,9 +103,16 @@ def start_connect(warehouse: Path) -> Any:
         warnings.simplefilter("ignore")
         from delta import configure_spark_with_delta_pip
         from pyspark.sql import SparkSession
+        from pyspark.sql.connect.client.core import DefaultChannelBuilder
 
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The usual port may be taken by the tests of another checkout.
+    DefaultChannelBuilder.default_port = staticmethod(lambda: port)  # type: ignore[method-assign]
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.remote("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
+    builder = SparkSession.builder.remote("local[2]").config("spark.connect.grpc.binding.port", str(port))
+    builder = builder.config("spark.sql.warehouse.dir", warehouse.as_uri())
     for name, value in _settings(warehouse.parent / "temporary").items():
         builder = builder.config(name, value)
     with warnings.catch_warnings():
