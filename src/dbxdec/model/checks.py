@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import Problem, concerning, listed
 from dbxdec.model import branches, comparisons, dag, outside, storage_paths
 from dbxdec.model.dag import Job, Output, Task, run_order
-from dbxdec.model.variables import has_token, unknown_in
+from dbxdec.model.variables import REFERABLE, has_token, unknown_in
 from dbxdec.platform.run_if import NEEDS_FAILURE, RUNS_AFTER_FAILURE
 
 if TYPE_CHECKING:
@@ -316,6 +316,17 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
         for key, tasks in runs.items()
         for task, target in tasks
         if target not in known
+    ]
+    problems += [
+        Problem(
+            f"the task `{task.key}` runs the job `{target}`, to whose key no bundle can refer",
+            task.called_at or task.source,
+            "give that job a key that begins with a letter and ends with a letter or a digit: `@job(key=...)`",
+            (key,),
+        )
+        for key, tasks in runs.items()
+        for task, target in tasks
+        if target in known and not REFERABLE.fullmatch(target)
     ]
     for job in jobs:
         way = _way_back(job.key, runs)

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 TARGET = "bundle.target"
 """The name of the bundle's target among the variables."""
 
-# The bundle's CLI takes everything else for a literal string (libs/dyn/dynvar/ref.go).
-_TOKEN = re.compile(r"\$\{(?:var\.([A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)|(bundle\.target))\}")
+REFERABLE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+"""The names that the bundle's CLI finds in `${...}`; it takes others for literal strings (libs/dyn/dynvar/ref.go)."""
+_TOKEN = re.compile(rf"\$\{{(?:var\.({REFERABLE.pattern})|(bundle\.target))\}}")
 _current: Mapping[str, str] = {}
 _live = False
 
