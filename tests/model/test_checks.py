@@ -71,7 +71,7 @@ class TestCycles:
     @pytest.mark.parametrize(("key", "wrong"), [("_load", True), ("load_", True), ("a__b-c", False), ("l", False)])
     def test_a_job_that_no_reference_finds_is_run_by_none(self, key: str, wrong: bool) -> None:
         """The bundle would leave `${resources.jobs....id}` as it is."""
-        said = f"the task `{key}` runs the job `{key}`, to whose key no bundle can refer"
+        said = f"the task `run_{key}` runs the job `{key}`, to whose key no bundle can refer"
         found = [problem.message for problem in checks.check(_running({"outer": [key], key: []}))]
         assert found == ([said] if wrong else [])
 
