@@ -16,6 +16,7 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+import spark_tools
 from dbxdec.support import masking
 from repository import ROOT
 from thorough import examples
@@ -140,6 +141,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in _left_to_slow_runs(items):
         item.add_marker("slow")
+    for item in items:
+        # A quick run has these over Spark Connect alone: in both worlds they take minutes.
+        if item.get_closest_marker("connect") and not spark_tools.IS_CONNECT:
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     if chromium() is None:
         skip = pytest.mark.skip(reason=f"chromium: none of {', '.join(_CHROMIUMS)} is on PATH")

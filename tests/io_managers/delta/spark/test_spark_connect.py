@@ -1,7 +1,7 @@
 """The tests of Spark again, over Spark Connect, with a server of its own and locked as serverless compute is.
 
-A process has either a classic session or one of Connect, so another pytest runs them: those marked `connect`, and in
-`make test-all` all but those marked `classic`, which need a JVM in their own process.
+A process has either a classic session or one of Connect, so another pytest runs them: those marked `connect`, which a
+quick run has here alone, and in `make test-all` all but those marked `classic`, which need a JVM in their own process.
 """
 
 from __future__ import annotations
