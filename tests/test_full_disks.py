@@ -124,10 +124,11 @@ def test_a_result_without_room_leaves_the_table_as_it_was(
     kept = _data_files(project.root)
     disk.leave(200_000)
     found = forked.dbxdec(project.root, "run", "sales", "-p", "n=100000")
-    assert (found.finding(), found.code) == (None, 1), found
+    assert (found.finding(), found.code in (1, 2)) == (None, True), found
     said = found.out + found.err
     assert NO_ROOM in said, found
-    assert "free some space on that disk" in said, found
+    # The record of the run may be the first that has no room.
+    assert "free some space on that disk" in said or str(disk.top) in said, found
     assert _data_files(project.root) == kept
     disk.clear()
     found = forked.dbxdec(project.root, "run", "sales", "--resume")

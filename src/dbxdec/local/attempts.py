@@ -170,14 +170,16 @@ class Attempts:
         }
         timeout = _number(what.task.settings, "timeout_seconds", 0)
         began = [0]
-        with (folder / log).open("w", encoding="utf-8", errors="backslashreplace") as file:
+        # Without a buffer: what doesn't fit on the disk would fail again, without a name, when the file is closed.
+        with (folder / log).open("wb", buffering=0) as file:
 
             def printed(line: str) -> None:
                 # Without its escape sequences a secret has another form, and what is left may be another secret.
                 for part in map(self._mask.text, plain_lines(self._mask.text(line))):
+                    left = memoryview(f"{part}\n".encode("utf-8", "backslashreplace"))
                     with files.naming(folder / log):
-                        file.write(f"{part}\n")
-                        file.flush()
+                        while left:
+                            left = left[file.write(left) :]
                     self._listener.printed(what.title, part)
 
             def started() -> None:
