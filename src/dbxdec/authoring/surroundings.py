@@ -1,6 +1,8 @@
 """Bundle variables that a task's function uses from its surroundings, itself or through IoManagers and strings.
 
-The build passes these variables to the task, so that the function finds their values in a run.
+The build passes these variables to the task, so that the function finds their values in a run. Job parameters and
+results of tasks have none there: inside of what a function uses they are mistakes. Those that its own closure has are
+looked for in `definitions`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.authoring.references import Reference
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, SourceLocation
 from dbxdec.io_managers.base import IoManager
@@ -37,8 +40,9 @@ class Surroundings:
         """Return the bundle variables that `function` uses, and the problems of how it uses them."""
         known = self._found.get(id(function))
         if known is None:
-            look = _Look(function.__module__.partition(".")[0])
-            for layer in layers(function):
+            own = list(layers(function))
+            look = _Look(function.__module__.partition(".")[0], own)
+            for layer in own:
                 look.function(layer)
             known = (
                 function,
@@ -50,9 +54,13 @@ class Surroundings:
 
 
 class _Look:
-    """A search of a function, and of the functions of the project that it calls. `package` is the project's own."""
+    """A search of a function, and of the functions of the project that it calls.
 
-    def __init__(self, package: str) -> None:
+    `package` is the project's own, and `task` are the function of a task and those that its decorators wrap.
+    """
+
+    def __init__(self, package: str, task: list[Any]) -> None:
+        self._task = task
         self.variables: set[str] = set()
         self.problems: list[Problem] = []
         self._package = package
@@ -63,10 +71,11 @@ class _Look:
             return
         self._seen.add(id(function))
         code, namespace = function.__code__, getattr(function, "__globals__", {})
-        for name, value in _closure(function):
-            self._value(name, value, code)
-        for default in (*(getattr(function, "__defaults__", None) or ()), *(function.__kwdefaults__ or {}).values()):
-            self._value("", default, code)
+        of_task = any(function is one for one in self._task)
+        defaults = (*(getattr(function, "__defaults__", None) or ()), *(function.__kwdefaults__ or {}).values())
+        for name, value in (*_closure(function), *(("", default) for default in defaults)):
+            if not (of_task and isinstance(value, Reference)):
+                self._value(name, value, code)
         wanted = {name for part in _parts(code) for name in part.co_names if self._matters(namespace.get(name))}
         for name in sorted(wanted & _globals_of(code)) if wanted else ():
             self._value(name, namespace[name], code)
@@ -95,6 +104,8 @@ class _Look:
             self._refuse(name, value, code)
         elif isinstance(value, BundleVariable):
             self.variables |= names_in(value)
+        elif isinstance(value, Reference):
+            self._refuse_reference(name, value, code)
         elif isinstance(value, IoManager):
             self.variables |= value.variables()
         elif isinstance(value, _CONTAINERS):
@@ -155,6 +166,16 @@ class _Look:
             "its value: it was created while the pipeline was defined",
             where,
             'create it inside the function, as in `f"{root}/t"`, or keep it a bundle variable: `root / "t"`',
+        )
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _refuse_reference(self, name: str, value: Reference, code: CodeType) -> None:
+        what = f"`{name}`, with " if name else ""
+        problem = Problem(
+            f"`{code.co_name}` uses {what}{value.describe()}, which has a value only when the job runs",
+            SourceLocation(code.co_filename, _line_of(code, name)),
+            "pass it to the task as an argument",
         )
         if problem not in self.problems:
             self.problems.append(problem)
