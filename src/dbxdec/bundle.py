@@ -137,7 +137,7 @@ def _location(where: SourceLocation | str | None, folder: Path) -> Location | No
 def resources_of_wheel(wheel: Path, target: Path, folder: Path) -> bytes:
     """Return the content of the resources file `target` for a finished wheel, from the manifest inside it.
 
-    Paths in the jobs start at the project that contains `folder`, or at `folder` itself if there is none. Raises
+    Paths in the jobs start at the project that contains `folder`, or at `folder` itself outside of a project. Raises
     ManifestError for a wheel without a manifest, or if another wheel that its tasks need is missing, OSError if that
     can't be copied beside it, and CodegenError for jobs that the platform would reject.
     """

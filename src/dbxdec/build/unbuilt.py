@@ -62,7 +62,7 @@ def job() -> dict[str, object]:
 
 
 def wheel_of(distribution: str) -> str:
-    """Return the name of the file that a bundle finds in the place of wheels while there is none.
+    """Return the name of the file that a bundle finds in the place of wheels while no wheel is there.
 
     A bundle takes a pattern that matches nothing for a mistake. Each real wheel is of a later version.
     """

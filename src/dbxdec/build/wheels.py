@@ -75,7 +75,7 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest in the wheel at `path` without any comparison. Raises ManifestError when there is none."""
+    """Return the manifest in the wheel at `path` without any comparison. Raises ManifestError if it has no manifest."""
     with opened(path) as (archive, members):
         return decode(_read(archive, _manifest(path, members), MAX_BYTES), path.name)
 
@@ -215,7 +215,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _manifest(path: Path, members: list[zipfile.ZipInfo]) -> zipfile.ZipInfo:
-    """Return the member that is the manifest. Raises ManifestError when there is none, or more than one candidate."""
+    """Return the member that is the manifest. Raises ManifestError if none, or more than one, can be it."""
     folders = sorted({name.partition("/")[0] for member in members if _is_info(name := member.filename)})
     if len(folders) > 1:
         raise ManifestError(f"{path.name} has {len(folders)} folders of metadata: {', '.join(folders[:3])}")

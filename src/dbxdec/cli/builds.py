@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find(job: str, here: Path, wheel: Path | None, package: str | None) -> tuple[Build, str]:
-    """Return the build that has `job`, and a name for it. Raises DbxdecError when there is none."""
+    """Return the build that has `job`, and a name for it. Raises DbxdecError if no build has it."""
     if wheel is not None and package is not None:
         raise click.UsageError("--wheel and --package both say what to run: choose one")
     if wheel is not None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def chosen(folder: Path, *, wheel: Path | None = None, package: str | None = None, job: str | None = None) -> Source:
-    """Return the pipeline to show. Raises DbxdecError when there is none, or when several are equally near.
+    """Return the pipeline to show. Raises DbxdecError if no pipeline is found, or if several are equally near.
 
-    As `dbxdec run` does, it takes the installed one when the tree can't be read here, or when there is none, and
+    As `dbxdec run` does, it takes the installed one when the tree can't be read here, or if no tree is here, and
     ignores the mistakes of other jobs than `job`.
     """
     if wheel is not None:

@@ -306,28 +306,18 @@ def _unknown_jobs(jobs: list[Job]) -> list[Problem]:
     """Return problems for runs of jobs that are not in the wheel, and for jobs that run each other in a cycle."""
     known = {job.key: job for job in jobs}
     runs = {job.key: [(task, task.runs_job) for task in job.tasks if task.kind == "run_job"] for job in jobs}
-    problems = [
-        Problem(
-            f"the task `{task.key}` runs the job `{target}`, which no pipeline module defines",
-            task.called_at or task.source,
-            "define it in a module that `pipelines` in [tool.dbxdec] names",
-            (key,),
-        )
-        for key, tasks in runs.items()
-        for task, target in tasks
-        if target not in known
-    ]
-    problems += [
-        Problem(
-            f"the task `{task.key}` runs the job `{target}`, to whose key no bundle can refer",
-            task.called_at or task.source,
-            "give that job a key that begins with a letter and ends with a letter or a digit: `@job(key=...)`",
-            (key,),
-        )
-        for key, tasks in runs.items()
-        for task, target in tasks
-        if target in known and not REFERABLE.fullmatch(target)
-    ]
+    problems = []
+    for key, task, target in ((key, task, target) for key, tasks in runs.items() for task, target in tasks):
+        if target not in known:
+            what = "which no pipeline module defines"
+            hint = "define it in a module that `pipelines` in [tool.dbxdec] names"
+        elif not REFERABLE.fullmatch(target):
+            what = "to whose key no bundle can refer"
+            hint = "give that job a key that begins with a letter and ends with a letter or a digit: `@job(key=...)`"
+        else:
+            continue
+        said = f"the task `{task.key}` runs the job `{target}`, {what}"
+        problems.append(Problem(said, task.called_at or task.source, hint, (key,)))
     for job in jobs:
         way = _way_back(job.key, runs)
         if way and job.key == min(way):
