@@ -545,6 +545,10 @@ class TestRefused:
                 ),
                 "`schedule` and `continuous` are both set",
             ),
+            (
+                jobs_with(run_as={"user_name": "a", "service_principal_name": "b"}),
+                "`run_as` has `user_name` and `service_principal_name`\n    hint: a job runs as one of them",
+            ),
             (jobs_with(timeout_seconds=-1), "`timeout_seconds` is -1\n    hint: 0 or more"),
             (task_with(max_retries=-2), "`max_retries` is -2\n    hint: -1 or more: -1 retries without end"),
             (on_cluster({**BASIC, "num_workers": -1}), "`num_workers` is -1"),

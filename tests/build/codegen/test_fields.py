@@ -74,6 +74,8 @@ def whole(kind: Any, within: tuple[Any, ...] = ()) -> Any:
         names = list(kinds_of(kind))  # type: ignore[arg-type]
         if kind is bundle_jobs.Task:  # a task of one kind, on no compute of its own
             names = ["task_key", "description", "notebook_task"]
+        elif kind is bundle_jobs.JobRunAs:  # one name
+            names = names[:1]
         elif kind in within:
             names = [n for n in names if n in required_of(kind)]
         return {n: GIVEN.get(n) or whole(kinds_of(kind)[n], (*within, kind)) for n in names}  # type: ignore[arg-type]
@@ -566,7 +568,8 @@ def test_any_mixture_of_fields(place: str) -> None:
     at = PLACES[place]
 
     def is_allowed(given: dict[str, Any]) -> bool:
-        return given.get("dependency_mode") not in NOT_OF_BUNDLES and not {"schedule", "continuous"} <= given.keys()
+        several = {"schedule", "continuous"} <= given.keys() or len(given.get("run_as", ())) > 1
+        return given.get("dependency_mode") not in NOT_OF_BUNDLES and not several
 
     @given(of_place(place).filter(is_allowed))
     @settings(max_examples=examples(60))

@@ -102,6 +102,8 @@ def _fields(model: str, part: Any) -> Iterator[Finding]:
             "`schedule` and `continuous` are both set",
             "a job has one of them (the Jobs API's reference, `continuous`)",
         )
+    if model == "Job" and isinstance(run_as := part.get("run_as"), dict) and len(run_as) > 1:
+        yield f"`run_as` has {listed(list(run_as))}", "a job runs as one of them (the Jobs API's reference, `run_as`)"
 
 
 def _numbers(part: dict[str, Any]) -> Iterator[Finding]:

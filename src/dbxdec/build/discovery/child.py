@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import dbxdec
 from dbxdec.authoring import jobs, recording
+from dbxdec.build.discovery import returned
 from dbxdec.build.discovery.failures import Failures
+from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
 from dbxdec.build.discovery.names import UndefinedNames
+from dbxdec.build.discovery.sources import Sources
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
@@ -123,12 +126,17 @@ class _Discovery:
             ]  # later imports still find their modules there
         found = list(self._imports.jobs())
         names = UndefinedNames(self._spec.root, frozenset(_module_names(self._spec.sources)))
+        sources = Sources()
+        files_of_python = tuple(path for path in self._spec.sources if path.endswith(".py"))
+        lookups = Lookups(self._spec.root, files_of_python, names, sources)
         gc.disable()  # all objects from here on live until the process ends
         for module, job in found:
             files.write(self._spec.progress, f"running the body of the job `{job.key}`")
             built = job.build(module)
             self._add(concerning((job.key,), built.problems))
             self._add(names.of(job.key, built.tasks))
+            self._add(lookups.wrong(built.dag, built.tasks))
+            self._add(returned.wrong_keys(built.dag, built.tasks, sources))
             self.dags.append(self._located(built.dag))
         files.write(self._spec.progress, "")
         self._add(checks.check(self.dags))

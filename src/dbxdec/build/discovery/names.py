@@ -85,15 +85,18 @@ class UndefinedNames:
     def of(self, job: str, tasks: Mapping[str, Task[..., Any]]) -> Iterator[Problem]:
         """Yield the undefined names that the tasks of a job use. A name in one function is one problem."""
         for key, task in tasks.items():
-            for layer in _functions(task.fn):
-                for function in self._reached(layer):
-                    for use in self._looked[function].missing:
-                        by = f"the task `{key}`"
-                        if function is not layer:
-                            by = f"`{function.__name__}`, which {by} calls,"
-                        if (problem := self._problem(function, use, by)) is not None:
-                            known = self._found.setdefault((function.__code__, use.spelt), problem)
-                            yield replace(known, jobs=(job,))
+            for function, by in self.reached(key, task):
+                for use in self._looked[function].missing:
+                    if (problem := self._problem(function, use, by)) is not None:
+                        known = self._found.setdefault((function.__code__, use.spelt), problem)
+                        yield replace(known, jobs=(job,))
+
+    def reached(self, key: str, task: Task[..., Any]) -> Iterator[tuple[FunctionType, str]]:
+        """Yield the function of a task, those of the project that it uses by name, and how a message names each."""
+        for layer in _functions(task.fn):
+            for function in self._reached(layer):
+                by = f"the task `{key}`"
+                yield function, by if function is layer else f"`{function.__name__}`, which {by} calls,"
 
     def _reached(self, function: FunctionType) -> Iterator[FunctionType]:
         """Yield the function and the functions of the project that it uses by name, directly or not."""
