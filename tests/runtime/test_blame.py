@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dbxdec import DeltaMerge, InputContext, IoManager, OutputContext, job, task
+from dbxdec import DeltaMerge, InputContext, IoManager, OutputContext, job, params, task
 from dbxdec.errors import DbxdecError
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
 from dbxdec.runtime import blame
@@ -196,3 +196,27 @@ def nightly() -> None:
     assert said.code != 0
     shown = " ".join((said.out + said.err).split())
     assert f"the task `load` was stored, returned at src/shop/pipelines/sales.py:{number} " in shown
+
+
+def test_an_error_of_dbxdec_ends_at_the_line_that_caused_it() -> None:
+    """What dbxdec does below the author's line is in no traceback; what the author's own libraries do is."""
+
+    def looked_up() -> None:
+        params["no" + "pe"]
+
+    def of_a_library() -> None:
+        FRAME.select("misspelt").collect()
+
+    def last(function: Callable[[], None]) -> str:
+        with pytest.raises(Exception, match="nope|misspelt") as error, blame.ending_at_the_author():
+            function()
+        return error.traceback[-1].name
+
+    @job
+    def daily(day: str) -> None:
+        task(key="one")(looked_up)()
+
+    with pytest.raises(DbxdecError, match="no parameter `nope`") as error:
+        run_job(daily, day="2024-01-01")
+    assert error.traceback[-1].name == "looked_up"
+    assert last(of_a_library) != "of_a_library"

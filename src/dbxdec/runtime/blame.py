@@ -1,4 +1,4 @@
-"""The origin of an error whose traceback has no line of the author: a lazy query runs only when it is stored."""
+"""The author's line of an error: where a traceback has none, as of a lazy query, and where it goes on in dbxdec."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def noted(tell: Callable[[], str]) -> Iterator[None]:
         raise
     except BaseException as error:  # a panic of Polars is not an Exception
         error.add_note(tell())
+        raise
+
+
+@contextmanager
+def ending_at_the_author() -> Iterator[None]:
+    """Let a traceback of dbxdec's own error end at the author's line: what dbxdec does below it is no mistake."""
+    try:
+        yield
+    except DbxdecError as error:
+        last = trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] not in ("dbxdec", "contextlib"):
+                last = trace
+            trace = trace.tb_next
+        if last is not None and last is not error.__traceback__:
+            last.tb_next = None
         raise
 
 

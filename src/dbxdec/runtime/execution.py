@@ -75,7 +75,8 @@ class Execution:
         """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
         try:
-            result = self.function(*positional, **keyword)
+            with blame.ending_at_the_author():
+                result = self.function(*positional, **keyword)
         except SystemExit as error:
             # Passed on, it would end the process as if it had succeeded, with nothing stored.
             raise RunError(
