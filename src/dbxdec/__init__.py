@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
+    from dbxdec.io_managers.delta.definition import column
     from dbxdec.io_managers.delta.merge import DeltaMerge
     from dbxdec.model.rundate import run_date
     from dbxdec.model.secrets import Secret, secret
@@ -43,6 +44,7 @@ _HOMES = {
     "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("IoManager",),
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
+    "dbxdec.io_managers.delta.definition": ("column",),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
     "dbxdec.model.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
@@ -70,6 +72,7 @@ __all__ = [
     "WriteResult",
     "bundle_target",
     "bundle_variable",
+    "column",
     "condition",
     "context",
     "each",

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 from dbxdec import (
     RunError,
     bundle_variable,
+    column,
     job,
     params,
     run_date,
@@ -288,3 +289,25 @@ class TestFailures:
 
         with pytest.raises(AuthoringError, match="has no parameter `y`"):
             run_job(wrong)
+
+
+def test_tables_in_memory_have_their_rules() -> None:
+    """What a table computes is there for readers; rows that it refuses are an error that names the table."""
+    lake = PolarsDeltaIoManager("lake", mode="append")
+    columns = {"double": column(generated="x * 2"), "x": column(not_null=True)}
+
+    @task(io_manager=lake.table("numbers", columns=columns, constraints={"positive": "x > 0"}))
+    def numbers(x: int) -> pl.DataFrame:
+        return pl.DataFrame({"x": [x]})
+
+    @task
+    def doubled(numbers: pl.DataFrame) -> int:
+        return int(numbers["double"].sum())
+
+    @job
+    def daily(x: int) -> None:
+        doubled(numbers(x))
+
+    assert run_job(daily, x=3)["doubled"].value == 6
+    with pytest.raises(RunError, match="violate a rule of the table lake/numbers"):
+        run_job(daily, x=-3)

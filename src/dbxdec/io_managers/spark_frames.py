@@ -59,3 +59,8 @@ def string_literal(text: str) -> str:
     if "\\" in text or "'" in text or not text.isprintable():
         return f"CAST(X'{text.encode().hex()}' AS STRING)"
     return f"'{text}'"
+
+
+def plain_literal(text: str) -> str:
+    """Return the string `text` as a literal of a statement that takes no expressions, such as ALTER TABLE."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

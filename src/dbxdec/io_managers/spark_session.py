@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -156,6 +157,13 @@ def fail(error: Exception, uri: str, doing: str) -> NoReturn:
     raise error
 
 
+# A rule of a table, and the values that violate it.
+_VIOLATED = re.compile(
+    r"\[DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION)\]"
+    r"[^\n]*(?:\n - [^\n]*)*"
+)
+
+
 def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     """Return an error of Spark's in one sentence, or None if its cause is not known; `doing` is "read" or "write"."""
     name, text = condition(error), text_of(error)
@@ -164,6 +172,12 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     if name.startswith("USER_RAISED_EXCEPTION") and LOST in text:
         said = text.partition(LOST)[2].splitlines()[0].partition(" SQLSTATE")[0]
         return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
+    if (violated := _VIOLATED.search(text)) is not None:
+        said = " ".join(violated[0].split())
+        return RunError(
+            f"rows of {'the result' if 'NEW_CHECK' not in said else 'the table'} violate a rule of {uri}: {said}",
+            hint="filter or mend them in the task" if "NEW_CHECK" not in said else "mend the rows, or change the rule",
+        )
     if name.startswith("DELTA_INVALID_PARTITION_COLUMN_NAME"):
         return RunError(
             f"{uri} can't be partitioned by a column of this name: {first_line(error)}",

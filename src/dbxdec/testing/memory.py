@@ -14,6 +14,7 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import receipts
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
+from dbxdec.testing import rules
 from dbxdec.testing.engines import engine_of, in_engine_of
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 
@@ -182,7 +183,8 @@ class MemoryIoManager(IoManager):
         return {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in given.items()}
 
     def _checked(self, added: Any, context: OutputContext) -> Any:
-        """Return a result, if it fits the partitions and the slice that the task's own manager writes."""
+        """Return a result as the table has it, if it fits the rules, partitions and slice of the task's own manager."""
+        added = rules.applied(added, self._own, context)
         if type_name(type(added)) != "polars.DataFrame":
             return added
         from dbxdec.io_managers.delta.polars import checks, schemas

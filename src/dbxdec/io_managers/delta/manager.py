@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dbxdec.errors import DbxdecError
 from dbxdec.io_managers import options
 from dbxdec.io_managers.base import IoManager, described
+from dbxdec.io_managers.delta import definition
+from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +29,8 @@ class DeltaIoManager(IoManager):
     """
     untexted: ClassVar[frozenset[str]] = frozenset()
     """Those of them whose values need not be strings."""
+    engine_lacks: ClassVar[Mapping[str, str]] = {}
+    """What the engine can't give to a table, each with what to do instead."""
     one_name: ClassVar[Callable[[str], str]] = str
     """A function that maps names that are the same to the engine to the same string."""
 
@@ -39,6 +43,11 @@ class DeltaIoManager(IoManager):
         replace: Mapping[str, Any] | None,
         schema: SchemaPolicy,
         shared: bool,
+        cluster_by: str | Sequence[str] | None,
+        properties: Mapping[str, Any] | None,
+        comment: str | BundleVariable | None,
+        columns: Mapping[str, Any] | None,
+        constraints: Mapping[str, str] | None,
     ) -> None:
         self.base_path = options.base_path(base_path)
         self.mode = mode
@@ -46,11 +55,18 @@ class DeltaIoManager(IoManager):
         self.replace = replace
         self.schema = schema
         self.shared = shared
+        self.cluster_by = cluster_by
+        self.properties = properties
+        self.comment = comment
+        self.columns = columns
+        self.constraints = constraints
         self.check_options()
 
     def check_options(self) -> None:
         self.partition_by = options.columns(self.partition_by)
+        self.cluster_by = definition.clustering(self.cluster_by)
         problems = list(options.of_delta(self, one=type(self).one_name))
+        problems += definition.problems(self, one=type(self).one_name)
         for name, own in self.engine_options.items():
             problems += options.of_engine(name, getattr(self, name), own=own, texts=name not in self.untexted)
         if problems:
@@ -62,7 +78,14 @@ class DeltaIoManager(IoManager):
             settings["partition_by"] = list(self.partitions)
         if self.replace is not None:
             settings["replace"] = {name: described(value) for name, value in self.replace.items()}
-        return settings
+        return {**settings, **definition.described(self)}
+
+    def variables(self) -> set[str]:
+        return super().variables() | names_in(definition.strings(self))
+
+    def definition(self) -> definition.Definition:
+        """Return the table as it is wanted, with the values of bundle variables in this run."""
+        return definition.resolved(self, self.resolve)
 
     def joins(self, returns: tuple[str, ...] | None) -> bool:
         """Return whether iterations may share a table.

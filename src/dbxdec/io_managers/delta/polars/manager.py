@@ -9,9 +9,10 @@ from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, list
 from dbxdec.io_managers import outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing
+from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.polars import definition as table_definition
 from dbxdec.io_managers.delta.polars import features, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
@@ -38,6 +39,7 @@ _OWN_OPTIONS = {
     "predicate": '`mode="overwrite"` with `partition_by=`',
     "commit_properties": "nothing: the commit carries the receipt of the task",
 }
+_THROUGH_SPARK = "store the table through Spark (`SparkDeltaIoManager`)"
 _MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
 
 
@@ -60,6 +62,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        cluster_by: Clustering, which is only for tables through Spark: a build error here.
+        properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
+        comment: The comment of a table.
+        columns: Rules of columns by their names, as `column(...)` makes them.
+        constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
         storage_options: Options of the storage for delta-rs; strings, bundle variables and secrets. They are never in
             the manifest, and no local run uses them.
         delta_write_options: Further arguments of `deltalake.write_deltalake`.
@@ -92,7 +99,13 @@ class PolarsDeltaIoManager(DeltaIoManager):
         "schema",
         "shared",
         "delta_write_options",
+        *definition.OPTIONS,
     )
+    engine_lacks: ClassVar[Mapping[str, str]] = {
+        "cluster_by": f"delta-rs can't write clustered tables: {_THROUGH_SPARK}",
+        "identity": f"delta-rs can't number rows: {_THROUGH_SPARK}",
+        "default": f"delta-rs has no defaults: set the value in the task, or {_THROUGH_SPARK}",
+    }
 
     def __init__(
         self,
@@ -103,12 +116,29 @@ class PolarsDeltaIoManager(DeltaIoManager):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        cluster_by: str | Sequence[str] | None = None,
+        properties: Mapping[str, str | float | BundleVariable] | None = None,
+        comment: str | BundleVariable | None = None,
+        columns: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, str] | None = None,
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.storage_options = storage_options
         self.delta_write_options = delta_write_options
-        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
+        super().__init__(
+            base_path,
+            mode=mode,
+            partition_by=partition_by,
+            replace=replace,
+            schema=schema,
+            shared=shared,
+            cluster_by=cluster_by,
+            properties=properties,
+            comment=comment,
+            columns=columns,
+            constraints=constraints,
+        )
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
         """All frames, one below the other; a column that some lack is null there."""
@@ -185,13 +215,14 @@ class PolarsDeltaIoManager(DeltaIoManager):
             features.refuse_write(table, context.uri, mode="merge" if merges else self.mode)
         if merges:
             return
-        if self.mode == "error" and once.done_before(table, context.receipt) is None:
+        if self.mode == "error" and once.done_before(table, context.receipt) is None and not target.is_shell(table):
             raise outcomes.exists(context)
         if self.mode == "append":
             once.done_before(table, context.receipt)
         if self.mode == "overwrite":
             features.refuse_paths(table, context.uri)
         if self.mode in ("append", "overwrite"):
+            table_definition.refuse(target.definition, table, context.uri)
             target.check_partitions(table)
             target.check_slice(table)
 
@@ -263,6 +294,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
             slice=self.resolve(slice_) if slice_ is not None else None,
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
+            definition=self.definition(),
         )
 
     def _refuse_unknown_options(self) -> None:

@@ -12,7 +12,7 @@ from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import checks, once, schemas, storage, table_log
+from dbxdec.io_managers.delta.polars import checks, definition, once, schemas, storage, table_log
 from dbxdec.io_managers.delta.polars.delta_rs import once_only
 from dbxdec.io_managers.delta.polars.direct import commit
 from dbxdec.io_managers.delta.polars.predicates import quoted
@@ -122,6 +122,8 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
         table = target.open() or _create(target, merge, source)
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
+        if target.definition:
+            definition.adjust(target, table)
         frame, schema = schemas.storable(source, _types(merge, table))
         _check(target, merge, pl.Schema(table.schema()))
         checks.refuse_rewrites(table, uri)
@@ -233,6 +235,8 @@ def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFra
     schemas.check_partitions(schema, target.partitions, task=target.receipt.id.task)
     _check(target, merge, schema)
     _rehearse(target, merge, schema, schema)
+    if target.definition:
+        return definition.create(target, schema, source)
     options = {**target.write_options, "partition_by": list(target.partitions) or None}
     given = {name: value for name, value in options.items() if value is not None}
     try:

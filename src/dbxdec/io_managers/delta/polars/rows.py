@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import bounds, checks, delta_rs, once, predicates, schemas, table_log
+from dbxdec.io_managers.delta.polars import bounds, checks, definition, delta_rs, once, predicates, schemas, table_log
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
     from dbxdec.io_managers.delta.polars.target import Target
-
-
-# delta-rs fills such columns itself (Delta protocol, "Generated Columns").
-_COMPUTED = "delta.generationExpression"
 
 
 class Rows:
@@ -59,21 +55,34 @@ class Rows:
 
         target, task = self._target, self._target.receipt.id.task
         there = None if table is None else pl.Schema(table.schema())
+        computed = self._computed(table)
+        # The table's own partitions: `partition_by` may be left out for an existing table.
+        partitions = target.partitions if table is None else table.metadata().partition_columns
+        self._given = definition.with_generated(self._given, computed, [*partitions, *(target.slice or ())], task=task)
         checks.refuse_missing(list(self._given.collect_schema()), target.slice or (), task=task)
         frame, schema = schemas.storable(self._given, there, policy=target.schema)
         if there is not None:
             given = schemas.shapes(self._given.collect_schema())
-            columns.compare(given, schemas.shapes(there), policy=target.schema, uri=target.context.uri)
-        # The table's own partitions: `partition_by` may be left out for an existing table.
-        partitions = target.partitions if table is None else table.metadata().partition_columns
+            known = {name: kind for name, kind in there.items() if name in given or name not in computed}
+            columns.compare(given, schemas.shapes(known), policy=target.schema, uri=target.context.uri)
         schemas.check_partitions(schema, partitions, task=task)
         if target.slice is not None:
             self._slice = checks.exact_slice(target.slice, schema, partitions)
             frame = checks.refuse_rows_outside(frame, self._slice, task=task)
         if table is not None and there is not None and target.schema == "add-columns":
-            computed = {one.name for one in table.schema().fields if _COMPUTED in one.metadata}
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
+
+    def _computed(self, table: DeltaTable | None) -> dict[str, str]:
+        """Return the columns that the table computes, or will compute, itself, with their expressions."""
+        if table is not None:
+            return definition.computed(table)
+        wanted = self._target.definition.columns
+        return {name: one.generated for name, one in wanted.items() if one.generated is not None}
+
+    def make(self) -> DeltaTable:
+        """Make the table without rows, as it is wanted, unless another writer does; return it."""
+        return definition.create(self._target, self._schema, self._frame)
 
     def grow(self, table: DeltaTable) -> bool:
         """Give `table` the columns and fields that the rows have and it lacks, if it may grow. Return whether it grew.
@@ -116,7 +125,7 @@ class Rows:
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
         if not self._by_files(table):
-            return self._through_delta_rs(table, Left("files"), mode=self._target.mode)
+            return self._through_delta_rs(table, Left("files"), mode="append")
         files, after = self._files_of(table), table.version()
         with refusals(self._target.context.uri, "write"):
             commit.append(table, files, self._properties(files, Left("files"), alone=False))
@@ -125,7 +134,12 @@ class Rows:
     def overwrite(self, table: DeltaTable) -> WriteResult:
         """Replace all rows of the table."""
         if not self._by_files(table):
-            return self._through_delta_rs(table, Left("whole"), mode="overwrite")
+            before = definition.comments(table)
+            written = self._through_delta_rs(table, Left("whole"), mode="overwrite")
+            if before and self._target.schema == "replace":
+                table.update_incremental()
+                definition.keep_comments(table, before, uri=self._target.context.uri)
+            return written
         files = self._files_of(table)
         with refusals(self._target.context.uri, "write"):
             commit.overwrite(table, files, self._properties(files, Left("whole"), alone=True))

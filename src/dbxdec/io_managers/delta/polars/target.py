@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from dbxdec.io_managers.contexts import OutputContext, Receipt
+    from dbxdec.io_managers.delta.definition import Definition
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
 
 
@@ -28,6 +29,7 @@ class Target:
     slice: Mapping[str, Any] | None
     storage_options: dict[str, str] | None
     write_options: Mapping[str, Any]
+    definition: Definition
 
     @property
     def receipt(self) -> Receipt:
@@ -36,6 +38,13 @@ class Target:
     def open(self) -> DeltaTable | None:
         """Return the newest version of the table; None if it doesn't exist."""
         return table_log.open_table(self.context.uri, self.storage_options)
+
+    def is_shell(self, table: DeltaTable) -> bool:
+        """Return whether an earlier attempt of this write made the table and did not get to fill it."""
+        if not self.definition or table.file_uris():
+            return False
+        found = table_log.Log(table).find([self.receipt.id]).found.get(self.receipt.id)
+        return found is not None and found.facts.get("made") is True
 
     def check_slice(self, table: DeltaTable) -> None:
         """Raise RunError if `replace=` has values that the table's columns can't have."""

@@ -8,7 +8,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import features, once, storage, table_log
+from dbxdec.io_managers.delta.polars import definition, features, once, storage, table_log
 from dbxdec.io_managers.delta.polars.rows import Rows
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
@@ -68,15 +68,20 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
     """
     if table is None:
         rows.fit(None)
-        return rows.create()
-    if target.mode == "ignore":
+        if not target.definition:
+            return rows.create()
+        table = rows.make()
+    shell = target.mode in ("ignore", "error") and target.is_shell(table)
+    if target.mode == "ignore" and not shell:
         return _keep(target, table)
     if target.mode in ("error", "append"):
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
-        if target.mode == "error":
+        if target.mode == "error" and not shell:
             raise outcomes.exists(target.context)
     target.check_partitions(table)
+    if target.definition:
+        definition.adjust(target, table)
     if target.mode == "overwrite":
         features.refuse_paths(table, target.context.uri)
     rows.fit(table)

@@ -36,6 +36,12 @@ class SparkTableIoManager(SparkDelta):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        cluster_by: The columns by which a table is clustered, up to four; `"auto"` lets the platform choose them.
+            A table has clusters or partitions, never both.
+        properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
+        comment: The comment of a table.
+        columns: Rules of columns by their names, as `column(...)` makes them.
+        constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
         read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
         write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
 
@@ -62,6 +68,11 @@ class SparkTableIoManager(SparkDelta):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        cluster_by: str | Sequence[str] | None = None,
+        properties: Mapping[str, str | float | BundleVariable] | None = None,
+        comment: str | BundleVariable | None = None,
+        columns: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, str] | None = None,
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
@@ -72,6 +83,11 @@ class SparkTableIoManager(SparkDelta):
             replace=replace,
             schema=schema,
             shared=shared,
+            cluster_by=cluster_by,
+            properties=properties,
+            comment=comment,
+            columns=columns,
+            constraints=constraints,
             read_options=read_options,
             write_options=write_options,
         )

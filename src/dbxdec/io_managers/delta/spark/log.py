@@ -30,6 +30,9 @@ class Detail:
     partitions: tuple[str, ...]
     features: frozenset[str]
     properties: Mapping[str, str]
+    comment: str = ""
+    clustering: tuple[str, ...] = ()
+    files: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class SparkTable:
             tuple(found.get("partitionColumns") or ()),
             frozenset(found.get("tableFeatures") or ()),
             dict(found.get("properties") or {}),
+            found.get("description") or "",
+            tuple(found.get("clusteringColumns") or ()),
+            found.get("numFiles"),
         )
 
     def frame(self, version: int | None = None) -> Any:

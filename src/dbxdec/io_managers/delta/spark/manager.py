@@ -8,10 +8,11 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing
+from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark import merge, reader, store, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
@@ -52,6 +53,7 @@ class SparkDelta(DeltaIoManager):
     writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
     table_options: ClassVar[tuple[str, ...]] = (
         "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
+        *definition.OPTIONS,
     )  # fmt: skip
     merges: ClassVar[frozenset[str]] = _MERGES
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
@@ -70,12 +72,29 @@ class SparkDelta(DeltaIoManager):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        cluster_by: str | Sequence[str] | None = None,
+        properties: Mapping[str, str | float | BundleVariable] | None = None,
+        comment: str | BundleVariable | None = None,
+        columns: Mapping[str, Any] | None = None,
+        constraints: Mapping[str, str] | None = None,
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
         self.read_options = read_options
         self.write_options = write_options
-        super().__init__(base_path, mode=mode, partition_by=partition_by, replace=replace, schema=schema, shared=shared)
+        super().__init__(
+            base_path,
+            mode=mode,
+            partition_by=partition_by,
+            replace=replace,
+            schema=schema,
+            shared=shared,
+            cluster_by=cluster_by,
+            properties=properties,
+            comment=comment,
+            columns=columns,
+            constraints=constraints,
+        )
 
     # Reading
 
@@ -145,6 +164,8 @@ class SparkDelta(DeltaIoManager):
             )
         if self.mode in ("append", "overwrite"):
             store.check_partitions(detail, self.partitions, context.uri)
+            if wanted := self.definition():
+                table_definition.refuse(wanted, detail, table.frame().schema, context.uri)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame by the mode, execute a merge, or note that there was nothing to write."""
@@ -236,6 +257,7 @@ class SparkDelta(DeltaIoManager):
             replace=self.resolve(part) if part is not None else None,
             schema=self.schema,
             options=self.resolve(dict(self.write_options or {})),
+            definition=self.definition(),
         )
 
     def _path(self, uri: str) -> str | None:
@@ -271,6 +293,12 @@ class SparkDeltaIoManager(SparkDelta):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        cluster_by: The columns by which a table is clustered, up to four; `"auto"` lets the platform choose them.
+            A table has clusters or partitions, never both.
+        properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
+        comment: The comment of a table.
+        columns: Rules of columns by their names, as `column(...)` makes them.
+        constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
         read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
         write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
 

@@ -106,6 +106,8 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     _rehearse(table, merge, view, there=there)
                     if not there:
                         target.create_empty(source)
+                    if target.definition and (now := table.detail()) is not None:
+                        target.adjust(now)
                     _grow(target, merge)
                     result = _with_transaction(table, target.context, _runs(table, merge, view))
                     return result or _marked(table, target.context, merge, again=attempt > 0)

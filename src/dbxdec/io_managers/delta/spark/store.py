@@ -14,7 +14,7 @@ from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.delta.slices import Slice
-from dbxdec.io_managers.delta.spark import messages, predicates, schemas, write
+from dbxdec.io_managers.delta.spark import computed, definition, messages, predicates, schemas, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dbxdec.io_managers.contexts import OutputContext, Receipt
+    from dbxdec.io_managers.delta.definition import Definition
     from dbxdec.io_managers.delta.spark.log import Detail
 
 _SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
@@ -42,6 +43,7 @@ class FrameWrite:
     replace: Mapping[str, Any] | None
     schema: str
     options: Mapping[str, str]
+    definition: Definition
 
     @property
     def task(self) -> str:
@@ -70,8 +72,8 @@ class FrameWrite:
         receipt, table = self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
-        if detail is None and self.replace is not None:
-            # Only an existing table refuses rows outside of the part that is replaced.
+        if detail is None and (self.replace is not None or self.definition):
+            # Only an existing table refuses rows outside of the part that is replaced, and has all that is wanted.
             self.create_empty(frame)
             detail = table.detail()
         if detail is not None:
@@ -84,11 +86,8 @@ class FrameWrite:
                 if self.mode == "error" and not shell:
                     raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
-            frame = schemas.fitted(frame, table.frame().schema)
-            schemas.check_storable(frame.schema, self.partitions, task=self.task)
-            schemas.check(frame.schema, table.frame().schema, policy=self.schema, uri=table.uri)
-            # The table's own partitions: `partition_by` may be left out for an existing table.
-            spark_frames.check_partitions(frame.schema, detail.partitions, task=self.task)
+            detail = self.adjust(detail)
+            frame = self._fitted(frame, detail)
         frame = spark_frames.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
         # Distinguishes this write from another one of the same attempt.
         mark = uuid.uuid4().hex
@@ -113,6 +112,26 @@ class FrameWrite:
         if self.mode == "ignore":
             return self._keep()
         return outcomes.already_without_receipt()
+
+    def adjust(self, detail: Detail) -> Detail:
+        """Give an existing table what it lacks of what is wanted; return its details then."""
+        if not self.definition:
+            return detail
+        grows = self.schema == "add-columns"
+        return definition.adjust(self.table, self.definition, detail, task=self.task, grows=grows)
+
+    def _fitted(self, frame: Any, detail: Detail) -> Any:
+        """Return `frame` as the table takes it. Raises RunError if it does not fit."""
+        schema = self.table.frame().schema
+        filled = {} if self.schema == "replace" else computed.left_out(self.table, detail, schema, frame.schema)
+        frame = computed.with_values(schemas.fitted(frame, schema), schema, filled)
+        # The table's own partitions: `partition_by` may be left out for an existing table.
+        parts = [name for name in detail.partitions if filled.get(name.lower(), "") is not None]
+        schemas.check_storable(frame.schema, [name for name in self.partitions if name in parts], task=self.task)
+        there = [field for field in schema if filled.get(field.name.lower(), "") is not None]
+        schemas.check(frame.schema, there, policy=self.schema, uri=self.table.uri)
+        spark_frames.check_partitions(frame.schema, parts, task=self.task)
+        return computed.with_comments(frame, schema) if self.schema == "replace" else frame
 
     def _left(self, detail: Detail | None) -> Left:
         """Return the result that the write leaves.
@@ -147,7 +166,11 @@ class FrameWrite:
     def create_empty(self, frame: Any) -> None:
         """Make the table with the columns of `frame`, unless another writer does."""
         try:
-            write.create(self.table, frame.limit(0), "ignore", self.partitions, self.options)
+            if self.definition:
+                receipt = self.context.receipt
+                definition.create(self.table, self.definition, frame, self.partitions, self.options, receipt)
+            else:
+                write.create(self.table, frame.limit(0), "ignore", self.partitions, self.options)
         except Exception as error:
             if not is_conflict(error) or self.table.detail() is None:
                 raise
@@ -180,11 +203,13 @@ class FrameWrite:
                     hint=f"its columns are {', '.join(kinds)}",
                 )
             where = predicates.slice_predicate(self.replace, kinds, detail.partitions)
-            write.overwrite_where(self.table, frame, where, options)
+            write.overwrite_where(self.table, frame, where, options, clustered=bool(detail.clustering))
         elif self.partitions:
             write.overwrite_partitions(self.table, frame, self.partitions, options)
         else:
-            write.overwrite(self.table, frame, detail.partitions, options)
+            write.overwrite(self.table, frame, detail, options)
+            if self.schema == "replace" and detail.clustering:
+                definition.cluster_again(self.table, detail)
 
     def _fail(self, error: Exception) -> NoReturn:
         if condition(error).startswith("DELTA_REPLACE_WHERE_MISMATCH"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,8 +12,8 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import Receipt
 from dbxdec.io_managers.delta.spark import predicates
 from dbxdec.io_managers.delta.spark.log import SparkTable
-from dbxdec.io_managers.spark_frames import quoted
-from dbxdec.io_managers.spark_session import condition, fail, first_line, settings
+from dbxdec.io_managers.spark_frames import plain_literal, quoted
+from dbxdec.io_managers.spark_session import condition, fail, first_line, settings, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +100,8 @@ def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], opti
 
 def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
     """Return whether an earlier attempt of this write made the table and did not get to fill it."""
-    return detail.properties.get(MADE_FOR) == receipt.id.transaction and table.version() == 0
+    empty = detail.files == 0 if detail.files is not None else table.version() == 0
+    return empty and detail.properties.get(MADE_FOR) == receipt.id.transaction
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:
@@ -121,9 +123,13 @@ def append(table: SparkTable, frame: Any, options: Mapping[str, str]) -> None:
         writer.save(table.uri)
 
 
-def overwrite(table: SparkTable, frame: Any, partitions: Sequence[str], options: Mapping[str, str]) -> None:
+def overwrite(table: SparkTable, frame: Any, detail: Detail, options: Mapping[str, str]) -> None:
     """Replace all rows, whatever the session's setting for partitions."""
-    options = {**options, "partitionOverwriteMode": "static"}
+    options, partitions = {**options, "partitionOverwriteMode": "static"}, detail.partitions
+    if detail.clustering and options.get("overwriteSchema") != "true":
+        # Delta's other ways to overwrite a table end its clustering.
+        _replace_where(table, frame, "true", options)
+        return
     if table.named and options.get("overwriteSchema") != "true":
         from pyspark.sql import functions
 
@@ -196,15 +202,24 @@ def kept(frame: Any) -> Iterator[None]:
         frame.unpersist()
 
 
-def overwrite_where(table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str]) -> None:
+def overwrite_where(
+    table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str], *, clustered: bool = False
+) -> None:
     """Replace the rows for which `predicate` holds. Delta refuses data for which it does not hold."""
-    if table.named:
+    if table.named and not clustered:
         from pyspark.sql import functions
 
         frame.writeTo(table.sql).options(**options).overwrite(functions.expr(predicate))
         return
-    options = {**options, "replaceWhere": predicate, "partitionOverwriteMode": "static"}
-    frame.write.format("delta").mode("overwrite").options(**options).save(table.uri)
+    _replace_where(table, frame, predicate, {**options, "partitionOverwriteMode": "static"})
+
+
+def _replace_where(table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str]) -> None:
+    writer = frame.write.format("delta").mode("overwrite").options(**{**options, "replaceWhere": predicate})
+    if table.named:
+        writer.saveAsTable(table.sql)
+    else:
+        writer.save(table.uri)
 
 
 def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -> None:
@@ -212,13 +227,24 @@ def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -
     options = write_options(receipt, left, **facts)
     # Delta makes no commit without an action. A separate transaction identifier is one, and conflicts with nothing.
     options |= {"txnAppId": f"{receipt.id.transaction}/receipt", "txnVersion": str(time.time_ns() // 1_000_000)}
-    append(table, table.frame().limit(0), options)
+    _append_nothing(table, options)
+
+
+def _append_nothing(table: SparkTable, options: Mapping[str, str]) -> None:
+    """Append no rows. A table has at most one column whose values a write may not give, and Delta names it."""
+    nothing = table.frame().limit(0)
+    try:
+        append(table, nothing, options)
+    except Exception as error:
+        if not condition(error).startswith("DELTA_IDENTITY_COLUMNS_EXPLICIT_INSERT"):
+            raise
+        named = re.search(r"AS IDENTITY column (.+?) is not supported", text_of(error))
+        append(table, nothing.drop(*([named[1].strip("`")] if named else [])), options)
 
 
 def set_property(table: SparkTable, name: str, value: str) -> None:
     """Set a property of the table."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    table.spark.sql(f"ALTER TABLE {table.sql} SET TBLPROPERTIES ('{name}' = '{escaped}')")
+    table.spark.sql(f"ALTER TABLE {table.sql} SET TBLPROPERTIES ('{name}' = {plain_literal(value)})")
 
 
 def check_writable(table: SparkTable) -> None:
@@ -227,6 +253,6 @@ def check_writable(table: SparkTable) -> None:
     It adds no rows: Delta checks the table and commits nothing.
     """
     try:
-        append(table, table.frame().limit(0), {})
+        _append_nothing(table, {})
     except Exception as error:  # noqa: BLE001 - it is raised again
         fail(error, table.uri, "write")
