@@ -1,4 +1,5 @@
 # make demo   builds and runs the flights example
+# make demo-spark  builds and runs the example with Spark: needs Java 17 or newer
 # make test   lints, checks types, runs the tests
 # make test-all  runs every case of the tests, with many examples
 # make docs   builds the documentation into site/
@@ -22,7 +23,7 @@ export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 # Byte code is kept, as it is for users: without it each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup test test-all test-lowest lint types format demo docs bench fuzz constraints clean
+.PHONY: setup test test-all test-lowest lint types format demo demo-spark docs bench fuzz constraints clean
 
 setup: $(VENV)/ready
 
@@ -76,6 +77,14 @@ demo: setup
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays --jobs 4 --report $(DEMO)/report.html
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
+
+# In a copy: its lock would be a file of the repository.
+demo-spark: setup
+	rm -rf $(DEMO)-spark
+	mkdir -p $(DEMO)-spark
+	$(BIN)/uv build --quiet --wheel --out-dir $(DEMO)-spark/wheels .
+	cp -r examples/orders_spark $(DEMO)-spark/orders
+	env -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT $(MAKE) -C $(DEMO)-spark/orders run UV=$(BIN)/uv WHEELS=$(DEMO)-spark/wheels
 
 # Strict: a broken link, an unknown name or a page outside of the navigation is an error (`--quiet` would hide and pass them).
 # Only the first call asks a registry.

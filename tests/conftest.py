@@ -145,7 +145,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # A quick run has these over Spark Connect alone: in both worlds they take minutes.
         if item.get_closest_marker("connect") and not spark_tools.IS_CONNECT:
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    # Those of examples use the session that other tests have started: one of their own is slower.
+    items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, "examples/" in item.nodeid))
     if chromium() is None:
         skip = pytest.mark.skip(reason=f"chromium: none of {', '.join(_CHROMIUMS)} is on PATH")
         for item in items:

@@ -130,6 +130,7 @@ def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefi
     assert sum(carriers.values()) == 336_776
 
 
+@pytest.mark.slow
 def test_dbxdec_run_gives_the_day_that_it_is_asked_for(flights: Project, prefix: Path, tmp_path: Path) -> None:
     """A second day adds its partition, replaces nothing of the first, and updates the carriers' rows."""
     project = Project(flights.root)
@@ -180,6 +181,7 @@ def test_for_each_condition_and_notebook_are_in_the_resources(weather: Project) 
     assert definition["parameters"][0] == {"name": "day", "default": "{{job.trigger.time.iso_datetime}}"}
 
 
+@pytest.mark.slow
 def test_branches_and_iterations_run_on_a_laptop(weather: Project, prefix: Path, tmp_path: Path) -> None:
     """A day with gaps tells, a whole one shows; a rerun replaces its day and stations, and no other's."""
     dbxdec, lake = str(prefix / "bin" / "dbxdec"), f"lake_root={tmp_path}"

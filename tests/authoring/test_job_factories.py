@@ -346,6 +346,7 @@ for country in ["es", "it"]:
 """
 
 
+@pytest.mark.slow
 def test_jobs_of_a_wheel_run_each_with_its_own_closure(tmp_path: Path, installation: Installation) -> None:
     """Jobs from another module's function and from a loop are in the wheel, and each runs with what it was made for."""
     project = shop(tmp_path / "repository")

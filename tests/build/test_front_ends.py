@@ -252,6 +252,7 @@ class TestOptions:
         succeeded(isolated.run("hatch", "build", "-t", "wheel"))
         assert_resources(project, project.wheel)
 
+    @pytest.mark.slow
     def test_uv_runs_a_command_in_a_project_with_mistakes(self, project: Project, tools: Tools) -> None:
         """`uv run` installs the project first: mistakes in its pipelines don't stop it."""
         project.edit(SALES, "n: int = 3", "n: object = 3")
@@ -259,6 +260,7 @@ class TestOptions:
         succeeded(isolated.run("uv", "run", "-q", "python", "-c", "import shop_pipelines"))
         assert project.build().code != 0
 
+    @pytest.mark.slow
     def test_editable_without_editables_says_what_to_do(self, project: Project, tools: Tools) -> None:
         """Where `editables` is missing, the build says how to have it."""
         isolated = Project(project.root, tools.environment)
@@ -351,6 +353,7 @@ class TestOptions:
 
 class TestOlderResources:
     @pytest.mark.parametrize("end", ["uv pip install", "uv pip install -e"])
+    @pytest.mark.sampled(1)
     def test_a_passing_build_of_a_changed_tree(self, project: Project, end: str, tools: Tools, tmp_path: Path) -> None:
         """A build that leaves no wheel in the tree leaves that of the build before, and its resources."""
         succeeded(project.build())
@@ -360,6 +363,7 @@ class TestOlderResources:
         assert_resources(project, project.wheel)
 
     @pytest.mark.parametrize("end", ["python -m build", "uv build"])
+    @pytest.mark.sampled(1)
     def test_a_wheel_of_an_sdist_of_a_changed_tree(
         self, project: Project, end: str, tools: Tools, tmp_path: Path
     ) -> None:

@@ -154,6 +154,7 @@ class TestLock:
             (None, "tool.dbxdec.lock: is 'uv.lock', which does not exist"),
         ],
     )
+    @pytest.mark.sampled(2)
     def test_a_damaged_lock_is_one_sentence(self, project: Project, content: bytes | None, said: str) -> None:
         """A build and `check` say the same; GitHub's annotation is at the lock."""
         if content is None:

@@ -49,6 +49,7 @@ def assert_holds_up(path: Path) -> None:
 
 class TestMarker:
     @pytest.mark.parametrize("path", ["resources/dbxdec.yml", "jobs.json"])
+    @pytest.mark.sampled(1)
     def test_a_failing_build_leaves_what_fails_a_deploy(self, project: Project, path: str) -> None:
         """Where resources go, a file comes that the same pattern takes in: a deploy would take none for no jobs."""
         project.edit(
@@ -107,6 +108,7 @@ class TestMarker:
         assert not marker.exists()
         assert bundle(project) == Result(0, "")
 
+    @pytest.mark.slow
     def test_a_failing_bundle_builds_once(self, project: Project) -> None:
         """What a failing build leaves is no change of the tree beneath it."""
         assert bundle(project).code == 0
@@ -133,6 +135,7 @@ class TestSkip:
         assert "bundle destroy" in result.output
 
     @pytest.mark.parametrize("built", [True, False], ids=["built before", "never built"])
+    @pytest.mark.sampled(1)
     def test_a_broken_tree_is_passed_loudly_and_not_deployed(self, project: Project, built: bool) -> None:
         """With the variable the command succeeds, says so, and puts what fails a deploy in the place of the jobs."""
         if built:

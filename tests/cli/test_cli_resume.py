@@ -433,6 +433,7 @@ def test_a_run_inside_a_run_is_not_the_last_one(project: Project) -> None:
     assert {run.job: run.repairs for run in ledger.runs(project.root)} == {"outer": 1, "inner": 1}
 
 
+@pytest.mark.slow
 def test_tasks_of_inner_runs_are_replaced_by_their_path(project: Project) -> None:
     """`--replace a/b=...` is for the job that `a` runs, `--replace b=...` for the job itself; others are refused."""
     define(project, NESTED)
@@ -604,6 +605,7 @@ def pair() -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_run_of_which_a_part_is_resumed_has_not_succeeded(project: Project) -> None:
     """What it was asked for, and has not done, stays open as in a repair of the platform, and can be resumed."""
     define(project, TWO_OPEN)

@@ -252,6 +252,7 @@ def test_the_build_that_has_run_reads_it_or_one_that_stores_the_same(project: Pr
     assert "it can't be shown: the build of that run is gone" in said.out
 
 
+@pytest.mark.slow
 def test_a_table_that_is_gone_is_said(project: Project, tmp_path: Path) -> None:
     """Where the storage has nothing to show any more, why."""
     copy = Project(tmp_path / "copy")

@@ -118,6 +118,7 @@ def test_the_job_is_shown_and_the_mistakes_are_said(project: Project, command: s
         assert (done.out, "ZeroDivisionError" in done.err, done.code == 0) == ("", True, False), done
 
 
+@pytest.mark.slow
 def test_a_build_and_a_check_of_such_a_tree_stay_strict(project: Project) -> None:
     """What can be run can't be built, and once it can its id is another one."""
     project.write("src/shop/pipelines/bad.py", ELSEWHERE["job body"][0])

@@ -429,6 +429,7 @@ def line(n: int = 1) -> None:
         ),
     ],
 )
+@pytest.mark.sampled(2)
 def test_a_reader_says_why_there_is_nothing_to_read(project: Project, options: list[str], said: str, hint: str) -> None:
     """A task that was left out is told from one that has written nothing, also where an earlier run has written."""
     define(project, "from dbxdec import task_values\n" + NEEDED)

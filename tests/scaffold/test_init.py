@@ -682,6 +682,7 @@ class TestFromNothing:
         assert not [path for path in seen if path.startswith(("dist", "lake", ".dbxdec", "resources"))]
 
     @pytest.mark.parametrize("uses_uv", [True, False])
+    @pytest.mark.sampled(1)
     def test_uv_builds_again_after_an_edit(self, newcomer: Project, uses_uv: bool) -> None:
         """An installed project has the manifest of its files as they are, which without the cache keys it has not."""
         started_by = f"UV={sys.executable}" if uses_uv else "UV="

@@ -51,6 +51,14 @@ _JARS = (
 _ABOVE = "what Spark printed is above"
 
 
+# Spark's own defaults are for clusters: on a laptop they make hundreds of tasks of a few rows, and draw bars into logs.
+_OF_A_LAPTOP = {
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
 def has_databricks_connect() -> bool:
     """Return whether Spark runs in a workspace, through Databricks Connect. On the platform itself it does not."""
     if places.is_databricks():
@@ -101,8 +109,19 @@ def of_pyspark(builder: Any) -> Any:
                 "spark.sql.catalog.spark_catalog", _DELTA_CATALOG
             )
         )
+    for name, value in _for_a_laptop().items():
+        builder = builder.config(name, value)
     of_connect = os.environ.get("SPARK_API_MODE", "").lower() == "connect"  # then Spark starts a server of its own
     return _session(builder, "" if of_connect else _launch(dict(getattr(builder, "_options", {}))))
+
+
+def _for_a_laptop() -> dict[str, str]:
+    """Return settings for a Spark on this machine, as far as its own configuration says nothing."""
+    said = f"{_defaults()} {os.environ.get('PYSPARK_SUBMIT_ARGS', '')}"
+    master = re.search(r"(?:spark\.master[\s=]+|--master\s+)(\S+)", said)
+    if master is not None and not master[1].startswith("local"):
+        return {}
+    return {name: value for name, value in _OF_A_LAPTOP.items() if name not in said}
 
 
 def _session(builder: Any, said: str) -> Any:

@@ -24,6 +24,25 @@ def dbxdec_lake() -> Lake:
     return Lake()
 
 
+@pytest.fixture(scope="session")
+def dbxdec_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The Spark session of the whole test run, started with Delta as a local run starts it; that takes seconds.
+
+    Tables of its own catalog lie in a temporary folder. A session that is there already is used, and left running.
+    Tests are skipped where pyspark is not installed.
+    """
+    sql = pytest.importorskip("pyspark.sql")
+    from dbxdec.io_managers import spark_session, spark_start
+
+    if sql.SparkSession.getActiveSession() is not None or spark_start.has_databricks_connect():
+        yield spark_session.session()
+        return
+    warehouse = tmp_path_factory.mktemp("warehouse").as_uri()
+    spark = spark_start.of_pyspark(sql.SparkSession.builder.config("spark.sql.warehouse.dir", warehouse))
+    yield spark
+    spark.stop()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol() -> Iterator[None]:
     """Forget the jobs and secrets that a test defines, and the task values that it sets outside of runs."""

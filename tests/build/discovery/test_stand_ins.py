@@ -128,6 +128,7 @@ BOTH = [
 ]
 
 
+@pytest.mark.slow
 def test_the_manifest_is_the_same_with_the_real_packages(tmp_path: Path, build_only: str) -> None:
     """Building with the packages installed gives the very bytes that building without any of them gives."""
     project = with_code(tmp_path / "repository", "".join(BOTH[:-1]))

@@ -44,6 +44,7 @@ PROJECTS: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", PROJECTS)
+@pytest.mark.sampled(2)
 def test_a_lock_of_the_registry_gives_what_uv_exports(name: str, tmp_path: Path) -> None:
     """Transitive packages, extras of edges, forks by Python; neither development groups nor extras of the project."""
     (tmp_path / "pyproject.toml").write_text(pyproject(*PROJECTS[name]), encoding="utf-8")
@@ -111,6 +112,7 @@ def requirements(draw: st.DrawFn) -> list[str]:
     project=requirements(),
     forked=st.booleans(),
 )
+@pytest.mark.slow
 def test_any_lock_gives_what_uv_exports(
     packages: dict[tuple[str, str], tuple[list[str], list[str]]], project: list[str], forked: bool
 ) -> None:

@@ -72,6 +72,7 @@ def test_partitions_keep_their_types(spark: Any, tmp_path: Path) -> None:
     assert rows(manager().read(wanted(uri)).select("x", "t", "d")) == [(1, "01", dt.date(2024, 2, 29)), (2, None, None)]
 
 
+@pytest.mark.classic
 def test_a_killed_or_late_attempt_changes_nothing(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files without the step that names them are not read, and a zombie gives way to its retry."""
     uri = str(tmp_path / "t")
@@ -104,6 +105,7 @@ def test_polars_and_spark_read_what_the_other_has_written(spark: Any, tmp_path: 
     assert rows(manager().read(wanted(foreign))) == [(7,)]
 
 
+@pytest.mark.classic
 def test_small_files_are_replaced_by_hadoop_and_by_python_alike(spark: Any, tmp_path: Path) -> None:
     """Both ways to a storage read, replace and remove, know a missing file, and pass over what is hidden."""
     for kind in ("hadoop", "python"):

@@ -18,6 +18,7 @@ KILLS = {kind: examples(count) for kind, count in ALL.items()}
 
 @pytest.mark.skipif(sys.platform == "win32", reason="writers are forked")
 @pytest.mark.parametrize("kind", crash.KINDS)
+@pytest.mark.sampled(2)
 def test_killed_writers_leave_each_run_once(tmp_path: Path, kind: str) -> None:
     """After the retries the table has exactly the rows of all runs, whatever died on the way."""
     ordeal = crash.endure(kind, tmp_path / "table", KILLS[kind], seed=len(kind))

@@ -26,6 +26,7 @@ polars = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
 
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "real tables"])
+@pytest.mark.slow
 def test_each_engine_reads_what_the_other_has_returned_in_this_run(
     spark: Any, tmp_path: Path, in_memory: bool, dbxdec_lake: Lake
 ) -> None:

@@ -9,12 +9,14 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import spark_tools
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from repository import TESTS
 from spark_tools import Place, needs_own_spark, receipt, rows, wanted
 
-pytestmark = needs_own_spark
+pytestmark = [*needs_own_spark, pytest.mark.classic]
 spark, path = spark_tools.spark, spark_tools.path
 
 # The JVM is in the process group of the Python that started it: both die at once.
@@ -88,6 +90,7 @@ class Writer:
         return self.process.returncode
 
 
+@pytest.mark.classic
 def test_processes_at_once_and_killed_at_any_point_write_once(path: Place) -> None:
     """Three attempts at once, from a missing table on, append each run once; of what they were killed over, a retry
     after each leaves every row once: in the midst of a query, after an append's commit, after a merge's.

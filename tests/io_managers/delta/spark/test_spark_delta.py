@@ -120,6 +120,7 @@ class TestExactlyOnce:
             list(pool.map(lambda run: path.write("append", str(run), path.frame(run)), range(4)))
         assert path.stored == [0, 1, 2, 3]
 
+    @pytest.mark.slow
     def test_a_table_made_meanwhile_is_kept_or_refused_by_the_mode(self, path: Place) -> None:
         """Modes "error" and "ignore" add nothing to a table that another run makes while their query runs."""
         late = path.midway("2", lambda: path.write("append", "1", path.frame(1)))
@@ -153,6 +154,7 @@ class TestExactlyOnce:
         assert path.stored == [1, 2]
 
     @pytest.mark.slow
+    @pytest.mark.classic
     def test_a_commit_without_its_entry_in_the_catalog_is_mended_by_a_retry(self, table: Place) -> None:
         """A managed table whose maker was killed before the catalog knew of it gets its entry, and no rows twice."""
         for mode in ("append", "error"):
@@ -261,6 +263,7 @@ class TestReading:
             path.read("2")
 
     @pytest.mark.classic
+    @pytest.mark.slow
     def test_a_vacuumed_version_says_so(self, path: Place) -> None:
         """A version whose files are gone, or whose log is, is an error before the task's query runs."""
         path.write("overwrite", "1", path.pairs((1, 1)), partition_by="k")
@@ -363,6 +366,7 @@ class TestMerges:
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 11), (2, 2)]
 
     @pytest.mark.slow
+    @pytest.mark.classic
     def test_a_merge_that_changes_nothing_leaves_a_receipt(self, path: Place) -> None:
         """A reader behind a merge without effect gets the table as it is."""
         path.write("append", "0", path.pairs((1, 10)))
@@ -371,6 +375,7 @@ class TestMerges:
         assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 10)]
 
     @pytest.mark.slow
+    @pytest.mark.classic
     def test_a_merge_of_a_repair_with_other_code_fails_loudly(self, path: Place) -> None:
         """A merge that another build has done is not dropped in silence."""
         path.write("append", "0", path.pairs((1, 10)))

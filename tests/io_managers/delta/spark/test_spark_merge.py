@@ -66,10 +66,11 @@ def test_a_retry_merges_nothing_again(place: Place) -> None:
     merge = adds.when_not_matched_insert_all()
     assert place.write("error", "1", merge).note == "merged: 1 inserted, 0 updated, 0 deleted"
     assert place.write("error", "2", merge).rows == 1
-    for attempt in (1, 2):
+    # Where no settings are taken, only attempts after the first look for an earlier one.
+    for attempt in (2, 3) if spark_tools.IS_CONNECT else (1, 2):
         assert place.write("error", "2", merge, attempt=attempt).note == "already written by attempt 1"
     with pytest.raises(RunError, match="another build"):
-        place.manager("error").write(output(place.uri, receipt("2", attempt=3, build="c")), merge)
+        place.manager("error").write(output(place.uri, receipt("2", attempt=4, build="c")), merge)
     assert rows(place.manager().read(wanted(place.uri))) == [(1, 2)]
 
 
@@ -128,6 +129,7 @@ def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 2, "a", 7)]
 
 
+@pytest.mark.classic
 def test_a_merge_into_another_table_leaves_its_receipt_there(path: Place) -> None:
     """A builder over another table than the task's is executed once all the same, and the log says where; a task
     whose result is read may have none, since its readers would look for it in the task's own table.

@@ -103,6 +103,7 @@ def found_in(frame: Any, names: list[str], kinds: list[str]) -> dict[tuple[Any, 
 )
 @given(case=cases())
 @example(case=(["K space", "dot.ted"], ["moment", "text"], DENSE))
+@pytest.mark.slow
 def test_a_partitioned_overwrite_is_what_the_model_says(
     spark: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,6 +150,7 @@ def test_partitions_that_another_writer_spelled_are_replaced(
 
 
 @BY_TYPE
+@pytest.mark.classic
 def test_the_query_runs_once(path: Place, monkeypatch: pytest.MonkeyPatch, by_type: bool) -> None:
     """A query that counts its runs, and gives other partitions each time, is stored as it was the one time it ran."""
     from pyspark.sql import functions

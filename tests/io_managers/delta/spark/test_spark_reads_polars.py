@@ -135,6 +135,7 @@ def test_partitions_are_the_same_to_both(far_from_utc: Any, tmp_path: Path, kind
 
 
 @pytest.mark.slow
+@pytest.mark.classic
 def test_spark_goes_on_where_polars_left_off(path: Place) -> None:
     """Spark appends to, merges into and overwrites such a table, and Polars reads what came of it."""
     uri = Path(path.uri)

@@ -71,8 +71,9 @@ def _rules(table: SparkTable, detail: Detail) -> dict[str, dict[str, Any]] | Non
     That is in a commit, or in a checkpoint if all commits since have been cleaned up.
     """
     folder = f"{detail.location.rstrip('/')}/_delta_log"
-    commits = table.spark.read.text(f"{folder}/*.json").where("value LIKE '{\"metaData\"%'")
     try:
+        lines = table.spark.read.text(f"{folder}/*.json")
+        commits = lines.where(lines["value"].startswith('{"metaData"'))
         rows = commits.selectExpr("value", "_metadata.file_name AS file").orderBy("file", ascending=False).head(1)
         if rows:
             text = json.loads(rows[0]["value"])["metaData"]["schemaString"]

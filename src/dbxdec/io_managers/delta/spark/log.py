@@ -5,26 +5,39 @@ Everything goes through SQL and the DataFrame reader, which both classic session
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Trail, gone, search
 from dbxdec.io_managers.spark_frames import quoted
-from dbxdec.io_managers.spark_session import condition, fail, first_line, is_gone, is_missing
+from dbxdec.io_managers.spark_session import fail, first_line, is_gone, is_missing
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterator, Mapping
 
     from dbxdec.io_managers.contexts import WriteId
 
+_FACTS, _PARTITIONS, _CLUSTERS = "# Detailed Table Information", "# Partition Information", "# Clustering Information"
+_COLUMNS = "# col_name"
+_FEATURE, _CLUSTERING = "delta.feature.", "clusteringColumns"
+_BY_NAME = 7  # the version of the protocol that names its features
+_IMPLIED = {
+    2: ("appendOnly", "invariants"),
+    3: ("checkConstraints",),
+    4: ("changeDataFeed", "generatedColumns"),
+    5: ("columnMapping",),
+    6: ("identityColumns",),
+}
 _FIRST_CHUNK = 20
 _CHUNK_GROWTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The output of DESCRIBE DETAIL for a Delta table."""
+    """What Spark says about a Delta table."""
 
     location: str
     partitions: tuple[str, ...]
@@ -32,7 +45,6 @@ class Detail:
     properties: Mapping[str, str]
     comment: str = ""
     clustering: tuple[str, ...] = ()
-    files: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,29 +62,40 @@ class SparkTable:
         return ".".join(map(quoted, self.uri.split("."))) if self.named else f"delta.{quoted(self.uri)}"
 
     def detail(self) -> Detail | None:
-        """Return the details of the table; None if it doesn't exist. Raises RunError if it is something else."""
+        """Return the details of the table; None if it doesn't exist. Raises RunError if it is something else.
+
+        DESCRIBE DETAIL would start a job; these statements start none.
+        """
         try:
-            (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.sql}").collect()
-        except Exception as error:
+            described = self.spark.sql(f"DESCRIBE TABLE EXTENDED {self.sql}").collect()
+            properties = {
+                row["key"]: row["value"] for row in self.spark.sql(f"SHOW TBLPROPERTIES {self.sql}").collect()
+            }
+        except Exception as error:  # noqa: BLE001 - it is raised again
             if is_missing(error):
                 return None
-            if condition(error).startswith("EXPECT_TABLE_NOT_VIEW"):
-                raise RunError(
-                    f"{self.uri} is a view, which a task can't write", hint="give the task a table"
-                ) from error
             fail(error, self.uri, "read")
-        if row["format"] != "delta":
-            raise RunError(f"{self.uri} is a table of the format {row['format']}", hint="give the task a Delta table")
-        found = row.asDict()
+        sections = _sections(described)
+        facts = {row["col_name"]: row["data_type"] for row in sections.get(_FACTS, ())}
+        if "VIEW" in facts.get("Type", ""):
+            raise RunError(f"{self.uri} is a view, which a task can't write", hint="give the task a table")
+        if facts.get("Provider", "delta").lower() != "delta":
+            raise RunError(
+                f"{self.uri} is a table of the format {facts['Provider']}", hint="give the task a Delta table"
+            )
         return Detail(
-            found["location"],
-            tuple(found.get("partitionColumns") or ()),
-            frozenset(found.get("tableFeatures") or ()),
-            dict(found.get("properties") or {}),
-            found.get("description") or "",
-            tuple(found.get("clusteringColumns") or ()),
-            found.get("numFiles"),
+            facts.get("Location") or self.uri,
+            tuple(_unquoted(row["col_name"]) for row in sections.get(_PARTITIONS, ())),
+            _features(properties),
+            {name: value for name, value in properties.items() if not _is_of_the_protocol(name)},
+            facts.get("Comment", ""),
+            _clustering(properties, sections),
         )
+
+    def is_empty(self) -> bool:
+        """Return whether the table, which exists, has no file."""
+        (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.sql}").collect()
+        return bool(row["numFiles"] == 0)
 
     def frame(self, version: int | None = None) -> Any:
         """Return the rows of the newest version, or of `version`. Raises RunError if that version is gone."""
@@ -91,8 +114,8 @@ class SparkTable:
 
     def version(self) -> int:
         """Return the newest version."""
-        (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").select("version").collect()
-        return int(row[0])
+        (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()
+        return int(row["version"])
 
     def find(self, write: WriteId, *, since: int = 0) -> Trail:
         """Return the receipts of `write` in the log, as `History.find` does."""
@@ -124,7 +147,8 @@ class History:
             old = bool(rows)
             for row in rows:
                 yield _commit(row)
-                old = old and row["ms"] is not None and row["ms"] < since - CLOCK_SKEW_MS
+                moment = _milliseconds(row["timestamp"])
+                old = old and moment is not None and moment < since - CLOCK_SKEW_MS
             # Commits whose files are gone are missing: the log was read to its end once the oldest commit was seen.
             oldest = rows[-1]["version"] if rows else seen
             if old or oldest in (0, None):
@@ -136,15 +160,65 @@ class History:
 
     def _rows(self, limit: int) -> list[Any]:
         history = self._table.spark.sql(f"DESCRIBE HISTORY {self._table.sql} LIMIT {limit}")
-        columns = ["version", "unix_millis(timestamp) AS ms", "operation", "operationParameters", "userMetadata"]
-        rows = history.selectExpr(*columns, "operationMetrics").collect()
-        return sorted(rows, key=lambda row: -row["version"])
+        # A projection would start a second job.
+        return sorted(history.collect(), key=lambda row: -row["version"])
 
 
 def _commit(row: Any) -> Commit:
     metrics = {name: _number(text) for name, text in (row["operationMetrics"] or {}).items()}
     parameters = {name: text for name, text in (row["operationParameters"] or {}).items() if text is not None}
-    return Commit(row["version"], row["ms"], row["operation"] or "", parameters, row["userMetadata"], metrics)
+    return Commit(
+        row["version"],
+        _milliseconds(row["timestamp"]),
+        row["operation"] or "",
+        parameters,
+        row["userMetadata"],
+        metrics,
+    )
+
+
+def _milliseconds(moment: dt.datetime | None) -> int | None:
+    """Return a moment as milliseconds since the epoch; Spark gives it in the time zone of this process."""
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def _sections(rows: list[Any]) -> dict[str, list[Any]]:
+    """Return the rows of DESCRIBE TABLE EXTENDED by the headings above them; those of the columns have none."""
+    sections: dict[str, list[Any]] = {}
+    heading = ""
+    for row in rows:
+        name = row["col_name"]
+        if name.startswith("# ") and name != _COLUMNS and not row["data_type"]:
+            heading = name
+        elif name and name != _COLUMNS:
+            sections.setdefault(heading, []).append(row)
+    return sections
+
+
+def _features(properties: Mapping[str, str]) -> frozenset[str]:
+    """Return the features of a table, also those that an older protocol implies (Delta protocol, "Table Features")."""
+    named = {name.removeprefix(_FEATURE) for name in properties if name.startswith(_FEATURE)}
+    try:
+        writer = int(properties.get("delta.minWriterVersion", 0))
+    except ValueError:
+        writer = 0
+    return frozenset(named).union(*(names for version, names in _IMPLIED.items() if version <= writer < _BY_NAME))
+
+
+def _is_of_the_protocol(name: str) -> bool:
+    return name.startswith(_FEATURE) or name in ("delta.minReaderVersion", "delta.minWriterVersion", _CLUSTERING)
+
+
+def _clustering(properties: Mapping[str, str], sections: Mapping[str, list[Any]]) -> tuple[str, ...]:
+    """Return the columns that a table is clustered by; platforms differ in where they say it."""
+    if (text := properties.get(_CLUSTERING)) is not None:
+        return tuple(".".join(path) for path in json.loads(text))
+    return tuple(_unquoted(row["col_name"]) for row in sections.get(_CLUSTERS, ()))
+
+
+def _unquoted(name: str) -> str:
+    """Return a name without the quotes that Spark puts around one with other characters than letters and digits."""
+    return name[1:-1].replace("``", "`") if len(name) > 1 and name[0] == name[-1] == "`" else name
 
 
 def _number(text: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from contextlib import contextmanager
@@ -66,9 +67,14 @@ def _target_of(builder: Any, own: SparkTable) -> SparkTable:
     except Exception:  # noqa: BLE001 - a builder of another Delta, or of Connect
         return own
     detail = own.detail()
-    if detail is not None and detail.location == location:
+    if detail is not None and _plain(detail.location) == _plain(location):
         return own
     return replace(own, uri=name, named=True) if name else replace(own, uri=location, named=False)
+
+
+def _plain(location: str) -> str:
+    """Return a location in one spelling: Spark writes local ones with and without their scheme."""
+    return re.sub(r"^file:/+", "/", location).rstrip("/")
 
 
 def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:

@@ -9,8 +9,9 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
-from dbxdec.io_managers.delta.spark import predicates
+from dbxdec.io_managers.delta.spark import commit_files, predicates
 from dbxdec.io_managers.delta.spark.log import History
+from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, WriteId
     from dbxdec.io_managers.delta.receipts import Found, Trail
     from dbxdec.io_managers.delta.slices import Slice
-    from dbxdec.io_managers.delta.spark.log import SparkTable
+    from dbxdec.io_managers.delta.spark.commit_files import CommitFiles
+    from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _LOOKED_AT = 100
+_FEED = "delta.enableChangeDataFeed"
 
 
 def newest(table: SparkTable, context: InputContext) -> Any:
@@ -47,7 +50,8 @@ class SparkResults(Results[Any]):
         super().__init__(context)
         self._table = table
         self._newest = -1
-        self._files: dict[int, dict[str, str]] = {}
+        self._files: dict[int, set[str]] = {}
+        self._commits: dict[int, CommitFiles | None] = {}
 
     def trail(self, writes: Sequence[WriteId]) -> Trail:
         history = History(self._table)
@@ -62,15 +66,29 @@ class SparkResults(Results[Any]):
         """
         return False
 
+    @functools.cached_property
+    def _detail(self) -> Detail:
+        found = self._table.detail()
+        assert found is not None  # noqa: S101 - a receipt has been found in it
+        return found
+
     def partitions(self) -> Sequence[str]:
-        detail = self._table.detail()
-        return () if detail is None else detail.partitions
+        return self._detail.partitions
 
     def added(self, found: Found) -> set[str]:
+        if (commit := self._commit(found)) is not None:
+            return {file.name for file in commit.added}
         return self._paths(found.version) - self._paths(found.version - 1)
 
     def removed(self, found: Found) -> set[str]:
+        if (commit := self._commit(found)) is not None:
+            return {uri.rpartition("/")[2] for uri in commit.removed}
         return self._paths(found.version - 1) - self._paths(found.version)
+
+    def _commit(self, found: Found) -> CommitFiles | None:
+        if found.version not in self._commits:
+            self._commits[found.version] = commit_files.read(self._table, self._detail, found.version)
+        return self._commits[found.version]
 
     def _paths(self, version: int) -> set[str]:
         """Return the names of the files of a version; they are unique in a table, whatever their partition."""
@@ -87,8 +105,8 @@ class SparkResults(Results[Any]):
                     f"`{self.context.parameter}` reads what a later one added",
                     hint=KEEP_VERSIONS,
                 ) from error
-            self._files[version] = {uri.rpartition("/")[2]: uri for uri in uris}
-        return set(self._files[version])
+            self._files[version] = {uri.rpartition("/")[2] for uri in uris}
+        return self._files[version]
 
     def at(self, found: Found) -> Any:
         frame = self._table.frame(found.version)
@@ -115,28 +133,51 @@ class SparkResults(Results[Any]):
         return self.together(frames)
 
     def _files_of(self, found: Found) -> Any:
-        frame = self.at(found)
+        """Return the rows that an append stored, without a look into other files where Spark allows that."""
+        table = self._table
+        whole = table.frame(found.version)
         if found.version == 0:
-            return frame
-        name = frame.metadataColumn("_metadata")["file_name"]  # a column of the table may have that name too
-        return frame.where(name.isin(sorted(self.added(found))))
+            return self.at(found)
+        if (commit := self._commit(found)) is not None:
+            if not commit.added:
+                return whole.limit(0)
+            if (rows := commit.rows(table, self._detail, whole.schema)) is not None:
+                if found.version < self._newest and not is_connect(table.spark):
+                    self._refuse_gone([file.uri for file in commit.added], found.version)
+                return rows
+            pruned = commit.predicate(self._detail, whole.schema)
+            frame = self.at(found).where(pruned) if pruned else self.at(found)
+            return _of_files(frame, self.added(found))
+        if (rows := self._fed(found, whole)) is not None:
+            return rows
+        log.info("the log of %s can't be read here, so all files of version %d are listed", table.uri, found.version)
+        return _of_files(self.at(found), self.added(found))
+
+    def _fed(self, found: Found, whole: Any) -> Any | None:
+        """Return the rows of the change data feed of an append; None if there is none, or it has other columns."""
+        if self._detail.properties.get(_FEED) != "true":
+            return None
+        feed = self._feed(found).where("_change_type = 'insert'")
+        return feed.select(*map(quoted, whole.columns)) if set(whole.columns) <= set(feed.columns) else None
 
     def changes(self, found: Found) -> Any:
         """Return the rows of the table's change data feed (Delta protocol, "Change Data Files")."""
-        table, detail = self._table, self._table.detail()
-        if detail is None or detail.properties.get("delta.enableChangeDataFeed") != "true":
+        if self._detail.properties.get(_FEED) != "true":
             raise self.no_feed(found)
-        version = str(found.version)
+        feed = self._feed(found)
+        columns = [name for name in feed.columns if not name.startswith(("_change_type", "_commit_"))]
+        return feed.where("_change_type IN ('insert', 'update_postimage')").select(*map(quoted, columns))
+
+    def _feed(self, found: Found) -> Any:
+        table, version = self._table, str(found.version)
         options = {"readChangeFeed": "true", "startingVersion": version, "endingVersion": version}
         reader = table.spark.read.options(**table.options, **options)
         try:
-            feed = reader.table(table.sql) if table.named else reader.format("delta").load(table.uri)
+            return reader.table(table.sql) if table.named else reader.format("delta").load(table.uri)
         except Exception as error:
             if is_gone(error):
                 raise gone(table.uri, found.version, first_line(error)) from error
             raise
-        columns = [name for name in feed.columns if not name.startswith(("_change_type", "_commit_"))]
-        return feed.where("_change_type IN ('insert', 'update_postimage')").select(*(f"`{name}`" for name in columns))
 
     def cleared(self, frame: Any) -> Any:
         return frame.limit(0)
@@ -148,6 +189,11 @@ class SparkResults(Results[Any]):
 def together(frames: Sequence[Any]) -> Any:
     """Return all frames concatenated. A column that a frame lacks is null in its rows."""
     return functools.reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
+
+
+def _of_files(frame: Any, names: Iterable[str]) -> Any:
+    name = frame.metadataColumn("_metadata")["file_name"]  # a column of the table may have that name too
+    return frame.where(name.isin(sorted(names)))
 
 
 def _exists(spark: Any, uri: str) -> bool:

@@ -100,8 +100,7 @@ def _create_shell(table: SparkTable, frame: Any, partitions: Sequence[str], opti
 
 def is_shell(table: SparkTable, detail: Detail, receipt: Receipt) -> bool:
     """Return whether an earlier attempt of this write made the table and did not get to fill it."""
-    empty = detail.files == 0 if detail.files is not None else table.version() == 0
-    return empty and detail.properties.get(MADE_FOR) == receipt.id.transaction
+    return detail.properties.get(MADE_FOR) == receipt.id.transaction and table.is_empty()
 
 
 def orphaned(table: SparkTable, error: BaseException) -> SparkTable | None:

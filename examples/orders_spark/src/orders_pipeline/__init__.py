@@ -1,0 +1,1 @@
+"""Orders of the TPC-H benchmark, from landed files to revenue by month."""
