@@ -23,6 +23,7 @@ import local_run
 import many_tasks
 import memory
 import reading
+import sparking
 import starting
 import storage
 from measure import Line, Pair
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "results": reading.results,
     "peaks": memory.peaks,
     "growth": memory.growth,
+    "spark": sparking.through_spark,
     "crash": killing.kills,
 }
 

@@ -11,6 +11,7 @@ import pytest
 from dbxdec import bundle_variable, column
 from dbxdec.errors import DbxdecError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
+from dbxdec.io_managers.delta import definition
 from dbxdec.model import variables
 
 SPARK = SparkDeltaIoManager("lake")
@@ -134,3 +135,19 @@ def test_bundle_variables_have_their_values_in_a_run() -> None:
 )
 def test_a_default_is_sql_or_a_value(value: Any, sql: str) -> None:
     assert column(default=value).sql_default == sql
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("a>0", " a  >  0", True),
+        ("a = 'x  y'", "a='x  y'", True),
+        ("a = 'x  y'", "a = 'x y'", False),
+        ("`a b` > 0", "`ab` > 0", False),
+        ("a > 0", "a > 1", False),
+        (None, "a", False),
+        ("it's", "it's", True),
+    ],
+)
+def test_expressions_that_differ_only_in_spaces_are_the_same(one: str | None, other: str, same: bool) -> None:
+    assert definition.is_same(one, other) is same

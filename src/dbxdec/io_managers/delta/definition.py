@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 _MAX_CLUSTERING = 4  # docs.databricks.com, "Use liquid clustering for tables"
 _IDENTITIES = (False, True, "always", "by default")
+_PARTS = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|[^'"`]+|['"`]""")  # quoted or not
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LITERALS = (str, bool, int, float, Decimal, dt.date)
 
@@ -193,6 +194,15 @@ def resolved(manager: Defined, resolve: Callable[[Any], Any]) -> Definition:
 def strings(manager: Defined) -> list[Any]:
     """Return the strings in the rules of columns, in which bundle variables may be."""
     return [getattr(one, part.name) for one in (manager.columns or {}).values() for part in fields(one)]
+
+
+def is_same(one: str | None, other: str | None) -> bool:
+    """Return whether two SQL expressions differ in nothing but spaces: engines keep them with other ones."""
+    return one == other or (one is not None and other is not None and _squeezed(one) == _squeezed(other))
+
+
+def _squeezed(expression: str) -> str:
+    return "".join(part if part[0] in "'\"`" else "".join(part.split()) for part in _PARTS.findall(expression))
 
 
 def clustering(value: Any) -> Any:

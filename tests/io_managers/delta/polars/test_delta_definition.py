@@ -126,6 +126,13 @@ def test_a_constraint_that_rows_violate_leaves_the_one_before(tmp_path: Path) ->
     assert len(stored(tmp_path / "t")) == 1
 
 
+@pytest.mark.parametrize("condition", ["amount>0", "amount BETWEEN 0 AND 5", "  amount  >  0 ", "amount IN (1.5, 2)"])
+def test_a_constraint_that_delta_rs_spells_otherwise_is_given_once(tmp_path: Path, condition: str) -> None:
+    for run in ("1", "2", "3"):
+        write(tmp_path / "t", run=run, constraints={"some": condition})
+    assert DeltaTable(str(tmp_path / "t")).version() == 4  # the table, its constraint, and three writes
+
+
 def test_a_property_that_delta_does_not_know_is_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(RunError, match=r"delta\.nope"):

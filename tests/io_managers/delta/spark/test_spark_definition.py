@@ -76,12 +76,13 @@ def test_a_table_is_made_and_changed_as_it_is_wanted(place: Place) -> None:
         "properties": {"my.own": "2"},
         "cluster_by": ("state", "day"),
         "columns": {"amount": column(not_null=False), "state": column(default="'old'", comment="which")},
-        "constraints": {"positive": "amount > 1"},
+        "constraints": {"positive": "amount>1"},
     }
     place.write("append", "3", place.sql(ROW), **other)
     found = detail(place)
     assert (found["description"], found["clusteringColumns"]) == ("other", ["state", "day"])
-    assert (found["properties"]["my.own"], found["properties"]["delta.constraints.positive"]) == ("2", "amount > 1")
+    assert found["properties"]["my.own"] == "2"
+    assert found["properties"]["delta.constraints.positive"].replace(" ", "") == "amount>1"
     assert (columns(place)["amount"], columns(place)["state"]) == ((True, "in EUR"), (True, "which"))
     assert [row[0] for row in stored(place, "state")] == ["new", "old"]
     version = place.manager()._at(place.uri).version()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+import tempfile
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta.definition import is_same
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import storage, table_log
 from dbxdec.io_managers.delta.polars.storage import refusals
@@ -83,7 +85,8 @@ def adjust(target: Target, table: DeltaTable) -> None:
         names = [field.name for field in table.schema().fields]
         target.definition.refuse_unknown(names, uri, task=target.receipt.id.task, new=False)
     refuse(target.definition, table, uri)
-    while (change := next(changes(target.definition, table), None)) is not None:
+    done: set[str] = set()
+    while (change := next((one for one in changes(target.definition, table) if one[0] not in done), None)) is not None:
         said, run = change
         log.info("the table %s is changed: %s", uri, said)
         try:
@@ -97,6 +100,7 @@ def adjust(target: Target, table: DeltaTable) -> None:
         except DeltaError as error:
             raise _refused(target, error) from error
         else:
+            done.add(said)
             table.update_incremental()
 
 
@@ -121,7 +125,7 @@ def refuse(definition: Definition, table: DeltaTable, uri: str) -> None:
                 )
             )
         wanted = _rule(definition, field.name, "generated")
-        if wanted is not None and field.metadata.get(COMPUTED) != wanted:
+        if wanted is not None and not is_same(field.metadata.get(COMPUTED), wanted):
             there = field.metadata.get(COMPUTED)
             problems.append(
                 Problem(
@@ -158,8 +162,27 @@ def changes(definition: Definition, table: DeltaTable) -> Iterator[tuple[str, Ca
             yield f"{field.name} may be null", partial(alter.drop_column_not_null, field.name)
     for name, condition in definition.constraints.items():
         before = there.get(f"delta.constraints.{name}")
-        if before != condition:
+        if not is_same(before, condition) and _normal(table, before) != _normal(table, condition):
             yield f"constraint {name}: {condition}", partial(_constrain, table, name, condition, before)
+
+
+def _normal(table: DeltaTable, condition: str | None) -> str | None:
+    """Return a condition as delta-rs writes it into the log of a table with these columns; itself if it can't."""
+    return None if condition is None else _written(table.schema().to_json(), condition)
+
+
+@cache
+def _written(schema: str, condition: str) -> str:
+    from deltalake import DeltaTable, Schema
+    from deltalake.exceptions import DeltaError
+
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
+        try:
+            table = DeltaTable.create(folder, Schema.from_json(schema))
+            table.alter.add_constraint({"it": condition})
+            return str(table.metadata().configuration["delta.constraints.it"])
+        except DeltaError:
+            return condition
 
 
 def _constrain(table: DeltaTable, name: str, condition: str, before: str | None) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.definition import AUTO, Column, Definition
+from dbxdec.io_managers.delta.definition import AUTO, Column, Definition, is_same
 from dbxdec.io_managers.delta.spark import write
 from dbxdec.io_managers.delta.spark.computed import DEFAULT
 from dbxdec.io_managers.spark_frames import plain_literal, quoted
-from dbxdec.io_managers.spark_session import fail, first_line
+from dbxdec.io_managers.spark_session import condition as condition_of
+from dbxdec.io_managers.spark_session import fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +158,7 @@ def changes(sql: str, definition: Definition, detail: Detail, schema: Any) -> It
         for name, one in definition.columns.items()
         if name.lower() in fields
         and one.sql_default is not None
-        and fields[name.lower()].metadata.get(DEFAULT) != one.sql_default
+        and not is_same(fields[name.lower()].metadata.get(DEFAULT), one.sql_default)
     }
     if defaults and _DEFAULTS not in detail.features:
         properties[f"delta.feature.{_DEFAULTS}"] = "supported"
@@ -178,10 +179,11 @@ def changes(sql: str, definition: Definition, detail: Detail, schema: Any) -> It
             yield f"{column} SET DEFAULT {defaults[field.name]}"
     for name, condition in definition.constraints.items():
         before = there.get(f"{_CONSTRAINT}{name}".lower())
-        if before is not None and before != condition:
+        if is_same(before, condition):
+            continue
+        if before is not None:
             yield f"{alter} DROP CONSTRAINT {quoted(name)}"
-        if before != condition:
-            yield f"{alter} ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
+        yield f"{alter} ADD CONSTRAINT {quoted(name)} CHECK ({condition})"
     if _differs(definition.cluster_by, detail):
         yield f"{alter} {_clustered(definition)}"
 
@@ -214,7 +216,7 @@ def _run(table: SparkTable, statement: str) -> None:
 
 
 def _is_unknown(error: Exception) -> bool:
-    return "PARSE_SYNTAX_ERROR" in first_line(error) or "AUTO" in first_line(error)
+    return condition_of(error).startswith("PARSE_SYNTAX_ERROR")
 
 
 def _rules(one: Column) -> str:
