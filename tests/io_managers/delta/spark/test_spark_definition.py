@@ -113,6 +113,8 @@ def test_overwrites_keep_what_is_wanted(place: Place) -> None:
     place.write("overwrite", "4", new, schema="replace")
     assert detail(place)["clusteringColumns"] == ["day"]
     assert columns(place) == {"amount": (True, "in EUR"), "ts": (True, None), "s": (True, None), "day": (True, "of ts")}
+    place.write("overwrite", "5", place.sql("1 AS other"), schema="replace")
+    assert (detail(place)["clusteringColumns"], stored(place, "other")) == ([], [(1,)])
 
 
 def test_what_can_not_be_changed_is_told_before_the_function_runs(path: Place) -> None:

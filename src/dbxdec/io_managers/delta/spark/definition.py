@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
@@ -11,10 +12,10 @@ from dbxdec.io_managers.delta.spark import write
 from dbxdec.io_managers.delta.spark.computed import DEFAULT
 from dbxdec.io_managers.spark_frames import plain_literal, quoted
 from dbxdec.io_managers.spark_session import condition as condition_of
-from dbxdec.io_managers.spark_session import fail
+from dbxdec.io_managers.spark_session import fail, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import Receipt
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
@@ -60,9 +61,14 @@ def create(
     clustered = _clustered(definition)
     try:
         _run(table, f"{statement} {clustered}".rstrip())
-    except Exception as error:  # noqa: BLE001 - it is raised again
-        if clustered != _AUTOMATIC or not _is_unknown(error):
+    except Exception as error:
+        if not _is_unknown(error):
             fail(error, table.uri, "write")
+        if clustered != _AUTOMATIC:
+            raise RunError(
+                f"this Spark can't make the table {table.uri} as its task wants it: {first_line(error)}",
+                hint="`identity=` and `generated=` need Spark 4 or Databricks; see `columns` and `cluster_by` too",
+            ) from error
         log.warning('cluster_by="auto" is left out: this Spark does not choose columns itself')
         _run(table, statement)
 
@@ -103,12 +109,23 @@ def _constrain_again(table: SparkTable, before: Detail, now: Detail) -> None:
             _run(table, f"ALTER TABLE {table.sql} ADD CONSTRAINT {plain} CHECK ({condition})")
 
 
-def cluster_again(table: SparkTable, detail: Detail) -> None:
-    """Give the table the clustering that it had before it got a new schema, as far as its columns are still there."""
-    names = {field.name.lower() for field in table.frame().schema}
+@contextmanager
+def clustering_kept(table: SparkTable, detail: Detail, columns: Iterable[str]) -> Iterator[None]:
+    """Keep the table's clustering over a block that gives it a new schema with these columns.
+
+    Some versions of Delta drop it, and others keep columns in it that are gone, and can't read the table any more.
+    """
+    names = {name.lower() for name in columns}
     kept = tuple(name for name in detail.clustering if name.partition(".")[0].lower() in names)
-    if kept:
-        _run(table, f"ALTER TABLE {table.sql} {_clustered(Definition(cluster_by=kept))}")
+    if kept != detail.clustering:
+        _cluster(table, kept)
+    yield
+    if kept and (now := table.detail()) is not None and now.clustering != kept:
+        _cluster(table, kept)
+
+
+def _cluster(table: SparkTable, columns: tuple[str, ...]) -> None:
+    _run(table, f"ALTER TABLE {table.sql} {_clustered(Definition(cluster_by=columns)) or 'CLUSTER BY NONE'}")
 
 
 def refuse(definition: Definition, detail: Detail, schema: Any, uri: str) -> None:
@@ -216,7 +233,7 @@ def _run(table: SparkTable, statement: str) -> None:
 
 
 def _is_unknown(error: Exception) -> bool:
-    return condition_of(error).startswith("PARSE_SYNTAX_ERROR")
+    return condition_of(error).startswith(("PARSE_SYNTAX_ERROR", "UNSUPPORTED_FEATURE"))
 
 
 def _rules(one: Column) -> str:

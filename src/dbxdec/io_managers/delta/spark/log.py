@@ -89,13 +89,26 @@ class SparkTable:
             _features(properties),
             {name: value for name, value in properties.items() if not _is_of_the_protocol(name)},
             facts.get("Comment", ""),
-            _clustering(properties, sections),
+            self._clustering(properties, sections),
         )
+
+    def _clustering(self, properties: Mapping[str, str], sections: Mapping[str, list[Any]]) -> tuple[str, ...]:
+        """Return the columns that a table is clustered by; versions differ in where they say it."""
+        if (text := properties.get(_CLUSTERING)) is not None:
+            return tuple(".".join(path) for path in json.loads(text))
+        if f"{_FEATURE}clustering" in properties and _CLUSTERS not in sections:
+            return tuple(self._described()["clusteringColumns"] or ())
+        return tuple(_unquoted(row["col_name"]) for row in sections.get(_CLUSTERS, ()))
 
     def is_empty(self) -> bool:
         """Return whether the table, which exists, has no file."""
+        return bool(self._described()["numFiles"] == 0)
+
+    def _described(self) -> dict[str, Any]:
+        """Return the details that only this statement has, which starts a job."""
         (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.sql}").collect()
-        return bool(row["numFiles"] == 0)
+        found: dict[str, Any] = {"clusteringColumns": None, **row.asDict()}
+        return found
 
     def frame(self, version: int | None = None) -> Any:
         """Return the rows of the newest version, or of `version`. Raises RunError if that version is gone."""
@@ -207,13 +220,6 @@ def _features(properties: Mapping[str, str]) -> frozenset[str]:
 
 def _is_of_the_protocol(name: str) -> bool:
     return name.startswith(_FEATURE) or name in ("delta.minReaderVersion", "delta.minWriterVersion", _CLUSTERING)
-
-
-def _clustering(properties: Mapping[str, str], sections: Mapping[str, list[Any]]) -> tuple[str, ...]:
-    """Return the columns that a table is clustered by; platforms differ in where they say it."""
-    if (text := properties.get(_CLUSTERING)) is not None:
-        return tuple(".".join(path) for path in json.loads(text))
-    return tuple(_unquoted(row["col_name"]) for row in sections.get(_CLUSTERS, ()))
 
 
 def _unquoted(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -207,9 +208,10 @@ class FrameWrite:
         elif self.partitions:
             write.overwrite_partitions(self.table, frame, self.partitions, options)
         else:
-            write.overwrite(self.table, frame, detail, options)
-            if self.schema == "replace" and detail.clustering:
-                definition.cluster_again(self.table, detail)
+            replaced = self.schema == "replace" and detail.clustering
+            kept = definition.clustering_kept(self.table, detail, frame.columns) if replaced else nullcontext()
+            with kept:
+                write.overwrite(self.table, frame, detail, options)
 
     def _fail(self, error: Exception) -> NoReturn:
         if condition(error).startswith("DELTA_REPLACE_WHERE_MISMATCH"):
