@@ -6,6 +6,7 @@
 # make bench  measures
 # make fuzz   feeds damaged files to everything that reads one, for MINUTES (10) minutes
 # make test-lowest  runs the core of the tests with the oldest versions that the extras admit
+# make test-spark35, make test-spark40  runs the tests of the managers for Spark with Spark 3.5 and 4.0
 # All set up what they need in .venv/ and build/; nothing else is touched.
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ export UV_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 # Byte code is kept, as it is for users: without it each of the thousands of processes compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup test test-all test-lowest lint types format demo demo-spark docs bench fuzz constraints clean
+.PHONY: setup test test-all test-lowest test-spark35 test-spark40 lint types format demo demo-spark docs bench fuzz constraints clean
 
 setup: $(VENV)/ready
 
@@ -62,6 +63,11 @@ fuzz: setup
 test-lowest: setup
 	env -u PIP_CONSTRAINT -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT HATCH_DATA_DIR=$(CURDIR)/build/hatch \
 	  HATCH_ENV_TYPE_VIRTUAL_UV_PATH=$(BIN)/uv $(BIN)/hatch run lowest:test
+
+# Apart from the pinned versions, which are of the newest Spark.
+test-spark35 test-spark40: setup
+	env -u PIP_CONSTRAINT -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT HATCH_DATA_DIR=$(CURDIR)/build/hatch \
+	  HATCH_ENV_TYPE_VIRTUAL_UV_PATH=$(BIN)/uv $(BIN)/hatch run $(@:test-%=%):test
 
 # The example as its own users would have it: dbxdec as a wheel, a real `hatch build`, a fresh environment.
 demo: setup

@@ -18,6 +18,7 @@ from dbxdec.errors import AuthoringError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.testing import job_dag, run_job
 from repository import ROOT
+from spark_tools import needs_own_spark
 
 pytest_plugins = ["pytester"]
 
@@ -284,14 +285,22 @@ def lazy(n: int):  # type: ignore[no-untyped-def]
 
 
 class TestDocumentation:
-    def test_its_code_runs(self, pytester: pytest.Pytester) -> None:
+    @pytest.mark.parametrize("engine", ["polars", pytest.param("spark", marks=needs_own_spark)])
+    def test_its_code_runs(self, pytester: pytest.Pytester, engine: str) -> None:
         """The pipeline and all tests of docs/testing.md, as a user would have them."""
         text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
-        for path, code in re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL):
+        blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", text, re.DOTALL)
+        count = 0
+        for path, code in blocks:
+            if ("pyspark" in code) != (engine == "spark"):
+                continue
+            count += code.count("def test_")
             file = pytester.path / path
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8") as writing:
                 writing.write(code + "\n\n")
-        pytester.makeini("[pytest]\npythonpath = src\nfilterwarnings = error")
+        strict = "" if engine == "spark" else "filterwarnings = error"  # of warnings of pyspark's own
+        pytester.makeini(f"[pytest]\npythonpath = src\n{strict}")
         done = pytester.runpytest_subprocess()
-        done.assert_outcomes(passed=text.count("def test_"))
+        assert count > 0
+        done.assert_outcomes(passed=count)

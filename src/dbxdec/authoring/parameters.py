@@ -38,8 +38,6 @@ def parameters_of(function: Callable[..., Any]) -> tuple[list[JobParameter], lis
 def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> JobParameter | tuple[str, str]:
     if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
         return "is positional-only, `*args` or `**kwargs`", "name each parameter: the platform passes them by name"
-    if not parameter.name.isascii():
-        return "has a name that is not ASCII", "the platform takes the letters a to z, digits and `_`"
     note = typehints.of_parameter(function, parameter.name)
     if note is None:
         return "has no type", f"annotate it: {_TYPES}"

@@ -26,7 +26,6 @@ def sales(
     colour: Colour = "RED",
     size: Literal["S", "M"] = "L",
     misspelt: "dt.dat" = None,
-    größe: int = 3,
     *shops: str,
     **options: str,
 ) -> None:
