@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dbxdec import (
+    DeltaMerge,
     RunError,
     bundle_variable,
     column,
@@ -20,7 +21,7 @@ from dbxdec import (
 )
 from dbxdec.errors import AuthoringError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.testing import State, run_job, run_task
+from dbxdec.testing import Lake, State, run_job, run_task
 
 pytest_plugins = ["pytester"]
 
@@ -308,6 +309,20 @@ def test_tables_in_memory_have_their_rules() -> None:
     def daily(x: int) -> None:
         doubled(numbers(x))
 
+    @task(io_manager=lake.table("merged", columns=columns, constraints={"positive": "x > 0"}))
+    def merged(x: int) -> DeltaMerge:
+        return DeltaMerge(pl.DataFrame({"x": [x]}), on="x")
+
+    @job
+    def merging(x: int) -> None:
+        merged(x)
+
+    tables = Lake()
+    for x in (3, 3, 4):
+        run_job(merging, x=x, tables=tables)
+    assert sorted(tables["merged"]["double"]) == [6, 8]
+    with pytest.raises(RunError, match="violate a rule of the table"):
+        run_job(merging, x=-1, tables=tables)
     assert run_job(daily, x=3)["doubled"].value == 6
     with pytest.raises(RunError, match="violate a rule of the table lake/numbers"):
         run_job(daily, x=-3)

@@ -214,7 +214,7 @@ class MemoryIoManager(IoManager):
         with tempfile.TemporaryDirectory() as folder:
             uri = f"{folder}/table"
             if (before := self._lake.newest(context.uri)) is not NOTHING:
-                before.write_delta(uri)
+                rules.store(before, self._own, context, uri)
             own.write(replace(context, uri=uri), merge)
             return pl.read_delta(uri)
 

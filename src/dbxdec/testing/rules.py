@@ -31,16 +31,22 @@ def applied(added: Any, own: IoManager, context: OutputContext) -> Any:
     return _filled(added, definition) if kind.startswith("pyspark.") else added
 
 
-def _through_a_table(added: Any, own: IoManager, context: OutputContext) -> Any:
-    import polars as pl
-
+def store(frame: Any, own: IoManager, context: OutputContext, place: str) -> None:
+    """Store a frame of Polars in a new table that has the rules of `own`, as another write than that of `context`."""
     writer: Any = copy.copy(own)
     writer.mode, writer.schema, writer.replace, writer.partition_by = "append", "strict", None, None
     writer.storage_options = None
+    write = replace(context.receipt.id, run="what was there")
+    writer.write(replace(context, uri=place, receipt=replace(context.receipt, id=write)), frame)
+
+
+def _through_a_table(added: Any, own: IoManager, context: OutputContext) -> Any:
+    import polars as pl
+
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
         place = f"{folder}/table"
         try:
-            writer.write(replace(context, uri=place), added)
+            store(added, own, context, place)
         except RunError as error:
             told = [replace(one, message=one.message.replace(place, context.uri)) for one in error.problems]
             raise RunError(told) from None
