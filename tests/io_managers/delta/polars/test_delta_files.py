@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
@@ -22,6 +24,7 @@ from polars.testing import assert_frame_equal
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers.delta.polars import delta_rs
 from dbxdec.io_managers.delta.polars.direct import parquet_files
 from delta_tools import frame, output, receipt, stored
 from thorough import examples
@@ -324,3 +327,24 @@ class TestFiles:
         io.write(output(tmp_path / "t", receipt("1")), pl.DataFrame(schema={"k": pl.String(), "x": pl.Int64()}))
         io.write(output(tmp_path / "t", receipt("2")), pl.LazyFrame({"k": ["a"], "x": [1]}))
         assert pl.read_delta(str(tmp_path / "t")).rows() == [("a", 1)]
+
+
+def test_a_file_that_is_still_written_when_its_query_fails_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of such a file can't be removed at once: Polars writes on for a moment."""
+
+    def still_there(path: str, **handlers: Any) -> None:
+        try:
+            raise OSError(39, "Directory not empty", path)
+        except OSError as error:
+            if "onerror" in handlers:
+                handlers["onerror"](os.rmdir, path, sys.exc_info())
+            else:
+                handlers["onexc"](os.rmdir, path, error)
+
+    def fail(frame: pl.DataFrame) -> pl.DataFrame:
+        raise ValueError("of the query")
+
+    monkeypatch.setattr("shutil.rmtree", still_there)
+    query = pl.LazyFrame({"x": [1]}).map_batches(fail)
+    with pytest.raises(Exception, match="of the query"), delta_rs.once_only(query):
+        pass

@@ -43,7 +43,8 @@ def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.
     if not isinstance(frame, pl.LazyFrame):
         yield frame
         return
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+    # A query that fails may still be writing: what is left of it then must not take the place of its error.
+    with tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
         # Not Arrow's IPC, which takes memory in proportion to its size when it is read again.
         spill = Path(scratch, "spill.parquet")
         frame.sink_parquet(spill, compression="lz4", statistics=False)
