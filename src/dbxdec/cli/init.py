@@ -47,7 +47,7 @@ def command(
     """Set dbxdec up in the project in FOLDER, or make a new one there. FOLDER is this one where none is given.
 
     In a project it adds what is missing to pyproject.toml, databricks.yml and .gitignore, and a first pipeline with its
-    test where there is none. It overwrites nothing; run again, it changes nothing. What it can't add safely it says.
+    test, unless it has one. It overwrites nothing; run again, it changes nothing. What it can't add safely it says.
 
     \b
     Examples:

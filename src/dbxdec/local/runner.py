@@ -176,7 +176,7 @@ class _Running:
         self._done[ended.key] = ended
         path = self._ledger.folder / ledgers.VALUES / f"{ended.key}.json"
         try:
-            if ended.state in LEFT_OUT:  # an earlier attempt's are none of this run any more
+            if ended.state in LEFT_OUT:  # an earlier attempt's no longer belong to this run
                 path.unlink(missing_ok=True)
             values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
             self._flow.end(ended.key, ended.state, values)

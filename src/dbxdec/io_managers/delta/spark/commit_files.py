@@ -80,7 +80,7 @@ class CommitFiles:
         return found
 
     def predicate(self, detail: Detail, schema: Any) -> str | None:
-        """Return a condition that holds for all added rows, by which Delta skips other files; None if there is none."""
+        """Return a condition that all added rows meet, by which Delta skips other files; None if nothing is known."""
         if not self._names_columns(detail):
             return None
         kinds = {field.name: field.dataType.simpleString() for field in schema}

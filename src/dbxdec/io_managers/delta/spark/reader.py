@@ -154,7 +154,7 @@ class SparkResults(Results[Any]):
         return _of_files(self.at(found), self.added(found))
 
     def _fed(self, found: Found, whole: Any) -> Any | None:
-        """Return the rows of the change data feed of an append; None if there is none, or it has other columns."""
+        """Return the rows of an append by the change data feed; None without a feed, or if it has other columns."""
         if self._detail.properties.get(_FEED) != "true":
             return None
         feed = self._feed(found).where("_change_type = 'insert'")
