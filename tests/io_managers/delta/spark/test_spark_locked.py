@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 
 import spark_tools
-from dbxdec import DeltaMerge
+from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError, TargetExistsError
 from dbxdec.io_managers import InputContext, PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.delta.spark import write
 from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.testing import run_job
 from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = [*needs_spark, pytest.mark.connect]
@@ -157,6 +158,29 @@ def test_partitions_are_replaced(place: Place) -> None:
     place.write("overwrite", "1", place.pairs((2, 7)), partition_by="k")
     assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(2, 7)]
     assert rows(place.manager().read(wanted(place.uri))) == [(1, 1), (2, 7)]
+
+
+def test_settings_of_a_task(spark: Any) -> None:
+    """Those that the session takes hold around the task; one that it refuses is named before the function is called."""
+    seen: list[Any] = []
+
+    @job
+    def one() -> None:
+        @task(spark_conf={"spark.sql.session.timeZone": "Asia/Tokyo"})
+        def fine() -> None:
+            seen.append(spark.sql("SELECT current_timezone()").first()[0])
+
+        @task(spark_conf={"spark.sql.session.timeZone": "Asia/Tokyo", "spark.databricks.delta.x": "1"})
+        def refused() -> None:
+            raise AssertionError
+
+        fine()
+        refused()
+
+    before = spark.sql("SELECT current_timezone()").first()[0]
+    with pytest.raises(RunError, match=r"refuses the setting `spark.databricks.delta.x` of the task `refused`"):
+        run_job(one)
+    assert [*seen, spark.sql("SELECT current_timezone()").first()[0]] == ["Asia/Tokyo", before]
 
 
 def test_relative_places(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
