@@ -111,7 +111,8 @@ def ours(watch: Watch) -> int:
     from dbxdec.authoring.jobs import registered
     from dbxdec.build import codegen
     from dbxdec.model import checks
-    from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+    from dbxdec.model.job_forms import encode_jobs
+    from dbxdec.model.manifest import Manifest, decode, encode
 
     watch("import of the library")
     threshold = gc.get_threshold()

@@ -38,7 +38,8 @@ from dbxdec.authoring.jobs import Job
 from dbxdec.build import config, locking
 from dbxdec.build.codegen import build_jobs
 from dbxdec.cli.app import cli
-from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest
 from dbxdec.testing import JobResult, Lake, job_dag, run_job
 from dbxdec.views.diff import difference
 from lock_documents import edge, package, shop, uv_lock, write

@@ -14,7 +14,6 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -25,6 +24,7 @@ from dbxdec.build import config, unbuilt
 from dbxdec.build import hatchling_compat as inside
 from dbxdec.errors import CodegenError, ConfigError, DbxdecError, DiscoveryError, Problem, counted, in_order
 from dbxdec.support import boundary, files, printing
+from hatch_dbxdec import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -270,42 +270,24 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
                 build_data["force_include"][path] = place
 
     def _config(self) -> Config:
-
         inside.require_admitted()
-        unknown = sorted(set(self.config) - inside.OPTIONS_OF_ANY_HOOK)
-        if unknown:
-            raise ConfigError(
-                Problem(
-                    "unknown option",
-                    f"tool.hatch.build.hooks.dbxdec.{name}",
-                    f"dbxdec's settings belong in [tool.dbxdec]: write `{name} = ...` there",
-                )
-                for name in unknown
-            )
+        refusals.check_options(self.config)
         return config.load(Path(self.root, "pyproject.toml"))
 
     def _build(self, version: str, config: Config, build_data: dict[str, Any], only: str | None = None) -> Build:
         from dbxdec.build import building, resources_file
 
         core = self.metadata.core
-        self._check_hooks(build_data)
-        self._check_ignore_rules()
-        self._check_entry_point()
-        if version == "editable" and not self.build_config.dev_mode_dirs and find_spec("editables") is None:
-            raise ConfigError(
-                "an editable wheel needs `editables`, which is not installed where the wheel is built",
-                hint='list both versions in the settings to install it: `versions = ["standard", "editable"]` under '
-                "[tool.hatch.build.targets.wheel]; or add `editables` to `requires` of [build-system]",
-            )
+        refusals.check_settings(self.build_config, self.metadata, build_data, version)
         resources_file.check_replaceable(Path(self.root), config.resources)
         building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
         try:
             included = inside.included(self.build_config, build_data, self.root)
             files = _shipped(included.files)
             data = [file for folder, entry in included.data for file in _shipped([entry], f"{folder}/")]
-            self._check_paths(files, data)
+            refusals.check_paths(self.build_config, files, data)
             if config.resources is not None:
-                self._check_force_include(files, config.resources)
+                refusals.check_resources(Path(self.root), files, config.resources)
             self._check_metadata(version)
             name, version = core.raw_name, self.metadata.version
             return building.build(
@@ -322,37 +304,6 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             full = boundary.hint_of_full(str(error))
             what = f"the files of the wheel can't be {'copied' if full else 'read'}"
             raise ConfigError(f"{what}: {boundary.sentence(error)}", hint=full) from None
-
-    def _check_hooks(self, build_data: dict[str, Any]) -> None:
-        if later := inside.later_hooks(build_data, self.PLUGIN_NAME):
-            raise ConfigError(
-                f"the build hook `{later[0]}` runs after `dbxdec`, which would miss the files that it makes",
-                hint="move [tool.hatch.build.hooks.dbxdec] after all other hooks in pyproject.toml",
-            )
-
-    def _check_ignore_rules(self) -> None:
-        if inside.drops_ignore_rules(self.build_config):
-            raise ConfigError(
-                f"a rule of .gitignore matches the project's own path, {self.root}, so hatchling drops all rules",
-                hint="start the rule with `/`, or check the project out somewhere else",
-            )
-
-    def _check_paths(self, files: Sequence[ShippedFile], data: Sequence[ShippedFile]) -> None:
-        """Raise ConfigError for two files at one path of the wheel; hatchling refuses them only while it writes."""
-        sources = {path: ["what hatchling writes"] for path in inside.reserved_paths(self.build_config.builder)}
-        for prefix, some in (("", files), ("*.data/", data)):
-            for file in some:
-                sources.setdefault(prefix + file.path, []).append(file.source)
-        wrong = [
-            Problem(
-                f"the wheel would hold {len(found)} files as {path}: {' and '.join(found)}",
-                hint="give one of them another path under `force-include`, or `exclude` the other",
-            )
-            for path, found in sources.items()
-            if len(found) > 1
-        ]
-        if wrong:
-            raise ConfigError(wrong)
 
     def _check_metadata(self, version: str) -> None:
         """Make METADATA a file to which the bundle's CLI can give another version."""
@@ -374,36 +325,6 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         project_id = inside.project_id(self.build_config.builder)
         if problems := list(dynamic_version.refusals(text, project_id, self.metadata.version, (readme, path))):
             raise ConfigError(problems)
-
-    def _check_entry_point(self) -> None:
-        """Raise ConfigError for another entry point of this name.
-
-        The platform looks in all groups, and could start that one instead.
-        """
-        from dbxdec.model import protocol
-
-        core = self.metadata.core
-        groups = {"scripts": core.scripts, "gui-scripts": core.gui_scripts}
-        groups |= {f'entry-points."{group}"': points for group, points in core.entry_points.items()}
-        wrong = [
-            Problem(
-                f"the entry point `{protocol.ENTRY_POINT}` is reserved by dbxdec",
-                f"project.{group}.{protocol.ENTRY_POINT}",
-                "choose another name, or remove it: the build hook adds the one that runs the tasks",
-            )
-            for group, points in groups.items()
-            if points.get(protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT) != protocol.ENTRY_POINT_OBJECT
-        ]
-        if wrong:
-            raise ConfigError(wrong)
-
-    def _check_force_include(self, files: Iterable[ShippedFile], resources: str) -> None:
-        path = os.path.realpath(Path(self.root, resources))
-        if found := next((file.path for file in files if os.path.realpath(file.origin) == path), None):
-            raise ConfigError(
-                f"{resources}, which this build writes, would be in the wheel as {found}",
-                hint="`force-include` other files than these, or choose another `resources` under [tool.dbxdec]",
-            )
 
     def _keep_out(self, resources: str | None) -> None:
         """Keep the resources of an earlier build, or what lies in their place, out of both sdist and wheel.

@@ -21,7 +21,8 @@ from dbxdec.errors import AuthoringError, CodegenError, RunError
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag
 from dbxdec.model.items import content
-from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest
 from dbxdec.model.protocol import MAX_INPUTS, for_each_inputs
 from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import ValueType

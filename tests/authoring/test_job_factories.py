@@ -14,7 +14,7 @@ from conftest import Installation
 from dbxdec import job, native_task, task
 from dbxdec.authoring.jobs import Job, forget
 from dbxdec.model import checks
-from dbxdec.model.manifest import encode_jobs
+from dbxdec.model.job_forms import encode_jobs
 from projects import shop
 
 

@@ -175,7 +175,7 @@ def test_a_value_of_the_type_is_never_refused(case: tuple[Any, Any]) -> None:
 
 
 def _stripped(annotation: Any) -> tuple[Any, bool]:
-    from dbxdec.model.values import strip_optional
+    from dbxdec.model.annotations import strip_optional
 
     return strip_optional(annotation)
 

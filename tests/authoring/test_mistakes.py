@@ -12,7 +12,8 @@ import pytest
 from dbxdec.build import codegen
 from dbxdec.errors import Problem, SourceLocation, in_order
 from dbxdec.model import checks
-from dbxdec.model.manifest import Manifest, encode_jobs, places_of
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest, places_of
 
 FILE = "wiring.py"
 BEFORE = """

@@ -30,7 +30,8 @@ from dbxdec.build.codegen import build_jobs
 from dbxdec.build.codegen.paths import relocate
 from dbxdec.errors import CodegenError, Problem, SourceLocation
 from dbxdec.io_managers.contexts import InputContext, OutputContext
-from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode
 from projects import Project, shop
 
 WHEEL = "dist/p-1-py3-none-any.whl"

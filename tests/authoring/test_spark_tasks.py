@@ -11,7 +11,7 @@ from authored import Shelf, lines, messages
 from dbxdec import DbxdecError, bundle_variable, each, job, secret, task
 from dbxdec.authoring import recording
 from dbxdec.errors import Problem
-from dbxdec.model import dag, manifest
+from dbxdec.model import dag, job_forms, manifest
 from dbxdec.model.mistakes import defining
 from dbxdec.model.typehints import sessions_of
 from dbxdec.support.forms import FormError
@@ -127,13 +127,13 @@ class TestSettings:
 
         built = one.build()
         assert built.problems == ()
-        form = manifest.encode_jobs([built.dag])["one"]
+        form = job_forms.encode_jobs([built.dag])["one"]
         assert [found["spark_conf"] for found in form["tasks"]] == [
             {"spark.sql.shuffle.partitions": 8, "spark.sql.ansi.enabled": True, "x": "y"},
             {"spark.sql.session.timeZone": "${var.zone}"},
         ]
         assert [found.variables for found in built.dag.tasks] == [(), ("zone",)]
-        assert manifest.decode_job("one", form) == built.dag
+        assert job_forms.decode_job("one", form) == built.dag
         assert "spark_conf" not in built.dag.tasks[0].settings
 
     def test_an_override_replaces_them(self) -> None:
@@ -149,7 +149,7 @@ class TestSettings:
             work.override(key="none", spark_conf={})()
 
         assert [dict(found.spark_conf) for found in one.build().dag.tasks] == [{"a": 1}, {"b": "2"}, {}]
-        assert "spark_conf" not in manifest.encode_jobs([one.build().dag])["one"]["tasks"][2]
+        assert "spark_conf" not in job_forms.encode_jobs([one.build().dag])["one"]["tasks"][2]
 
     @pytest.mark.parametrize(
         ("value", "told", "hint"),
@@ -227,11 +227,11 @@ class TestSettings:
         def one() -> None:
             work()
 
-        form = manifest.encode_jobs([one.build().dag])["one"]
+        form = job_forms.encode_jobs([one.build().dag])["one"]
         for value in (1.5, None, ["x"]):
             form["tasks"][0]["spark_conf"] = {"a": value}
             with pytest.raises(FormError) as error:
-                manifest.decode_job("one", form)
+                job_forms.decode_job("one", form)
             assert "spark_conf.a" in str(error.value)
 
     def test_people_see_them(self) -> None:
@@ -245,7 +245,7 @@ class TestSettings:
             def one() -> None:
                 work()
 
-            return manifest.Manifest("p", "1", "b" * 64, "dbxdec 0", manifest.encode_jobs([one.build().dag]))
+            return manifest.Manifest("p", "1", "b" * 64, "dbxdec 0", job_forms.encode_jobs([one.build().dag]))
 
         before, after = built({"spark.x": 8, "spark.y": True}), built({"spark.x": "9"})
         facts = texts.facts(before.job("one").tasks[0], before.job("one"))

@@ -26,7 +26,8 @@ from dbxdec.errors import AuthoringError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import checks, dag, warning_checks
-from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode
 
 
 class Frame:

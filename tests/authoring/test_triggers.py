@@ -15,7 +15,8 @@ from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import Problem
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
 from dbxdec.model import warning_checks
-from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode
 from dbxdec.model.mistakes import defining
 from dbxdec.testing import run_job
 from dbxdec.views import diff, texts

@@ -20,7 +20,7 @@ from dbxdec.errors import RunError, SourceLocation
 from dbxdec.local import earlier, history, journal, ledger
 from dbxdec.local.history import Run, Unreadable
 from dbxdec.model.dag import Job, Task
-from dbxdec.model.manifest import encode_jobs
+from dbxdec.model.job_forms import encode_jobs
 from dbxdec.platform.run_if import State
 
 DAG = Job(

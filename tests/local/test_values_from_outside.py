@@ -12,7 +12,7 @@ import pytest
 from dbxdec import bundle_variable, condition, each, job, task
 from dbxdec.errors import RunError
 from dbxdec.local.parameters import check_parameters, same_values
-from dbxdec.model import checks, dag, manifest
+from dbxdec.model import checks, dag, job_forms
 from dbxdec.model.rundate import Trigger
 from dbxdec.runtime.execution import typed_parameters
 from projects import Project
@@ -32,8 +32,8 @@ def show(x: object) -> None:
 
 def elsewhere(built: dag.Job) -> dag.Job:
     """The job as a process reads it that has none of the project's modules."""
-    form = json.dumps(manifest.encode_jobs([built])[built.key]).replace(f"{__name__}:", "no_such_module:")
-    return manifest.decode_job(built.key, json.loads(form))
+    form = json.dumps(job_forms.encode_jobs([built])[built.key]).replace(f"{__name__}:", "no_such_module:")
+    return job_forms.decode_job(built.key, json.loads(form))
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +90,11 @@ def test_a_name_that_is_no_member_is_refused_before_anything_runs(
 
 def test_a_manifest_that_does_not_say_the_members_leaves_them_to_the_task(coloured: dag.Job) -> None:
     """Any string may be one; what is no string is not."""
-    form = manifest.encode_jobs([coloured])["one"]
+    form = job_forms.encode_jobs([coloured])["one"]
     for parameter in form["parameters"]:
         parameter.pop("members", None)
         parameter.get("element", {}).pop("members", None)
-    older = manifest.decode_job("one", form)
+    older = job_forms.decode_job("one", form)
     assert check_parameters(older, {"c": "BLUE", "many": '["BLUE"]'}, {})["many"] == '["BLUE"]'
     with pytest.raises(RunError, match="not of the type Colour"):
         check_parameters(older, {"many": "[1]"}, {})

@@ -32,7 +32,7 @@ from dbxdec import (
 from dbxdec.errors import ManifestError, SourceLocation
 from dbxdec.io_managers.base import IoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
-from dbxdec.model import dag, literals, manifest
+from dbxdec.model import dag, job_forms, literals, manifest
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import RunDate
 from dbxdec.model.values import ValueType
@@ -204,7 +204,7 @@ def without_calls(jobs: list[dag.Job]) -> list[dag.Job]:
 
 
 def made(jobs: list[dag.Job], version: str = "1.2.0") -> Manifest:
-    return Manifest("shop", version, BUILD, "dbxdec 0.1.0", manifest.encode_jobs(jobs))
+    return Manifest("shop", version, BUILD, "dbxdec 0.1.0", job_forms.encode_jobs(jobs))
 
 
 def document(jobs: list[dag.Job]) -> Any:
@@ -378,8 +378,8 @@ class TestRoundTrips:
     def test_the_order_of_a_dict_is_the_authors(self, keys: list[str]) -> None:
         """A dict of bindings keeps its order through sorted JSON, and only then is the order written down."""
         binding = dag.Mapped(tuple((key, dag.Parameter(key)) for key in keys))
-        form: Any = json.loads(json.dumps(manifest.encode_binding(binding), sort_keys=True))
-        assert manifest.decode_binding(form) == binding
+        form: Any = json.loads(json.dumps(job_forms.encode_binding(binding), sort_keys=True))
+        assert job_forms.decode_binding(form) == binding
         assert ("order" in form) == (keys != sorted(keys))
 
 
@@ -416,7 +416,7 @@ class TestDigest:
 
     def test_is_sha256_and_ignores_the_order_of_files(self) -> None:
         """The build id is 64 hex digits, whatever the order in which files are found."""
-        jobs = manifest.encode_jobs(real())
+        jobs = job_forms.encode_jobs(real())
         digest = manifest.digest("shop", jobs, self.PAYLOAD)
         assert len(digest) == 64
         assert int(digest, 16) >= 0
@@ -437,12 +437,12 @@ class TestDigest:
     )
     def test_changes_with_the_payload(self, payload: tuple[tuple[str, str], ...]) -> None:
         """Any file added, removed, renamed or changed makes another build id."""
-        jobs = manifest.encode_jobs(real())
+        jobs = job_forms.encode_jobs(real())
         assert manifest.digest("shop", jobs, payload) != manifest.digest("shop", jobs, self.PAYLOAD)
 
     def test_changes_with_every_part_of_the_dag_and_with_the_project(self) -> None:
         """Any value anywhere in the jobs, and the project's name, is part of the build id."""
-        jobs = manifest.encode_jobs(real())
+        jobs = job_forms.encode_jobs(real())
         before = manifest.digest("shop", jobs, self.PAYLOAD)
         assert manifest.digest("store", jobs, self.PAYLOAD) != before
         paths = list(nodes(jobs))
@@ -520,7 +520,7 @@ class TestRefusing:
     def test_an_unknown_binding_is_refused(self, form: object) -> None:
         """A binding of a newer dbxdec is refused rather than read as something else."""
         with pytest.raises(FormError, match="unknown kind"):
-            manifest.decode_binding(form)
+            job_forms.decode_binding(form)
 
     @pytest.mark.parametrize(
         ("path", "value"),
@@ -714,7 +714,7 @@ class TestSchema:
         tasks.append(dag.Task("alarm", "shop.sales:alarm", where, {}, {}, on_failure=True))
         whole = document([dag.Job("sales", "shop.sales", "shop.sales:sales", where, tuple(tasks))])
         VALIDATOR.validate(whole)
-        found = manifest.decode_job("sales", whole["jobs"]["sales"])
+        found = job_forms.decode_job("sales", whole["jobs"]["sales"])
         assert [task.compares for task in found.tasks] == [*kinds, None]
         assert [task.on_failure for task in found.tasks] == [False] * 4 + [True]
         path = ("jobs", "sales", "tasks", 0, "compares")

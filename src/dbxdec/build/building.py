@@ -161,9 +161,9 @@ def _locking(
 ) -> locking.Locking:
     """Return what the jobs install beside the wheel. Its problems keep no job from being run on this machine."""
     from dbxdec.build import locking
-    from dbxdec.model import manifest
+    from dbxdec.model import job_forms
 
-    decoded = [manifest.decode_job(key, form) for key, form in jobs.items()] if config.lock is not None else []
+    decoded = [job_forms.decode_job(key, form) for key, form in jobs.items()] if config.lock is not None else []
     found = locking.of_project(root, config, project, dependencies, decoded)
     return replace(found, problems=tuple(concerning((), found.problems)))
 
@@ -185,7 +185,7 @@ def _of_settings(error: DiscoveryError, project: str, version: str, config: Conf
 
 def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | None) -> dict[str, Any] | None:
     """Return the job `only` and all jobs that it runs, of `jobs`; None when a problem may concern one of them."""
-    from dbxdec.model import manifest
+    from dbxdec.model import job_forms
 
     kept: dict[str, Any] = {}
     waiting = [only]
@@ -194,7 +194,7 @@ def _unharmed(jobs: Mapping[str, Any], problems: Iterable[Problem], only: str | 
         if key is None or key not in jobs:
             return None
         kept[key] = jobs[key]
-        runs = [task.runs_job for task in manifest.decode_job(key, jobs[key]).tasks if task.kind == "run_job"]
+        runs = [task.runs_job for task in job_forms.decode_job(key, jobs[key]).tasks if task.kind == "run_job"]
         waiting += [run for run in runs if run not in kept]
     return None if any(p.jobs is None or not kept.keys().isdisjoint(p.jobs) for p in problems) else kept
 

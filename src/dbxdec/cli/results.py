@@ -12,7 +12,7 @@ from dbxdec.errors import DbxdecError
 from dbxdec.local import builds
 from dbxdec.local.results import FirstRows, first_rows, outputs_of
 from dbxdec.model.dag import RESULT
-from dbxdec.model.manifest import encode_jobs
+from dbxdec.model.job_forms import encode_jobs
 from dbxdec.platform.run_if import State
 from dbxdec.runtime.installed import installed_manifests
 from dbxdec.support.files import STATE_FOLDER

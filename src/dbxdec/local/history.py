@@ -227,10 +227,10 @@ class Run:
     @cached_property
     def dag(self) -> Job:
         """Return the job. Raises RunError when the kept definition is no job."""
-        from dbxdec.model import manifest
+        from dbxdec.model import job_forms
 
         try:
-            return manifest.decode_job(self.job, self.definition)
+            return job_forms.decode_job(self.job, self.definition)
         except (DbxdecError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"the run {self.id} can't be read: {DEFINITION} is not a job: {error}") from None
 

@@ -10,7 +10,7 @@ from dbxdec.local.history import Run
 from dbxdec.local.interface import TaskRun
 from dbxdec.local.parameters import same_values
 from dbxdec.local.selection import followers, reach
-from dbxdec.model import manifest as manifests
+from dbxdec.model import job_forms
 from dbxdec.platform.run_if import State, failed
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _has_stored_nothing(run: Run) -> bool:
 def _same(job: Job, before: Run) -> set[str]:
     """Return the keys of the tasks whose definitions have not changed."""
     earlier = {str(form["key"]): _definition(form) for form in before.definition["tasks"]}
-    now = {str(form["key"]): _definition(form) for form in manifests.encode_jobs([job])[job.key]["tasks"]}
+    now = {str(form["key"]): _definition(form) for form in job_forms.encode_jobs([job])[job.key]["tasks"]}
     return {key for key, form in now.items() if earlier.get(key) == form}
 
 

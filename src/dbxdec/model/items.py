@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
 from dbxdec.model import dag, protocol
-from dbxdec.model.values import ValueType, canonical_form, json_form
+from dbxdec.model.equality import canonical_form, json_form
+from dbxdec.model.values import ValueType
 from dbxdec.platform import references
 from dbxdec.support.masking import brief
 

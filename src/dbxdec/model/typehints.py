@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from dbxdec.model.annotations import strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.signatures import annotations_of
-from dbxdec.model.values import ValueType, strip_optional
+from dbxdec.model.values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

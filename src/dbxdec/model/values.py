@@ -11,13 +11,14 @@ import json
 import math
 import types
 import typing
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.model import literals
+from dbxdec.model.annotations import is_any, is_json_key, strip_optional
+from dbxdec.model.equality import canonical_form
 from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
 
@@ -45,8 +46,6 @@ _PLAIN: dict[Any, str] = {
 _DEEPEST = 100
 _KINDS = frozenset({*_PLAIN.values(), "enum", "literal", ANY})
 _BOOLEANS = {"true": True, "false": False}
-_WRITTEN_OUT = 30
-"""Decimals are written without an exponent up to this number of digits before or after the point."""
 _SPELLINGS = {
     "int": "a whole number such as 42",
     "float": "a number such as 1.5",
@@ -101,7 +100,7 @@ class ValueType:
         if kind not in ("list", "dict") or not args:
             return cls(kind, optional) if kind else None
         element = cls.of(args[-1])
-        if (kind == "dict" and not _is_key(args[0])) or (element is None and not _is_json(args[-1])):
+        if (kind == "dict" and not is_json_key(args[0])) or (element is None and not _is_json(args[-1])):
             return None
         return cls(kind, optional, element=element)
 
@@ -379,34 +378,6 @@ _JSON_KINDS = frozenset({"str", "int", "float", "bool", "list", "dict", "literal
 _BY_KIND: dict[str, type] = {kind: plain for plain, kind in _PLAIN.items()}
 
 
-def json_form(value: Any) -> Any:
-    """Return the JSON form of a value that a ValueType has read, as it was passed."""
-    if isinstance(value, list):
-        return [json_form(item) for item in value]
-    if isinstance(value, dict):
-        return {key: json_form(item) for key, item in value.items()}
-    if isinstance(value, Enum):
-        return value.name
-    return value.isoformat() if isinstance(value, dt.date) else str(value) if isinstance(value, Decimal) else value
-
-
-def canonical_form(value: Any) -> Any:
-    """Return the JSON form that all equal values of one type have, for a value that a ValueType has read."""
-    match value:
-        case list():
-            return [canonical_form(item) for item in value]
-        case dict():
-            return {key: canonical_form(item) for key, item in value.items()}
-        case dt.datetime() if value.tzinfo is not None:
-            with suppress(OverflowError):  # at the ends of the calendar
-                value = value.astimezone(dt.UTC)
-        case Decimal() if value.is_finite():
-            return _canonical_decimal(value)
-        case float():
-            return value + 0.0  # -0.0 is 0.0
-    return json_form(value)
-
-
 def _names_of(kind: type[Enum]) -> tuple[tuple[str, ...], ...]:
     """Return the names of each member, its own first."""
     found: dict[str, list[str]] = {}
@@ -423,34 +394,12 @@ def _members_of(form: Any) -> tuple[tuple[str, ...], ...]:
     return groups
 
 
-def strip_optional(annotation: Any) -> tuple[Any, bool]:
-    """Return `annotation` without `| None`, and whether it had `| None`. A union of other types stays a union."""
-    if type(annotation) is type or typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return annotation, False
-    args = typing.get_args(annotation)
-    rest = tuple(arg for arg in args if arg is not types.NoneType)
-    if len(rest) == len(args):
-        return annotation, False
-    return (rest[0] if len(rest) == 1 else typing.Union[rest]), True  # noqa: UP007 - built at run time
-
-
-def _is_key(annotation: Any) -> bool:
-    """Return whether keys of this type are JSON keys."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return all(type(choice) is str for choice in typing.get_args(annotation))
-    return annotation is str or _is_any(annotation)
-
-
 def _is_json(annotation: Any) -> bool:
     """Return whether JSON holds all values of this type unchanged, even if it is not a ValueType."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return all(map(_is_json, typing.get_args(annotation)))
     found = ValueType.of(annotation)
-    return annotation is types.NoneType or _is_any(annotation) or (found is not None and found.is_json)
-
-
-def _is_any(annotation: Any) -> bool:
-    return annotation is Any or annotation is object or isinstance(annotation, typing.TypeVar)
+    return annotation is types.NoneType or is_any(annotation) or (found is not None and found.is_json)
 
 
 def _can_be_choices(choices: tuple[object, ...]) -> bool:
@@ -502,17 +451,6 @@ def _day(text: str, place: str) -> str:
     raise _MisreadError(
         f"{_is(place)} {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}"
     )
-
-
-def _canonical_decimal(value: Decimal) -> str:
-    """Return one string for all spellings of a finite number: 1.50 and 1.5, 100 and 1E+2."""
-    sign, digits, exponent = value.as_tuple()
-    text = "".join(map(str, digits)).lstrip("0")
-    bare = text.rstrip("0")
-    if not bare:
-        return "0"
-    number = Decimal((sign, tuple(map(int, bare)), int(exponent) + len(text) - len(bare)))
-    return format(number, "f") if -_WRITTEN_OUT <= number.adjusted() <= _WRITTEN_OUT else str(number)
 
 
 def _finite(value: Any) -> float:

@@ -16,8 +16,9 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.model.items import content
+from dbxdec.model.job_forms import encode_binding, encode_each, encode_output
 from dbxdec.model.literals import UnsupportedLiteralError
-from dbxdec.model.manifest import Manifest, encode_binding, encode_each, encode_output
+from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
 from dbxdec.runtime import blame, context, record, upstream

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.model import dag, literals
+from dbxdec.model.equality import json_form
 from dbxdec.model.items import ONCE, content, places, type_of
-from dbxdec.model.values import json_form
 from dbxdec.runtime.task_values import task_values
 from dbxdec.support.masking import brief
 

@@ -16,7 +16,8 @@ from dbxdec.build.codegen.environments import normalised, refusals
 from dbxdec.build.codegen.jobs import job_definition
 from dbxdec.build.codegen.libraries import Libraries
 from dbxdec.errors import CodegenError, SourceLocation
-from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest
 
 BUILD = "b" * 64
 WHEEL = "dist/p-1-py3-none-any.whl"

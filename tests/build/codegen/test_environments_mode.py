@@ -12,7 +12,8 @@ from dbxdec.authoring.compute import JobCluster
 from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import CodegenError
-from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest
 
 WHEEL = "dist/p-1-py3-none-any.whl"
 MODE = "DEPENDENCY_MODE_ENVIRONMENTS"

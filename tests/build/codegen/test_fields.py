@@ -24,7 +24,8 @@ from dbxdec import bundle_variable, environment, job, job_cluster, native_task, 
 from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs
 from dbxdec.errors import AuthoringError, CodegenError, Problem, SourceLocation
-from dbxdec.model.manifest import Manifest, decode, encode, encode_jobs
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import Manifest, decode, encode
 from thorough import examples
 
 WHEEL = "dist/p-1-py3-none-any.whl"

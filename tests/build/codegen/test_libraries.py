@@ -11,8 +11,9 @@ from dbxdec import bundle_variable, each, environment, job, job_cluster, native_
 from dbxdec.authoring.jobs import Job
 from dbxdec.build.codegen import build_jobs, computes_of
 from dbxdec.build.codegen.libraries import local_version, name_of, own_name
+from dbxdec.model.job_forms import encode_jobs
 from dbxdec.model.locked import UNKNOWN, Locked, Pins
-from dbxdec.model.manifest import Manifest, encode_jobs
+from dbxdec.model.manifest import Manifest
 
 WHEEL = "dist/p-1-py3-none-any.whl"
 ACME = "libs/acme-1.1-py3-none-any.whl"

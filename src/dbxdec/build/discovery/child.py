@@ -32,7 +32,8 @@ from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
 from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
-from dbxdec.model.manifest import encode_jobs, places_of
+from dbxdec.model.job_forms import encode_jobs
+from dbxdec.model.manifest import places_of
 from dbxdec.support import files
 from dbxdec.support.boundary import refusal
 
