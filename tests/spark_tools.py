@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -38,6 +39,11 @@ needs_spark = [
     pytest.mark.skipif(bool(MISSING), reason=f"spark: {MISSING}"),
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas"),
 ]
+
+IS_SPARK_4 = not MISSING and importlib.metadata.version("pyspark") >= "4"
+needs_spark_4 = pytest.mark.skipif(
+    not IS_SPARK_4, reason="spark 4: this one has no SQL for identity and generated columns"
+)
 
 # Those that start a Spark of their own take as long as dozens of others.
 needs_own_spark = [*needs_spark, pytest.mark.slow]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LOST = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
+_RAISED = f"java.lang.RuntimeException: {LOST}"
+"""The same of Spark before 4.0, which has no name for it."""
 _settings_lock = threading.RLock()
 
 
@@ -169,7 +171,7 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     name, text = condition(error), text_of(error)
     if "Traceback (most recent call last)" in text:
         return None  # a function of the task raised it, and may say anything
-    if name.startswith("USER_RAISED_EXCEPTION") and LOST in text:
+    if LOST in text and (name.startswith("USER_RAISED_EXCEPTION") or _RAISED in text):
         said = text.partition(LOST)[2].splitlines()[0].partition(" SQLSTATE")[0]
         return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
     if (violated := _VIOLATED.search(text)) is not None:

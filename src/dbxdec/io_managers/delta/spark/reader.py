@@ -192,8 +192,23 @@ def together(frames: Sequence[Any]) -> Any:
 
 
 def _of_files(frame: Any, names: Iterable[str]) -> Any:
-    name = frame.metadataColumn("_metadata")["file_name"]  # a column of the table may have that name too
-    return frame.where(name.isin(sorted(names)))
+    return frame.where(_metadata_of(frame)["file_name"].isin(sorted(names)))
+
+
+def _metadata_of(frame: Any) -> Any:
+    """Return the column of Spark's own metadata; a column of the table may have its name too."""
+    if hasattr(type(frame), "metadataColumn"):
+        return frame.metadataColumn("_metadata")
+    from pyspark.sql import Column, functions
+
+    # PySpark before 4.0 can't tell them apart by itself.
+    own = any(name.lower() == "_metadata" for name in frame.columns)
+    if own and is_connect(frame):
+        raise RunError(
+            "Spark Connect before 4.0 can't read single files of a table with a column `_metadata`",
+            hint="rename the column, or run the task with a newer Spark",
+        )
+    return Column(frame._jdf.metadataColumn("_metadata")) if own else functions.col("_metadata")
 
 
 def _exists(spark: Any, uri: str) -> bool:
