@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.errors import RunError
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.spark_session import LOST
 
@@ -49,18 +50,27 @@ def is_string(kind: str) -> bool:
 
 
 def quoted(name: str) -> str:
-    """Return `name` as an identifier of Spark's SQL."""
+    """Return `name` as an identifier of Spark's SQL.
+
+    Raises RunError for a name that Spark would change: it replaces `${...}` in SQL (`spark.sql.variable.substitute`).
+    """
+    if "${" in name:
+        raise RunError(
+            f"Spark can't use the name `{name}`: it replaces ${{...}} in SQL by the value of a setting",
+            hint="choose a name without `${`",
+        )
     return "`" + name.replace("`", "``") + "`"
 
 
 def string_literal(text: str) -> str:
     """Return the string `text` as a literal of Spark's SQL."""
     # The meaning of a backslash or a doubled quote in a literal depends on Spark's version and the session's settings.
-    if "\\" in text or "'" in text or not text.isprintable():
+    # And `${...}` is replaced by the value of a setting before the literal is read.
+    if "\\" in text or "'" in text or "$" in text or not text.isprintable():
         return f"CAST(X'{text.encode().hex()}' AS STRING)"
     return f"'{text}'"
 
 
 def plain_literal(text: str) -> str:
     """Return the string `text` as a literal of a statement that takes no expressions, such as ALTER TABLE."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "\\u0024") + "'"

@@ -111,7 +111,8 @@ _MARK = "dbxdec:"
 
 def marking(metadata: str) -> str:
     """Return the name of the column that marks a merge whose commit can't have metadata of its own."""
-    return _MARK + metadata
+    # Spark would replace `${...}` in the SQL of the merge.
+    return _MARK + metadata.replace("$", "\\u0024")
 
 
 def _mark_in(commit: Commit) -> str | None:

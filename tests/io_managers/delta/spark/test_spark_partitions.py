@@ -26,7 +26,10 @@ spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.tab
 
 UTC = dt.UTC
 KINDS: dict[str, tuple[str, list[Any]]] = {
-    "text": ("string", ["a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "{}", "`", "\t"]),
+    "text": (
+        "string",
+        ["a", "b c", "d'e", 'f"g', "%2F", "h/i", "ü=ß", "NULL", "\\", "A", "a ", "${x}", "`", "\t"],
+    ),
     "whole": ("bigint", [-1, 0, 1, 2**40]),
     "flag": ("boolean", [True, False]),
     "day": ("date", [dt.date(1969, 12, 31), dt.date(2024, 2, 29)]),
@@ -267,6 +270,33 @@ def test_a_slice_is_named_by_values_of_any_type(path: Place) -> None:
 def test_the_predicate_names_tuples(columns: list[str], tuples: list[tuple[str | None, ...]], sql: str) -> None:
     """Values are listed for each combination of the columns before, nulls apart, names quoted."""
     assert predicates.predicate(columns, tuples, {"n": "int", "r": "string"}, ["r"]) == sql
+
+
+VARIABLES = ["${env:HOME}", "${spark.app.name}", "${x}", "$", "", "/root"]
+
+
+def test_strings_that_look_like_variables_are_strings(place: Place) -> None:
+    """Spark replaces `${...}` in SQL: a slice, a comment and a merge's item have it as it is."""
+    given = place.spark.createDataFrame([(text, 1) for text in VARIABLES], "p string, x int")
+    place.write("append", "0", given, comment="${x}", properties={"own": "${x}"})
+    place.write("overwrite", "1", given.limit(0), replace={"p": "${env:HOME}"})
+    place.write("overwrite", "2", place.sql("'${x' || '}' AS p, 2 AS x"), replace={"p": "${x}"})
+    assert rows(place.manager().read(wanted(place.uri, receipt("2")))) == [("${x}", 2)]
+    assert {row[0]: row[1] for row in place.manager().read(wanted(place.uri)).collect()} == {
+        text: 2 if text == "${x}" else 1 for text in VARIABLES if text != "${env:HOME}"
+    }
+    sql = place.manager()._at(place.uri).sql
+    (detail,) = place.spark.sql(f"DESCRIBE DETAIL {sql}").collect()
+    assert (detail["description"], detail["properties"]["own"]) == ("${x}", "${x}")
+    merge = DeltaMerge(place.sql("'a' AS p, 3 AS x"), on="p").when_not_matched_insert_all()
+    place.manager("append").write(output(place.uri, receipt("3", item="${x}")), merge)
+    again = place.manager("append").write(output(place.uri, receipt("3", item="${x}", attempt=2)), merge)
+    assert again.note == "already written by attempt 1"
+
+
+def test_a_name_with_a_variable_is_refused() -> None:
+    with pytest.raises(RunError, match=r"can't use the name `a\$\{x\}`"):
+        quoted("a${x}")
 
 
 def test_a_name_that_delta_misreads_is_refused() -> None:

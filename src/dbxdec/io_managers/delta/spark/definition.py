@@ -67,7 +67,7 @@ def create(
         if clustered != _AUTOMATIC:
             raise RunError(
                 f"this Spark can't make the table {table.uri} as its task wants it: {first_line(error)}",
-                hint="`identity=` and `generated=` need Spark 4 or Databricks; see `columns` and `cluster_by` too",
+                hint="`identity=` and `generated=` need Spark 4.2 or Databricks; see `columns` and `cluster_by` too",
             ) from error
         log.warning('cluster_by="auto" is left out: this Spark does not choose columns itself')
         _run(table, statement)

@@ -201,11 +201,15 @@ def kept(frame: Any) -> Iterator[None]:
         frame.unpersist()
 
 
+_VARIABLE = b"${".hex()
+"""The hex digits of `${` in a predicate, which Delta may write out and read as SQL. Spark replaces `${...}` in that."""
+
+
 def overwrite_where(
     table: SparkTable, frame: Any, predicate: str, options: Mapping[str, str], *, clustered: bool = False
 ) -> None:
     """Replace the rows for which `predicate` holds. Delta refuses data for which it does not hold."""
-    if table.named and not clustered:
+    if table.named and not clustered and _VARIABLE not in predicate:
         from pyspark.sql import functions
 
         frame.writeTo(table.sql).options(**options).overwrite(functions.expr(predicate))
