@@ -104,6 +104,18 @@ def test_an_object_storage_has_the_same_partitions(column: str, storage: ObjectS
     assert pl.read_delta(uri, storage_options=options).sort("v").rows() == data.rows()
 
 
+@pytest.mark.parametrize("lazy", [False, True], ids=["DataFrame", "LazyFrame"])
+def test_one_lost_string_among_many_partitions_leaves_no_file(tmp_path: Path, lazy: bool) -> None:
+    """Whichever threads write the other partitions, the error is of the string, and nothing of them stays."""
+    names = [*map(str, range(60)), HIVE_NULL]
+    data = pl.DataFrame({"k": names, "v": range(len(names))})
+    with pytest.raises(RunError, match=f"the string {HIVE_NULL}"):
+        PolarsDeltaIoManager("unused", mode="overwrite", partition_by="k").write(
+            output(tmp_path / "t"), data.lazy() if lazy else data
+        )
+    assert [path for path in (tmp_path / "t").rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize(("text", "said"), [("", "empty strings"), (HIVE_NULL, f"the string {HIVE_NULL}")])
 @pytest.mark.parametrize("through_delta_rs", [False, True])
 @pytest.mark.parametrize("lazy", [False, True])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -133,11 +134,17 @@ def _metadata(file: Any, size: int) -> bytes:
     return end[-tail - length : -tail]
 
 
+def _remove_all(folder: Folder, names: Mapping[str, tuple[str, tuple[Any, ...]]]) -> None:
+    for path, _ in [*names.values()]:
+        folder.remove(path)
+
+
 def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
     """Run `frame` once, and store its rows in files below `folder` that nothing refers to yet.
 
     Raises RunError if the folder's storage refuses, and for partitions of strings that mean null. Errors of the query
-    pass as they are. Files stay behind only if their footers can't be read.
+    pass as they are. Files stay behind only if their footers can't be read, or if a thread of Polars makes them after
+    the query's end with an error.
     """
     import polars as pl
 
@@ -145,16 +152,19 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     stored = {name: kind for name, kind in schema.items() if name not in partitions}
     names: dict[str, tuple[str, tuple[Any, ...]]] = {}
     lost: list[RunError] = []
+    ended = threading.Event()
     numbers = itertools.count()  # Polars asks from several threads
     write_id = uuid.uuid4()
 
     def place(of: FileProviderArgs) -> str:
+        if ended.is_set():  # threads of a query that has failed may still ask
+            raise RuntimeError("the query has failed")
         values = of.partition_keys.row(0) if partitions else ()
         text = next((value for value in values if value in columns.LOST), None)
         if text is not None:
-            # The values are known here; a check of all rows would take as long as the writing.
+            # The values are known here; a check of all rows would take as long as the writing. The error has to wait
+            # for the query's end, since other threads would go on, and leave their files.
             lost.append(checks.lost_texts([partitions[values.index(text)]], text))
-            raise lost[0]
         name = folder_names.file_name(next(numbers), write_id, keyed=keyed)
         path = folder_names.folder(dict(zip(partitions, values, strict=True))) + name
         names[name] = (path, values)
@@ -185,8 +195,8 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
             target, compression="snappy", mkdir=True, storage_options=folder.options, sinked_paths_callback=note
         )
     except BaseException as error:
-        for path, _ in names.values():
-            folder.remove(path)
+        ended.set()
+        _remove_all(folder, names)
         if lost:
             raise lost[0] from None
         # Some messages of a storage do not contain the file's name.
@@ -195,6 +205,9 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
         if ours and isinstance(error, OSError | pl.exceptions.PolarsError):
             raise folder.refused(error) from error
         raise
+    if lost:
+        _remove_all(folder, names)
+        raise lost[0]
     try:
         metadata = folder.metadata({file.path: file.size for file in found})
     except OSError as error:
