@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbxdec.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -24,6 +24,15 @@ def named(name: str) -> pl.Expr:
 def cast(frame: Frame, types: Mapping[str, pl.DataType]) -> Frame:
     """Return `frame` with other types for some columns."""
     return frame.with_columns(named(name).cast(kind) for name, kind in types.items()) if types else frame
+
+
+def watched(
+    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame | pl.LazyFrame:
+    """Return `frame` with `check` over its rows. For a LazyFrame it runs while the query runs."""
+    import polars as pl
+
+    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)
 
 
 def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, columns
 from dbxdec.io_managers.delta.polars import checks, schemas
@@ -102,6 +103,28 @@ def test_unsigned_values_that_do_not_fit_are_never_wrapped(tmp_path: Path, dtype
         PolarsDeltaIoManager("unused").write(
             output(tmp_path / "table"), pl.DataFrame({"c": [value]}, schema={"c": dtype})
         )
+    assert not (tmp_path / "table" / "_delta_log").exists()
+
+
+LOST: dict[str, pl.Series] = {
+    "nanoseconds": pl.Series([1000, 1001]).cast(pl.Datetime("ns")),
+    "before 1970": pl.Series([-1]).cast(pl.Datetime("ns", "UTC")),
+    "in lists": pl.Series([[1], None]).cast(pl.List(pl.Datetime("ns"))),
+    "in arrays": pl.Series([[1]], dtype=pl.Array(pl.Int64(), 1)).cast(pl.Array(pl.Datetime("ns"), 1)),
+    "in structs": pl.Series([{"a": 1}]).cast(pl.Struct({"a": pl.Datetime("ns")})),
+}
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["DataFrame", "LazyFrame"])
+@pytest.mark.parametrize("kind", LOST)
+def test_timestamps_that_are_not_whole_microseconds_are_refused(tmp_path: Path, kind: str, lazy: bool) -> None:
+    """Rows with different timestamps never become equal: not in a write, and not as keys of a merge."""
+    data = pl.DataFrame({"k": LOST[kind]})
+    given = data.lazy() if lazy else data
+    with pytest.raises(RunError, match="the column `k` has a timestamp that Delta can't hold"):
+        PolarsDeltaIoManager("unused").write(output(tmp_path / "table"), given)
+    with pytest.raises(RunError, match="the column `k` has a timestamp that Delta can't hold"):
+        PolarsDeltaIoManager("unused").write(output(tmp_path / "table"), DeltaMerge(given, on="k"))
     assert not (tmp_path / "table" / "_delta_log").exists()
 
 

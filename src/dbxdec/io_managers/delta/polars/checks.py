@@ -11,10 +11,10 @@ from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta import exact, folder_names
 from dbxdec.io_managers.delta.polars import features, scan, storage
-from dbxdec.io_managers.polars_frames import cast, named
+from dbxdec.io_managers.polars_frames import cast, named, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import polars as pl
     from deltalake import DeltaTable
@@ -203,12 +203,3 @@ def refuse_rows_outside(
         return data
 
     return watched(frame, check)
-
-
-def watched(
-    frame: pl.DataFrame | pl.LazyFrame, check: Callable[[pl.DataFrame], pl.DataFrame]
-) -> pl.DataFrame | pl.LazyFrame:
-    """Return `frame` with `check` over its rows. For a LazyFrame it runs while the query runs."""
-    import polars as pl
-
-    return check(frame) if isinstance(frame, pl.DataFrame) else frame.map_batches(check, streamable=True)

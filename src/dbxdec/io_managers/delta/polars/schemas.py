@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import columns
-from dbxdec.io_managers.polars_frames import cast
+from dbxdec.io_managers.polars_frames import cast, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +49,36 @@ def storable(
         for name, dtype in schema.items()
         if _needs_cast(fitted[name]) or dtype != fitted[name]
     }
-    return cast(frame, casts), schema_
+    return cast(_keep_moments(frame, schema, casts), casts), schema_
+
+
+def _keep_moments(
+    frame: pl.DataFrame | pl.LazyFrame, schema: Mapping[str, pl.DataType], casts: Mapping[str, pl.DataType]
+) -> pl.DataFrame | pl.LazyFrame:
+    """Return `frame` with a check that no timestamp loses nanoseconds, which raises RunError."""
+    import polars as pl
+
+    fine = {name: dtype for name, dtype in schema.items() if name in casts and _has_unit(dtype, "ns")}
+
+    def check(data: pl.DataFrame) -> pl.DataFrame:
+        for name, dtype in fine.items():
+            column = data[name]
+            changed = column.ne_missing(column.cast(casts[name]).cast(dtype))
+            if (lost := column.filter(changed).head(1)).len():
+                raise RunError(
+                    f"the column `{name}` has a timestamp that Delta can't hold, since its timestamps are whole "
+                    f"microseconds: {lost[0] if dtype.is_nested() else lost.cast(pl.String)[0]}",
+                    hint=f'round it in the task, such as by `pl.col("{name}").dt.round("1us")`, or keep it as Int64',
+                )
+        return data
+
+    return watched(frame, check) if fine else frame
+
+
+def _has_unit(dtype: pl.DataType, *units: str) -> bool:
+    import polars as pl
+
+    return any(isinstance(node, pl.Datetime) and node.time_unit in units for node in _nodes(dtype))
 
 
 def shapes(schema: Mapping[str, pl.DataType]) -> dict[str, columns.Shape]:
@@ -176,11 +205,8 @@ def _has_form(dtype: pl.DataType) -> bool:
 def _needs_cast(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    return any(
-        isinstance(node, pl.Categorical | pl.Enum | pl.Array)
-        or (isinstance(node, pl.Datetime) and node.time_unit != "us")
-        for node in _nodes(dtype)
-    )
+    others = any(isinstance(node, pl.Categorical | pl.Enum | pl.Array) for node in _nodes(dtype))
+    return others or _has_unit(dtype, "ms", "ns")
 
 
 def _fields(dtype: pl.Struct) -> dict[str, pl.DataType]:
