@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 LOST = ("", NULL)
@@ -86,6 +86,13 @@ def compare(
             )
         )
     raise RunError(problems)
+
+
+def spelled_as(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return `values` by the column names of `names`: Delta has no two that differ only in their case."""
+    exact = {name.lower(): name for name in names}
+    exact.update({name: name for name in exact.values()})
+    return {exact.get(name, exact.get(name.lower(), name)): value for name, value in values.items()}
 
 
 def lacks(frame: Mapping[str, Shape], table: Mapping[str, Shape], *, one: Callable[[str], str]) -> bool:

@@ -170,17 +170,18 @@ class MemoryIoManager(IoManager):
         """Return the table after a write of `added` that replaces or extends `before`."""
         if self.mode == "append":
             return self._together([before, added], context)
-        if (slice_ := self._slice(context)) is not None:
+        if (slice_ := self._slice(context, added)) is not None:
             return self._together([_outside(before, slice_), added], context)
         parts = self._own.settings().get("partition_by")
         return self._together([_without(before, added, parts), added], context) if parts else added
 
-    def _slice(self, context: OutputContext) -> dict[str, Any] | None:
-        """Return the values of `replace=` in this run; None without it."""
+    def _slice(self, context: OutputContext, added: Any) -> dict[str, Any] | None:
+        """Return the values of `replace=` in this run, by the columns of the result; None without it."""
         given = getattr(self._own, "replace", None)
         if given is None:
             return None
-        return {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in given.items()}
+        values = {name: IoManager.resolve(of_run(value, context.parameters)) for name, value in given.items()}
+        return columns.spelled_as(values, getattr(added, "columns", ()))
 
     def _checked(self, added: Any, context: OutputContext) -> Any:
         """Return a result as the table has it, if it fits the rules, partitions and slice of the task's own manager."""
@@ -189,7 +190,7 @@ class MemoryIoManager(IoManager):
             return added
         from dbxdec.io_managers.delta.polars import checks, schemas
 
-        partitions, slice_ = self._own.settings().get("partition_by") or [], self._slice(context)
+        partitions, slice_ = self._own.settings().get("partition_by") or [], self._slice(context, added)
         task, schema = context.receipt.id.task, schemas.stored(added.schema)
         if partitions:
             missing = [name for name in partitions if name not in schema]

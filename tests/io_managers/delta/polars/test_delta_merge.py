@@ -130,6 +130,15 @@ def test_equal_keys_of_the_source_are_refused(table: Path) -> None:
     assert len(rows(table)) == len(before) + 2
 
 
+def test_fields_that_differ_only_in_case_are_told_as_such(tmp_path: Path) -> None:
+    """The message names the field of the source and the one of the table."""
+    io = PolarsDeltaIoManager("unused", mode="append", schema="add-columns")
+    io.write(output(tmp_path / "t", receipt("1")), pl.DataFrame({"k": [1], "s": [{"A": 1}]}))
+    source = DeltaMerge(pl.DataFrame({"k": [1], "s": [{"a": 1}]}), on="k").when_matched_update_all()
+    with pytest.raises(RunError, match=r"`s\.a`, but the table .*`s\.A`"):
+        io.write(output(tmp_path / "t", receipt("2")), source)
+
+
 def test_columns_that_differ_are_shown(table: Path) -> None:
     """Types and new columns by the schema's policy; columns that the source lacks are null, or stay."""
     with pytest.raises(RunError, match=r"n +Int64 +String"):
@@ -329,6 +338,18 @@ class TestReplace:
             frame = pl.DataFrame({"day": [value], "v": [9]}, schema={"day": pl.Date, "v": pl.Int64})
             self.write(days, frame.lazy() if lazy else frame, value)
             assert sorted(pl.read_delta(str(days))["v"].to_list()) == left
+
+    @pytest.mark.parametrize("through_delta_rs", [False, True])
+    def test_a_column_is_found_whatever_its_case(self, tmp_path: Path, through_delta_rs: bool) -> None:
+        """Delta has no two names that differ only in case; readers of the run get the slice."""
+        options: dict[str, Any] = {"delta_write_options": {"target_file_size": 2**27}} if through_delta_rs else {}
+        io = PolarsDeltaIoManager("unused", mode="overwrite", replace={"region": "a"}, **options)
+        for run, v in (("1", 1), ("2", 2)):
+            context = output(tmp_path, receipt(run))
+            io.preflight(context)
+            io.write(context, pl.DataFrame({"Region": ["a"], "v": [v]}))
+            assert io.read(wanted(tmp_path, receipt(run))).lazy().collect().rows() == [("a", v)]
+        assert pl.read_delta(str(tmp_path)).rows() == [("a", 2)]
 
     @pytest.mark.parametrize("lazy", [False, True])
     def test_an_empty_result_empties_the_slice(self, days: Path, lazy: bool) -> None:

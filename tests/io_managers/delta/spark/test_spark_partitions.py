@@ -234,6 +234,8 @@ def test_a_slice_is_replaced_also_by_nothing(place: Place) -> None:
         place.write("overwrite", run, place.pairs((1, 7)).limit(0), **options)
         assert rows(place.manager().read(wanted(place.uri))) == [(2, 2)]
         assert rows(place.manager().read(wanted(place.uri, receipt(run)))) == []
+    place.write("overwrite", "5", place.pairs((2, 3)), replace={"K": 2})
+    assert rows(place.manager().read(wanted(place.uri, receipt("5")))) == [(2, 3)]
     with pytest.raises(RunError, match="has no such column"):
         place.write("overwrite", "5", place.pairs((1, 7)), replace={"z": 1})
 

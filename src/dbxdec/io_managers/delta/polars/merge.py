@@ -91,6 +91,10 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             hint="give it a pl.DataFrame or a pl.LazyFrame",
         )
     table = target.open()
+    if table is not None:
+        if (done := once.done_before(table, target.receipt)) is not None:
+            return done
+        _check(target, merge, pl.Schema(table.schema()))
     frame, schema = schemas.storable(merge.source, _types(merge, table))
     if missing := [name for name in merge.keys if name not in schema]:
         raise RunError(

@@ -58,16 +58,18 @@ class Rows:
         computed = self._computed(table)
         # The table's own partitions: `partition_by` may be left out for an existing table.
         partitions = target.partitions if table is None else table.metadata().partition_columns
-        self._given = definition.with_generated(self._given, computed, [*partitions, *(target.slice or ())], task=task)
-        checks.refuse_missing(list(self._given.collect_schema()), target.slice or (), task=task)
+        names = there if there is not None else self._given.collect_schema()
+        slice_ = None if target.slice is None else columns.spelled_as(target.slice, names)
+        self._given = definition.with_generated(self._given, computed, [*partitions, *(slice_ or ())], task=task)
+        checks.refuse_missing(list(self._given.collect_schema()), slice_ or (), task=task)
         frame, schema = schemas.storable(self._given, there, policy=target.schema)
         if there is not None:
             given = schemas.shapes(self._given.collect_schema())
             known = {name: kind for name, kind in there.items() if name in given or name not in computed}
             columns.compare(given, schemas.shapes(known), policy=target.schema, uri=target.context.uri)
         schemas.check_partitions(schema, partitions, task=task)
-        if target.slice is not None:
-            self._slice = checks.exact_slice(target.slice, schema, partitions)
+        if slice_ is not None:
+            self._slice = checks.exact_slice(slice_, schema, partitions)
             frame = checks.refuse_rows_outside(frame, self._slice, task=task)
         if table is not None and there is not None and target.schema == "add-columns":
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
+from dbxdec.io_managers import columns
 from dbxdec.io_managers.delta.polars import checks, table_log
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Target:
         import polars as pl
 
         schema = pl.Schema(table.schema())
-        known = {name: value for name, value in (self.slice or {}).items() if name in schema}
+        spelled = columns.spelled_as(self.slice or {}, schema)
+        known = {name: value for name, value in spelled.items() if name in schema}
         checks.exact_slice(known, schema, table.metadata().partition_columns)
 
     def check_partitions(self, table: DeltaTable) -> None:

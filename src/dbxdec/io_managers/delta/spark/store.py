@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import outcomes, spark_frames
+from dbxdec.io_managers import columns, outcomes, spark_frames
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
@@ -140,9 +140,12 @@ class FrameWrite:
         If another writer may make the table first, only files identify the rows.
         """
         if detail is not None and self.replace is not None:
-            return Left("slice", Slice.of_values(self.replace, detail.partitions))
+            return Left("slice", Slice.of_values(self._slice(self.replace), detail.partitions))
         whole = self.mode == "overwrite" and not self.partitions
         return Left("whole") if whole and (detail is not None or not self.table.named) else Left("files")
+
+    def _slice(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return columns.spelled_as(values, self.table.frame().columns)
 
     def _transaction(self, detail: Detail | None) -> int | None:
         """Return the version of the write's transaction; None for a write that may be repeated."""
@@ -198,12 +201,13 @@ class FrameWrite:
             write.append(self.table, frame, options)
         elif self.replace is not None:
             kinds = {field.name: field.dataType.simpleString() for field in self.table.frame().schema}
-            if unknown := [name for name in self.replace if name not in kinds]:
+            slice_ = self._slice(self.replace)
+            if unknown := [name for name in slice_ if name not in kinds]:
                 raise RunError(
                     f"`replace` of the task `{self.task}` names {unknown}, but {self.table.uri} has no such column",
                     hint=f"its columns are {', '.join(kinds)}",
                 )
-            where = predicates.slice_predicate(self.replace, kinds, detail.partitions)
+            where = predicates.slice_predicate(slice_, kinds, detail.partitions)
             write.overwrite_where(self.table, frame, where, options, clustered=bool(detail.clustering))
         elif self.partitions:
             write.overwrite_partitions(self.table, frame, self.partitions, options)
