@@ -87,6 +87,27 @@ class TestJob:
         result = run_job(daily, started=dt.datetime(2024, 3, 1, 6), tables={"names": NAMES})
         assert result.parameters == {"day": DAY, "top": 2}
 
+    def test_no_task_changes_what_the_next_one_is_given(self) -> None:
+        """Each has its own copy of a parameter, as the argument and in `params`, and so has the result of the run."""
+
+        @job
+        def lists(days: list[int] = [1]) -> None:  # noqa: B006 - a default of a job
+            @task
+            def one(days: list[int]) -> list[int]:
+                days.append(2)
+                params.days.append(3)
+                return days
+
+            @task
+            def two(days: list[int], one: list[int]) -> list[int]:
+                return [*days, *params["days"]]
+
+            two(days, one(days))
+
+        result = run_job(lists)
+        assert result["two"].value == [1, 1]
+        assert result.parameters == {"days": [1]}
+
     def test_a_task_alone(self) -> None:
         """Only it runs, with given results and parameters; what it stores is its value."""
         frame = pl.DataFrame({"id": [1, 5]})

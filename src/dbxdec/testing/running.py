@@ -163,7 +163,9 @@ class Run:
         texts = {**{name: self._flow.resolved(text, known) for name, text in own.items()}, **self._texts}
         arguments = protocol.parse([f"--{name}={text}" for name, text in texts.items()])
         not_run = self._flow.not_run(task)
-        ready = execution.ready(arguments, self._job, task, self._one_job, self._parameters, not_run)
+        # On the platform each task reads the parameters anew: a list that one changes is not the next one's.
+        parameters = copied(self._parameters)
+        ready = execution.ready(arguments, self._job, task, self._one_job, parameters, not_run)
         return replace(ready, variables=self._given.variables)
 
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
