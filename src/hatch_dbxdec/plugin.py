@@ -278,7 +278,7 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
         from dbxdec.build import building, resources_file
 
         core = self.metadata.core
-        refusals.check_settings(self.build_config, self.metadata, build_data, version)
+        refusals.check_settings(self, build_data, version)
         resources_file.check_replaceable(Path(self.root), config.resources)
         building.admits_running_version(core.dependencies, core.name, config.extra_libraries)
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from hatchling.builders.config import BuilderConfig
-    from hatchling.metadata.core import ProjectMetadata
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
     from dbxdec.build.discovery.spec import ShippedFile
 
@@ -33,12 +33,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         )
 
 
-def check_settings(
-    settings: BuilderConfig, metadata: ProjectMetadata[Any], build_data: Mapping[str, Any], version: str
-) -> None:
+def check_settings(hook: BuildHookInterface[BuilderConfig], build_data: Mapping[str, Any], version: str) -> None:
     """Refuse other hooks that run later, ignore rules without effect, another entry point of the reserved name, and
     an editable wheel without what it needs.
     """
+    settings = hook.build_config
     if later := inside.later_hooks(build_data, config.HOOK):
         raise ConfigError(
             f"the build hook `{later[0]}` runs after `dbxdec`, which would miss the files that it makes",
@@ -49,7 +48,7 @@ def check_settings(
             f"a rule of .gitignore matches the project's own path, {settings.root}, so hatchling drops all rules",
             hint="start the rule with `/`, or check the project out somewhere else",
         )
-    _check_entry_point(metadata)
+    _check_entry_point(hook)
     if version == "editable" and not settings.dev_mode_dirs and find_spec("editables") is None:
         raise ConfigError(
             "an editable wheel needs `editables`, which is not installed where the wheel is built",
@@ -58,11 +57,11 @@ def check_settings(
         )
 
 
-def _check_entry_point(metadata: ProjectMetadata[Any]) -> None:
+def _check_entry_point(hook: BuildHookInterface[BuilderConfig]) -> None:
     # The platform looks in all groups, and could start that one instead.
     from dbxdec.model import protocol
 
-    core = metadata.core
+    core = hook.metadata.core
     groups = {"scripts": core.scripts, "gui-scripts": core.gui_scripts}
     groups |= {f'entry-points."{group}"': points for group, points in core.entry_points.items()}
     wrong = [
