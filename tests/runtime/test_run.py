@@ -346,6 +346,19 @@ class TestSecondRun:
             assert result.code == 0, result.output
         assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
 
+    def test_a_retry_that_writes_the_rest_of_several_outputs_says_so(
+        self, built: Project, project: Project, installation: Installation
+    ) -> None:
+        """What the first attempt has written stays, so the outputs are of two calls; a whole retry is no news."""
+        said = []
+        for attempt in ("1", "2", "3"):
+            argv = arguments(built, "splitting", "split", spoil="false", **{"dbxdec-attempt": attempt})
+            said.append(start(installation, project, *argv).output)
+            if attempt == "1":
+                shutil.rmtree(project.root / "lake" / "odd")  # as if the attempt had died before it
+        warning = "an earlier attempt has written `even` of the task `split`, and this one `odd`"
+        assert [warning in one for one in said] == [False, True, False]
+
     def test_a_repair_is_of_the_same_run_where_the_values_are_the_same(
         self, built: Project, project: Project, installation: Installation
     ) -> None:

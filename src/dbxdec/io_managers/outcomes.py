@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt
 
 _SHOWN, _LONGEST = 5, 40
+_ALREADY = "already written by"
 
 
 def already(
@@ -39,7 +40,7 @@ def already(
             f"the task `{own.id.task}` of this run has already written {uri}{there} with another {other}",
             hint=_mend(version, is_newest=is_newest),
         )
-    return WriteResult(version, rows, f"already written by attempt {found.attempt}")
+    return WriteResult(version, rows, f"{_ALREADY} attempt {found.attempt}")
 
 
 def already_without_receipt() -> WriteResult:
@@ -48,9 +49,14 @@ def already_without_receipt() -> WriteResult:
     Nobody knows its build and its parameters any more; adding the rows again could double them.
     """
     return WriteResult(
-        note="already written by an earlier attempt, whose receipt has been cleaned from the log: check the rows if "
+        note=f"{_ALREADY} an earlier attempt, whose receipt has been cleaned from the log: check the rows if "
         "this repair has another build or other parameters"
     )
+
+
+def is_earlier(result: WriteResult) -> bool:
+    """Return whether a result is that of an earlier attempt, in place of the one that was given."""
+    return result.note.startswith(_ALREADY)
 
 
 def _mend(version: int | None, *, is_newest: bool) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import base, contexts
+from dbxdec.io_managers import base, contexts, outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
@@ -162,10 +162,19 @@ class Execution:
                 hint="return a dict with exactly these keys; a value may be None where its annotation says so",
             )
         note = of_parameter(self.function, "return")
-        for name in self.managers:
-            self._write(name, result[name], note.element() if note else None)
+        element = note.element() if note else None
+        written = {name: self._write(name, result[name], element) for name in self.managers}
+        earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
+        if earlier and len(earlier) < len(written):
+            log.warning(
+                "an earlier attempt has written %s of the task `%s`, and this one %s: they belong together only if the "
+                "function returns the same rows each time",
+                listed(earlier),
+                self.task.key,
+                listed([name for name in written if name not in earlier]),
+            )
 
-    def _write(self, name: str, result: Any, note: Annotation | None) -> None:
+    def _write(self, name: str, result: Any, note: Annotation | None) -> contexts.WriteResult:
         began = time.perf_counter()
         context = self.output(name)
         if result is None and note and note.excludes_none:
@@ -178,6 +187,7 @@ class Execution:
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
         facts = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
+        return facts
 
     def _blame(self, name: str) -> str:
         what = "result" if name == dag.RESULT else f"output `{name}`"

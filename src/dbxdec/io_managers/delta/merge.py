@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 SOURCE, TARGET = "source", "target"
 """The names of the new rows and of the table in predicates and expressions."""
@@ -146,7 +146,8 @@ class DeltaMerge:
         """The key columns; none where `on` is a condition."""
         if not isinstance(self.on, str):
             return tuple(self.on)
-        return (self.on,) if _NAME.fullmatch(self.on) else ()
+        is_name = _NAME.fullmatch(self.on) or ("." not in self.on and self.on in _columns(self.source))
+        return (self.on,) if is_name else ()
 
     @property
     def steps(self) -> tuple[Clause, ...]:
@@ -206,6 +207,13 @@ class DeltaMerge:
 
     def _with(self, clause: Clause) -> DeltaMerge:
         return replace(self, clauses=(*self.clauses, clause))
+
+
+def _columns(frame: Any) -> Collection[str]:
+    """Return the names of a frame's columns; none for a value that is no frame, which the engine refuses."""
+    schema = getattr(frame, "collect_schema", None)
+    names = schema().names() if schema is not None else getattr(frame, "columns", ())
+    return names if isinstance(names, list) else ()
 
 
 _NAME = re.compile(r"[^\W\d]\w*")

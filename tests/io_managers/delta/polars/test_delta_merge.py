@@ -130,6 +130,16 @@ def test_equal_keys_of_the_source_are_refused(table: Path) -> None:
     assert len(rows(table)) == len(before) + 2
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_column_with_an_odd_name_is_a_key(tmp_path: Path, lazy: bool) -> None:
+    """As a string too: it is a column of the source, and so no condition."""
+    for run, v in (("1", 1), ("2", 2)):
+        source = pl.DataFrame({"a b": [1], "v": [v]})
+        merge = DeltaMerge(source.lazy() if lazy else source, on="a b")
+        PolarsDeltaIoManager("unused").write(output(tmp_path / "t", receipt(run)), merge)
+    assert pl.read_delta(str(tmp_path / "t")).rows() == [(1, 2)]
+
+
 def test_fields_that_differ_only_in_case_are_told_as_such(tmp_path: Path) -> None:
     """The message names the field of the source and the one of the table."""
     io = PolarsDeltaIoManager("unused", mode="append", schema="add-columns")
