@@ -6,6 +6,7 @@ import base64
 import html
 import json
 import re
+import shlex
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape, quoteattr
@@ -20,6 +21,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "repr in a longer one": lambda s: repr(f"{s} ' \"")[1:].rpartition(" \\' ")[0],
     "ascii": lambda s: ascii(s)[1:-1],
     "repr of bytes": lambda s: repr(s.encode())[2:-1],
+    "a shell": lambda s: shlex.quote(s + " ")[1:-2],
+    "a shell's backslash": lambda s: s.replace("'", r"'\''"),
     "in a URL": lambda s: quote(s, safe=""),
     "in a path of a URL": quote,
     "in a query": quote_plus,

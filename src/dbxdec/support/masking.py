@@ -1,8 +1,8 @@
 """Hides the values of secrets in strings, however they are written there.
 
-A value is found as it is, and with any characters escaped as in JSON, `repr`, URLs or HTML, once or several times. It
-is also found in base64 and in hex. Each line of a multi-line value is found by itself too, and so is the beginning of a
-value that was cut and ends in an ellipsis. Values that overlap are hidden together.
+A value is found as it is, quoted for a shell, and with any characters escaped as in JSON, `repr`, URLs or HTML, once or
+several times. It is also found in base64 and in hex. Each line of a multi-line value is found by itself too, and so is
+the beginning of a value that was cut and ends in an ellipsis. Values that overlap are hidden together.
 
 A value of less than four characters is hidden only if it is the whole string or in quotes. Anywhere else it reveals
 nothing, and hiding it would garble the rest.
@@ -61,7 +61,7 @@ class Mask:
             return
         self._known.add(value)
         whole = value.strip()
-        for part in dict.fromkeys([value, whole, *_lines(whole)]):
+        for part in dict.fromkeys([value, whole, *_lines(whole), *_quoted_by_shells(whole)]):
             if len(part) < _SHORT:
                 self._short.add(part)
                 continue
@@ -118,6 +118,11 @@ def _lines(value: str) -> list[str]:
     """Return the lines of a multi-line value that are long enough to be hidden by themselves."""
     lines = [line.strip() for line in value.splitlines()]
     return [line for line in lines if len(line) >= _SHORTEST_LINE] if len(lines) > 1 else []
+
+
+def _quoted_by_shells(value: str) -> list[str]:
+    """Return a value with single quotes as shells and `shlex.quote` write it between quotes of its own."""
+    return [value.replace("'", quote) for quote in ("'\"'\"'", "'\\''")] if "'" in value else []
 
 
 def _quoted(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
