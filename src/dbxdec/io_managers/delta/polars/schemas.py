@@ -38,7 +38,8 @@ def storable(
         problems.append(
             Problem(
                 f"a Delta table can't hold these columns:{lines}",
-                hint="cast them in the task: a Null column to its intended type, Time and Duration to Int64",
+                hint="cast them in the task: a Null column to its intended type, Time and Duration to Int64, 128-bit "
+                "integers to Decimal(38, 0), Float16 to Float32",
             )
         )
     if problems:
