@@ -1,4 +1,4 @@
-"""Placeholders for values that exist only when the job runs, and every way of using one too early.
+"""Values that a job's body handles before they exist, such as results of tasks, and every way of using one too early.
 
 Each misuse is noted at the author's line and returns something harmless, so that the rest of the body is checked in the
 same build.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, counted
-from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcomes
+from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcome_warnings
 from dbxdec.model.dag import Job, Output
 from dbxdec.model.values import ANY, NONE_TEXT
 from dbxdec.model.variables import has_token
@@ -42,9 +42,9 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += _of_failure_handler(job)
         warnings += compute_warnings.without_unity_catalog(job)
         warnings += compute_warnings.unknown_to_the_cli(job)
-        warnings += outcomes.hidden_failures(job)
-        warnings += outcomes.unchecked_sides(job)
-        warnings += outcomes.strange_references(job)
+        warnings += outcome_warnings.hidden_failures(job)
+        warnings += outcome_warnings.unchecked_sides(job)
+        warnings += outcome_warnings.strange_references(job)
     return warnings
 
 

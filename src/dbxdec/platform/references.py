@@ -1,8 +1,8 @@
 """Writes, reads and resolves references such as `{{tasks.extract.values.rows}}`.
 
-A segment that an author has named (a task, a key, a parameter) may have any characters between backticks. Without
-backticks it may have only ASCII letters, digits and `_`. A reference that is written differently, or names nothing,
-stays a literal string.
+A segment that an author has named (a task, a key, a parameter) needs backticks if it has anything but ASCII letters,
+digits and `_`. Between backticks it may have any characters but the backtick, braces and control characters: ask
+`can_refer_to` first. A reference that is written differently, or names nothing, stays a literal string.
 """
 
 from __future__ import annotations

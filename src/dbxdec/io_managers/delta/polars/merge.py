@@ -1,4 +1,4 @@
-"""Merges into Delta tables through delta-rs: those that a task makes itself, and those that it describes."""
+"""Merges into Delta tables through delta-rs: a TableMerger of the task, or a DeltaMerge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Merges into Delta tables through Spark: those that a task builds itself, and those that it describes."""
+"""Merges into Delta tables through Spark: a DeltaMergeBuilder of the task, or a DeltaMerge.
+
+Where the session accepts no settings, as on serverless compute, `marked_merge` runs a DeltaMerge exactly once; a
+builder then runs at least once.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The write of a Spark frame to a Delta table by the options of its manager: an append exactly once."""
+"""Decides how a Spark frame is written to a Delta table: its mode, exactly once, tries after a conflict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of writes that Spark has for Delta tables, both at a path and in a catalog."""
+"""The single commands that `store` and the merges send to Spark: create, append, overwrite, add a receipt and so on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Warnings of outcomes that an author hardly intends: hidden failures, unchecked values, wrong references."""
+"""Warnings of outcomes that an author hardly intends.
+
+They are failures that the result of a job hides, values that no check covers, and references that stay plain strings.
+"""
 
 from __future__ import annotations
 
