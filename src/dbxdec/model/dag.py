@@ -30,6 +30,8 @@ DATE_OF = "dbxdec_date_"
 RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 
+MAX_CONCURRENCY = 100
+"""The most iterations of a for-each task that the platform runs at once."""
 Rows = typing.Literal["run", "table", "newest", "changed"]
 """The rows of a task's result that a reader gets.
 
