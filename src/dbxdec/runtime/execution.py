@@ -139,7 +139,7 @@ class Execution:
         except TypeError as error:
             raise RunError(
                 f"the task `{self.task.key}` returned a value that its annotation does not allow: {error}",
-                hint="correct the annotation or the result",
+                hint=getattr(error, "hint", None) or "correct the annotation or the result",
             ) from None
         task_values.set(dag.RETURN_VALUE, form)
         try:
