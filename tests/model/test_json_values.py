@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dbxdec import bundle_target
 from dbxdec.model import json_values, literals
 from dbxdec.model.json_values import MisfitError
 from dbxdec.model.values import ANY, ValueType
+from dbxdec.model.variables import using
 from dbxdec.support.forms import FormError
 
 
@@ -133,6 +135,15 @@ def test_a_combination_of_flags_says_that_it_has_no_name() -> None:
     with pytest.raises(MisfitError, match=r"Rights\.READ\|WRITE.* is a combination of members of .*Rights") as caught:
         type_of(Rights).to_json(Rights.READ | Rights.WRITE)
     assert caught.value.hint == "return a list of members, or `.value` as an int"
+
+
+@pytest.mark.parametrize("annotation", [str, dict, list[str]])
+def test_a_bundle_variable_is_no_string_of_a_result(annotation: Any) -> None:
+    """The hint says how to make one."""
+    given: Any = bundle_target() if annotation is str else [bundle_target()]
+    with using({"bundle.target": "dev"}, live=True), pytest.raises(MisfitError, match="BundleVariable") as caught:
+        type_of(annotation).to_json({"a": given} if annotation is dict else given)
+    assert caught.value.hint == "write `str(...)` of it: a bundle variable acts as a string, but is not one"
 
 
 def test_what_contains_itself_is_refused() -> None:

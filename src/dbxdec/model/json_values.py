@@ -10,6 +10,7 @@ import math
 from enum import Enum
 from typing import Any
 
+from dbxdec.model.variables import BundleVariable
 from dbxdec.support.masking import brief
 
 _PLAIN = (str, int, float, list, dict)
@@ -107,6 +108,8 @@ def _base(value: object) -> str:
 
 
 def _instead(value: object) -> str:
+    if isinstance(value, BundleVariable):
+        return "write `str(...)` of it: a bundle variable acts as a string, but is not one"
     if isinstance(value, Enum):
         return "write its `.name` or its `.value`"
     if isinstance(value, _PLAIN):
@@ -116,6 +119,12 @@ def _instead(value: object) -> str:
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         return "write `.item()` of it: that is Python's own"
     return "use str, int, float, bool, None, lists and dicts"
+
+
+def unlike(expected: str, value: object, place: str = "") -> MisfitError:
+    """Return the error of a `value` that is not of the `expected` type."""
+    hint = _instead(value) if isinstance(value, BundleVariable) else None
+    return MisfitError(f"expected {expected}{place}, got {class_of(value)} ({brief(value)})", hint)
 
 
 def _at(place: str) -> str:

@@ -307,14 +307,14 @@ class ValueType:
 
     def _misfit(self, value: object, place: str) -> TypeError:
         """Return the error of a value that is not of this type."""
-        got = json_values.class_of(value)
         if isinstance(value, Enum) and literals.enum_reference(type(value)) == self.enum:
+            kind = json_values.class_of(value)
             return json_values.MisfitError(
-                f"{brief(value)}{place} is a combination of members of {got}, which has no name of its own: "
-                "members are passed by name",
+                f"{brief(value)}{place} is a combination of members of {kind}, which has no name of its own: members "
+                "are passed by name",
                 "return a list of members, or `.value` as an int",
             )
-        return json_values.MisfitError(f"expected {self}{place}, got {got} ({brief(value)})")
+        return json_values.unlike(str(self), value, place)
 
     def from_json(self, form: Any, *, names: bool = False) -> Any:
         """Return the value of a JSON form, with `names` as `from_text` does. Raises ValueError as it does."""
