@@ -52,6 +52,8 @@ class Shelf(IoManager):
 class Joining(Shelf):
     """Iterations write one target."""
 
+    reads_table: ClassVar[bool] = True
+
     def joins(self, returns: tuple[str, ...] | None) -> bool:
         return True
 
@@ -95,6 +97,16 @@ def names() -> list[str]:
 @task
 def name() -> str:
     return "a"
+
+
+@task
+def found() -> list[dict[str, str]]:
+    return [{"id": "a"}]
+
+
+@task(io_manager=joining)
+def append_any(item: dict[str, str]) -> Frame:
+    return Frame()
 
 
 @task
@@ -270,6 +282,26 @@ WRONG: list[tuple[Callable[[], object], str]] = [
         "reads the results of the iterations of the task `wide` by item, but an item",
     ),
     (
+        lambda: read_dict(append_any(each(found()))),
+        "by item, but an item of the result of the task `found` is a `dict[str, str]`, which can't be a key",
+    ),
+    (
+        lambda: read_list(latest(append(each(["a"])))),
+        "is annotated `list[Frame]`, but gets the newest version of the table of the task `append`, which is one value",
+    ),
+    (
+        lambda: read_dict(latest(append(each(["a"])))),
+        "is annotated `dict[str, Frame]`, but gets the newest version of the table of the task `append`, which is one",
+    ),
+    (
+        lambda: read_list(append(each(["a"])).table),
+        "is annotated `list[Frame]`, but gets the whole table of the task `append`, which is one value",
+    ),
+    (
+        lambda: read_list(append(each(["a"])).uri),
+        "is annotated `list[Frame]`, but gets",
+    ),
+    (
         lambda: read_one(ingest("a").table),
         "gets the whole table of the task `ingest`, which Shelf can't distinguish from",
     ),
@@ -299,6 +331,30 @@ def test_mistakes_are_found_at_build(body: Callable[[], object], message: str) -
     assert str(problem.where).startswith(__file__)
 
 
+def test_items_that_a_run_gives_as_dicts_are_no_keys() -> None:
+    """A reader by item is refused for a job parameter whose elements are dicts; a list of results is not."""
+
+    @job
+    def one(shops: list[dict[str, str]] = [{"id": "a"}]) -> None:  # noqa: B006
+        orders = append_any(each(shops))
+        read_dict(orders)
+        read_list(orders)
+
+    (problem,) = one.build().problems
+    assert "an item of the job parameter `shops` is a `dict[str, str]`, which can't be a key" in problem.message
+
+
+def test_what_each_iteration_wrote_is_read_apart() -> None:
+    """`.written` of a for-each is one value per iteration, and the newest table is one value."""
+
+    def body() -> None:
+        orders = append(each(["a"]))
+        read_list(orders.written)
+        read_one(latest(orders))
+
+    assert built(body).problems == ()
+
+
 def test_a_parameter_that_is_no_list_is_refused() -> None:
     """The platform can iterate over a list only, and never over none at all."""
 
@@ -312,12 +368,24 @@ def test_a_parameter_that_is_no_list_is_refused() -> None:
     assert "which is `list[str] | None`" in second.message
 
 
-def test_a_concurrency_that_the_platform_refuses_is_an_error() -> None:
-    """1 to 100, and a number."""
-    with pytest.raises(CodegenError, match="has the concurrency 101"):
-        definition(lambda: ingest(each(["a"], concurrency=101)))
-    with pytest.raises(CodegenError, match="concurrency"):
-        definition(lambda: ingest(each(["a"], concurrency="many")))  # type: ignore[arg-type]
+@pytest.mark.parametrize("concurrency", [0, 101, True, 2.0, "many", "8"])
+def test_a_concurrency_that_the_platform_refuses_is_an_error(concurrency: Any) -> None:
+    """It is a number from 1 to 100: another is said at the call's line, beside the call's other mistakes."""
+
+    def body() -> None:
+        ingest(each(["a"], concurrency=concurrency), dey="x")  # type: ignore[call-arg]
+
+    first, second = built(body).problems
+    assert first.message == f"each(...): `concurrency` is {concurrency!r}"
+    assert first.hint == "write a number from 1 to 100, or bundle_variable(...)"
+    assert str(first.where) == str(second.where) == f"{__file__}:{body.__code__.co_firstlineno + 1}"
+    assert "dey" in second.message
+
+
+def test_a_concurrency_may_be_a_bundle_variable() -> None:
+    """The bundle's target then gives the number."""
+    repeated = definition(lambda: ingest(each(["a"], concurrency=bundle_variable("many"))))["for_each_task"]
+    assert repeated["concurrency"] == "${var.many}"
 
 
 def test_outside_a_body_each_says_where_it_belongs() -> None:

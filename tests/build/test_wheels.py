@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import resource
 import shutil
@@ -115,6 +117,56 @@ class TestEdited:
         with_manifest(wheel, lambda form: form["jobs"]["sales"]["parameters"][0].update(default="4"))
         with pytest.raises(ManifestError, match="isn't what was built"):
             read_wheel(wheel)
+
+    def change_info(self, wheel: Path, name: str, old: bytes, new: bytes, *, record: bool) -> None:
+        """Edit a file of `.dist-info`, with `record` its line in RECORD too."""
+        found = members(wheel)
+        path = f"{info(found)}/{name}"
+        assert old in found[path]
+        found[path] = found[path].replace(old, new, 1)
+        if record:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(found[path]).digest()).rstrip(b"=")
+            line = f"{path},sha256=".encode() + digest + f",{len(found[path])}".encode()
+            place = f"{info(found)}/RECORD"
+            lines = found[place].splitlines()
+            found[place] = b"\n".join(line if one.startswith(f"{path},".encode()) else one for one in lines)
+        write(wheel, found)
+
+    @pytest.mark.parametrize("record", [True, False])
+    @pytest.mark.parametrize(
+        ("name", "old", "new", "said"),
+        [
+            (
+                "entry_points.txt",
+                b"dbxdec.runtime:main",
+                b"os:system",
+                "its entry point dbxdec-run is 'os:system'",
+            ),
+            ("entry_points.txt", b"dbxdec-run", b"another", "its entry point dbxdec-run is missing"),
+            ("METADATA", b"Name: shop", b"Name: another", "its name is 'another"),
+            ("METADATA", b"Version: 1.2.0", b"Version: 1.2.1", "its version is '1.2.1', not 1.2.0"),
+        ],
+    )
+    def test_metadata_that_is_not_as_it_was_built_is_refused(
+        self, wheel: Path, name: str, old: bytes, new: bytes, said: str, record: bool
+    ) -> None:
+        """The platform starts the entry point, and installers go by the name and the version."""
+        self.change_info(wheel, name, old, new, record=record)
+        with pytest.raises(ManifestError) as caught:
+            read_wheel(wheel)
+        assert f"isn't what was built: {said}" in str(caught.value)
+
+    def test_metadata_that_its_record_does_not_list_is_refused(self, wheel: Path) -> None:
+        """Other dependencies would be installed."""
+        self.change_info(wheel, "METADATA", b"Requires-Dist: dbxdec", b"Requires-Dist: another", record=False)
+        with pytest.raises(ManifestError, match="its METADATA is not the one that its RECORD lists"):
+            read_wheel(wheel)
+
+    @pytest.mark.parametrize("version", ["1.2.0+123", "1.2.0+local.7"])
+    def test_the_version_of_a_deploy_is_no_edit(self, wheel: Path, version: str) -> None:
+        """A bundle appends a local version at each deploy."""
+        self.change_info(wheel, "METADATA", b"Version: 1.2.0", f"Version: {version}".encode(), record=True)
+        assert read_wheel(wheel).manifest.version == "1.2.0"
 
     @pytest.mark.parametrize(
         "command",

@@ -69,6 +69,12 @@ class TestMaking:
         """The repr is the call that makes the same object."""
         assert repr(bundle_variable("a")) == "BundleVariable('${var.a}')"
 
+    def test_repr_in_a_task_is_that_of_the_value(self) -> None:
+        """It is a string there; without a value the repr, which tracebacks show, is still one."""
+        with using({"a": "it's"}, live=True):
+            assert repr(bundle_variable("a")) == f"{bundle_variable('a')!r}" == '"it\'s"'
+            assert repr(bundle_variable("other")) == "BundleVariable('${var.other}')"
+
 
 class TestJoining:
     @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +15,9 @@ from dbxdec import RunError, job, secret, task
 from dbxdec.build.discovery.process import discover
 from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import DiscoveryError
-from dbxdec.model import secrets
+from dbxdec.model import literals, secrets
 from dbxdec.testing import run_job
+from secret_shapes import FORMS, SHAPES
 
 FIRST, SECOND = ("a", "b-c"), ("a-b", "c")
 SHARED, OWN_FIRST, OWN_SECOND = "DBXDEC_SECRET_A_B_C", "DBXDEC_SECRET_a/b-c", "DBXDEC_SECRET_a-b/c"
@@ -159,3 +162,33 @@ def daily() -> None:
             "the job `daily` has the value of the secret in DBXDEC_SECRET_VAULT_KEY (`tasks"
         )
         assert "Ab1Cd2Ef3Gh4" not in str(caught.value)
+
+    @pytest.mark.parametrize("form", [*FORMS, "base64", "base64 inside", "hex", "bytes"])
+    @pytest.mark.parametrize("shape", ["URL", "quotes", "lines", "letters", "long"])
+    def test_a_value_is_found_in_every_form(self, shape: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Escaped or encoded, it would be in the wheel all the same."""
+        value = SHAPES[shape]
+        monkeypatch.setenv("DBXDEC_SECRET_VAULT_KEY", value)
+        octets = value.encode()
+        encoded = {
+            "base64": base64.b64encode(octets).decode(),
+            "base64 inside": base64.urlsafe_b64encode(b"u:" + octets).decode(),
+            "hex": octets.hex(),
+        }
+        given: Any = octets if form == "bytes" else encoded[form] if form in encoded else FORMS[form](value)
+        (problem,) = secrets.leaked({"daily": {"a": [1, {"b": literals.encode(given)}]}}, {})
+        assert "(`a.1.b" in problem.message
+
+    def test_a_number_and_a_key_may_be_the_value(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each is in the manifest as a string is; the message does not show the key."""
+        monkeypatch.setenv("DBXDEC_SECRET_VAULT_KEY", "4711471147")
+        for form in ({"n": 4711471147}, {"4711471147": 1}):
+            (problem,) = secrets.leaked({"daily": {"a": form}}, {})
+            assert "4711471147" not in problem.message
+
+    def test_a_part_of_a_value_is_no_leak(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A job may show how a URL or a key begins, and have a line that every key has."""
+        monkeypatch.setenv("DBXDEC_SECRET_VAULT_KEY", SHAPES["lines"])
+        monkeypatch.setenv("DBXDEC_SECRET_VAULT_URL", SHAPES["URL"])
+        form = {"doc": "Give it -----BEGIN KEY----- or https://user..."}
+        assert secrets.leaked({"daily": form}, {}) == []

@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,11 @@ from dbxdec import context, get_task_value, params, set_task_value
 from dbxdec.errors import RunError
 from dbxdec.runtime import context as runtime_context
 from dbxdec.runtime import task_values
+
+
+class Colour(StrEnum):
+    RED = "red"
+
 
 RUN = runtime_context.RunContext(
     package="p",
@@ -89,6 +95,16 @@ def test_what_is_not_json_is_refused(store: str, value: Any) -> None:
     """A value without JSON form is named with its key before anything is sent."""
     with pytest.raises(RunError, match="`key` is not JSON"):
         set_task_value("key", value)
+    assert get_task_value(store, "key", "nothing") == "nothing"
+
+
+def test_a_value_that_would_arrive_as_another_is_refused(store: str) -> None:
+    """The member of a StrEnum would arrive as a plain string: the message names its place, the hint what to write."""
+    with pytest.raises(
+        RunError, match=r"`key` is not JSON: <Colour.RED: 'red'> at \['a'\] is of the type .*Colour, which"
+    ) as caught:
+        set_task_value("key", {"a": Colour.RED})
+    assert caught.value.problems[0].hint == "write its `.name` or its `.value`"
     assert get_task_value(store, "key", "nothing") == "nothing"
 
 

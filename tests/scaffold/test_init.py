@@ -729,3 +729,19 @@ def test_what_it_writes_is_clean(tmp_path: Path) -> None:
     ):
         done = project.run(sys.executable, "-m", *tool, ".")
         assert done.code == 0, done.output
+
+
+def test_a_folder_whose_name_makes_none_of_a_project_is_named(tmp_path: Path) -> None:
+    """The message has the folder's own name, which the author knows."""
+    said = problems(tmp_path / "é", {})
+    assert "no name of a project can be made of 'é', the name of the folder" in said
+    assert "--name my-pipeline" in said
+    assert made(tmp_path / "é", {}, Asked("0.1.0", "shop")).changes
+
+
+def test_an_empty_folder_name_sets_nothing_up(tmp_path: Path) -> None:
+    """It comes of a variable that is not set, and does not mean this folder."""
+    result = init(tmp_path, "")
+    assert result.code == 2
+    assert "name a folder, or leave it out for this one" in result.output
+    assert tree(tmp_path) == {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import recording
+from dbxdec.authoring.captured import captured
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
 from dbxdec.authoring.nodes import Call, Recorder, Step
@@ -187,6 +188,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         doc=doc_of(fn),
         optional=frozenset(call.optional),
         spark_conf=call.task.options.spark_conf,
+        closes_over=captured(fn),
     )
 
 

@@ -183,6 +183,11 @@ class _Compared:
                     f"compares {side.describe()}, which is `{kind}`, by size",
                     "the platform compares only numbers by size; use == or !=",
                 )
+            elif kind is not None and kind.optional and not isinstance(side, ParameterProxy):
+                self._problem(
+                    f"compares {side.describe()}, which is `{kind}`, by size, but None is not a number",
+                    "return a number in its place, or compare inside a task",
+                )
             return reference_to(self._step, side)
         if isinstance(side, BundleVariable):
             return str(side)

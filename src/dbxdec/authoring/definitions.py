@@ -133,17 +133,31 @@ def rebound(function: Callable[..., Any], seen: Mapping[str, object]) -> list[st
 def closures_of(function: Callable[..., Any]) -> Iterator[tuple[str, object]]:
     """Yield the names and values that `function` and its decorators close over, except unassigned names."""
     for layer in layers(function):
-        yield from _closure(layer).items()
+        yield from closure_in(layer).items()
 
 
 def closure_of(function: Callable[..., Any]) -> dict[str, object]:
     """Return the values that the author's function closes over, by name, except unassigned names."""
-    return _closure(unwrapped(function))
+    return closure_in(unwrapped(function))
 
 
-def _closure(function: Any) -> dict[str, object]:
+def defaults_of(function: Any) -> dict[str, object]:
+    """Return the defaults of the parameters of `function`, by name; none for a callable that is no function."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return {}
+    positional = code.co_varnames[: code.co_argcount]
+    defaults = function.__defaults__ or ()
+    return {
+        **dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True)),
+        **(function.__kwdefaults__ or {}),
+    }
+
+
+def closure_in(function: Any) -> dict[str, object]:
+    """Return the values that `function` itself closes over, by name, except unassigned names."""
     found: dict[str, object] = {}
-    if function.__closure__ is None:
+    if getattr(function, "__closure__", None) is None:
         return found
     for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
         try:

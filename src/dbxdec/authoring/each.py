@@ -11,6 +11,7 @@ from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled, firs
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.model import dag, literals, typehints
+from dbxdec.model.dag import MAX_CONCURRENCY
 from dbxdec.model.mistakes import forgiving, giving
 
 if TYPE_CHECKING:
@@ -81,12 +82,23 @@ def each(items: Iterable[T], *, concurrency: int | None = None) -> T:
                 "pass it to a task in a function with `@job`; elsewhere write a loop",
             )
         )
+    return Items(items, _concurrency(concurrency))  # type: ignore[return-value]
+
+
+def _concurrency(given: Any) -> int | str | None:
+    """Return `each`'s `concurrency` as plain data. Any other than a number of the platform or a variable is refused."""
+    hint = f"write a number from 1 to {MAX_CONCURRENCY}, or bundle_variable(...)"
     try:
-        plainly = plain(concurrency, "concurrency")
+        found = plain(given, "concurrency")
     except AuthoringError as error:
-        plainly, hint = None, "write a number from 1 to 100, or bundle_variable(...)"
         recording.refuse(Problem(f"each(...): {problem.message}", hint=hint) for problem in error.problems)
-    return Items(items, plainly)  # type: ignore[return-value]
+        return None
+    if found is None or (type(found) is int and 1 <= found <= MAX_CONCURRENCY):
+        return found
+    if isinstance(found, str) and "${" in found:
+        return found
+    recording.refuse([Problem(f"each(...): `concurrency` is {shown(given)}", hint=hint)])
+    return None
 
 
 def bind(call: Call, parameter: str, given: Items, bound: dag.Binding | None) -> dag.Each:

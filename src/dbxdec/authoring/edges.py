@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.literal_types import misfit
-from dbxdec.authoring.nodes import Call, Step
+from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.model import dag, literals, typehints
 from dbxdec.model.typehints import Annotation
 
@@ -103,13 +103,8 @@ def _check_literal(call: Call, parameter: str, note: Annotation, value: Any, pla
 
 def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding) -> None:
     """Check the items of a list that only the run knows, if its type has an element type."""
-    recorder, element = call.recorder, None
-    match items:
-        case dag.Parameter(name) if name in recorder.parameters:
-            element, of = recorder.parameters[name].type.element, f"the job parameter `{name}`"
-        case dag.TaskOutput(task) if dag.RESULT in recorder.calls[task].outputs:
-            kind = recorder.calls[task].outputs[dag.RESULT].type
-            element, of = kind and kind.element, f"the result of the task `{task}`"
+    recorder = call.recorder
+    element, of = _type_of_items(recorder, items)
     if element is None or note.error:
         return
     if note.value_type is None and not element.is_json:
@@ -119,6 +114,17 @@ def _check_item(call: Call, parameter: str, note: Annotation, items: dag.Binding
         )
     elif element.kind != "str" or note.value_type is None or note.value_type.kind not in _READ_FROM_STRINGS:
         _check_value(call, parameter, note, element, f"an item of {of}")
+
+
+def _type_of_items(recorder: Recorder, items: dag.Binding) -> tuple[ValueType | None, str]:
+    """Return the type of the items of a list that comes with the run, None if it is unknown, and their origin."""
+    match items:
+        case dag.Parameter(name) if name in recorder.parameters:
+            return recorder.parameters[name].type.element, f"the job parameter `{name}`"
+        case dag.TaskOutput(task) if dag.RESULT in recorder.calls[task].outputs:
+            kind = recorder.calls[task].outputs[dag.RESULT].type
+            return kind and kind.element, f"the result of the task `{task}`"
+    return None, ""
 
 
 def _is_container(call: Call, parameter: str, note: Annotation, binding: dag.Sequence | dag.Mapped, place: str) -> bool:
@@ -159,13 +165,27 @@ def _check_output(call: Call, parameter: str, note: Annotation, binding: dag.Tas
     if manager is None:
         return
     _check_rows(call, parameter, binding, manager, producer)
-    if producer.each is None:
+    if producer.each is not None and binding.rows in _WHOLE and note.collects(manager.reads) is not None:
+        recorder.problem(
+            f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, but gets "
+            f"{_WHOLE[binding.rows]} of the task `{binding.task}`, which is one value for all iterations",
+            f"annotate it `{_element_of(note)}`, or pass the result itself: `{note.text}` has one value per iteration",
+        )
+    elif producer.each is None or binding.rows == "newest":
         _check_read(call, parameter, note, manager, what)
     else:
         _check_iterations(call, parameter, note, manager, producer)
 
 
 _SPELT = {"table": "table", "changed": "written"}
+_WHOLE = {"table": "the whole table", "newest": "the newest version of the table"}
+
+
+def _element_of(note: Annotation) -> str:
+    """Return the type of the elements of a list or dict, as it is written in an annotation."""
+    inner = note.element()
+    names = " | ".join(inner.type_names) or "Any"
+    return f"{names} | None" if inner.optional else names
 
 
 def _check_rows(call: Call, parameter: str, binding: dag.TaskOutput, manager: IoManager, producer: Call | Step) -> None:
@@ -202,16 +222,20 @@ def _check_iterations(call: Call, parameter: str, note: Annotation, manager: IoM
             )
         return
     _check_read(call, parameter, note.element(), manager, what)
-    if collects == "dict" and producer.each is not None and (why := _no_keys(producer.each)):
+    if collects == "dict" and producer.each is not None and (why := _no_keys(recorder, producer.each)):
         recorder.problem(
             f"the parameter `{parameter}` of the task `{call.key}` reads {what} by item, but {why}",
             "annotate it `list[...]`: the results are in the order of the items",
         )
 
 
-def _no_keys(each: dag.Each) -> str | None:
+def _no_keys(recorder: Recorder, each: dag.Each) -> str | None:
     """Return why the items can't be keys of a dict, as far as the build knows; None if they can."""
-    if not isinstance(each.items, dag.Literal) or not isinstance(each.items.value, list):
+    if not isinstance(each.items, dag.Literal):
+        element, of = _type_of_items(recorder, each.items)
+        no_key = element is not None and element.kind in ("list", "dict")
+        return f"an item of {of} is a `{element}`, which can't be a key" if no_key else None
+    if not isinstance(each.items.value, list):
         return None
     if any(not literals.is_hashable(item) for item in each.items.value):
         return "an item is a list or a dict, which can't be a key"

@@ -23,6 +23,7 @@ from dbxdec.authoring.tasks import Task
 from dbxdec.errors import AuthoringError, DbxdecError, Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model import dag, signatures
+from dbxdec.model.comparisons import compared_parameters
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
 from dbxdec.model.variables import JOINING, BundleVariable
 from dbxdec.support.pauses import without_collection
@@ -104,6 +105,7 @@ class Job(Generic[P]):
         self.defined_in = recording.running_module() or fn.__module__
         """The module whose import defines the job; a function that makes jobs may be another module's."""
         self._seen = seen_by(fn)
+        self._compared: Mapping[str, bool] | None = None
         functools.update_wrapper(self, fn)
         _registry.append(self)
 
@@ -112,7 +114,7 @@ class Job(Generic[P]):
         recorder = recording.current()
         if isinstance(recorder, Recorder):
             recorder.jobs[self.key] = self
-            return run_job(recorder, self.key, parameters_of(self.fn)[0], args, dict(kwargs))
+            return run_job(recorder, self.key, parameters_of(self.fn)[0], self.compared, args, dict(kwargs))
         message = f"the job `{self.key}` is called, but a job is not a function to call"
         hint = f"run it with `dbxdec run {self.key}`; its tasks can be called: `{self.key}.tasks[...].fn(...)`"
         if is_defining():
@@ -135,6 +137,16 @@ class Job(Generic[P]):
         if built.problems:
             raise AuthoringError(built.problems)
         return built.tasks
+
+    def compared(self) -> Mapping[str, bool]:
+        """Return the parameters that conditions compare, as `comparisons.compared_parameters`. This runs the body."""
+        if self._compared is None:
+            self._compared = {}  # for jobs that run each other, which is refused elsewhere
+            built = self.build()
+            self._compared = compared_parameters(
+                built.dag, lambda key: built.jobs[key].compared() if key in built.jobs else {}
+            )
+        return self._compared
 
     def build(self, module: str | None = None) -> BuiltJob:
         """Run the job's body once and give its DAG. `module` is the one whose import defines the job."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import recording
-from dbxdec.authoring.definitions import closure_of, closures_of, place_of, rebound
+from dbxdec.authoring.definitions import closure_of, closures_of, defaults_of, place_of, rebound
 from dbxdec.authoring.proxies import BranchReference, OutputReference, TaskProxy
 from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
@@ -186,7 +186,7 @@ class Recorder(recording.Recording):
                     "call it in the job's body, or remove it",
                     place_of(task.fn),
                 )
-            for name, value in _defaults_of(task.fn).items():
+            for name, value in defaults_of(unwrapped(task.fn)).items():
                 if isinstance(value, Reference):
                     self.problem(
                         f"the default of the parameter `{name}` of the task `{task.__name__}` is {value.describe()}, "
@@ -209,15 +209,3 @@ class Recorder(recording.Recording):
                         f"make `{name}` a parameter of the task and pass it in the call",
                         place_of(task.fn),
                     )
-
-
-def _defaults_of(function: Any) -> dict[str, object]:
-    """Return the defaults of the parameters of `function`, by name."""
-    function = unwrapped(function)
-    code = function.__code__
-    positional = code.co_varnames[: code.co_argcount]
-    defaults = function.__defaults__ or ()
-    return {
-        **dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=True)),
-        **(function.__kwdefaults__ or {}),
-    }

@@ -22,7 +22,7 @@ from dbxdec.model.variables import BundleVariable
 from dbxdec.platform import references
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Unpack
 
     from databricks.bundles.jobs import RunIfParam
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dbxdec.model.values import ValueType
 
 _KEYWORDS = ("key", "depends_on", "run_if", "cluster", "environment")
+# Equal values of these types may have several strings, of which a condition takes one.
+_OF_MANY_STRINGS = ("int", "float", "decimal", "datetime")
 _KINDS: dict[type, str] = {JobCluster: "cluster", Environment: "environment", TaskProxy: "depends_on"}
 
 
@@ -104,9 +106,17 @@ def native_task(
 
 
 def run_job(
-    recorder: Recorder, job: str, parameters: Sequence[dag.JobParameter], args: tuple[Any, ...], kwargs: dict[str, Any]
+    recorder: Recorder,
+    job: str,
+    parameters: Sequence[dag.JobParameter],
+    compared: Callable[[], Mapping[str, bool]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> TaskProxy[None]:
-    """Return a task that runs the job `job` of this project, with its parameters checked."""
+    """Return a task that runs the job `job` of this project, with its parameters checked.
+
+    `compared` tells which of them its conditions compare. It is asked only where that matters.
+    """
     step = Step(recorder=recorder, key=job, where=recording.caller(), kind="run_job")
     known = {parameter.name: parameter for parameter in parameters}
     given = dict(zip(known, args, strict=False)) | kwargs
@@ -122,7 +132,7 @@ def run_job(
     texts = {}
     for name, parameter in known.items():
         if name in given:
-            texts[name] = _parameter_text(step, parameter, given[name])
+            texts[name] = _parameter_text(step, parameter, given[name], compared)
         elif parameter.default is None:
             recorder.problem(
                 f"the job `{job}` needs a value for its parameter `{name}`", f"its type is {parameter.type}"
@@ -199,7 +209,9 @@ def value_type(recorder: Recorder, value: Reference) -> ValueType | None:
     return None
 
 
-def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
+def _parameter_text(
+    step: Step, parameter: dag.JobParameter, value: Any, compared: Callable[[], Mapping[str, bool]]
+) -> str:
     recorder = step.recorder
     what = f"the parameter `{parameter.name}` of the job `{step.key}`"
     if isinstance(value, Reference):
@@ -217,6 +229,16 @@ def _parameter_text(step: Step, parameter: dag.JobParameter, value: Any) -> str:
         text = reference_to(step, value)
         if (follows := run_date_of(recorder, value)) is not None:
             return follows.passed_on(text)
+        if isinstance(value, TaskProxy) and kind is not None and text and kind.kind in _OF_MANY_STRINGS:
+            how = compared().get(parameter.name)
+            if how and kind.kind != parameter.type.kind and parameter.type.accepts(kind):
+                recorder.problem(
+                    f"{what} is compared by a condition as the string of a `{parameter.type}`, but {value.describe()} "
+                    f"is `{kind}`, whose strings differ",
+                    f"annotate the task's function `-> {parameter.type}`",
+                )
+            if how is not None:
+                return references.task_value(value._call.key, dag.RETURN_TEXT)
         if isinstance(value, TaskProxy) and kind is not None and kind.optional and text:
             return references.task_value(value._call.key, dag.RETURN_PARAMETER)
         return text

@@ -269,18 +269,18 @@ def _import_rest(*, renders: bool) -> None:
 
 def verify(made: Build, wheel: Path, *, standard: bool) -> None:
     """Check that the finished wheel equals the build. Raises ManifestError with every difference."""
-    from dbxdec.build.wheels import read_wheel
+    from dbxdec.build.wheels import entry_point_of, read_wheel
     from dbxdec.model import protocol
 
     found = read_wheel(wheel, verified=False)
     problems = []
     if found.manifest_bytes != made.content:
         problems.append(Problem("the manifest in the wheel is not the one that was built"))
-    if _entry_point(found.entry_points) != protocol.ENTRY_POINT_OBJECT:
+    if (point := entry_point_of(found.entry_points)) != protocol.ENTRY_POINT_OBJECT:
         problems.append(
             Problem(
-                f"the wheel's entry point `{protocol.ENTRY_POINT}` is {_entry_point(found.entry_points) or 'missing'}, "
-                f"not {protocol.ENTRY_POINT_OBJECT}",
+                f"the wheel's entry point `{protocol.ENTRY_POINT}` is {point or 'missing'}, not "
+                f"{protocol.ENTRY_POINT_OBJECT}",
                 hint="another build or metadata hook has changed the entry points",
             )
         )
@@ -302,12 +302,6 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
-    from dbxdec.model import protocol
-
-    return entry_points.get(protocol.ENTRY_POINT_GROUP, {}).get(protocol.ENTRY_POINT)
 
 
 def _differences(built: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> list[str]:

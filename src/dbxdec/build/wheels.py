@@ -14,11 +14,13 @@ import stat
 import struct
 import zipfile
 import zlib
+from base64 import urlsafe_b64encode
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dbxdec.errors import ManifestError, RunError
+from dbxdec.errors import ManifestError, Problem, RunError
+from dbxdec.model import protocol
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ DATA = "*.data"
 # Build backends turn any shebang of Python into this one, and installers replace this one by their own.
 _SHEBANG = re.compile(rb"#![^\n]*(?:pythonw?|pypyw?)[0-9.]*")
 _CHUNK = 2**16
-_MAX_ENTRY_POINTS = 2**20
+_METADATA, _ENTRY_POINTS, _RECORD = "METADATA", "entry_points.txt", "RECORD"
+_LONGEST_INFO = {_METADATA: MAX_BYTES, _ENTRY_POINTS: 2**20, _RECORD: MAX_BYTES}
 # A wheel beyond both limits is a zip bomb: weights of a model are large, and hardly shrink.
 _MAX_UNPACKED, _MAX_RATIO = 2**30, 100
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -62,15 +65,20 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
         manifest = _manifest(path, members)
         folder = manifest.filename.partition("/")[0]
         content = _read(archive, manifest, MAX_BYTES)
-        points = next((member for member in members if member.filename == f"{folder}/entry_points.txt"), None)
+        wanted = {f"{folder}/{name}": name for name in _LONGEST_INFO}
+        info = {
+            name: _read(archive, member, _LONGEST_INFO[name])
+            for member in members
+            if (name := wanted.get(member.filename)) is not None
+        }
         found = Wheel(
             manifest=decode(content, path.name),
             manifest_bytes=content,
-            entry_points={} if points is None else _entry_points(_read(archive, points, _MAX_ENTRY_POINTS)),
+            entry_points=_entry_points(info[_ENTRY_POINTS]) if _ENTRY_POINTS in info else {},
             payload=tuple(sorted(_digests(archive, members))),
         )
     if verified:
-        _verify(path, found)
+        _verify(path, found, info)
     return found
 
 
@@ -152,15 +160,64 @@ def _is_info(name: str) -> bool:
     return name.partition("/")[0].endswith(".dist-info")
 
 
-def _verify(path: Path, wheel: Wheel) -> None:
+def _verify(path: Path, wheel: Wheel, info: Mapping[str, bytes]) -> None:
     manifest = wheel.manifest
     manifest.require_sound()
+    problems = []
     if manifest.digest_with(wheel.payload) != manifest.build_id:
-        raise ManifestError(
-            f"{path.name} isn't what was built: its files or its jobs have changed since, and are not those of its "
-            f"build {manifest.build_id[:12]}",
-            hint="build it again; an editable wheel holds no files: build a standard one",
+        problems.append(
+            Problem(
+                f"{path.name} isn't what was built: its files or its jobs have changed since, and are not those of its "
+                f"build {manifest.build_id[:12]}",
+                hint="build it again; an editable wheel holds no files: build a standard one",
+            )
         )
+    if what := [*_of_entry_point(wheel.entry_points), *_of_names(manifest, info), *_of_record(info)]:
+        problems.append(Problem(f"{path.name} isn't what was built: {'; '.join(what)}", hint="build it again"))
+    if problems:
+        raise ManifestError(problems)
+
+
+def entry_point_of(entry_points: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Return the object that a wheel's `dbxdec-run` calls; None if it has no such entry point."""
+    return entry_points.get(protocol.ENTRY_POINT_GROUP, {}).get(protocol.ENTRY_POINT)
+
+
+def _of_entry_point(entry_points: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    found = entry_point_of(entry_points)
+    if found != protocol.ENTRY_POINT_OBJECT:
+        what = "missing" if found is None else f"{found!a:.60}, not {protocol.ENTRY_POINT_OBJECT}"
+        yield f"its entry point {protocol.ENTRY_POINT} is {what}"
+
+
+def _of_names(manifest: Manifest, info: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield how the Name and the Version of METADATA differ from the manifest's.
+
+    A bundle appends a local version to it at each deploy (`dynamic_version`).
+    """
+    head = info.get(_METADATA, b"").decode(errors="replace").partition("\n\n")[0]
+    fields = dict(reversed([line.split(": ", 1) for line in head.splitlines() if ": " in line]))
+    name, version = fields.get("Name"), fields.get("Version")
+    if name is None or _normalised(name) != _normalised(manifest.project):
+        yield f"its name is {name!a:.60}, not {manifest.project}"
+    own = manifest.version
+    if version is None or not (version == own or version.startswith(f"{own}." if "+" in own else f"{own}+")):
+        yield f"its version is {version!a:.60}, not {own}"
+
+
+def _of_record(info: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield the files of metadata that have changed since RECORD was written."""
+    for line in info.get(_RECORD, b"").decode(errors="replace").splitlines():
+        path, _, rest = line.partition(",")
+        name, digest = path.rpartition("/")[2], rest.partition(",")[0]
+        if name in (_METADATA, _ENTRY_POINTS) and _is_info(path) and path.count("/") == 1 and name in info:
+            found = urlsafe_b64encode(hashlib.sha256(info[name]).digest()).rstrip(b"=").decode()
+            if digest.startswith("sha256=") and digest != f"sha256={found}":
+                yield f"its {name} is not the one that its RECORD lists"
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager

@@ -32,8 +32,14 @@ def _lake_root(context: click.Context, option: click.Parameter, value: str | Non
     return value
 
 
+def _folder(context: click.Context, argument: click.Parameter, value: str) -> Path:
+    if not value:  # as of a variable that is not set
+        raise click.BadParameter("it is empty: name a folder, or leave it out for this one", context, argument)
+    return Path(value)
+
+
 @click.command("init")
-@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path), default=Path())
+@click.argument("folder", required=False, type=click.Path(file_okay=False), callback=_folder, default=".")
 @click.option("--name", help="The name of a new project; by default that of the folder.")
 @click.option(
     "--lake-root", callback=_lake_root, metavar="URL", help="Where deployed pipelines keep tables: URL/<target>."

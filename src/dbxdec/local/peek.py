@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError
 from dbxdec.model import dag, protocol, variables
-from dbxdec.runtime import execution
+from dbxdec.runtime import bodies, execution
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.support import files, streams
@@ -41,7 +41,7 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
     stand_in_for_bundles()
     values = execution.typed_parameters(job, arguments.parameters, arguments.variables, execution.trigger_of(arguments))
     with variables.using(arguments.variables):
-        built = execution.live(job)
+        built = bodies.live(job)
     mask, found = Mask(of_this_machine()), []
     for key, output in outputs:
         reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)

@@ -20,7 +20,7 @@ from dbxdec.platform import references
 from dbxdec.platform.conditions import EQUALITY, is_exact, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 NUMBERS = ("int", "float", "decimal")
 _MAX_INT = 2**53
@@ -113,6 +113,26 @@ def conditions(job: dag.Job) -> Iterator[tuple[dag.Task, str, tuple[str, str]]]:
         if task.kind == "condition":
             form = task.settings["condition_task"]
             yield task, form["op"], (form["left"], form["right"])
+
+
+def compared_parameters(job: dag.Job, of: Callable[[str], Mapping[str, bool]]) -> dict[str, bool]:
+    """Return the job parameters that conditions compare, here or in a job that they are passed on to.
+
+    True are those that are compared for equality. `of` returns the same for the key of a job that `job` runs.
+    """
+    found: dict[str, bool] = {}
+    for _, op, sides in conditions(job):
+        for side in sides:
+            match references.only_one_in(side):
+                case ("job", "parameters", name):
+                    found[name] = found.get(name, False) or op in EQUALITY
+    for task in job.tasks:
+        given = task.settings["run_job_task"].get("job_parameters", {}) if task.kind == "run_job" else {}
+        for inner, text in given.items():
+            match references.only_one_in(text):
+                case ("job", "parameters", name) if inner in (compared := of(task.runs_job)):
+                    found[name] = found.get(name, False) or compared[inner]
+    return found
 
 
 def refused_texts(job: dag.Job, parameters: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:

@@ -30,6 +30,8 @@ DATE_OF = "dbxdec_date_"
 RESULTS = frozenset({RETURN_VALUE, RETURN_TEXT, RETURN_PARAMETER})
 
 
+MAX_CONCURRENCY = 100
+"""The most iterations of a for-each task that the platform runs at once."""
 Rows = typing.Literal["run", "table", "newest", "changed"]
 """The rows of a task's result that a reader gets.
 
@@ -181,6 +183,8 @@ class Task:
     """The docstring of the function, without its indentation; None if it has none."""
     spark_conf: Mapping[str, str | int | bool] = field(default_factory=dict)
     """Settings that the Spark session has while the task runs."""
+    closes_over: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the plain values that the function takes along from the job's body, by name."""
     # Only the build knows these: where the task was called and overridden, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     overridden_at: SourceLocation | None = field(default=None, compare=False)

@@ -153,6 +153,7 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         **({"on_failure": True} if task.on_failure else {}),
         **({"compares": task.compares.json_form()} if task.compares is not None else {}),
         **({"spark_conf": dict(task.spark_conf)} if task.spark_conf else {}),
+        **({"closes_over": dict(task.closes_over)} if task.closes_over else {}),
         **({"doc": task.doc} if task.doc else {}),
     }
 
@@ -208,6 +209,7 @@ def _decode_task(form: Any) -> dag.Task:
         compares=ValueType.from_json_form(form["compares"]) if "compares" in form else None,
         doc=_decode_doc(form),
         spark_conf=by_key(form, "spark_conf", _decode_setting) if "spark_conf" in form else {},
+        closes_over=by_key(form, "closes_over", _decode_digest) if "closes_over" in form else {},
     )
 
 
@@ -216,6 +218,12 @@ def _decode_setting(form: Any) -> str | int | bool:
         raise FormError("", f"is {kind_of(form)}, not a string, a whole number or a boolean")
     found: str | int | bool = form
     return found
+
+
+def _decode_digest(form: Any) -> str:
+    if type(form) is not str:
+        raise FormError("", f"is {kind_of(form)}, not a string")
+    return form
 
 
 def _decode_doc(form: Any) -> str | None:

@@ -177,7 +177,8 @@ def _encode_datetime(value: Any) -> Json:
     # A named zone is stored by its name: an offset alone would lose daylight saving.
     zone = getattr(value.tzinfo, "key", None)
     if zone is None:
-        return _tagged("datetime", value.isoformat())
+        form = _tagged("datetime", value.isoformat())
+        return {**form, "fold": 1} if value.fold and value.tzinfo is None else form
     naive = value.replace(tzinfo=None, fold=0).isoformat()
     return {**_tagged("datetime", naive), "tz": zone, "fold": value.fold}
 
@@ -228,11 +229,13 @@ def _check_tagged(value: dict[str, Any], deepest: int) -> None:
             pass
         case ("decimal" | "date" | "datetime" | "timedelta" | "bytes", _):
             try:
-                _decode_tagged({name: item for name, item in value.items() if name != "tz"}, {})
+                _decode_tagged({name: item for name, item in value.items() if name not in ("tz", "fold")}, {})
             except (ValueError, TypeError, LookupError, ArithmeticError):
                 raise FormError("literal", f"is a {tag} of {kind_of(body)}: {body!a:.60}") from None
             if "tz" in value and (type(value["tz"]) is not str or value.get("fold") not in (0, 1)):
                 raise FormError("literal", "is a datetime whose zone is not a string")
+            if value.get("fold", 0) not in (0, 1):
+                raise FormError("literal", "is a datetime whose fold is neither 0 nor 1")
         case _:
             raise FormError("literal", f"has the unknown tag {tag!a:.60} with {kind_of(body)}")
 
@@ -309,7 +312,7 @@ def _decode_tagged(value: dict[str, Json], variables: Mapping[str, str] | None) 
 def _decode_datetime(value: dict[str, Any]) -> dt.datetime:
     moment = dt.datetime.fromisoformat(value["v"])
     if "tz" not in value:
-        return moment
+        return moment.replace(fold=value.get("fold", moment.fold))
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:

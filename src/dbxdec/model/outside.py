@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem
 from dbxdec.model import comparisons, items
+from dbxdec.model.dag import MAX_CONCURRENCY
 from dbxdec.model.variables import names_in, only_name_in, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.model import dag
-
-MAX_CONCURRENCY = 100
-"""The most iterations of a for-each task that the platform runs at once."""
 
 
 def refused(job: dag.Job, texts: Mapping[str, str], variables: Mapping[str, str]) -> list[Problem]:

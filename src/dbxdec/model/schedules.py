@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
-from dbxdec.model import quartz
+from dbxdec.model import quartz, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from dbxdec.model.dag import Job
 
@@ -83,8 +84,11 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def warnings(job: Job) -> list[Problem]:
-    """Return warnings of an unknown zone, and of runs that start on another day than that of a parameter's zone."""
+def warnings(job: Job, jobs: Mapping[str, Job] = MappingProxyType({})) -> list[Problem]:
+    """Return warnings of an unknown zone, and of runs that start on another day than that of a parameter's zone.
+
+    `jobs` are those of the project: a parameter of a job that `job` runs follows the same moment.
+    """
     match job.settings.get("schedule"):
         case {"quartz_cron_expression": str(text), "timezone_id": str(name)}:
             pass
@@ -97,11 +101,17 @@ def warnings(job: Job) -> list[Problem]:
     return [
         Problem(
             f"the job `{job.key}` starts at {moment} in {name}, when it is the day {which} in {parameter.run_date.tz}, "
-            f"the zone of its parameter `{parameter.name}`",
-            job.source,
+            f"the zone of "
+            + (
+                f"its parameter `{parameter.name}`"
+                if one.by is None
+                else f"the parameter `{parameter.name}` of the job `{one.job.key}`, which it runs"
+            ),
+            one.where,
             f'use the zone of the schedule: `run_date(..., tz="{name}")`',
         )
-        for parameter in job.parameters
+        for one in started.with_(job, jobs)
+        for parameter in one.defaults
         if parameter.run_date is not None and (found := _another_day(text, name, parameter.run_date.tz))
         for moment, which in [found]
     ]

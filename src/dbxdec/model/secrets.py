@@ -11,9 +11,10 @@ from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.support import masking
+from dbxdec.support.secret_forms import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dbxdec.errors import SourceLocation
 
@@ -173,13 +174,16 @@ def mixed_up() -> list[Problem]:
 def leaked(jobs: Mapping[str, Any], places: Mapping[str, SourceLocation]) -> list[Problem]:
     """Return problems of jobs, in their form for the manifest, that have the value of a secret of this machine.
 
-    `places` says where each job is. Values of less than eight characters may be there for other reasons.
+    It is found as it is, escaped as in JSON, `repr` or URLs, and in base64 or hex. `places` says
+    where each job is. Values of less than eight characters may be there for other reasons.
     """
     values = {
-        name: value
+        name: Whole(value.strip())
         for name, value in os.environ.items()
-        if name.startswith(masking.VARIABLE) and len(value) >= _SHORTEST_LEAK
+        if name.startswith(masking.VARIABLE) and len(value.strip()) >= _SHORTEST_LEAK
     }
+    if not values:
+        return []
     return [
         Problem(
             f"the job `{job}` has the value of the secret in {name} (`{place}`): the wheel and the job would show it "
@@ -194,11 +198,18 @@ def leaked(jobs: Mapping[str, Any], places: Mapping[str, SourceLocation]) -> lis
     ]
 
 
-def _place_of(value: str, form: Any, path: str) -> str | None:
-    """Return the path of the first string in `form` that has `value`."""
+def _place_of(value: Whole, form: Any, path: str) -> str | None:
+    """Return the path of the first string, number or key in `form` that has `value`; that of a key is its object's."""
     if isinstance(form, str):
-        return path if value in form else None
-    inside = form.items() if isinstance(form, dict) else enumerate(form) if isinstance(form, list | tuple) else ()
+        return path if value.is_in(form) else None
+    if isinstance(form, int | float):
+        return path if value.is_in(str(form)) else None
+    if isinstance(form, dict):
+        if any(value.is_in(key) for key in form):
+            return path
+        inside: Iterable[tuple[object, Any]] = form.items()
+    else:
+        inside = enumerate(form) if isinstance(form, list | tuple) else ()
     places = (_place_of(value, one, f"{path}.{key}" if path else str(key)) for key, one in inside)
     return next((place for place in places if place is not None), None)
 

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import literals
+from dbxdec.model import json_values, literals
 from dbxdec.model.annotations import is_any, is_json_key, strip_optional
 from dbxdec.model.equality import canonical_form
 from dbxdec.support.forms import FormError, each_of, strings, take
@@ -219,7 +219,7 @@ class ValueType:
         `from_text` reads it. Raises TypeError if the value is not of this type, and for a Decimal that is not finite.
         """
         if self.kind == "float" and self._holds(value):
-            value = _finite(value)
+            value = json_values.finite(value)
         if isinstance(value, Decimal) and not value.is_finite():
             raise TypeError(f"{value} can't be compared")
         text = self.to_text(value)
@@ -258,7 +258,7 @@ class ValueType:
     def _parsed(self, text: str) -> Any:
         try:
             form = json.loads(text)
-            _require_json(form)
+            json_values.require(form)
         except json.JSONDecodeError as error:
             what = f"{error.msg} at character {error.pos}"
         except RecursionError:
@@ -266,7 +266,7 @@ class ValueType:
         except ValueError:
             what = "it has a number of too many digits"
         except TypeError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(f"has a value that JSON can't represent: {error}") from None
         else:
             return form
         raise ValueError(f"is not JSON ({what}), which the type {self} needs")
@@ -281,25 +281,40 @@ class ValueType:
         if value is None and self.optional:
             return None
         if not self._holds(value):
-            raise TypeError(f"expected {self}{place}, got {type(value).__qualname__} ({brief(value)})")
+            raise self._misfit(value, place)
         if isinstance(value, Enum):
             return value.name
         if isinstance(value, dt.date):
+            json_values.require_no_fold(value, place)
             return value.isoformat()
         if isinstance(value, Decimal):
             return str(value)
         if self.kind == "float":
-            return _finite(value)
+            return json_values.finite(value, place)
         if isinstance(value, list | dict) and self.element is None:
-            _require_json(value)
-        elif isinstance(value, list) and self.element is not None:
+            # The annotation says of which type the value itself is, but nothing about what it holds.
+            inside: literals.Json = list(value) if isinstance(value, list) else dict(value)
+            json_values.require(inside, place.removeprefix(" at "))
+            return inside
+        if isinstance(value, list) and self.element is not None:
             at = place or " at "
             return [self.element._to_json(item, f"{at}[{i}]") for i, item in enumerate(value)]
-        elif isinstance(value, dict) and self.element is not None:
-            _require_json(dict.fromkeys(value))
+        if isinstance(value, dict) and self.element is not None:
+            json_values.require(dict.fromkeys(value), place.removeprefix(" at "))
             at = place or " at "
             return {key: self.element._to_json(item, f"{at}[{key!r}]") for key, item in value.items()}
-        return value  # type: ignore[return-value]
+        return json_values.plainly(value)  # type: ignore[return-value]
+
+    def _misfit(self, value: object, place: str) -> TypeError:
+        """Return the error of a value that is not of this type."""
+        if isinstance(value, Enum) and literals.enum_reference(type(value)) == self.enum:
+            kind = json_values.class_of(value)
+            return json_values.MisfitError(
+                f"{brief(value)}{place} is a combination of members of {kind}, which has no name of its own: members "
+                "are passed by name",
+                "return a list of members, or `.value` as an int",
+            )
+        return json_values.unlike(str(self), value, place)
 
     def from_json(self, form: Any, *, names: bool = False) -> Any:
         """Return the value of a JSON form, with `names` as `from_text` does. Raises ValueError as it does."""
@@ -451,22 +466,3 @@ def _day(text: str, place: str) -> str:
     raise _MisreadError(
         f"{_is(place)} {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}"
     )
-
-
-def _finite(value: Any) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        raise TypeError(f"{brief(value, 40)} is too large for a float") from None
-    if not math.isfinite(number):
-        raise TypeError(f"{number!r} is a float that JSON can't represent")
-    return number
-
-
-def _require_json(value: object) -> None:
-    try:
-        same = json.loads(json.dumps(value, allow_nan=False)) == value
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"has a value that JSON can't represent: {error}") from None
-    if not same:
-        raise TypeError("has values that JSON changes: tuples, or keys that are not str")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import Problem, RunError
@@ -87,6 +87,9 @@ class BundleVariable(_Anything):
         return format(str(self), spec)
 
     def __repr__(self) -> str:
+        if _live:  # its value, as a string has it
+            with suppress(RunError):
+                return repr(str(self))
         return f"BundleVariable({self.template!r})"
 
     @forgiving(giving(False))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, counted
-from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcome_warnings
+from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcome_warnings, started
 from dbxdec.model.dag import Job, Output
 from dbxdec.model.values import ANY, NONE_TEXT
 from dbxdec.model.variables import has_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from dbxdec.model.started import Started
 
 # docs.databricks.com, "Use task values to pass information between tasks".
 _MAX_TASK_VALUES = 250
@@ -21,7 +23,9 @@ _STARTS_BY_ITSELF = {"schedule", "trigger", "triggers", "continuous"}
 
 def warn(jobs: Iterable[Job]) -> list[Problem]:
     """Return warnings, such as one of a scheduled job whose date never changes."""
-    warnings = []
+    warnings: list[Problem] = []
+    jobs = list(jobs)
+    by_key = {job.key: job for job in jobs}
     for job in jobs:
         values = sum(output.type is not None for task in job.tasks for output in task.outputs.values())
         values += len({(key, value) for _, key, value in comparisons.referred_to(job) if value.startswith(_STRINGS)})
@@ -37,7 +41,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         if not _STARTS_BY_ITSELF.isdisjoint(job.settings):
             from dbxdec.model import schedules
 
-            warnings += [*_of_schedule(job), *schedules.warnings(job), *_of_its_own_trigger(job)]
+            warnings += [*_of_schedule(job, by_key), *schedules.warnings(job, by_key), *_of_its_own_trigger(job)]
         warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
         warnings += _of_failure_handler(job)
         warnings += compute_warnings.without_unity_catalog(job)
@@ -45,7 +49,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += outcome_warnings.hidden_failures(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)
-    return warnings
+    return list(dict.fromkeys(warnings))  # several jobs may run one
 
 
 def _of_images(job: Job) -> list[Problem]:
@@ -132,42 +136,42 @@ def _appends(output: Output) -> bool:
     return output.partial and output.settings.get("mode") == "append"
 
 
-def _of_schedule(job: Job) -> list[Problem]:
-    warnings = [
-        Problem(
-            f"the job `{job.key}` starts automatically, but its parameter `{parameter.name}` would be "
-            f"{parameter.default} on every run",
-            job.source,
-            f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
-            + (", which is a date" if parameter.type.kind == "datetime" else ""),
-        )
-        for parameter in job.parameters
-        if parameter.type.kind in ("date", "datetime")
-        and parameter.run_date is None
-        and parameter.default is not None
-        and parameter.default != NONE_TEXT
-    ]
-    warnings += [
-        Problem(
-            f"the job `{job.key}` starts automatically, but its parameter `{parameter.name}` has no default: every "
-            "such run will fail",
-            job.source,
-            "give it a default, or a value that follows the run: `run_date()`",
-        )
-        for parameter in job.parameters
-        if parameter.default is None and parameter.run_date is None
-    ]
-    return warnings + [
-        Problem(
-            f'the task `{job.key}.{task.key}` writes in mode="error", but the job starts automatically: every run '
-            "after the first will fail",
-            task.called_at or task.source,
-            'use mode="overwrite" or mode="append"',
-        )
-        for task in job.tasks
-        for output in task.outputs.values()
-        if output.settings.get("mode") == "error"
-    ]
+def _of_schedule(job: Job, jobs: Mapping[str, Job]) -> Iterator[Problem]:
+    """Warn of a job that starts automatically, and of those that it runs: nobody gives them values."""
+    for one in started.with_(job, jobs):
+        # A job that also starts by itself has warnings of its own.
+        if one.by is None or _STARTS_BY_ITSELF.isdisjoint(one.job.settings):
+            yield from _of_start(one)
+
+
+def _of_start(one: Started) -> Iterator[Problem]:
+    starts = f"{one.title} starts automatically"
+    for parameter in one.defaults:
+        if parameter.run_date is not None or parameter.default == NONE_TEXT:
+            continue
+        if parameter.default is None:
+            yield Problem(
+                f"{starts}, but its parameter `{parameter.name}` has no default: every such run will fail",
+                one.where,
+                "give it a default, or a value that follows the run: `run_date()`",
+            )
+        elif parameter.type.kind in ("date", "datetime"):
+            yield Problem(
+                f"{starts}, but its parameter `{parameter.name}` would be {parameter.default} on every run",
+                one.where,
+                f"let it follow the run: `{parameter.name}: dt.date = run_date(offset_days=-1)`"
+                + (", which is a date" if parameter.type.kind == "datetime" else ""),
+            )
+    for task in one.job.tasks:
+        for output in task.outputs.values():
+            if output.settings.get("mode") == "error":
+                yield Problem(
+                    f'the task `{one.job.key}.{task.key}` writes in mode="error", but the job '
+                    + ("" if one.by is None else "is run by one that ")
+                    + "starts automatically: every run after the first will fail",
+                    task.called_at or task.source,
+                    'use mode="overwrite" or mode="append"',
+                )
 
 
 def _of_its_own_trigger(job: Job) -> Iterator[Problem]:

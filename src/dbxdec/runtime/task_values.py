@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import RunError
-from dbxdec.model import dag
+from dbxdec.model import dag, json_values
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.model.variables import tokens_of_run
 from dbxdec.platform.dbutils import find_dbutils, is_remote
@@ -178,13 +178,11 @@ class TaskValues:
     def leave(self, key: str, value: JsonValue) -> None:
         """Leave `value` under any key, also a reserved one."""
         try:
-            text = json.dumps(value, allow_nan=False)
-            if json.loads(text) != value:
-                raise TypeError("it would be read back as another value, like tuples and keys that are not strings")
-        except (TypeError, ValueError) as error:
-            raise RunError(
-                f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
-            ) from None
+            json_values.require(value)
+        except json_values.MisfitError as error:
+            hint = error.hint or "use str, int, float, bool, None, lists and dicts"
+            raise RunError(f"the task value `{key}` is not JSON: {error}", hint=hint) from None
+        text = json.dumps(value)
         if names := tokens_of_run(value):
             raise RunError(
                 f"the task value `{key}` has the name of the bundle variable `{min(names)}`, not its value: the string "

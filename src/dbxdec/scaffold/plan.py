@@ -222,6 +222,14 @@ def _name(making: _Making, document: Mapping[str, Any], asked: Asked) -> str | N
             )
         return declared
     name = layout.name_of_folder(making.root.name) if asked.name is None else asked.name
+    if not name and asked.name is None:
+        making.problems.append(
+            Problem(
+                f"no name of a project can be made of {making.root.name!r}, the name of the folder",
+                hint="names have letters, digits, `.`, `_` and `-`: give one, `--name my-pipeline`",
+            )
+        )
+        return None
     if problem := layout.check_name(name):
         making.problems.append(problem)
         return None

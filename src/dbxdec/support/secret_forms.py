@@ -150,6 +150,23 @@ class _Encoded(Finder):
             found = self._pattern.search(text, stop)
 
 
+class Whole:
+    """Tells whether strings have the whole of a value, in any form. Its beginning, cut, is not enough."""
+
+    def __init__(self, value: str) -> None:
+        found = [kind(form) for kind, form in finders_of(value) if kind is not _Cut]
+        self._pieces = [finder for finder in found if isinstance(finder, _Written)]
+        self._encoded = [finder for finder in found if isinstance(finder, _Encoded)]
+
+    def is_in(self, text: str) -> bool:
+        """Return whether `text` has the value."""
+        return all(_has(piece, text) for piece in self._pieces) or any(_has(form, text) for form in self._encoded)
+
+
+def _has(finder: Finder, text: str) -> bool:
+    return finder.may_be_in(text) and next(finder.spans(text), None) is not None
+
+
 def _encodings(value: str) -> Iterator[str]:
     """Yield a value in hex, and in base64 after 0, 1 and 2 other bytes, without the letters shared with those bytes."""
     octets = value.encode("utf-8", "surrogateescape")

@@ -145,6 +145,7 @@ def _task(place: str, old: Task, new: Task) -> Iterator[Change]:
         found = [_inputs(task) if what == "inputs" else dict(texts.settings(task.settings)) for task in (old, new)]
         yield from _texts(f"{place}.{what}", *found, removed=effect)
     yield from _texts(f"{place}.spark_conf", *(dict(texts.settings(task.spark_conf)) for task in (old, new)))
+    yield from _texts(f"{place}.closes_over", dict(old.closes_over), dict(new.closes_over))
     before = {name: texts.output(o) for name, o in old.outputs.items()}
     after = {name: texts.output(o) for name, o in new.outputs.items()}
     for change in _texts(f"{place}.outputs", before, after):

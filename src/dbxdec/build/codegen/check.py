@@ -14,7 +14,7 @@ from dbxdec.build.codegen.jobs import is_classic, levels, with_environments
 from dbxdec.build.codegen.paths import not_uploaded
 from dbxdec.errors import CodegenError, Problem, concerning, counted, did_you_mean, listed
 from dbxdec.model import kinds, protocol, schedules
-from dbxdec.model.outside import MAX_CONCURRENCY
+from dbxdec.model.dag import MAX_CONCURRENCY
 from dbxdec.model.soundness import JOB_KEY, TASK_KEY
 
 if TYPE_CHECKING:

@@ -22,18 +22,19 @@ from typing import TYPE_CHECKING, Any
 
 import dbxdec
 from dbxdec.authoring import jobs, recording
-from dbxdec.build.discovery import returned
+from dbxdec.build.discovery import returned, sets
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
 from dbxdec.build.discovery.names import UndefinedNames
 from dbxdec.build.discovery.sources import Sources
-from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec, form_of
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
 from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
 from dbxdec.model.job_forms import encode_jobs
 from dbxdec.model.manifest import places_of
+from dbxdec.model.typehints import layers
 from dbxdec.support import files
 from dbxdec.support.boundary import refusal
 
@@ -57,10 +58,11 @@ def main(argv: list[str]) -> None:
     discovery.run()
     found = {
         "jobs": discovery.jobs,
-        "problems": list(map(_form, discovery.problems)),
-        "warnings": list(map(_form, discovery.warnings)),
+        "problems": list(map(form_of, discovery.problems)),
+        "warnings": list(map(form_of, discovery.warnings)),
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
+        "makes_sets": discovery.makes_sets,
         "places": {
             job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
             for job, tasks in places_of(discovery.dags).items()
@@ -115,6 +117,9 @@ class _Discovery:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.dags: list[dag.Job] = []
+        self.makes_sets = False
+        self._compiled = sets.Compiled(spec.root + os.sep)
+        self._compiled.install()
 
     def run(self) -> None:
         """Import every module, then build every job: a broken module does not hide the mistakes of another."""
@@ -131,6 +136,7 @@ class _Discovery:
         files_of_python = tuple(path for path in self._spec.sources if path.endswith(".py"))
         lookups = Lookups(self._spec.root, files_of_python, names, sources)
         gc.disable()  # all objects from here on live until the process ends
+        functions: list[Any] = []
         for module, job in found:
             files.write(self._spec.progress, f"running the body of the job `{job.key}`")
             built = job.build(module)
@@ -139,11 +145,13 @@ class _Discovery:
             self._add(lookups.wrong(built.dag, built.tasks))
             self._add(returned.wrong_keys(built.dag, built.tasks, sources))
             self.dags.append(self._located(built.dag))
+            functions += [one for task in built.tasks.values() for one in layers(task.fn)]
         files.write(self._spec.progress, "")
         self._add(checks.check(self.dags))
         self._add(secrets.mixed_up())
         self.jobs = encode_jobs(self.dags)
         self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
+        self.makes_sets = self._compiled.makes_sets(functions)
         self.warnings = warning_checks.warn(self.dags)
         if not self.dags and not self.problems:
             hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"
@@ -265,12 +273,6 @@ def _from_elsewhere(root: str) -> list[str]:
 def _file_of(module: Any) -> str | None:
     file = getattr(module, "__file__", None)  # for a placeholder it is not a string
     return file if isinstance(file, str) else None
-
-
-def _form(problem: Problem) -> list[Any]:
-    where = problem.where
-    place = [where.path, where.line] if isinstance(where, SourceLocation) else where
-    return [problem.message, place, problem.hint, problem.jobs]
 
 
 def _module_names(paths: Any) -> list[str]:

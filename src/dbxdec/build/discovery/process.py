@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.build.discovery import unread
+from dbxdec.build.discovery import sets, unread
 from dbxdec.build.discovery.modules import hidden, pipeline_modules
-from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.support import streams
 from dbxdec.support.boundary import hint_of_full
@@ -93,11 +93,12 @@ def discover(
         )
         write(folder / "spec.json", json.dumps(asdict(spec)))
         (folder / "cwd").mkdir()
-        code, output = _run(folder, _environment(environment or {}), timeout, meanwhile)
-        result = folder / "result.json"
-        if not result.exists():
-            raise DiscoveryError([*unread_problems, _died(spec, code, output, timeout)])
-        found = json.loads(result.read_text(encoding="utf-8"))
+        variables = _environment(environment or {})
+        found, output = _found(folder, spec, variables, timeout, meanwhile)
+        if isinstance(found, Problem):
+            raise DiscoveryError([*unread_problems, found])
+        if found["makes_sets"] and not found["problems"]:
+            found["problems"] += _of_other_orders(folder, spec, found, variables, timeout)
     places = {
         job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
         for job, tasks in found["places"].items()
@@ -112,6 +113,37 @@ def discover(
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
     warnings = tuple(Problem(message, _place(where), hint) for message, where, hint, _ in mask.data(found["warnings"]))
     return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+
+
+def _found(
+    folder: Path,
+    spec: Spec,
+    environment: Mapping[str, str],
+    timeout: float,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[dict[str, Any] | Problem, str]:
+    """Return what a child process found, or why it left no result, and all its output."""
+    result = Path(spec.result)
+    result.unlink(missing_ok=True)
+    code, output = _run(folder, environment, timeout, meanwhile)
+    if not result.exists():
+        return _died(spec, code, output, timeout), output
+    return json.loads(result.read_text(encoding="utf-8")), output
+
+
+def _of_other_orders(
+    folder: Path, spec: Spec, first: Mapping[str, Any], environment: Mapping[str, str], timeout: float
+) -> list[Any]:
+    """Return the problems of jobs that differ with the order of sets, in the form of the child's."""
+    for seed in sets.OTHER_SEEDS:
+        found, _ = _found(folder, spec, {**environment, sets.SEED: seed}, timeout)
+        if isinstance(found, Problem):
+            return [form_of(found)]
+        if found["problems"]:
+            return list(found["problems"])
+        if problems := sets.problems(first, found):
+            return list(map(form_of, problems))
+    return []
 
 
 def _place(form: list[Any] | str | None) -> SourceLocation | str | None:
@@ -184,8 +216,12 @@ def _write_dist_info(root: Path, project: str, version: str) -> None:
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment with `given`. PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped."""
-    return {**{name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}, **given}
+    """Return this process's environment with `given`. PYTHONOPTIMIZE=2 would drop the docstrings, which are shipped.
+
+    Sets have the same order in each build, so that one that a job depends on is found by each or by none.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    return {sets.SEED: sets.FIRST_SEED, **own, **given}
 
 
 def _run(

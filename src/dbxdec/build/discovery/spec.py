@@ -1,9 +1,12 @@
-"""The request of the build to the discovery process, in the form that passes between them."""
+"""The request of the build to the discovery process, and problems, in the forms that pass between them."""
 
 from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
+from typing import Any
+
+from dbxdec.errors import Problem, SourceLocation
 
 WHERE_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR1", None)
 """The signal that asks a hanging child for its traceback; None on systems without such signals."""
@@ -35,3 +38,10 @@ class ShippedFile:
     path: str
     origin: str
     source: str
+
+
+def form_of(problem: Problem) -> list[Any]:
+    """Return the JSON form of a problem."""
+    where = problem.where
+    place = [where.path, where.line] if isinstance(where, SourceLocation) else where
+    return [problem.message, place, problem.hint, problem.jobs]

@@ -19,6 +19,11 @@ def last_day() -> dt.date:
     return dt.date(2024, 1, 5)
 
 
+@task
+def maybe() -> int | None:
+    return None
+
+
 @job
 def sales(country: str = "DE", amount: Decimal = Decimal("1.50"), full: bool = False) -> None:
     found, day = orders(country), last_day()
@@ -32,3 +37,4 @@ def sales(country: str = "DE", amount: Decimal = Decimal("1.50"), full: bool = F
     condition(found, ">", 2**60, key="h")
     condition("{{tasks.last-day.values.return_value}}", "==", "2024-01-05", key="i")
     condition(amount, "==", 2, key="j")
+    condition(maybe(), ">", 1, key="k")
