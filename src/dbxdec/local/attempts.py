@@ -20,7 +20,7 @@ from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
-from dbxdec.runtime import record, task_values, upstream
+from dbxdec.runtime import blame, record, task_values, upstream
 from dbxdec.support import files
 from dbxdec.support.printing import plain_lines
 
@@ -158,7 +158,7 @@ class Attempts:
             task_values.FOLDER: str((folder / ledgers.VALUES).absolute()),
             record.FILE: str(notes.absolute()),
             **({upstream.VARIABLE: json.dumps(what.not_run)} if what.not_run else {}),
-            "DBXDEC_SOURCES": json.dumps(dict(self._setting.build.sources)),
+            blame.SOURCES: json.dumps(dict(self._setting.build.sources)),
         }
         named = {
             "task": what.task.key,
@@ -200,6 +200,8 @@ class Attempts:
                 printed(f"stopped after timeout_seconds={timeout:g}")
             elif (said := ended.died()) is not None:
                 printed(said)
+            elif command is None and ended.code == worker.INTERRUPTED and not ended.stopped:
+                printed("the task's process was interrupted by SIGINT, which this run has not sent")
         state = self._state(ended)
         facts = self._mask.data(_facts(notes))
         ended_ms = ledgers.now_ms() if began[0] else 0

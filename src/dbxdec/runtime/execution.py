@@ -21,7 +21,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, record, upstream
+from dbxdec.runtime import blame, context, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
@@ -61,6 +61,10 @@ class Execution:
 
         The Spark session has the task's own settings from here on until `within` is closed.
         """
+        with leaving.refused(f"the task `{self.task.key}`", " while its inputs were read"):
+            return self._read(within)
+
+    def _read(self, within: ExitStack | None) -> tuple[list[Any], dict[str, Any]]:
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
             manager.check_name()
@@ -75,14 +79,8 @@ class Execution:
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
         """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
-        try:
-            with blame.ending_at_the_author():
-                result = self.function(*positional, **keyword)
-        except SystemExit as error:
-            # Passed on, it would end the process as if it had succeeded, with nothing stored.
-            raise RunError(
-                f"the task `{self.task.key}` called sys.exit({error.code!r})", hint="return, or raise an exception"
-            ) from error
+        with leaving.refused(f"the task `{self.task.key}`"), blame.ending_at_the_author():
+            result = self.function(*positional, **keyword)
         log.info("call %s: %.2f s", self.task.key, time.perf_counter() - began)
         return result
 
@@ -94,6 +92,10 @@ class Execution:
 
     def keep(self, result: Any) -> None:
         """Keep `result` through the task's IoManager or as a task value, and leave dates that other tasks get."""
+        with leaving.refused(f"the task `{self.task.key}`", " while its result was stored"):
+            self._keep(result)
+
+    def _keep(self, result: Any) -> None:
         outputs, job = self.task.outputs, self.reader.job
         if not outputs:
             if result is not None:
@@ -176,6 +178,12 @@ class Execution:
         with blame.noted(lambda: self._blame(name)):
             written = self.managers[name].write(context, result)
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
+        if written is not None and not isinstance(written, contexts.WriteResult):
+            raise RunError(
+                f"`{type(self.managers[name]).__name__}.write` returned a {type(written).__name__} for the task "
+                f"`{self.task.key}`, not a WriteResult or None; by then it has run",
+                hint="return `WriteResult(rows=...)`, or nothing",
+            )
         facts = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
 
@@ -368,7 +376,8 @@ def live(job: dag.Job) -> BuiltJob:
 
     It imports only the job's module, none of the project's others by itself, and runs the job's body.
     """
-    importlib.import_module(job.module)
+    with leaving.refused(f"the module {job.module}", " while it was imported"):
+        importlib.import_module(job.module)
     from dbxdec.authoring.jobs import registered
 
     found = next((entry for entry in registered() if entry.key == job.key), None)

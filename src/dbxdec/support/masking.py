@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.support.secret_forms import finders_of
@@ -237,4 +237,5 @@ def output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in streams:
             if stream is not None:
-                stream.release()
+                with suppress(ValueError):  # the code in the block has closed it
+                    stream.release()

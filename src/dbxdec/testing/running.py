@@ -20,7 +20,7 @@ from dbxdec.model.variables import using as using_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import references, status
 from dbxdec.platform.run_if import State, failed
-from dbxdec.runtime import context, execution
+from dbxdec.runtime import context, execution, leaving
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
 from dbxdec.testing.arguments import check_call
@@ -198,7 +198,8 @@ class Run:
     def _written(self, manager: IoManager, uri: str, writer: WriteId) -> Any:
         """Return the value that one write has stored, for a merge the table; None when it had nothing to write."""
         try:
-            return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
+            with leaving.refused(f"the task `{writer.task}`", " while its result was read"):
+                return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
         except NotWrittenError:
             return None
 
