@@ -227,3 +227,24 @@ def test_a_browser_shows_the_page_whole(project: Project, tmp_path: Path, name: 
     assert found["clicked"] == [found["target"]]
     grounds = [sum(map(int, re.findall(r"\d+", found[part])[:3])) for part in ("ground", "ink")]
     assert (grounds[0] < grounds[1]) is dark
+
+
+def test_a_report_replaces_nothing_but_a_report(project: Project) -> None:
+    """It is refused before the run begins; `runs report` refuses it as well."""
+    own = (project.root / "pyproject.toml").read_bytes()
+    for options in (["run", "other", "--report", "pyproject.toml"], ["runs", "report", "-o", "pyproject.toml"]):
+        said = dbxdec(project, *options)
+        assert said.code == 2
+        assert "the report would replace pyproject.toml, which is no report of a run" in said.err
+    assert "which is no report" in dbxdec(project, "runs", "report", "-o", "graph.html").err
+    assert (project.root / "pyproject.toml").read_bytes() == own
+    (project.root / "empty.html").touch()
+    for name in ("kept.html", "kept.html", "empty.html"):
+        assert dbxdec(project, "runs", "report", "-o", name, "--rows", "0").code == 0
+
+
+def test_a_job_that_an_option_has_taken_is_found(project: Project) -> None:
+    """`--report` and `--resume` take a value, which may be missing."""
+    said = dbxdec(project, "run", "--report", "wild")
+    assert said.code == 2
+    assert "`--report wild` takes the job for the value of --report: dbxdec run wild --report" in said.err

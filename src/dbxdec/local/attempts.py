@@ -99,7 +99,7 @@ class Attempts:
         return TaskRun(
             task.key,
             next((state for state in _WORST if state in states), State.SUCCESS),
-            sum(one.attempts for one in ended),
+            max((one.attempts for one in ended), default=0),
             started_ms=min((one.started_ms for one in began), default=0),
             ended_ms=max((one.ended_ms for one in began), default=0),
             wrote=tuple(fact for one in ended for fact in one.wrote),
@@ -127,7 +127,7 @@ class Attempts:
         manifest, uncertain = self._setting.build.manifest, self._uncertain.get(task.key, ())
         own = protocol.task_parameters(manifest.project, manifest.build_id, self._job.key, task, uncertain)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in self._parameters.items()}
-        return {name: resolve_variables(text, self._setting.variables) for name, text in {**own, **pushed_down}.items()}
+        return {name: resolve_variables(text, self._setting.variables) for name, text in own.items()} | pushed_down
 
     def _tries(
         self, what: _Titled, arguments: Mapping[str, str], known: Mapping[str, str], *, command: str | None = None

@@ -132,6 +132,11 @@ class Execution:
             raise ManifestError(f"the result of the task `{self.task.key}` has neither an IoManager nor a type")
         try:
             form = kind.to_json(result)
+        except RecursionError:
+            raise RunError(
+                f"the task `{self.task.key}` returned a value that is nested too deeply for JSON",
+                hint="make it flat, or store it as a table through an IoManager",
+            ) from None
         except UnsupportedLiteralError as error:
             raise RunError(
                 f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result is passed "
@@ -358,9 +363,11 @@ def typed_parameters(
             problems.append(protocol.unresolved(what, text))
             continue
         try:
-            values[parameter.name] = parameter.value(variables.resolve(text, bundle), trigger)
+            # A given value is a plain string: the bundle has resolved its variables in defaults, before the deploy.
+            plain = text if parameter.name in given else variables.resolve(text, bundle)
+            values[parameter.name] = parameter.value(plain, trigger)
         except ValueError as error:
-            problems.append(Problem(f"{what} {error}", hint=parameter.type.hint))
+            problems.append(Problem(f"{what} {error}", hint=parameter.type.hint_of_text))
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return values

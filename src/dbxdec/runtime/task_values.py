@@ -181,11 +181,17 @@ class TaskValues:
             text = json.dumps(value, allow_nan=False)
             if json.loads(text) != value:
                 raise TypeError("it would be read back as another value, like tuples and keys that are not strings")
+            names = tokens_of_run(value)
+        except RecursionError:
+            raise RunError(
+                f"the task value `{key}` is nested too deeply for JSON",
+                hint="make it flat, or store it as a table through an IoManager",
+            ) from None
         except (TypeError, ValueError) as error:
             raise RunError(
                 f"the task value `{key}` is not JSON: {error}", hint="use str, int, float, bool, None, lists and dicts"
             ) from None
-        if names := tokens_of_run(value):
+        if names:
             raise RunError(
                 f"the task value `{key}` has the name of the bundle variable `{min(names)}`, not its value: the string "
                 "was made while the pipeline was defined",
