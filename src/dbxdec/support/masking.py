@@ -36,9 +36,14 @@ _LONGEST_HELD = 2**20
 """The number of characters that are held back of a line whose end has not been written."""
 
 
+def variables() -> list[str]:
+    """Return the names of the environment variables that hold secrets."""
+    return [name for name in os.environ if name.startswith(VARIABLE)]
+
+
 def of_this_machine() -> list[str]:
     """Return the values of all secrets in the environment, which no log may show."""
-    return [value for name, value in os.environ.items() if name.startswith(VARIABLE)]
+    return [os.environ[name] for name in variables()]
 
 
 class Mask:
@@ -54,6 +59,11 @@ class Mask:
     def __bool__(self) -> bool:
         """Return whether there is a secret to hide."""
         return bool(self._known)
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The values of the secrets."""
+        return frozenset(self._known)
 
     def learn(self, value: str) -> None:
         """Hide `value` from now on."""
@@ -144,6 +154,11 @@ def scope(values: Iterable[str] = ()) -> Iterator[Mask]:
 def learn(value: str) -> None:
     """Hide a secret that has just been used."""
     _scopes[-1].learn(value)
+
+
+def values() -> frozenset[str]:
+    """Return the values of the secrets that are known now."""
+    return frozenset().union(*(mask.values for mask in _scopes))
 
 
 def hide(text: str) -> str:
