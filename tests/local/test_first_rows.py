@@ -52,7 +52,7 @@ def daily(n: int = 1, day: dt.date = run_date()) -> None:
 
     @task
     def small(numbers: pl.DataFrame) -> dict:
-        return {"rows": numbers.height, "key": secret("vault", "key").value()}
+        return {"rows": numbers.height, "key": secret("vault", "pin").value()}
 
     @task
     def fails(small: dict) -> None:
@@ -107,7 +107,7 @@ def other() -> None:
 """
 DAYS: dict[str, list[str]] = {"1": ["-p", "day=2024-02-29"], "2": []}
 """The options of each run, by `n`."""
-PIN = "4711471147"
+PIN = "4711471"
 ENVIRONMENT = {"DBXDEC_SECRET_VAULT_KEY": SECRET, "DBXDEC_SECRET_VAULT_PIN": PIN}
 
 

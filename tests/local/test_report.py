@@ -20,7 +20,7 @@ KEY = "-----BEGIN KEY-----\nc2VjcmV0bGluZW9uZQ==\nc2VjcmV0bGluZXR3bw==\n-----END
 PIPELINE = """
 import datetime as dt
 
-from dbxdec import run_date, secret, set_task_value
+from dbxdec import run_date, secret
 
 
 @job
@@ -49,8 +49,7 @@ def wild(day: dt.date = run_date(offset_days=-1), words: str = "<script>window.p
         key = secret("vault", "pem").value()
         print("the password is", secret("vault", "key").value())
         print(key)
-        set_task_value("more", key)
-        return "got " + secret("vault", "key").value()
+        return "got " + key[:10]
 
     @task(max_retries=1)
     def flaky(tell: str) -> int:
@@ -127,13 +126,12 @@ def test_a_page_loads_nothing(project: Project, name: str) -> None:
 
 
 def test_nothing_that_is_kept_of_a_run_has_a_secret(project: Project, report: str) -> None:
-    """Neither whole nor line by line, in logs, ledger or report; what tasks leave for each other stays as it is."""
+    """Neither whole nor line by line, in logs, ledger or report."""
     lines = [SECRET, *KEY.splitlines()[1:3]]
     kept = [path for path in (project.root / ".dbxdec/runs").rglob("*") if path.is_file()]
     for path in [project.root / "report.html", *kept]:
-        if path.parent.name != "task_values":
-            text = path.read_text(encoding="utf-8")
-            assert [line for line in lines if line in text] == [], path
+        text = path.read_text(encoding="utf-8")
+        assert [line for line in lines if line in text] == [], path
     assert "the password is [secret]" in report
 
 
@@ -227,3 +225,24 @@ def test_a_browser_shows_the_page_whole(project: Project, tmp_path: Path, name: 
     assert found["clicked"] == [found["target"]]
     grounds = [sum(map(int, re.findall(r"\d+", found[part])[:3])) for part in ("ground", "ink")]
     assert (grounds[0] < grounds[1]) is dark
+
+
+def test_a_report_replaces_nothing_but_a_report(project: Project) -> None:
+    """It is refused before the run begins; `runs report` refuses it as well."""
+    own = (project.root / "pyproject.toml").read_bytes()
+    for options in (["run", "other", "--report", "pyproject.toml"], ["runs", "report", "-o", "pyproject.toml"]):
+        said = dbxdec(project, *options)
+        assert said.code == 2
+        assert "the report would replace pyproject.toml, which is no report of a run" in said.err
+    assert "which is no report" in dbxdec(project, "runs", "report", "-o", "graph.html").err
+    assert (project.root / "pyproject.toml").read_bytes() == own
+    (project.root / "empty.html").touch()
+    for name in ("kept.html", "kept.html", "empty.html"):
+        assert dbxdec(project, "runs", "report", "-o", name, "--rows", "0").code == 0
+
+
+def test_a_job_that_an_option_has_taken_is_found(project: Project) -> None:
+    """`--report` and `--resume` take a value, which may be missing."""
+    said = dbxdec(project, "run", "--report", "wild")
+    assert said.code == 2
+    assert "`--report wild` takes the job for the value of --report: dbxdec run wild --report" in said.err

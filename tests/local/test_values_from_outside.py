@@ -128,7 +128,7 @@ GIVEN = {"xs": "[1, 2.5]", "days": '["20240105", "2024-01-06T00:00:00Z"]', "any_
 
 def test_what_each_iteration_takes_is_taken_at_the_start() -> None:
     """Items are read as the function that gets them reads them."""
-    assert check_parameters(elsewhere(repeated.build().dag), GIVEN, {"n": "4"}) == {**GIVEN, "n": "${var.n}"}
+    assert check_parameters(elsewhere(repeated.build().dag), GIVEN, {"n": "4"}) == {**GIVEN, "n": "4"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dbxdec import IoManager, job, secret, task
+from dbxdec import IoManager, RunError, job, secret, task
 from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
 from dbxdec.model import protocol
 from dbxdec.model.manifest import Manifest, decode
@@ -31,7 +31,7 @@ import sys
 import traceback
 from urllib.parse import quote
 
-from dbxdec import IoManager, secret, set_task_value
+from dbxdec import IoManager, RunError, secret, set_task_value
 from dbxdec.io_managers.contexts import WriteResult
 
 NAMES = {sorted(PLANTED)!r}
@@ -82,8 +82,16 @@ def leaking() -> None:
                 raise ValueError(value)
             except ValueError:
                 traceback.print_exc()
-        set_task_value("all", json.dumps(values))
-        return values["long"]
+        for name, value in values.items():
+            for form in (value, [f"with {{value}} inside"], {{value: 1}}, json.dumps({{"key": value}})):
+                try:
+                    set_task_value("kept", form)
+                except RunError as error:
+                    assert f"the secret `{{name}}` of the scope `vault`" in str(error)
+                    print(error)
+                else:
+                    raise AssertionError(name)
+        return "fine"
 
     @task
     def reads(shows: str) -> int:
@@ -172,9 +180,9 @@ def variables() -> dict[str, str]:
 
 
 def left(*folders: Path) -> dict[str, list[str]]:
-    """The files below the folders that have a secret; what tasks leave for each other stays as it is."""
+    """The files below the folders that have a secret."""
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    found = {str(path): traces(path.read_bytes()) for path in files if path.parent.name != "task_values"}
+    found = {str(path): traces(path.read_bytes()) for path in files}
     return {path: names for path, names in found.items() if names}
 
 
@@ -309,3 +317,23 @@ def test_a_test_hides_its_secrets_and_no_later_message(caplog: pytest.LogCapture
     for value in ("s", "correct horse"):
         run_job(one, secrets={"vault/key": value}, in_memory=False)
         assert hide("this message is whole, correct horse included") == "this message is whole, correct horse included"
+
+
+def test_a_task_passes_on_no_secret() -> None:
+    """Its result and its task values are stored as they are; a value that is too short to tell is let through."""
+
+    @job
+    def passing() -> None:
+        @task
+        def returns(token: str) -> dict[str, str]:
+            return {"url": f"https://user:{token}@host"}
+
+        @task
+        def reads(returns: dict[str, str]) -> str:
+            return returns["url"]
+
+        reads(returns(secret("Vault", "api-key")))
+
+    with pytest.raises(RunError, match="the result of the task `returns` has the value of the secret `api-key` of"):
+        run_job(passing, secrets={"vault/api-key": "hunter2-hunter2"})
+    assert run_job(passing, secrets={"vault/api-key": "short"})["reads"].value == "https://user:short@host"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dbxdec import context, get_task_value, params, set_task_value
+from dbxdec import context, get_task_value, params, secret, set_task_value
 from dbxdec.errors import RunError
 from dbxdec.runtime import context as runtime_context
 from dbxdec.runtime import task_values
@@ -232,3 +232,23 @@ def test_keys_of_our_own_are_refused(store: str, key: str) -> None:
     """What conditions and other jobs are given is not overwritten."""
     with pytest.raises(RunError, match=f"the key `{key}` is reserved by dbxdec"):
         set_task_value(key, 1)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_value_of_a_secret_is_no_task_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever task values are kept; the message names the secret, and not its value."""
+    monkeypatch.setenv("DBXDEC_SECRET_VAULT_API_KEY", "hunter2-hunter2")
+    value = secret("vault", "api-key").value()
+    for form in (value, [[f"a {value} b"]], {"a": {value: 1}}, f" {value}\n"):
+        with pytest.raises(RunError) as raised:
+            set_task_value("kept", form)
+        assert "`kept` has the value of the secret `api-key` of the scope `vault`" in str(raised.value)
+        assert value not in str(raised.value)
+    set_task_value("kept", "hunter2")
+
+
+def test_only_its_owner_reads_the_file_of_task_values(tmp_path: Path) -> None:
+    """A secret of a few letters may be in it."""
+    task_values.FolderStore(tmp_path / "values").set("t", "rows", 3)
+    (path,) = (tmp_path / "values").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -53,6 +54,26 @@ def daily(day: dt.date = run_date(offset_days=-1), top: int = 2) -> None:
     joined = named(extract(day), reference.table("reference/names"))
     counted = count(joined)
     report(counted, counted.value("columns"), top)
+
+
+def leave(value: int) -> int:
+    raise SystemExit(0)
+
+
+@job
+def leaving() -> None:
+    @task(io_manager=lake)
+    def query() -> pl.LazyFrame:
+        return pl.LazyFrame({"x": [1]}).select(pl.col("x").map_elements(leave, return_dtype=pl.Int64))
+
+    query()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_sys_exit_in_a_query_ends_the_task_alone(in_memory: bool, tmp_path: Path) -> None:
+    """The process of the test goes on, and the task has failed."""
+    with pytest.raises(RunError, match=r"the task `query` called sys\.exit\(0\) while its result was stored"):
+        run_job(leaving, in_memory=in_memory, variables={"root": str(tmp_path)})
 
 
 NAMES = pl.DataFrame({"id": [1, 2], "name": ["one", "two"]})

@@ -18,6 +18,8 @@ from dbxdec.local.pool import interruptible
 from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from dbxdec.local.interface import JobRun
@@ -156,12 +158,15 @@ def command(
       dbxdec run daily_delays --resume
     """
     if job is None:
-        _list_jobs(wheel, package, console(stderr=as_json))
+        _list_jobs(wheel, package, console(stderr=as_json), {"--report": report, "--resume": resume})
         raise SystemExit(WRONG_USAGE)
     from dbxdec.cli import display  # their imports take longer than `--help`
+    from dbxdec.local.report import check_target
     from dbxdec.local.request import RunRequest, prepared
 
     here = home()
+    if report:
+        check_target(Path(report))
     if fresh and resume is not None:
         raise click.UsageError("--resume keeps what is there, and --fresh moves it away: choose one")
     if root is not None and remote:
@@ -202,7 +207,8 @@ def command(
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
 
 
-def _list_jobs(wheel: Path | None, package: str | None, out: Console) -> None:
+def _list_jobs(wheel: Path | None, package: str | None, out: Console, options: Mapping[str, str | None]) -> None:
+    """List the jobs. `options` take a value if a word follows them, which may be the job that is missing."""
     from dbxdec.cli import pipelines, tables
     from dbxdec.model.dag import summary
     from dbxdec.views.texts import shortened
@@ -212,6 +218,9 @@ def _list_jobs(wheel: Path | None, package: str | None, out: Console) -> None:
         rows = [[job.key, str(len(job.tasks)), shortened(summary(job.doc) or "")] for job in manifest.jobs]
         tables.show(out, ("job", "tasks", "about"), rows, broken=("about",))
     say("say which of them to run: dbxdec run JOB" if manifest.jobs else f"{manifest.project} has no job")
+    for option, value in options.items():
+        if value in manifest.raw_jobs:
+            say(f"`{option} {value}` takes the job for the value of {option}: dbxdec run {value} {option}")
 
 
 def _report(run: JobRun, to: str) -> None:

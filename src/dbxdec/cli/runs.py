@@ -228,8 +228,10 @@ def report(run: str, output: Path | None, rows: int) -> None:
       dbxdec runs report 533249 -o report.html
     """
     from dbxdec.cli import results
-    from dbxdec.local.report import write
+    from dbxdec.local.report import check_target, write
 
+    if output is not None:
+        check_target(output)
     found = _find(run)
     echo(write(found, output, results.of_run(found, rows)))
 

@@ -20,7 +20,7 @@ from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.platform.references import resolve as resolve_references
 from dbxdec.platform.run_if import State
 from dbxdec.platform.texts import iterations
-from dbxdec.runtime import record, task_values, upstream
+from dbxdec.runtime import blame, record, task_values, upstream
 from dbxdec.support import files
 from dbxdec.support.printing import plain_lines
 
@@ -99,7 +99,7 @@ class Attempts:
         return TaskRun(
             task.key,
             next((state for state in _WORST if state in states), State.SUCCESS),
-            sum(one.attempts for one in ended),
+            max((one.attempts for one in ended), default=0),
             started_ms=min((one.started_ms for one in began), default=0),
             ended_ms=max((one.ended_ms for one in began), default=0),
             wrote=tuple(fact for one in ended for fact in one.wrote),
@@ -127,7 +127,7 @@ class Attempts:
         manifest, uncertain = self._setting.build.manifest, self._uncertain.get(task.key, ())
         own = protocol.task_parameters(manifest.project, manifest.build_id, self._job.key, task, uncertain)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in self._parameters.items()}
-        return {name: resolve_variables(text, self._setting.variables) for name, text in {**own, **pushed_down}.items()}
+        return {name: resolve_variables(text, self._setting.variables) for name, text in own.items()} | pushed_down
 
     def _tries(
         self, what: _Titled, arguments: Mapping[str, str], known: Mapping[str, str], *, command: str | None = None
@@ -158,7 +158,7 @@ class Attempts:
             task_values.FOLDER: str((folder / ledgers.VALUES).absolute()),
             record.FILE: str(notes.absolute()),
             **({upstream.VARIABLE: json.dumps(what.not_run)} if what.not_run else {}),
-            "DBXDEC_SOURCES": json.dumps(dict(self._setting.build.sources)),
+            blame.SOURCES: json.dumps(dict(self._setting.build.sources)),
         }
         named = {
             "task": what.task.key,
@@ -200,6 +200,8 @@ class Attempts:
                 printed(f"stopped after timeout_seconds={timeout:g}")
             elif (said := ended.died()) is not None:
                 printed(said)
+            elif command is None and ended.code == worker.INTERRUPTED and not ended.stopped:
+                printed("the task's process was interrupted by SIGINT, which this run has not sent")
         state = self._state(ended)
         facts = self._mask.data(_facts(notes))
         ended_ms = ledgers.now_ms() if began[0] else 0

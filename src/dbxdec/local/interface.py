@@ -24,6 +24,8 @@ HANDLED = "handled"
 class TaskRun:
     """How one task, or one iteration of it, ended; `log` is the last attempt's.
 
+    `attempts` are how often it was tried, for a for-each task the most of one iteration.
+
     Times are in ms, from the first attempt's start in a process that is ready to the last one's end; 0 for a task that
     did not run. `wrote` has its writes: the documents of `runtime.record`. `kept`: it ran before the resume.
     """

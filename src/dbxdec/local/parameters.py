@@ -30,7 +30,8 @@ def check_parameters(
     """Return the strings of all job parameters. Raises RunError, before anything runs, with all mistakes in `given`.
 
     What each task would refuse is refused here, with the `manifest` also what jobs that it runs would refuse.
-    `variables` are the bundle's, as far as they are known.
+    `variables` are the bundle's, as far as they are known. As on the platform they are resolved in defaults, while a
+    given value is a plain string.
     """
     known = {parameter.name: parameter for parameter in job.parameters}
     problems = [no_parameter(job.key, name, known) for name in given if name not in known]
@@ -41,8 +42,11 @@ def check_parameters(
             hint = f"`--param {name}=VALUE` (type {parameter.type})"
             problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
         else:
-            texts[name] = text
-    resolved = {name: resolve(text, variables) for name, text in texts.items() if names_in(text) <= variables.keys()}
+            # A resumed run has its defaults as given values.
+            plain = text != parameter.default or not names_in(text) <= variables.keys()
+            texts[name] = text if plain else resolve(text, variables)
+    unknown = {name for name, text in texts.items() if text == known[name].default and names_in(text)}
+    resolved = {name: text for name, text in texts.items() if name not in unknown}
     references = at_start(resolved)
     for name, text in list(resolved.items()):
         if known[name].run_date is not None and text == known[name].default:

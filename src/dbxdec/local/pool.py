@@ -16,9 +16,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dbxdec.local.outlets import CLOSED
+
 _LOOK_UP_S = 0.05
 GRACE_S = 10.0
 """How long a task may take to end once it has been interrupted."""
+
+_LAST_S = 5.0
+"""How long a process may take to end once its output has ended."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Ended:
     """The process ended before it could say how the task did."""
     unready: bool = False
     """The process ended before it could take a task."""
+    cut_off: bool = False
+    """The process has closed its output, and so could not say how the task did."""
 
     @property
     def well(self) -> bool:
@@ -42,6 +49,8 @@ class Ended:
         """Return a message about a process that has ended without output."""
         if self.timed_out or self.stopped:
             return None
+        if self.cut_off:
+            return "the task closed all files of its process, so that its end can't be known: the process is ended"
         what = "a process for tasks" if self.unready else "the task's process"
         if self.signal is not None:
             known = {int(number): number.name for number in signal.Signals}
@@ -263,6 +272,15 @@ def _ended(process: subprocess.Popen[bytes], watch: _Watch) -> Ended:
     return Ended(None if by else code, by, watch.timed_out, watch.stopped)
 
 
+def _ends_by_itself(process: subprocess.Popen[bytes], watch: _Watch) -> bool:
+    """Return whether a process whose output has ended ends, too, before somebody makes it end."""
+    end = time.monotonic() + _LAST_S
+    while process.poll() is None and time.monotonic() < end:
+        watch.look(process)
+        time.sleep(_LOOK_UP_S)
+    return process.poll() is not None
+
+
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
@@ -303,9 +321,10 @@ class _Worker:
                     printed(_text(before))
                 return Ended(int(after), None, watch.timed_out, watch.stopped)
             printed(_text(line))
+        cut_off = not _ends_by_itself(self._process, watch) or self._process.returncode == CLOSED
         self.dismiss()
         ended = _ended(self._process, watch)
-        return replace(ended, vanished=True)
+        return replace(ended, vanished=True, cut_off=cut_off)
 
     def dismiss(self) -> None:
         """Have the process end: it is idle, or has ended already."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import counted
+from dbxdec.errors import RunError, counted
 from dbxdec.local.history import RUNNING, title_of
 from dbxdec.local.interface import HANDLED
 from dbxdec.local.parameters import parameters_shown
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, Task
 
 _TEMPLATE, _STYLE = "report.html", "report.css"
+_KIND, _BEGINNING = "report", 1000
 _LONGEST_LOG = {True: 20_000, False: 200_000}  # characters, of attempts that have succeeded and others
 _CLASSES = {
     State.SUCCESS: "good",
@@ -47,6 +48,19 @@ def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstR
     target.parent.mkdir(parents=True, exist_ok=True)
     deliver(target, html(run, rows).encode("utf-8", "backslashreplace"))
     return target
+
+
+def check_target(path: Path) -> None:
+    """Raise RunError if a report must not be written to `path`: something else than an earlier report is there."""
+    if path.is_dir():
+        raise RunError(f"the report can't be written to {path}: it is a folder", hint=f"`{path / _TEMPLATE}`")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING)
+        if page.generator(_KIND).encode() not in beginning:
+            raise RunError(
+                f"the report would replace {path}, which is no report of a run", hint="name another file, or remove it"
+            )
 
 
 def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:
@@ -84,7 +98,7 @@ def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({}
         axis=[f"{seconds * part / 4:.{1 if seconds < 40 else 0}f} s" for part in range(5)],
     )
     style = files("dbxdec.local").joinpath(_STYLE).read_text(encoding="utf-8")
-    return page.document(f"{run.job}: {run.state}", body, style=style)
+    return page.document(f"{run.job}: {run.state}", body, kind=_KIND, style=style)
 
 
 def _class(state: str) -> str:

@@ -18,6 +18,7 @@ import traceback
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.local.outlets import Outlets
 from dbxdec.local.undoing import undone
 from dbxdec.support.masking import hide
 
@@ -32,11 +33,14 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 _in_a_task = False
+_interrupted = False
 
 
 def _interrupt(*_: object) -> None:
     """Raise KeyboardInterrupt in a task, as in any program; between tasks there is nothing to interrupt."""
+    global _interrupted
     if _in_a_task:
+        _interrupted = True
         raise KeyboardInterrupt
 
 
@@ -52,6 +56,7 @@ def main() -> None:
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)  # a task must not read the requests
+    outlets, process = Outlets(), os.getpid()
     waiting: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     parsed = json.loads  # as it is now: tasks may change the module
     busy = threading.Event()
@@ -74,28 +79,28 @@ def main() -> None:
     threading.Thread(target=listen, name="dbxdec-requests", daemon=True).start()
     from dbxdec.runtime import execution  # noqa: F401 - warm before the first task
 
-    _say(ready, 0)
+    outlets.write(f"{ready} 0\n")
     while (request := waiting.get()) is not None:
         busy.set()
-        code = _serve(request)
+        try:
+            code = _serve(request, outlets)
+        finally:
+            if os.getpid() != process:
+                os._exit(1)  # a copy of this process that a task has forked must not answer for the task
+        outlets.restore()
         busy.clear()
-        _say(request["token"], code)
+        outlets.write(f"{request['token']} {code}\n")
 
 
-def _say(token: str, code: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.write(1, f"{token} {code}\n".encode())
-
-
-def _serve(request: Mapping[str, Any]) -> int:
-    global _in_a_task
+def _serve(request: Mapping[str, Any], outlets: Outlets) -> int:
+    global _in_a_task, _interrupted
+    _interrupted = False
     try:
         with undone():
             os.environ.update(request["environment"])
             sys.argv[:] = ["dbxdec-run", *request["arguments"]]
             _in_a_task = True
-            return _run() if request["command"] is None else _run_command(request["command"])
+            return _run(outlets) if request["command"] is None else _run_command(request["command"])
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:
@@ -110,50 +115,41 @@ def _run_command(command: str) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _run() -> int:
+def _run(outlets: Outlets) -> int:
     from dbxdec.support import masking
     from dbxdec.support.masking import of_this_machine
 
     with masking.scope(of_this_machine()), masking.output():
-        return _run_task()
+        return _run_task(outlets)
 
 
-def _run_task() -> int:
+def _run_task(outlets: Outlets) -> int:
     from dbxdec.errors import HandledError
     from dbxdec.runtime import run_task
 
     try:
         run_task()
-    except SystemExit as error:
-        if isinstance(error.__context__, HandledError):  # of which the boundary has made this exit
-            return HANDLED
-        if error.code is None or isinstance(error.code, int):
-            return 1 if error.code else 0
-        print(error.code, file=sys.stderr)
+    except SystemExit as error:  # its message has been printed
+        return HANDLED if isinstance(error.__context__, HandledError) else 1
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and _interrupted:
+            raise
+        outlets.write(_shown(error))
         return 1
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - what a process would end with
-        _print(error)
-        return 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
     return 0
 
 
-def _print(error: BaseException) -> None:
-    """Print the author's own traceback: from the author's function on, with the paths of the author's files."""
+def _shown(error: BaseException) -> str:
+    """Return the author's own traceback: from the author's function on, with the paths of the author's files."""
+    from dbxdec.runtime.blame import own_files
+
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
         found.__traceback__ = _from_the_author(found.__traceback__)
         found = found.__cause__ or found.__context__
-    text = "".join(traceback.format_exception(error))
-    for copy, own in json.loads(os.environ.get("DBXDEC_SOURCES") or "{}").items():
-        text = text.replace(copy, own)
-    print(hide(text), end="", file=sys.stderr)
+    return hide(own_files("".join(traceback.format_exception(error))))
 
 
 def _from_the_author(trace: TracebackType | None) -> TracebackType | None:

@@ -48,7 +48,7 @@ def _of_other_types(job: dag.Job, texts: Mapping[str, str]) -> Iterator[Problem]
             try:
                 parameter.value(texts[parameter.name], names=True)
             except ValueError as error:
-                yield Problem(f"the job parameter `{parameter.name}` {error}", hint=parameter.type.hint)
+                yield Problem(f"the job parameter `{parameter.name}` {error}", hint=parameter.type.hint_of_text)
 
 
 def _at_once(job: dag.Job, variables: Mapping[str, str]) -> Iterator[Problem]:

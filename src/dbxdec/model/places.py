@@ -12,6 +12,7 @@ ROOT = "DBXDEC_LOCAL_ROOT"
 
 # A single letter is a Windows drive.
 _REMOTE = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,3}(?P<rest>.*)", re.DOTALL)
+_FILE = re.compile(r"\Afile:/+", re.IGNORECASE)
 _MOUNTS = ("/Volumes/", "/dbfs/")
 # `container@account`, where an underscore may stand in neither (learn.microsoft.com, "Naming containers").
 _OF_AZURE = ("abfs", "abfss", "wasb", "wasbs")
@@ -72,9 +73,19 @@ def table_here(name: str) -> str | None:
 
 
 def place_here(target: str) -> str:
-    """Return the path of `target`, a path or a table's name, in a local run. A path has a `/`, or Windows' `\\`."""
-    there = table_here(target) if not {"/", "\\"} & set(target) and "." in target else None
+    """Return the path of `target`, a path or a table's name, in a local run."""
+    there = table_here(target) if is_table(target) else None
     return there or here(target)
+
+
+def is_table(target: str) -> bool:
+    """Return whether `target` is the name of a table in a catalog. A path has a `/`, or Windows' `\\`."""
+    return not {"/", "\\"} & set(target) and "." in target
+
+
+def path_of(uri: str) -> str:
+    """Return the path of a place on this machine, which may be a `file:` URI."""
+    return _FILE.sub("/", uri)
 
 
 def is_databricks() -> bool:

@@ -33,6 +33,7 @@ ENTRY_POINT_OBJECT = "dbxdec.runtime:main"
 RESERVED = "dbxdec-"
 _VARIABLE = "dbxdec-var-"
 _ITEM = "dbxdec-item"
+_OF_ITEMS = ("{{input.i}}", "{{input}}")
 _TRIGGERED = "dbxdec-triggered"
 _UPSTREAM = "dbxdec-upstream"
 
@@ -95,7 +96,7 @@ def task_parameters(package: str, build_id: str, job: str, task: Task, uncertain
         **_REFERENCES,
     }
     if task.each is not None:
-        named[_ITEM] = "{{input.i}}" if isinstance(task.each.items, dag.Literal) else "{{input}}"
+        named[_ITEM] = _OF_ITEMS[0] if isinstance(task.each.items, dag.Literal) else _OF_ITEMS[1]
     if uncertain:
         named[_UPSTREAM] = " ".join(f"{key}={references.result_state(key)}" for key in uncertain)
     for name in task.variables:
@@ -206,7 +207,7 @@ def _given(argv: Sequence[str]) -> tuple[dict[str, str], set[str], list[Problem]
         name, equals, value = argument.removeprefix("--").partition("=")
         if not equals or not name:
             problem = Problem(f"the argument {argument!r} is not of the form `--name=value` or `name=value`")
-        elif name.startswith(RESERVED) and name != _TRIGGERED and is_unresolved(value):
+        elif name.startswith(RESERVED) and name != _TRIGGERED and _is_left(name, value):
             problem = unresolved(f"the parameter `{name}`", value)
         elif given.get(name, value) != value:
             problem = Problem(f"the parameter `{name}` is given twice: {brief(given[name], 40)} and {brief(value, 40)}")
@@ -217,6 +218,11 @@ def _given(argv: Sequence[str]) -> tuple[dict[str, str], set[str], list[Problem]
         refused.add(name)
         problems.append(problem)
     return given, refused, problems
+
+
+def _is_left(name: str, value: str) -> bool:
+    """Return whether the platform has left a reserved parameter as the job has it. An item may be any string."""
+    return value.strip() in _OF_ITEMS if name == _ITEM else is_unresolved(value)
 
 
 def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from dbxdec.support import masking
 from dbxdec.support.secret_forms import Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dbxdec.errors import SourceLocation
 
@@ -22,6 +22,8 @@ _SHORTEST_LEAK = 8
 _PART = re.compile(r"[\w.@-]+")
 # The secrets that this process knows, by the variable of their value, and then by the name that the platform sees.
 _named: dict[str, dict[str, Secret]] = {}
+# The secrets that this process has read, by value.
+_used: dict[str, Secret] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,7 @@ class Secret:
                 "read it inside a task",
             )
         if (found := self.from_environment()) is not None:
-            masking.learn(found)
-            return found
+            return self._used(found)
         dbutils = find_dbutils()
         if dbutils is None:
             raise RunError(
@@ -116,8 +117,12 @@ class Secret:
                 f"the secret `{self.key}` of the scope `{self.scope}` can't be read: {type(error).__name__}",
                 hint="check that scope and key exist and that the job's identity may read them",
             ) from None
-        masking.learn(found)
-        return found
+        return self._used(found)
+
+    def _used(self, value: str) -> str:
+        masking.learn(value)
+        _used[value] = self
+        return value
 
 
 @forgiving(giving(Secret("unknown", "unknown")))
@@ -177,11 +182,7 @@ def leaked(jobs: Mapping[str, Any], places: Mapping[str, SourceLocation]) -> lis
     It is found as it is, escaped as in JSON, `repr` or URLs, and in base64 or hex. `places` says
     where each job is. Values of less than eight characters may be there for other reasons.
     """
-    values = {
-        name: Whole(value.strip())
-        for name, value in os.environ.items()
-        if name.startswith(masking.VARIABLE) and len(value.strip()) >= _SHORTEST_LEAK
-    }
+    values = {name: Whole(text) for name in masking.variables() if _can_leak(text := os.environ[name].strip())}
     if not values:
         return []
     return [
@@ -196,6 +197,49 @@ def leaked(jobs: Mapping[str, Any], places: Mapping[str, SourceLocation]) -> lis
         for name, value in values.items()
         if (place := _place_of(value, form, "")) is not None
     ]
+
+
+def contained(form: Any) -> str | None:
+    """Return in words which secret's value is in a string of a JSON value, None if none is.
+
+    Values of less than eight characters may be there for other reasons.
+    """
+    known = [value for value in masking.values() if _can_leak(value.strip())]
+    if not known:
+        return None
+    strings = list(_strings(form))
+    value = next((value for value in known if any(map(Whole(value.strip()).is_in, strings))), None)
+    return None if value is None else _in_words(value)
+
+
+def _strings(form: Any) -> Iterator[str]:
+    match form:
+        case str():
+            yield form
+        case list() | tuple():
+            for item in form:
+                yield from _strings(item)
+        case dict():
+            for key, item in form.items():
+                yield str(key)
+                yield from _strings(item)
+        case int() | float() if not isinstance(form, bool):
+            yield f"{form}"
+
+
+def _can_leak(value: str) -> bool:
+    return len(value) >= _SHORTEST_LEAK
+
+
+def _in_words(value: str) -> str:
+    secret = _used.get(value)
+    variable = next((name for name in masking.variables() if os.environ[name] == value), "")
+    if secret is None and variable:
+        named_so = _named.get(variable, {})
+        secret = next(iter(named_so.values())) if len(named_so) == 1 else named(variable[len(masking.VARIABLE) :])
+    if secret is not None:
+        return f"the secret `{secret.key}` of the scope `{secret.scope}`"
+    return f"the secret in {variable}" if variable else "a secret"
 
 
 def _place_of(value: Whole, form: Any, path: str) -> str | None:

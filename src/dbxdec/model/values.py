@@ -185,6 +185,14 @@ class ValueType:
         return f"write {_SPELLINGS[self.kind]}" if self.kind in _SPELLINGS else None
 
     @property
+    def hint_of_text(self) -> str | None:
+        """The hint on how to write such a value as the string of a job parameter."""
+        none = f"{NONE_TEXT} for None" if self.optional else None
+        if self.hint is None:
+            return none and f"write {none}"
+        return f"{self.hint}, or {none}" if none else self.hint
+
+    @property
     def _example(self) -> str:
         """The JSON of a value of this type."""
         if self.element is not None:

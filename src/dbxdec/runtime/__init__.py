@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
 
+    from dbxdec.errors import DbxdecError
+
 __all__ = ["main"]
 
 
@@ -29,6 +31,7 @@ def main() -> None:
 
     streams.make_safe()  # a task may print the name of a file
     with masking.scope(of_this_machine()), masking.output():
+        stderr = sys.stderr  # a task may put another there, or none
         try:
             run_task()
         except SystemExit:
@@ -39,50 +42,57 @@ def main() -> None:
             text = "".join(traceback.format_exception(error))
             if (shown := masking.hide(text)) == text:
                 raise
-            print(shown, end="", file=sys.stderr, flush=True)
+            streams.tell(shown.removesuffix("\n"), stderr)
             raise SystemExit(1) from None
 
 
 def run_task() -> None:
     """Run the task that the process's arguments name; the caller has set which secrets are hidden."""
-    from dbxdec.runtime import execution
+    from dbxdec.errors import DbxdecError
+    from dbxdec.runtime import execution, leaving
 
     _log_to_stderr()
-    with _boundary():
-        ready = execution.prepare(sys.argv[1:])
-    with ready.environment() as within:
-        with _boundary():
-            positional, keyword = ready.read(within)
-        result = ready.call(positional, keyword)
-        del positional, keyword  # large inputs must not outlive the call
-        with _boundary():
-            ready.store(result)
-            ready.end()
+    # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
+    with _boundary(leaving.ExitedError), leaving.refused("the task"):
+        with _boundary(DbxdecError):
+            ready = execution.prepare(sys.argv[1:])
+        with ready.environment() as within:
+            with _boundary(DbxdecError):
+                positional, keyword = ready.read(within)
+            result = ready.call(positional, keyword)
+            del positional, keyword  # large inputs must not outlive the call
+            with _boundary(DbxdecError):
+                ready.store(result)
+                ready.end()
 
 
 @contextmanager
-def _boundary() -> Iterator[None]:
-    from dbxdec.errors import DbxdecError
+def _boundary(kind: type[DbxdecError]) -> Iterator[None]:
+    """Print an error of this kind, and end the task."""
+    from dbxdec.runtime.leaving import Told
+    from dbxdec.support import masking, streams
 
+    stderr = sys.stderr  # a task may put another there, or none
     try:
         yield
-    except DbxdecError as error:
+    except kind as error:
         from dbxdec.support.printing import plain
 
-        print(f"dbxdec-run: {plain(str(error))}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
+        streams.tell(masking.hide(f"dbxdec-run: {plain(str(error))}"), stderr)
+        raise Told(1) from None
 
 
 def _log_to_stderr() -> None:
     """Show dbxdec's own summary lines: through the process's handlers, or on stderr as long as there are none."""
     import logging
 
-    class Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    from dbxdec.support.streams import tell
+
+    class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             # The task's module may set up logging when it is imported, after this.
             if not logging.getLogger().handlers:
-                self.stream = sys.stderr  # the stream of this task, in a process that runs several tasks
-                super().emit(record)
+                tell(self.format(record), sys.stderr)  # the stream of this task, in a process that runs several tasks
 
     logger = logging.getLogger("dbxdec")
     if logger.level == logging.NOTSET:
@@ -91,7 +101,7 @@ def _log_to_stderr() -> None:
         logger.addFilter(_hide)
     if logger.handlers:
         return  # a process that runs several tasks
-    handler = Handler(sys.stderr)
+    handler = Handler()
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
     logger.addHandler(handler)
 

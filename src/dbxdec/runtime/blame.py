@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ from dbxdec.errors import DbxdecError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SOURCES = "DBXDEC_SOURCES"
+"""The environment variable that has the author's own file for each file that is imported from a copy, as JSON."""
 # More lines than these say less than the line of the function.
 _LINES = 3
 
@@ -40,6 +44,13 @@ def ending_at_the_author() -> Iterator[None]:
         if last is not None and last is not error.__traceback__:
             last.tb_next = None
         raise
+
+
+def own_files(text: str) -> str:
+    """Return `text` with the paths of the author's own files in the place of their copies."""
+    for copy, own in json.loads(os.environ.get(SOURCES) or "{}").items():
+        text = text.replace(copy, own)
+    return text
 
 
 def returned_at(function: Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.job_forms import encode_binding, encode_each, encode_output
+from dbxdec.runtime import leaving
 
 if TYPE_CHECKING:
     from dbxdec.authoring.jobs import BuiltJob
@@ -19,7 +20,8 @@ def live(job: dag.Job) -> BuiltJob:
 
     It imports only the job's module, none of the project's others by itself, and runs the job's body.
     """
-    importlib.import_module(job.module)
+    with leaving.refused(f"the module {job.module}", " while it was imported"):
+        importlib.import_module(job.module)
     from dbxdec.authoring.jobs import registered
 
     found = next((entry for entry in registered() if entry.key == job.key), None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.model import dag
 from dbxdec.model.mistakes import forgiving
+from dbxdec.runtime import threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,13 +76,15 @@ def entered(run: RunContext) -> Iterator[None]:
     global _current
     before, _current = _current, run
     try:
-        yield
+        with threads.of_task(run.task):
+            yield
     finally:
         _current = before
 
 
 def in_run() -> bool:
-    """Return whether a task is running in this process."""
+    """Return whether a task is running in this process. Raises RunError in a thread whose task has ended."""
+    threads.check()
     return _current is not None
 
 
@@ -93,7 +96,7 @@ def context() -> RunContext:
         The run's ids, attempt, parameters and logger, as a `RunContext`.
 
     Raises:
-        RunError: It is asked outside of a run.
+        RunError: It is asked outside of a run, or in a thread whose task has ended.
 
     Example:
         ```python
@@ -106,7 +109,7 @@ def context() -> RunContext:
             run.logger.info("attempt %d of run %s", run.attempt, run.run_id)
         ```
     """
-    if _current is None:
+    if not in_run() or _current is None:
         raise RunError(
             "context() was called outside a run",
             hint="call it inside a task; a test passes what the function needs as an argument",
@@ -160,7 +163,7 @@ class Params(Mapping[str, Any]):
     __hash__ = object.__hash__
 
     def _known(self, what: str) -> Mapping[str, Any]:
-        if _current is None:
+        if not in_run() or _current is None:
             raise RunError(
                 f"{what} read outside a run",
                 hint="job parameters have values only while a task runs; in a test pass the value as an argument",

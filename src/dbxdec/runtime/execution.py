@@ -19,7 +19,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, record, upstream
+from dbxdec.runtime import blame, context, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.bodies import check_same, live
@@ -60,6 +60,10 @@ class Execution:
 
         The Spark session has the task's own settings from here on until `within` is closed.
         """
+        with leaving.refused(f"the task `{self.task.key}`", " while its inputs were read"):
+            return self._read(within)
+
+    def _read(self, within: ExitStack | None) -> tuple[list[Any], dict[str, Any]]:
         managers = [*self.managers.values(), *self.reader.managers.values(), *self.reader.tables.values()]
         for manager in {id(manager): manager for manager in managers}.values():
             manager.check_name()
@@ -74,14 +78,8 @@ class Execution:
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
         """Return what the function returns; its exceptions pass as they are."""
         began = time.perf_counter()
-        try:
-            with blame.ending_at_the_author():
-                result = self.function(*positional, **keyword)
-        except SystemExit as error:
-            # Passed on, it would end the process as if it had succeeded, with nothing stored.
-            raise RunError(
-                f"the task `{self.task.key}` called sys.exit({error.code!r})", hint="return, or raise an exception"
-            ) from error
+        with leaving.refused(f"the task `{self.task.key}`"), blame.ending_at_the_author():
+            result = self.function(*positional, **keyword)
         log.info("call %s: %.2f s", self.task.key, time.perf_counter() - began)
         return result
 
@@ -93,6 +91,10 @@ class Execution:
 
     def keep(self, result: Any) -> None:
         """Keep `result` through the task's IoManager or as a task value, and leave dates that other tasks get."""
+        with leaving.refused(f"the task `{self.task.key}`", " while its result was stored"):
+            self._keep(result)
+
+    def _keep(self, result: Any) -> None:
         outputs, job = self.task.outputs, self.reader.job
         if not outputs:
             if result is not None:
@@ -129,6 +131,11 @@ class Execution:
             raise ManifestError(f"the result of the task `{self.task.key}` has neither an IoManager nor a type")
         try:
             form = kind.to_json(result)
+        except RecursionError:
+            raise RunError(
+                f"the task `{self.task.key}` returned a value that is nested too deeply for JSON",
+                hint="make it flat, or store it as a table through an IoManager",
+            ) from None
         except UnsupportedLiteralError as error:
             raise RunError(
                 f"the task `{self.task.key}` has neither an IoManager nor a return annotation, so its result is passed "
@@ -184,6 +191,12 @@ class Execution:
         with blame.noted(lambda: self._blame(name)):
             written = self.managers[name].write(context, result)
         title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
+        if written is not None and not isinstance(written, contexts.WriteResult):
+            raise RunError(
+                f"`{type(self.managers[name]).__name__}.write` returned a {type(written).__name__} for the task "
+                f"`{self.task.key}`, not a WriteResult or None; by then it has run",
+                hint="return `WriteResult(rows=...)`, or nothing",
+            )
         facts = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
         return facts
@@ -359,9 +372,11 @@ def typed_parameters(
             problems.append(protocol.unresolved(what, text))
             continue
         try:
-            values[parameter.name] = parameter.value(variables.resolve(text, bundle), trigger)
+            # A given value is a plain string: the bundle has resolved its variables in defaults, before the deploy.
+            plain = text if parameter.name in given else variables.resolve(text, bundle)
+            values[parameter.name] = parameter.value(plain, trigger)
         except ValueError as error:
-            problems.append(Problem(f"{what} {error}", hint=parameter.type.hint))
+            problems.append(Problem(f"{what} {error}", hint=parameter.type.hint_of_text))
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return values

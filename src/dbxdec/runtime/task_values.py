@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.errors import RunError
-from dbxdec.model import dag, json_values
+from dbxdec.model import dag, json_values, secrets
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.model.variables import tokens_of_run
 from dbxdec.platform.dbutils import find_dbutils, is_remote
@@ -71,7 +71,7 @@ class FolderStore:
         path = self._path(task)
         try:
             os.makedirs(self._folder, exist_ok=True)
-            files.replace(path, json.dumps(values).encode())
+            files.replace(path, json.dumps(values).encode(), mode=0o600)
         except OSError as error:
             raise boundary.failed(f"the task value `{key}` can't be kept", error.filename or path, error) from None
 
@@ -166,7 +166,8 @@ class TaskValues:
                 JSON. The platform takes 250 a run, repairs included.
 
         Raises:
-            RunError: The value is not JSON or too large, before anything is sent; or the key is one of dbxdec's own.
+            RunError: The value is not JSON or too large, before anything is sent; or it has the value of a secret; or
+                the key is one of dbxdec's own.
         """
         _refuse_wiring("set")
         if not isinstance(key, str) or not key:
@@ -179,11 +180,17 @@ class TaskValues:
         """Leave `value` under any key, also a reserved one."""
         try:
             json_values.require(value)
+            text = json.dumps(value)
+            names = tokens_of_run(value)
+        except RecursionError:
+            raise RunError(
+                f"the task value `{key}` is nested too deeply for JSON",
+                hint="make it flat, or store it as a table through an IoManager",
+            ) from None
         except json_values.MisfitError as error:
             hint = error.hint or "use str, int, float, bool, None, lists and dicts"
             raise RunError(f"the task value `{key}` is not JSON: {error}", hint=hint) from None
-        text = json.dumps(value)
-        if names := tokens_of_run(value):
+        if names:
             raise RunError(
                 f"the task value `{key}` has the name of the bundle variable `{min(names)}`, not its value: the string "
                 "was made while the pipeline was defined",
@@ -195,7 +202,15 @@ class TaskValues:
                 f"the task value `{key}` is {size:,} bytes as JSON; the platform allows {MAX_BYTES:,}",
                 hint="store it as a table through an IoManager, and pass on only what is small",
             )
-        self._store().set(_this_task(), key, json.loads(text))
+        store = self._store()
+        if (found := secrets.contained(value)) is not None:
+            what = f"the result of the task `{_this_task()}`" if key in dag.RESULTS else f"the task value `{key}`"
+            raise RunError(
+                f"{what} has the value of {found}: task values can be read by all who may see the run",
+                hint="read it where it is needed: call `secret(scope, key).value()` in that task, or pass it "
+                "`secret(scope, key)` as an argument",
+            )
+        store.set(_this_task(), key, json.loads(text))
         if context.in_run():
             run = context.context()
             if self._left[0] is not run:
@@ -255,7 +270,8 @@ def set_task_value(key: str, value: JsonValue) -> None:
             The platform takes 250 a run, repairs included.
 
     Raises:
-        RunError: The value is not JSON or too large, before anything is sent; or the key is one of dbxdec's own.
+        RunError: The value is not JSON or too large, before anything is sent; or it has the value of a secret; or the
+            key is one of dbxdec's own.
 
     Example:
         ```python

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STATE_FOLDER = ".dbxdec"
 """The folder in a project for what belongs to this machine: records of builds and runs, and local tables."""
@@ -70,7 +70,7 @@ def partial(path: str | os.PathLike[str], content: bytes, *, mode: int | None = 
     folder, name = os.path.split(os.fspath(path))
     made = os.path.join(folder, f".{name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with naming(path), open(made, "wb") as file:
+        with naming(path), open(made, "wb", opener=_opener(mode)) as file:
             with contextlib.suppress(OSError):  # a file system without locks
                 try_lock(file.fileno())
             file.write(content)
@@ -83,6 +83,11 @@ def partial(path: str | os.PathLike[str], content: bytes, *, mode: int | None = 
     finally:
         with contextlib.suppress(OSError):
             os.unlink(made)
+
+
+def _opener(mode: int | None) -> Callable[[str, int], int]:
+    """Return how to make a file that never has more permissions than `mode`."""
+    return lambda path, flags: os.open(path, flags, 0o666 if mode is None else 0o666 & mode)
 
 
 def clean(path: str | os.PathLike[str]) -> None:

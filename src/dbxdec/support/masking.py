@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.support.secret_forms import finders_of
@@ -36,9 +36,14 @@ _LONGEST_HELD = 2**20
 """The number of characters that are held back of a line whose end has not been written."""
 
 
+def variables() -> list[str]:
+    """Return the names of the environment variables that hold secrets."""
+    return [name for name in os.environ if name.startswith(VARIABLE)]
+
+
 def of_this_machine() -> list[str]:
     """Return the values of all secrets in the environment, which no log may show."""
-    return [value for name, value in os.environ.items() if name.startswith(VARIABLE)]
+    return [os.environ[name] for name in variables()]
 
 
 class Mask:
@@ -54,6 +59,11 @@ class Mask:
     def __bool__(self) -> bool:
         """Return whether there is a secret to hide."""
         return bool(self._known)
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The values of the secrets."""
+        return frozenset(self._known)
 
     def learn(self, value: str) -> None:
         """Hide `value` from now on."""
@@ -151,6 +161,11 @@ def learn(value: str) -> None:
     _scopes[-1].learn(value)
 
 
+def values() -> frozenset[str]:
+    """Return the values of the secrets that are known now."""
+    return frozenset().union(*(mask.values for mask in _scopes))
+
+
 def hide(text: str) -> str:
     """Return `text` without the secrets that are known now."""
     for mask in _scopes:
@@ -242,4 +257,5 @@ def output() -> Iterator[None]:
         sys.stdout, sys.stderr = before
         for stream in streams:
             if stream is not None:
-                stream.release()
+                with suppress(ValueError):  # the code in the block has closed it
+                    stream.release()

@@ -7,7 +7,9 @@ contain what no encoding can represent.
 from __future__ import annotations
 
 import codecs
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -61,6 +63,16 @@ def make_safe() -> None:
         reconfigure = getattr(stream, "reconfigure", None)  # absent if they were replaced by other objects
         if reconfigure is not None and stream.errors in _REPLACED:
             reconfigure(errors=_HANDLER)
+
+
+def tell(text: str, stream: TextIO | None) -> None:
+    """Print `text` to `stream`; to the process's own stderr if a task has closed the stream, or has set it to None."""
+    if stream is not None:
+        with suppress(ValueError, AttributeError, OSError):
+            print(text, file=stream, flush=True)
+            return
+    with suppress(OSError):
+        os.write(2, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def safe(text: str, stream: TextIO | None = None) -> str:

@@ -16,11 +16,12 @@ from dbxdec.model.rundate import Trigger
 from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import names_in
+from dbxdec.model.variables import resolve as resolve_variables
 from dbxdec.model.variables import using as using_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import references, status
 from dbxdec.platform.run_if import State, failed
-from dbxdec.runtime import context, execution
+from dbxdec.runtime import context, execution, leaving
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
 from dbxdec.testing.arguments import check_call
@@ -64,12 +65,15 @@ class Run:
 
     def run(self, parameters: Mapping[str, str], selected: frozenset[str]) -> JobResult:
         """Run the `selected` tasks; tasks with given results count as done."""
-        texts = {p.name: parameters.get(p.name, p.default) for p in self._job.parameters} | dict(parameters)
+        # As on the platform the bundle's variables are resolved in defaults; a given value is a plain string.
+        defaults = {p.name: p.default for p in self._job.parameters if p.name not in parameters}
+        filled = {name: text and resolve_variables(text, self._given.variables) for name, text in defaults.items()}
+        texts = {p.name: filled.get(p.name) for p in self._job.parameters} | dict(parameters)
         pushed_down = {name: REQUIRED_TEXT if text is None else text for name, text in texts.items()}
         known = known_references.of_run(self._job.key, self._number, self._started, pushed_down)
         self._flow = Flow(self._job, self._given.variables, known)
         self._selected = selected
-        self._texts = {name: self._flow.resolved(text, known) for name, text in pushed_down.items()}
+        self._texts = {name: references.resolve(text, known) for name, text in pushed_down.items()}
         trigger = Trigger.of(known["job.trigger.time.iso_datetime"], execution.moment(self._started))
         with using_variables(self._given.variables):
             self._parameters = execution.typed_parameters(self._job, self._texts, self._given.variables, trigger)
@@ -200,7 +204,8 @@ class Run:
     def _written(self, manager: IoManager, uri: str, writer: WriteId) -> Any:
         """Return the value that one write has stored, for a merge the table; None when it had nothing to write."""
         try:
-            return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
+            with leaving.refused(f"the task `{writer.task}`", " while its result was read"):
+                return detached(manager.read(InputContext(uri, "value", None, writer, self._started)))
         except NotWrittenError:
             return None
 

@@ -20,7 +20,7 @@ def html(jobs: Sequence[Job], title: str) -> str:
     links = "".join(f'<li><a href="#{escape(job.key)}">{escape(job.key)}</a></li>' for job in jobs)
     index = f"<ul>{links}</ul>\n" if len(jobs) > 1 else ""
     head = f'<div class="head"><h1>{escape(title)}</h1><button type="button">open or close all</button></div>\n'
-    return page.document(title, head + index + "\n".join(map(_job, jobs)))
+    return page.document(title, head + index + "\n".join(map(_job, jobs)), kind="jobs")
 
 
 def _job(job: Job) -> str:

@@ -64,12 +64,18 @@ def arrows(name: str) -> str:
     return name.replace("<-", "←").replace("->", "→")
 
 
-def document(title: str, body: str, *, style: str = "") -> str:
-    """Return a complete page around `body`, which is HTML."""
+def generator(kind: str) -> str:
+    """Return the line by which pages of this kind are recognised."""
+    return f'<meta name="generator" content="dbxdec {kind}">'
+
+
+def document(title: str, body: str, *, kind: str, style: str = "") -> str:
+    """Return a complete page of this kind around `body`, which is HTML."""
     digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"{generator(kind)}\n"
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{_STYLE}{DAG_STYLE}{style}</style>\n</head>\n"
