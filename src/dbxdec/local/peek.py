@@ -17,6 +17,7 @@ from dbxdec.model import dag, protocol, variables
 from dbxdec.runtime import execution
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
+from dbxdec.runtime.live import live_job
 from dbxdec.support import files, streams
 from dbxdec.support.masking import Mask, of_this_machine
 
@@ -41,7 +42,7 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
     stand_in_for_bundles()
     values = execution.typed_parameters(job, arguments.parameters, arguments.variables, execution.trigger_of(arguments))
     with variables.using(arguments.variables):
-        built = execution.live(job)
+        built = live_job(job)
     mask, found = Mask(of_this_machine()), []
     for key, output in outputs:
         reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)

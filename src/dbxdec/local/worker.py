@@ -161,7 +161,7 @@ def _from_the_author(trace: TracebackType | None) -> TracebackType | None:
 
 def _forget(packages: list[str], places: tuple[str, ...]) -> None:
     """Have the pipeline's modules imported anew by the next task: all that its wheel has."""
-    from dbxdec.runtime.execution import forget_jobs
+    from dbxdec.runtime.live import forget_jobs
 
     forget_jobs()
     for name, module in list(sys.modules.items()):

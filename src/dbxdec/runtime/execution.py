@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import importlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -16,7 +15,6 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.model.items import content
-from dbxdec.model.job_forms import encode_binding, encode_each, encode_output
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.rundate import Trigger
@@ -26,6 +24,7 @@ from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
+from dbxdec.runtime.live import check_same, live_job
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
 
@@ -228,8 +227,8 @@ def prepare(argv: Sequence[str]) -> Execution:
     stand_in_for_bundles()
     values = typed_parameters(job, arguments.parameters, arguments.variables, trigger_of(arguments))
     with variables.using(arguments.variables):
-        built = live(job)
-    _check_same(task, built)
+        built = live_job(job)
+    check_same(task, built)
     lock = manifest.locked.id if manifest.locked is not None else ""
     not_run = {**upstream.of_platform(arguments.upstream), **upstream.not_run()}
     return ready(arguments, job, task, built, values, not_run, lock)
@@ -376,52 +375,3 @@ def typed_parameters(
 def _digest(parameters: Mapping[str, Any], bundle: Mapping[str, str]) -> str:
     """Return the digest of all that a repair may change; a value may be written in another way."""
     return hashlib.sha256(content([dict(parameters), dict(bundle)]).encode()).hexdigest()[:16]
-
-
-def live(job: dag.Job) -> BuiltJob:
-    """Return the job with its functions and IoManagers.
-
-    It imports only the job's module, none of the project's others by itself, and runs the job's body.
-    """
-    with leaving.refused(f"the module {job.module}", " while it was imported"):
-        importlib.import_module(job.module)
-    from dbxdec.authoring.jobs import registered
-
-    found = next((entry for entry in registered() if entry.key == job.key), None)
-    if found is None:
-        raise RunError(
-            f"importing {job.module} did not define the job `{job.key}`",
-            hint="a job must be defined whenever its module is imported, not only at build time",
-        )
-    built = found.build(job.module)
-    if built.problems:
-        raise RunError(built.problems)
-    return built
-
-
-def forget_jobs() -> None:
-    """Let the next task of this process see only jobs of modules that it imports itself."""
-    from dbxdec.authoring.jobs import forget
-
-    forget()
-
-
-def _check_same(task: dag.Task, built: BuiltJob) -> None:
-    """Raise RunError if the body, which runs again here, gives another task than at build time: data would be wrong."""
-    try:
-        here = built.dag.task(task.key)
-    except KeyError:
-        here = None
-    if here is None or _form(here) != _form(task):
-        raise RunError(
-            f"the body of the job `{built.dag.key}` gives a different task `{task.key}` here than at build time",
-            hint="it must not depend on the time, the environment or files: use job parameters and bundle variables",
-        )
-
-
-def _form(task: dag.Task) -> Any:
-    return (
-        {name: encode_binding(binding) for name, binding in task.inputs.items()},
-        {name: encode_output(output) for name, output in task.outputs.items()},
-        encode_each(replace(task.each, type=None)) if task.each else None,
-    )
