@@ -81,8 +81,8 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "parameters: a list": ({"parameters": [1]}, "`parameters` is of the type list", "parameters={"),
     "parameters: numbers": ({"parameters": {1: 2}}, "`parameters` has the key 1", "parameters={"),
     "parameters: too long": ({"parameters": {"n": 10**5000}}, "parameter `n`: a `int` can't be written", "type int"),
-    "parameters: its repr fails": ({"parameters": {"n": Odd()}}, "expected int, got Odd (a `Odd`)", "type int"),
-    "parameters: a frame": ({"parameters": {"n": FRAME}}, "expected int, got DataFrame (shape: (1, 1)", "type int"),
+    "parameters: its repr fails": ({"parameters": {"n": Odd()}}, "got test_arguments.Odd (a `Odd`)", "type int"),
+    "parameters: a frame": ({"parameters": {"n": FRAME}}, "got polars.DataFrame (shape: (1, 1)", "type int"),
     "parameters: twice": ({"parameters": {"n": 2}, "n": 3}, "`n` is given as an argument and in", "give it once"),
 }
 NOT_OF_ONE_TASK = ("replace", "tasks", "until", "raise_on_error")

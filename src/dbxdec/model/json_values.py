@@ -26,9 +26,10 @@ class MisfitError(TypeError):
 
 
 def class_of(value: object) -> str:
-    """Return the name of the value's class, with its module: `numpy.bool` is not `bool`."""
+    """Return the name of the value's class, with its package: `numpy.bool` is not `bool`."""
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ in _UNNAMED else f"{kind.__module__}.{kind.__qualname__}"
+    root = kind.__module__.partition(".")[0]
+    return kind.__qualname__ if root in _UNNAMED else f"{root}.{kind.__qualname__}"
 
 
 def require(value: object, place: str = "") -> None:
