@@ -19,7 +19,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.support.secret_forms import finders_of
+from dbxdec.support.secret_forms import finders_of, quoted_by_shells
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +71,7 @@ class Mask:
             return
         self._known.add(value)
         whole = value.strip()
-        for part in dict.fromkeys([value, whole, *_lines(whole), *_quoted_by_shells(whole)]):
+        for part in dict.fromkeys([value, whole, *_lines(whole), *quoted_by_shells(whole)]):
             if len(part) < _SHORT:
                 self._short.add(part)
                 continue
@@ -128,11 +128,6 @@ def _lines(value: str) -> list[str]:
     """Return the lines of a multi-line value that are long enough to be hidden by themselves."""
     lines = [line.strip() for line in value.splitlines()]
     return [line for line in lines if len(line) >= _SHORTEST_LINE] if len(lines) > 1 else []
-
-
-def _quoted_by_shells(value: str) -> list[str]:
-    """Return a value with single quotes as shells and `shlex.quote` write it between quotes of its own."""
-    return [value.replace("'", quote) for quote in ("'\"'\"'", "'\\''")] if "'" in value else []
 
 
 def _quoted(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:

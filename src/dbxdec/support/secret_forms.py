@@ -48,6 +48,11 @@ def finders_of(value: str) -> Iterator[tuple[type[Finder], str]]:
         yield _Encoded, encoded[:_PIECE]  # all that is around it is hidden as well
 
 
+def quoted_by_shells(value: str) -> list[str]:
+    """Return a value with single quotes as shells and `shlex.quote` write it between quotes of their own."""
+    return [value.replace("'", quote) for quote in ("'\"'\"'", "'\\''")] if "'" in value else []
+
+
 class Finder:
     """Finds one form of a value."""
 
@@ -154,13 +159,15 @@ class Whole:
     """Tells whether strings have the whole of a value, in any form. Its beginning, cut, is not enough."""
 
     def __init__(self, value: str) -> None:
-        found = [kind(form) for kind, form in finders_of(value) if kind is not _Cut]
-        self._pieces = [finder for finder in found if isinstance(finder, _Written)]
-        self._encoded = [finder for finder in found if isinstance(finder, _Encoded)]
+        kinds = [list(finders_of(text)) for text in (value, *quoted_by_shells(value))]
+        self._written = [[kind(form) for kind, form in found if kind is _Written] for found in kinds]
+        self._encoded = [kind(form) for kind, form in kinds[0] if kind is _Encoded]
 
     def is_in(self, text: str) -> bool:
         """Return whether `text` has the value."""
-        return all(_has(piece, text) for piece in self._pieces) or any(_has(form, text) for form in self._encoded)
+        return any(all(_has(piece, text) for piece in pieces) for pieces in self._written) or any(
+            _has(form, text) for form in self._encoded
+        )
 
 
 def _has(finder: Finder, text: str) -> bool:
