@@ -139,12 +139,13 @@ def _signals() -> Callable[[], None]:
 
     def restore() -> None:
         # The timers first: a handler of the task must not hear of them any more.
-        for which, now in _timers().items():
-            left, interval = timers[which]
-            if not left and now[0]:
-                signal.setitimer(which, 0)
-            elif left and (not now[0] or now[0] > left or now[1] != interval):
-                signal.setitimer(which, max(left - (time.monotonic() - began), _SHORTEST_S), interval)
+        if sys.platform != "win32":
+            for which, now in _timers().items():
+                left, interval = timers[which]
+                if not left and now[0]:
+                    signal.setitimer(which, 0)
+                elif left and (not now[0] or now[0] > left or now[1] != interval):
+                    signal.setitimer(which, max(left - (time.monotonic() - began), _SHORTEST_S), interval)
         for number, handler in handlers.items():
             if handler is not None and signal.getsignal(number) is not handler:  # None: not of Python
                 signal.signal(number, handler)
@@ -153,10 +154,11 @@ def _signals() -> Callable[[], None]:
 
 
 def _timers() -> dict[int, tuple[float, float]]:
-    if sys.platform == "win32":
-        return {}
-    kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    return {which: signal.getitimer(which) for which in kinds}
+    found: dict[int, tuple[float, float]] = {}
+    if sys.platform != "win32":
+        kinds = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        found = {which: signal.getitimer(which) for which in kinds}
+    return found
 
 
 # The last is restored first: all others need Python's own names.
