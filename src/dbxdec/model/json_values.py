@@ -37,7 +37,9 @@ def require(value: object, place: str = "") -> None:
     try:
         _require(value, place)
     except RecursionError:
-        raise MisfitError("it is nested too deeply, or contains itself") from None
+        raise MisfitError(
+            "it is nested too deeply, or contains itself", "make it flat, or store it as a table through an IoManager"
+        ) from None
 
 
 def plainly(value: object) -> object:
