@@ -6,6 +6,7 @@ import datetime as dt
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -245,6 +246,14 @@ def test_the_value_of_a_secret_is_no_task_value(monkeypatch: pytest.MonkeyPatch)
         assert "`kept` has the value of the secret `api-key` of the scope `vault`" in str(raised.value)
         assert value not in str(raised.value)
     set_task_value("kept", "hunter2")
+
+
+def test_threads_of_one_task_lose_no_value_of_each_other(tmp_path: Path) -> None:
+    """Each sets its own key of the one file, all at once."""
+    store, keys = task_values.FolderStore(tmp_path / "values"), [f"k{number}" for number in range(40)]
+    with ThreadPoolExecutor(len(keys)) as pool:
+        list(pool.map(lambda key: store.set("t", key, key), keys))
+    assert [store.get("t", key) for key in keys] == keys
 
 
 def test_only_its_owner_reads_the_file_of_task_values(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,18 +61,25 @@ class MemoryStore:
         return {key: json.loads(text) for (owner, key), text in self._values.items() if owner == task}
 
 
+_setting = threading.Lock()
+
+
 class FolderStore:
-    """Task values as one JSON file for each task. A file is replaced whole, so a kill leaves the old or the new one."""
+    """Task values as one JSON file for each task. A file is replaced whole, so a kill leaves the old or the new one.
+
+    Threads of one task may set values at once; processes have tasks of their own.
+    """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = folder
 
     def set(self, task: str, key: str, value: Json) -> None:
-        values = {**self._read(task), key: value}
         path = self._path(task)
         try:
-            os.makedirs(self._folder, exist_ok=True)
-            files.replace(path, json.dumps(values).encode(), mode=0o600)
+            with _setting:
+                values = {**self._read(task), key: value}
+                os.makedirs(self._folder, exist_ok=True)
+                files.replace(path, json.dumps(values).encode(), mode=0o600)
         except OSError as error:
             raise boundary.failed(f"the task value `{key}` can't be kept", error.filename or path, error) from None
 
