@@ -145,8 +145,9 @@ def test_fields_that_differ_only_in_case_are_told_as_such(tmp_path: Path) -> Non
     io = PolarsDeltaIoManager("unused", mode="append", schema="add-columns")
     io.write(output(tmp_path / "t", receipt("1")), pl.DataFrame({"k": [1], "s": [{"A": 1}]}))
     source = DeltaMerge(pl.DataFrame({"k": [1], "s": [{"a": 1}]}), on="k").when_matched_update_all()
-    with pytest.raises(RunError, match=r"`s\.a`, but the table .*`s\.A`"):
-        io.write(output(tmp_path / "t", receipt("2")), source)
+    for written in (source, source.source):
+        with pytest.raises(RunError, match=r"`s\.a`, but the table .*`s\.A`"):
+            io.write(output(tmp_path / "t", receipt("2")), written)
 
 
 def test_columns_that_differ_are_shown(table: Path) -> None:

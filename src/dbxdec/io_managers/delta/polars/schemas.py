@@ -161,7 +161,10 @@ def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
         fitted = pl.List(_fitted(dtype.inner, table.inner, whole=whole))
     elif isinstance(dtype, pl.Struct) and isinstance(table, pl.Struct):
         own, there = _fields(dtype), _fields(table)
-        names = {**there, **own} if whole else own
+        # A field whose name differs only in case is named by the comparison with the table.
+        alike = {name.lower() for name in own}
+        others = [name for name in there if name in own or name.lower() not in alike]
+        names = dict.fromkeys([*others, *own]) if whole else own
         fitted = pl.Struct(
             [pl.Field(n, _fitted(own[n], there.get(n), whole=whole) if n in own else there[n]) for n in names]
         )
