@@ -135,6 +135,9 @@ def test_overwrites_keep_what_is_wanted(place: Place) -> None:
     place.write("overwrite", "4", new, schema="replace")
     assert detail(place)["clusteringColumns"] == ["day"]
     assert columns(place) == {"amount": (True, "in EUR"), "ts": (True, None), "s": (True, None), "day": (True, "of ts")}
+    with pytest.raises(RunError, match="rows of the result violate a rule of"):  # it still names `amount`
+        place.write("overwrite", "5", place.sql("1 AS other"), schema="replace")
+    place.spark.sql(f"ALTER TABLE {sql(place)} DROP CONSTRAINT positive")
     place.write("overwrite", "5", place.sql("1 AS other"), schema="replace")
     assert (detail(place)["clusteringColumns"], stored(place, "other")) == ([], [(1,)])
 
