@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.model import json_values, literals
 from dbxdec.model.annotations import is_any, is_json_key, strip_optional
 from dbxdec.model.equality import canonical_form
+from dbxdec.model.spellings import MisreadError, day_in, is_, number_in
 from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
 
@@ -250,7 +250,7 @@ class ValueType:
         if self.kind == "bool":
             form = _BOOLEANS.get(text.strip().lower(), text)
         elif self.kind in ("int", "float"):
-            form = _number(self.kind, text)
+            form = number_in(self.kind, text)
         elif self.kind in ("list", "dict"):
             form = self._parsed(text)
         return self._from_json(form, "", names)
@@ -338,7 +338,7 @@ class ValueType:
         try:
             match self.kind:
                 case "date":
-                    value: Any = dt.date.fromisoformat(_day(form, place))
+                    value: Any = dt.date.fromisoformat(day_in(form, place))
                 case "datetime":
                     value = dt.datetime.fromisoformat(form)
                 case "decimal":
@@ -359,12 +359,12 @@ class ValueType:
                     value = form
         except (TypeError, InvalidOperation, OverflowError):
             value = None
-        except _MisreadError:
+        except MisreadError:
             raise
         except ValueError:
             value = None
         if not self._holds(value):
-            raise ValueError(f"{_is(place)} {brief(form)}, which is not of the type {self}")
+            raise ValueError(f"{is_(place)} {brief(form)}, which is not of the type {self}")
         if self.element is None:
             return value
         at = place or " at "
@@ -393,7 +393,7 @@ class ValueType:
 
     def _choice(self, known: Mapping[str, Any], text: Any, place: str) -> Any:
         if text not in known:
-            raise _MisreadError(f"{_is(place)} {brief(text)}; allowed are {', '.join(known)}")
+            raise MisreadError(f"{is_(place)} {brief(text)}; allowed are {', '.join(known)}")
         return known[text]
 
 
@@ -442,35 +442,3 @@ def _is_hashable(value: object) -> bool:
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _number(kind: str, text: str) -> int | float | str:
-    try:
-        number = int(text) if kind == "int" else float(text)
-    except ValueError:
-        return text
-    return text if isinstance(number, float) and not math.isfinite(number) else number
-
-
-class _MisreadError(ValueError):
-    """Raised for a form whose mistake is known better than that it is not of its type."""
-
-
-def _is(place: str) -> str:
-    return f"has{place}" if place else "is"
-
-
-def _day(text: str, place: str) -> str:
-    """Return the date of a midnight in any zone, since backfills pass moments; else `text` itself.
-
-    Raises an error for another time of day: in some zones that is another day.
-    """
-    try:
-        moment = dt.datetime.fromisoformat(text) if len(text) > len("2024-01-05") else None
-    except ValueError:
-        return text
-    if moment is None or moment.time() == dt.time():
-        return text if moment is None else moment.date().isoformat()
-    raise _MisreadError(
-        f"{_is(place)} {text!r:.80}, a time and not a date; for a backfill's date use {{{{backfill.iso_date}}}}"
-    )
