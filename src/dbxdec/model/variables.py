@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +26,10 @@ REFERABLE = re.compile(r"[A-Za-z](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 _TOKEN = re.compile(rf"\$\{{(?:var\.({REFERABLE.pattern})|(bundle\.target))\}}")
 _current: Mapping[str, str] = {}
 _live = False
+_became_strings = False
+
+NO_VALUE = "has no value while the pipeline is defined"
+"""The words of each error about a bundle variable whose value a definition needs."""
 
 
 if TYPE_CHECKING:
@@ -78,7 +83,7 @@ class BundleVariable(_Anything):
         return BundleVariable(f"{part}{self.template}") if isinstance(part, str) else NotImplemented
 
     def __str__(self) -> str:
-        return resolve(self.template) if _live else self.template
+        return resolve(self.template) if _live else _noted(self.template)
 
     @forgiving(giving("?"))
     def __format__(self, spec: str) -> str:
@@ -150,10 +155,30 @@ class BundleVariable(_Anything):
         return getattr(str(self), name)
 
     def _refuse(self, how: str = "", instead: str = "") -> NoReturn:
-        raise RunError(
-            f"{self.template} {how}has no value while the pipeline is defined",
-            hint=f"pass it to an IoManager, a task or a setting, which resolve it at run time{instead}",
-        )
+        raise has_no_value(self.template, how, instead)
+
+
+def has_no_value(template: str, how: str = "", instead: str = "") -> RunError:
+    """Return the error of a use of `template` that needs its value, `how` as in `"is compared, but "`."""
+    return RunError(
+        f"{template} {how}{NO_VALUE}",
+        hint=f"pass it to an IoManager, a task or a setting, which resolve it at run time{instead}",
+    )
+
+
+def became_strings() -> bool:
+    """Return whether code outside of dbxdec has made a string of a bundle variable that had no value."""
+    return _became_strings
+
+
+def _noted(template: str) -> str:
+    global _became_strings
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"] in (__name__, forgiving.__module__):
+        frame = frame.f_back
+    if not str(frame.f_globals.get("__name__")).startswith(f"{__package__.partition('.')[0]}."):
+        _became_strings = True
+    return template
 
 
 def _of_path(part: object) -> str:
@@ -228,6 +253,15 @@ def bundle_target() -> BundleVariable:
 def has_token(text: str) -> bool:
     """Return whether `text` has a reference to a bundle variable or to the target."""
     return "${" in text and _TOKEN.search(text) is not None
+
+
+def pieces_of(text: str) -> list[str]:
+    """Return plain text and references in turn; plain text, which may be empty, comes first and last."""
+    found, end = [], 0
+    for match in _TOKEN.finditer(text):
+        found += [text[end : match.start()], match[0]]
+        end = match.end()
+    return [*found, text[end:]]
 
 
 def unknown_in(text: str) -> list[str]:

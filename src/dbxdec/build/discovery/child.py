@@ -35,6 +35,7 @@ from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
 from dbxdec.model.job_forms import encode_jobs
 from dbxdec.model.manifest import places_of
 from dbxdec.model.typehints import layers
+from dbxdec.model.variables import became_strings
 from dbxdec.support import files
 from dbxdec.support.boundary import refusal
 
@@ -54,6 +55,10 @@ def main(argv: list[str]) -> None:
     finder = StandInFinder(Path(spec.root), frozenset(_module_names(spec.sources)), frozenset(spec.unshipped))
     if spec.stand_ins:
         sys.meta_path.append(finder)
+    if spec.rewritten:
+        from dbxdec.build.discovery import rewriting
+
+        rewriting.install(spec.root + os.sep)
     discovery = _Discovery(spec, finder)
     discovery.run()
     found = {
@@ -63,6 +68,7 @@ def main(argv: list[str]) -> None:
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
         "makes_sets": discovery.makes_sets,
+        "makes_strings": became_strings(),
         "places": {
             job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
             for job, tasks in places_of(discovery.dags).items()

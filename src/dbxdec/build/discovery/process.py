@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from dbxdec.build.discovery import sets, unread
 from dbxdec.build.discovery.modules import hidden, pipeline_modules
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
+from dbxdec.model.variables import NO_VALUE
 from dbxdec.support import streams
 from dbxdec.support.boundary import hint_of_full
 from dbxdec.support.files import write
@@ -99,6 +100,8 @@ def discover(
             raise DiscoveryError([*unread_problems, found])
         if found["makes_sets"] and not found["problems"]:
             found["problems"] += _of_other_orders(folder, spec, found, variables, timeout)
+        if found["makes_strings"] and not found["problems"]:
+            _watch_strings(folder, spec, found, variables, timeout)
     places = {
         job: {task: (_location(called), _location(overridden)) for task, (called, overridden) in tasks.items()}
         for job, tasks in found["places"].items()
@@ -144,6 +147,21 @@ def _of_other_orders(
         if problems := sets.problems(first, found):
             return list(map(form_of, problems))
     return []
+
+
+def _watch_strings(
+    folder: Path, spec: Spec, first: dict[str, Any], environment: Mapping[str, str], timeout: float
+) -> None:
+    """Add the problems of lines that need the text of a string with bundle variables to those of `first`."""
+    write(folder / "spec.json", json.dumps(asdict(replace(spec, rewritten=True))))
+    found, _ = _found(folder, spec, environment, timeout)
+    others = [form_of(found)] if isinstance(found, Problem) else found["problems"]
+    problems = [one for one in others if NO_VALUE in one[0]]
+    first["problems"] += problems
+    if others and not problems:  # code that reads its own frames can tell that it is rewritten
+        message, where, *_ = others[0]
+        said = f"whether a job depends on the text of a string with bundle variables can't be told: {message}"
+        first["warnings"].append(form_of(Problem(said, _place(where), "move the line into a task")))
 
 
 def _place(form: list[Any] | str | None) -> SourceLocation | str | None:

@@ -19,7 +19,8 @@ class Spec:
     """The input of the discovery process.
 
     `root` holds a copy of the wheel's files. `sources` maps paths in the wheel to paths in the project. `unshipped`
-    names modules that lie beside the shipped ones in the tree and are not in the wheel.
+    names modules that lie beside the shipped ones in the tree and are not in the wheel. With `rewritten`, strings with
+    bundle variables inside are watched.
     """
 
     root: str
@@ -29,6 +30,7 @@ class Spec:
     stand_ins: bool
     progress: str
     result: str
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
