@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import dbxdec
 from dbxdec.authoring import jobs, recording
-from dbxdec.build.discovery import returned, sets
+from dbxdec.build.discovery import reproducible, returned
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
@@ -34,7 +34,6 @@ from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, list
 from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
 from dbxdec.model.job_forms import encode_jobs
 from dbxdec.model.manifest import places_of
-from dbxdec.model.typehints import layers
 from dbxdec.model.variables import became_strings
 from dbxdec.support import files
 from dbxdec.support.boundary import refusal
@@ -67,7 +66,7 @@ def main(argv: list[str]) -> None:
         "warnings": list(map(form_of, discovery.warnings)),
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
-        "makes_sets": discovery.makes_sets,
+        "may_differ": discovery.may_differ,
         "makes_strings": became_strings(),
         "places": {
             job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
@@ -123,8 +122,8 @@ class _Discovery:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.dags: list[dag.Job] = []
-        self.makes_sets = False
-        self._compiled = sets.Compiled(spec.root + os.sep)
+        self.may_differ = False
+        self._compiled = reproducible.Compiled(spec.root + os.sep)
         self._compiled.install()
 
     def run(self) -> None:
@@ -142,7 +141,8 @@ class _Discovery:
         files_of_python = tuple(path for path in self._spec.sources if path.endswith(".py"))
         lookups = Lookups(self._spec.root, files_of_python, names, sources)
         gc.disable()  # all objects from here on live until the process ends
-        functions: list[Any] = []
+        only_run: set[Any] = set()
+        defining: set[Any] = set()
         for module, job in found:
             files.write(self._spec.progress, f"running the body of the job `{job.key}`")
             built = job.build(module)
@@ -151,13 +151,15 @@ class _Discovery:
             self._add(lookups.wrong(built.dag, built.tasks))
             self._add(returned.wrong_keys(built.dag, built.tasks, sources))
             self.dags.append(self._located(built.dag))
-            functions += [one for task in built.tasks.values() for one in layers(task.fn)]
+            defining |= {one.__code__ for one in names.defining(job.fn)}
+            for key, task in built.tasks.items():
+                only_run |= {one.__code__ for one, _ in names.reached(key, task)}
         files.write(self._spec.progress, "")
         self._add(checks.check(self.dags))
         self._add(secrets.mixed_up())
         self.jobs = encode_jobs(self.dags)
         self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
-        self.makes_sets = self._compiled.makes_sets(functions)
+        self.may_differ = self._compiled.may_differ(only_run - defining)
         self.warnings = warning_checks.warn(self.dags)
         if not self.dags and not self.problems:
             hint = "put `@job` on a function there, or name other modules: `pipelines = [...]` under [tool.dbxdec]"

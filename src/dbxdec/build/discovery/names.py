@@ -65,10 +65,11 @@ class _Use:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The names that one function uses: those that do not exist, and functions of the project."""
+    """The names that one function uses: those that do not exist, and functions and tasks of the project."""
 
     missing: list[_Use]
     used: list[FunctionType]
+    tasks: list[FunctionType]
 
 
 @dataclass
@@ -94,11 +95,16 @@ class UndefinedNames:
     def reached(self, key: str, task: Task[..., Any]) -> Iterator[tuple[FunctionType, str]]:
         """Yield the function of a task, those of the project that it uses by name, and how a message names each."""
         for layer in _functions(task.fn):
-            for function in self._reached(layer):
+            for function in self._used_by(layer):
                 by = f"the task `{key}`"
                 yield function, by if function is layer else f"`{function.__name__}`, which {by} calls,"
 
-    def _reached(self, function: FunctionType) -> Iterator[FunctionType]:
+    def defining(self, body: Any) -> Iterator[FunctionType]:
+        """Yield the functions that run with the body of a job: those that it uses by name, but not those of tasks."""
+        for layer in _functions(body):
+            yield from self._used_by(layer, tasks=False)
+
+    def _used_by(self, function: FunctionType, *, tasks: bool = True) -> Iterator[FunctionType]:
         """Yield the function and the functions of the project that it uses by name, directly or not."""
         waiting, seen = [function], set()
         while waiting:
@@ -109,7 +115,7 @@ class UndefinedNames:
             if one not in self._looked:
                 self._looked[one] = self._look(one)
             yield one
-            waiting += self._looked[one].used
+            waiting += self._looked[one].used + (self._looked[one].tasks if tasks else [])
 
     def _look(self, function: FunctionType) -> _Seen:
         """Return what a function uses from its module, its closure, and other modules of the project."""
@@ -129,8 +135,10 @@ class UndefinedNames:
         for cell in function.__closure__ or ():
             with suppress(ValueError):  # not assigned yet
                 values.append(cell.cell_contents)
-        plain = [value.fn if isinstance(value, Task) else value for value in values]
-        return _Seen(missing, [] if self._expects(function) else [f for value in plain for f in _functions(value)])
+        if self._expects(function):
+            return _Seen(missing, [], [])
+        used = [f for value in values if not isinstance(value, Task) for f in _functions(value)]
+        return _Seen(missing, used, [f for value in values if isinstance(value, Task) for f in _functions(value.fn)])
 
     def _expects(self, function: FunctionType) -> bool:
         """Return whether the function catches NameError for whatever it calls."""

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.build.discovery import sets, unread
+from dbxdec.build.discovery import reproducible, unread
 from dbxdec.build.discovery.modules import hidden, pipeline_modules
 from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
@@ -98,8 +98,8 @@ def discover(
         found, output = _found(folder, spec, variables, timeout, meanwhile)
         if isinstance(found, Problem):
             raise DiscoveryError([*unread_problems, found])
-        if found["makes_sets"] and not found["problems"]:
-            found["problems"] += _of_other_orders(folder, spec, found, variables, timeout)
+        if found["may_differ"] and not found["problems"]:
+            found["problems"] += _of_other_processes(folder, spec, found, variables, timeout)
         if found["makes_strings"] and not found["problems"]:
             _watch_strings(folder, spec, found, variables, timeout)
     places = {
@@ -134,17 +134,17 @@ def _found(
     return json.loads(result.read_text(encoding="utf-8")), output
 
 
-def _of_other_orders(
+def _of_other_processes(
     folder: Path, spec: Spec, first: Mapping[str, Any], environment: Mapping[str, str], timeout: float
 ) -> list[Any]:
-    """Return the problems of jobs that differ with the order of sets, in the form of the child's."""
-    for seed in sets.OTHER_SEEDS:
-        found, _ = _found(folder, spec, {**environment, sets.SEED: seed}, timeout)
+    """Return the problems of jobs that differ from process to process, in the form of the child's."""
+    for other in reproducible.OTHERS:
+        found, _ = _found(folder, spec, {**environment, **other}, timeout)
         if isinstance(found, Problem):
             return [form_of(found)]
         if found["problems"]:
             return list(found["problems"])
-        if problems := sets.problems(first, found):
+        if problems := reproducible.problems(first, found):
             return list(map(form_of, problems))
     return []
 
@@ -239,7 +239,7 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     Sets have the same order in each build, so that one that a job depends on is found by each or by none.
     """
     own = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
-    return {sets.SEED: sets.FIRST_SEED, **own, **given}
+    return {reproducible.SEED: reproducible.FIRST_SEED, **own, **given}
 
 
 def _run(

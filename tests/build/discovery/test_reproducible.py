@@ -1,4 +1,4 @@
-"""Sets whose order reaches a job: found at build, with other orders, and only in projects that make sets."""
+"""Jobs that differ in each process, by sets, time or chance: found at build, and only where a project has these."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from dbxdec.errors import DiscoveryError, SourceLocation
 
 HEAD = """
 from __future__ import annotations
+
+import datetime as dt
+import random
+import time
+import uuid
+from datetime import date
+from uuid import uuid4
 
 from dbxdec import job, task, task_values
 
@@ -62,6 +69,11 @@ REFUSED = {
     "a set of the body": "@job\ndef one() -> None:\n    show(list({*NAMES}))",
     "a comprehension": "@job\ndef one() -> None:\n    show(list({n.upper() for n in NAMES}))",
     "a frozenset of a function": "def f():\n    return list(frozenset(NAMES))\n@job\ndef one() -> None:\n    show(f())",
+    "uuid4": "@job\ndef one() -> None:\n    show([uuid4().hex])",
+    "uuid4 of the module": "ID = str(uuid.uuid4())\n@job\ndef one() -> None:\n    show([ID])",
+    "random": "@job\ndef one() -> None:\n    show([str(random.random())])",
+    "now": "@job\ndef one() -> None:\n    show([dt.datetime.now().isoformat()])",
+    "time": "@job\ndef one() -> None:\n    show([str(time.time())])",
 }
 
 
@@ -70,7 +82,7 @@ def test_a_job_that_depends_on_the_order_of_a_set_is_refused(code: str, tmp_path
     """The run would refuse it, in whatever process the order is another one."""
     (said,) = found(tmp_path, code)
     assert said.startswith("show(")
-    assert "gives another task `show` when it runs again with another order of the elements of sets" in said
+    assert "gives another task `show` when it runs again, with another order of the elements of sets" in said
     assert children == ["0", "1"]
 
 
@@ -84,6 +96,29 @@ def test_a_closure_that_depends_on_the_order_is_refused(tmp_path: Path, children
         @task
         def report() -> str:
             return names[0]
+
+        report()
+    """
+    (said,) = found(tmp_path, code)
+    assert "gives another task `report`" in said
+
+
+def test_today_is_refused_at_any_hour(tmp_path: Path, children: list[str]) -> None:
+    """It is another day in one of the zones in which the body runs again."""
+    (said,) = found(tmp_path, "@job\ndef one() -> None:\n    show([date.today().isoformat()])")
+    assert "gives another task `show` when it runs again" in said
+
+
+def test_a_random_value_that_a_nested_task_takes_along_is_refused(tmp_path: Path, children: list[str]) -> None:
+    """Each task would have another one."""
+    code = """
+    @job
+    def one() -> None:
+        batch = uuid4().hex
+
+        @task
+        def report() -> str:
+            return batch
 
         report()
     """
@@ -109,6 +144,10 @@ FREE = {
     ),
     "an attribute": (
         "def left() -> None:\n    task_values.set('a', 1)\n@job\ndef one() -> None:\n    show(list(NAMES))"
+    ),
+    "a time in a helper of tasks": (
+        "def stamp() -> float:\n    return time.time()\n@task\ndef work() -> float:\n    return stamp()\n"
+        "@job\ndef one() -> None:\n    work()\n    show(list(NAMES))"
     ),
     "a string": "@job\ndef one() -> None:\n    show([f'{n} set' for n in NAMES])",
 }

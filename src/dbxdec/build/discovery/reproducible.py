@@ -1,7 +1,8 @@
-"""Sets in a project: their order is another one in each process, so a job must not depend on it.
+"""Jobs that are another one in each process: the order of sets, the time, random values.
 
-A project that makes sets while it is imported, or in the body of a job, is discovered again with other orders. Whether
-it does is read from compiled code, so that other projects pay nothing.
+A task runs the body of its job again, so a job must not depend on them. A project whose definition uses them is
+discovered again, with other orders and on other days. Whether it does is read from compiled code, so that other
+projects pay nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +14,27 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import Problem, SourceLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from types import CodeType
 
-SEED = "PYTHONHASHSEED"
-"""The environment variable from which Python takes the order of sets of strings."""
+SEED, ZONE = "PYTHONHASHSEED", "TZ"
+"""The environment variables from which Python takes the order of sets of strings, and the system its time zone."""
 FIRST_SEED = "0"
-OTHER_SEEDS = ("1", "2")
-"""Of two strings each seed has either order: with two more, three of four sets of two are seen in both."""
+OTHERS = ({SEED: "1", ZONE: "<+14>-14"}, {SEED: "2", ZONE: "<-12>+12"})
+"""Of two strings each seed has either order: with two more, three of four sets of two are seen in both. It is never the
+same day in both zones (POSIX, "TZ": hours west of UTC)."""
 # `x in {"a", "b"}` compiles to a constant, not to one of these.
 _MAKES_SETS = frozenset(dis.opmap[name] for name in ("BUILD_SET", "SET_ADD", "SET_UPDATE"))
 _NAMES = frozenset({"set", "frozenset"})
+_ATTRIBUTES = frozenset(
+    {
+        *("now", "today", "utcnow", "time", "time_ns", "localtime", "gmtime", "monotonic", "perf_counter"),
+        *("uuid1", "uuid4", "urandom", "token_hex", "token_bytes", "token_urlsafe", "getpid", "mkdtemp"),
+        *("random", "randint", "randrange", "choice", "choices", "shuffle", "sample", "uniform", "getrandbits"),
+    }
+)
+"""Functions whose results differ from call to call, called as attributes or by their names."""
+_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD"})
 
 
 class Compiled:
@@ -46,33 +57,37 @@ class Compiled:
 
         loader.source_to_code = source_to_code
 
-    def makes_sets(self, tasks: Iterable[Any]) -> bool:
-        """Return whether a module makes a set outside of the functions of `tasks`, which only a run calls."""
-        of_tasks = {getattr(task, "__code__", None) for task in tasks}
-        return any(_makes(code, of_tasks) for code in self._codes.values())
+    def may_differ(self, only_run: Collection[CodeType]) -> bool:
+        """Return whether the project uses such values outside of the functions `only_run`, which only runs call."""
+        return any(_uses(code, only_run) for code in self._codes.values())
 
 
-def _makes(code: CodeType, left_out: set[Any]) -> bool:
+def _uses(code: CodeType, left_out: Collection[CodeType]) -> bool:
     if code in left_out:
         return False
     if not _MAKES_SETS.isdisjoint(code.co_code[::2]):
         return True
-    if not _NAMES.isdisjoint(code.co_names) and any(
-        step.argval in _NAMES and step.opname in ("LOAD_GLOBAL", "LOAD_NAME") for step in dis.get_instructions(code)
-    ):  # not an attribute, as in `task_values.set(...)`
+    if not (_NAMES | _ATTRIBUTES).isdisjoint(code.co_names) and any(map(_is_use, dis.get_instructions(code))):
         return True
-    return any(_makes(inner, left_out) for inner in code.co_consts if isinstance(inner, type(code)))
+    return any(_uses(inner, left_out) for inner in code.co_consts if isinstance(inner, type(code)))
+
+
+def _is_use(step: dis.Instruction) -> bool:
+    """Return whether a step loads such a function; `task_values.set(...)` and `import time` are none."""
+    if step.argval in _NAMES:
+        return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    return step.argval in _ATTRIBUTES and step.opname in _LOADS
 
 
 def problems(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
     """Return the problems of tasks that differ between two discoveries of the same files, which are their results."""
     return [
         Problem(
-            f"the body of the job `{key}` gives another task `{task['key']}` when it runs again with another order of "
-            "the elements of sets, which is another one in each process",
+            f"the body of the job `{key}` gives another task `{task['key']}` when it runs again, with another order of "
+            "the elements of sets and at another time",
             _place(first, key, task),
-            "make a sorted list of a set before it is used: `sorted(...)`; nor may the task depend on the time or on "
-            "random values",
+            "each task runs the body again: sort sets, `sorted(...)`; take dates from `run_date()` or a parameter, and "
+            "random values from a task",
             (key,),
         )
         for key, job in first["jobs"].items()
