@@ -199,6 +199,7 @@ def test_branches_and_iterations_run_on_a_laptop(weather: Project, prefix: Path,
     assert pl.read_delta(str(tmp_path / "silver" / "days")).height == 6
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [

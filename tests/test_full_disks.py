@@ -111,6 +111,7 @@ def test_a_wheel_without_room_is_no_mistake_of_the_project(
     assert project.manifest()["build_id"] in project.resources.read_text()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("manager", ["PolarsDeltaIoManager", "PolarsParquetIoManager", "PolarsCsvIoManager"])
 def test_a_result_without_room_leaves_the_table_as_it_was(
     manager: str, disk: Disk, project: Project, forked: Forked

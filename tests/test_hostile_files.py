@@ -218,6 +218,7 @@ def test_settings_that_cannot_be_read(case: str, forked: Forked, project: Projec
     assert forked.dbxdec(project.root, "init", "--dry-run").finding() is None
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", SOURCES)
 def test_sources_that_cannot_be_shipped(case: str, forked: Forked, project: Project) -> None:
     """Links to nowhere, loops and pipes among the files of the wheel are refused by their names, all of them."""
@@ -300,6 +301,7 @@ IN_THE_WAY: dict[str, tuple[Change, list[list[str]]]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", IN_THE_WAY)
 def test_files_where_folders_should_be(case: str, forked: Forked, project: Project) -> None:
     """What can't be written is said by its name; what only reads goes on."""
@@ -347,6 +349,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run(forked: Forked, project: Pro
     assert (found.finding(), found.code) == (None, 0), found
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", ["pyproject.toml", "src/shop/__init__.py", "src/shop/pipelines", ".dbxdec", "dist"])
 def test_what_may_not_be_read_or_written(path: str, forked: Forked, project: Project) -> None:
     """Permissions that are missing are said by the file's name."""

@@ -150,6 +150,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
 
 
 class TestEditor:
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize(
         ("code", "expected"),
         [

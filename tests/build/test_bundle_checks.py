@@ -464,6 +464,7 @@ class TestPlaces:
             f"{where}: the task `sales.orders` in the target `prod` has its table at data/lake/orders, a relative path",
         )
 
+    @pytest.mark.sampled(3)
     @pytest.mark.parametrize(
         "value",
         ["/data/lake", "/mnt/lake", "file:///data/lake", "file:/data/lake", "FILE:/data", "C:/lake", "memory://lake"],

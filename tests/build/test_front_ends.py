@@ -241,6 +241,7 @@ class TestOptions:
         succeeded(project.run(*HATCHLING, "-t", "wheel:editable"))
         assert not project.resources.exists()
 
+    @pytest.mark.slow
     def test_editable_in_the_settings_asks_for_editables(self, project: Project, tools: Tools) -> None:
         """A project whose settings list an editable version gets `editables` from `hatch build`."""
         project.edit(
@@ -303,6 +304,7 @@ class TestOptions:
         succeeded(project.run(*HATCHLING, "-t", target, "--clean-only"))
         assert project.resources.exists() == bool(project.wheels) == (target == "sdist")
 
+    @pytest.mark.slow
     def test_hatch_clean(self, project: Project, tools: Tools) -> None:
         """`hatch clean` leaves neither wheel nor resources."""
         succeeded(project.build())
@@ -362,7 +364,7 @@ class TestOlderResources:
         PASSING[end](isolated, tools, tmp_path)
         assert_resources(project, project.wheel)
 
-    @pytest.mark.parametrize("end", ["python -m build", "uv build"])
+    @pytest.mark.parametrize("end", [pytest.param("python -m build", marks=pytest.mark.slow), "uv build"])
     @pytest.mark.sampled(1)
     def test_a_wheel_of_an_sdist_of_a_changed_tree(
         self, project: Project, end: str, tools: Tools, tmp_path: Path

@@ -149,6 +149,7 @@ class TestSameBytes:
             modes = {entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
         assert modes <= {0o644, 0o664, 0o755}
 
+    @pytest.mark.sampled(1)
     @pytest.mark.parametrize("name", SURROUNDINGS)
     def test_in_other_surroundings(self, name: str, project: Project, expected: tuple[bytes, bytes]) -> None:
         """Locale, time zone, hash seed and other variables change nothing."""

@@ -354,6 +354,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("name", "size", "said"),
     [

@@ -311,6 +311,7 @@ def chain() -> None:
     assert marks(project) == ["first", "second-a", "first", "second-b", "second-b"]
 
 
+@pytest.mark.slow
 def test_a_task_that_had_ended_when_the_runner_was_killed_is_kept(project: Project) -> None:
     """A success whose attempt is on record counts, even if the runner got no further."""
     define(project, WIDE)
@@ -352,6 +353,7 @@ def meeting(n: int = 0) -> None:
 """
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_job_at_once_do_not_mix(project: Project) -> None:
     """Both overwrite one table and read it when both have: each has its own version, its own values and folder."""
     define(project, MEETING)

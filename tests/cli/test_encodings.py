@@ -117,6 +117,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 @pytest.mark.parametrize(("code", "line"), COMMANDS, ids=lambda value: ascii(value))
 def test_each_command_says_what_it_has_to_say(

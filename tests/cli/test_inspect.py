@@ -263,6 +263,7 @@ def commit(project: Project) -> None:
         assert project.run("git", *who, *arguments).code == 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", [["show"], ["show", "sales"], ["graph", "sales"], ["run"], ["run", "sales"]])
 def test_without_hatchling_it_is_said_that_the_tree_is_not_what_is_shown(
     installation: Installation, tmp_path: Path, command: list[str]

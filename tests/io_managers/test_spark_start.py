@@ -297,6 +297,7 @@ class TestConnect:
 
 
 class TestOneAtATime:
+    @pytest.mark.slow
     def test_two_starts_on_a_clean_machine(self, tmp_path: Path) -> None:
         """Two processes never fetch jars at the same time; the one that waits says so."""
         script = f"mkdir {tmp_path}/busy || touch {tmp_path}/overlap\nsleep 1\nrmdir {tmp_path}/busy\nexit 1"

@@ -181,6 +181,7 @@ def test_each_kind_of_result_is_shown(project: Project) -> None:
     assert small["rows"] == [[{"rows": 3, "key": "[secret]"}]]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("task", "sentence"),
     [

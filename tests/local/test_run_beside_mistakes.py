@@ -76,6 +76,7 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("text", "said"), ELSEWHERE.values(), ids=ELSEWHERE.keys())
 def test_mistakes_of_other_jobs_leave_a_job_and_what_it_runs(project: Project, text: str, said: str) -> None:
     """Each such mistake is noted, and the build is of the job and the one that it runs, with an id of no wheel."""
@@ -105,6 +106,7 @@ def test_the_job_runs_and_the_mistakes_are_said(project: Project) -> None:
     assert all(str(run.head["build_id"]).startswith(UNBUILT) for run in runs)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", ["show", "graph"])
 def test_the_job_is_shown_and_the_mistakes_are_said(project: Project, command: str) -> None:
     """What can be run can be looked at; without a job, or for one that is broken, all mistakes are errors."""

@@ -286,6 +286,7 @@ def check(case: Case, run: Run) -> None:
         check(inner, run.inner[key])
 
 
+@pytest.mark.sampled(28)
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("name", CASES)
 def test_a_job_ends_alike_wherever_it_runs(name: str, executor: str, built: Built, pool: Pool, tmp_path: Path) -> None:

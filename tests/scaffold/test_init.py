@@ -681,6 +681,7 @@ class TestFromNothing:
         assert [path for path in seen if path.endswith((".py", ".md", ".toml", ".yml", ".gitignore"))] == seen
         assert not [path for path in seen if path.startswith(("dist", "lake", ".dbxdec", "resources"))]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("uses_uv", [True, False])
     @pytest.mark.sampled(1)
     def test_uv_builds_again_after_an_edit(self, newcomer: Project, uses_uv: bool) -> None:

@@ -64,6 +64,7 @@ class TestJobs:
         yield run
         dbxdec_spark.sql("DROP SCHEMA gold CASCADE")
 
+    @pytest.mark.slow
     def test_two_months_and_a_rerun(self, run: Any, tmp_path: Path) -> None:
         """Each month is landed, merged and summed; a rerun of one leaves the other alone."""
         for month in (MARCH, APRIL):

@@ -96,6 +96,7 @@ def with_code(root: Path, code: str) -> Project:
     return project
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("code", USES.values(), ids=USES.keys())
 def test_common_uses_of_absent_packages_build(tmp_path: Path, code: str, build_only: str) -> None:
     """Models, schemas, annotations, clients and expressions of absent packages do not stop the build."""

@@ -94,6 +94,7 @@ BRANCHES = {
 }
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("branch", BRANCHES.values(), ids=BRANCHES)
 def test_a_task_chosen_by_the_text_of_a_variable_is_refused(branch: str, tmp_path: Path) -> None:
     """At build the text is the reference: the other task would run on the platform."""
@@ -115,6 +116,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_text_changed_by_the_text_of_a_variable_is_refused(text: str, tmp_path: Path) -> None:
     """What is left of the reference is no reference."""
@@ -177,6 +179,7 @@ CERTAIN = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("branch", CERTAIN.values(), ids=CERTAIN)
 def test_what_is_certain_whatever_the_values_are_is_allowed(branch: str, tmp_path: Path) -> None:
     """The same task is chosen everywhere."""
@@ -206,6 +209,7 @@ USES = {
 }
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_strings_of_variables_are_used_as_before(use: str, tmp_path: Path) -> None:
     """The rewritten project gives the same jobs, with nothing to say."""

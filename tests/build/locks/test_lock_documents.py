@@ -48,6 +48,7 @@ class TestGraph:
         )
         assert names(chosen(tmp_path, document)) == ["a 1.0", "b 1.0"]
 
+    @pytest.mark.slow
     def test_a_long_chain_is_no_recursion(self, tmp_path: Path) -> None:
         """Thousands of packages, one behind the other."""
         chain = [package(f"p{i}", dependencies=[edge(f"p{i + 1}")]) for i in range(5000)]

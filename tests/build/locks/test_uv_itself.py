@@ -55,6 +55,7 @@ def test_a_lock_of_the_registry_gives_what_uv_exports(name: str, tmp_path: Path)
     assert {package.source for package in found.packages} == {Registry(None)}
 
 
+@pytest.mark.slow
 def test_what_is_left_out_ends_its_path(tmp_path: Path) -> None:
     """A package of the platform is left out with what only it needs; the one that requires it says so."""
     (tmp_path / "pyproject.toml").write_text(pyproject(["delta-spark>=4", "idna"]), encoding="utf-8")

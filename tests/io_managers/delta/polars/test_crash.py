@@ -27,6 +27,7 @@ def test_killed_writers_leave_each_run_once(tmp_path: Path, kind: str) -> None:
     assert rows == crash.expected(kind, ordeal.runs)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="writers are forked")
 @pytest.mark.parametrize("kind", ["append", "merge"])
 def test_twenty_writers_at_once_lose_and_double_nothing(tmp_path: Path, kind: str) -> None:

@@ -59,6 +59,7 @@ def test_each_engine_reads_what_the_other_has_returned_in_this_run(
     assert run_job(crossing, names=["a"], n=2, **given)["back"].value == [1, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_table_of_the_catalog_is_read_where_it_lies(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

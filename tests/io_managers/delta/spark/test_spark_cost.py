@@ -66,6 +66,7 @@ def test_writes_and_reads_start_few_jobs_more_than_spark_itself(path: Place) -> 
     assert jobs(path, written(path, "overwrite", "2", two)) <= overwrite + 1
 
 
+@pytest.mark.slow
 def test_a_merge_starts_few_jobs_more_than_sparks_own(path: Place) -> None:
     """One for the receipt, and those that look for equal keys in the source."""
     path.write("append", "0", path.pairs((1, 1)))
@@ -81,6 +82,7 @@ def test_a_merge_starts_few_jobs_more_than_sparks_own(path: Place) -> None:
     assert jobs(path, written(path, "append", "1", DeltaMerge(source, on="k"))) <= own + 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitioned", [False, True])
 def test_the_rows_of_an_append_are_read_without_a_look_at_other_files(path: Place, partitioned: bool) -> None:
     options: dict[str, Any] = {"partition_by": "x"} if partitioned else {}
@@ -93,6 +95,7 @@ def test_the_rows_of_an_append_are_read_without_a_look_at_other_files(path: Plac
     assert found.dtypes == [("k", "int"), ("x", "int")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["files", "log"])
 def test_where_paths_can_not_be_read_the_rows_are_the_same(
     path: Place, broken: str, monkeypatch: pytest.MonkeyPatch

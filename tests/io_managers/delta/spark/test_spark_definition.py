@@ -52,7 +52,7 @@ def stored(place: Place, *names: str) -> list[tuple[Any, ...]]:
 
 
 @needs_made_columns
-@pytest.mark.connect
+@pytest.mark.slow
 def test_a_table_is_made_and_changed_as_it_is_wanted(place: Place) -> None:
     """Its own columns are filled, rows that violate a rule are refused, and what has not changed makes no commit."""
     assert place.write("append", "1", place.sql(ROW), **WANTED).rows == 1
@@ -179,6 +179,7 @@ def test_a_kill_between_the_table_and_its_rows_is_mended(
     assert detail(table)["properties"]["delta.constraints.positive"] == "amount > 0"
 
 
+@pytest.mark.slow
 @needs_made_columns
 def test_a_merge_makes_and_changes_its_table_too(path: Place) -> None:
     merge = DeltaMerge(path.sql(ROW), on="ts")
@@ -205,7 +206,6 @@ class TestTablesOfOthers:
             "TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')"
         )
 
-    @pytest.mark.connect
     def test_its_own_columns_are_left_to_it(self, place: Place) -> None:
         self.make(place, "PARTITIONED BY (day)")
         io, given = place.manager("append"), place.sql(self.GIVEN)

@@ -24,7 +24,6 @@ spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.tab
 
 
 class TestModes:
-    @pytest.mark.connect
     def test_overwrite_replaces(self, place: Place) -> None:
         """A second write in mode "overwrite" leaves only its own rows."""
         first = place.write("overwrite", "1", place.frame(1, 2))
@@ -43,7 +42,6 @@ class TestModes:
         assert place.stored == [5, 9]
         assert (place.read("9", "append"), place.read("5", "append")) == ([9], [5])
 
-    @pytest.mark.connect
     def test_error_refuses_an_existing_target_before_the_function_runs(self, place: Place) -> None:
         """In mode "error" preflight names what another run has written; the same run's retry passes."""
         io = place.manager("error")
@@ -96,7 +94,6 @@ class TestExactlyOnce:
                 io.write(output(path.uri, receipt(attempt=attempt, **changed)), path.frame(2))
         assert path.stored == [1]
 
-    @pytest.mark.connect
     @pytest.mark.parametrize("exists", [True, False], ids=["existing table", "new table"])
     def test_zombies_beside_their_retry_add_once(self, place: Place, exists: bool) -> None:
         """Attempts of one append that commit at the same time add its rows once."""
@@ -114,6 +111,7 @@ class TestExactlyOnce:
             assert path.write("append", run, late, attempt=2).note == "already written by attempt 1"
         assert path.stored == [1, 2]
 
+    @pytest.mark.slow
     def test_runs_that_make_the_table_at_once_all_land(self, path: Place) -> None:
         """Appends of different runs that find no table all add their rows."""
         with ThreadPoolExecutor(4) as pool:
@@ -203,6 +201,7 @@ class TestExactlyOnce:
 
 
 class TestReading:
+    @pytest.mark.slow
     def test_the_newest_version_stays_the_same_for_as_long_as_it_is_read(self, place: Place) -> None:
         """What others write meanwhile does not come into a frame that a task has; a view is read as it is."""
         place.write("append", "1", place.frame(1))
@@ -252,6 +251,7 @@ class TestReading:
         with pytest.raises(NotWrittenError, match=f"nothing at {place.uri}.*`frame`"):
             place.manager().read(wanted(place.uri))
 
+    @pytest.mark.slow
     def test_receipts_are_found_among_many_commits(self, path: Place) -> None:
         """A commit deep in the log is found, and a search that finds none is one of the whole log."""
         path.write("overwrite", "1", path.frame(1))
@@ -289,6 +289,7 @@ class TestReading:
         place.bound().delta_table().delete("x = 1")
         assert place.stored == []
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_a_merge_that_a_task_builds_on_a_table_of_the_catalog_runs_locally(
         self, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -308,7 +309,6 @@ class TestReading:
 
 
 class TestSchemas:
-    @pytest.mark.connect
     def test_strict_shows_every_difference_column_by_column(self, path: Place) -> None:
         """Types that differ, columns that are missing or new: all in one table, and nothing is written."""
         path.write("append", "1", path.sql("1L AS a, 'x' AS b, 1.0D AS c, array(1) AS l"))
@@ -321,7 +321,6 @@ class TestSchemas:
         assert not any(line[:1] in (["c"], ["C"]) for line in lines)
         assert len(rows(path.manager().read(wanted(path.uri)))) == 1
 
-    @pytest.mark.connect
     @pytest.mark.parametrize("mode", ["append", "overwrite"])
     def test_add_columns_lets_the_table_grow(self, place: Place, mode: str) -> None:
         """A new column appears, a missing one is null, and another type is still refused."""
@@ -333,6 +332,7 @@ class TestSchemas:
         with pytest.raises(RunError, match="int"):
             place.write(mode, "3", place.sql("'x' AS a, 1 AS b, 1 AS c"), schema="add-columns")
 
+    @pytest.mark.slow
     def test_replace_gives_the_table_a_new_schema(self, place: Place) -> None:
         """`schema="replace"` overwrites columns and types with the rows."""
         place.write("overwrite", "1", place.sql("1 AS a"))

@@ -19,7 +19,7 @@ from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.testing import run_job
 from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
-pytestmark = [*needs_spark, pytest.mark.connect]
+pytestmark = needs_spark
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
 
 
@@ -42,6 +42,7 @@ def locked(request: pytest.FixtureRequest, spark: Any, monkeypatch: pytest.Monke
         monkeypatch.setattr(kind, name, refuse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["error", "append", "overwrite", "ignore"])
 def test_the_first_write_of_a_table_has_its_receipt(place: Place, mode: str) -> None:
     """It is found by its reader, and a retry adds nothing."""
@@ -62,6 +63,7 @@ def test_partitions_and_options_of_a_new_table(table: Place) -> None:
     assert rows(table.manager().read(wanted(table.uri, receipt("1")))) == [(1, 2)]
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("mode", ["error", "append", "overwrite", "ignore"])
 def test_a_kill_between_the_table_and_its_rows_is_mended(
     table: Place, mode: str, monkeypatch: pytest.MonkeyPatch
@@ -83,6 +85,7 @@ def test_a_kill_between_the_table_and_its_rows_is_mended(
     assert table.stored == [1, 2]
 
 
+@pytest.mark.connect
 def test_slices(place: Place) -> None:
     """They are read as such."""
     place.write("append", "0", place.pairs((1, 1), (2, 2)))
@@ -98,6 +101,7 @@ class TestMerges:
         merge = DeltaMerge(source, on=on).when_matched_update({"x": "target.x + source.x"})
         return merge.when_not_matched_insert_all()
 
+    @pytest.mark.connect
     def test_a_retry_merges_nothing_again(self, place: Place) -> None:
         """Also into a table that the merge makes; another run's merge counts."""
         merge = self.adding(place.pairs((1, 5)))
@@ -108,6 +112,7 @@ class TestMerges:
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 5)]
         assert rows(place.manager().read(wanted(place.uri))) == [(1, 10)]
 
+    @pytest.mark.slow
     def test_a_kill_after_the_commit_is_mended(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The process that dies before it has looked for its commit has merged, and the retry sees that."""
         place.write("append", "0", place.pairs((1, 1)))
@@ -119,6 +124,7 @@ class TestMerges:
         assert place.write("append", "1", merge, 2).note == "already written by attempt 1"
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 6)]
 
+    @pytest.mark.slow
     def test_a_zombie_in_flight_stops_at_the_fence_of_its_retry(self, path: Place) -> None:
         """The retry merges while the first attempt's query runs, which then ends without a second merge."""
         path.write("append", "0", path.pairs((1, 1)))
@@ -129,6 +135,7 @@ class TestMerges:
             path.write("append", "1", late)
         assert rows(path.manager().read(wanted(path.uri))) == [(1, 6)]
 
+    @pytest.mark.slow
     def test_a_merge_that_changes_nothing_is_the_table(self, place: Place) -> None:
         """Delta makes no commit of it, but its readers get the table, in whichever engine."""
         place.write("append", "0", place.pairs((1, 1)))
@@ -136,6 +143,7 @@ class TestMerges:
         assert place.write("append", "1", nothing).note == "merged: nothing to change"
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 1)]
 
+    @pytest.mark.slow
     def test_polars_reads_what_it_left(self, path: Place) -> None:
         """The receipt is found in the condition that the log shows."""
         path.write("append", "0", path.pairs((1, 1)))
@@ -144,6 +152,7 @@ class TestMerges:
         found = PolarsDeltaIoManager("unused").read(InputContext(path.uri, "x", pl.DataFrame, receipt("1").id))
         assert sorted(found.lazy().collect().rows()) == [(1, 6), (2, 2)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("on", ["target.k = source.k", "target.k = source.k OR target.k = -source.k"])
     def test_a_condition_of_the_author_stays_whole(self, path: Place, on: str) -> None:
         """Whatever it consists of."""
@@ -152,6 +161,7 @@ class TestMerges:
         assert rows(path.manager().read(wanted(path.uri, receipt("1")))) == [(1, 5)]
 
 
+@pytest.mark.connect
 def test_partitions_are_replaced(place: Place) -> None:
     """Where the session can't say how it compares partitions."""
     place.write("append", "0", place.pairs((1, 1), (2, 2)), partition_by="k")
@@ -160,6 +170,7 @@ def test_partitions_are_replaced(place: Place) -> None:
     assert rows(place.manager().read(wanted(place.uri))) == [(1, 1), (2, 7)]
 
 
+@pytest.mark.connect
 def test_settings_of_a_task(spark: Any) -> None:
     """Those that the session takes hold around the task; one that it refuses is named before the function is called."""
     seen: list[Any] = []
@@ -183,6 +194,7 @@ def test_settings_of_a_task(spark: Any) -> None:
     assert [*seen, spark.sql("SELECT current_timezone()").first()[0]] == ["Asia/Tokyo", before]
 
 
+@pytest.mark.slow
 def test_relative_places(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative `base_path`, as `dbxdec init` writes it, is below the folder that the task runs in."""
     monkeypatch.chdir(tmp_path)

@@ -60,6 +60,7 @@ def test_a_merge_is_what_polars_makes_of_it(path: Place, tmp_path: Path, name: s
     assert rows(io.read(wanted(uri, receipt("1"))).select("k", "x", "y")) == expected
 
 
+@pytest.mark.slow
 def test_a_retry_merges_nothing_again(place: Place) -> None:
     """A merge is done once, on a table that it has made itself; a repair with other code fails loudly."""
     adds = DeltaMerge(place.pairs((1, 1)), on="k").when_matched_update({"x": "target.x + source.x"})

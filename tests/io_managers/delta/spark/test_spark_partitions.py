@@ -173,6 +173,7 @@ def test_the_query_runs_once(path: Place, monkeypatch: pytest.MonkeyPatch, by_ty
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 7), (2, 2)]
 
 
+@pytest.mark.slow
 @BY_TYPE
 def test_an_empty_frame_replaces_nothing_and_leaves_a_receipt(
     path: Place, monkeypatch: pytest.MonkeyPatch, by_type: bool

@@ -57,7 +57,6 @@ class TestFrames:
             path.write("append", run, path.sql(f"{run} AS _metadata"))
         assert read(path, "2") == [(2,)]
 
-    @pytest.mark.connect
     def test_replaced_partitions_are_those_of_the_data(self, place: Place) -> None:
         """Rows of other partitions are none of the result, and an empty result is empty."""
         place.write("overwrite", "1", people(place, ("a", 1), ("b", 1), (None, 1)), partition_by="k")
@@ -67,7 +66,6 @@ class TestFrames:
         assert read(place, "3") == []
         assert len(read(place, "3", "table")) == 3
 
-    @pytest.mark.connect
     @pytest.mark.parametrize("deletion_vectors", [False, True])
     @pytest.mark.parametrize("value", ["a", "", None])
     def test_a_slice_is_its_rows_alone(self, path: Place, value: str | None, deletion_vectors: bool) -> None:
@@ -116,6 +114,7 @@ class TestFrames:
 
 
 class TestMerges:
+    @pytest.mark.slow
     def test_a_merge_is_the_table_as_it_left_it(self, place: Place) -> None:
         """What it has inserted or changed is known where the table keeps a change data feed."""
         place.write("append", "0", people(place, ("a", 1), ("b", 1)))
@@ -163,6 +162,7 @@ class TestProof:
             path.manager().read(wanted(path.uri, receipt("other"), started=started))
         assert not isinstance(error.value, NotWrittenError)
 
+    @pytest.mark.slow
     def test_a_restore_below_a_write_voids_it(self, place: Place) -> None:
         """A reader is told so; a retry writes anew, which Spark would drop by the transaction that the table keeps."""
         before = place.write("append", "0", people(place, ("z", 0))).version or 0
@@ -202,7 +202,6 @@ class TestProof:
 
 
 class TestItems:
-    @pytest.mark.connect
     def test_all_iterations_together_are_what_they_returned(self, path: Place) -> None:
         """Rows of other runs, and iterations that had nothing to write, change nothing."""
         path.write("append", "0", people(path, ("z", 0)))
