@@ -60,7 +60,7 @@ def load_resources(
 def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], target: str | None) -> None:
     from databricks.bundles.jobs import Job
 
-    from dbxdec.build import bundlechecks
+    from dbxdec.build import bundlechecks, promises
     from dbxdec.build.codegen import build_jobs
     from dbxdec.build.codegen.paths import relocate
     from dbxdec.build.rebuild import find_project, up_to_date
@@ -101,9 +101,7 @@ def _add_jobs(found: Resources, top: Path, project: str | os.PathLike[str], targ
             f"dbxdec also writes the jobs to {settings.resources}: a bundle that includes it has each job twice",
             detail=f"write `resources = false` under [{config.TABLE}] in pyproject.toml",
         )
-    for problem in (
-        bundlechecks.broken_promises(in_file, manifest.project, root / record.wheel, target) if in_file else ()
-    ):
+    for problem in promises.of_python(in_file, manifest.project, root / record.wheel, target) if in_file else ():
         found.add_diagnostic_warning(problem.message, detail=problem.hint, location=_location(problem.where, Path()))
 
 

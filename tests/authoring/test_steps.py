@@ -13,6 +13,7 @@ from dbxdec import (
     IoManager,
     bundle_variable,
     condition,
+    handled,
     job,
     job_cluster,
     native_task,
@@ -396,6 +397,23 @@ class TestOnFailure:
         form = tasks_of(definitions(guarded)["guarded"])["alarm"]
         assert form["run_if"] == "AT_LEAST_ONE_FAILED"
         assert {d["task_key"] for d in form["depends_on"]} == {"extract", "say"}
+
+    @pytest.mark.parametrize("run_if", ["ALL_DONE", "ALL_FAILED", "ALL_SUCCESS"])
+    def test_its_own_run_if_would_have_no_effect(self, run_if: Any) -> None:
+        """A handler that was meant to run always would not run where all tasks succeed."""
+
+        @task(run_if=run_if)
+        def tidy() -> None: ...
+
+        @job(on_failure=handled(tidy))
+        def guarded() -> None:
+            extract()
+
+        assert messages(guarded.build()) == [
+            f'the task `tidy` runs where the job fails, so its run_if="{run_if}" would have no effect'
+        ]
+        again: Any = job(key="again", on_failure=tidy.override(run_if="AT_LEAST_ONE_FAILED"))(guarded.fn)
+        assert messages(again.build()) == []
 
     def test_it_must_be_a_task_without_arguments(self) -> None:
         """A task that needs arguments, and anything but a task, are errors."""

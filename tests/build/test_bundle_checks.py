@@ -22,6 +22,8 @@ DBXDEC = Path(sys.executable).parent / "dbxdec"
 BUNDLE = """
 bundle:
   name: shop
+experimental:
+  skip_artifact_cleanup: true
 include:
   - resources/*.yml
 variables:
@@ -214,9 +216,9 @@ def test_a_variable_that_is_read_as_a_number_has_one_in_each_target(project: Pro
         return [f"{problem.where}: {problem.message}" for problem in found]
 
     for line, target, errors in (
-        (6, "dev", given("default: three")),
-        (15, "prod", given("default: 2", prod="three")),
-        (15, "prod", given("default: 2", prod="{default: three}")),
+        (8, "dev", given("default: three")),
+        (17, "prod", given("default: 2", prod="three")),
+        (17, "prod", given("default: 2", prod="{default: three}")),
     ):
         said = [f"databricks.yml:{line}: the job `{key}` in the target `{target}`: {SAID[key]}" for key in SAID]
         assert sorted(errors) == sorted(
@@ -262,7 +264,7 @@ def test_check_and_the_build_warn_of_it(project: Project) -> None:
     checked, built = check(project), project.build()
     assert (checked.code, built.code) == (0, 0)
     for output in (checked.output, built.output):
-        assert "warning: databricks.yml:13: the task `sales.orders` in the target `prod`" in output
+        assert "warning: databricks.yml:15: the task `sales.orders` in the target `prod`" in output
 
 
 class TestVariables:
@@ -531,6 +533,29 @@ def test_schemes_of_other_managers_are_their_authors(tmp_path: Path) -> None:
     assert list(storage_paths.misspelt("warehouse://table", "dbxdec.io_managers:PolarsDeltaIoManager"))
 
 
+class TestWheelsOfRunsInFlight:
+    def test_a_clean_up_is_warned_of(self, project: Project) -> None:
+        """A bundle that says nothing about it removes the wheels of earlier deploys."""
+        project.edit("databricks.yml", "  skip_artifact_cleanup: true", "  skip_artifact_cleanup: false")
+        assert_warned(
+            project, "databricks.yml:3: a deploy removes the wheels of earlier deploys, which runs in flight still use"
+        )
+
+    def test_a_target_that_undoes_the_version_is_warned_of(self, project: Project) -> None:
+        """The fields of a target replace those of the resources."""
+        undone = "  dev:\n    artifacts:\n      shop-pipelines:\n        dynamic_version: false\n"
+        project.edit("databricks.yml", "  dev:\n", undone)
+        assert_warned(
+            project, "databricks.yml:14: `targets.dev.artifacts.shop-pipelines` gives the wheel no version of its own"
+        )
+
+    def test_a_preset_of_the_target_gives_it_back(self, project: Project) -> None:
+        """It counts for every artifact."""
+        undone = "  dev:\n    artifacts: {shop-pipelines: {dynamic_version: false}}\n"
+        project.edit("databricks.yml", "  dev:\n", undone + "    presets: {artifacts_dynamic_version: true}\n")
+        assert_fine(project)
+
+
 class TestPythonResources:
     ARTIFACT = (
         "artifacts:\n  shop: {type: whl, files: [{source: ./dist/shop_pipelines-*.whl}], dynamic_version: true}\n"
@@ -575,6 +600,26 @@ class TestPythonResources:
         artifact = self.ARTIFACT.replace(", dynamic_version: true", "")
         preset = "targets: {dev: {presets: {artifacts_dynamic_version: true}}}\n"
         assert self.said(project, artifact + self.KEPT + preset) == []
+
+    def test_a_target_gives_the_version(self, project: Project) -> None:
+        """The fields of a target are merged with those above it."""
+        artifact = self.ARTIFACT.replace(", dynamic_version: true", "")
+        target = "targets: {dev: {artifacts: {shop: {dynamic_version: true}}}}\n"
+        assert self.said(project, artifact + self.KEPT + target) == []
+
+    @pytest.mark.parametrize(
+        ("top", "target"),
+        [
+            ("", "artifacts: {shop: {dynamic_version: false}}"),
+            ("presets: {artifacts_dynamic_version: true}\n", "presets: {artifacts_dynamic_version: false}"),
+        ],
+    )
+    def test_a_target_takes_the_version_away(self, project: Project, top: str, target: str) -> None:
+        """What the target says counts."""
+        artifact = self.ARTIFACT.replace(", dynamic_version: true", "") if top else self.ARTIFACT
+        more = f"targets: {{dev: {{{target}}}}}\n"
+        (said,) = self.said(project, artifact + self.KEPT + top + more)
+        assert said.startswith("`artifacts.shop` gives the wheel no version of its own")
 
     def test_a_clean_up(self, project: Project) -> None:
         """A deploy that removes the wheels of the one before is warned of."""

@@ -150,6 +150,15 @@ class TestSkip:
         assert bundle(project).code == 0
         assert set(project.jobs()) == {"sales"}
 
+    def test_without_a_project_a_deploy_is_not_said_to_fail(self, project: Project) -> None:
+        """The resources of the last build stay, and a deploy takes them."""
+        assert bundle(project).code == 0
+        (project.root / "pyproject.toml").unlink()
+        result = bundle(project, **{SKIP: "1"})
+        assert result.code == 0
+        assert "a deploy takes what is there, since no project was found" in result.output
+        assert project.resources.exists()
+
     def test_what_is_fresh_stays(self, project: Project) -> None:
         """Where nothing is to be built there is nothing to skip."""
         assert bundle(project).code == 0

@@ -21,7 +21,7 @@ import yaml
 from hatchling.builders.wheel import WheelBuilder
 
 import dbxdec
-from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, locking, resources_file, wheels
+from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, locking, promises, resources_file, wheels
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
 from dbxdec.model import dag, manifest, protocol
@@ -357,7 +357,7 @@ class Bundles(Target):
             lambda: variables.local_values({"lake", "more"}, {}, self.root),
             lambda: bundlechecks.of_project(self.root, self.manifest, "resources/dbxdec.yml"),
             lambda: bundlechecks.of_project(self.root, self.manifest, None),
-            lambda: bundlechecks.broken_promises(
+            lambda: promises.of_python(
                 bundlefile.load(self.root / "databricks.yml"), "shop-pipelines", self.wheel, "dev"
             ),
         )

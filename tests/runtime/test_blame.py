@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -158,6 +159,17 @@ def many(number: int) -> int:
     return abs(4)
 
 
+def within(flag: bool) -> int:
+    if flag:
+        with contextlib.suppress(KeyError):
+            print("before")
+            return abs(-1)
+    try:
+        return abs(-2)
+    finally:
+        print("after")
+
+
 def wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def inner(*arguments: Any) -> Any:
@@ -172,6 +184,8 @@ def test_the_lines_that_may_have_returned_it() -> None:
     assert blame.returned_at(wrapper(one_of_two)) == f"{__file__}:{first + 2} or {__file__}:{first + 3}"
     assert blame.returned_at(many) == f"{__file__}:{many.__code__.co_firstlineno}"
     assert blame.returned_at(fail) == f"{__file__}:{fail.__code__.co_firstlineno}"
+    begin = within.__code__.co_firstlineno
+    assert blame.returned_at(within) == f"{__file__}:{begin + 4} or {__file__}:{begin + 6}"
     assert blame.returned_at(len) == "<built-in function len>"
 
 

@@ -582,6 +582,20 @@ class TestWriting:
         assert (refused.code, tree(tmp_path)) == (2, before)
         assert "tests: is a file, where a folder is needed" in refused.output
 
+    def test_a_target_that_another_repeats_is_edited_at_once(self, tmp_path: Path) -> None:
+        """A second time there is nothing to do: each target has a place of its own."""
+        bundle = (
+            "bundle:\n  name: shop\ntargets:\n  dev: &dev\n    mode: development\n    default: true\n"
+            "  prod:\n    <<: *dev\n    mode: production\n"
+        )
+        first = made(tmp_path, {**SHOP, "databricks.yml": bundle})
+        assert not [note for note in first.notes if "lake_root" in note]
+        targets = yaml.safe_load(after(first, "databricks.yml"))["targets"]
+        assert targets["dev"]["variables"]["lake_root"].endswith("/dev")
+        assert targets["prod"]["variables"]["lake_root"].endswith("/prod")
+        write(first)
+        assert plan(tmp_path, ASKED).changes == ()
+
     def test_a_file_that_changes_meanwhile_is_not_overwritten(self, tmp_path: Path) -> None:
         """Between reading and writing somebody may have saved the file, or made it."""
         found = made(tmp_path, SHOP)

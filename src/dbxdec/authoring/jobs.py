@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, overload
 
 from dbxdec.authoring import recording
 from dbxdec.authoring.assembly import Handled, JobOptions, assemble
@@ -51,6 +51,9 @@ _KINDS: dict[type, str] = {
     Environment: "environment",
     Task: "on_failure",
 }
+
+_HANDLES: Literal["AT_LEAST_ONE_FAILED"] = "AT_LEAST_ONE_FAILED"
+"""When a handler of failures runs, of all tasks of its job."""
 
 _registry: list[Job[...]] = []
 
@@ -203,7 +206,13 @@ class Job(Generic[P]):
             return
         where, known, before = place_of(self.fn), len(recorder.problems), list(recorder.calls)
         task = handler.task if isinstance(handler, Handled) else handler
-        proxy: Any = task.override(run_if="AT_LEAST_ONE_FAILED")()
+        if (own := task.options.run_if) not in (None, _HANDLES):
+            recorder.problem(
+                f'the task `{task.fn.__name__}` runs where the job fails, so its run_if="{own}" would have no effect',
+                "leave it out; a task that runs whatever happens is called in the job's body, after the others: "
+                "`done.after(...)`",
+            )
+        proxy: Any = task.override(run_if=_HANDLES)()
         proxy._call.where = where
         proxy._call.on_failure = not isinstance(handler, Handled)
         for key in before:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dbxdec.build import bundlefile, localfiles
+from dbxdec.build import bundlefile, localfiles, promises
 from dbxdec.errors import (
     CodegenError,
     ConfigError,
@@ -77,7 +77,10 @@ def of_project(root: Path, manifest: Manifest, resources: str | None) -> Found:
     ]
     placed = list(_places(bundle, root, jobs))
     errors += [problem for is_error, problem in placed if is_error]
-    return Found(tuple(in_order(errors)), tuple(in_order(problem for is_error, problem in placed if not is_error)))
+    warnings = [problem for is_error, problem in placed if not is_error]
+    if resources is not None:
+        warnings += promises.of_resources(bundle, manifest.project, root)
+    return Found(tuple(in_order(errors)), tuple(in_order(warnings)))
 
 
 def of_mistaken(root: Path, error: DbxdecError, resources: str | None) -> list[Problem]:
@@ -126,72 +129,6 @@ def includes(bundle: Bundle, path: Path) -> bool:
     patterns = bundle.main.content.get("include")
     name = Path(os.path.relpath(path, bundle.root)).as_posix()
     return any(bundlefile.includes(str(p), name) for p in (patterns if isinstance(patterns, list) else ()))
-
-
-def broken_promises(bundle: Bundle, project: str, wheel: Path, target: str | None) -> list[Problem]:
-    """Return what a bundle whose jobs come from Python lacks.
-
-    Without it, the next deploy would remove the wheel of runs in flight. The resources that a build writes declare the
-    wheel themselves.
-    """
-    name = bundlefile.artifact_name(project)
-    pattern = bundlefile.wheel_pattern(project, Path(os.path.relpath(wheel.parent, bundle.root)).as_posix())
-    entry = f"`{name}: {{type: whl, files: [{{source: {pattern}}}], dynamic_version: true}}`"
-    declared = [
-        (document, path, artifact)
-        for document, path, artifact in bundlefile.artifacts_of(bundle, target)
-        if wheel in bundlefile.files_of(document, artifact)
-    ]
-    problems = []
-    if not declared:
-        problems.append(
-            Problem(
-                f"the bundle declares no artifact for {wheel.name}: each deploy replaces the wheel that runs in flight "
-                "use",
-                _location(bundle.main, (), bundle.root),
-                f"under `artifacts` of {bundle.main.path.name} write {entry}",
-            )
-        )
-    elif not bundlefile.gives_versions(bundle, [artifact for _, _, artifact in declared], target):
-        document, path, _ = declared[0]
-        problems.append(
-            Problem(
-                f"`{'.'.join(path)}` gives the wheel no version of its own: each deploy replaces the one that runs in "
-                "flight use",
-                _location(document, path, bundle.root),
-                "write `dynamic_version: true` there",
-            )
-        )
-    problems += [
-        Problem(
-            f"{newer.name} lies beside {wheel.name}, and a bundle gives only the newest of them a version of its own",
-            _location(document, path, bundle.root),
-            f"remove {newer.name}",
-        )
-        for document, path, artifact in declared[:1]
-        for newer in bundlefile.files_of(document, artifact)
-        if _is_newer(newer, wheel)
-    ]
-    if bundle.get("experimental", "skip_artifact_cleanup") is not True:
-        problems.append(
-            Problem(
-                "a deploy removes the wheels of earlier deploys, which runs in flight still use",
-                _location(bundle.main, ("experimental",), bundle.root),
-                f"under `experimental` of {bundle.main.path.name} write `skip_artifact_cleanup: true`",
-            )
-        )
-    return problems
-
-
-def _is_newer(wheel: Path, other: Path) -> bool:
-    """Return whether `wheel` is of the same distribution as `other`, and of a later version."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    try:
-        (name, version, *_), (other_name, other_version, *_) = map(parse_wheel_filename, (wheel.name, other.name))
-    except InvalidWheelFilename:
-        return False
-    return name == other_name and version > other_version
 
 
 def _uses(job: Job, definition: Mapping[str, Any]) -> Iterator[_Use]:
@@ -431,16 +368,12 @@ def _value(bundle: Bundle, root: Path, name: str, target: str | None) -> tuple[s
                 found = None  # a declaration is a mapping
             if isinstance(found, str | int | float):
                 text = str(found).lower() if isinstance(found, bool) else str(found)
-                return text, _location(document, path, root)
+                return text, bundlefile.location(document, path, root)
     return None, None
 
 
-def _location(document: Document, path: tuple[str, ...], root: Path) -> SourceLocation:
-    return SourceLocation(_relative(document.path, root), document.lines.get(path, 1))
-
-
 def _at(document: Document, path: tuple[str, ...], root: Path) -> str:
-    return str(_location(document, path, root))
+    return str(bundlefile.location(document, path, root))
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -207,11 +207,9 @@ def files_of(document: Document, artifact: dict[str, Any]) -> set[Path]:
     }
 
 
-def gives_versions(bundle: Bundle, artifacts: list[dict[str, Any]], target: str | None) -> bool:
-    """Return whether the CLI gives the wheels of `artifacts` a version of their own at each deploy."""
-    places = [("presets",), *([("targets", target, "presets")] if target else [])]
-    presets = any(bundle.get(*place, "artifacts_dynamic_version") is True for place in places)
-    return any(artifact.get("dynamic_version") is True or presets for artifact in artifacts)
+def location(document: Document, path: tuple[str, ...], root: Path) -> SourceLocation:
+    """Return the line of `path` in a file of the bundle, or its first line if it is not there."""
+    return SourceLocation(Path(os.path.relpath(document.path, root)).as_posix(), document.lines.get(path, 1))
 
 
 def includes(pattern: str, path: str) -> bool:

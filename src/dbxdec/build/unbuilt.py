@@ -45,9 +45,10 @@ def skips() -> bool:
     return os.environ.get(SKIP, "").lower() not in ("", "0", "false", "no")
 
 
-def skipped(reason: str | None) -> str:
-    """Return the message that replaces a build."""
-    return f"{SKIP} is set: NOTHING IS BUILT ({reason or 'no build is recorded here'}), and a deploy fails"
+def skipped(reason: str | None, *, is_held_up: bool = True) -> str:
+    """Return the message that replaces a build; a deploy is not held up where no project has been found."""
+    then = "a deploy fails" if is_held_up else "a deploy takes what is there, since no project was found"
+    return f"{SKIP} is set: NOTHING IS BUILT ({reason or 'no build is recorded here'}), and {then}"
 
 
 def job() -> dict[str, object]:

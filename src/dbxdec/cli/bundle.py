@@ -79,7 +79,7 @@ def _skip(root: str | None, known: str | None, reason: str | None) -> None:
     """Build nothing, and ensure that nothing is deployed either. `known` are the resources by the last record."""
     from dbxdec.build import resources_file
 
-    say(unbuilt.skipped(reason))
+    say(unbuilt.skipped(reason, is_held_up=root is not None))
     if root is None:
         return
     resources = known

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import DbxdecError
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable, Iterator
+    from types import CodeType
 
 SOURCES = "DBXDEC_SOURCES"
 """The environment variable that has the author's own file for each file that is imported from a copy, as JSON."""
@@ -66,16 +68,38 @@ def returned_at(function: Callable[..., Any]) -> str:
     return " or ".join(f"{code.co_filename}:{line}" for line in lines)
 
 
-def _return_lines(code: Any) -> list[int]:
-    import dis
+def _return_lines(code: CodeType) -> list[int]:
+    """Return the lines of the `return`s of a function; none where its file can't be read."""
+    import ast
 
-    lines: dict[int, None] = {}
-    before: dis.Instruction | None = None
-    for instruction in dis.get_instructions(code):
-        # Functions end with `return None`, whether it is written or not.
-        nothing = before is not None and before.opname == "LOAD_CONST" and before.argval is None
-        position = instruction.positions
-        if instruction.opname == "RETURN_VALUE" and not nothing and position is not None and position.lineno:
-            lines[position.lineno] = None
-        before = instruction
-    return list(lines)
+    try:
+        with open(code.co_filename, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [
+        statement.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _begins(node) == code.co_firstlineno
+        for statement in _own_statements(node)
+        if isinstance(statement, ast.Return) and not _is_none(statement.value)
+    ]
+
+
+def _begins(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def _own_statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements of a function in their order, but not those of functions and classes in it."""
+    import ast
+
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield child
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from _own_statements(child)
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or getattr(value, "value", value) is None

@@ -123,6 +123,7 @@ def _lake_root(editing: YamlEditing, bundle: Bundle, lake_root: str) -> None:
         editing.put(("variables", "lake_root"), fields)
     elif isinstance(declared, dict) and "default" in declared:
         return
-    for target in targets:
+    # The last one first: a target that a later one repeats (`<<: *dev`) can be edited when that one has its own.
+    for target in reversed(targets):
         if "lake_root" not in table(bundle.get("targets", target, "variables")):
             editing.put(("targets", target, "variables", "lake_root"), f"{lake_root}/{target}")

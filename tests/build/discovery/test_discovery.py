@@ -219,6 +219,39 @@ def test_a_module_that_ends_or_blocks_the_interpreter_is_named(tmp_path: Path, c
     assert "p/pipelines/m.py" in text or "p.pipelines.m" in text
 
 
+ENDS = {
+    "os._exit": "import os\nos._exit(4)\n",
+    "a signal": "import os\nos.abort()\n",
+    "no end": "while True:\n    pass\n",
+}
+
+
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+def test_what_ends_the_interpreter_hides_no_other_mistake_and_no_job(tmp_path: Path, ends: str) -> None:
+    """The modules and bodies that do are named with their lines, and left out of the next process."""
+    modules = {
+        "a": "from dbxdec import job, task\n@task\ndef t() -> None: ...\n@job\ndef good() -> None:\n    t()\n",
+        "b": "from .a import t\nfrom dbxdec import job\n@job\ndef bad() -> None:\n    t()\n    "
+        + ends.replace("\n", "\n    ").rstrip()
+        + "\n",
+        "c": "1 / 0\n",
+        "d": ends,
+    }
+    files = []
+    for name, text in modules.items():
+        path = tmp_path / f"p/pipelines/{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        files.append(ShippedFile(f"p/pipelines/{name}.py", str(path), f"src/p/pipelines/{name}.py"))
+    with pytest.raises(DiscoveryError) as error:
+        discover(files, project="p", version="1", pipelines=["p.pipelines"], timeout=2 if "while" in ends else 60)
+    places = {str(problem.where).partition(".py:")[0][-1]: problem for problem in error.value.problems}
+    assert sorted(places) == ["b", "c", "d"]
+    assert places["b"].jobs == ("bad",)
+    assert places["d"].jobs == ()
+    assert list(error.value.jobs) == ["good"]
+
+
 def test_docstrings_are_found_whatever_python_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A build in an environment that drops docstrings makes the same manifest."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "2")

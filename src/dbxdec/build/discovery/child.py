@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import dbxdec
 from dbxdec.authoring import jobs, recording
+from dbxdec.authoring.definitions import place_of
 from dbxdec.build.discovery import reproducible, returned
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
 from dbxdec.build.discovery.names import UndefinedNames
 from dbxdec.build.discovery.sources import Sources
-from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Spec, form_of
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Progress, Spec, form_of
 from dbxdec.build.discovery.standins import StandIn, StandInFinder
 from dbxdec.errors import DbxdecError, Problem, SourceLocation, concerning, listed
 from dbxdec.model import checks, dag, mistakes, secrets, warning_checks
@@ -130,7 +131,7 @@ class _Discovery:
         """Import every module, then build every job: a broken module does not hide the mistakes of another."""
         path = list(sys.path)
         for module in self._spec.modules:
-            files.write(self._spec.progress, f"importing `{module}`")
+            Progress(module=module).note(self._spec.progress)
             self._import(module)
             sys.path += [
                 entry for entry in path if entry not in sys.path
@@ -144,7 +145,9 @@ class _Discovery:
         only_run: set[Any] = set()
         defining: set[Any] = set()
         for module, job in found:
-            files.write(self._spec.progress, f"running the body of the job `{job.key}`")
+            if job.key in self._spec.left_out:
+                continue
+            Progress(job=job.key, where=self._map(str(place_of(job.fn)))).note(self._spec.progress)
             built = job.build(module)
             self._add(concerning((job.key,), built.problems))
             self._add(names.of(job.key, built.tasks))
@@ -154,7 +157,7 @@ class _Discovery:
             defining |= {one.__code__ for one in names.defining(job.fn)}
             for key, task in built.tasks.items():
                 only_run |= {one.__code__ for one, _ in names.reached(key, task)}
-        files.write(self._spec.progress, "")
+        Progress().note(self._spec.progress)
         self._add(checks.check(self.dags))
         self._add(secrets.mixed_up())
         self.jobs = encode_jobs(self.dags)

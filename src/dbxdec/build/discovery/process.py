@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.build.discovery import reproducible, unread
-from dbxdec.build.discovery.modules import hidden, pipeline_modules
-from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, ShippedFile, Spec, form_of
+from dbxdec.build.discovery.modules import hidden, module_name, pipeline_modules
+from dbxdec.build.discovery.spec import CANT_WRITE, WHERE_SIGNAL, Progress, ShippedFile, Spec, form_of
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
 from dbxdec.model.variables import NO_VALUE
 from dbxdec.support import streams
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dbxdec.model.manifest import Places
 
 _ANSWER_SECONDS = 0.3
+# Each module or job that ends its process, and each that does not end, costs another process.
+_MOST_ENDED = 4
 # Signals by which the system ends a process; the project's own code need not be the reason.
 _LIMITS = {
     "SIGKILL": "the system does that where memory runs out; make memory free, or import less",
@@ -92,12 +94,19 @@ def discover(
             progress=str(folder / "progress"),
             result=str(folder / "result.json"),
         )
-        write(folder / "spec.json", json.dumps(asdict(spec)))
         (folder / "cwd").mkdir()
         variables = _environment(environment or {})
         found, output = _found(folder, spec, variables, timeout, meanwhile)
-        if isinstance(found, Problem):
-            raise DiscoveryError([*unread_problems, found])
+        ended: list[Problem] = []
+        while isinstance(found, Problem):
+            doing = Progress.noted(spec.progress)
+            ended.append(replace(found, jobs=(doing.job,) if doing.job else ()))
+            others = None if len(ended) > _MOST_ENDED else _without(spec, doing)
+            if others is None:
+                raise DiscoveryError([*unread_problems, *ended])
+            spec = others
+            found, _ = _found(folder, spec, variables, timeout)
+        found["problems"] = [*map(form_of, ended), *found["problems"]]
         if found["may_differ"] and not found["problems"]:
             found["problems"] += _of_other_processes(folder, spec, found, variables, timeout)
         if found["makes_strings"] and not found["problems"]:
@@ -126,12 +135,22 @@ def _found(
     meanwhile: Callable[[], object] = lambda: None,
 ) -> tuple[dict[str, Any] | Problem, str]:
     """Return what a child process found, or why it left no result, and all its output."""
+    write(folder / "spec.json", json.dumps(asdict(spec)))
     result = Path(spec.result)
     result.unlink(missing_ok=True)
     code, output = _run(folder, environment, timeout, meanwhile)
     if not result.exists():
         return _died(spec, code, output, timeout), output
     return json.loads(result.read_text(encoding="utf-8")), output
+
+
+def _without(spec: Spec, done: Progress) -> Spec | None:
+    """Return the discovery without the module or job that ended its process; None if nothing else is known."""
+    if done.module and len(spec.modules) > 1:
+        return replace(spec, modules=[module for module in spec.modules if module != done.module])
+    if done.job and done.job not in spec.left_out:
+        return replace(spec, left_out=[*spec.left_out, done.job])
+    return None
 
 
 def _of_other_processes(
@@ -153,8 +172,7 @@ def _watch_strings(
     folder: Path, spec: Spec, first: dict[str, Any], environment: Mapping[str, str], timeout: float
 ) -> None:
     """Add the problems of lines that need the text of a string with bundle variables to those of `first`."""
-    write(folder / "spec.json", json.dumps(asdict(replace(spec, rewritten=True))))
-    found, _ = _found(folder, spec, environment, timeout)
+    found, _ = _found(folder, replace(spec, rewritten=True), environment, timeout)
     others = [form_of(found)] if isinstance(found, Problem) else found["problems"]
     problems = [one for one in others if NO_VALUE in one[0]]
     first["problems"] += problems
@@ -284,12 +302,16 @@ def _run(
     return (code if in_time else None), log.read_text(encoding="utf-8", errors="replace")
 
 
+def _file_of(spec: Spec, module: str) -> str | None:
+    return next((f"{own}:1" for path, own in spec.sources.items() if module and module_name(path) == module), None)
+
+
 def _died(spec: Spec, code: int | None, output: str, timeout: float) -> Problem:
     """Return the reason why the child left no result, and where it was."""
-    progress = Path(spec.progress)
-    doing = (progress.read_text(encoding="utf-8") if progress.exists() else "") or "checking the jobs"
+    doing = Progress.noted(spec.progress)
     frames = re.findall(r'File "' + re.escape(spec.root + os.sep) + r'([^"]+)", line (\d+)', output)
     where = f"{spec.sources.get(frames[0][0], frames[0][0])}:{frames[0][1]}" if frames else None
+    where = where or doing.where or _file_of(spec, doing.module)
     if code is None:
         hint = "look for an endless loop or a wait there; `timeout` under [tool.dbxdec] is the limit in seconds"
         return Problem(f"{doing} did not finish within {timeout:g} seconds", where, hint)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, SourceLocation
+from dbxdec.support.files import write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WHERE_SIGNAL: signal.Signals | None = getattr(signal, "SIGUSR1", None)
 """The signal that asks a hanging child for its traceback; None on systems without such signals."""
@@ -19,7 +25,8 @@ class Spec:
     """The input of the discovery process.
 
     `root` holds a copy of the wheel's files. `sources` maps paths in the wheel to paths in the project. `unshipped`
-    names modules that lie beside the shipped ones in the tree and are not in the wheel. With `rewritten`, strings with
+    names modules that lie beside the shipped ones in the tree and are not in the wheel. The bodies of the jobs
+    `left_out` do not run. With `rewritten`, strings with
     bundle variables inside are watched.
     """
 
@@ -30,7 +37,34 @@ class Spec:
     stand_ins: bool
     progress: str
     result: str
+    left_out: Sequence[str] = ()
     rewritten: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the discovery process is about to do, with a module or a job, so that it is known where it died."""
+
+    module: str = ""
+    job: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        if self.module:
+            return f"importing `{self.module}`"
+        return f"running the body of the job `{self.job}`" if self.job else "checking the jobs"
+
+    def note(self, path: str) -> None:
+        """Write it to a file."""
+        write(path, json.dumps(asdict(self)))
+
+    @classmethod
+    def noted(cls, path: str) -> Progress:
+        """Read what a process, which may have ended while it wrote, has noted."""
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return cls()
 
 
 @dataclass(frozen=True, slots=True)

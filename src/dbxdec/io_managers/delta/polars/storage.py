@@ -97,7 +97,7 @@ def refuse_path(uri: str) -> None:
     if odd := sorted(set(_ODD.findall(uri))):
         raise RunError(
             f"{uri} can't be a Delta table: delta-rs misreads {' and '.join(odd)} in a local path",
-            hint="give `base_path` a folder without such characters",
+            hint="give `base_path` and the table names without such characters",
         )
 
 
