@@ -11,15 +11,20 @@ from dbxdec import (
     bundle_variable,
     condition,
     context,
+    daily,
     each,
     get_task_value,
     handled,
+    hourly,
     job,
+    key,
+    monthly,
     native_task,
     params,
     run_date,
     set_task_value,
     task,
+    weekly,
 )
 
 NIGHT = dt.datetime(2024, 3, 1, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=1)))
@@ -492,6 +497,29 @@ def follows(day: dt.date = run_date(offset_days=-1), there: dt.date = run_date(t
 @job
 def hands_on(day: dt.date = run_date(offset_days=-1)) -> None:
     taking(day)
+
+
+@job
+def keyed(
+    day: dt.date = daily(since=dt.date(2024, 1, 1), tz="America/New_York", lag=dt.timedelta(hours=4)),
+    week: dt.date = weekly(on="sunday"),
+    month: dt.date = monthly(on=15),
+    hour: dt.datetime = hourly(tz="Asia/Kolkata"),
+    region: Literal["eu", "us"] = key("eu"),
+) -> None:
+    @task
+    def tell(day: dt.date, week: dt.date, month: dt.date, hour: dt.datetime, region: str) -> str:
+        return f"{day} {week} {month} {hour.isoformat()} {region}"
+
+    given = {"day": day, "week": week, "hour": hour, "region": region}
+    native_task("show", notebook_task={"notebook_path": "notebooks/echo.py", "base_parameters": given}).after(
+        tell(day, week, month, hour, region)
+    )
+
+
+@job
+def hands_keys_on(day: dt.date = daily(tz="Europe/Berlin"), hour: dt.datetime = hourly()) -> None:
+    taking(day, at=hour)
 
 
 @job

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.definition import column
     from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.model.keys import daily, hourly, key, monthly, weekly
     from dbxdec.model.rundate import run_date
     from dbxdec.model.secrets import Secret, secret
     from dbxdec.model.variables import bundle_target, bundle_variable
@@ -46,6 +47,7 @@ _HOMES = {
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.definition": ("column",),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
+    "dbxdec.model.keys": ("daily", "hourly", "key", "monthly", "weekly"),
     "dbxdec.model.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
     "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),
@@ -75,13 +77,17 @@ __all__ = [
     "column",
     "condition",
     "context",
+    "daily",
     "each",
     "environment",
     "get_task_value",
     "handled",
+    "hourly",
     "job",
     "job_cluster",
+    "key",
     "latest",
+    "monthly",
     "native_task",
     "on_update",
     "params",
@@ -90,6 +96,7 @@ __all__ = [
     "set_task_value",
     "task",
     "task_values",
+    "weekly",
 ]
 
 

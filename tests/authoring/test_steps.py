@@ -329,7 +329,7 @@ class TestRunJob:
         assert tasks["inner"]["run_job_task"] == {
             "job_id": "${resources.jobs.inner.id}",
             "job_parameters": {
-                "day": "<dbxdec:run_date 0 0 UTC {{job.trigger.time.iso_datetime}}>{{job.parameters.start}}",
+                "day": "<dbxdec:run_date 0,0,UTC {{job.trigger.time.iso_datetime}}>{{job.parameters.start}}",
                 "top": "{{tasks.count.values.return_value}}",
             },
         }

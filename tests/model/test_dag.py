@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from dbxdec.errors import SourceLocation
 from dbxdec.model import dag
-from dbxdec.model.rundate import REFERENCE, RunDate, Trigger
+from dbxdec.model.following import passing
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.trigger import REFERENCE, Trigger
 from dbxdec.model.values import ValueType
 
 WHERE = SourceLocation("m.py", 1)
@@ -118,8 +120,8 @@ def test_the_line_of_a_task_is_that_of_its_last_settings() -> None:
         ("2024-01-31", RunDate(-1), dt.date(2024, 1, 31)),
         ("2024-01-31", None, dt.date(2024, 1, 31)),
         (REFERENCE, None, ValueError),
-        (RunDate(-1).passed_on("2024-01-31"), None, dt.date(2024, 1, 31)),
-        (RunDate(1).passed_on("2024-03-01").replace(REFERENCE, "2024-03-01"), None, dt.date(2024, 3, 2)),
+        (passing(RunDate(-1), "2024-01-31"), None, dt.date(2024, 1, 31)),
+        (passing(RunDate(1), "2024-03-01").replace(REFERENCE, "2024-03-01"), None, dt.date(2024, 3, 2)),
     ],
 )
 def test_a_date_follows_the_trigger_only_where_nobody_gave_one(
@@ -145,7 +147,7 @@ def test_a_run_without_a_trigger_takes_texts_alone() -> None:
 
 def test_a_text_of_another_type_passes_no_date_on() -> None:
     """Only dates are looked into."""
-    text = RunDate(1).passed_on("2024-01-31")
+    text = passing(RunDate(1), "2024-01-31")
     assert dag.JobParameter("word", ValueType("str")).value(text) == text
 
 

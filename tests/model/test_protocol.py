@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dbxdec.errors import RunError, SourceLocation
 from dbxdec.model import dag, protocol
 from dbxdec.model.protocol import RESERVED, RunArguments, parse, task_parameters
-from dbxdec.model.rundate import REFERENCE
+from dbxdec.model.trigger import REFERENCE
 from thorough import examples
 
 properties = settings(deadline=None, derandomize=True, max_examples=examples(100))

@@ -327,6 +327,35 @@ def test_run_dates_follow_the_trigger_whatever_the_queue(deployed: Workspace) ->
     assert run.values["show"].items() >= {"day": "2024-02-29", "there": "2024-02-29"}.items()
 
 
+KEYS = "2024-02-28 2024-02-18 2024-01-15 2024-03-01T01:00:00+00:00 eu"
+
+
+def test_keys_are_the_last_that_were_due_at_the_trigger_whatever_the_queue(deployed: Workspace) -> None:
+    """Days, weeks and months have ended in their zones, and their lag with them; a notebook gets the same values."""
+    run = deployed.run_now("keyed", triggered=TRIGGERED, queued=dt.timedelta(hours=23))
+    assert result(run, "tell") == KEYS
+    shown = {"day": "2024-02-28", "week": "2024-02-18", "hour": "2024-03-01T01:00:00+00:00", "region": "eu"}
+    assert run.values["show"].items() >= shown.items()
+    tested = testing.run_job(rules_jobs.keyed, started=TRIGGERED, natives={"show": None})
+    assert tested["tell"].result == KEYS
+
+
+def test_a_key_given_by_hand_wins_and_one_off_the_grid_is_said(deployed: Workspace) -> None:
+    """A run for a Tuesday counts for no week, but it runs."""
+    run = deployed.run_now("keyed", {"day": "2024-01-05", "week": "2024-01-09", "region": "us"}, triggered=TRIGGERED)
+    assert result(run, "tell").startswith("2024-01-05 2024-01-09 2024-01-15 ")
+    assert result(run, "tell").endswith(" us")
+    said = [line for line in run.printed["tell"].splitlines() if "no key" in line]
+    assert len(said) == 1
+    assert 'the job parameter `week` is 2024-01-09, which is no key of weekly(on="sunday")' in said[0]
+
+
+def test_a_job_passes_its_keys_on(deployed: Workspace) -> None:
+    """The other job gets the day and the hour of this job's trigger, however late it starts itself."""
+    run = deployed.run_now("hands_keys_on", triggered=TRIGGERED, queued=dt.timedelta(hours=23))
+    assert result(run.runs["taking"], "told").startswith("2024-02-29 2024-03-01 01:00:00+00:00 ")
+
+
 @pytest.mark.parametrize("given", ["unresolved", "empty"])
 def test_run_dates_follow_the_start_where_there_is_no_trigger(
     deployed: Workspace, given: Literal["unresolved", "empty"]

@@ -17,7 +17,9 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import InputContext, OutputContext
 from dbxdec.model import dag, literals
-from dbxdec.model.rundate import REFERENCE, RunDate, Trigger
+from dbxdec.model.following import passing
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.trigger import REFERENCE, Trigger
 from dbxdec.model.values import ValueType
 
 
@@ -296,13 +298,13 @@ class TestRunDate:
         """What a job passes on is its own date, by default and given by hand, through any number of jobs."""
         given_by_parent = RunDate(days, months, tz)
         own = RunDate(offset_days=7)
-        text = given_by_parent.passed_on("{{job.parameters.day}}")
+        text = passing(given_by_parent, "{{job.parameters.day}}")
         (parent, child) = (moment.isoformat(), (moment + dt.timedelta(hours=3)).isoformat())
         plain = dag.JobParameter("day", ValueType("date"))
         for value, expected in ((parent, given_by_parent.at(moment)), ("2024-03-01", dt.date(2024, 3, 1))):
             passed = text.replace(REFERENCE, parent).replace("{{job.parameters.day}}", value)
             assert plain.value(passed) == expected
-            again = own.passed_on("{{job.parameters.day}}")
+            again = passing(own, "{{job.parameters.day}}")
             again = again.replace(REFERENCE, child).replace("{{job.parameters.day}}", passed)
             assert plain.value(again, Trigger.of("2030-01-01T00:00:01", moment)) == expected
 

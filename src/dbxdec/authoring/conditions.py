@@ -12,7 +12,7 @@ from dbxdec.authoring.nodes import Step
 from dbxdec.authoring.proxies import BranchReference, StateReference, TaskProxy, TaskValueReference
 from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.settings import run_if_of
-from dbxdec.authoring.steps import date_of, recorder_of, reference_to, run_date_of, value_type
+from dbxdec.authoring.steps import date_of, follower_of, recorder_of, reference_to, value_type
 from dbxdec.errors import did_you_mean, listed, shown
 from dbxdec.model import comparisons, dag
 from dbxdec.model.mistakes import forgiving, itself
@@ -258,7 +258,7 @@ class _Compared:
         return False
 
     def _string(self, side: object, other: object) -> str:
-        if isinstance(side, ParameterProxy) and run_date_of(self._step.recorder, side) is not None:
+        if isinstance(side, ParameterProxy) and follower_of(self._step.recorder, side) is not None:
             return date_of(self._step, side)
         if isinstance(side, Reference):
             kind = self._type(side)

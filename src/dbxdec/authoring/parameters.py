@@ -8,12 +8,15 @@ from dbxdec.authoring.definitions import place_of
 from dbxdec.errors import Problem
 from dbxdec.model import signatures, typehints
 from dbxdec.model.dag import JobParameter
-from dbxdec.model.rundate import REFERENCE, RunDate
+from dbxdec.model.rundate import RunDate
+from dbxdec.model.trigger import REFERENCE
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable
+
+    from dbxdec.model.values import ValueType
 
 _TYPES = (
     "str, int, float, bool, date, datetime, Decimal, an Enum, Literal[...], lists of these and dicts with str keys, "
@@ -52,6 +55,8 @@ def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> Jo
         if kind.kind != "date":
             return f"has the default run_date(...), but its type is `{note.text}`", "annotate it as `dt.date`"
         return JobParameter(parameter.name, kind, REFERENCE, parameter.default)
+    if _is_key(parameter.default):
+        return _key(parameter, kind, note.text)
     if isinstance(parameter.default, BundleVariable):
         return JobParameter(parameter.name, kind, parameter.default.template)
     try:
@@ -59,3 +64,47 @@ def _parameter(function: Callable[..., Any], parameter: inspect.Parameter) -> Jo
     except TypeError as error:
         hint = f"annotate it `{note.text} | None`" if parameter.default is None else "change the default or the type"
         return f"has a default that does not fit its type `{note.text}`: {error}", hint
+
+
+def _is_key(default: object) -> bool:
+    """Return whether a default is a key; their module is imported only by projects that have one."""
+    return type(default).__module__ == "dbxdec.model.keys"
+
+
+def _key(parameter: inspect.Parameter, kind: ValueType, annotation: str) -> JobParameter | tuple[str, str]:
+    """Return the parameter with its key, or what is wrong with it and a hint."""
+    from dbxdec.model.keys import Choices, Periods
+
+    default = parameter.default
+    if isinstance(default, Periods):
+        if kind.kind != default.type or kind.optional:
+            wanted = "`dt.datetime`" if default.type == "datetime" else "`dt.date`"
+            return f"has the default {default.period}(...), but its type is `{annotation}`", f"annotate it as {wanted}"
+        return JobParameter(parameter.name, kind, REFERENCE, key=default)
+    if isinstance(default.value, BundleVariable):
+        return "has the default key(...) of a bundle variable", "write a value; each run can be given another one"
+    if kind.kind in ("list", "dict", "float") or kind.optional:
+        return (
+            f"has the default key(...), but its type is `{annotation}`",
+            "use str, int, date, Literal or an Enum",
+        )
+    if default.values is None and not (known := _all_texts(kind)):
+        hint = f"write them: `key({default.value!r}, values=[...])`, or annotate it as `Literal[...]`"
+        return "has the default key(...) without the values that there should be", hint
+    try:
+        text = kind.to_text(default.value)
+        texts = known if default.values is None else tuple(map(kind.to_text, default.values))
+    except TypeError as error:
+        return f"has a value that does not fit its type `{annotation}`: {error}", "change the value or the type"
+    if len(set(texts)) < len(texts):
+        return f"has the value {next(one for one in texts if texts.count(one) > 1)} twice", "write each value once"
+    if text not in texts:
+        return f"has the default {text}, which is not among its values", f"add it: they are {', '.join(texts)}"
+    return JobParameter(parameter.name, kind, text, key=Choices(texts, default.was))
+
+
+def _all_texts(kind: ValueType) -> tuple[str, ...]:
+    """Return the strings of all values of a type; none for a type that has no end of them."""
+    if kind.kind == "bool":
+        return tuple(map(kind.to_text, (False, True)))
+    return tuple(map(kind.to_text, kind.choices)) or tuple(names[0] for names in kind.members)

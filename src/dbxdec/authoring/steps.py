@@ -13,7 +13,7 @@ from dbxdec.authoring.proxies import TaskProxy, TaskReference, UriReference
 from dbxdec.authoring.references import ParameterProxy, Reference
 from dbxdec.authoring.settings import given_fields, run_if_of
 from dbxdec.errors import AuthoringError, Problem
-from dbxdec.model import dag, rundate
+from dbxdec.model import dag, following, rundate
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.mistakes import forgiving, noted_by
 from dbxdec.model.secrets import Secret
@@ -173,10 +173,10 @@ def reference_to(step: Step, value: Reference) -> str:
     return text or ""
 
 
-def run_date_of(recorder: Recorder, value: object) -> rundate.RunDate | None:
-    """Return the default run_date(...) of the job parameter `value`; None for anything else."""
+def follower_of(recorder: Recorder, value: object) -> following.Follower | None:
+    """Return what makes the default of the job parameter `value` of the run's trigger; None for anything else."""
     declared = recorder.parameters.get(value._name) if isinstance(value, ParameterProxy) else None
-    return None if declared is None else declared.run_date
+    return None if declared is None else declared.follows
 
 
 def date_of(step: Step, value: ParameterProxy) -> str:
@@ -191,7 +191,7 @@ def _in_a_field(step: Step, value: Reference) -> str:
     The trigger's moment is on the right day for run_date() without offsets, in UTC. With offsets it is not.
     """
     if isinstance(value, ParameterProxy) and value._recorder is step.recorder:
-        follows = run_date_of(step.recorder, value)
+        follows = follower_of(step.recorder, value)
         if follows not in (None, rundate.RunDate()):
             return date_of(step, value)
     return reference_to(step, value)
@@ -227,8 +227,8 @@ def _parameter_text(
                 f"pass a value of the type `{parameter.type}`",
             )
         text = reference_to(step, value)
-        if (follows := run_date_of(recorder, value)) is not None:
-            return follows.passed_on(text)
+        if (follows := follower_of(recorder, value)) is not None:
+            return following.passing(follows, text)
         if isinstance(value, TaskProxy) and kind is not None and text and kind.kind in _OF_MANY_STRINGS:
             how = compared().get(parameter.name)
             if how and kind.kind != parameter.type.kind and parameter.type.accepts(kind):

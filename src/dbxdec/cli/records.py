@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import rundate
+from dbxdec.model import following
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "started_ms": run.started,
         "ended_ms": run.ended,
         "repairs": run.repairs,
-        "parameters": {name: rundate.shown(text) for name, text in run.head["parameters"].items()},
+        "parameters": {name: following.shown(text) for name, text in run.head["parameters"].items()},
         "variables": run.head["variables"],
         "tasks": [
             {**{k: v for k, v in event.items() if k != "event"}, "runs": [_attempt(a) for a in run.attempts(key)]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.model import items, outside, protocol
 from dbxdec.model.dag import no_parameter
-from dbxdec.model.rundate import passed_on
+from dbxdec.model.following import passed_on
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import TARGET, names_in, resolve
 from dbxdec.platform.known import at_start
@@ -49,7 +49,7 @@ def check_parameters(
     resolved = {name: text for name, text in texts.items() if name not in unknown}
     references = at_start(resolved)
     for name, text in list(resolved.items()):
-        if known[name].run_date is not None and text == known[name].default:
+        if known[name].follows is not None and text == known[name].default:
             del resolved[name]
         elif protocol.is_unresolved(resolve_references(text, references)):
             problems.append(_unresolved(name, text.strip()))
@@ -156,9 +156,9 @@ def parameters_shown(run: Run) -> dict[str, str]:
     found = dict(run.head["parameters"])
     for parameter in run.dag.parameters:
         text = found.get(parameter.name)
-        if parameter.run_date is not None and text == parameter.default:
-            found[parameter.name] = str(parameter.run_date.at(started))
-        elif parameter.type.kind == "date" and text is not None:
+        if parameter.follows is not None and text == parameter.default:
+            found[parameter.name] = str(parameter.follows.at(started))
+        elif parameter.type.kind in ("date", "datetime") and text is not None:
             passed, text = passed_on(text)
             found[parameter.name] = text if passed is None else str(passed)
     return found

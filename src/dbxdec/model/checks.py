@@ -24,6 +24,10 @@ def check(jobs: Iterable[Job]) -> list[Problem]:
     for job in jobs:
         own = _cycles(job) or [*_never_run(job), *_maybe_unwritten(job)]
         own += [*_refused_defaults(job), *_unknown_places(job), *_misspelt_places(job)]
+        if any(parameter.key for parameter in job.parameters):
+            from dbxdec.model import key_checks
+
+            own += key_checks.errors(job)
         problems += concerning((job.key,), own)
     return problems + _passed_otherwise(jobs) + _two_writers(jobs) + _unknown_jobs(jobs)
 
@@ -229,7 +233,7 @@ def _refused_defaults(job: Job) -> list[Problem]:
     defaults = {
         parameter.name: parameter.default
         for parameter in job.parameters
-        if parameter.default is not None and parameter.run_date is None and not has_token(parameter.default)
+        if parameter.default is not None and parameter.follows is None and not has_token(parameter.default)
     }
     return [Problem(f"{one.message} by default", job.source, one.hint) for one in outside.refused(job, defaults, {})]
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.errors import Problem, SourceLocation, did_you_mean
-from dbxdec.model.rundate import passed_on
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from dbxdec.model.following import Follower
+    from dbxdec.model.keys import Key
     from dbxdec.model.literals import Json
-    from dbxdec.model.rundate import RunDate, Trigger
+    from dbxdec.model.rundate import RunDate
+    from dbxdec.model.trigger import Trigger
     from dbxdec.model.values import ValueType
 
 RESULT = "result"
@@ -213,22 +215,37 @@ def places_of(task: Task) -> list[tuple[str | None, str]]:
 class JobParameter:
     """A typed job parameter. `default` is its string on the platform, None if the author gave no default.
 
-    With `run_date` the default is the moment at which the run was triggered; `run_date` turns it into a date.
+    With `run_date`, or a `key` that is a period, the default is the moment at which the run was triggered; these turn
+    it into a date.
     """
 
     name: str
     type: ValueType
     default: str | None = None
     run_date: RunDate | None = None
+    key: Key | None = None
+
+    @property
+    def follows(self) -> Follower | None:
+        """What makes the default of the moment at which the run was triggered; None if the default is a constant."""
+        return self.run_date or (self.key if self.key is not None and self.key.is_period else None)
+
+    def is_key(self, value: Any) -> bool:
+        """Return whether a value is one of those that there should be; True for a parameter that is no key."""
+        if self.key is None:
+            return True
+        return self.key.has(value) if self.key.is_period else self.type.to_text(value) in self.key.values
 
     def value(self, text: str, trigger: Trigger | None = None, *, names: bool = False) -> Any:
         """Return the value of `text` in a run with this `trigger`, with `names` as `ValueType.from_text` does.
 
         Raises ValueError with what was expected.
         """
-        if self.run_date is not None and trigger is not None and text == trigger.text:
-            return self.run_date.at(trigger.moment)
-        if self.type.kind == "date":
+        if self.follows is not None and trigger is not None and text == trigger.text:
+            return self.follows.at(trigger.moment)
+        if self.type.kind in ("date", "datetime") and text.startswith("<"):
+            from dbxdec.model.following import passed_on
+
             found, text = passed_on(text)
             if found is not None:
                 return found

@@ -15,6 +15,7 @@ from dbxdec.support.pauses import without_collection
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dbxdec.model.keys import Key
     from dbxdec.model.literals import Json
 
 TASK_VALUE = "task_value"
@@ -126,6 +127,7 @@ def _encode_job(job: dag.Job) -> dict[str, Any]:
                 **parameter.type.json_form(),
                 "default": parameter.default,
                 **({"run_date": parameter.run_date.json_form()} if parameter.run_date else {}),
+                **({"key": parameter.key.json_form()} if parameter.key else {}),
             }
             for parameter in job.parameters
         ],
@@ -189,7 +191,14 @@ def _decode_parameter(form: Any) -> dag.JobParameter:
         type=ValueType.from_json_form(form),
         default=take_or_null(form, "default", str),
         run_date=RunDate.from_json_form(form["run_date"]) if "run_date" in form else None,
+        key=_decode_key(form["key"]) if "key" in form else None,
     )
+
+
+def _decode_key(form: Any) -> Key:
+    from dbxdec.model import keys  # few jobs have any
+
+    return keys.from_json_form(form)
 
 
 def _decode_task(form: Any) -> dag.Task:

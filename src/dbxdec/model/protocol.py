@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError, Problem, RunError
-from dbxdec.model.rundate import REFERENCE, moment_of
+from dbxdec.model.trigger import REFERENCE, moment_of
 from dbxdec.model.variables import TARGET
 from dbxdec.platform import references
 from dbxdec.platform.run_if import RESULT_STATES

@@ -3,70 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dbxdec.model.mistakes import forgiving, giving
+from dbxdec.model.trigger import known_zone, zone
 from dbxdec.support.forms import FormError, take
-
-REFERENCE = "{{job.trigger.time.iso_datetime}}"
-"""The default in the job definition: the moment at which the run was triggered, in UTC.
-
-It is the same in each retry and repair, however long the run was queued. For a schedule it is the scheduled minute.
-"""
-
-_PASSED_ON = re.compile(r"<dbxdec:run_date (-?\d{1,7}) (-?\d{1,7}) (\S+) ([^<>]*)>(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """The trigger of a run. `text` is the string that the platform puts in place of REFERENCE.
-
-    It tells a default from a value that was passed.
-    """
-
-    text: str
-    moment: dt.datetime
-
-    @classmethod
-    def of(cls, text: str | None, started: dt.datetime) -> Trigger:
-        """Return the trigger of a run. If the platform gave no time, it is the start of the run."""
-        moment = None if text is None else moment_of(text)
-        return cls(REFERENCE if text is None else text, moment or started)
-
-
-def moment_of(text: str) -> dt.datetime | None:
-    """Parse an ISO moment, in UTC if it has no zone. Return None for anything else."""
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-
-
-def passed_on(text: str) -> tuple[dt.date | None, str]:
-    """Return the date that another job's run passed on, or None, and the string that this run itself was given."""
-    while (match := _PASSED_ON.fullmatch(text)) is not None:
-        days, months, tz, trigger, given = match.groups()
-        moment = moment_of(trigger)
-        if given == trigger and moment is not None:
-            try:
-                return RunDate(int(days), int(months), tz).at(moment), given
-            except (KeyError, ValueError, OverflowError):
-                raise ValueError(f"is {text!r:.80}, which is not a date that a job passed on") from None
-        text = given
-    return None, text
-
-
-def shown(text: str) -> str:
-    """Return for people what one job passes on to another: the date, or else the string of the parameter."""
-    try:
-        passed, given = passed_on(text)
-    except ValueError:
-        return text
-    return given if passed is None else str(passed)
-
 
 _FARTHEST = 1_000_000
 
@@ -85,7 +27,7 @@ class RunDate:
         The 31st becomes the last day of a shorter month. Raises ValueError for a zone that this machine does not know,
         and for a date beyond the calendar.
         """
-        day = moment.astimezone(_zone(self.tz)).date()
+        day = moment.astimezone(zone(self.tz)).date()
         try:
             return self._moved(day)
         except (ValueError, OverflowError):
@@ -98,12 +40,15 @@ class RunDate:
         last = (following - dt.timedelta(days=1)).day
         return first.replace(day=min(day.day, last)) + dt.timedelta(days=self.offset_days)
 
-    def passed_on(self, reference: str) -> str:
-        """Return the string with which a job passes its parameter on to a run of another job.
+    def passed_on(self) -> str:
+        """Return the form, without spaces, in which it is passed on to the run of another job."""
+        return f"{self.offset_days},{self.offset_months},{self.tz}"
 
-        The platform passes on the moment of a default. The string adds the offsets and zone that turn it into a date.
-        """
-        return f"<dbxdec:run_date {self.offset_days} {self.offset_months} {self.tz} {REFERENCE}>{reference}"
+    @classmethod
+    def of_passed_on(cls, form: str) -> RunDate:
+        """Read that form. Raises ValueError for another form."""
+        days, months, tz = form.split(",")
+        return cls(int(days), int(months), tz)
 
     def json_form(self) -> dict[str, Any]:
         """Return the manifest's form."""
@@ -116,17 +61,6 @@ class RunDate:
         if max(abs(found.offset_days), abs(found.offset_months)) > _FARTHEST:
             raise FormError("run_date", "has an offset beyond the calendar")
         return found
-
-
-def _zone(name: str) -> dt.tzinfo:
-    if name == "UTC":
-        return dt.UTC
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"follows the time zone {name!r:.60}, which this machine does not know") from None
 
 
 @forgiving(giving(RunDate()))
@@ -164,13 +98,7 @@ def run_date(*, offset_days: int = 0, offset_months: int = 0, tz: str = "UTC") -
             load(day)
         ```
     """
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     for name, value in (("offset_days", offset_days), ("offset_months", offset_months)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} of run_date is {value!r}, not a whole number")
-    try:
-        ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, TypeError):
-        raise ValueError(f"{tz!r} is not a time zone; write one such as 'UTC' or 'Europe/Berlin'") from None
-    return RunDate(offset_days, offset_months, tz)
+    return RunDate(offset_days, offset_months, known_zone(tz))

@@ -44,6 +44,10 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
             warnings += [*_of_schedule(job, by_key), *schedules.warnings(job, by_key), *_of_its_own_trigger(job)]
         warnings += [*_of_fixed_places(job), *_of_images(job), *_of_doubled_rows(job), *_of_unsaid_results(job)]
         warnings += _of_failure_handler(job)
+        if any(parameter.key for parameter in job.parameters):
+            from dbxdec.model import key_checks
+
+            warnings += key_checks.warnings(job)
         warnings += compute_warnings.without_unity_catalog(job)
         warnings += compute_warnings.unknown_to_the_cli(job)
         warnings += outcome_warnings.hidden_failures(job)
@@ -147,7 +151,7 @@ def _of_schedule(job: Job, jobs: Mapping[str, Job]) -> Iterator[Problem]:
 def _of_start(one: Started) -> Iterator[Problem]:
     starts = f"{one.title} starts automatically"
     for parameter in one.defaults:
-        if parameter.run_date is not None or parameter.default == NONE_TEXT:
+        if parameter.follows is not None or parameter.default == NONE_TEXT:
             continue
         if parameter.default is None:
             yield Problem(

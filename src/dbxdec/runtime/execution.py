@@ -17,7 +17,7 @@ from dbxdec.model import comparisons, dag, places, protocol, storage_paths, vari
 from dbxdec.model.items import content
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
-from dbxdec.model.rundate import Trigger
+from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
 from dbxdec.runtime import blame, context, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
@@ -354,7 +354,7 @@ def typed_parameters(
                 f": {near}" if near else "",
             )
     for parameter in job.parameters:
-        default = trigger.text if parameter.run_date else parameter.default
+        default = trigger.text if parameter.follows else parameter.default
         text = given.get(parameter.name, default)
         if text is None or text == REQUIRED_TEXT:
             problems.append(
@@ -365,7 +365,7 @@ def typed_parameters(
             )
             continue
         what = f"the job parameter `{parameter.name}`"
-        if parameter.run_date is not None and text == trigger.text:
+        if parameter.follows is not None and text == trigger.text:
             if not text or protocol.is_unresolved(text):
                 log.info("`%s` follows the run's start: the platform gave no time of the trigger", parameter.name)
         elif protocol.is_unresolved(text):
@@ -374,7 +374,9 @@ def typed_parameters(
         try:
             # A given value is a plain string: the bundle has resolved its variables in defaults, before the deploy.
             plain = text if parameter.name in given else variables.resolve(text, bundle)
-            values[parameter.name] = parameter.value(plain, trigger)
+            value = values[parameter.name] = parameter.value(plain, trigger)
+            if not parameter.is_key(value):
+                log.warning("%s is %s, which is no key of %s: the run counts for none", what, value, parameter.key)
         except ValueError as error:
             problems.append(Problem(f"{what} {error}", hint=parameter.type.hint_of_text))
     if problems:

@@ -12,7 +12,7 @@ from dbxdec.io_managers.contexts import InputContext
 from dbxdec.local.flow import Flow
 from dbxdec.local.undoing import undone
 from dbxdec.model import branches, dag, protocol, signatures
-from dbxdec.model.rundate import Trigger
+from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.model.variables import names_in

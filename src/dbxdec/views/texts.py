@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import dag, rundate
+from dbxdec.model import dag, following
 from dbxdec.model.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
@@ -128,6 +128,8 @@ def parameter(found: dag.JobParameter) -> str:
     if found.run_date is not None:
         given = [f"{name}={json.dumps(value)}" for name, value in found.run_date.json_form().items() if value]
         return f"run_date({', '.join(given)})"
+    if found.key is not None:
+        return str(found.key) if found.follows else f"key({found.default}, {found.key})"
     return "no default: a value is required" if found.default is None else found.default
 
 
@@ -158,4 +160,4 @@ def _option(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    return rundate.shown(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return following.shown(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
