@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Literal
 
 import polars as pl
 
@@ -11,16 +12,21 @@ from dbxdec import (
     TaskProxy,
     bundle_variable,
     condition,
+    daily,
     environment,
+    hourly,
     job,
     job_cluster,
+    key,
     latest,
+    monthly,
     native_task,
     params,
     run_date,
     secret,
     set_task_value,
     task,
+    weekly,
 )
 from dbxdec.io_managers import PolarsDeltaIoManager
 
@@ -79,3 +85,15 @@ def outer(day: dt.date = run_date(offset_days=-1), top: int = 3) -> None:
 
 plain: pl.DataFrame = extract.fn(dt.date(2024, 1, 1), source="file")
 nested: Task[..., object] = outer.tasks["report"]
+
+
+@job
+def keyed(
+    day: dt.date = daily(since=dt.date(2024, 1, 1), until=dt.date(2024, 2, 1), tz="Europe/Berlin", was="date"),
+    week: dt.date = weekly(on="sunday", since=bundle_variable("first")),
+    month: dt.date = monthly(on=28, lag=dt.timedelta(hours=4)),
+    hour: dt.datetime = hourly(),
+    region: Literal["eu", "us"] = key("eu"),
+    size: int = key(3, values=[1, 2, 3]),
+) -> None:
+    extract(day, source=region)

@@ -6,7 +6,7 @@ import datetime as dt
 
 import polars as pl
 
-from dbxdec import condition, each, handled, job, latest, native_task, on_update, run_date, task
+from dbxdec import condition, daily, each, handled, job, key, latest, monthly, native_task, on_update, run_date, task, weekly
 from dbxdec.io_managers import PolarsDeltaIoManager
 
 lake = PolarsDeltaIoManager(base_path="lake", mode="append")
@@ -87,3 +87,15 @@ def outer(day: dt.date = run_date(offset_days="1")) -> None:  # wrong
 extract.fn()  # wrong
 number: int = count.fn(pl.DataFrame(), top="3")  # wrong
 text: str = count.fn(pl.DataFrame(), top=3)  # wrong
+
+
+@job
+def keyed(
+    day: dt.date = daily(since="2024-01-01"),  # wrong
+    late: dt.date = daily(lag=4),  # wrong
+    week: dt.date = weekly(on="Monday"),  # wrong
+    month: dt.date = monthly(on="1"),  # wrong
+    region: str = key(3),  # wrong
+    size: int = key(3, values=["a"]),  # wrong
+) -> None:
+    extract(day)
