@@ -149,6 +149,7 @@ FREE = {
         "def stamp() -> float:\n    return time.time()\n@task\ndef work() -> float:\n    return stamp()\n"
         "@job\ndef one() -> None:\n    work()\n    show(list(NAMES))"
     ),
+    "a pause": "time.sleep(0)\nrandom.seed(3)\n@job\ndef one() -> None:\n    show(list(NAMES))",
     "a string": "@job\ndef one() -> None:\n    show([f'{n} set' for n in NAMES])",
 }
 

@@ -67,16 +67,20 @@ def _uses(code: CodeType, left_out: Collection[CodeType]) -> bool:
         return False
     if not _MAKES_SETS.isdisjoint(code.co_code[::2]):
         return True
-    if not (_NAMES | _ATTRIBUTES).isdisjoint(code.co_names) and any(map(_is_use, dis.get_instructions(code))):
-        return True
+    if not (_NAMES | _ATTRIBUTES).isdisjoint(code.co_names):
+        steps = list(dis.get_instructions(code))
+        if any(map(_is_use, steps, [*steps[1:], None])):
+            return True
     return any(_uses(inner, left_out) for inner in code.co_consts if isinstance(inner, type(code)))
 
 
-def _is_use(step: dis.Instruction) -> bool:
-    """Return whether a step loads such a function; `task_values.set(...)` and `import time` are none."""
+def _is_use(step: dis.Instruction, following: dis.Instruction | None) -> bool:
+    """Return whether a step loads such a function; `task_values.set(...)` and `time.sleep(...)` are none."""
+    of_name = step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     if step.argval in _NAMES:
-        return step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    return step.argval in _ATTRIBUTES and step.opname in _LOADS
+        return of_name
+    is_object = of_name and following is not None and following.opname in ("LOAD_ATTR", "LOAD_METHOD")
+    return step.argval in _ATTRIBUTES and step.opname in _LOADS and not is_object
 
 
 def problems(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[Problem]:
