@@ -170,22 +170,22 @@ def test_since_may_be_a_bundle_variable() -> None:
 
 def test_key_keeps_its_values_and_their_order() -> None:
     """For a type checker it is the value."""
-    assert key("eu", values=["eu", "us"], was="area") == KeyDefault("eu", ("eu", "us"), "area")
+    assert key("eu", values=["eu", "us"], was="area") == KeyDefault("eu", ("eu", "us"), "area")  # type: ignore[comparison-overlap]
     assert Choices.from_json_form(Choices(("eu", "us"), "area").json_form()) == Choices(("eu", "us"), "area")
 
 
 WRONG = {
     "a zone": (lambda: daily(tz="Berlin"), ValueError, "'Berlin' is not a time zone"),
     "a negative lag": (lambda: daily(lag=dt.timedelta(hours=-1)), ValueError, "is negative, or longer than ten years"),
-    "hours as a lag": (lambda: daily(lag=4), TypeError, "lag=4 of daily is no `timedelta`"),
+    "hours as a lag": (lambda: daily(lag=4), TypeError, "lag=4 of daily is no `timedelta`"),  # type: ignore[arg-type]
     "a moment as since": (lambda: daily(since=moment("2024-01-01T05:00")), TypeError, "is not a date or a bundle"),
     "a moment without a zone": (
         lambda: hourly(since=dt.datetime(2024, 1, 1)),
         TypeError,
         "is not a moment with a zone, a date or a bundle variable",
     ),
-    "a string as since": (lambda: daily(since="2024-01-01"), TypeError, "since='2024-01-01' of daily is not a date"),
-    "a day of the week": (lambda: weekly(on="Monday"), ValueError, "on='Monday' is not a day of the week"),
+    "a string as since": (lambda: daily(since="2024-01-01"), TypeError, "since='2024-01-01' of daily is not a date"),  # type: ignore[arg-type]
+    "a day of the week": (lambda: weekly(on="Monday"), ValueError, "on='Monday' is not a day of the week"),  # type: ignore[arg-type]
     "a day of the month": (lambda: monthly(on=29), ValueError, "on=29 is not a day of each month"),
     "a former name": (lambda: daily(was="the day"), TypeError, "was='the day' is not the name of a parameter"),
     "a string as values": (lambda: key("eu", values="eu"), TypeError, "values='eu' of key is no list of values"),
