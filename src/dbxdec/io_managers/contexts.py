@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+KEYED = "dbxdec1"
+"""The beginning of the transaction identifier of a write with a key."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteId:
     """The identity of a write: stable over retries and repairs of one task of one run, and never reused.
@@ -27,6 +31,10 @@ class WriteId:
         task: The task's key.
         item: Names the item of a for-each iteration, whatever its place among the items; empty outside of one.
         output: The named output; empty for a task's only result.
+        key: The key of the run (`model/run_keys.py`); empty for a run without one.
+        slot: The writer among those that share a table; empty for a table with one writer, so that its history
+            outlives a new name of its project, job or task.
+        items: How many items the task runs for; 0 outside of an iteration.
     """
 
     workspace: str
@@ -37,17 +45,36 @@ class WriteId:
     """The item of a for-each iteration, whatever its position among the items; empty outside of an iteration."""
     output: str = ""
     """The named output; two of them may go to one table. Empty for a task with a single result."""
+    key: str = field(default="", compare=False)
+    slot: str = field(default="", compare=False)
+    items: int = field(default=0, compare=False)
 
     @property
     def transaction(self) -> str:
-        """The Delta application id of this write (Delta protocol, "Transaction identifiers")."""
+        """The Delta application id of this write (Delta protocol, "Transaction identifiers").
+
+        One identifier serves for exactly-once and, with a key, says which key the table has: a writer of Spark can
+        give a commit only one.
+        """
         named = [self.output] if self.output else []
-        return "/".join(["dbxdec", self.workspace, self.job, self.run, self.task, self.item, *named])
+        identity = "/".join([self.workspace, self.job, self.run, self.task, self.item, *named])
+        if not self.key:
+            return f"dbxdec/{identity}"
+        return "|".join([KEYED, self.slot, self.key, identity, *([str(self.items)] if self.items else [])])
+
+    @property
+    def empty_transaction(self) -> str:
+        """The application id of a receipt without data: the write itself may still come."""
+        return f"{self.transaction}/receipt"
 
     @property
     def own_transaction(self) -> str:
         """The application id of commits by the task's own code; what its IoManager then stores is another commit."""
         return f"own/{self.transaction}"
+
+
+# Fields of an identity that a receipt leaves out where they say nothing.
+_OPTIONAL = ("output", "key", "slot", "items")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +101,7 @@ class Receipt:
         It holds the receipt and `facts` as JSON.
         """
         identity = asdict(self.id)
-        if not self.id.output:
-            del identity["output"]
+        identity = {name: identity[name] for name in identity if name not in _OPTIONAL or identity[name]}
         body = {**identity, "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
         if self.lock:
             body["lock"] = self.lock
@@ -89,7 +115,8 @@ class Receipt:
         try:
             body = dict(json.loads(text)["dbxdec"])
             places = {name: body.pop(name) for name in ("workspace", "job", "run", "task", "item")}
-            identity = WriteId(**places, output=body.pop("output", ""))
+            optional = {name: body.pop(name) for name in _OPTIONAL if name in body}
+            identity = WriteId(**places, **optional)
             proof = (body.pop("attempt"), body.pop("build"), body.pop("parameters"))
             receipt = cls(identity, *proof, lock=body.pop("lock", ""))
         except (ValueError, KeyError, TypeError):

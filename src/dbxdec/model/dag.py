@@ -236,6 +236,10 @@ class JobParameter:
             return True
         return self.key.has(value) if self.key.is_period else self.type.to_text(value) in self.key.values
 
+    def key_text(self, value: Any) -> str:
+        """Return the string of a value that is a key: equal values have equal ones."""
+        return self.key.text(value) if self.key is not None and self.key.is_period else self.type.to_text(value)
+
     def value(self, text: str, trigger: Trigger | None = None, *, names: bool = False) -> Any:
         """Return the value of `text` in a run with this `trigger`, with `names` as `ValueType.from_text` does.
 

@@ -79,6 +79,10 @@ class Periods:
         except OverflowError:
             return False
 
+    def text(self, key: dt.date) -> str:
+        """Return the string of a key: an ISO date, or for hours an ISO moment in UTC without its seconds."""
+        return f"{self._start(key):%Y-%m-%dT%H:%MZ}" if self.period == _HOUR else key.isoformat()
+
     def after(self, key: dt.date) -> dt.date:
         """Return the key that follows `key`."""
         return self._moved(key, 1)

@@ -117,8 +117,7 @@ class Reader:
             target = places.resolved(stored.target or "")
             if binding.rows == "newest":
                 return self._newest(manager, target, note, parameter)
-            output = "" if binding.output == dag.RESULT else binding.output
-            write = replace(self.writer, task=binding.task, item="", output=output)
+            write = written_by(replace(self.writer, item="", items=0), producer, binding.output)
             context = self._context(target, note, parameter, write, binding.rows)
             if producer.each is not None:
                 return self._iterations(producer.each, binding.output, manager, context, note)
@@ -187,7 +186,7 @@ class Reader:
         stored, certain = self.job.task(write.task).outputs[output], (write.task, output) in self.certain
         writes = [
             contexts.ItemWrite(
-                replace(write, item=one.id),
+                replace(write, item=one.id, items=one.of),
                 manager.item_target(context.uri, one.id) if stored.per_item else context.uri,
                 one.label,
                 required=certain,
@@ -291,3 +290,9 @@ def _session() -> Any:
 
 def _position(function: Callable[..., Any], name: str) -> int:
     return list(signatures.signature(function).parameters).index(name)
+
+
+def written_by(write: WriteId, task: dag.Task, output: str) -> WriteId:
+    """Return the identity, in the run of `write`, of what `task` writes to its output."""
+    slot = f"{write.job}/{task.key}/{output}" if task.outputs[output].shared and write.key else ""
+    return replace(write, task=task.key, output="" if output == dag.RESULT else output, slot=slot)

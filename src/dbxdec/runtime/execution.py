@@ -21,7 +21,7 @@ from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
 from dbxdec.runtime import blame, context, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
-from dbxdec.runtime.binding import Reader
+from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.bodies import check_same, live
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
@@ -219,7 +219,7 @@ class Execution:
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
-        receipt = replace(self.receipt, id=replace(self.receipt.id, output="" if name == dag.RESULT else name))
+        receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name))
         return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
 
 
@@ -277,6 +277,12 @@ def ready(
         iteration = find_iteration(job, task, arguments.item, values)
     item = "" if iteration is None else iteration.id
     identity = WriteId(arguments.workspace, job.key, arguments.run_id, task.key, item)
+    if any(parameter.key for parameter in job.parameters):
+        from dbxdec.model import run_keys
+
+        identity = replace(
+            identity, key=run_keys.of_run(job.parameters, values), items=0 if iteration is None else iteration.of
+        )
     receipt = Receipt(identity, arguments.attempt, arguments.build, _digest(values, arguments.variables), lock)
     reader = Reader(
         job=job,

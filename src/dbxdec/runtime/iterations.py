@@ -66,6 +66,8 @@ class Iteration:
     index: int
     item: Item
     id: str
+    of: int = 1
+    """How many items there are."""
 
     def value(self, note: Annotation, what: str) -> Any:
         """Return the item as the annotation asks for it, as `Item.value` does."""
@@ -88,7 +90,7 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
         digest = hashlib.sha256(same.encode()).hexdigest()[:_DIGITS]
         label = item.label if item.literal else _label(json.loads(same))
         words = re.sub(r"[^0-9a-z]+", "_", label.lower(), flags=re.ASCII).strip("_")[:_LETTERS]
-        found.append(Iteration(index, item, f"{words}_{digest}{more}".lstrip("_")))
+        found.append(Iteration(index, item, f"{words}_{digest}{more}".lstrip("_"), len(items)))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
 from dbxdec.io_managers.base import IoManager, described
 from dbxdec.io_managers.delta import definition
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.model.variables import BundleVariable
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
@@ -101,6 +102,13 @@ class DeltaIoManager(IoManager):
         merges_only = returns is not None and self.merges.issuperset(returns)
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)
+
+    def key_log(self, uri: str) -> KeyLog | None:
+        """Return what the log of the table at `uri` says of keys; None where there is no table.
+
+        Raises RunError where this machine can't tell.
+        """
+        raise RunError(f"the log of {uri} can't be read here")
 
     @property
     def partitions(self) -> tuple[str, ...]:

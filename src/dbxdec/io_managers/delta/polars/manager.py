@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
@@ -312,6 +313,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
             if name not in known
         ]:
             raise RunError(problems)
+
+    def key_log(self, uri: str) -> KeyLog | None:
+        from dbxdec.io_managers.delta.polars import identifiers
+
+        return identifiers.read(uri, self._storage_options())
 
     def _storage_options(self) -> dict[str, str] | None:
         if places.is_local_run():

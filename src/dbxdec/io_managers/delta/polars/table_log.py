@@ -129,13 +129,15 @@ def commit_properties(
     """
     from deltalake import CommitProperties, Transaction
 
-    transaction = receipt.id.own_transaction if left.own else receipt.id.transaction
+    transaction: str | None = receipt.id.own_transaction if left.own else receipt.id.transaction
+    if left.kind in _UNCLAIMED:  # a retry may still write, but nothing is what this key has
+        transaction = receipt.id.empty_transaction if receipt.id.key and left.kind == "none" else None
     metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
     if metrics is not None:
         metadata["operationMetrics"] = dict(metrics)
     return CommitProperties(
         custom_metadata=metadata,
-        app_transactions=[Transaction(transaction, receipt.attempt)] if left.kind not in _UNCLAIMED else None,
+        app_transactions=[Transaction(transaction, receipt.attempt)] if transaction is not None else None,
         max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
 
@@ -226,7 +228,7 @@ class Log:
 
     def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
         """Return the results of `writes` in commits since a time (milliseconds since the epoch), newest first."""
-        return search(self._back(since), writes)
+        return search(self.back(since), writes)
 
     def of_attempt(self, version: int, receipt: Receipt) -> Found | None:
         """Return the commit `version` if it belongs to exactly this attempt, otherwise None."""
@@ -234,7 +236,7 @@ class Log:
         found = Found.of_commit(commit) if commit is not None else None
         return found if found is not None and found.receipt == receipt else None
 
-    def _back(self, since: int) -> Iterator[Commit]:
+    def back(self, since: int) -> Iterator[Commit]:
         """Yield commits, newest first, in growing chunks: the wanted one is nearly always among the newest.
 
         The search ends after a whole chunk of commits that are much older than `since`. A single commit with an old

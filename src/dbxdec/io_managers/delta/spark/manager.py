@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
@@ -259,6 +260,15 @@ class SparkDelta(DeltaIoManager):
             options=self.resolve(dict(self.write_options or {})),
             definition=self.definition(),
         )
+
+    def key_log(self, uri: str) -> KeyLog | None:
+        """Return what the log says of keys, where its files are on this machine; Spark is not started."""
+        path = self._path(uri)
+        if path is None:
+            return super().key_log(uri)
+        from dbxdec.io_managers.delta.polars import identifiers
+
+        return identifiers.read(path, None)
 
     def _path(self, uri: str) -> str | None:
         """Return the path of a table on a file system of this machine; None if it is elsewhere."""

@@ -149,9 +149,9 @@ class FrameWrite:
 
     def _transaction(self, detail: Detail | None) -> int | None:
         """Return the version of the write's transaction; None for a write that may be repeated."""
-        if self.mode == "overwrite":
-            return None
         receipt = self.context.receipt
+        if self.mode == "overwrite":
+            return write.rising_transaction(self.table, receipt) if receipt.id.key else None
         if detail is None or receipt.attempt <= 1:
             return 1
         return write.next_transaction(self.table.find(receipt.id), receipt)

@@ -62,6 +62,20 @@ def next_transaction(trail: Trail, receipt: Receipt) -> int:
     return 1 if undone is None else int(undone[0].facts.get(_TXN, 1)) + 1
 
 
+def rising_transaction(table: SparkTable, receipt: Receipt) -> int:
+    """Return a version of the write's transaction for an overwrite, which each attempt does again.
+
+    It is above those of all earlier attempts: Spark drops a write in silence whose version is not above the last one.
+    """
+    now = time.time_ns() // 1_000_000
+    if receipt.attempt <= 1:
+        return now
+    trail = table.find(receipt.id)
+    undone = trail.undone.get(receipt.id)
+    earlier = [trail.found.get(receipt.id), undone and undone[0]]
+    return max([now, *(int(one.facts.get(_TXN, 1)) + 1 for one in earlier if one is not None)])
+
+
 def create(table: SparkTable, frame: Any, mode: str, partitions: Sequence[str], options: Mapping[str, str]) -> None:
     """Make the table of `frame`; `mode` decides what Spark does if another writer made it meanwhile."""
     writer = frame.write.format("delta").mode(mode).options(**options)
@@ -229,7 +243,9 @@ def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -
     """Commit `receipt` without any data."""
     options = write_options(receipt, left, **facts)
     # Delta makes no commit without an action. A separate transaction identifier is one, and conflicts with nothing.
-    options |= {"txnAppId": f"{receipt.id.transaction}/receipt", "txnVersion": str(time.time_ns() // 1_000_000)}
+    # What was there before is nothing that this key has.
+    write = replace(receipt.id, key="") if left.kind == "kept" else receipt.id
+    options |= {"txnAppId": write.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
     _append_nothing(table, options)
 
 

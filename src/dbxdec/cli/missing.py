@@ -1,0 +1,122 @@
+"""`dbxdec missing`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dbxdec.cli import completion, pipelines
+from dbxdec.cli.app import FAILED
+from dbxdec.cli.builds import find
+from dbxdec.cli.console import console, escape, print_json, say
+from dbxdec.cli.home import home
+from dbxdec.errors import RunError
+from dbxdec.local import ledger
+from dbxdec.local.variables import local_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from dbxdec.local.missing import Key, Keys
+
+CANT_TELL = 3
+"""Exit code: of some keys it can't be told whether they are there."""
+
+
+@click.command("missing")
+@click.argument("job", required=False, shell_complete=completion.jobs)
+@click.option(
+    "--target",
+    "-t",
+    metavar="NAME",
+    shell_complete=completion.targets,
+    help="Look at the tables of this target of the bundle, where they are; by default at those of local runs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the keys as JSON.")
+def command(job: str | None, target: str | None, as_json: bool) -> None:
+    """Show which keys of JOB, or of all jobs with keys, are missing: which days, weeks, hours or other values.
+
+    The logs of the tables tell. They say that the data of a key is there, not that its run succeeded.
+
+    The exit code is 0 where nothing is missing, 1 where a key is missing or only some tables have it, 3 where a table
+    can't be read: what it has can't be told.
+
+    \b
+    Examples:
+      dbxdec missing
+      dbxdec missing delays --target prod --json
+    """
+    from dbxdec.local.missing import Question, keys_of, variables_of  # their imports take longer than `--help`
+
+    here = home()
+    manifest = pipelines.chosen(here, job=job).manifest
+    jobs = [manifest.job(job)] if job is not None else list(manifest.jobs)
+    keyed = [one for one in jobs if any(parameter.key for parameter in one.parameters)]
+    if not keyed:
+        what = f"the job `{job}` has no key" if job is not None else f"no job of {manifest.project} has a key"
+        raise RunError(
+            f"{what}, so nothing says what there should be", hint="give it one: `day: dt.date = daily(since=...)`"
+        )
+    build, _ = find(keyed[0].key, here, None, None)
+    names = set().union(*map(variables_of, keyed))
+    root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
+    question = Question(build, local_values(names, {}, here, target), here, root)
+    found = [keys_of(build.manifest.job(one.key), question) for one in keyed]
+    if as_json:
+        print_json({"jobs": list(map(_form, found))})
+    else:
+        out = console()
+        for one in found:
+            _show(out, one)
+    if any(one.unknown for one in found):
+        raise SystemExit(CANT_TELL)
+    if any(one.of("missing") or one.of("partial") for one in found):
+        raise SystemExit(FAILED)
+
+
+def _form(keys: Keys) -> dict[str, Any]:
+    """Return the keys of a job as JSON."""
+    return {
+        "job": keys.job,
+        "source": "log",
+        "since": None if keys.since is None else str(keys.since),
+        "missing": [keys.named(key) for key in keys.of("missing")],
+        "partial": [{**keys.named(key), "targets": keys.states(key)} for key in keys.of("partial")],
+        "unknown": [{"target": table.name, "why": table.why} for table in keys.unknown],
+        "done": 0 if keys.unknown else len(keys.of("done")),
+    }
+
+
+def _show(out: Console, keys: Keys) -> None:
+    missing, partial = keys.of("missing"), keys.of("partial")
+    counts = [f"{len(keys.of('done'))} done"] if not keys.unknown else []
+    counts += [f"{len(some)} {name}" for name, some in (("missing", missing), ("partial", partial)) if some]
+    since = f", by logs since {keys.since}" if keys.since else ""
+    out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts)}{since}")
+    if missing:
+        out.print(f"  missing  {escape(_ranges(missing, keys))}")
+    for key in partial:
+        states = [f"{name} {state}" for name, state in keys.states(key).items()]
+        out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
+    for table in keys.unknown:
+        say(f"{keys.job}: {table.name} can't be told: {table.why}")
+
+
+def _words(key: Key) -> str:
+    return " ".join(key)
+
+
+def _ranges(some: Sequence[Key], keys: Keys) -> str:
+    """Return keys for people; those that follow each other as the first and the last one."""
+    places = {key: i for i, key in enumerate(keys.due)}
+    runs: list[list[Key]] = []
+    for key in some:
+        if runs and places[key] == places[runs[-1][-1]] + 1:
+            runs[-1].append(key)
+        else:
+            runs.append([key])
+    words = [_words(run[0]) if len(run) == 1 else f"{_words(run[0])} to {_words(run[-1])} ({len(run)})" for run in runs]
+    return ", ".join(words)

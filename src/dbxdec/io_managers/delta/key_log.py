@@ -1,0 +1,170 @@
+"""The keys that a Delta table has, from the transaction identifiers in its log.
+
+The identifiers of all writes with a key survive checkpoints, the clean-up of the log and a RESTORE. Whether the rows
+are still there is seen from the commits that the log has: a write is void that an older table of this place had, and
+one before a RESTORE to an earlier version or a replacement of the whole table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.contexts import KEYED, Receipt
+from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.model.trigger import moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dbxdec.io_managers.delta.receipts import Commit
+
+_RECEIPT, _OWN = "/receipt", "own/"
+_REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
+_CLOCKS_DIFFER_MS = 10 * 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A transaction identifier of the log. `version` is that of its commit, None where the log has no such file.
+
+    `updated` is the writer's clock, in milliseconds since the epoch, None where the writer gave no time.
+    """
+
+    name: str
+    version: int | None = None
+    updated: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWrite:
+    """A write with a key. `run` names the run and the task; `item` is one of `items`, 0 for a write of no iteration."""
+
+    key: str
+    slot: str
+    run: str
+    item: str = ""
+    items: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLog:
+    """What the log of a table says. `created` is when the table was made, in milliseconds since the epoch.
+
+    `commits` are those of which the log still has files.
+    """
+
+    identifiers: Sequence[Identifier]
+    commits: Sequence[Commit]
+    created: int | None
+
+    def standing(self) -> list[KeyWrite]:
+        """Return the writes with keys whose rows nothing has taken away as a whole.
+
+        Raises RunError where that can't be told.
+        """
+        there = self._there()
+        found = [
+            write
+            for one in self.identifiers
+            if (write := parsed(one.name)) is not None and there.has(one.version) and not self._is_older(one)
+        ]
+        # A merge where Spark takes no identifier has only its receipt.
+        for commit in self.commits:
+            proof = Found.of_commit(commit)
+            if proof is not None and proof.receipt.id.key and proof.left.kind != "kept" and there.has(commit.version):
+                write = parsed(proof.receipt.id.transaction)
+                found += [write] if write is not None else []
+        return found
+
+    def _is_older(self, one: Identifier) -> bool:
+        """Return whether an identifier is of a table that was here before: `createOrReplace` keeps identifiers."""
+        if self.created is None or one.updated is None:
+            return False
+        return one.updated < self.created - _CLOCKS_DIFFER_MS
+
+    def _there(self) -> _There:
+        """Return the commits of which rows may be left: back to a replacement, by way of what RESTOREs have kept."""
+        gone: list[range] = []
+        newest_kept: int | None = None
+        for commit in sorted(self.commits, key=lambda one: one.version, reverse=True):
+            if newest_kept is not None and commit.version > newest_kept:
+                continue
+            if commit.operation == "RESTORE":
+                newest_kept = self._restored(commit)
+                gone.append(range(newest_kept + 1, commit.version))
+            elif _replaces_all(commit):
+                return _There(commit.version, tuple(gone))
+        return _There(None, tuple(gone))
+
+    def _restored(self, commit: Commit) -> int:
+        """Return the version to which a RESTORE went."""
+        to = str(commit.parameters.get("version", "")).strip('"')
+        if to.isdecimal():
+            return int(to)
+        when = str(commit.parameters.get("timestamp") or commit.parameters.get("datetime") or "").strip('"')
+        moment = moment_of(when)
+        # delta-rs writes milliseconds.
+        until = int(when) if when.isdecimal() else moment.timestamp() * 1000 if moment is not None else -1
+        before = [
+            one.version
+            for one in self.commits
+            if one.version < commit.version and one.timestamp is not None and one.timestamp <= until
+        ]
+        if not before:
+            raise RunError(f"the table was restored in the version {commit.version}, and its log does not say to which")
+        return max(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The commits that count: not before the version `first`, if there is one, and none of `gone`."""
+
+    first: int | None
+    gone: tuple[range, ...]
+
+    def has(self, version: int | None) -> bool:
+        """Return whether a commit counts; None is one that is older than all that the log has."""
+        if version is None:
+            return self.first is None
+        return (self.first is None or version >= self.first) and not any(version in one for one in self.gone)
+
+
+def parsed(name: str) -> KeyWrite | None:
+    """Return the write that an identifier names; None for one without a key."""
+    parts = name.removeprefix(_OWN).removesuffix(_RECEIPT).split("|")
+    if parts[0] != KEYED or len(parts) not in (4, 5) or not all(part.isdecimal() for part in parts[4:]):
+        return None
+    who = parts[3].split("/")
+    if len(who) < 5:
+        return None
+    run = "/".join([*who[:4], *who[5:]])
+    return KeyWrite(parts[2], parts[1], run, who[4], int(parts[4]) if len(parts) == 5 else 0)
+
+
+def done(writes: Iterable[KeyWrite], slot: str) -> set[str]:
+    """Return the keys that a writer has written: of a task with iterations, all of one run."""
+    items: dict[tuple[str, str], set[str]] = {}
+    wanted: dict[tuple[str, str], int] = {}
+    for write in writes:
+        if write.slot == slot:
+            items.setdefault((write.key, write.run), set()).add(write.item)
+            wanted[write.key, write.run] = write.items
+    return {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
+
+
+def _replaces_all(commit: Commit) -> bool:
+    """Return whether a commit replaced the whole table, and not by a run for a key."""
+    proof = Receipt.from_metadata(commit.metadata)
+    if proof is not None:
+        return proof[1].get("kind") == "whole" and not proof[0].id.key
+    return commit.operation.startswith(_REPLACES) or _overwrites_all(commit)
+
+
+def _overwrites_all(commit: Commit) -> bool:
+    given = commit.parameters
+    if commit.operation not in ("WRITE", "CREATE TABLE AS SELECT") or str(given.get("mode")).lower() != "overwrite":
+        return False
+    is_dynamic = str(given.get("isDynamicPartitionOverwrite", "")).lower() == "true"
+    return not is_dynamic and not any(given.get(name) for name in ("predicate", "replaceWhere"))

@@ -1,0 +1,229 @@
+"""Which keys of a job are done, missing or partly there, as the logs of its tables tell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta.key_log import KeyWrite, done
+from dbxdec.local import builds
+from dbxdec.local.survey import asked_for
+from dbxdec.model import places, protocol, required, run_keys
+from dbxdec.model.variables import names_in, resolve
+from dbxdec.platform.known import of_run
+from dbxdec.platform.references import resolve as resolve_references
+from dbxdec.support import streams
+from dbxdec.support.masking import Mask, of_this_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from dbxdec.local.builds import Build
+    from dbxdec.model.dag import Job, JobParameter
+    from dbxdec.model.keys import Periods
+
+_LONGEST_S = 600
+_MOST_KEYS = 1_000_000
+Key = tuple[str, ...]
+"""The strings of a key, in the order of the job's key parameters."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that each run writes: the keys that it has, or why that can't be told."""
+
+    name: str
+    done: frozenset[Key] = frozenset()
+    created: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a job that are due, in their order, and the tables that tell which of them are there."""
+
+    job: str
+    names: tuple[str, ...]
+    due: tuple[Key, ...]
+    tables: tuple[Table, ...]
+
+    @property
+    def since(self) -> dt.date | None:
+        """The day since which all tables can tell; None where no table is there."""
+        moments = [table.created for table in self.tables if table.created is not None]
+        return dt.datetime.fromtimestamp(max(moments) / 1000, dt.UTC).date() if moments else None
+
+    @property
+    def unknown(self) -> list[Table]:
+        """The tables that can't tell."""
+        return [table for table in self.tables if table.why]
+
+    def states(self, key: Key) -> dict[str, str]:
+        """Return whether each table has a key: "done", "missing" or "can't be told"."""
+        return {
+            table.name: "can't be told" if table.why else "done" if key in table.done else "missing"
+            for table in self.tables
+        }
+
+    def of(self, state: str) -> list[Key]:
+        """Return the keys that are "done" or "missing" in each table that can tell, or "partial"."""
+        found = []
+        for key in self.due:
+            states = {state for state in self.states(key).values() if state != "can't be told"}
+            if states and (states == {state} if state != "partial" else len(states) > 1):
+                found.append(key)
+        return found
+
+    def named(self, key: Key) -> dict[str, str]:
+        """Return the values of a key by the names of its parameters."""
+        return dict(zip(self.names, key, strict=True))
+
+
+@dataclass(frozen=True)
+class Question:
+    """Where to look: the values of bundle variables, the project's folder, the folder that stands for remote places."""
+
+    build: Build
+    variables: Mapping[str, str]
+    folder: Path
+    root: str | None
+    now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+
+
+def variables_of(job: Job) -> set[str]:
+    """Return the bundle variables that tell where the tables of `job` are and which keys there should be."""
+    since = [parameter.key.since for parameter in _keys_of(job) if parameter.key and parameter.key.is_period]
+    return set(job.variables) | names_in([text for text in since if text is not None])
+
+
+def keys_of(job: Job, question: Question) -> Keys:
+    """Ask the tables of a job in a process of its own. Raises RunError where it can't be asked at all."""
+    wanted = required.tables(job)
+    if not wanted:
+        hint = "store a result through an IoManager for Delta tables, outside of branches"
+        raise RunError(f"no run of the job `{job.key}` must write a Delta table, so no log has its keys", hint=hint)
+    answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question)
+    parameters = _keys_of(job)
+    tables = {}
+    for (task, name, output), found in zip(wanted, answer["tables"], strict=True):
+        uri = str(found["uri"])
+        slot = f"{job.key}/{task.key}/{name}" if output.shared else ""
+        why = found.get("why", "")
+        if output.per_item:
+            why = "each item has a table of its own"
+        writes = [KeyWrite(**write) for write in found.get("writes", ())]
+        keys = frozenset(key for text in done(writes, slot) if (key := _read(text, parameters)) is not None)
+        tables[uri, slot] = Table(_short(uri, question), keys, found.get("created"), why)
+    there = [key for table in tables.values() for key in table.done]
+    due = [
+        _due(parameter, answer["until"].get(parameter.name), [key[i] for key in there], question)
+        for i, parameter in enumerate(parameters)
+    ]
+    count = 1
+    for texts in due:
+        count *= len(texts)
+    if count > _MOST_KEYS:
+        raise RunError(f"the job `{job.key}` has {count:,} keys, more than {_MOST_KEYS:,}", hint="give `since=` later")
+    names = tuple(parameter.name for parameter in parameters)
+    return Keys(job.key, names, tuple(product(*due)), tuple(tables.values()))
+
+
+def _keys_of(job: Job) -> list[JobParameter]:
+    return [parameter for parameter in job.parameters if parameter.key is not None]
+
+
+def _due(parameter: JobParameter, until: str | None, there: Sequence[str], question: Question) -> list[str]:
+    """Return the strings of all keys of a parameter that are due."""
+    key = parameter.key
+    assert key is not None  # noqa: S101 - the callers have looked
+    if not key.is_period:
+        return list(key.values)
+    last = key.at(question.now)
+    if until is not None:
+        last = min(last, _moment(key, until))
+    since = min(there, default=None) if key.since is None else resolve(key.since, question.variables)
+    first = last if since is None else _moment(key, since)
+    return [key.text(one) for one in key.between(first, last)]
+
+
+def _moment(key: Periods, text: str) -> dt.date:
+    """Return the date, or for hours the moment, of `since` and `until`."""
+    kind = dt.datetime if key.type == "datetime" else dt.date
+    try:
+        found = kind.fromisoformat(text)
+    except ValueError:
+        raise RunError(f"`since` or `until` of {key} is {text!r:.60}, which is no ISO date") from None
+    return found.replace(tzinfo=dt.UTC) if isinstance(found, dt.datetime) and found.tzinfo is None else found
+
+
+def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:
+    """Return a key of the log by today's parameters; None if it has not all of them."""
+    values = run_keys.read(text)
+    found = []
+    for parameter in parameters:
+        was = parameter.key.was if parameter.key else None
+        value = values.get(parameter.name, values.get(was) if was else None)
+        if value is None:
+            return None
+        found.append(value)
+    return tuple(found)
+
+
+def _short(uri: str, question: Question) -> str:
+    """Return the name of a table for people: below the project, or as it is."""
+    folder = str(question.folder.absolute()) + os.sep
+    return uri.removeprefix(folder)
+
+
+def _answer(job: Job, outputs: Sequence[tuple[str, str]], question: Question) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
+        result = Path(scratch, "keys.json")
+        try:
+            asked = subprocess.run(
+                [sys.executable, "-P", "-X", "utf8", "-m", "dbxdec.local.survey"],
+                cwd=question.folder,
+                env={**os.environ, **_environment(question)},
+                input=asked_for(outputs, _arguments(job, question), str(result)),
+                capture_output=True,
+                check=False,
+                timeout=_LONGEST_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise RunError(f"the tables of the job `{job.key}` did not answer within {_LONGEST_S} s") from None
+        if not result.exists():
+            said = asked.stderr.decode("utf-8", "backslashreplace").rstrip().splitlines()
+            why = Mask(of_this_machine()).text(said[-1]) if said else f"exit code {asked.returncode}"
+            raise RunError(f"the tables of the job `{job.key}` can't be asked: {why}")
+        answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return answer
+
+
+def _arguments(job: Job, question: Question) -> list[str]:
+    """Return the arguments that a task would be started with; they include all bundle variables."""
+    any_task = replace(job.tasks[0], each=None, variables=tuple(question.variables))
+    known = {
+        **of_run(job.key, "0", int(question.now.timestamp() * 1000), {}),
+        "task.name": any_task.key,
+        "task.execution_count": "1",
+    }
+    manifest = question.build.manifest
+    own = protocol.task_parameters(manifest.project, manifest.build_id, job.key, any_task)
+    texts = {name: resolve(text, question.variables) for name, text in own.items()}
+    return [f"--{name}={resolve_references(text, known)}" for name, text in texts.items()]
+
+
+def _environment(question: Question) -> dict[str, str]:
+    return {
+        **streams.CHILD,
+        **({places.ROOT: question.root} if question.root else {}),
+        **builds.environment(question.build),
+    }

@@ -1,0 +1,27 @@
+"""The tables that each run of a job must write: by them it is told whether a key is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.model import storage_paths
+from dbxdec.model.outcome_warnings import guards_of
+from dbxdec.platform.run_if import NEEDS_FAILURE
+
+if TYPE_CHECKING:
+    from dbxdec.model.dag import Job, Output, Task
+
+
+def tables(job: Job) -> list[tuple[Task, str, Output]]:
+    """Return the Delta tables, with their tasks and outputs, that each successful run of `job` writes.
+
+    Those below a branch of a condition, and of tasks that run after failures, are not among them.
+    """
+    guards = guards_of(job)
+    return [
+        (task, name, output)
+        for task in job.tasks
+        if not guards[task.key] and not task.on_failure and task.run_if not in NEEDS_FAILURE
+        for name, output in task.outputs.items()
+        if output.io is not None and output.target and storage_paths.is_delta(output.io)
+    ]

@@ -1,0 +1,266 @@
+"""The keys that a table has, told by its log: through checkpoints, clean-ups, restores and other writers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, Field, Schema, write_deltalake
+from deltalake.schema import PrimitiveType
+
+from dbxdec import DeltaMerge
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
+from dbxdec.io_managers.contexts import WriteId
+from dbxdec.io_managers.delta import key_log
+from dbxdec.io_managers.delta.key_log import KeyWrite
+from delta_tools import frame, output, receipt
+
+RETURNS = ("polars.DataFrame", "dbxdec.DeltaMerge", "types.NoneType")
+
+
+class Table:
+    """A table with keys at a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, key: str, value: Any, *, mode: Any = "append", run: str = "", **options: Any) -> None:
+        """Store the result of the run for a key."""
+        identity: dict[str, Any] = {name: options.pop(name) for name in ("item", "items", "slot") if name in options}
+        given = receipt(run or f"run-{key}")
+        given = replace(given, id=replace(given.id, key=key, **identity))
+        manager = PolarsDeltaIoManager(self.path.parent, mode=mode, **options)
+        manager.write(output(self.path, given, RETURNS), value)
+
+    def done(self, slot: str = "") -> set[str]:
+        """The keys that are there."""
+        log = PolarsDeltaIoManager(self.path.parent).key_log(str(self.path))
+        return set() if log is None else key_log.done(log.standing(), slot)
+
+    @property
+    def delta(self) -> DeltaTable:
+        return DeltaTable(str(self.path))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(tmp_path / "table")
+
+
+def days(*values: int) -> list[str]:
+    return [f"day=2024-01-{value:02}" for value in values]
+
+
+def test_each_write_says_its_key_in_the_commit_of_its_rows(table: Table) -> None:
+    """Without a table there is no key; a run without a key adds none."""
+    assert table.done() == set()
+    one, other = days(1, 2)
+    table.write(one, frame(1))
+    table.write(other, frame(2))
+    table.write("", frame(3))
+    assert table.done() == {one, other}
+    assert table.delta.version() == 2
+
+
+EMPTY = {
+    "an empty frame": (frame(), {}),
+    "an overwrite of nothing": (frame(), {"mode": "overwrite"}),
+    "a merge of nothing": (DeltaMerge(frame(), on="x"), {}),
+    "a merge that changes nothing": (DeltaMerge(frame(1), on="x").when_not_matched_insert_all(), {}),
+    "None": (None, {}),
+}
+
+
+@pytest.mark.parametrize(("value", "options"), EMPTY.values(), ids=EMPTY)
+def test_an_empty_result_counts(table: Table, value: Any, options: dict[str, Any]) -> None:
+    """A day without data is no missing day."""
+    one, other = days(1, 2)
+    table.write(one, frame(1))
+    table.write(other, value, **options)
+    assert table.done() == {one, other}
+
+
+def test_what_mode_ignore_keeps_is_no_key(table: Table) -> None:
+    """The rows that are there are those of another day."""
+    one, other = days(1, 2)
+    table.write(one, frame(1), mode="ignore")
+    table.write(other, frame(2), mode="ignore")
+    assert table.done() == {one}
+
+
+def test_partitions_and_whole_tables_are_overwritten_key_by_key(table: Table) -> None:
+    """A repair of an older run of a key that is done writes again, and stays one key."""
+    one, other = days(1, 2)
+    parts: dict[str, Any] = {"mode": "overwrite", "partition_by": ["day"]}
+    table.write(one, pl.DataFrame({"day": ["1"], "x": [1]}), **parts)
+    table.write(other, pl.DataFrame({"day": ["2"], "x": [2]}), **parts)
+    table.write(one, pl.DataFrame({"day": ["1"], "x": [3]}), run="later", **parts)
+    assert table.done() == {one, other}
+    assert pl.read_delta(str(table.path)).sort("day").rows() == [("1", 3), ("2", 2)]
+
+
+def test_iterations_are_done_when_all_of_one_run_are(table: Table) -> None:
+    """Eight items of one key of which one was killed are no whole day, whatever another run has written."""
+    one = days(1)[0]
+    for item in range(7):
+        table.write(one, frame(item), run="first", item=f"i{item}", items=8)
+    table.write(one, frame(7), run="second", item="i7", items=8)
+    assert table.done() == set()
+    table.write(one, frame(8), run="first", item="i7", items=8)
+    assert table.done() == {one}
+
+
+def test_a_shared_table_has_the_keys_of_each_writer(table: Table) -> None:
+    """Each task has a slot of its own."""
+    one, other = days(1, 2)
+    table.write(one, frame(1), slot="job/a/result", shared=True)
+    table.write(other, frame(2), slot="job/b/result", shared=True)
+    assert (table.done("job/a/result"), table.done("job/b/result"), table.done()) == ({one}, {other}, set())
+
+
+def test_keys_outlive_checkpoints_clean_ups_vacuum_and_compaction(table: Table) -> None:
+    """Of the first commits nothing is left but the checkpoint."""
+    found = days(*range(1, 6))
+    for n, key in enumerate(found):
+        table.write(key, frame(n))
+    table.delta.optimize.compact()
+    table.delta.create_checkpoint()
+    for file in sorted(table.path.glob("_delta_log/*.json"))[:-1]:
+        file.unlink()
+    table.delta.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    more = days(9)[0]
+    table.write(more, frame(9))
+    assert table.done() == {*found, more}
+    (table.path / "_delta_log/_last_checkpoint").unlink()
+    assert table.done() == {*found, more}
+
+
+def test_rows_that_others_add_change_or_delete_take_no_key_away(table: Table) -> None:
+    """Schema changes, deletes of a customer, appends of another program."""
+    key = days(1)[0]
+    table.write(key, frame(1, 2))
+    write_deltalake(str(table.path), pl.DataFrame({"x": [5], "y": ["new"]}), mode="append", schema_mode="merge")
+    table.delta.delete("x = 2")
+    table.delta.update(predicate="x = 5", updates={"x": "6"})
+    assert table.done() == {key}
+
+
+def test_a_replacement_by_another_program_takes_all_keys_away(table: Table) -> None:
+    """Its rows are no day's; keys that are written afterwards count."""
+    one, other = days(1, 2)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    assert table.done() == set()
+    table.write(other, frame(2))
+    assert table.done() == {other}
+
+
+def test_a_replaced_slice_of_another_program_takes_no_key_away(table: Table) -> None:
+    """It may have corrected a day."""
+    key = days(1)[0]
+    table.write(key, frame(1, 2))
+    write_deltalake(str(table.path), frame(2), mode="overwrite", predicate="x = 2")
+    assert table.done() == {key}
+
+
+def test_a_table_that_is_made_again_has_no_key(table: Table) -> None:
+    """Delta keeps identifiers through `CREATE OR REPLACE`."""
+    table.write(days(1)[0], frame(1))
+    DeltaTable.create(str(table.path), Schema([Field("x", PrimitiveType("long"))]), mode="overwrite")
+    assert table.done() == set()
+
+
+def test_a_run_without_a_key_that_replaces_the_table_takes_all_keys_away(table: Table) -> None:
+    """As any other program that does it."""
+    table.write(days(1)[0], frame(1))
+    table.write("", frame(2), mode="overwrite", run="other")
+    assert table.done() == set()
+
+
+def test_a_restore_takes_away_what_came_after_the_version(table: Table) -> None:
+    """The keys of that version stay, and what is written afterwards counts."""
+    one, two, three, four = days(1, 2, 3, 4)
+    table.write(one, frame(1))
+    table.write(two, frame(2))
+    table.write(three, frame(3))
+    table.delta.restore(0)
+    assert table.done() == {one}
+    table.write(four, frame(4))
+    assert table.done() == {one, four}
+
+
+def test_a_restore_to_a_moment_and_below_a_replacement_brings_keys_back(table: Table) -> None:
+    """What the replacement took away is there again; a moment is the version that was the newest then."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    table.write(two, frame(2))
+    moment = dt.datetime.fromtimestamp(table.delta.history(1)[0]["timestamp"] / 1000, dt.UTC)
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    table.write(three, frame(3))
+    assert table.done() == {three}
+    table.delta.restore(moment + dt.timedelta(milliseconds=1))
+    assert table.done() == {one, two}
+
+
+def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> None:
+    """A log whose beginning is gone without a checkpoint does not say what there was."""
+    for n, key in enumerate(days(1, 2, 3)):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    (table.path / "_delta_log/00000000000000000000.json").unlink()
+    for file in table.path.glob("_delta_log/*checkpoint*"):
+        file.unlink()
+    with pytest.raises(RunError):
+        table.done()
+
+
+def test_a_table_of_spark_at_a_path_of_this_machine_is_read_without_spark(table: Table) -> None:
+    """Both engines write the same identifiers."""
+    key = days(1)[0]
+    table.write(key, frame(1))
+    log = SparkDeltaIoManager(table.path.parent).key_log(str(table.path))
+    assert log is not None
+    assert key_log.done(log.standing(), "") == {key}
+    with pytest.raises(RunError, match="can't be read here"):
+        SparkDeltaIoManager("s3://bucket/x").key_log("s3://bucket/x/table")
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("dbxdec/1/job/77/task/", None),
+        ("other|a|b|c", None),
+        ("dbxdec1||day=1|too/short", None),
+        ("dbxdec1||day=1|1/job/77/task/|x", None),
+        ("dbxdec1||day=1|1/job/77/task/", KeyWrite("day=1", "", "1/job/77/task")),
+        ("own/dbxdec1|s|day=1|1/job/77/task/i/out|8", KeyWrite("day=1", "s", "1/job/77/task/out", "i", 8)),
+        ("dbxdec1||day=1|1/job/77/task//receipt", KeyWrite("day=1", "", "1/job/77/task")),
+    ],
+)
+def test_other_identifiers_are_none_of_ours(name: str, write: KeyWrite | None) -> None:
+    """Any program may write any identifier."""
+    assert key_log.parsed(name) == write
+
+
+def test_an_identifier_names_what_it_was_made_of() -> None:
+    """The name that a write has is the one that is read."""
+    identity = WriteId("1", "job", "77", "task", "item", "out", key="day=2024-01-01&region=eu", slot="a/b/c", items=3)
+    assert key_log.parsed(identity.transaction) == KeyWrite(
+        "day=2024-01-01&region=eu", "a/b/c", "1/job/77/task/out", "item", 3
+    )
+    assert identity == replace(identity, key="", slot="", items=0)
+
+
+def test_a_table_that_spark_has_made_again_is_told_by_the_times(table: Table) -> None:
+    """Identifiers of a table before this one carry an older time of their writers."""
+    made = int(dt.datetime(2024, 1, 2, tzinfo=dt.UTC).timestamp() * 1000)
+    name = WriteId("1", "job", "77", "task", key="day=1").transaction
+    ages = {made - 3_600_000: 0, made - 60_000: 1, made + 60_000: 1}
+    for updated, count in ages.items():
+        log = key_log.KeyLog([key_log.Identifier(name, None, updated)], [], made)
+        assert len(log.standing()) == count
