@@ -94,6 +94,11 @@ def cut_character(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"monday", "fünf".encode()[:2]))
 
 
+def _bare(event: dict[str, Any]) -> dict[str, Any]:
+    """An event without the fields that may be null."""
+    return {name: value for name, value in event.items() if value is not None}
+
+
 DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "half a character": ("run.json", cut_character),
     "no JSON": ("run.json", lambda path: path.write_text("{")),
@@ -113,6 +118,12 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object]]] = {
     "no definition": ("definition.json", lambda path: path.write_text("{}")),
     "half a definition": ("definition.json", lambda path: path.write_bytes(b'{"tasks": ["\xc3')),
     "events of another kind": ("events.jsonl", lambda path: path.write_text('{"event": []}\n{"event": "task"}\n7\n')),
+    "events without their optional fields": (
+        "events.jsonl",
+        lambda path: path.write_text(
+            "".join(json.dumps(_bare(json.loads(line))) + "\n" for line in path.read_text().splitlines())
+        ),
+    ),
     "a state that is none": ("events.jsonl", lambda path: path.write_text('{"event": "task", "state": {}}\n')),
 }
 

@@ -87,7 +87,7 @@ class Run:
             return [], ()
         except OSError as error:
             raise RunError(f"the run {self.id} can't be read: {EVENTS}: {_why(error)}") from None
-        whole: list[tuple[int, Mapping[str, Any]]] = [(number, event) for number, event in found if _is_event(event)]
+        whole = [(number, _filled(event)) for number, event in found if _is_event(event)]
         wrong = {number for number, _ in found} - {number for number, _ in whole}
         return whole, tuple(sorted([*damaged, *wrong]))
 
@@ -428,6 +428,11 @@ def _is_event(event: Mapping[str, Any]) -> bool:
         return all(check(event.get(field)) for field, check in _EVENT[name].items())
     except TypeError:  # a list as the state
         return False
+
+
+def _filled(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an event with all its fields: one that is not there is null."""
+    return {**dict.fromkeys(_EVENT.get(event["event"], ())), **event}
 
 
 def damage(run: Run) -> str:
