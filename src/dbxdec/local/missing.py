@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta.key_log import KeyWrite, done
 from dbxdec.local import builds
 from dbxdec.local.survey import asked_for
 from dbxdec.model import places, protocol, required, run_keys
@@ -116,13 +115,9 @@ def keys_of(job: Job, question: Question) -> Keys:
     tables = {}
     for (task, name, output), found in zip(wanted, answer["tables"], strict=True):
         uri = str(found["uri"])
-        slot = f"{job.key}/{task.key}/{name}" if output.shared else ""
-        why = found.get("why", "")
-        if output.per_item:
-            why = "each item has a table of its own"
-        writes = [KeyWrite(**write) for write in found.get("writes", ())]
-        keys = frozenset(key for text in done(writes, slot) if (key := _read(text, parameters)) is not None)
-        tables[uri, slot] = Table(_short(uri, question), keys, found.get("created"), why)
+        keys = frozenset(key for text in found.get("keys", ()) if (key := _read(text, parameters)) is not None)
+        writer = (task.key, name) if output.shared else ()
+        tables[uri, writer] = Table(_short(uri, question), keys, found.get("created"), found.get("why", ""))
     there = [key for table in tables.values() for key in table.done]
     due = [
         _due(parameter, answer["until"].get(parameter.name), [key[i] for key in there], question)

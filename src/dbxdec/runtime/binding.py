@@ -294,5 +294,10 @@ def _position(function: Callable[..., Any], name: str) -> int:
 
 def written_by(write: WriteId, task: dag.Task, output: str) -> WriteId:
     """Return the identity, in the run of `write`, of what `task` writes to its output."""
-    slot = f"{write.job}/{task.key}/{output}" if task.outputs[output].shared and write.key else ""
+    slot = slot_of(write.job, task, output) if write.key else ""
     return replace(write, task=task.key, output="" if output == dag.RESULT else output, slot=slot)
+
+
+def slot_of(job: str, task: dag.Task, output: str) -> str:
+    """Return the name of a writer among those that share its table; empty for a table with one writer."""
+    return f"{job}/{task.key}/{output}" if task.outputs[output].shared else ""

@@ -266,9 +266,7 @@ class SparkDelta(DeltaIoManager):
         path = self._path(uri)
         if path is None:
             return super().key_log(uri)
-        from dbxdec.io_managers.delta.polars import identifiers
-
-        return identifiers.read(path, None)
+        return crossing.key_log_at(path)
 
     def _path(self, uri: str) -> str | None:
         """Return the path of a table on a file system of this machine; None if it is elsewhere."""

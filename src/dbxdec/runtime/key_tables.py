@@ -1,0 +1,38 @@
+"""The keys that the tables of a job have, as their IoManagers read them from the logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError
+from dbxdec.io_managers.delta.key_log import done
+from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.model import places
+from dbxdec.runtime.binding import slot_of
+from dbxdec.support.masking import Mask, of_this_machine
+
+if TYPE_CHECKING:
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.model import dag
+
+
+def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[str, Any]:
+    """Return the place of an output, and the keys that are there, or why that can't be told (`why`).
+
+    `created` is when the table was made, in milliseconds since the epoch.
+    """
+    uri = places.resolved(task.outputs[output].target or "")
+    mask = Mask(of_this_machine())
+    if task.outputs[output].per_item:
+        return {"uri": uri, "why": "each item has a table of its own"}
+    if not isinstance(manager, DeltaIoManager):
+        return {"uri": uri, "why": f"{type(manager).__name__} does not read keys"}
+    try:
+        log = manager.key_log(uri)
+        if log is None:
+            return {"uri": uri, "keys": []}
+        return {"uri": uri, "keys": sorted(done(log.standing(), slot_of(job, task, output))), "created": log.created}
+    except DbxdecError as error:
+        return {"uri": uri, "why": mask.text(str(error.problems[0].message))}
+    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
+        return {"uri": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
