@@ -97,7 +97,7 @@ def _show(out: Console, keys: Keys) -> None:
     since = f", by logs since {keys.since}" if keys.since else ""
     out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts)}{since}")
     if missing:
-        out.print(f"  missing  {escape(_ranges(missing, keys))}")
+        out.print(f"  missing  {escape(of_ranges(missing, keys))}")
     for key in partial:
         states = [f"{name} {state}" for name, state in keys.states(key).items()]
         out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
@@ -109,7 +109,7 @@ def _words(key: Key) -> str:
     return " ".join(key)
 
 
-def _ranges(some: Sequence[Key], keys: Keys) -> str:
+def of_ranges(some: Sequence[Key], keys: Keys) -> str:
     """Return keys for people; those that follow each other as the first and the last one."""
     places = {key: i for i, key in enumerate(keys.due)}
     runs: list[list[Key]] = []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dbxdec.local.interface import JobRun
 
 
-def _assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
     """Return strings `name=value` as a dict; the last of a name wins."""
     pairs = [value.partition("=") for value in values]
     for value, (name, equals, _) in zip(values, pairs, strict=True):
@@ -46,7 +46,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_assignments,
+    callback=assignments,
     shell_complete=completion.parameters,
     help="The value of a job parameter, as a string.",
 )
@@ -55,7 +55,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_assignments,
+    callback=assignments,
     shell_complete=completion.variables,
     help="The value of a bundle variable.",
 )
@@ -82,7 +82,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     "replaced",
     multiple=True,
     metavar="KEY=COMMAND",
-    callback=_assignments,
+    callback=assignments,
     shell_complete=completion.replaced_tasks,
     help="Run a shell command instead of a task.",
 )

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dbxdec.local.builds import Build
-    from dbxdec.model.dag import Job, JobParameter
+    from dbxdec.model.dag import Job, JobParameter, Output
     from dbxdec.model.keys import Periods
 
 _LONGEST_S = 600
@@ -44,6 +45,13 @@ class Table:
     done: frozenset[Key] = frozenset()
     created: int | None = None
     why: str = ""
+    mode: str = ""
+    """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
+
+    @property
+    def adds(self) -> bool:
+        """Return whether a second run of a key adds its rows again."""
+        return self.mode == "append"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,11 @@ class Keys:
             for table in self.tables
         }
 
+    def state(self, key: Key) -> str:
+        """Return "done", "missing", "partial", or "can't be told"."""
+        states = set(self.states(key).values())
+        return states.pop() if len(states) == 1 else "partial"
+
     def of(self, state: str) -> list[Key]:
         """Return the keys that are "done" or "missing" in each table that can tell, or "partial"."""
         found = []
@@ -100,27 +113,33 @@ class Question:
 
 def variables_of(job: Job) -> set[str]:
     """Return the bundle variables that tell where the tables of `job` are and which keys there should be."""
-    since = [parameter.key.since for parameter in _keys_of(job) if parameter.key and parameter.key.is_period]
+    since = [parameter.key.since for parameter in key_parameters(job) if parameter.key and parameter.key.is_period]
     return set(job.variables) | names_in([text for text in since if text is not None])
 
 
-def keys_of(job: Job, question: Question) -> Keys:
-    """Ask the tables of a job in a process of its own. Raises RunError where it can't be asked at all."""
+def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Keys:
+    """Ask the tables of a job in a process of its own.
+
+    `asked` are the strings of the keys to look at, by parameter; of others it is all that are due. Raises RunError
+    where the tables can't be asked at all.
+    """
     wanted = required.tables(job)
     if not wanted:
         hint = "store a result through an IoManager for Delta tables, outside of branches"
         raise RunError(f"no run of the job `{job.key}` must write a Delta table, so no log has its keys", hint=hint)
     answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question)
-    parameters = _keys_of(job)
+    parameters = key_parameters(job)
     tables = {}
     for (task, name, output), found in zip(wanted, answer["tables"], strict=True):
         uri = str(found["uri"])
         keys = frozenset(key for text in found.get("keys", ()) if (key := _read(text, parameters)) is not None)
         writer = (task.key, name) if output.shared else ()
-        tables[uri, writer] = Table(_short(uri, question), keys, found.get("created"), found.get("why", ""))
+        name = _short(uri, question)
+        tables[uri, writer] = Table(name, keys, found.get("created"), found.get("why", ""), _mode(output))
     there = [key for table in tables.values() for key in table.done]
     due = [
-        _due(parameter, answer["until"].get(parameter.name), [key[i] for key in there], question)
+        asked.get(parameter.name)
+        or _due(parameter, answer["until"].get(parameter.name), [key[i] for key in there], question)
         for i, parameter in enumerate(parameters)
     ]
     count = 1
@@ -132,7 +151,13 @@ def keys_of(job: Job, question: Question) -> Keys:
     return Keys(job.key, names, tuple(product(*due)), tuple(tables.values()))
 
 
-def _keys_of(job: Job) -> list[JobParameter]:
+def _mode(output: Output) -> str:
+    mode = str(output.settings.get("mode", ""))
+    return mode if mode != "overwrite" else "part" if output.partial else "whole"
+
+
+def key_parameters(job: Job) -> list[JobParameter]:
+    """Return the parameters of a job that are keys, in their order."""
     return [parameter for parameter in job.parameters if parameter.key is not None]
 
 
@@ -144,13 +169,13 @@ def _due(parameter: JobParameter, until: str | None, there: Sequence[str], quest
         return list(key.values)
     last = key.at(question.now)
     if until is not None:
-        last = min(last, _moment(key, until))
+        last = min(last, moment_of_key(key, until))
     since = min(there, default=None) if key.since is None else resolve(key.since, question.variables)
-    first = last if since is None else _moment(key, since)
+    first = last if since is None else moment_of_key(key, since)
     return [key.text(one) for one in key.between(first, last)]
 
 
-def _moment(key: Periods, text: str) -> dt.date:
+def moment_of_key(key: Periods, text: str) -> dt.date:
     """Return the date, or for hours the moment, of `since` and `until`."""
     kind = dt.datetime if key.type == "datetime" else dt.date
     try:

@@ -1,0 +1,199 @@
+"""`dbxdec backfill`: the keys that are missing, each once, whatever ended an earlier backfill."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dbxdec.local import backfill
+from dbxdec.views import calendar
+from projects import Project
+from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
+
+FIRST = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=4)
+DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(4)]
+JOB = f"""
+import datetime as dt
+from typing import Literal
+from dbxdec import daily, key
+
+@task(io_manager=lake)
+def bronze(day: dt.date) -> pl.DataFrame:
+    with open("ran", "a") as file:
+        file.write(f"{{day}}\\n")
+    return pl.DataFrame({{"day": [day], "n": [1]}})
+
+@task(io_manager=lake.table("gold", mode="overwrite", partition_by="day"))
+def gold(bronze: pl.DataFrame, day: dt.date) -> pl.DataFrame:
+    if os.path.exists("hang"):
+        Path("hanging").touch()
+        time.sleep(60)
+    if str(day) in os.environ.get("BROKEN", ""):
+        raise ValueError("on purpose")
+    return bronze
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}")), scale: int = 1) -> None:
+    gold(bronze(day), day)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = empty(tmp_path / "repository")
+    define(project, JOB)
+    return project
+
+
+def fill(project: Project, *arguments: str, **environment: str) -> Said:
+    return dbxdec(project, "backfill", "delays", *arguments, **environment)
+
+
+def rows(project: Project, table: str) -> list[str]:
+    """The days that a table has, with those that it has twice."""
+    (place,) = {path.parent.parent for path in project.root.rglob(f"{table}/_delta_log/0*.json")}
+    return sorted(map(str, pl.read_delta(str(place))["day"]))
+
+
+def test_what_is_missing_is_run_once_and_the_calendar_shows_it(project: Project) -> None:
+    """A day that is done is left alone; the same command then has nothing to do."""
+    assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[1]}").code == 0
+    said = fill(project, "--yes")
+    assert said.code == 0, said.err
+    assert "1 done, 3 runs to make" in said.out
+    assert f"1/3  {DAYS[0]}  success" in said.out
+    assert "4 of 4 keys done" in said.out
+    assert rows(project, "bronze") == rows(project, "gold") == DAYS
+    again = fill(project)
+    assert (again.code, "4 done, 0 runs to make" in again.out) == (0, True)
+
+
+def test_nothing_runs_without_an_answer(project: Project) -> None:
+    """Without a terminal the plan is shown, and it says how to agree; a dry run is a success."""
+    said = fill(project)
+    assert (said.code, f"missing  {DAYS[0]} to {DAYS[3]} (4)" in said.out) == (2, True)
+    assert "`--yes` agrees to the plan" in said.err
+    assert fill(project, f"day={DAYS[1]}..", "--dry-run").code == 0
+    assert not (project.root / "ran").exists()
+
+
+def test_a_broken_day_costs_no_other_and_is_resumed_without_a_row_twice(project: Project) -> None:
+    """Its first table is there: the run is resumed, so that nothing is appended again."""
+    said = fill(project, "--yes", BROKEN=DAYS[1])
+    assert said.code == 1
+    assert "ValueError: on purpose" in said.out
+    assert "3 of 4 keys done" in said.out
+    assert "x" in said.out.rpartition("# done")[0].rpartition("\n\n")[2]
+    again = fill(project, "--yes")
+    assert (again.code, f"1/1  {DAYS[1]}  resumed, success" in again.out) == (0, True)
+    assert rows(project, "bronze") == rows(project, "gold") == DAYS
+
+
+def test_a_part_that_nobody_can_resume_is_refused_by_name(project: Project) -> None:
+    """Its run is gone: a new one would append the day again. With `--again partial` a person wants just that."""
+    assert fill(project, f"day={DAYS[1]}", "--yes", BROKEN=DAYS[1]).code == 1
+    for folder in (project.root / ".dbxdec/runs").iterdir():
+        folder.rename(project.root / f"gone-{folder.name}")
+    said = fill(project, "--yes")
+    assert said.code == 2
+    assert f"{DAYS[1]} is in " in said.err
+    assert "a new run would append it again" in said.err
+    assert fill(project, "--again", "partial", "--yes").code == 0
+    assert rows(project, "bronze") == sorted([*DAYS, DAYS[1]])
+
+
+def test_rows_of_before_the_keys_are_not_added_to(project: Project) -> None:
+    """The table may have all these days already."""
+    define(project, JOB.replace("daily(since=dt.date.fromisoformat", "(dt.date.fromisoformat"))
+    assert dbxdec(project, "run", "delays").code == 0
+    define(project, JOB)
+    said = fill(project, "--yes")
+    assert said.code == 2
+    assert "has rows but no key, of runs before the job had keys" in said.err
+    assert rows(project, "bronze") == DAYS[:1]
+
+
+def test_a_killed_backfill_goes_on_where_it_was(project: Project) -> None:
+    """With kill -9 in the middle of a day: every day is there once."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "delays", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    other = fill(project, "--yes")
+    assert (other.code, "another backfill of the job `delays` is at work here" in other.err) == (2, True)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    (project.root / "hang").unlink()
+    wait_for_no_worker(project.root)
+    said = fill(project, "--yes")
+    assert (said.code, "resumed, success" in said.out) == (0, True), said.err
+    assert rows(project, "bronze") == rows(project, "gold") == DAYS
+
+
+def test_ctrl_c_ends_it_after_the_task(project: Project) -> None:
+    """The exit code is the one of an interrupt; no further day is begun."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "delays", "--yes"], cwd=project.root)
+    wait_for(project.root / "hanging")
+    started.send_signal(signal.SIGINT)
+    assert started.wait(timeout=60) == 130
+    assert (project.root / "ran").read_text().split() == DAYS[:1]
+
+
+def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Project) -> None:
+    """A plan that would leave January there is refused, newest first too."""
+    define(project, JOB.replace('mode="overwrite", partition_by="day"', 'mode="overwrite"'))
+    assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[2]}").code == 0
+    said = fill(project, f"day={DAYS[0]}..{DAYS[1]}", "--yes")
+    assert said.code == 2
+    assert f"so it would end with the rows of {DAYS[1]}, and not with those of {DAYS[2]}" in said.err
+    said = fill(project, "--newest-first", "--yes")
+    assert (said.code, "without `--newest-first`" in said.err) == (2, True)
+    assert fill(project, f"day={DAYS[0]},{DAYS[3]}", "--yes").code == 0
+
+
+WRONG = {
+    "no key": (["scale=3"], "`scale` is no key of the job `delays`"),
+    "a misspelt key": (["dya=2024-01-01"], "`dya` is no key of the job `delays`"),
+    "no form": (["2024-01-01"], "is not of the form KEY=A..B or KEY=A,B"),
+    "twice": (["day=2024-01-01", "day=2024-01-02"], "the key `day` is given twice"),
+    "no date": (["day=january.."], "has 'january', which is no date"),
+    "no beginning": (["day=..2024-01-01"], "has no beginning"),
+    "the future": (["day=2999-01-01"], "is not due; the last one is"),
+    "all in the future": (["day=2999-01-01.."], "has no key that is due"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.sampled(3)
+def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[str], said: str) -> None:
+    """Before anything runs."""
+    found = fill(project, *arguments, "--yes")
+    assert found.code == 2
+    assert said in found.err
+    assert not (project.root / "ran").exists()
+
+
+def test_the_calendar_has_a_row_for_each_month() -> None:
+    """A day without a key is a space."""
+    states = {dt.date(2024, 1, 30): "done", dt.date(2024, 2, 1): "missing", dt.date(2024, 2, 29): "failed"}
+    states[dt.date(2024, 3, 1)] = "partial"
+    assert calendar.months(states) == [
+        f"2024-01  {' ' * 29}#",
+        f"2024-02  .{' ' * 27}x",
+        "2024-03  ~",
+    ]
+    assert calendar.months({}) == []
+    assert "# done" in calendar.legend()
+
+
+def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """A lock is of one job."""
+    (tmp_path / ".dbxdec").mkdir()
+    with backfill.alone(tmp_path, "one"), backfill.alone(tmp_path, "other"):
+        pass
