@@ -106,6 +106,26 @@ def test_unsigned_values_that_do_not_fit_are_never_wrapped(tmp_path: Path, dtype
     assert not (tmp_path / "table" / "_delta_log").exists()
 
 
+ARRAYS: dict[str, tuple[pl.DataType, object]] = {
+    "milliseconds": (pl.Datetime("ms"), dt.datetime(2024, 1, 1, 5)),
+    "nanoseconds": (pl.Datetime("ns"), dt.datetime(2024, 1, 1, 5)),
+    "a zone": (pl.Datetime("ms", "Europe/Berlin"), dt.datetime(2024, 1, 1, 5, tzinfo=dt.UTC)),
+    "dates": (pl.Date(), dt.date(2024, 1, 1)),
+    "categories": (pl.Categorical(), "a"),
+    "an enum": (pl.Enum(["b", "a"]), "a"),
+}
+
+
+@pytest.mark.parametrize(("dtype", "value"), ARRAYS.values(), ids=ARRAYS)
+def test_arrays_of_any_type_keep_their_values(tmp_path: Path, dtype: pl.DataType, value: object) -> None:
+    """They become lists, also inside lists and structs, and not of the numbers behind their values."""
+    array = pl.Series([[value]], dtype=pl.List(dtype)).cast(pl.Array(dtype, 1))
+    data = pl.DataFrame({"c": array, "s": pl.DataFrame({"a": array}).to_struct("s")})
+    PolarsDeltaIoManager("unused").write(output(tmp_path / "table"), data)
+    (row,) = pl.read_delta(str(tmp_path / "table")).rows()
+    assert row == ([value], {"a": [value]})
+
+
 LOST: dict[str, pl.Series] = {
     "nanoseconds": pl.Series([1000, 1001]).cast(pl.Datetime("ns")),
     "before 1970": pl.Series([-1]).cast(pl.Datetime("ns", "UTC")),

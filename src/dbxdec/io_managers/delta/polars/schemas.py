@@ -50,7 +50,9 @@ def storable(
         for name, dtype in schema.items()
         if _needs_cast(fitted[name]) or dtype != fitted[name]
     }
-    return cast(_keep_moments(frame, schema, casts), casts), schema_
+    # Older versions of Polars take the numbers behind times and categories when an array becomes another list.
+    lists: dict[Any, pl.DataType] = {name: _listed(schema[name]) for name in casts if _has_array(schema[name])}
+    return cast(_keep_moments(cast(frame, lists), {**schema, **lists}, casts), casts), schema_
 
 
 def _keep_moments(
@@ -204,6 +206,25 @@ def _has_form(dtype: pl.DataType) -> bool:
         bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists)
         for node in _nodes(dtype)
     )
+
+
+def _has_array(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    return any(isinstance(node, pl.Array) for node in _nodes(dtype))
+
+
+def _listed(dtype: Any) -> pl.DataType:
+    """Return the type with a list in the place of each array."""
+    import polars as pl
+
+    match dtype:
+        case pl.List() | pl.Array():
+            return pl.List(_listed(dtype.inner))
+        case pl.Struct():
+            return pl.Struct([pl.Field(field.name, _listed(field.dtype)) for field in dtype.fields])
+        case _:
+            return dtype  # type: ignore[no-any-return]
 
 
 def _needs_cast(dtype: pl.DataType) -> bool:
