@@ -131,6 +131,16 @@ def test_a_value_that_is_no_key_counts_for_none(project: Project) -> None:
     assert missing(project)[1]["done"] == 1
 
 
+def test_a_table_between_two_steps_is_not_asked(project: Project) -> None:
+    """It has the rows of the last run, whatever its key."""
+    define(project, JOB.replace("@task(io_manager=lake)", '@task(io_manager=lake.table("staging", keyed=False))'))
+    assert run(project, DAYS[0]).code == 0
+    assert missing(project)[1]["done"] == 1
+    assert run(project, DAYS[1], BROKEN="1").code == 1
+    found = missing(project)[1]
+    assert [key["day"] for key in found["missing"]] == DAYS[1:]
+
+
 WRONG = {
     "no such job": (["nothing"], "has no job `nothing`"),
     "a job without keys": (["plain"], "the job `plain` has no key"),

@@ -150,6 +150,11 @@ class Output:
     per_item: bool = False
     partial: bool = False
 
+    @property
+    def keyed(self) -> bool:
+        """Whether the table tells which keys of its job are there."""
+        return self.settings.get("keyed") is not False
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Dependency:

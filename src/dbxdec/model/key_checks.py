@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, listed
+from dbxdec.model import required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,17 @@ def errors(job: Job) -> Iterator[Problem]:
 
 
 def warnings(job: Job) -> Iterator[Problem]:
-    """Yield keys that a job which starts automatically never runs for."""
+    """Yield tables that keep only the rows of the last key, and keys that no automatic start is ever for."""
+    names = [parameter.name for parameter in job.parameters if parameter.key]
+    for task, _, output in required.tables(job):
+        if output.settings.get("mode") == "overwrite" and not output.partial:
+            yield Problem(
+                f"the task `{job.key}.{task.key}` replaces the whole of {output.target} in each run, but the job has "
+                f"keys ({listed(names)}): only the rows of the last one are there",
+                task.called_at or task.source,
+                f'write each key into its own part: `partition_by=["{names[0]}"]`; or, for a table between two steps, '
+                "say `keyed=False`",
+            )
     if not any(name in job.settings for name in _STARTS):
         return
     for parameter in job.parameters:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def tables(job: Job) -> list[tuple[Task, str, Output]]:
     """Return the Delta tables, with their tasks and outputs, that each successful run of `job` writes.
 
-    Those below a branch of a condition, and of tasks that run after failures, are not among them.
+    Those below a branch of a condition, of tasks that run after failures, and with `keyed=False` are not among them.
     """
     guards = guards_of(job)
     return [
@@ -23,5 +23,5 @@ def tables(job: Job) -> list[tuple[Task, str, Output]]:
         for task in job.tasks
         if not guards[task.key] and not task.on_failure and task.run_if not in NEEDS_FAILURE
         for name, output in task.outputs.items()
-        if output.io is not None and output.target and storage_paths.is_delta(output.io)
+        if output.io is not None and output.target and storage_paths.is_delta(output.io) and output.keyed
     ]

@@ -294,8 +294,9 @@ def _position(function: Callable[..., Any], name: str) -> int:
 
 def written_by(write: WriteId, task: dag.Task, output: str) -> WriteId:
     """Return the identity, in the run of `write`, of what `task` writes to its output."""
-    slot = slot_of(write.job, task, output) if write.key else ""
-    return replace(write, task=task.key, output="" if output == dag.RESULT else output, slot=slot)
+    key = write.key if task.outputs[output].keyed else ""
+    slot = slot_of(write.job, task, output) if key else ""
+    return replace(write, task=task.key, output="" if output == dag.RESULT else output, key=key, slot=slot)
 
 
 def slot_of(job: str, task: dag.Task, output: str) -> str:

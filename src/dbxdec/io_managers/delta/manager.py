@@ -44,6 +44,7 @@ class DeltaIoManager(IoManager):
         replace: Mapping[str, Any] | None,
         schema: SchemaPolicy,
         shared: bool,
+        keyed: bool,
         cluster_by: str | Sequence[str] | None,
         properties: Mapping[str, Any] | None,
         comment: str | BundleVariable | None,
@@ -56,6 +57,7 @@ class DeltaIoManager(IoManager):
         self.replace = replace
         self.schema = schema
         self.shared = shared
+        self.keyed = keyed
         self.cluster_by = cluster_by
         self.properties = properties
         self.comment = comment
@@ -79,6 +81,8 @@ class DeltaIoManager(IoManager):
             settings["partition_by"] = list(self.partitions)
         if self.replace is not None:
             settings["replace"] = {name: described(value) for name, value in self.replace.items()}
+        if not self.keyed:
+            settings["keyed"] = False
         return {**settings, **definition.described(self)}
 
     def variables(self) -> set[str]:

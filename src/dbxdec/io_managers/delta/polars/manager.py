@@ -63,6 +63,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        keyed: Whether the table tells which keys of its job are there. False for tables between two steps, whose rows
+            nobody reads later.
         cluster_by: Clustering, which is only for tables through Spark: a build error here.
         properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
         comment: The comment of a table.
@@ -99,6 +101,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         "replace",
         "schema",
         "shared",
+        "keyed",
         "delta_write_options",
         *definition.OPTIONS,
     )
@@ -117,6 +120,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        keyed: bool = True,
         cluster_by: str | Sequence[str] | None = None,
         properties: Mapping[str, str | float | BundleVariable] | None = None,
         comment: str | BundleVariable | None = None,
@@ -134,6 +138,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
             replace=replace,
             schema=schema,
             shared=shared,
+            keyed=keyed,
             cluster_by=cluster_by,
             properties=properties,
             comment=comment,

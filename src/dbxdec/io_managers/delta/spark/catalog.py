@@ -36,6 +36,8 @@ class SparkTableIoManager(SparkDelta):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        keyed: Whether the table tells which keys of its job are there. False for tables between two steps, whose rows
+            nobody reads later.
         cluster_by: The columns by which a table is clustered, up to four; `"auto"` lets the platform choose them.
             A table has clusters or partitions, never both.
         properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
@@ -68,6 +70,7 @@ class SparkTableIoManager(SparkDelta):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        keyed: bool = True,
         cluster_by: str | Sequence[str] | None = None,
         properties: Mapping[str, str | float | BundleVariable] | None = None,
         comment: str | BundleVariable | None = None,
@@ -83,6 +86,7 @@ class SparkTableIoManager(SparkDelta):
             replace=replace,
             schema=schema,
             shared=shared,
+            keyed=keyed,
             cluster_by=cluster_by,
             properties=properties,
             comment=comment,

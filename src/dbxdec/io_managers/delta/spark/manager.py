@@ -53,7 +53,7 @@ class SparkDelta(DeltaIoManager):
     reads: ClassVar[frozenset[str] | None] = crossing.SPARK | crossing.POLARS
     writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
     table_options: ClassVar[tuple[str, ...]] = (
-        "mode", "partition_by", "replace", "schema", "shared", "read_options", "write_options",
+        "mode", "partition_by", "replace", "schema", "shared", "keyed", "read_options", "write_options",
         *definition.OPTIONS,
     )  # fmt: skip
     merges: ClassVar[frozenset[str]] = _MERGES
@@ -73,6 +73,7 @@ class SparkDelta(DeltaIoManager):
         replace: Mapping[str, Any] | None = None,
         schema: SchemaPolicy = "strict",
         shared: bool = False,
+        keyed: bool = True,
         cluster_by: str | Sequence[str] | None = None,
         properties: Mapping[str, str | float | BundleVariable] | None = None,
         comment: str | BundleVariable | None = None,
@@ -90,6 +91,7 @@ class SparkDelta(DeltaIoManager):
             replace=replace,
             schema=schema,
             shared=shared,
+            keyed=keyed,
             cluster_by=cluster_by,
             properties=properties,
             comment=comment,
@@ -301,6 +303,8 @@ class SparkDeltaIoManager(SparkDelta):
             columns, and new fields of structs, are added. `"replace"`: the table gets the new schema; only with
             `mode="overwrite"` of whole tables.
         shared: Whether several tasks may write the table. Without it that is a build error.
+        keyed: Whether the table tells which keys of its job are there. False for tables between two steps, whose rows
+            nobody reads later.
         cluster_by: The columns by which a table is clustered, up to four; `"auto"` lets the platform choose them.
             A table has clusters or partitions, never both.
         properties: The properties of a table, such as `{"delta.enableChangeDataFeed": True}`.
