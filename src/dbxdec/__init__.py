@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dbxdec.authoring.conditions import condition
     from dbxdec.authoring.each import each
     from dbxdec.authoring.jobs import Job, job
+    from dbxdec.authoring.keys import daily, hourly, key, monthly, weekly
     from dbxdec.authoring.proxies import TaskProxy, latest
     from dbxdec.authoring.steps import native_task
     from dbxdec.authoring.tasks import Task, task
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.definition import column
     from dbxdec.io_managers.delta.merge import DeltaMerge
-    from dbxdec.model.keys import daily, hourly, key, monthly, weekly
     from dbxdec.model.rundate import run_date
     from dbxdec.model.secrets import Secret, secret
     from dbxdec.model.variables import bundle_target, bundle_variable
@@ -47,7 +47,7 @@ _HOMES = {
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.definition": ("column",),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
-    "dbxdec.model.keys": ("daily", "hourly", "key", "monthly", "weekly"),
+    "dbxdec.authoring.keys": ("daily", "hourly", "key", "monthly", "weekly"),
     "dbxdec.model.rundate": ("run_date",),
     "dbxdec.runtime.context": ("context", "params"),
     "dbxdec.runtime.task_values": ("get_task_value", "set_task_value", "task_values"),

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from dbxdec.model.mistakes import forgiving, giving
-from dbxdec.model.trigger import known_zone, zone
-from dbxdec.model.variables import BundleVariable
+from dbxdec.model.trigger import zone
 from dbxdec.support.forms import FormError, take
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-T = TypeVar("T")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-_WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_DAY, _WEEK, _MONTH, _HOUR = "daily", "weekly", "monthly", "hourly"
-_PERIODS = (_DAY, _WEEK, _MONTH, _HOUR)
-_LONGEST_LAG = 10 * 366 * 86_400
-_LAST_DAY = 28
+WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAILY, WEEKLY, MONTHLY, HOURLY = "daily", "weekly", "monthly", "hourly"
+_PERIODS = (DAILY, WEEKLY, MONTHLY, HOURLY)
+LONGEST_LAG = 10 * 366 * 86_400
+LAST_DAY = 28
 """The last day of a month that each month has."""
 _ONE_DAY = dt.timedelta(days=1)
 _ONE_HOUR = dt.timedelta(hours=1)
@@ -53,7 +50,7 @@ class Periods:
     @property
     def type(self) -> str:
         """The kind of type that the parameter has."""
-        return "datetime" if self.period == _HOUR else "date"
+        return "datetime" if self.period == HOURLY else "date"
 
     def at(self, moment: dt.datetime) -> dt.date:
         """Return the last key that was due at `moment`, which has a zone.
@@ -75,13 +72,13 @@ class Periods:
     def has(self, value: dt.date) -> bool:
         """Return whether `value` is one of the keys, whether it is due or not."""
         try:
-            return self._around(self._start(value)) == value if self.period != _HOUR else self._is_hour(value)
+            return self._around(self._start(value)) == value if self.period != HOURLY else self._is_hour(value)
         except OverflowError:
             return False
 
     def text(self, key: dt.date) -> str:
         """Return the string of a key: an ISO date, or for hours an ISO moment in UTC without its seconds."""
-        return f"{self._start(key):%Y-%m-%dT%H:%MZ}" if self.period == _HOUR else key.isoformat()
+        return f"{self._start(key):%Y-%m-%dT%H:%MZ}" if self.period == HOURLY else key.isoformat()
 
     def after(self, key: dt.date) -> dt.date:
         """Return the key that follows `key`."""
@@ -103,7 +100,7 @@ class Periods:
     def json_form(self) -> dict[str, Any]:
         """Return the manifest's form: the period, and what differs from its defaults."""
         form: dict[str, Any] = {"period": self.period, "since": self.since, "tz": self.tz, "lag": self.lag}
-        if self.period in (_WEEK, _MONTH):
+        if self.period in (WEEKLY, MONTHLY):
             form["on"] = self.on
         if self.was is not None:
             form["was"] = self.was
@@ -120,10 +117,10 @@ class Periods:
         for name, text in (("since", since), ("was", was)):
             if text is not None and not isinstance(text, str):
                 raise FormError(name, "is not a string")
-        if not 0 <= lag <= _LONGEST_LAG:
+        if not 0 <= lag <= LONGEST_LAG:
             raise FormError("lag", "is not a number of seconds within ten years")
-        first, last = (1, _LAST_DAY) if period == _MONTH else (0, len(_WEEKDAYS) - 1)
-        if not (first if "on" in form or period == _MONTH else 0) <= on <= last:
+        first, last = (1, LAST_DAY) if period == MONTHLY else (0, len(WEEKDAYS) - 1)
+        if not (first if "on" in form or period == MONTHLY else 0) <= on <= last:
             raise FormError("on", f"is not a day from {first} to {last}")
         return cls(period, since, take(form, "tz", str), lag, on, was)
 
@@ -142,9 +139,9 @@ class Periods:
     def __str__(self) -> str:
         """The call that an author writes."""
         given = [f"since={self.since}"] if self.since is not None else []
-        if self.period == _WEEK:
-            given.append(f'on="{_WEEKDAYS[self.on]}"')
-        elif self.period == _MONTH:
+        if self.period == WEEKLY:
+            given.append(f'on="{WEEKDAYS[self.on]}"')
+        elif self.period == MONTHLY:
             given.append(f"on={self.on}")
         given += [f'tz="{self.tz}"'] if self.tz != "UTC" else []
         given += [f"lag={dt.timedelta(seconds=self.lag)}"] if self.lag else []
@@ -153,12 +150,12 @@ class Periods:
 
     def _around(self, moment: dt.datetime) -> dt.date:
         """Return the key in whose period `moment` lies."""
-        if self.period == _HOUR:
+        if self.period == HOURLY:
             return moment.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
         day = moment.astimezone(zone(self.tz)).date()
-        if self.period == _WEEK:
-            return day - dt.timedelta(days=(day.weekday() - self.on) % len(_WEEKDAYS))
-        if self.period == _MONTH:
+        if self.period == WEEKLY:
+            return day - dt.timedelta(days=(day.weekday() - self.on) % len(WEEKDAYS))
+        if self.period == MONTHLY:
             return day.replace(day=self.on) if day.day >= self.on else _months_later(day, -1).replace(day=self.on)
         return day
 
@@ -173,13 +170,13 @@ class Periods:
         return isinstance(value, dt.datetime) and self._around(self._start(value)) == self._start(value)
 
     def _moved(self, key: dt.date, by: int) -> dt.date:
-        if self.period == _HOUR:
+        if self.period == HOURLY:
             return self._start(key) + by * _ONE_HOUR
-        if self.period == _MONTH:
+        if self.period == MONTHLY:
             return _months_later(key, by)
-        found = key + by * (len(_WEEKDAYS) if self.period == _WEEK else 1) * _ONE_DAY
+        found = key + by * (len(WEEKDAYS) if self.period == WEEKLY else 1) * _ONE_DAY
         # A zone that crosses the date line skips a day.
-        return found if self.period == _WEEK or self.has(found) else found + by * _ONE_DAY
+        return found if self.period == WEEKLY or self.has(found) else found + by * _ONE_DAY
 
 
 @dataclass(frozen=True)
@@ -234,270 +231,6 @@ def _months_later(day: dt.date, by: int) -> dt.date:
     """Return the same day of a month, one that each month has, or else the first."""
     months = day.year * 12 + day.month - 1 + by
     try:
-        return day.replace(year=months // 12, month=months % 12 + 1, day=min(day.day, _LAST_DAY))
+        return day.replace(year=months // 12, month=months % 12 + 1, day=min(day.day, LAST_DAY))
     except ValueError:
         raise OverflowError from None
-
-
-@forgiving(giving(Periods(_DAY)))
-def daily(
-    *,
-    since: dt.date | None = None,
-    until: dt.date | None = None,
-    tz: str = "UTC",
-    lag: dt.timedelta = dt.timedelta(),
-    was: str | None = None,
-) -> Any:
-    """Return a default for a job parameter of the type `date`: the day of data that a run is for.
-
-    A run without a value gets the last day that had ended, and `lag` with it, when the run was triggered: the same one
-    in each retry and repair. A value given by hand wins as it is.
-
-    Args:
-        since: The first day that there should be, a date or a bundle variable.
-        until: The last day that there should be, for a job that has come to its end.
-        tz: The time zone in which days begin, by its IANA name.
-        lag: How long after its end the data of a day is there.
-        was: The name that the parameter had before.
-
-    Returns:
-        The default: for a type checker it is a date.
-
-    Raises:
-        ValueError: The time zone is unknown, or `lag` is negative or longer than ten years.
-        TypeError: An argument is of another type.
-
-    Example:
-        ```python
-        import datetime as dt
-
-        from dbxdec import daily, job, task
-
-
-        @task
-        def load(day: dt.date) -> None: ...
-
-
-        @job
-        def delays(day: dt.date = daily(since=dt.date(2024, 1, 1), tz="Europe/Berlin")) -> None:
-            load(day)
-        ```
-    """
-    return _periods(_DAY, since, until, tz, lag, was)
-
-
-@forgiving(giving(Periods(_WEEK)))
-def weekly(
-    *,
-    on: Weekday = "monday",
-    since: dt.date | None = None,
-    until: dt.date | None = None,
-    tz: str = "UTC",
-    lag: dt.timedelta = dt.timedelta(),
-    was: str | None = None,
-) -> Any:
-    """Return a default for a job parameter of the type `date`: the first day of the week of data that a run is for.
-
-    Args:
-        on: The day on which weeks begin.
-        since: The first week that there should be, a date in it or a bundle variable.
-        until: The last week that there should be, for a job that has come to its end.
-        tz: The time zone in which days begin, by its IANA name.
-        lag: How long after its end the data of a week is there.
-        was: The name that the parameter had before.
-
-    Returns:
-        The default: for a type checker it is a date.
-
-    Raises:
-        ValueError: The day or the time zone is unknown, or `lag` is negative or longer than ten years.
-        TypeError: An argument is of another type.
-
-    Example:
-        ```python
-        import datetime as dt
-
-        from dbxdec import job, task, weekly
-
-
-        @task
-        def load(week: dt.date) -> None: ...
-
-
-        @job
-        def reports(week: dt.date = weekly(on="sunday", since=dt.date(2024, 1, 7))) -> None:
-            load(week)
-        ```
-    """
-    if on not in _WEEKDAYS:
-        raise ValueError(f"on={on!r:.60} is not a day of the week; write one of {', '.join(_WEEKDAYS)}")
-    return _periods(_WEEK, since, until, tz, lag, was, _WEEKDAYS.index(on))
-
-
-@forgiving(giving(Periods(_MONTH, on=1)))
-def monthly(
-    *,
-    on: int = 1,
-    since: dt.date | None = None,
-    until: dt.date | None = None,
-    tz: str = "UTC",
-    lag: dt.timedelta = dt.timedelta(),
-    was: str | None = None,
-) -> Any:
-    """Return a default for a job parameter of the type `date`: the first day of the month of data that a run is for.
-
-    Args:
-        on: The day on which months begin, from 1 to 28.
-        since: The first month that there should be, a date in it or a bundle variable.
-        until: The last month that there should be, for a job that has come to its end.
-        tz: The time zone in which days begin, by its IANA name.
-        lag: How long after its end the data of a month is there.
-        was: The name that the parameter had before.
-
-    Returns:
-        The default: for a type checker it is a date.
-
-    Raises:
-        ValueError: The day or the time zone is unknown, or `lag` is negative or longer than ten years.
-        TypeError: An argument is of another type.
-
-    Example:
-        ```python
-        import datetime as dt
-
-        from dbxdec import job, monthly, task
-
-
-        @task
-        def load(month: dt.date) -> None: ...
-
-
-        @job
-        def invoices(month: dt.date = monthly(since=dt.date(2024, 1, 1))) -> None:
-            load(month)
-        ```
-    """
-    if isinstance(on, bool) or not isinstance(on, int) or not 1 <= on <= _LAST_DAY:
-        raise ValueError(f"on={on!r:.60} is not a day of each month; write a number from 1 to {_LAST_DAY}")
-    return _periods(_MONTH, since, until, tz, lag, was, on)
-
-
-@forgiving(giving(Periods(_HOUR)))
-def hourly(
-    *,
-    since: dt.date | None = None,
-    until: dt.date | None = None,
-    tz: str = "UTC",
-    lag: dt.timedelta = dt.timedelta(),
-    was: str | None = None,
-) -> Any:
-    """Return a default for a job parameter of the type `datetime`: the beginning, in UTC, of the hour of a run's data.
-
-    Hours are those of UTC, so that the two that a clock shows alike at the end of summer time are two keys.
-
-    Args:
-        since: The first hour that there should be, a moment with a zone, the date whose first hour it is, or a bundle
-            variable.
-        until: The last hour that there should be, for a job that has come to its end.
-        tz: The time zone in which hours are shown, and in which a date given as `since` begins.
-        lag: How long after its end the data of an hour is there.
-        was: The name that the parameter had before.
-
-    Returns:
-        The default: for a type checker it is a datetime.
-
-    Raises:
-        ValueError: The time zone is unknown, or `lag` is negative or longer than ten years.
-        TypeError: An argument is of another type.
-
-    Example:
-        ```python
-        import datetime as dt
-
-        from dbxdec import hourly, job, task
-
-
-        @task
-        def load(hour: dt.datetime) -> None: ...
-
-
-        @job
-        def clicks(hour: dt.datetime = hourly(since=dt.date(2024, 1, 1))) -> None:
-            load(hour)
-        ```
-    """
-    return _periods(_HOUR, since, until, tz, lag, was)
-
-
-def key(default: T, *, values: Collection[T] | None = None, was: str | None = None) -> T:
-    """Return a default for a job parameter: a value, and with it all the values that there should be.
-
-    Args:
-        default: The value of a run that is given none.
-        values: All values. Without them they are those of the parameter's type: a `Literal`, an Enum or `bool`.
-        was: The name that the parameter had before.
-
-    Returns:
-        The default: for a type checker it is the value.
-
-    Raises:
-        TypeError: `values` is a string, or no collection.
-
-    Example:
-        ```python
-        from typing import Literal
-
-        from dbxdec import job, key, task
-
-
-        @task
-        def load(region: str) -> None: ...
-
-
-        @job
-        def sales(region: Literal["eu", "us"] = key("eu")) -> None:
-            load(region)
-        ```
-    """
-    return _key(default, values, was)  # type: ignore[no-any-return]
-
-
-@forgiving(lambda default, *_: KeyDefault(default))
-def _key(default: Any, values: Any, was: str | None) -> Any:
-    if values is not None and (isinstance(values, str | bytes) or not hasattr(values, "__iter__")):
-        raise TypeError(f"values={values!r:.60} of key is no list of values")
-    return KeyDefault(default, None if values is None else tuple(values), _name(was))
-
-
-def _periods(
-    period: str, since: object, until: object, tz: str, lag: dt.timedelta, was: str | None, on: int = 0
-) -> Periods:
-    if not isinstance(lag, dt.timedelta):
-        raise TypeError(f"lag={lag!r:.60} of {period} is no `timedelta`; write `dt.timedelta(hours=4)`")
-    if not 0 <= lag.total_seconds() <= _LONGEST_LAG:
-        raise ValueError(f"lag={lag} of {period} is negative, or longer than ten years")
-    name = known_zone(tz)
-    first, last = _limit("since", since, period, name), _limit("until", until, period, name)
-    return Periods(period, first, name, int(lag.total_seconds()), on, _name(was), last)
-
-
-def _limit(name: str, value: object, period: str, tz: str) -> str | None:
-    """Return the string of `since` or `until`."""
-    if value is None:
-        return None
-    if isinstance(value, BundleVariable):
-        return value.template
-    if isinstance(value, dt.datetime) and period == _HOUR and value.tzinfo is not None:
-        return value.astimezone(dt.UTC).isoformat()
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        if period != _HOUR:
-            return value.isoformat()
-        return dt.datetime(value.year, value.month, value.day, tzinfo=zone(tz)).astimezone(dt.UTC).isoformat()
-    wanted = "a moment with a zone, a date" if period == _HOUR else "a date"
-    raise TypeError(f"{name}={value!r:.60} of {period} is not {wanted} or a bundle variable")
-
-
-def _name(was: object) -> str | None:
-    if was is not None and not (isinstance(was, str) and was.isidentifier()):
-        raise TypeError(f"was={was!r:.60} is not the name of a parameter")
-    return was
