@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import sys
 import time
 from dataclasses import replace
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dbxdec.cli import completion
+from dbxdec.cli import completion, options
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges
-from dbxdec.cli.run import assignments
 from dbxdec.errors import RunError, counted
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
@@ -38,39 +36,15 @@ _MOST_FAILURES = 3
 @click.command("backfill")
 @click.argument("job", shell_complete=completion.jobs)
 @click.argument("keys", nargs=-1, metavar="[KEY=A..B | KEY=A,B]...")
-@click.option(
-    "--param",
-    "-p",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=assignments,
-    shell_complete=completion.parameters,
-    help="The value of another job parameter, as a string.",
-)
-@click.option(
-    "--var",
-    "variables",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=assignments,
-    shell_complete=completion.variables,
-    help="The value of a bundle variable.",
-)
+@options.parameters
+@options.variables
 @click.option(
     "--again",
     type=click.Choice(["partial", "all"]),
     help="Run keys anew that only some tables have, or all that were asked for, done ones too.",
 )
 @click.option("--newest-first", is_flag=True, help="Begin with the newest key.")
-@click.option(
-    "--jobs",
-    "-j",
-    "at_once",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    help="How many tasks run at once; the default is the number of CPUs.",
-)
+@options.at_once
 @click.option("--yes", "-y", is_flag=True, help="Begin without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
 def command(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec.cli import completion, records
+from dbxdec.cli import completion, options, records
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, print_json, say
@@ -25,40 +24,14 @@ if TYPE_CHECKING:
     from dbxdec.local.interface import JobRun
 
 
-def assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Return strings `name=value` as a dict; the last of a name wins."""
-    pairs = [value.partition("=") for value in values]
-    for value, (name, equals, _) in zip(values, pairs, strict=True):
-        if not name or not equals:
-            raise click.BadParameter(f"{value!r} is not of the form NAME=VALUE", context, option)
-    return {name: text for name, _, text in pairs}
-
-
 _ROWS_IN_REPORTS = 5
 _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete": completion.tasks}
 
 
 @click.command("run")
 @click.argument("job", required=False, shell_complete=completion.jobs)
-@click.option(
-    "--param",
-    "-p",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=assignments,
-    shell_complete=completion.parameters,
-    help="The value of a job parameter, as a string.",
-)
-@click.option(
-    "--var",
-    "variables",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=assignments,
-    shell_complete=completion.variables,
-    help="The value of a bundle variable.",
-)
+@options.parameters
+@options.variables
 @click.option(
     "--target",
     "-t",
@@ -66,14 +39,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     shell_complete=completion.targets,
     help="Give bundle variables the values of this target of the bundle; the default is the bundle's own default.",
 )
-@click.option(
-    "--jobs",
-    "-j",
-    "at_once",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    help="How many tasks run at once; the default is the number of CPUs.",
-)
+@options.at_once
 @click.option("--task", "tasks", **_A_TASK, help="Run only this task; may be repeated.")
 @click.option("--from", "start", **_A_TASK, help="Run this task and all downstream of it; may be repeated.")
 @click.option("--until", **_A_TASK, help="Run this task and all upstream of it; may be repeated.")
@@ -82,7 +48,7 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     "replaced",
     multiple=True,
     metavar="KEY=COMMAND",
-    callback=assignments,
+    callback=options.assignments,
     shell_complete=completion.replaced_tasks,
     help="Run a shell command instead of a task.",
 )
