@@ -108,6 +108,66 @@ def test_a_part_that_nobody_can_resume_is_refused_by_name(project: Project) -> N
     assert rows(project, "bronze") == sorted([*DAYS, DAYS[1]])
 
 
+EACH = """
+import datetime as dt
+from enum import Enum
+from dbxdec import daily, key
+
+class Color(Enum):
+    RED = "r"
+    BLUE = "b"
+
+@task(io_manager=lake.table("rows", shared=True))
+def one(item: str, day: dt.date) -> pl.DataFrame:
+    if item == "b" and str(day) in os.environ.get("BROKEN", ""):
+        raise ValueError("on purpose")
+    return pl.DataFrame({"day": [day], "item": [item]})
+
+@task(io_manager=lake.table("rows", shared=True))
+def other(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [day], "item": ["other"]})
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("FIRST")), color: Color = key(Color.RED)) -> None:
+    one(each(["a", "b"]), day)
+    other(day)
+""".replace("FIRST", DAYS[2])
+
+
+def test_iterations_of_a_broken_day_are_resumed_and_each_writer_counts(project: Project) -> None:
+    """The items that went well are not appended again; a table that tasks share tells of each of them."""
+    define(project, EACH)
+    assert fill(project, "color=RED", "--yes", BROKEN=DAYS[2]).code == 1
+    found = dbxdec(project, "missing", "--json").out
+    assert '"partial"' in found
+    assert "rows by one" in found
+    assert "rows by other" in found
+    again = fill(project, "--yes")
+    assert (again.code, "resumed, success" in again.out) == (0, True), again.err
+    expected = sorted(3 * [DAYS[2]] + 3 * [DAYS[3]])
+    assert rows(project, "rows") == sorted(2 * expected)  # of two colours
+
+
+def test_a_run_at_work_is_waited_for(project: Project) -> None:
+    """`dbxdec run` of a day and a backfill would both write it."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "run", "delays", "-p", f"day={DAYS[3]}"], cwd=project.root)
+    wait_for(project.root / "hanging")
+    said = fill(project, "--yes")
+    assert (said.code, f"for {DAYS[3]} is at work" in said.err) == (2, True)
+    started.send_signal(signal.SIGINT)
+    started.wait(timeout=60)
+
+
+def test_a_run_that_can_not_be_resumed_costs_no_other_day(project: Project) -> None:
+    """It had another value of a parameter."""
+    assert fill(project, f"day={DAYS[0]}", "--yes", BROKEN=DAYS[0]).code == 1
+    said = fill(project, "-p", "scale=3", "--yes")
+    assert said.code == 1
+    assert "the run to resume had other values of the parameter `scale`" in said.out
+    assert "3 of 4 keys done" in said.out
+
+
 def test_rows_of_before_the_keys_are_not_added_to(project: Project) -> None:
     """The table may have all these days already."""
     define(project, JOB.replace("daily(since=dt.date.fromisoformat", "(dt.date.fromisoformat"))
@@ -158,6 +218,8 @@ def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Projec
 
 
 WRONG = {
+    "a key as a parameter": (["-p", "day=2024-01-01"], "`day` is a key: write `day=2024-01-01` without -p"),
+    "a parameter of another type": (["-p", "scale=x"], "not of the type int"),
     "no key": (["scale=3"], "`scale` is no key of the job `delays`"),
     "a misspelt key": (["dya=2024-01-01"], "`dya` is no key of the job `delays`"),
     "no form": (["2024-01-01"], "is not of the form KEY=A..B or KEY=A,B"),

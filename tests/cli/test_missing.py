@@ -131,6 +131,22 @@ def test_a_value_that_is_no_key_counts_for_none(project: Project) -> None:
     assert missing(project)[1]["done"] == 1
 
 
+def test_results_that_are_no_delta_tables_can_not_be_told(project: Project) -> None:
+    """A day may be in the tables and not in the file."""
+    more = """
+from dbxdec.io_managers import PolarsParquetIoManager
+
+@task(io_manager=PolarsParquetIoManager(bundle_variable("lake"), mode="overwrite"))
+def file(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"n": [1]})
+"""
+    define(project, more + JOB.replace("    gold(bronze(day), day)", "    gold(bronze(day), day)\n    file(day)"))
+    assert run(project, DAYS[0]).code == 0
+    code, found = missing(project)
+    assert (code, found["unknown"][0]["target"]) == (3, "file")
+    assert [key["day"] for key in found["missing"]] == DAYS[1:]
+
+
 def test_a_table_between_two_steps_is_not_asked(project: Project) -> None:
     """It has the rows of the last run, whatever its key."""
     define(project, JOB.replace("@task(io_manager=lake)", '@task(io_manager=lake.table("staging", keyed=False))'))

@@ -154,6 +154,13 @@ def test_what_is_off_the_grid_is_no_key() -> None:
     assert not hourly().has(moment("2024-03-01T05:30"))
 
 
+def test_a_day_is_held_by_its_period() -> None:
+    """`since` a Wednesday begins with its week."""
+    assert weekly().holding(dt.date(2024, 3, 6)) == dt.date(2024, 3, 4)
+    assert monthly(on=15).holding(dt.date(2024, 3, 6)) == dt.date(2024, 2, 15)
+    assert hourly().holding(moment("2024-03-01T05:30")) == moment("2024-03-01T05:00")
+
+
 def test_until_is_not_part_of_the_rule() -> None:
     """A manifest has the same bytes each day, also where it is written `until=date.today()`."""
     assert daily(until=dt.date(2024, 1, 1)) == daily()

@@ -16,7 +16,7 @@ from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges
-from dbxdec.errors import RunError, counted
+from dbxdec.errors import DbxdecError, RunError, counted
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
 from dbxdec.platform.run_if import State
@@ -74,6 +74,7 @@ def command(
     """
     from dbxdec.local.backfill import alone, asked_keys, planned  # their imports take longer than `--help`
     from dbxdec.local.missing import Question, keys_of, variables_of
+    from dbxdec.local.parameters import check_parameters
     from dbxdec.local.parameters import variables_of as variables_of_run
     from dbxdec.local.request import RunRequest
 
@@ -83,14 +84,22 @@ def command(
     if not any(parameter.key for parameter in found.parameters):
         raise RunError(f"the job `{job}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
     given = _selection(keys)
+    for parameter in found.parameters:
+        if parameter.key is not None and parameter.name in parameters:
+            raise click.UsageError(
+                f"`{parameter.name}` is a key: write `{parameter.name}={parameters[parameter.name]}` without -p"
+            )
     root = str((ledger.state_folder(here) / "lake").absolute())
     names = variables_of(found) | variables_of_run(build.manifest, found, parameters)
-    question = Question(build, local_values(names, variables, here), here, root)
+    values = local_values(names, variables, here)
+    question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now)
     with alone(here, job):
         there = keys_of(found, question, asked)
         plan = planned(found, there, here, again=again, newest_first=newest_first)  # type: ignore[arg-type]
         _show(out, there, plan)
+        for step in plan.steps[:1]:
+            check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
         if not plan.steps or dry_run:
             return
         if not yes:
@@ -123,6 +132,8 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
         if some:
             ordered = sorted(some, key=keys.due.index)
             out.print(f"  {state:<8} {escape(of_ranges(ordered, keys))}")
+    for table in keys.unknown:
+        say(f"of {table.name} it can't be told which keys it has: {table.why}")
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
@@ -141,7 +152,7 @@ def _run(out: Console, request: RunRequest, keys: Keys, plan: Plan) -> tuple[lis
     failed: list[Key] = []
     for number, step in enumerate(plan.steps, 1):
         began = time.monotonic()
-        state, said = _one(request, keys, step)
+        state, said, stopped = _one(request, keys, step)
         words = "resumed, " if step.before is not None else ""
         seconds = f"{time.monotonic() - began:.1f} s"
         out.print(f"{number}/{len(plan.steps)}  {escape(' '.join(step.key))}  {words}{state}, {seconds}")
@@ -149,13 +160,13 @@ def _run(out: Console, request: RunRequest, keys: Keys, plan: Plan) -> tuple[lis
             out.print(f"  {escape(line)}")
         if state not in (State.SUCCESS, State.SUCCESS_WITH_FAILURES):
             failed.append(step.key)
-        if state is State.CANCELLED:
+        if stopped:
             return failed, True
     return failed, False
 
 
-def _one(request: RunRequest, keys: Keys, step: Step) -> tuple[State, list[str]]:
-    """Run one key. Return how it ended, and the last lines of what failed."""
+def _one(request: RunRequest, keys: Keys, step: Step) -> tuple[State, list[str], bool]:
+    """Run one key. Return how it ended, the last lines of what failed, and whether a person has ended it."""
     from dbxdec.cli.display import Progress
     from dbxdec.local.pool import interruptible
     from dbxdec.local.request import prepared
@@ -163,12 +174,17 @@ def _one(request: RunRequest, keys: Keys, step: Step) -> tuple[State, list[str]]
     own = {**request.parameters, **keys.named(step.key)}
     if step.before is not None:
         own = {**request.parameters, **{name: step.before.head["parameters"][name] for name in keys.names}}
-    ready = prepared(replace(request, parameters=own, before=step.before))
+    try:
+        ready = prepared(replace(request, parameters=own, before=step.before))
+    except DbxdecError as error:  # such as a run to resume that had other parameters: it costs no other key
+        return State.FAILED, str(error).splitlines(), False
     progress = Progress(console(stderr=True))
     with interruptible(ready.setting.pool):
         run = ready.run(progress.listener)
     lines = [f"{task.key}: {line}" for task, said in progress.failures for line in said[-_LINES:]]
-    return run.state, [*lines, *([f"logs: {run.folder}"] if lines else [])]
+    # A signal after the last task has not cancelled it.
+    stopped = ready.setting.pool.stopping
+    return run.state, [*lines, *([f"logs: {run.folder}"] if lines else [])], stopped
 
 
 def _summarize(out: Console, job: Job, keys: Keys, failed: list[Key]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dbxdec.local.missing import Key, Keys
 
+_MOST_PARTIAL = 20
 CANT_TELL = 3
 """Exit code: of some keys it can't be told whether they are there."""
 
@@ -64,14 +65,22 @@ def command(job: str | None, target: str | None, as_json: bool) -> None:
     names = set().union(*map(variables_of, keyed))
     root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
     question = Question(build, local_values(names, {}, here, target), here, root)
-    found = [keys_of(build.manifest.job(one.key), question) for one in keyed]
+    found, wrong = [], False
+    for one in keyed:
+        try:
+            found.append(keys_of(build.manifest.job(one.key), question))
+        except RunError as error:
+            if len(keyed) == 1:
+                raise
+            wrong = True
+            say(str(error))
     if as_json:
         print_json({"jobs": list(map(_form, found))})
     else:
         out = console()
-        for one in found:
-            _show(out, one)
-    if any(one.unknown for one in found):
+        for asked in found:
+            _show(out, asked)
+    if wrong or any(one.unknown for one in found):
         raise SystemExit(CANT_TELL)
     if any(one.of("missing") or one.of("partial") for one in found):
         raise SystemExit(FAILED)
@@ -98,9 +107,11 @@ def _show(out: Console, keys: Keys) -> None:
     out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts)}{since}")
     if missing:
         out.print(f"  missing  {escape(of_ranges(missing, keys))}")
-    for key in partial:
+    for key in partial[:_MOST_PARTIAL]:
         states = [f"{name} {state}" for name, state in keys.states(key).items()]
         out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
+    if len(partial) > _MOST_PARTIAL:
+        out.print(f"  partial  {len(partial) - _MOST_PARTIAL} others: `--json` has them")
     for table in keys.unknown:
         say(f"{keys.job}: {table.name} can't be told: {table.why}")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.missing import key_parameters, moment_of_key
+from dbxdec.local.parameters import parameters_shown
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dbxdec.local.history import Run
-    from dbxdec.local.missing import Key, Keys
+    from dbxdec.local.missing import Key, Keys, Table
     from dbxdec.model.dag import Job, JobParameter
 
 Again = Literal["partial", "all"]
+_MOST_SAID = 5
 
 
 @dataclass(frozen=True)
@@ -103,60 +105,89 @@ def _moment(parameter: JobParameter, text: str) -> dt.date:
 
 
 def planned(job: Job, keys: Keys, here: Path, *, again: Again | None, newest_first: bool) -> Plan:
-    """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm."""
+    """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
+
+    A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
+    tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
+    """
     problems = [
         Problem(f"of {table.name} it can't be told which keys it has: {table.why}", hint="read the table's log first")
         for table in keys.unknown
+        if table.is_delta
     ]
-    steps, done = [], 0
-    open_runs = _unsuccessful(job, here)
+    steps, done, added = [], 0, []
+    kept, running = _kept_runs(job, here)
     for key in keys.due:
-        states = keys.states(key)
-        if set(states.values()) == {"done"}:
+        state = keys.state(key)
+        if state == "done":
             done += 1
             if again == "all":
-                steps.append(Step(key, "done"))
-        elif "done" not in states.values():
-            steps.append(Step(key, "missing"))
-        else:
-            before = None if again else open_runs.get(key)
-            steps.append(Step(key, "partial", before))
-            added = [table.name for table in keys.tables if table.adds and key in table.done]
-            if added and before is None and again is None:
-                problems.append(
-                    Problem(
-                        f"{' '.join(key)} is in {listed(added)} and not in all tables: a new run would append it again",
-                        hint="resume the run that wrote it (`dbxdec run --resume RUN`); with `--again partial` it is "
-                        "run anew, after its rows have been deleted",
-                    )
-                )
+                steps.append(Step(key, state))
+            continue
+        before = None if again else kept.get(key)
+        steps.append(Step(key, state, before))
+        parts = [table for table in keys.tables if table.adds and (key in table.done or key in table.begun)]
+        if parts and before is None and again is None:
+            added.append((key, parts))
+    problems += _of_running(job, steps, running)
+    problems += _of_added(added)
     problems += _of_strange_rows(keys) if steps and again is None else []
-    problems += _of_whole_tables(keys, steps, newest_first=newest_first)
+    problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
     return Plan(tuple(reversed(steps) if newest_first else steps), done)
 
 
+def _of_running(job: Job, steps: Sequence[Step], running: Mapping[Key, Run]) -> Iterator[Problem]:
+    for step in steps:
+        if (run := running.get(step.key)) is not None:
+            yield Problem(
+                f"the run {run.id} of the job `{job.key}` for {' '.join(step.key)} is at work",
+                hint="wait for it, or end it",
+            )
+
+
+def _of_added(added: Sequence[tuple[Key, Sequence[Table]]]) -> Iterator[Problem]:
+    """Yield keys of which rows have been appended that nobody can go on with."""
+    hint = (
+        "resume the run that wrote it (`dbxdec run --resume RUN`) where it is kept; with `--again partial` it is run "
+        "anew, after its rows have been deleted"
+    )
+    for number, (key, tables) in enumerate(added[:_MOST_SAID]):
+        names = listed([table.name for table in tables])
+        yield Problem(
+            f"{' '.join(key)} is in {names} and not in all tables: a new run would append it again",
+            hint=hint if number == min(len(added), _MOST_SAID) - 1 else None,
+        )
+    if len(added) > _MOST_SAID:
+        yield Problem(f"and so are {len(added) - _MOST_SAID} other keys")
+
+
 def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
     """Yield appended tables with rows of which no log says which keys they are."""
     for table in keys.tables:
-        if table.adds and table.created is not None and not table.done:
+        if table.adds and table.created is not None and table.strange:
             yield Problem(
                 f"{table.name} has rows but no key, of runs before the job had keys: a backfill would append to them",
                 hint="move the table away, or say with `--again all` that its rows are of other keys",
             )
 
 
-def _of_whole_tables(keys: Keys, steps: Sequence[Step], *, newest_first: bool) -> Iterator[Problem]:
-    """Yield tables that would end with the rows of an older key, since each run replaces them as a whole."""
-    if not steps:
+def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[Step], *, newest_first: bool) -> Iterator[Problem]:
+    """Yield tables that would end with the rows of an older period, since each run replaces them as a whole."""
+    periods = [i for i, parameter in enumerate(key_parameters(job)) if parameter.key and parameter.key.is_period]
+    if not steps or not periods:
         return
-    last = steps[0].key if newest_first else steps[-1].key
+
+    def age(key: Key) -> Key:
+        """Days, and moments in UTC, sort as their strings do."""
+        return tuple(key[i] for i in periods)
+
+    last = age(steps[0].key if newest_first else steps[-1].key)
     for table in keys.tables:
         if table.mode != "whole":
             continue
-        # Days, and moments in UTC, sort as their strings do.
-        newest = max([*table.done, *(step.key for step in steps)])
+        newest = max([*map(age, table.done), *(age(step.key) for step in steps)])
         if newest > last:
             yield Problem(
                 f"each run replaces the whole of {table.name}, so it would end with the rows of {' '.join(last)}, "
@@ -166,20 +197,27 @@ def _of_whole_tables(keys: Keys, steps: Sequence[Step], *, newest_first: bool) -
             )
 
 
-def _unsuccessful(job: Job, here: Path) -> dict[Key, Run]:
-    """Return the newest run of each key that has not succeeded and can be resumed."""
+def _kept_runs(job: Job, here: Path) -> tuple[dict[Key, Run], dict[Key, Run]]:
+    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work."""
     parameters = key_parameters(job)
-    found: dict[Key, Run | None] = {}
+    newest: dict[Key, Run] = {}
     for run in ledger.runs(here, job.key):
-        given = run.head["parameters"]
+        if run.is_inner:
+            continue
         try:
-            key = tuple(one.key_text(one.value(given[one.name])) for one in parameters)
+            given = parameters_shown(run)
+            key = tuple(_text(one, given[one.name]) for one in parameters)
         except (KeyError, ValueError, TypeError):
-            continue  # a run by default, or of a job with other parameters
-        if key not in found:
-            is_open = run.state not in ("success", ledger.RUNNING) and not run.damaged and not run.is_inner
-            found[key] = run if is_open else None
-    return {key: run for key, run in found.items() if run is not None}
+            continue  # of a job with other parameters
+        newest.setdefault(key, run)
+    kept = {key: run for key, run in newest.items() if run.state not in ("success", ledger.RUNNING) and not run.damaged}
+    return kept, {key: run for key, run in newest.items() if run.state == ledger.RUNNING}
+
+
+def _text(parameter: JobParameter, given: str) -> str:
+    """Return the string that a key has in a log; members of an Enum are named, without the project's code."""
+    value = parameter.value(given, names=True)
+    return str(value) if parameter.type.enum is not None else parameter.key_text(value)
 
 
 @contextmanager

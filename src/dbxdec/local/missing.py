@@ -18,6 +18,7 @@ from dbxdec.errors import RunError
 from dbxdec.local import builds
 from dbxdec.local.survey import asked_for
 from dbxdec.model import places, protocol, required, run_keys
+from dbxdec.model.dag import RESULT
 from dbxdec.model.variables import names_in, resolve
 from dbxdec.platform.known import of_run
 from dbxdec.platform.references import resolve as resolve_references
@@ -43,8 +44,13 @@ class Table:
 
     name: str
     done: frozenset[Key] = frozenset()
+    begun: frozenset[Key] = frozenset()
+    """Keys of which some iterations are there."""
     created: int | None = None
     why: str = ""
+    strange: bool = False
+    """No write with a key was ever made to it."""
+    is_delta: bool = True
     mode: str = ""
     """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
 
@@ -77,23 +83,24 @@ class Keys:
     def states(self, key: Key) -> dict[str, str]:
         """Return whether each table has a key: "done", "missing" or "can't be told"."""
         return {
-            table.name: "can't be told" if table.why else "done" if key in table.done else "missing"
+            table.name: "can't be told"
+            if table.why
+            else "done"
+            if key in table.done
+            else "partial"
+            if key in table.begun
+            else "missing"
             for table in self.tables
         }
 
     def state(self, key: Key) -> str:
         """Return "done", "missing", "partial", or "can't be told"."""
-        states = set(self.states(key).values())
+        states = set(self.states(key).values()) - {"can't be told"} or {"can't be told"}
         return states.pop() if len(states) == 1 else "partial"
 
     def of(self, state: str) -> list[Key]:
         """Return the keys that are "done" or "missing" in each table that can tell, or "partial"."""
-        found = []
-        for key in self.due:
-            states = {state for state in self.states(key).values() if state != "can't be told"}
-            if states and (states == {state} if state != "partial" else len(states) > 1):
-                found.append(key)
-        return found
+        return [key for key in self.due if self.state(key) == state]
 
     def named(self, key: Key) -> dict[str, str]:
         """Return the values of a key by the names of its parameters."""
@@ -134,12 +141,29 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
         uri = str(found["uri"])
         keys = frozenset(key for text in found.get("keys", ()) if (key := _read(text, parameters)) is not None)
         writer = (task.key, name) if output.shared else ()
-        name = _short(uri, question)
-        tables[uri, writer] = Table(name, keys, found.get("created"), found.get("why", ""), _mode(output))
+        begun = frozenset(key for text in found.get("begun", ()) if (key := _read(text, parameters)) is not None)
+        by = f" by {task.key}" if output.shared else ""
+        tables[uri, writer] = Table(
+            _short(uri, question) + by,
+            keys,
+            begun,
+            found.get("created"),
+            found.get("why", ""),
+            bool(found.get("strange")),
+            mode=_mode(output),
+        )
+    for task, name, output in required.others(job):
+        target = f"{task.key}" if name == RESULT else f"{task.key}[{name}]"
+        tables[target, ()] = Table(target, why=f"{output.io} stores no Delta table", is_delta=False)
     there = [key for table in tables.values() for key in table.done]
     due = [
-        asked.get(parameter.name)
-        or _due(parameter, answer["until"].get(parameter.name), [key[i] for key in there], question)
+        _due(
+            parameter,
+            answer["until"].get(parameter.name),
+            [key[i] for key in there],
+            question,
+            asked.get(parameter.name),
+        )
         for i, parameter in enumerate(parameters)
     ]
     count = 1
@@ -161,17 +185,21 @@ def key_parameters(job: Job) -> list[JobParameter]:
     return [parameter for parameter in job.parameters if parameter.key is not None]
 
 
-def _due(parameter: JobParameter, until: str | None, there: Sequence[str], question: Question) -> list[str]:
-    """Return the strings of all keys of a parameter that are due."""
+def _due(
+    parameter: JobParameter, until: str | None, there: Sequence[str], question: Question, asked: Sequence[str] | None
+) -> list[str]:
+    """Return the strings of all keys of a parameter that are due, or of those that were `asked` for."""
     key = parameter.key
     assert key is not None  # noqa: S101 - the callers have looked
     if not key.is_period:
-        return list(key.values)
+        return list(asked if asked is not None else key.values)
     last = key.at(question.now)
     if until is not None:
-        last = min(last, moment_of_key(key, until))
+        last = min(last, key.holding(moment_of_key(key, until)))
+    if asked is not None:
+        return [text for text in asked if moment_of_key(key, text) <= last]
     since = min(there, default=None) if key.since is None else resolve(key.since, question.variables)
-    first = last if since is None else moment_of_key(key, since)
+    first = last if since is None else key.holding(moment_of_key(key, since))
     return [key.text(one) for one in key.between(first, last)]
 
 

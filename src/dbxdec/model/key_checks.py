@@ -37,11 +37,11 @@ def errors(job: Job) -> Iterator[Problem]:
     keys = [parameter.name for parameter in job.parameters if parameter.key]
     for task in job.tasks if keys else ():
         for output in task.outputs.values():
-            if output.settings.get("mode") == "error":
+            if (mode := output.settings.get("mode")) in ("error", "ignore"):
                 by = f'partition_by=["{keys[0]}"]'
                 yield Problem(
-                    f'the task `{job.key}.{task.key}` writes in mode="error", but the job has keys ({listed(keys)}): '
-                    "its second run fails, whatever its key",
+                    f'the task `{job.key}.{task.key}` writes in mode="{mode}", but the job has keys ({listed(keys)}): '
+                    + ("its second run fails, whatever its key" if mode == "error" else "only the first one is stored"),
                     task.called_at or task.source,
                     f'write each key into its own rows: `mode="overwrite", {by}`; or append',
                 )

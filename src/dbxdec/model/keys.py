@@ -88,6 +88,10 @@ class Periods:
         """Return the key before `key`."""
         return self._moved(key, -1)
 
+    def holding(self, value: dt.date) -> dt.date:
+        """Return the key in whose period a date, or for hours a moment, lies."""
+        return self._around(self._start(value))
+
     def between(self, first: dt.date, last: dt.date) -> Iterator[dt.date]:
         """Yield the keys from `first`, or the first one after it, to `last`, which need not be keys themselves."""
         key = self._around(self._start(first))

@@ -17,11 +17,20 @@ def tables(job: Job) -> list[tuple[Task, str, Output]]:
 
     Those below a branch of a condition, of tasks that run after failures, and with `keyed=False` are not among them.
     """
+    return [found for found in _stored(job) if storage_paths.is_delta(found[2].io or "") and found[2].keyed]
+
+
+def others(job: Job) -> list[tuple[Task, str, Output]]:
+    """Return what each successful run stores otherwise: no log tells which keys are there."""
+    return [found for found in _stored(job) if not storage_paths.is_delta(found[2].io or "")]
+
+
+def _stored(job: Job) -> list[tuple[Task, str, Output]]:
     guards = guards_of(job)
     return [
         (task, name, output)
         for task in job.tasks
         if not guards[task.key] and not task.on_failure and task.run_if not in NEEDS_FAILURE
         for name, output in task.outputs.items()
-        if output.io is not None and output.target and storage_paths.is_delta(output.io) and output.keyed
+        if output.io is not None and output.target
     ]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[str, Any]:
     """Return the place of an output, and the keys that are there, or why that can't be told (`why`).
 
-    `created` is when the table was made, in milliseconds since the epoch.
+    Of the keys `begun` a part of the iterations is there. `created` is when the table was made, in milliseconds since
+    the epoch. A `strange` table has had no write with a key.
     """
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
@@ -31,7 +32,9 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
         log = manager.key_log(uri)
         if log is None:
             return {"uri": uri, "keys": []}
-        return {"uri": uri, "keys": sorted(done(log.standing(), slot_of(job, task, output))), "created": log.created}
+        whole, begun = done(log.standing(), slot_of(job, task, output))
+        known = {"created": log.created, "strange": not log.has_keys}
+        return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known}
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text(str(error.problems[0].message))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other

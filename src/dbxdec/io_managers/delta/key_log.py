@@ -73,7 +73,9 @@ class KeyLog:
         # A merge where Spark takes no identifier has only its receipt.
         for commit in self.commits:
             proof = Found.of_commit(commit)
-            if proof is not None and proof.receipt.id.key and proof.left.kind != "kept" and there.has(commit.version):
+            if proof is None or proof.left.kind == "kept" or proof.facts.get("made"):
+                continue
+            if proof.receipt.id.key and there.has(commit.version):
                 write = parsed(proof.receipt.id.transaction)
                 found += [write] if write is not None else []
         return found
@@ -84,6 +86,11 @@ class KeyLog:
             return False
         return one.updated < self.created - _CLOCKS_DIFFER_MS
 
+    @property
+    def has_keys(self) -> bool:
+        """Return whether any write with a key was ever made here, by any writer."""
+        return any(parsed(one.name) is not None for one in self.identifiers)
+
     def _there(self) -> _There:
         """Return the commits of which rows may be left: back to a replacement, by way of what RESTOREs have kept."""
         gone: list[range] = []
@@ -93,6 +100,8 @@ class KeyLog:
                 continue
             if commit.operation == "RESTORE":
                 newest_kept = self._restored(commit)
+                if newest_kept < min(one.version for one in self.commits):
+                    raise RunError(f"the version {newest_kept}, to which it was restored, is older than its log")
                 gone.append(range(newest_kept + 1, commit.version))
             elif _replaces_all(commit):
                 return _There(commit.version, tuple(gone))
@@ -143,15 +152,19 @@ def parsed(name: str) -> KeyWrite | None:
     return KeyWrite(parts[2], parts[1], run, who[4], int(parts[4]) if len(parts) == 5 else 0)
 
 
-def done(writes: Iterable[KeyWrite], slot: str) -> set[str]:
-    """Return the keys that a writer has written: of a task with iterations, all of one run."""
+def done(writes: Iterable[KeyWrite], slot: str) -> tuple[set[str], set[str]]:
+    """Return the keys that a writer has written, and those of which it has written a part.
+
+    Of a task with iterations all items of one run make a key.
+    """
     items: dict[tuple[str, str], set[str]] = {}
     wanted: dict[tuple[str, str], int] = {}
     for write in writes:
         if write.slot == slot:
             items.setdefault((write.key, write.run), set()).add(write.item)
             wanted[write.key, write.run] = write.items
-    return {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
+    whole = {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
+    return whole, {key for key, _ in items} - whole
 
 
 def _replaces_all(commit: Commit) -> bool:

@@ -40,7 +40,7 @@ class Table:
     def done(self, slot: str = "") -> set[str]:
         """The keys that are there."""
         log = PolarsDeltaIoManager(self.path.parent).key_log(str(self.path))
-        return set() if log is None else key_log.done(log.standing(), slot)
+        return set() if log is None else key_log.done(log.standing(), slot)[0]
 
     @property
     def delta(self) -> DeltaTable:
@@ -113,6 +113,17 @@ def test_iterations_are_done_when_all_of_one_run_are(table: Table) -> None:
     assert table.done() == set()
     table.write(one, frame(8), run="first", item="i7", items=8)
     assert table.done() == {one}
+
+
+def test_a_table_that_is_made_and_not_filled_has_no_key(table: Table) -> None:
+    """The first day of a table with rules may fail between the two commits."""
+    rules: dict[str, Any] = {"constraints": {"positive": "x > 0"}}
+    with pytest.raises(RunError, match="violate"):
+        table.write(days(1)[0], frame(-1), **rules)
+    assert table.path.exists()
+    assert table.done() == set()
+    table.write(days(2)[0], frame(1), **rules)
+    assert table.done() == set(days(2))
 
 
 def test_a_shared_table_has_the_keys_of_each_writer(table: Table) -> None:
@@ -207,6 +218,18 @@ def test_a_restore_to_a_moment_and_below_a_replacement_brings_keys_back(table: T
     assert table.done() == {one, two}
 
 
+def test_a_restore_to_before_what_the_log_has_can_not_be_told(table: Table) -> None:
+    """Which identifiers of a checkpoint came after the version nobody knows."""
+    for n, key in enumerate(days(1, 2, 3, 4)):
+        table.write(key, frame(n))
+    table.delta.restore(1)
+    table.delta.create_checkpoint()
+    for file in sorted(table.path.glob("_delta_log/*.json"))[:-1]:
+        file.unlink()
+    with pytest.raises(RunError, match="older than its log"):
+        table.done()
+
+
 def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> None:
     """A log whose beginning is gone without a checkpoint does not say what there was."""
     for n, key in enumerate(days(1, 2, 3)):
@@ -225,7 +248,7 @@ def test_a_table_of_spark_at_a_path_of_this_machine_is_read_without_spark(table:
     table.write(key, frame(1))
     log = SparkDeltaIoManager(table.path.parent).key_log(str(table.path))
     assert log is not None
-    assert key_log.done(log.standing(), "") == {key}
+    assert key_log.done(log.standing(), "")[0] == {key}
     with pytest.raises(RunError, match="can't be read here"):
         SparkDeltaIoManager("s3://bucket/x").key_log("s3://bucket/x/table")
 

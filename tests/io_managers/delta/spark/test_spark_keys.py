@@ -28,7 +28,7 @@ def write(place: Place, key: str, value: Any, mode: Any = "append", run: str = "
 def done(place: Place) -> set[str]:
     """The keys that are there."""
     log = SparkDeltaIoManager("unused").key_log(place.uri)
-    return set() if log is None else key_log.done(log.standing(), "")
+    return set() if log is None else key_log.done(log.standing(), "")[0]
 
 
 def test_each_kind_of_write_says_its_key(path: Place) -> None:

@@ -131,7 +131,8 @@ def commit_properties(
 
     transaction: str | None = receipt.id.own_transaction if left.own else receipt.id.transaction
     if left.kind in _UNCLAIMED:  # a retry may still write, but nothing is what this key has
-        transaction = receipt.id.empty_transaction if receipt.id.key and left.kind == "none" else None
+        is_key = receipt.id.key and left.kind == "none" and not facts.get(MADE)
+        transaction = receipt.id.empty_transaction if is_key else None
     metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
     if metrics is not None:
         metadata["operationMetrics"] = dict(metrics)
@@ -141,6 +142,9 @@ def commit_properties(
         max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
 
+
+MADE = "made"
+"""The fact of a commit that makes a table for a write, which fills it in another one."""
 
 # Kinds of receipts of a write that has not touched the table: a retry may still write.
 _UNCLAIMED = ("kept", "none")
