@@ -148,6 +148,51 @@ def test_iterations_of_a_broken_day_are_resumed_and_each_writer_counts(project: 
     assert rows(project, "rows") == sorted(2 * expected)  # of two colours
 
 
+MORE = """
+from dbxdec import condition
+
+@task
+def small() -> int:
+    return 1
+
+@task(io_manager=lake.table("branch"))
+def branch(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [day]})
+
+@job
+def child(day: dt.date) -> None:
+    branch.override(key="inner", io_manager=lake.table("inner"))(day)
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("FIRST"), until=dt.date.fromisoformat("LAST"))) -> None:
+    inner = child(day)
+    chosen = condition(small(), ">", 0)
+    below = branch(day)
+    chosen.then(below)
+    bronze(day).after(below, inner)
+"""
+
+
+def test_what_the_tables_of_a_job_do_not_tell_is_not_appended_again(project: Project) -> None:
+    """Rows below a branch, and of a job that it runs: the run is resumed, though no table has the day."""
+    tasks, _, _ = JOB.partition("@job")
+    fails = '    if str(day) in os.environ.get("BROKEN", ""):\n        raise ValueError\n'
+    wiring = MORE.replace("FIRST", DAYS[0]).replace("LAST", DAYS[1])
+    define(project, tasks.replace("    with open", f"{fails}    with open") + wiring)
+    assert fill(project, "--yes", BROKEN=DAYS[0]).code == 1
+    again = fill(project, f"day={DAYS[0]}..", "--yes")  # and not beyond `until`
+    assert (again.code, "1 done, 1 run to make" in again.out) == (0, True), again.err
+    assert rows(project, "branch") == rows(project, "inner") == rows(project, "bronze") == DAYS[:2]
+
+
+def test_a_run_by_default_is_resumed_as_the_day_that_it_was_for(project: Project) -> None:
+    """Nobody has given it the day."""
+    assert dbxdec(project, "run", "delays", BROKEN=DAYS[3]).code == 1
+    said = fill(project, f"day={DAYS[3]}", "--yes")
+    assert (said.code, f"{DAYS[3]}  resumed, success" in said.out) == (0, True), said.err
+    assert rows(project, "bronze") == DAYS[3:]
+
+
 def test_a_run_at_work_is_waited_for(project: Project) -> None:
     """`dbxdec run` of a day and a backfill would both write it."""
     (project.root / "hang").touch()

@@ -157,6 +157,24 @@ def test_a_table_between_two_steps_is_not_asked(project: Project) -> None:
     assert [key["day"] for key in found["missing"]] == DAYS[1:]
 
 
+def test_a_job_that_can_not_be_asked_hides_no_other(project: Project) -> None:
+    """Of all jobs one has no table: the others are shown."""
+    more = """
+@task
+def count(day: dt.date) -> int:
+    return 1
+
+@job
+def a(day: dt.date = daily()) -> None:
+    count(day)
+"""
+    define(project, JOB + more)
+    said = dbxdec(project, "missing")
+    assert said.code == 3
+    assert "no run of the job `a` must write a Delta table" in said.err
+    assert "delays  0 done, 4 missing" in said.out
+
+
 WRONG = {
     "no such job": (["nothing"], "has no job `nothing`"),
     "a job without keys": (["plain"], "the job `plain` has no key"),

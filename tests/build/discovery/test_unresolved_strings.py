@@ -90,6 +90,11 @@ BRANCHES = {
     "an item of a defaultdict": 'defaultdict(bool, prod=True)[f"{target}"]',
     "a key of a dict": '{f"{target}": 1}.get("prod")',
     "digits": 'f"{target}".isdigit()',
+    "fnmatch": '__import__("fnmatch").fnmatch(f"{root}/t", "/tmp/*")',
+    "urlparse": '__import__("urllib.parse").parse.urlparse(f"{root}/t").scheme == "s3"',
+    "a path": 'PurePosixPath(f"{root}/t").is_absolute()',
+    "two paths": 'PurePosixPath(f"{root}/t") == PurePosixPath("/tmp/t")',
+    "os.path.exists": 'os.path.exists(f"{root}/t")',
     "two variables": 'f"{root}" == f"{target}"',
 }
 

@@ -75,7 +75,7 @@ def _uses(code: CodeType, left_out: Collection[CodeType]) -> bool:
 
 
 def _is_use(step: dis.Instruction, following: dis.Instruction | None) -> bool:
-    """Return whether a step loads such a function; `task_values.set(...)` and `time.sleep(...)` are none."""
+    """Return whether a step loads such a function; `task_values.set(...)` and `time.sleep(...)` don't."""
     of_name = step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
     if step.argval in _NAMES:
         return of_name

@@ -66,3 +66,13 @@ def ninth(month: dt.date = monthly(on=31), week: dt.date = weekly(on="Monday"), 
 
 @job
 def tenth(shares: list[str] = key(["a"])) -> None: ...
+
+
+@task(io_manager=lake.table("kept", mode="ignore"))
+def kept(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [day]})
+
+
+@job
+def eleventh(day: dt.date = daily()) -> None:
+    kept(day)
