@@ -33,7 +33,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  { echo "dbxdec needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev --editable ".[build,cli,polars,spark]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --group dev --editable ".[build,cli,polars,spark,remote]"
 	@touch $@
 
 lint: setup
