@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contexts import KEYED, Receipt
+from dbxdec.io_managers.contexts import KEYED
+from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
-from dbxdec.model.trigger import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Commit
 
 _RECEIPT, _OWN = "/receipt", "own/"
-_REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
 _CLOCKS_DIFFER_MS = 10 * 60_000
 
 
@@ -52,7 +51,7 @@ class KeyWrite:
 class KeyLog:
     """What the log of a table says. `created` is when the table was made, in milliseconds since the epoch.
 
-    `commits` are those of which the log still has files.
+    `commits` are the newest ones, as far as `epochs.needed` wants them and the log has their files.
     """
 
     identifiers: Sequence[Identifier]
@@ -64,11 +63,18 @@ class KeyLog:
 
         Raises RunError where that can't be told.
         """
-        there = self._there()
+        there, events = self._there(), self._events()
+        oldest = min((one.version for one in self.commits), default=0)
+
+        def has(one: Identifier) -> bool:
+            if one.version is not None and one.version >= oldest:
+                return there.has(one.version)
+            return there.first is None and not void(one.updated, events)
+
         found = [
             write
             for one in self.identifiers
-            if (write := parsed(one.name)) is not None and there.has(one.version) and not self._is_older(one)
+            if (write := parsed(one.name)) is not None and not self._is_older(one) and has(one)
         ]
         # A merge where Spark takes no identifier has only its receipt.
         for commit in self.commits:
@@ -99,31 +105,18 @@ class KeyLog:
             if newest_kept is not None and commit.version > newest_kept:
                 continue
             if commit.operation == "RESTORE":
-                newest_kept = self._restored(commit)
+                newest_kept = restored(commit, self.commits)
                 if newest_kept < min(one.version for one in self.commits):
                     raise RunError(f"the version {newest_kept}, to which it was restored, is older than its log")
                 gone.append(range(newest_kept + 1, commit.version))
-            elif _replaces_all(commit):
+            elif replaces_all(commit):
                 return _There(commit.version, tuple(gone))
         return _There(None, tuple(gone))
 
-    def _restored(self, commit: Commit) -> int:
-        """Return the version to which a RESTORE went."""
-        to = str(commit.parameters.get("version", "")).strip('"')
-        if to.isdecimal():
-            return int(to)
-        when = str(commit.parameters.get("timestamp") or commit.parameters.get("datetime") or "").strip('"')
-        moment = moment_of(when)
-        # delta-rs writes milliseconds.
-        until = int(when) if when.isdecimal() else moment.timestamp() * 1000 if moment is not None else -1
-        before = [
-            one.version
-            for one in self.commits
-            if one.version < commit.version and one.timestamp is not None and one.timestamp <= until
-        ]
-        if not before:
-            raise RunError(f"the table was restored in the version {commit.version}, and its log does not say to which")
-        return max(before)
+    def _events(self) -> list[Event]:
+        """Return what has taken keys away, by the commits and by what writers have noted."""
+        noted = [event for one in self.identifiers if (event := Event.of_name(one.name)) is not None]
+        return sorted({*noted, *events_of(self.commits, whole=self.commits)}, key=lambda event: event.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +126,8 @@ class _There:
     first: int | None
     gone: tuple[range, ...]
 
-    def has(self, version: int | None) -> bool:
-        """Return whether a commit counts; None is one that is older than all that the log has."""
-        if version is None:
-            return self.first is None
+    def has(self, version: int) -> bool:
+        """Return whether a commit counts."""
         return (self.first is None or version >= self.first) and not any(version in one for one in self.gone)
 
 
@@ -165,19 +156,3 @@ def done(writes: Iterable[KeyWrite], slot: str) -> tuple[set[str], set[str]]:
             wanted[write.key, write.run] = write.items
     whole = {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
     return whole, {key for key, _ in items} - whole
-
-
-def _replaces_all(commit: Commit) -> bool:
-    """Return whether a commit replaced the whole table, and not by a run for a key."""
-    proof = Receipt.from_metadata(commit.metadata)
-    if proof is not None:
-        return proof[1].get("kind") == "whole" and not proof[0].id.key
-    return commit.operation.startswith(_REPLACES) or _overwrites_all(commit)
-
-
-def _overwrites_all(commit: Commit) -> bool:
-    given = commit.parameters
-    if commit.operation not in ("WRITE", "CREATE TABLE AS SELECT") or str(given.get("mode")).lower() != "overwrite":
-        return False
-    is_dynamic = str(given.get("isDynamicPartitionOverwrite", "")).lower() == "true"
-    return not is_dynamic and not any(given.get(name) for name in ("predicate", "replaceWhere"))

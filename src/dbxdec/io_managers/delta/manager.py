@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
-from dbxdec.io_managers.base import IoManager, described
+from dbxdec.io_managers.base import IoManager, described, log
 from dbxdec.io_managers.delta import definition
 from dbxdec.model.variables import names_in
 
@@ -113,6 +113,16 @@ class DeltaIoManager(IoManager):
         Raises RunError where this machine can't tell.
         """
         raise RunError(f"the log of {uri} can't be read here")
+
+    def settle(self, uri: str, note: Callable[[], None]) -> None:
+        """Note what has taken keys away before a write with a key, which `note` does.
+
+        The write is done. What prevents the note is logged: the next write with a key notes it.
+        """
+        try:
+            note()
+        except Exception as error:  # noqa: BLE001 - of an engine or a storage
+            log.warning("of %s it is not noted what has replaced it: %s", uri, error)
 
     @property
     def partitions(self) -> tuple[str, ...]:

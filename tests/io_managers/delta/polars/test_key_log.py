@@ -18,6 +18,7 @@ from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import WriteId
 from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.key_log import KeyWrite
+from dbxdec.io_managers.delta.polars import notes
 from delta_tools import frame, output, receipt
 
 RETURNS = ("polars.DataFrame", "dbxdec.DeltaMerge", "types.NoneType")
@@ -216,6 +217,99 @@ def test_a_restore_to_a_moment_and_below_a_replacement_brings_keys_back(table: T
     assert table.done() == {three}
     table.delta.restore(moment + dt.timedelta(milliseconds=1))
     assert table.done() == {one, two}
+
+
+def cleaned(table: Table) -> None:
+    """The log is cleaned up: nothing is left of it but the newest checkpoint and commit."""
+    table.delta.create_checkpoint()
+    for file in sorted(table.path.glob("_delta_log/*.json"))[:-1]:
+        file.unlink()
+
+
+def test_a_replacement_is_noted_for_longer_than_the_log_has_it(table: Table) -> None:
+    """The next write with a key notes it in an identifier; identifiers survive the clean-up."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    table.write(two, frame(2))
+    cleaned(table)
+    table.write(three, frame(3))
+    cleaned(table)
+    assert table.done() == {two, three}
+
+
+def test_a_replacement_before_an_empty_merge_is_noted(table: Table) -> None:
+    """It makes no version of its own."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    table.write(two, DeltaMerge(frame(), on="x"))
+    table.write(three, frame(3))
+    cleaned(table)
+    assert table.done() == {two, three}
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_a_restore_is_noted_with_what_it_went_back_to(table: Table, by_time: bool) -> None:
+    """The keys of that version stay."""
+    one, two, three, four = days(1, 2, 3, 4)
+    for n, key in enumerate((one, two, three)):
+        table.write(key, frame(n))
+    moment = dt.datetime.fromtimestamp(table.delta.history(2)[1]["timestamp"] / 1000, dt.UTC)
+    table.delta.restore(moment if by_time else 1)
+    table.write(four, frame(4))
+    cleaned(table)
+    assert table.done() == {one, two, four}
+
+
+def test_a_restore_to_before_a_noted_replacement_brings_keys_back(table: Table) -> None:
+    """The replacement of before the one that it undid still counts."""
+    one, two, three, four, five = days(1, 2, 3, 4, 5)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    table.write(two, frame(2))
+    kept = table.delta.version()
+    write_deltalake(str(table.path), frame(8), mode="overwrite")
+    table.write(three, frame(3))
+    table.write(four, frame(4))
+    assert table.done() == {three, four}
+    table.delta.restore(kept)
+    assert table.done() == {two}
+    table.write(five, frame(5))
+    assert table.done() == {two, five}
+    cleaned(table)
+    assert table.done() == {two, five}
+
+
+def test_what_a_write_could_not_note_the_next_one_notes(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows are there when it is noted, so a storage that refuses then fails no run."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    with monkeypatch.context() as patched:
+        patched.setattr(notes, "note", lambda *_, **__: 1 / 0)
+        table.write(two, frame(2))
+    table.write(three, frame(3))
+    cleaned(table)
+    assert table.done() == {two, three}
+
+
+def test_an_ordinary_write_notes_nothing(table: Table) -> None:
+    """One commit for each key, also among those of others."""
+    for n, key in enumerate(days(1, 2, 3)):
+        table.write(key, frame(n))
+        write_deltalake(str(table.path), frame(7), mode="append")
+    assert table.delta.version() == 5
+
+
+def test_only_the_commits_behind_the_checkpoint_are_read(table: Table) -> None:
+    """Those before it are as good as gone."""
+    found = days(*range(1, 9))
+    for n, key in enumerate(found):
+        table.write(key, frame(n))
+    table.delta.create_checkpoint()
+    (table.path / "_delta_log/00000000000000000003.json").write_text("no JSON")
+    assert table.done() == set(found)
 
 
 def test_a_restore_to_before_what_the_log_has_can_not_be_told(table: Table) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers.delta.epochs import needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.polars import storage
-from dbxdec.io_managers.delta.polars.table_log import Log, open_table, root_of
+from dbxdec.io_managers.delta.polars.table_log import Log, open_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 def read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
@@ -26,17 +27,23 @@ def read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
     table = open_table(uri, storage_options)
     if table is None:
         return None
-    log, root = Log(table), f"{root_of(table).rstrip('/')}/_delta_log"
-    found: dict[str, Identifier] = {}
-    commits = []
-    for commit in log.back(0):
-        commits.append(commit)
-        for action in log.actions(commit.version, "txn"):
-            one = _of(action["txn"], commit.version)
+    log, found = Log.of(table), dict[str, Identifier]()
+    with storage.refusals(uri, "read"):
+        version, files = _checkpoint(log.root, storage_options)
+    after = range(log.newest, version, -1)
+    log.load(after)
+    commits = list(needed(log.back(0)))
+    for number in sorted({*after, *(commit.version for commit in commits)}, reverse=True):
+        if log.lines(number) is None:
+            raise RunError(
+                f"the log of {uri} has been cleaned up, and its newest checkpoint can't be found",
+                hint="make one: `DeltaTable(...).create_checkpoint()`",
+            )
+        for action in log.actions(number, "txn"):
+            one = _of(action["txn"], number)
             found.setdefault(one.name, one)
-    if not commits or commits[-1].version > 0:
-        for one in _of_checkpoint(root, storage_options, uri):
-            found.setdefault(one.name, one)
+    for one in _of_files(files, storage_options, uri):
+        found.setdefault(one.name, one)
     return KeyLog(list(found.values()), commits, table.metadata().created_time)
 
 
@@ -45,17 +52,11 @@ def _of(action: dict[str, Any], version: int | None) -> Identifier:
     return Identifier(str(action["appId"]), version, updated if isinstance(updated, int) else None)
 
 
-def _of_checkpoint(root: str, options: dict[str, str] | None, uri: str) -> Iterator[Identifier]:
-    """Yield the identifiers of the newest checkpoint (Delta protocol, "Checkpoints", classic and V2)."""
+def _of_files(files: Sequence[str], options: dict[str, str] | None, uri: str) -> Iterator[Identifier]:
+    """Yield the identifiers in the files of a checkpoint (Delta protocol, "Checkpoints", classic and V2)."""
     import polars as pl
 
     with storage.refusals(uri, "read"):
-        files = _files(root, options)
-        if files is None:
-            raise RunError(
-                f"the log of {uri} has been cleaned up, and its newest checkpoint can't be found",
-                hint="make one: `DeltaTable(...).create_checkpoint()`",
-            )
         for file in files:
             if file.endswith(".json"):
                 lines = pl.read_lines(file, glob=False, storage_options=options).to_series().to_list()
@@ -68,8 +69,11 @@ def _of_checkpoint(root: str, options: dict[str, str] | None, uri: str) -> Itera
             yield from (_of(action, None) for action in actions if action.get("appId") is not None)
 
 
-def _files(root: str, options: dict[str, str] | None) -> list[str] | None:
-    """Return the files of the newest checkpoint that may hold identifiers: all but the sidecars of a V2 one."""
+def _checkpoint(root: str, options: dict[str, str] | None) -> tuple[int, list[str]]:
+    """Return the version of the newest checkpoint, -1 without one, and its files that may hold identifiers.
+
+    Those are all but the sidecars of a V2 checkpoint.
+    """
     import polars as pl
 
     if "://" not in root:
@@ -79,16 +83,17 @@ def _files(root: str, options: dict[str, str] | None) -> list[str] | None:
         last = json.loads(text)
         version, parts = int(last["version"]), last.get("parts")
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        return -1, []
     if isinstance(v2 := last.get("v2Checkpoint"), dict) and isinstance(v2.get("path"), str):
-        return [f"{root}/{v2['path'].rpartition('/')[2]}"]
+        return version, [f"{root}/{v2['path'].rpartition('/')[2]}"]
     if isinstance(parts, int):
-        return [f"{root}/{version:020}.checkpoint.{part:010}.{parts:010}.parquet" for part in range(1, parts + 1)]
-    return [f"{root}/{version:020}.checkpoint.parquet"]
+        names = [f"{version:020}.checkpoint.{part:010}.{parts:010}.parquet" for part in range(1, parts + 1)]
+        return version, [f"{root}/{name}" for name in names]
+    return version, [f"{root}/{version:020}.checkpoint.parquet"]
 
 
-def _newest_of(names: list[str], root: str) -> list[str] | None:
-    """Return the files of the newest whole checkpoint among the names of files of a log."""
+def _newest_of(names: list[str], root: str) -> tuple[int, list[str]]:
+    """Return the version and the files of the newest whole checkpoint among the names of files of a log."""
     by_version: dict[str, list[str]] = {}
     for name in names:
         version, _, kind = name.partition(".checkpoint")
@@ -99,7 +104,7 @@ def _newest_of(names: list[str], root: str) -> list[str] | None:
         parts = [name.split(".") for name in names]
         whole = [name for name, part in zip(names, parts, strict=True) if len(part) != 5]
         if whole:
-            return [f"{root}/{whole[0]}"]
+            return int(version), [f"{root}/{whole[0]}"]
         if names and len(names) == int(parts[0][3]):
-            return [f"{root}/{name}" for name in names]
-    return None
+            return int(version), [f"{root}/{name}" for name in names]
+    return -1, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
@@ -13,7 +14,7 @@ from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import definition as table_definition
-from dbxdec.io_managers.delta.polars import features, once, scan, storage, table_log
+from dbxdec.io_managers.delta.polars import features, notes, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
@@ -234,12 +235,18 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame or LazyFrame by the mode, execute a merge, note that there was nothing to write."""
+        target, began = self._target(context), time.time_ns() // 1_000_000
+        result = self._written(target, value)
+        if context.receipt.id.key:
+            self.settle(context.uri, lambda: notes.note(target, result.version, before=began))
+        return result
+
+    def _written(self, target: Target, value: Any) -> WriteResult:
         import polars as pl
         from deltalake.table import TableMerger
 
         from dbxdec.io_managers.delta.polars import merge
 
-        target = self._target(context)
         if value is None:
             return write_nothing(target)
         if isinstance(value, TableMerger):
@@ -248,7 +255,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
             return merge.execute(target, value)
         if not isinstance(value, pl.DataFrame | pl.LazyFrame):
             wanted = "a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger"
-            raise outcomes.unstorable(self, value, task=context.receipt.id.task, wanted=wanted)
+            raise outcomes.unstorable(self, value, task=target.receipt.id.task, wanted=wanted)
         return write_frame(target, value)
 
     def delta_table(self, name: str | None = None) -> DeltaTable:

@@ -27,7 +27,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     """
     if table_log.attempt_of(table, receipt.id, own=own) is None:
         return None
-    log = table_log.Log(table)
+    log = table_log.Log.of(table)
     trail = log.find([receipt.id])
     found = trail.found.get(receipt.id)
     if found is not None and found.left.kind in ("kept", "none"):

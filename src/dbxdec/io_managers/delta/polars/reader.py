@@ -26,7 +26,7 @@ class PolarsResults(Results["pl.LazyFrame"]):
     def __init__(self, table: DeltaTable, context: InputContext) -> None:
         super().__init__(context)
         self._table = table
-        self._log = table_log.Log(table)
+        self._log = table_log.Log.of(table)
         self._handles = {table.version(): table}
 
     def trail(self, writes: Sequence[WriteId]) -> Trail:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Found, Trai
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import CommitProperties, DeltaTable, Transaction
 
     from dbxdec.io_managers.contexts import Receipt, WriteId
     from dbxdec.io_managers.delta.receipts import Left
@@ -127,7 +129,7 @@ def commit_properties(
     commit it as the next version: a writer without a snapshot, and one that replaces everything, conflicts with no
     append. `metrics` are for a commit of files that Polars wrote, for which delta-rs has none.
     """
-    from deltalake import CommitProperties, Transaction
+    from deltalake import CommitProperties
 
     transaction: str | None = receipt.id.own_transaction if left.own else receipt.id.transaction
     if left.kind in _UNCLAIMED:  # a retry may still write, but nothing is what this key has
@@ -138,9 +140,16 @@ def commit_properties(
         metadata["operationMetrics"] = dict(metrics)
     return CommitProperties(
         custom_metadata=metadata,
-        app_transactions=[Transaction(transaction, receipt.attempt)] if transaction is not None else None,
+        app_transactions=[_transaction(transaction, receipt.attempt)] if transaction is not None else None,
         max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
+
+
+def _transaction(name: str, version: int) -> Transaction:
+    """Return an identifier with its time, which tells whether a later replacement of the table has voided it."""
+    from deltalake import Transaction
+
+    return Transaction(name, version, time.time_ns() // 1_000_000)
 
 
 MADE = "made"
@@ -154,6 +163,16 @@ def add_receipt(table: DeltaTable, receipt: Receipt, left: Left, **facts: Any) -
     """Commit `receipt` without any data."""
     properties = commit_properties(receipt, left, **facts)
     table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
+
+
+def note(table: DeltaTable, name: str) -> None:
+    """Commit a transaction identifier alone, unless another writer has just done it."""
+    from deltalake import CommitProperties
+    from deltalake.exceptions import CommitFailedError
+
+    properties = CommitProperties(custom_metadata={"userMetadata": name}, app_transactions=[_transaction(name, 1)])
+    with suppress(CommitFailedError):
+        table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
 def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:
@@ -171,7 +190,7 @@ def committed_by(table: DeltaTable, receipt: Receipt, *, after: int) -> Found | 
 
     It moves `table` to the newest version if the next commit is of another writer.
     """
-    log = Log(table)
+    log = Log.of(table)
     if (found := log.of_attempt(after + 1, receipt)) is not None:
         return found
     table.update_incremental()
@@ -188,18 +207,23 @@ class Log:
     protocol, "Commit Provenance Information"), and shows no gap in the numbers.
     """
 
-    def __init__(self, table: DeltaTable) -> None:
-        self.newest = table.version()
+    def __init__(self, folder: str, newest: int, options: dict[str, str] | None) -> None:
+        self.newest = newest
+        self.root = f"{folder.rstrip('/')}/_delta_log"
         self.reaches_start = False
         """True if the last search read all commits that a run may have made."""
-        root = f"{root_of(table).rstrip('/')}/_delta_log"
-        self._root, self._options = root, table._storage_options
+        self._options = options
         self._lines: dict[int, list[str] | None] = {}
+
+    @classmethod
+    def of(cls, table: DeltaTable) -> Log:
+        """Return the log up to the version that the handle has loaded."""
+        return cls(root_of(table), table.version(), table._storage_options)
 
     def lines(self, version: int) -> list[str] | None:
         """Return the actions of one commit, a JSON document each; None if its file has been cleaned up."""
         if version not in self._lines:
-            self._lines[version] = _read_lines(f"{self._root}/{version:020}.json", self._options)
+            self._lines[version] = _read_lines(f"{self.root}/{version:020}.json", self._options)
         return self._lines[version]
 
     def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
@@ -211,7 +235,7 @@ class Log:
     def has(self, kinds: Collection[str], *, above: int) -> bool:
         """Return whether a commit above the version `above` has actions of these kinds."""
         versions = range(above + 1, self.newest + 1)
-        self._load(versions)
+        self.load(versions)
         return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
 
     def commit(self, version: int) -> Commit | None:
@@ -253,7 +277,7 @@ class Log:
         while version >= 0:
             size = _CHUNKS[min(step, len(_CHUNKS) - 1)]
             chunk = range(version, max(version - size, -1), -1)
-            self._load(chunk)
+            self.load(chunk)
             for number in chunk:
                 commit = self.commit(number)
                 if commit is None:  # cleaned up, and so are all earlier ones
@@ -266,10 +290,10 @@ class Log:
             version, step = chunk[-1] - 1, step + 1
         self.reaches_start = True
 
-    def _load(self, versions: Iterable[int]) -> None:
+    def load(self, versions: Iterable[int]) -> None:
         """Read these commits; from a remote storage, many at once."""
         missing = [version for version in versions if version not in self._lines]
-        if len(missing) > 1 and "://" in self._root:
+        if len(missing) > 1 and "://" in self.root:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self.lines, missing))
 

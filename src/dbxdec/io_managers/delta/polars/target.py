@@ -44,7 +44,7 @@ class Target:
         """Return whether an earlier attempt of this write made the table and did not get to fill it."""
         if not self.definition or table.file_uris():
             return False
-        found = table_log.Log(table).find([self.receipt.id]).found.get(self.receipt.id)
+        found = table_log.Log.of(table).find([self.receipt.id]).found.get(self.receipt.id)
         return found is not None and found.facts.get("made") is True
 
     def check_slice(self, table: DeltaTable) -> None:

@@ -1,0 +1,174 @@
+"""What has taken keys away from a table as a whole, kept for longer than the log: replacements and RESTOREs.
+
+Identifiers of writes outlive the clean-up of the log; the commit of a RESTORE does not. So each write with a key looks
+at the commits since the one before it, and notes such an event as one more identifier, `dbxdec/epoch|AT` or
+`dbxdec/epoch|AT|TO`, in milliseconds since the epoch. Who reads the log then knows by time which identifiers are void.
+An event has an identifier of its own, for a RESTORE may go back to before another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.contexts import Receipt
+from dbxdec.model.trigger import moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from dbxdec.io_managers.delta.receipts import Commit
+
+_NAME = "dbxdec/epoch"
+_UNKNOWN = "?"
+_REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
+# Each write notes what came before it: it looks at what follows the one before the last, which may have been killed
+# before it could.
+_WRITES = 3
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Event:
+    """What took keys away, at a moment in milliseconds since the epoch: all, or for a RESTORE those since `to`."""
+
+    at: int
+    is_restore: bool = False
+    to: int | None = None
+    """None where the log does not say it."""
+
+    @property
+    def name(self) -> str:
+        """The transaction identifier that notes it."""
+        if not self.is_restore:
+            return f"{_NAME}|{self.at}"
+        return f"{_NAME}|{self.at}|{_UNKNOWN if self.to is None else self.to}"
+
+    @classmethod
+    def of_name(cls, name: str | None) -> Event | None:
+        """Return the event that an identifier notes; None for another identifier."""
+        head, *parts = (name or "").split("|")
+        if head != _NAME or len(parts) not in (1, 2) or not parts[0].isdecimal():
+            return None
+        if len(parts) == 1:
+            return cls(int(parts[0]))
+        to = parts[1]
+        return cls(int(parts[0]), True, int(to) if to.isdecimal() else None)
+
+
+def void(moment: int | None, events: Sequence[Event]) -> bool:
+    """Return whether a write of this moment has been taken away by one of the events, which are sorted by time.
+
+    A write that gave no time is older than all events. Raises RunError if a RESTORE does not say what it took.
+    """
+    written = -1 if moment is None else moment
+    upper: int | None = None  # what lies above it has been undone
+    for event in reversed(events):
+        if event.at < written:
+            break
+        if upper is not None and event.at > upper:
+            continue
+        if not event.is_restore:
+            return True
+        if event.to is None:
+            raise RunError("the table was restored, and its log does not say to which version")
+        if written > event.to:
+            return True
+        upper = event.to
+    return False
+
+
+def needed(commits: Iterable[Commit]) -> Iterator[Commit]:
+    """Yield the newest commits, as far as events may not have been noted yet, and down to what RESTOREs went back to.
+
+    The commits come newest first.
+    """
+    writes, floor = 0, None
+    for commit in commits:
+        yield commit
+        writes += is_keyed(commit)
+        if commit.operation == "RESTORE":
+            to = _version(commit)
+            floor = min(floor, to) if floor is not None and to is not None else to if floor is None else floor
+            if to is None:
+                floor = -1
+        if writes >= _WRITES and (floor is None or commit.version <= floor):
+            return
+
+
+def unnoted(commits: Iterable[Commit], *, before: int) -> list[Event]:
+    """Return the events that no identifier notes yet; `before` is when the newest write with a key began.
+
+    The commits come newest first; `needed` tells which ones.
+    """
+    there = list(commits)
+    noted = {event for commit in there if (event := Event.of_name(commit.metadata)) is not None}
+    first = next((i for i, commit in enumerate(there) if is_keyed(commit)), len(there))
+    found = events_of(there[first + 1 :], whole=there, before=before)
+    return [event for event in found if event not in noted]
+
+
+def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:
+    """Return the events among `commits`, at `before` at the latest; `whole` is all that is known of the log."""
+    found = []
+    for commit in commits:
+        # Clocks of writers differ, and what was written after an event must not look older.
+        at = min(one for one in (commit.timestamp, None if before is None else before - 1, _FOREVER) if one is not None)
+        if commit.operation == "RESTORE":
+            try:
+                to = restored(commit, whole)
+            except RunError:
+                to = None
+            moment = next((one.timestamp for one in whole if one.version == to), None)
+            found.append(Event(at, is_restore=True, to=moment))
+        elif replaces_all(commit):
+            found.append(Event(at))
+    return found
+
+
+_FOREVER = 2**62
+
+
+def is_keyed(commit: Commit) -> bool:
+    """Return whether a commit is of a write with a key."""
+    proof = Receipt.from_metadata(commit.metadata)
+    return proof is not None and bool(proof[0].id.key)
+
+
+def restored(commit: Commit, commits: Sequence[Commit]) -> int:
+    """Return the version to which a RESTORE went. Raises RunError if the commits don't tell."""
+    if (to := _version(commit)) is not None:
+        return to
+    when = str(commit.parameters.get("timestamp") or commit.parameters.get("datetime") or "").strip('"')
+    moment = moment_of(when)
+    # delta-rs writes milliseconds.
+    until = int(when) if when.isdecimal() else moment.timestamp() * 1000 if moment is not None else -1
+    before = [
+        one.version
+        for one in commits
+        if one.version < commit.version and one.timestamp is not None and one.timestamp <= until
+    ]
+    if not before:
+        raise RunError(f"the table was restored in the version {commit.version}, and its log does not say to which")
+    return max(before)
+
+
+def _version(restore: Commit) -> int | None:
+    to = str(restore.parameters.get("version", "")).strip('"')
+    return int(to) if to.isdecimal() else None
+
+
+def replaces_all(commit: Commit) -> bool:
+    """Return whether a commit replaced the whole table, and not by a run for a key."""
+    proof = Receipt.from_metadata(commit.metadata)
+    if proof is not None:
+        return proof[1].get("kind") == "whole" and not proof[0].id.key
+    return commit.operation.startswith(_REPLACES) or _overwrites_all(commit)
+
+
+def _overwrites_all(commit: Commit) -> bool:
+    given = commit.parameters
+    if commit.operation not in ("WRITE", "CREATE TABLE AS SELECT") or str(given.get("mode")).lower() != "overwrite":
+        return False
+    is_dynamic = str(given.get("isDynamicPartitionOverwrite", "")).lower() == "true"
+    return not is_dynamic and not any(given.get(name) for name in ("predicate", "replaceWhere"))

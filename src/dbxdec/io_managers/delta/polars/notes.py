@@ -1,0 +1,27 @@
+"""Notes in a table's log of what has taken keys away: see `epochs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.io_managers.delta import epochs
+from dbxdec.io_managers.delta.polars import table_log
+
+if TYPE_CHECKING:
+    from dbxdec.io_managers.delta.polars.target import Target
+
+
+def note(target: Target, version: int | None, *, before: int) -> None:
+    """Note the events before the write with a key that is the commit `version`; the write began at `before`.
+
+    Without `version` it is one of the newest commits.
+    """
+    if version is None:
+        table = target.open()
+        if table is None:
+            return
+        version = table.version()
+    log = table_log.Log(table_log.root_of(target.context.uri), version, target.storage_options)
+    for event in epochs.unnoted(epochs.needed(log.back(0)), before=before):
+        if (table := target.open()) is not None:
+            table_log.note(table, event.name)
