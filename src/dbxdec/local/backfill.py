@@ -9,7 +9,8 @@ import datetime as dt
 import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
@@ -26,24 +27,31 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, JobParameter
 
 Again = Literal["partial", "all"]
+Before = TypeVar("Before")
 _MOST_SAID = 5
 
 
 @dataclass(frozen=True)
-class Step:
+class StepOf(Generic[Before]):
     """One run of the plan: of a key that is "missing", "partial" or "done"; `before` is the run that it resumes."""
 
     key: Key
     state: str
-    before: Run | None = None
+    before: Before | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlanOf(Generic[Before]):
     """The runs of a backfill in their order, and how many of the keys that were asked for are done."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[StepOf[Before], ...]
     done: int
+
+
+Step = StepOf["Run"]
+"""A run on this machine."""
+Plan = PlanOf["Run"]
+"""Runs on this machine."""
 
 
 def asked_keys(job: Job, given: Mapping[str, str], now: dt.datetime) -> dict[str, list[str]]:
@@ -110,22 +118,39 @@ def planned(job: Job, keys: Keys, here: Path, *, again: Again | None, newest_fir
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
+    kept, running = _kept_runs(job, here)
+    return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running)
+
+
+def plan_of(
+    job: Job,
+    keys: Keys,
+    kept: Mapping[Key, Before],
+    *,
+    again: Again | None,
+    newest_first: bool,
+    running: Mapping[Key, Run] = MappingProxyType({}),
+) -> PlanOf[Before]:
+    """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be gone on with, by key.
+
+    A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
+    """
     problems = [
         Problem(f"of {table.name} it can't be told which keys it has: {table.why}", hint="read the table's log first")
         for table in keys.unknown
         if table.is_delta
     ]
-    steps, done, added = [], 0, []
-    kept, running = _kept_runs(job, here)
+    steps: list[StepOf[Before]] = []
+    done, added = 0, []
     for key in keys.due:
         state = keys.state(key)
         if state == "done":
             done += 1
             if again == "all":
-                steps.append(Step(key, state))
+                steps.append(StepOf(key, state))
             continue
         before = None if again else kept.get(key)
-        steps.append(Step(key, state, before))
+        steps.append(StepOf(key, state, before))
         parts = [table for table in keys.tables if table.adds and (key in table.done or key in table.begun)]
         if parts and before is None and again is None:
             added.append((key, parts))
@@ -135,10 +160,10 @@ def planned(job: Job, keys: Keys, here: Path, *, again: Again | None, newest_fir
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
-    return Plan(tuple(reversed(steps) if newest_first else steps), done)
+    return PlanOf(tuple(reversed(steps) if newest_first else steps), done)
 
 
-def _of_running(job: Job, steps: Sequence[Step], running: Mapping[Key, Run]) -> Iterator[Problem]:
+def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key, Run]) -> Iterator[Problem]:
     for step in steps:
         if (run := running.get(step.key)) is not None:
             yield Problem(
@@ -173,7 +198,7 @@ def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
             )
 
 
-def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[Step], *, newest_first: bool) -> Iterator[Problem]:
+def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, newest_first: bool) -> Iterator[Problem]:
     """Yield tables that would end with the rows of an older period, since each run replaces them as a whole."""
     periods = [i for i, parameter in enumerate(key_parameters(job)) if parameter.key and parameter.key.is_period]
     if not steps or not periods:
@@ -206,7 +231,7 @@ def _kept_runs(job: Job, here: Path) -> tuple[dict[Key, Run], dict[Key, Run]]:
             continue
         try:
             given = parameters_shown(run)
-            key = tuple(_text(one, given[one.name]) for one in parameters)
+            key = tuple(key_text(one, one.value(given[one.name], names=True)) for one in parameters)
         except (KeyError, ValueError, TypeError):
             continue  # of a job with other parameters
         newest.setdefault(key, run)
@@ -214,9 +239,8 @@ def _kept_runs(job: Job, here: Path) -> tuple[dict[Key, Run], dict[Key, Run]]:
     return kept, {key: run for key, run in newest.items() if run.state == ledger.RUNNING}
 
 
-def _text(parameter: JobParameter, given: str) -> str:
-    """Return the string that a key has in a log; members of an Enum are named, without the project's code."""
-    value = parameter.value(given, names=True)
+def key_text(parameter: JobParameter, value: Any) -> str:
+    """Return the string that a value has in a log, where members of an Enum are named, without the project's code."""
     return str(value) if parameter.type.enum is not None else parameter.key_text(value)
 
 
