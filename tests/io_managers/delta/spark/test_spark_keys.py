@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 import spark_tools
 from dbxdec import DeltaMerge
@@ -60,3 +62,43 @@ def test_what_another_program_replaces_has_no_key_until_it_is_restored(path: Pla
     assert done(path) == {"day=2"}
     path.spark.sql(f"RESTORE TABLE delta.`{path.uri}` TO VERSION AS OF 0")
     assert done(path) == {"day=1"}
+
+
+def test_what_takes_keys_away_is_noted_for_longer_than_the_log_has_it(path: Place) -> None:
+    """By the next write with a key, in a commit of its own; ordinary writes make none."""
+    write(path, "day=1", path.frame(1))
+    write(path, "day=2", path.frame(2), "overwrite")
+    assert DeltaTable(path.uri).version() == 1
+    path.frame(9).write.format("delta").mode("overwrite").save(path.uri)
+    write(path, "day=3", path.frame(3))
+    write(path, "day=4", path.frame(4))
+    path.spark.sql(f"RESTORE TABLE delta.`{path.uri}` TO VERSION AS OF 3")
+    write(path, "day=5", DeltaMerge(path.frame(5), on="x").when_not_matched_insert_all())
+    assert done(path) == {"day=3", "day=5"}
+    DeltaTable(path.uri).create_checkpoint()
+    for file in sorted(Path(path.uri, "_delta_log").glob("*.json"))[:-1]:
+        file.unlink()
+    assert done(path) == {"day=3", "day=5"}
+
+
+@pytest.mark.parametrize("policy", ["classic", "v2"])
+@pytest.mark.parametrize("parts", [1, 1000])
+@pytest.mark.slow
+def test_the_checkpoints_that_spark_makes_are_read(path: Place, policy: str, parts: int) -> None:
+    """In one file, in parts, and in the form V2 with its sidecars."""
+    for day in range(4):
+        write(path, f"day={day}", path.frame(day))
+    path.spark.sql(f"ALTER TABLE delta.`{path.uri}` SET TBLPROPERTIES ('delta.checkpointPolicy' = '{policy}')")
+    size = "spark.databricks.delta.checkpoint.partSize"
+    if parts > 1:
+        path.spark.conf.set(size, "2")
+    try:
+        for day in range(4, 20):
+            write(path, f"day={day}", path.frame(day))
+    finally:
+        path.spark.conf.unset(size)
+    names = sorted(file.name for file in Path(path.uri, "_delta_log").glob("*.checkpoint*"))
+    assert names
+    for file in sorted(Path(path.uri, "_delta_log").glob("*.json"))[:10]:
+        file.unlink()
+    assert done(path) == {f"day={day}" for day in range(20)}

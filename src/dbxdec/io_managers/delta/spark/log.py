@@ -55,6 +55,8 @@ class SparkTable:
     uri: str
     named: bool
     options: Mapping[str, str] = field(default_factory=dict)
+    newest: list[Any] = field(default_factory=list, compare=False, repr=False)
+    """The newest rows of the history, as they were last read: reading them again would start a job."""
 
     @property
     def sql(self) -> str:
@@ -156,7 +158,10 @@ class History:
         self.reaches_start = False
         limit, seen = _FIRST_CHUNK, None
         while True:
-            rows = [row for row in self._rows(limit) if seen is None or row["version"] < seen]
+            there = self._rows(limit)
+            if seen is None:
+                self._table.newest[:] = there
+            rows = [row for row in there if seen is None or row["version"] < seen]
             old = bool(rows)
             for row in rows:
                 yield _commit(row)
@@ -170,6 +175,14 @@ class History:
             if not rows:
                 return
             seen, limit = oldest, limit * _CHUNK_GROWTH
+
+    def known(self) -> Iterator[Commit]:
+        """Yield all commits, newest first, beginning with those that were read last."""
+        last = list(self._table.newest)
+        yield from map(_commit, last)
+        if not last or last[-1]["version"] > 0:
+            below = last[-1]["version"] if last else None
+            yield from (commit for commit in self._commits(0) if below is None or commit.version < below)
 
     def _rows(self, limit: int) -> list[Any]:
         history = self._table.spark.sql(f"DESCRIBE HISTORY {self._table.sql} LIMIT {limit}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
@@ -172,25 +173,38 @@ class SparkDelta(DeltaIoManager):
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         """Store a DataFrame by the mode, execute a merge, or note that there was nothing to write."""
-        if value is None:
-            return self._write_nothing(context)
-        if is_merge(value):
-            table = self._at(context.uri, getattr(value, "_spark", None))
-            return merge.execute_builder(table, context, value)
+        self._refuse(context, value)
+        frame = value.source if isinstance(value, DeltaMerge) else value
+        table = self._at(context.uri, getattr(frame, "_spark" if is_merge(value) else "sparkSession", None))
+        began = time.time_ns() // 1_000_000
+        result = self._written(table, context, value)
+        if context.receipt.id.key:
+            self.settle(context.uri, lambda: write.note(table, before=began))
+        return result
+
+    def _refuse(self, context: OutputContext, value: Any) -> None:
+        """Raise RunError for what can't be stored, before Spark is started."""
+        task = context.receipt.id.task
         if isinstance(value, DeltaMerge):
             if not is_frame(value.source):
                 raise RunError(
-                    f"the source of the DeltaMerge of the task `{context.receipt.id.task}` is a {_kind(value.source)}",
+                    f"the source of the DeltaMerge of the task `{task}` is a {_kind(value.source)}",
                     hint="give it a pyspark.sql.DataFrame",
                 )
-            return merge.execute(self._write_to(context, value.source), value)
-        if not is_frame(value):
+        elif value is not None and not is_merge(value) and not is_frame(value):
             raise RunError(
-                f"the task `{context.receipt.id.task}` returned a {_kind(value)}, which {type(self).__name__} can't "
-                "store",
+                f"the task `{task}` returned a {_kind(value)}, which {type(self).__name__} can't store",
                 hint="return a pyspark.sql.DataFrame, a DeltaMerge or a DeltaMergeBuilder",
             )
-        return self._write_to(context, value).store(value)
+
+    def _written(self, table: SparkTable, context: OutputContext, value: Any) -> WriteResult:
+        if value is None:
+            return self._write_nothing(table, context)
+        if is_merge(value):
+            return merge.execute_builder(table, context, value)
+        if isinstance(value, DeltaMerge):
+            return merge.execute(self._write_to(table, context), value)
+        return self._write_to(table, context).store(value)
 
     def delta_table(self, name: str | None = None) -> Any:
         """Return Delta's own handle of a table (`delta.tables.DeltaTable`), for what the task does itself.
@@ -241,8 +255,7 @@ class SparkDelta(DeltaIoManager):
         own = {"txnAppId": receipt.id.own_transaction, "txnVersion": "1"}
         return {**write.write_options(receipt, Left("merge", own=True)), **own}
 
-    def _write_nothing(self, context: OutputContext) -> WriteResult:
-        table = self._at(context.uri)
+    def _write_nothing(self, table: SparkTable, context: OutputContext) -> WriteResult:
         if table.detail() is not None:
             # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
             if (done := store.already_done(table, context.receipt)) is not None:
@@ -250,10 +263,10 @@ class SparkDelta(DeltaIoManager):
             write.add_receipt(table, context.receipt, Left("none"))
         return WriteResult(note="nothing to write")
 
-    def _write_to(self, context: OutputContext, frame: Any) -> store.FrameWrite:
+    def _write_to(self, table: SparkTable, context: OutputContext) -> store.FrameWrite:
         part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return store.FrameWrite(
-            table=self._at(context.uri, frame.sparkSession),
+            table=table,
             context=context,
             mode=self.mode,
             partitions=self.partitions,

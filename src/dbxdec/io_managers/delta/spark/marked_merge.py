@@ -50,11 +50,11 @@ def execute(table: SparkTable, receipt: Receipt, run: Callable[[str], object], *
     """
     if receipt.attempt > 1 or again:
         if (done := _done_before(table, receipt)) is not None:
-            return done
+            return _with_key(table, receipt, done)
         if receipt.attempt > 1:
             write.set_property(table, FENCE, f"{receipt.id.transaction} {receipt.attempt}")
             if (done := _done_before(table, receipt)) is not None:
-                return done
+                return _with_key(table, receipt, done)
     mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
     run(marking(receipt.to_metadata(**left.facts(), write=mark)))
@@ -62,7 +62,15 @@ def execute(table: SparkTable, receipt: Receipt, run: Callable[[str], object], *
     if found is None:  # Delta makes no commit of a merge that changes nothing
         write.add_receipt(table, receipt, left, write=mark)
         return WriteResult(None, 0, "merged: nothing to change")
-    return WriteResult(found.version, messages.affected(found), messages.merged(found))
+    result = WriteResult(found.version, messages.affected(found), messages.merged(found))
+    return _with_key(table, receipt, result)
+
+
+def _with_key(table: SparkTable, receipt: Receipt, done: WriteResult) -> WriteResult:
+    """Commit the key of the merge as well: its receipt tells it only for as long as the log has it."""
+    if receipt.id.key:
+        write.add_key(table, receipt)
+    return done
 
 
 def _done_before(table: SparkTable, receipt: Receipt) -> WriteResult | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import Receipt
+from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.spark import predicates
-from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.io_managers.spark_frames import plain_literal, quoted
 from dbxdec.io_managers.spark_session import condition, fail, first_line, settings, text_of
 
@@ -247,6 +248,18 @@ def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -
     write = replace(receipt.id, key="") if left.kind == "kept" else receipt.id
     options |= {"txnAppId": write.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
     _append_nothing(table, options)
+
+
+def add_key(table: SparkTable, receipt: Receipt) -> None:
+    """Commit the key of a write alone, for one whose own commit can't carry an identifier."""
+    identifier = {"txnAppId": receipt.id.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
+    _append_nothing(table, identifier)
+
+
+def note(table: SparkTable, *, before: int) -> None:
+    """Note what has taken keys away before a write with a key, which began at `before` (see `epochs`)."""
+    for event in epochs.unnoted(epochs.needed(History(table).known()), before=before):
+        _append_nothing(table, {"userMetadata": event.name, "txnAppId": event.name, "txnVersion": "1"})
 
 
 def _append_nothing(table: SparkTable, options: Mapping[str, str]) -> None:
