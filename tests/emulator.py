@@ -88,7 +88,7 @@ class Run:
     tries: dict[str, int] = field(default_factory=dict)
     inner: dict[str, Run] = field(default_factory=dict)
     repairs: int = 0
-    goes_on: Callable[[], None] = lambda: None
+    goes_on: Callable[[Mapping[str, str] | None], None] = lambda _: None
 
 
 class Workspace:
@@ -104,7 +104,7 @@ class Workspace:
         environment: Mapping[str, str] | None = None,
         python: str = sys.executable,
     ) -> None:
-        self._jobs = _deployed(jobs, variables or {})
+        self.jobs = _deployed(jobs, variables or {})
         self._notebooks, self._python, self._folder = dict(notebooks or {}), python, folder
         self._ids = itertools.count(1)
         sdk = folder / "sdk" / "databricks"
@@ -112,8 +112,15 @@ class Workspace:
         (sdk / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
         (sdk / "sdk" / "__init__.py").write_text("")
         (sdk / "sdk" / "runtime.py").write_text(_DBUTILS)
-        given = dict(environment or {})
-        path = os.pathsep.join([str(folder / "sdk"), *filter(None, [given.get("PYTHONPATH")])])
+        self._set_environment(environment or {})
+
+    def deploy(self, jobs: Mapping[str, Any], variables: Mapping[str, object], environment: Mapping[str, str]) -> None:
+        """Replace the definitions, and what their wheels are found by."""
+        self.jobs = _deployed(jobs, variables)
+        self._set_environment(environment)
+
+    def _set_environment(self, given: Mapping[str, str]) -> None:
+        path = os.pathsep.join([str(self._folder / "sdk"), *filter(None, [given.get("PYTHONPATH")])])
         self._environment = {**os.environ, **given, "PYTHONPATH": path}
 
     def run_now(
@@ -124,12 +131,13 @@ class Workspace:
         triggered: dt.datetime | None = None,
         queued: dt.timedelta = dt.timedelta(),
         trigger_time: Literal["given", "unresolved", "empty"] = "given",
+        number: int | None = None,
     ) -> Run:
         """Run a job to its end. A run that is queued starts later than it was triggered.
 
-        `trigger_time` says what the platform puts in the place of references to that moment.
+        `trigger_time` says what the platform puts in the place of references to that moment; `number` is the run's id.
         """
-        number = next(self._ids)
+        number = next(self._ids) if number is None else number
         moment = triggered or dt.datetime.now(dt.UTC)
         known: dict[tuple[str, ...], str] = {
             ("workspace", "id"): "4711",
@@ -141,19 +149,20 @@ class Workspace:
         }
         if trigger_time == "empty":
             known |= {path: "" for path in known if path[:3] == ("job", "trigger", "time")}
-        declared = {p["name"]: p["default"] for p in self._jobs[job].get("parameters", [])}
-        run = Run(parameters={k: resolve(v, known) for k, v in {**declared, **(job_parameters or {})}.items()})
-        known |= {("job", "parameters", name): text for name, text in run.parameters.items()}
+        run = Run()
         values = self._folder / "values" / str(number)
         values.mkdir(parents=True)
-        run.goes_on = _Running(self, self._jobs[job], run, known, values).run
-        run.goes_on()
+        run.goes_on = _Running(self, job, run, known, values).run
+        run.goes_on(job_parameters or {})
         return run
 
-    def repair(self, run: Run) -> None:
-        """Run again what has failed, and all that is downstream of it."""
+    def repair(self, run: Run, job_parameters: Mapping[str, str] | None = None) -> None:
+        """Run again what has failed, and all that is downstream of it, by the job's settings of now.
+
+        With `job_parameters` all others have their defaults again.
+        """
         run.repairs += 1
-        run.goes_on()
+        run.goes_on(job_parameters)
 
     def wheel_task(
         self, arguments: Sequence[str], package: str, entry_point: str, task: str, values: Path
@@ -178,11 +187,17 @@ class _Running:
     """One run of one job: its tasks one after another."""
 
     def __init__(
-        self, workspace: Workspace, job: Mapping[str, Any], run: Run, known: dict[tuple[str, ...], str], values: Path
+        self, workspace: Workspace, job: str, run: Run, known: dict[tuple[str, ...], str], values: Path
     ) -> None:
-        self._workspace, self._job, self._run, self._known, self._values = workspace, job, run, known, values
+        self._workspace, self._key, self._run, self._known, self._values = workspace, job, run, known, values
+        self._job: Mapping[str, Any] = {}
 
-    def run(self) -> None:
+    def run(self, given: Mapping[str, str] | None) -> None:
+        self._job = self._workspace.jobs[self._key]
+        if given is not None:
+            declared = {p["name"]: p["default"] for p in self._job.get("parameters", [])}
+            self._run.parameters = {k: resolve(v, self._known) for k, v in {**declared, **given}.items()}
+            self._known |= {("job", "parameters", name): text for name, text in self._run.parameters.items()}
         waiting = {task["task_key"]: task for task in self._job["tasks"]}
         self._again = set() if self._run.repairs else waiting.keys()
         while waiting:

@@ -27,10 +27,12 @@ ROOMS: dict[str, set[str]] = {
     "bundle": {"errors", "support", "build"},
     "runtime": {"errors", "support", "platform", "model", "io_managers", "authoring"},
     "local": {"errors", "support", "platform", "model", "views", "build", "runtime"},
+    "remote": {"errors", "support", "platform", "model", "views", "build", "runtime", "local"},
     "testing": {"errors", "support", "platform", "model", "views", "io_managers", "authoring", "runtime", "local"},
     "scaffold": {"errors", "support", "build"},
     "cli": {
-        *("errors", "support", "platform", "model", "views", "build", "bundle", "runtime", "local", "scaffold"),
+        *("errors", "support", "platform", "model", "views", "build", "bundle", "runtime", "local"),
+        *("remote", "scaffold"),
     },
 }
 # The same below the rooms that have rooms of their own.

@@ -47,6 +47,7 @@ _MOST_FAILURES = 3
 @options.at_once
 @click.option("--yes", "-y", is_flag=True, help="Begin without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
+@options.place
 def command(
     job: str,
     keys: tuple[str, ...],
@@ -57,8 +58,14 @@ def command(
     at_once: int,
     yes: bool,
     dry_run: bool,
+    target: str | None,
+    job_id: int | None,
+    host: str | None,
+    profile: str | None,
 ) -> None:
-    """Run JOB on this machine for each of its keys that is missing: all that are due, or those between A and B.
+    """Run JOB for each of its keys that is missing, on this machine or with --target on the platform.
+
+    It takes all keys that are due, or those between A and B.
 
     The tables' logs tell what is there, so the same command goes on where an earlier one has ended, however it ended. A
     key that only some tables have is resumed where its run is kept here.
@@ -71,6 +78,7 @@ def command(
       dbxdec backfill delays
       dbxdec backfill delays day=2024-01-01..2024-01-31 --dry-run
       dbxdec backfill sales day=2024-03-01.. region=eu,us --yes
+      dbxdec backfill delays -t prod
     """
     from dbxdec.local.backfill import alone, asked_keys, planned  # their imports take longer than `--help`
     from dbxdec.local.missing import Question, keys_of, variables_of
@@ -89,6 +97,18 @@ def command(
             raise click.UsageError(
                 f"`{parameter.name}` is a key: write `{parameter.name}={parameters[parameter.name]}` without -p"
             )
+    if target is not None:
+        from dbxdec.cli import remote_backfill
+
+        wanted = remote_backfill.Wanted(
+            found, build, here, target, given, parameters, variables,
+            again=again, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
+            job_id=job_id, host=host, profile=profile,
+        )  # fmt: skip
+        remote_backfill.run(wanted, remote_backfill.Words(_ask, _summarize))
+        return
+    if job_id is not None or host is not None or profile is not None:
+        raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
     root = str((ledger.state_folder(here) / "lake").absolute())
     names = variables_of(found) | variables_of_run(build.manifest, found, parameters)
     values = local_values(names, variables, here)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from dbxdec.cli import completion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Command = TypeVar("_Command", bound="Callable[..., object]")
 
 
 def assignments(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -48,3 +54,28 @@ at_once = click.option(
     help="How many tasks run at once; the default is the number of CPUs.",
 )
 """How many tasks run at once."""
+
+
+def place(command: _Command) -> _Command:
+    """Add the options that say which target of the bundle is meant, and where it is."""
+    for option in reversed(
+        [
+            click.option(
+                "--target",
+                "-t",
+                metavar="NAME",
+                shell_complete=completion.targets,
+                help="Start the runs on the platform, of the job that is deployed to this target of the bundle.",
+            ),
+            click.option(
+                "--job-id",
+                type=click.IntRange(min=1),
+                metavar="ID",
+                help="The id of the target's job; the bundle's CLI, `databricks`, tells it where it is installed.",
+            ),
+            click.option("--host", metavar="URL", help="The workspace of the target, where nothing else tells it."),
+            click.option("--profile", metavar="NAME", help="The profile of the Databricks configuration to log in by."),
+        ]
+    ):
+        command = option(command)
+    return command

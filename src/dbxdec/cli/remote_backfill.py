@@ -1,0 +1,172 @@
+"""`dbxdec backfill -t TARGET`: the runs are made on the platform."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.cli.app import FAILED, INTERRUPTED
+from dbxdec.cli.console import console, escape, say
+from dbxdec.cli.missing import of_ranges
+from dbxdec.errors import counted
+from dbxdec.local.variables import local_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from dbxdec.local.backfill import Again, PlanOf
+    from dbxdec.local.builds import Build
+    from dbxdec.local.missing import Key, Keys
+    from dbxdec.model.dag import Job
+    from dbxdec.remote.backfilling import Event, Known
+    from dbxdec.remote.states import Deployed, PlatformRun
+
+_MOST_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end."""
+
+    ask: Callable[[Any], None]
+    summarize: Callable[[Console, Job, Keys, list[Key]], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person wants of a backfill on the platform. `keys_at_once` is None for as many as the job admits."""
+
+    job: Job
+    build: Build
+    here: Path
+    target: str
+    given: Mapping[str, str]
+    parameters: dict[str, str]
+    variables: dict[str, str]
+    again: Again | None = None
+    newest_first: bool = False
+    keys_at_once: int | None = None
+    agreed: bool = False
+    dry_run: bool = False
+    job_id: int | None = None
+    host: str | None = None
+    profile: str | None = None
+
+
+def run(wanted: Wanted, words: Words) -> None:
+    """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
+    from dbxdec.local.backfill import alone, asked_keys, plan_of
+    from dbxdec.local.missing import Question, keys_of, variables_of
+    from dbxdec.local.parameters import check_parameters
+    from dbxdec.remote import place, states
+    from dbxdec.remote.backfilling import Backfill, known_runs
+    from dbxdec.remote.started import Started, slug
+    from dbxdec.remote.workspace import Workspace
+
+    out, job, here = console(), wanted.job, wanted.here
+    asked = asked_keys(job, wanted.given, dt.datetime.now(dt.UTC))
+    found = place.find(
+        job.key, wanted.target, here, job_id=wanted.job_id, host=wanted.host, profile=wanted.profile
+    )  # fmt: skip
+    workspace = Workspace.connect(found.host, found.profile)
+    deployed = workspace.job(found.job_id)
+    states.check(job, wanted.build.manifest.project, deployed, wanted.parameters)
+    place.keep(job.key, wanted.target, here, found.job_id, workspace.host)
+    _say_of_build(wanted, deployed)
+    known = states.of_deployed(deployed, found.variables, wanted.variables)
+    values = local_values(variables_of(job), {**known, **wanted.variables}, here, wanted.target)
+    question = Question(wanted.build, values, here, None)
+    with alone(here, slug(job.key, wanted.target)):
+        keys = keys_of(job, question, asked)
+        record = Started.of(here, job.key, wanted.target, deployed.id)
+        open_keys = [key for key in keys.due if wanted.again == "all" or keys.state(key) != "done"]
+        runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
+        plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first)
+        for step in plan.steps[:1]:
+            check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
+        one_by_one = any(table.mode == "whole" for table in keys.tables)
+        slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=one_by_one)
+        _show(out, keys, plan, runs, slots.own)
+        if not plan.steps or wanted.dry_run:
+            return
+        if not wanted.agreed:
+            words.ask(plan)
+        lines = _Lines(out, len(plan.steps))
+        backfill = Backfill(
+            job, keys, deployed, workspace, workspace.id(), record, slots, wanted.parameters, lines.tell
+        )
+        try:
+            backfill.run(plan.steps, runs)
+        except KeyboardInterrupt:
+            left = f"{counted(len(backfill.at_work), 'run')} {'goes' if len(backfill.at_work) == 1 else 'go'} on"
+            say(f"no further run is started; {left} on the platform. The same command goes on from there")
+            raise SystemExit(INTERRUPTED) from None
+        words.summarize(out, job, keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked), backfill.failed)
+    if backfill.failed:
+        raise SystemExit(FAILED)
+
+
+def _say_of_build(wanted: Wanted, deployed: Deployed) -> None:
+    if deployed.builds != {wanted.build.manifest.build_id}:
+        say(
+            f"the deployed job `{wanted.job.key}` is of another build than the tree: its runs do what was deployed to "
+            f"{wanted.target}"
+        )
+
+
+def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_once: int) -> None:
+    watched = [step.key for step in plan.steps if step.key in runs.active]
+    repaired = [step.key for step in plan.steps if step.before is not None and step.key not in runs.active]
+    made = len(plan.steps) - len(watched)
+    out.print(
+        f"[bold]{escape(keys.job)}[/]  {plan.done} done, {counted(made, 'run')} to make, {at_once} at once"
+        + (f", {len(watched)} at work" if watched else "")
+    )
+    for state in ("missing", "partial", "done"):
+        some = [step.key for step in plan.steps if step.state == state and step.key not in runs.active]
+        if some:
+            out.print(f"  {state:<8} {escape(of_ranges(sorted(some, key=keys.due.index), keys))}")
+    if watched:
+        out.print(f"  {'at work':<8} {escape(of_ranges(sorted(watched, key=keys.due.index), keys))}")
+    for table in keys.unknown:
+        say(f"of {table.name} it can't be told which keys it has: {table.why}")
+    if repaired:
+        out.print(f"  {counted(len(repaired), 'run')} of them {'is' if len(repaired) == 1 else 'are'} repaired")
+
+
+class _Lines:
+    """The lines for each key: beginnings on stderr, ends on stdout."""
+
+    def __init__(self, out: Console, count: int) -> None:
+        self._out, self._count = out, count
+        self._ended, self._failures = 0, 0
+        self._repaired: set[Key] = set()
+
+    def tell(self, event: Event) -> None:
+        """Print what has become of a key."""
+        key, run = " ".join(event.key), event.run
+        if event.what == "repaired":
+            self._repaired.add(event.key)
+        if event.what == "ended":
+            self._end(event, key)
+        elif event.what == "waiting":
+            say("the job admits no further run now: it is waited until one of those that others have started has ended")
+        else:
+            words = {"started": "is started", "repaired": "is repaired", "watched": "is at work"}
+            words["skipped"] = f"was skipped ({run.said}), and is tried again"
+            say(f"{key}: the run {run.id} {words[event.what]}")
+
+    def _end(self, event: Event, key: str) -> None:
+        self._ended += 1
+        run = event.run
+        words = "repaired, " if event.key in self._repaired else ""
+        self._out.print(f"{self._ended}/{self._count}  {escape(key)}  {words}{run.state}, {run.seconds:.1f} s")
+        if run.state != "success":
+            self._failures += 1
+            if self._failures <= _MOST_FAILURES:
+                for line in filter(None, (run.said, run.url)):
+                    self._out.print(f"  {escape(line)}")

@@ -1,0 +1,1 @@
+"""Backfills on the platform, through its Jobs API."""

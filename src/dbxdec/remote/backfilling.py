@@ -1,0 +1,191 @@
+"""The runs of a backfill on the platform: started as slots are free, watched, started again where they were skipped."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from dbxdec.local.backfill import StepOf
+from dbxdec.remote.states import (
+    FIRST,
+    PlatformRun,
+    given_to,
+    has_values,
+    is_of_build,
+    key_of,
+    newest_by_key,
+    token,
+)
+from dbxdec.remote.workspace import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from dbxdec.local.missing import Key, Keys
+    from dbxdec.model.dag import Job
+    from dbxdec.remote.started import Started
+    from dbxdec.remote.states import Deployed, Slots
+    from dbxdec.remote.workspace import Workspace
+
+    PlatformStep = StepOf[PlatformRun]
+
+_DELETED = "/deleted"
+_MOST_SKIPPED = 20
+"""A key whose runs the platform skips so often is not tried again."""
+_FIRST_POLL_S, _LAST_POLL_S, _SLOWER = 0.25, 20.0, 1.4
+
+
+@dataclass(frozen=True)
+class Event:
+    """What has become of a key: its run has been started or repaired, is watched, was skipped, or has ended."""
+
+    what: Literal["started", "repaired", "watched", "skipped", "ended", "waiting"]
+    key: Key
+    run: PlatformRun
+
+
+@dataclass(frozen=True)
+class Known:
+    """The newest runs of keys: `active` ones, `resumable` ones that a repair can go on with, and all by their keys."""
+
+    newest: Mapping[Key, PlatformRun]
+    active: Mapping[Key, PlatformRun]
+    resumable: Mapping[Key, PlatformRun]
+
+    @property
+    def kept(self) -> dict[Key, PlatformRun]:
+        """The runs that a plan can go on with."""
+        return {**self.resumable, **self.active}
+
+
+def known_runs(
+    job: Job, keys: Keys, wanted: Iterable[Key], deployed: Deployed, given: Mapping[str, str], workspace: Workspace,
+    started: Started,
+) -> Known:  # fmt: skip
+    """Return the runs that the workspace has of the `wanted` keys, and those that this machine has just started."""
+    wanted = list(wanted)
+    newest = newest_by_key(job, workspace.runs(deployed.id), wanted)
+    for key, run_id in started.open_runs().items():
+        shown = newest.get(key)
+        if key in wanted and (shown is None or shown.id != run_id):
+            run = workspace.run(run_id)
+            if run is not None and (shown is None or run.started > shown.started):
+                newest[key] = run
+    active = {key: run for key, run in newest.items() if run.state == "active"}
+    resumable = {}
+    for key, run in newest.items():
+        if run.state == "failed" and has_values(job, run, deployed, {**given, **keys.named(key)}):
+            whole = workspace.run(run.id)
+            if whole is not None and whole.state == "failed" and is_of_build(whole, deployed):
+                resumable[key] = replace(whole, parameters=run.parameters)
+    return Known(newest, active, resumable)
+
+
+@dataclass
+class Backfill:
+    """The runs that are made, by their keys. `given` are the other parameters; `tell` hears what happens."""
+
+    job: Job
+    keys: Keys
+    deployed: Deployed
+    workspace: Workspace
+    named: str
+    """What names the workspace for everybody."""
+    started: Started
+    slots: Slots
+    given: Mapping[str, str]
+    tell: Callable[[Event], None]
+    at_work: dict[Key, PlatformRun] = field(default_factory=dict)
+    failed: list[Key] = field(default_factory=list)
+    _waiting: deque[PlatformStep] = field(default_factory=deque)
+    _after: dict[Key, str] = field(default_factory=dict)
+    _skipped: dict[Key, int] = field(default_factory=dict)
+
+    def run(self, steps: Sequence[PlatformStep], known: Known) -> None:
+        """Make the runs of a plan, in its order, and wait for their ends. Runs that are at work are watched."""
+        self._after = {key: str(run.id) for key, run in known.newest.items()}
+        for step in steps:
+            if (run := known.active.get(step.key)) is not None:
+                self._watch(step.key, run)
+            else:
+                self._waiting.append(step)
+        pause, has_said = _FIRST_POLL_S, False
+        while self._waiting or self.at_work:
+            before = (len(self._waiting), len(self.at_work))
+            active = {run.id: run for run in self.workspace.runs(self.deployed.id, active_only=True)}
+            skips = self._ends(active)
+            self._of_others(active)
+            if not skips:
+                others = len(active.keys() - {run.id for run in self.at_work.values()})
+                count = self.slots.free(len(self.at_work), others)
+                for _ in range(min(count, len(self._waiting))):
+                    self._start(self._waiting.popleft())
+                if not count and self._waiting and not self.at_work and not has_said:
+                    has_said = True
+                    self.tell(Event("waiting", self._waiting[0].key, next(iter(active.values()))))
+            changed = before != (len(self._waiting), len(self.at_work))
+            pause = _FIRST_POLL_S if changed else min(pause * _SLOWER, _LAST_POLL_S)
+            if skips:
+                pause = min(_FIRST_POLL_S * 2**skips, _LAST_POLL_S)
+            if self._waiting or self.at_work:
+                time.sleep(pause)
+
+    def _watch(self, key: Key, run: PlatformRun) -> None:
+        self.at_work[key] = run
+        self.tell(Event("watched", key, run))
+
+    def _ends(self, active: Mapping[int, PlatformRun]) -> int:
+        """Take the runs that have ended from those at work. Return how often a key was skipped that is to wait."""
+        skipped = []
+        for key, run in list(self.at_work.items()):
+            if run.id in active:
+                continue
+            now = self.workspace.run(run.id) or replace(run, state="failed", said="the run has been deleted")
+            if now.state == "active":
+                continue  # a list may be older
+            del self.at_work[key]
+            self.started.note("ended", key, run=run.id, state=now.state)
+            self._after[key] = str(run.id)
+            self._skipped[key] = self._skipped.get(key, 0) + (now.state == "skipped")
+            if now.state == "skipped" and self._skipped[key] < _MOST_SKIPPED:
+                skipped.append(key)
+                self.tell(Event("skipped", key, now))
+                continue
+            if now.state != "success":
+                self.failed.append(key)
+            self.tell(Event("ended", key, now))
+        self._waiting.extendleft(StepOf[PlatformRun](key, "missing") for key in reversed(skipped))
+        return max((self._skipped[key] for key in skipped), default=0)
+
+    def _of_others(self, active: Mapping[int, PlatformRun]) -> None:
+        """Watch keys that wait here and that somebody else has started meanwhile."""
+        by_key = {key_of(self.job, run): run for run in active.values()}
+        for step in list(self._waiting):
+            if (run := by_key.get(step.key)) is not None:
+                self._waiting.remove(step)
+                self._watch(step.key, run)
+
+    def _start(self, step: PlatformStep) -> None:
+        key, before = step.key, step.before
+        try:
+            if before is not None:
+                self.started.note("repairing", key, run=before.id)
+                self.workspace.repair(before, given_to(before, self.deployed))
+                self.started.note("repaired", key, run=before.id)
+                self.at_work[key] = before
+                self.tell(Event("repaired", key, before))
+                return
+            parameters = {**self.given, **self.keys.named(key)}
+            after = self._after.get(key, FIRST if step.state == "missing" else step.state)
+            own, other = (token(self.named, self.deployed.id, parameters, one) for one in (after, after + _DELETED))
+            self.started.note("starting", key, after=after)
+            run_id = self.workspace.start(self.deployed.id, parameters, (own, other))
+            self.started.note("started", key, run=run_id)
+        except RefusedError as error:
+            self.failed.append(key)
+            self.tell(Event("ended", key, PlatformRun(0, "failed", str(error))))
+            return
+        self.at_work[key] = PlatformRun(run_id, "active")
+        self.tell(Event("started", key, self.at_work[key]))
