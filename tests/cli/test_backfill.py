@@ -236,7 +236,7 @@ def test_a_killed_backfill_goes_on_where_it_was(project: Project) -> None:
     (project.root / "hang").unlink()
     wait_for_no_worker(project.root)
     said = fill(project, "--yes")
-    assert (said.code, "resumed, success" in said.out) == (0, True), said.err
+    assert (said.code, "resumed, success" in said.out) == (0, True), said.err + said.out
     assert rows(project, "bronze") == rows(project, "gold") == DAYS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from dbxdec.support import printing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
@@ -35,6 +36,30 @@ def escape(text: str) -> str:
     from rich.markup import escape as escaped
 
     return escaped(printing.safe(text))
+
+
+@contextmanager
+def progressing(out: Console, count: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Show on a terminal, below what is printed, which of `count` steps are at work.
+
+    Yields what to call with the name of a step that begins, and of one that is over.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    at_work: list[str] = []
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as shown:
+        task = shown.add_task("", total=count)
+
+        def began(name: str) -> None:
+            at_work.append(name)
+            shown.update(task, description=escape(", ".join(at_work)))
+
+        def over(name: str) -> None:
+            at_work.remove(name)
+            shown.update(task, advance=1, description=escape(", ".join(at_work)))
+
+        yield began, over
 
 
 def echo(text: object, *, err: bool = False, nl: bool = True) -> None:

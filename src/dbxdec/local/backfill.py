@@ -5,10 +5,13 @@ The tables say what is there, so nothing has to be remembered: the same command 
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import os
+import re
+import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from dbxdec.local.missing import Key, Keys, Table
     from dbxdec.model.dag import Job, JobParameter
 
-Again = Literal["partial", "all"]
+Again = Literal["failed", "partial", "all"]
 Before = TypeVar("Before")
 _MOST_SAID = 5
 
@@ -112,6 +115,44 @@ def _moment(parameter: JobParameter, text: str) -> dt.date:
         raise ValueError(f"has {text!r:.40}, which is no {parameter.type}") from None
 
 
+def thinned(job: Job, keys: Keys, every: str) -> Keys:
+    """Return only keys that are at least `every` apart, such as "12h", "2d", "1w" or "1m", from the first one on.
+
+    Raises RunError for another string, and where no key is a period.
+    """
+    found = _EVERY.fullmatch(every.strip())
+    if found is None or not int(found["count"]):
+        raise RunError(f"--every {every!r:.40} is no distance", hint="write `12h`, `2d`, `1w` or `1m`")
+    place = next((i for i, one in enumerate(key_parameters(job)) if one.key and one.key.is_period), None)
+    if place is None:
+        raise RunError(f"the job `{job.key}` has no key that is a day, a week, a month or an hour", hint="drop --every")
+    key, count, unit = key_parameters(job)[place].key, int(found["count"]), found["unit"]
+    kept: set[str] = set()
+    due: dt.date | None = None
+    for text in sorted({one[place] for one in keys.due}):
+        moment = moment_of_key(key, text)  # type: ignore[arg-type]  # it is a period
+        if due is None or moment >= due:
+            kept.add(text)
+            due = _later(moment, count, unit)
+    return replace(keys, due=tuple(one for one in keys.due if one[place] in kept))
+
+
+_EVERY = re.compile(r"(?P<count>\d{1,4})(?P<unit>[hdwm])")
+
+
+def _later(moment: dt.date, count: int, unit: str) -> dt.date:
+    if unit != "m":
+        return moment + count * {"h": dt.timedelta(hours=1), "d": dt.timedelta(1), "w": dt.timedelta(7)}[unit]
+    months = moment.month - 1 + count
+    first = moment.replace(year=moment.year + months // 12, month=months % 12 + 1, day=1)
+    return first + dt.timedelta(min(moment.day, calendar.monthrange(first.year, first.month)[1]) - 1)
+
+
+def one_at_a_time(keys: Keys) -> list[str]:
+    """Return the tables that each run replaces as a whole, so that only one key at a time can be written."""
+    return [table.name for table in keys.tables if table.mode == "whole"]
+
+
 def planned(job: Job, keys: Keys, here: Path, *, again: Again | None, newest_first: bool) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
 
@@ -142,21 +183,24 @@ def plan_of(
     ]
     steps: list[StepOf[Before]] = []
     done, added = 0, []
+    anew = again in ("partial", "all")
     for key in keys.due:
         state = keys.state(key)
         if state == "done":
             done += 1
             if again == "all":
                 steps.append(StepOf(key, state))
+            elif again == "failed" and key in kept:
+                steps.append(StepOf(key, state, kept[key]))
             continue
-        before = None if again else kept.get(key)
+        before = None if anew else kept.get(key)
         steps.append(StepOf(key, state, before))
         parts = [table for table in keys.tables if table.adds and (key in table.done or key in table.begun)]
-        if parts and before is None and again is None:
+        if parts and before is None and not anew:
             added.append((key, parts))
     problems += _of_running(job, steps, running)
     problems += _of_added(added)
-    problems += _of_strange_rows(keys) if steps and again is None else []
+    problems += _of_strange_rows(keys) if steps and not anew else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
@@ -244,16 +288,31 @@ def key_text(parameter: JobParameter, value: Any) -> str:
     return str(value) if parameter.type.enum is not None else parameter.key_text(value)
 
 
+@dataclass(frozen=True)
+class Alone:
+    """The lock of the only backfill of a job, an open file, which the processes of its tasks keep as well."""
+
+    path: Path
+    descriptor: int
+
+
 @contextmanager
-def alone(here: Path, job: str) -> Iterator[None]:
+def alone(here: Path, job: str) -> Iterator[Alone]:
     """Keep other backfills of the same job away. Raises RunError where one is at work."""
-    folder = ledger.state_folder(here)
-    path = folder / f"backfill-{job}.lock"
+    path = ledger.state_folder(here) / f"backfill-{job}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not try_lock(descriptor):
-            raise RunError(f"another backfill of the job `{job}` is at work here", hint="wait for it, or end it")
-        yield
+        # The last processes of one that was killed end in a moment.
+        for left in range(_LOOKS, -1, -1):
+            if try_lock(descriptor):
+                break
+            if not left:
+                raise RunError(f"another backfill of the job `{job}` is at work here", hint="wait for it, or end it")
+            time.sleep(_LOOK_S)
+        yield Alone(path, descriptor)
     finally:
         with suppress(OSError):
             os.close(descriptor)
+
+
+_LOOKS, _LOOK_S = 20, 0.05

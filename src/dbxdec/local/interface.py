@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from dbxdec.support.masking import Mask, of_this_machine
 if TYPE_CHECKING:
     from dbxdec.local.builds import Build
     from dbxdec.local.pool import Pool
+    from dbxdec.model.dag import Task
 
 
 HANDLED = "handled"
@@ -100,3 +102,5 @@ class Setting:
     """The folder below which remote places are; None where they are used as they are."""
     told: Callable[[str], object] = lambda _: None
     """Says what a person has to know before the run begins."""
+    turns: Callable[[Task], AbstractContextManager[object]] = lambda _: nullcontext()
+    """Has a task wait while one of another run is at work that it must not meet."""

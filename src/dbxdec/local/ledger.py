@@ -216,13 +216,35 @@ def root_of(folder: Path, parent: str) -> Path:
 
 
 @contextmanager
-def workers_of(folder: Path, waiting: Callable[[], object]) -> Iterator[int]:
+def workers_of(folder: Path, waiting: Callable[[], object], shared: Path | None = None) -> Iterator[int]:
     """Yield the open file that each process that runs tasks of the run in `folder` must inherit.
 
     Its lock is free once the last of these processes has ended. Calls `waiting` and waits for the processes of a runner
     that was killed; raises RunError when they don't end. Windows has no such locks, and nothing is waited for there.
+
+    `shared` is the file that the processes have inherited, whose lock the caller has, if they serve other runs, too.
+    Until this run ends, it has that file for its own; what is yielded says nothing then.
     """
-    descriptor = _opened(folder / _WORKERS)
+    path = folder / _WORKERS
+    if shared is None:
+        with _free(path, folder.name, waiting) as descriptor:
+            yield descriptor
+        return
+    if not (path.exists() and path.samefile(shared)):  # else the caller has its lock
+        with _free(path, folder.name, waiting):
+            pass
+    with suppress(OSError):  # a file system without hard links: the processes end with their runner in any case
+        path.unlink(missing_ok=True)
+        os.link(shared, path)
+    try:
+        yield -1
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _free(path: Path, run: str, waiting: Callable[[], object]) -> Iterator[int]:
+    descriptor = _opened(path)
     try:
         end = time.monotonic() + ORPHANS_S
         if not try_lock(descriptor):
@@ -230,7 +252,7 @@ def workers_of(folder: Path, waiting: Callable[[], object]) -> Iterator[int]:
             while not try_lock(descriptor):
                 if time.monotonic() > end:
                     raise RunError(
-                        f"a task that an earlier runner of the run {folder.name} has left is still at work",
+                        f"a task that an earlier runner of the run {run} has left is still at work",
                         hint="wait until its process has ended, or end it",
                     )
                 time.sleep(_LOOK_S)

@@ -177,7 +177,9 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
 
 def _mode(output: Output) -> str:
     mode = str(output.settings.get("mode", ""))
-    return mode if mode != "overwrite" else "part" if output.partial else "whole"
+    if mode == "overwrite":
+        return "part" if output.partial else "whole"
+    return mode if output.partial else "merge"
 
 
 def key_parameters(job: Job) -> list[JobParameter]:

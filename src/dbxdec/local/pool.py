@@ -14,9 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.local.outlets import CLOSED
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LOOK_UP_S = 0.05
 GRACE_S = 10.0
@@ -66,7 +69,8 @@ class Pool:
     """At most `size` workers at once, each started with `environment` in `folder`.
 
     `packages` are the top-level packages of the pipeline, and `places` the beginnings of the paths of its modules: each
-    task imports these anew.
+    task imports these anew. Where the pool serves several runs, each worker keeps the open file `inherited` as long as
+    it lives; its path is `shared`.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class Pool:
         environment: Mapping[str, str],
         packages: Sequence[str],
         places: Sequence[str] = (),
+        shared: Path | None = None,
+        inherited: int | None = None,
     ) -> None:
         self._slots = threading.Semaphore(size)
         self._idle: list[_Worker] = []
@@ -84,7 +90,8 @@ class Pool:
         self._folder, self._environment = folder, dict(environment)
         self._anew = {"packages": list(packages), "places": list(places)}
         self._orders = _Orders()
-        self._inherited: int | None = None
+        self.shared = shared
+        self._inherited = inherited
 
     @property
     def stopping(self) -> bool:
@@ -93,6 +100,9 @@ class Pool:
     @contextmanager
     def inheriting(self, descriptor: int) -> Iterator[None]:
         """Have each worker that is started in the block keep this open file as long as it lives."""
+        if self.shared is not None:  # they have another one
+            yield
+            return
         self._inherited = descriptor
         try:
             yield

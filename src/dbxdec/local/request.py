@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dbxdec.local.builds import Build
     from dbxdec.local.history import Run
     from dbxdec.local.interface import JobRun
-    from dbxdec.model.dag import Job
+    from dbxdec.model.dag import Job, Task
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Prepared:
     parameters: Mapping[str, str]
     selected: frozenset[str] | None
     before: Run | None
+    ends_pool: bool = True
 
     def run(self, listener: Listener) -> JobRun:
         """Run the job to its end, and end the processes of its tasks."""
@@ -74,12 +76,21 @@ class Prepared:
             selected=self.selected,
             before=self.before,
         )
-        self.setting.pool.close()
+        if self.ends_pool:
+            self.setting.pool.close()
         return ended
 
 
-def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: None) -> Prepared:
+def prepared(
+    request: RunRequest,
+    *,
+    told: Callable[[str], object] = lambda _: None,
+    pool: Pool | None = None,
+    turns: Callable[[Task], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> Prepared:
     """Check a request, and prepare the run; `told` gets messages for the user.
+
+    A `pool` that serves other runs as well outlives it; `turns` keeps their tasks apart.
 
     Sets the environment variable of the local root for this process, and with `fresh` moves earlier results aside.
     Raises DbxdecError with all mistakes of the first check that fails.
@@ -101,23 +112,41 @@ def prepared(request: RunRequest, *, told: Callable[[str], object] = lambda _: N
     if before is not None and not any(asked):
         selected = before.selected
     told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
-    root = _root(request)
-    environment = {} if root is None else {places.ROOT: root}
-    os.environ.pop(places.ROOT, None)  # of a run that contains the start of this one
-    os.environ.update(environment)  # the places that are shown follow it
+    root = root_of(request)
+    if root is not None:
+        os.environ[places.ROOT] = root  # the places that are shown follow it
+    else:
+        os.environ.pop(places.ROOT, None)  # of a run that contains the start of this one
     if request.fresh:
         set_aside(request.build, job.key, values, folder, told)
-    pool = Pool(
+    setting = Setting(
+        request.build,
+        values,
+        folder,
+        pool or pool_of(request),
+        request.source,
+        request.replaced,
+        told=told,
+        target=target,
+        root=root,
+        turns=turns,
+    )
+    return Prepared(job, setting, parameters, selected, before, ends_pool=pool is None)
+
+
+def pool_of(request: RunRequest, *, shared: Path | None = None, inherited: int | None = None) -> Pool:
+    """Return the processes for a run, or with the open file that they inherit, for several runs like it."""
+    root = root_of(request)
+    environment = {} if root is None else {places.ROOT: root}
+    return Pool(
         request.at_once,
-        folder=str(folder),
+        folder=str(request.folder),
         environment={"PYTHONUNBUFFERED": "1", **streams.CHILD, **environment, **builds.environment(request.build)},
         packages=request.build.manifest.packages,
         places=builds.imported_from(request.build),
+        shared=shared,
+        inherited=inherited,
     )
-    setting = Setting(
-        request.build, values, folder, pool, request.source, request.replaced, told=told, target=target, root=root
-    )
-    return Prepared(job, setting, parameters, selected, before)
 
 
 def run(request: RunRequest, listener: Listener | None = None, *, told: Callable[[str], object] = print) -> JobRun:
@@ -126,7 +155,7 @@ def run(request: RunRequest, listener: Listener | None = None, *, told: Callable
     return prepared(request, told=told).run(listener or nobody)
 
 
-def _root(request: RunRequest) -> str | None:
+def root_of(request: RunRequest) -> str | None:
     """Return the folder below which remote places are; None when they are used as they are."""
     root = None if request.remote else str((request.root or ledger.state_folder(request.folder) / "lake").absolute())
     if request.before is None or "root" not in request.before.head:

@@ -90,7 +90,8 @@ def _alone(setting: Setting, ledger: Ledger) -> Iterator[None]:
     def waiting() -> None:
         setting.told("waiting for tasks that the killed run left behind")
 
-    with ledgers.workers_of(root, waiting) as descriptor, setting.pool.inheriting(descriptor):
+    pool = setting.pool
+    with ledgers.workers_of(root, waiting, pool.shared) as descriptor, pool.inheriting(descriptor):
         yield
 
 
@@ -236,7 +237,8 @@ class _Running:
         match task.kind:
             case "python":
                 kept = frozenset(self._iterations.get(task.key, ()))
-                return self._attempts.python(task, known, not_run, kept=kept)
+                with self._setting.turns(task):
+                    return self._attempts.python(task, known, not_run, kept=kept)
             case "condition":
                 return self._decide(task, known)
             case "run_job":

@@ -1,0 +1,133 @@
+"""The runs of a backfill: one after another or several at once, by one pool of processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import DbxdecError
+from dbxdec.local.interface import Listener
+from dbxdec.local.pool import interruptible
+from dbxdec.local.request import pool_of, prepared, root_of
+from dbxdec.platform.run_if import State
+from dbxdec.platform.status import SUCCEEDED
+
+if TYPE_CHECKING:
+    from dbxdec.local.backfill import Alone, Plan, Step
+    from dbxdec.local.interface import JobRun, TaskRun
+    from dbxdec.local.missing import Keys
+    from dbxdec.local.pool import Pool
+    from dbxdec.local.request import RunRequest
+    from dbxdec.model.dag import Task
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the run of one key ended: `run`, or why it could not begin. `failures` have the last output of tasks."""
+
+    step: Step
+    state: State
+    seconds: float
+    run: JobRun | None = None
+    why: str = ""
+    failures: tuple[tuple[TaskRun, Sequence[str]], ...] = ()
+
+    @property
+    def well(self) -> bool:
+        return self.state in SUCCEEDED
+
+
+@dataclass
+class _Following:
+    """Keeps the output of the tasks that fail."""
+
+    lines: dict[str, list[str]]
+    failures: list[tuple[TaskRun, list[str]]]
+
+    def printed(self, key: str, line: str) -> None:
+        self.lines[key].append(line)
+
+    def ended(self, task: TaskRun) -> None:
+        said = self.lines.pop(task.key, [])
+        if task.state in (State.FAILED, State.TIMED_OUT):
+            self.failures.append((task, said))
+
+    @property
+    def listener(self) -> Listener:
+        return Listener(started=lambda _: None, printed=self.printed, ended=self.ended)
+
+
+def run_plan(
+    request: RunRequest,
+    keys: Keys,
+    plan: Plan,
+    alone: Alone,
+    *,
+    keys_at_once: int,
+    began: Callable[[Step], object],
+    ended: Callable[[Ended], object],
+) -> bool:
+    """Make the runs of a plan, and return whether a person has ended it before all were made.
+
+    `began` and `ended` are told of each run, one at a time. A run that can't begin costs no other.
+    """
+    pool = pool_of(request, shared=alone.path, inherited=alone.descriptor)
+    turns, telling = _Turns(), threading.Lock()
+
+    def one(step: Step) -> None:
+        if pool.stopping:
+            return
+        with telling:
+            began(step)
+        found = _one(request, keys, step, pool, turns.of)
+        with telling:
+            ended(found)
+
+    with interruptible(pool):
+        try:
+            with ThreadPoolExecutor(keys_at_once) as executor:
+                for _ in executor.map(one, plan.steps):
+                    pass
+        finally:
+            pool.close()
+        return pool.stopping
+
+
+def _one(
+    request: RunRequest, keys: Keys, step: Step, pool: Pool, turns: Callable[[Task], AbstractContextManager[object]]
+) -> Ended:
+    start, following = time.monotonic(), _Following(defaultdict(list), [])
+    own = {**request.parameters, **keys.named(step.key)}
+    if step.before is not None:
+        own = {**request.parameters, **{name: step.before.head["parameters"][name] for name in keys.names}}
+    wanted = replace(request, parameters=own, before=step.before)
+    try:
+        # A run that was made elsewhere goes on there, with processes of its own.
+        elsewhere = root_of(wanted) != root_of(request)
+        ready = prepared(wanted, pool=None if elsewhere else pool, turns=turns)
+        run = ready.run(following.listener)
+    except DbxdecError as error:  # such as a run to resume that had other parameters
+        return Ended(step, State.FAILED, time.monotonic() - start, why=str(error))
+    return Ended(step, run.state, time.monotonic() - start, run, failures=tuple(following.failures))
+
+
+class _Turns:
+    """Has tasks of different keys wait for each other that merge into one table: one of them would lose a conflict."""
+
+    def __init__(self) -> None:
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    @contextmanager
+    def of(self, task: Task) -> Iterator[None]:
+        """Wait until no other key's task writes the tables of this one that a write changes as a whole."""
+        wanted = {output.target for output in task.outputs.values() if output.target and not output.partial}
+        with ExitStack() as stack:
+            for target in sorted(wanted):
+                stack.enter_context(self._locks[target])
+            yield
