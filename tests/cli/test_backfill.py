@@ -304,3 +304,103 @@ def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) 
     (tmp_path / ".dbxdec").mkdir()
     with backfill.alone(tmp_path, "one"), backfill.alone(tmp_path, "other"):
         pass
+
+
+def test_all_keys_are_run_by_the_same_processes(project: Project) -> None:
+    """A process is started once, and imports Polars once."""
+    define(
+        project,
+        JOB.replace("        file.write", "        print(os.getpid(), file=open('pids', 'a'))\n        file.write"),
+    )
+    assert fill(project, "--yes", "-j", "1").code == 0
+    pids = (project.root / "pids").read_text().split()
+    assert (len(pids), len(set(pids))) == (4, 1)
+
+
+MEETING = f"""
+import datetime as dt
+from dbxdec import daily
+
+@task(io_manager=lake)
+def bronze(day: dt.date) -> pl.DataFrame:
+    Path(f"here-{{day}}").touch()
+    while len(list(Path().glob("here-*"))) < 2:
+        time.sleep(0.01)
+    return pl.DataFrame({{"day": [day]}})
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))) -> None:
+    bronze(day)
+"""
+
+
+def test_several_keys_run_at_once(project: Project) -> None:
+    """The first two days wait for each other, and would wait forever one after another."""
+    define(project, MEETING)
+    said = fill(project, "--yes", "--keys-at-once", "2", "-j", "2")
+    assert said.code == 0, said.err + said.out
+    assert rows(project, "bronze") == DAYS
+
+
+def test_a_table_that_is_replaced_as_a_whole_gets_one_key_at_a_time(project: Project) -> None:
+    """In the order of the keys, so it ends with the newest one."""
+    define(project, JOB.replace(', mode="overwrite", partition_by="day"', ', mode="overwrite"'))
+    said = fill(project, "--yes", "--keys-at-once", "3")
+    assert said.code == 0, said.err + said.out
+    assert "one key at a time: each run replaces the whole of `lake/gold`" in said.err
+    assert rows(project, "gold") == DAYS[-1:]
+
+
+MERGING = f"""
+import datetime as dt
+from dbxdec import daily, DeltaMerge
+
+@task(io_manager=lake.table("gold", mode="append"))
+def gold(day: dt.date) -> DeltaMerge:
+    os.mkdir("inside")
+    time.sleep(0.1)
+    os.rmdir("inside")
+    return DeltaMerge(pl.DataFrame({{"day": [day]}}), on="day").when_not_matched_insert_all()
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))) -> None:
+    gold(day)
+"""
+
+
+def test_merges_of_several_keys_into_one_table_wait_for_each_other(project: Project) -> None:
+    """Two at once would conflict, and one of them would do its work again."""
+    define(project, MERGING)
+    said = fill(project, "--yes", "--keys-at-once", "4", "-j", "4")
+    assert said.code == 0, said.err + said.out
+    assert rows(project, "gold") == DAYS
+
+
+def test_a_distance_between_keys_takes_only_some_of_them(project: Project) -> None:
+    """From the first one that was asked for; a wrong distance says how to write one."""
+    said = fill(project, f"day={DAYS[1]}..", "--every", "2d", "--dry-run")
+    assert f"missing  {DAYS[1]}, {DAYS[3]}" in said.out, said.err
+    assert "write `12h`, `2d`, `1w` or `1m`" in fill(project, "--every", "day", "--dry-run").err
+
+
+FAILING = JOB.replace(
+    "@job",
+    """
+@task
+def told(gold: pl.DataFrame) -> None:
+    if os.environ.get("MUTE"):
+        raise ValueError("on purpose")
+
+@job""",
+).replace("    gold(bronze(day), day)", "    told(gold(bronze(day), day))")
+
+
+def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> None:
+    """Their data is there, so they are not missing; the run is resumed, and writes nothing again."""
+    define(project, FAILING)
+    assert fill(project, "--yes", MUTE="1").code == 1
+    assert fill(project, "--yes").out.startswith("delays  4 done, 0 runs")
+    said = fill(project, "--yes", "--again", "failed")
+    assert (said.code, said.out.count("resumed, success")) == (0, 4), said.out + said.err
+    assert rows(project, "gold") == DAYS
+    assert fill(project, "--yes", "--again", "failed").out.startswith("delays  4 done, 0 runs")
