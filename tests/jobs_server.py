@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -85,7 +85,7 @@ class JobsServer:
         self.refuses_undeclared = True
         self.lists_late: set[int] = set()
         """Runs that lists do not show yet."""
-        self.before_run_now: list[Any] = []
+        self.before_run_now: list[Callable[[], None]] = []
         """Calls before the next starts of a run, one for each."""
         self.together: threading.Barrier | None = None
         """Where starts of runs wait for each other."""
@@ -165,6 +165,13 @@ class JobsServer:
             while record.state in ACTIVE:
                 assert self._changed.wait(max(0, end - time.monotonic())), f"the run {record.id} has not ended"
         return record
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of what the server has seen."""
+        end = time.monotonic() + _LONGEST_S
+        while not holds():
+            assert time.monotonic() < end, "it has not come"
+            time.sleep(0.05)
 
     def start(self, job: str, given: Mapping[str, str], *, trigger: str = "PERIODIC") -> Record:
         """Start a run as the platform's own schedule does."""

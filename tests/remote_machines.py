@@ -109,8 +109,12 @@ class Machine:
         return ["backfill", job, "-t", "prod", "--job-id", str(self.ids[job]), *more]
 
     def backfill(self, *more: str, job: str = "delays", by_id: bool = True, **environment: str) -> Said:
-        """The command in this process."""
+        """The command in this process; without `by_id` nobody says which job it is on the platform."""
         arguments = self.arguments(*more, job=job) if by_id else ["backfill", job, "-t", "prod", *more]
+        return self.dbxdec(*arguments, **environment)
+
+    def dbxdec(self, *arguments: str, **environment: str) -> Said:
+        """Any command, in this process: the SDK takes seconds to import."""
         before = Path.cwd()
         os.chdir(self.root)
         try:

@@ -102,8 +102,7 @@ def run(wanted: Wanted, words: Words) -> None:
         try:
             backfill.run(plan.steps, runs)
         except KeyboardInterrupt:
-            left = f"{counted(len(backfill.at_work), 'run')} {'goes' if len(backfill.at_work) == 1 else 'go'} on"
-            say(f"no further run is started; {left} on the platform. The same command goes on from there")
+            say("no further run is started; those at work go on on the platform. The same command watches them")
             raise SystemExit(INTERRUPTED) from None
         words.summarize(out, job, keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked), backfill.failed)
     if backfill.failed:

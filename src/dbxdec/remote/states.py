@@ -92,10 +92,10 @@ def check(job: Job, project: str, deployed: Deployed, given: Mapping[str, str]) 
         keys = {parameter.name for parameter in key_parameters(job)}
         for name in [*sorted(keys), *(name for name in given if name not in keys)]:
             if name not in deployed.parameters:
-                what = "the key" if name in keys else "the parameter"
+                what = "key" if name in keys else "parameter"
                 problems.append(
                     Problem(
-                        f"the deployed job {deployed.id} has no parameter for {what} `{name}`: it is of an older build",
+                        f"the deployed job {deployed.id} has no {what} `{name}`: it is of an older build",
                         hint=_UNDEPLOYED,
                     )
                 )
@@ -136,8 +136,8 @@ def _value(parameter: JobParameter, run: PlatformRun) -> Any:
     if parameter.follows is not None:
         moment = moment_of(text)
         # The platform shows a default as its reference or as the moment that it stands for; a date has no time.
-        is_default = moment is not None and (run.is_triggered or (parameter.type.kind == "date" and ":" in text))
-        if is_default or is_unresolved(text):
+        is_default = ":" in text if parameter.type.kind == "date" else run.is_triggered
+        if is_unresolved(text) or (moment is not None and is_default):
             return parameter.follows.at(moment or dt.datetime.fromtimestamp(run.started / 1000, dt.UTC))
     return parameter.value(text, names=True)
 
