@@ -58,9 +58,14 @@ def sales(
 def last(day: dt.date) -> pl.DataFrame:
     return pl.DataFrame({{"day": [day]}})
 
+@task
+def told(day: dt.date) -> None:
+    if Path(os.environ["CONTROL"], f"broken-{{day}}").exists():
+        raise ValueError("on purpose")
+
 @job(max_concurrent_runs=4)
 def newest(day: dt.date = daily(since=dt.date.fromisoformat("{DAYS[1]}"))) -> None:
-    last(day)
+    told(day).after(last(day))
 """
 BUNDLE = """
 bundle: {{name: shop}}

@@ -342,7 +342,8 @@ def test_one_slot_is_left_for_the_schedule(machine: Machine, platform: Platform)
     said, _ = one.communicate(timeout=60)
     assert (one.returncode, "3 runs to make, 2 at once" in said) == (0, True), said
     settings["schedule"]["pause_status"] = "PAUSED"
-    assert "3 at once" in machine.backfill("--again", "all").out
+    assert "3 runs to make, 3 at once" in machine.backfill("--again", "all").out
+    assert "2 runs to make, 1 at once" in machine.backfill("--again", "all", "--every", "2d", "--keys-at-once", "1").out
 
 
 def test_keys_of_two_parameters_are_found_again_by_both(machine: Machine, platform: Platform) -> None:
@@ -363,6 +364,17 @@ def test_a_table_that_each_run_replaces_is_filled_one_day_after_another(machine:
     said = machine.backfill("--yes", job="newest")
     assert (said.code, "2 runs to make, 1 at once" in said.out) == (0, True), said
     assert platform.rows("newest") == DAYS[2:]
+
+
+def test_a_done_day_whose_run_has_failed_is_repaired_when_wanted(machine: Machine, platform: Platform) -> None:
+    """Its table has the day; a task after it has failed."""
+    platform.break_(DAYS[2])
+    assert machine.backfill("--yes", job="newest").code == 1
+    platform.mend(DAYS[2])
+    assert "2 done, 0 runs to make" in machine.backfill("--yes", job="newest").out
+    said = machine.backfill("--again", "failed", "--yes", job="newest")
+    assert (said.code, f"1/1  {DAYS[2]}  repaired, success" in said.out) == (0, True), said
+    assert len(platform.server.runs) == 2
 
 
 def test_runs_are_found_on_later_pages(machine: Machine, platform: Platform) -> None:

@@ -48,6 +48,7 @@ class Wanted:
     parameters: dict[str, str]
     variables: dict[str, str]
     again: Again | None = None
+    every: str | None = None
     newest_first: bool = False
     keys_at_once: int | None = None
     agreed: bool = False
@@ -59,7 +60,7 @@ class Wanted:
 
 def run(wanted: Wanted, words: Words) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
-    from dbxdec.local.backfill import alone, asked_keys, plan_of
+    from dbxdec.local.backfill import alone, asked_keys, one_at_a_time, plan_of, thinned
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters
     from dbxdec.remote import place, states
@@ -81,16 +82,17 @@ def run(wanted: Wanted, words: Words) -> None:
     values = local_values(variables_of(job), {**known, **wanted.variables}, here, wanted.target)
     question = Question(wanted.build, values, here, None)
     with alone(here, slug(job.key, wanted.target)):
-        keys = keys_of(job, question, asked)
+        all_due = keys_of(job, question, asked)
+        keys = all_due if wanted.every is None else thinned(job, all_due, wanted.every)
         record = Started.of(here, job.key, wanted.target, deployed.id)
-        open_keys = [key for key in keys.due if wanted.again == "all" or keys.state(key) != "done"]
+        of_done = wanted.again in ("failed", "all")
+        open_keys = [key for key in keys.due if of_done or keys.state(key) != "done"]
         runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
         plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first)
         for step in plan.steps[:1]:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
-        one_by_one = any(table.mode == "whole" for table in keys.tables)
-        slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=one_by_one)
-        _show(out, keys, plan, runs, slots.own)
+        slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
+        _show(out, all_due, plan, runs, slots.own)
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:
@@ -104,7 +106,8 @@ def run(wanted: Wanted, words: Words) -> None:
         except KeyboardInterrupt:
             say("no further run is started; those at work go on on the platform. The same command watches them")
             raise SystemExit(INTERRUPTED) from None
-        words.summarize(out, job, keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked), backfill.failed)
+        now = keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+        words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
 
