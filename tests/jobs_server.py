@@ -85,6 +85,8 @@ class JobsServer:
         self.refuses_undeclared = True
         self.lists_late: set[int] = set()
         """Runs that lists do not show yet."""
+        self.unknown_for = 0
+        """How often a run that is asked for is not known yet."""
         self.before_run_now: list[Callable[[], None]] = []
         """Calls before the next starts of a run, one for each."""
         self.together: threading.Barrier | None = None
@@ -285,6 +287,9 @@ class JobsServer:
 
     def get_run(self, query: Mapping[str, str]) -> dict[str, Any]:
         with self._lock:
+            if self.unknown_for:
+                self.unknown_for -= 1
+                raise RefusedError(400, "INVALID_PARAMETER_VALUE", f"Run {query['run_id']} does not exist.")
             record = self._run(query["run_id"])
             tasks = [dict(one) for one in record.tasks]
             if query.get("include_resolved_values") == "true":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -303,6 +305,25 @@ def test_a_run_that_no_list_shows_yet_is_not_started_again(machine: Machine, pla
     assert (server.count("run-now"), platform.rows("bronze")) == (1, DAYS[:1])
 
 
+def test_a_run_that_the_platform_does_not_know_yet_is_not_given_up(machine: Machine, platform: Platform) -> None:
+    """It has given the run's id; what was deleted meanwhile is a failure."""
+    server = platform.server
+    server.unknown_for = 2
+    server.lists_late |= {1001}
+    said = machine.backfill(f"day={DAYS[0]}", "--yes")
+    assert (said.code, list(server.runs)) == (0, [1001]), said
+    server.lists_late.clear()
+    server.held.add(DAYS[1])
+    one = machine.start(f"day={DAYS[1]}", "--yes")
+    server.wait_until(lambda: server.count("run-now") == 2)
+    gone = server.runs[1002]
+    server.delete(1002)
+    text, _ = one.communicate(timeout=60)
+    assert (one.returncode, "the run has been deleted" in text) == (1, True), text
+    server.release()
+    server.wait(gone)
+
+
 def test_an_older_wheel_that_is_deployed_gets_only_what_it_declares(
     machine: Machine, platform: Platform, older: Built
 ) -> None:
@@ -439,6 +460,23 @@ def test_a_bundle_that_gives_no_json_is_said_with_its_words(machine: Machine) ->
     assert "`databricks bundle summary -t prod` gave no JSON (exit code 1), and said:" in said.err
     assert "    it is on purpose" in said.err
     assert "--job-id ID" in said.err
+
+
+def test_without_the_sdk_its_extra_is_named(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One clear error; nothing else of dbxdec needs it."""
+    monkeypatch.setitem(sys.modules, "databricks.sdk", None)
+    said = machine.backfill("--yes")
+    assert said.code == 2
+    assert "a backfill on the platform needs databricks-sdk, which is not installed here" in said.err
+    assert 'pip install "dbxdec[remote]"' in said.err
+
+
+def test_the_sdk_is_imported_only_when_a_backfill_on_the_platform_starts() -> None:
+    """Its import takes seconds."""
+    modules = "dbxdec.cli.backfill, dbxdec.cli.remote_backfill, dbxdec.remote.backfilling, dbxdec.remote.place"
+    program = f"import sys, {modules}; print('databricks.sdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 WRONG = {

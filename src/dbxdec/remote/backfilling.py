@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _DELETED = "/deleted"
 _MOST_SKIPPED = 20
 """A key whose runs the platform skips so often is not tried again."""
+_MOST_UNKNOWN = 6
+"""A run that the platform does not know so often in a row has been deleted."""
 _FIRST_POLL_S, _LAST_POLL_S, _SLOWER = 0.25, 20.0, 1.4
 
 
@@ -102,6 +104,7 @@ class Backfill:
     _waiting: deque[PlatformStep] = field(default_factory=deque)
     _after: dict[Key, str] = field(default_factory=dict)
     _skipped: dict[Key, int] = field(default_factory=dict)
+    _unknown: dict[Key, int] = field(default_factory=dict)
 
     def run(self, steps: Sequence[PlatformStep], known: Known) -> None:
         """Make the runs of a plan, in its order, and wait for their ends. Runs that are at work are watched."""
@@ -142,7 +145,11 @@ class Backfill:
         for key, run in list(self.at_work.items()):
             if run.id in active:
                 continue
-            now = self.workspace.run(run.id) or replace(run, state="failed", said="the run has been deleted")
+            now = self.workspace.run(run.id)
+            self._unknown[key] = self._unknown.get(key, 0) + 1 if now is None else 0
+            if now is None and self._unknown[key] < _MOST_UNKNOWN:
+                continue  # the platform may not know it yet
+            now = now or replace(run, state="failed", said="the run has been deleted")
             if now.state == "active":
                 continue  # a list may be older
             del self.at_work[key]
