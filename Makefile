@@ -80,9 +80,11 @@ demo: setup
 	$(BIN)/uv venv --quiet --python $(BIN)/python $(DEMO)/env
 	UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/uv pip install --quiet --python $(DEMO)/env/bin/python \
 	  "dbxdec[cli]" $(FLIGHTS)/dist/*.whl
-	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays --jobs 4 --report $(DEMO)/report.html
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays --param day=2013-01-01 --jobs 4 --report $(DEMO)/report.html
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
+	@echo "== the other days of the week: those that the tables lack"
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec backfill daily_delays day=2013-01-01..2013-01-07 --yes
 
 # In a copy: its lock would be a file of the repository.
 demo-spark: setup

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,7 @@ def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefi
             wheel_task = task["python_wheel_task"]
             assert wheel_task["entry_point"] == "dbxdec-run"
             pushed_down = {entry["name"]: entry["default"] for entry in definition.get("parameters", [])}
+            pushed_down |= {"day": "2013-01-01"} if "day" in pushed_down else {}
             named = {**wheel_task["named_parameters"], **pushed_down}
             texts = {
                 k: resolve(v, values).replace("${var.lake_root}", str(tmp_path / "lake")) for k, v in named.items()
@@ -148,6 +151,52 @@ def test_dbxdec_run_gives_the_day_that_it_is_asked_for(flights: Project, prefix:
     carriers = pl.read_delta(str(tmp_path / "daily_delays" / "carriers"))
     assert carriers["carrier"].is_unique().all()
     assert carriers["last_day"].cast(str).unique().to_list() == ["2013-01-02"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [20, 365])
+def test_a_year_is_backfilled_once_whatever_ends_it(flights: Project, prefix: Path, tmp_path: Path, days: int) -> None:
+    """Killed three times, with a day that can't be written until it is mended: each day is there once."""
+    dbxdec = str(prefix / "bin" / "dbxdec")
+    lake = tmp_path / "lake"
+    last = dt.date(2013, 1, 1) + dt.timedelta(days - 1)
+    command = [
+        dbxdec,
+        "backfill",
+        "daily_delays",
+        f"day=2013-01-01..{last}",
+        "--var",
+        f"lake_root={lake}",
+        "--keys-at-once",
+        "2",
+    ]
+    broken = lake / "daily_delays" / "delays" / "date=2013-01-05"
+    broken.parent.mkdir(parents=True)
+    broken.touch()  # where the folder of the day must be
+    log = broken.parent / "_delta_log"
+    for part in (5, 3, 2):
+        process = subprocess.Popen([*command, "--yes"], cwd=flights.root)
+        while len(list(log.glob("0*.json"))) < days // part:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+    result = flights.run(*command, "--yes")
+    assert (result.code, f"{days - 1} of {days} keys done" in result.output) == (1, True), result.output[-2000:]
+    broken.unlink()
+    result = flights.run(*command, "--yes")
+    assert (result.code, f"{days} of {days} keys done" in result.output) == (0, True), result.output[-2000:]
+    assert flights.run(dbxdec, "run", "yearly_summary", "--var", f"lake_root={lake}").code == 0
+    delays = pl.read_delta(str(broken.parent))
+    assert delays.select("date", "carrier", "hour").is_unique().all()
+    assert delays["date"].n_unique() == days
+    counted = dict(delays.group_by("carrier").agg(pl.col("flights").sum()).rows())
+    year = pl.read_delta(str(lake / "yearly_summary" / "extract_year")).filter(pl.col("date") <= last)
+    assert counted == dict(year.group_by("carrier").agg(pl.len()).rows())
+    missing = flights.run(dbxdec, "missing", "daily_delays", "--var", f"lake_root={lake}")
+    assert (missing.code, f"{days} done" in missing.output) == (int(days < 365), True), missing.output
+    newest = pl.read_delta(str(lake / "daily_delays" / "carriers"))
+    assert (newest["carrier"].n_unique(), newest["last_day"].cast(str).max()) == (len(counted), str(last))
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dbxdec.cli import completion, pipelines
+from dbxdec.cli import completion, options, pipelines
 from dbxdec.cli.app import FAILED
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, print_json, say
@@ -17,6 +19,7 @@ from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -36,8 +39,25 @@ CANT_TELL = 3
     shell_complete=completion.targets,
     help="Look at the tables of this target of the bundle, where they are; by default at those of local runs.",
 )
+@click.option(
+    "--on-platform",
+    is_flag=True,
+    help="Ask the platform for tables that this machine can't read, such as those of Unity Catalog: it starts a "
+    "one-time run of the deployed wheel, which reads their logs.",
+)
+@options.workspace
+@options.variables
 @click.option("--json", "as_json", is_flag=True, help="Print the keys as JSON.")
-def command(job: str | None, target: str | None, as_json: bool) -> None:
+def command(
+    job: str | None,
+    target: str | None,
+    on_platform: bool,
+    job_id: int | None,
+    host: str | None,
+    profile: str | None,
+    variables: dict[str, str],
+    as_json: bool,
+) -> None:
     """Show which keys of JOB, or of all jobs with keys, are missing: which days, weeks, hours or other values.
 
     The logs of the tables tell. They say that the data of a key is there, not that its run succeeded.
@@ -49,9 +69,12 @@ def command(job: str | None, target: str | None, as_json: bool) -> None:
     Examples:
       dbxdec missing
       dbxdec missing delays --target prod --json
+      dbxdec missing delays -t prod --on-platform
     """
     from dbxdec.local.missing import Question, keys_of, variables_of  # their imports take longer than `--help`
 
+    if target is None and (on_platform or job_id is not None or host is not None or profile is not None):
+        raise click.UsageError("--on-platform, --job-id, --host and --profile are about a target: name it by --target")
     here = home()
     manifest = pipelines.chosen(here, job=job).manifest
     jobs = [manifest.job(job)] if job is not None else list(manifest.jobs)
@@ -64,11 +87,14 @@ def command(job: str | None, target: str | None, as_json: bool) -> None:
     build, _ = find(keyed[0].key, here, None, None)
     names = set().union(*map(variables_of, keyed))
     root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
-    question = Question(build, local_values(names, {}, here, target), here, root)
+    question = Question(build, local_values(names, variables, here, target), here, root)
     found, wrong = [], False
     for one in keyed:
         try:
-            found.append(keys_of(build.manifest.job(one.key), question))
+            mine = question
+            if on_platform and target is not None:
+                mine = replace(question, elsewhere=partial(_on_platform, one.key, target, here, job_id, host, profile))
+            found.append(keys_of(build.manifest.job(one.key), mine))
         except RunError as error:
             if len(keyed) == 1:
                 raise
@@ -86,11 +112,25 @@ def command(job: str | None, target: str | None, as_json: bool) -> None:
         raise SystemExit(FAILED)
 
 
+def _on_platform(
+    job: str, target: str, here: Path, job_id: int | None, host: str | None, profile: str | None
+) -> dict[str, Any]:
+    """Ask the deployed job of a target."""
+    from dbxdec.remote import asking, place
+    from dbxdec.remote.workspace import Workspace
+
+    found = place.find(job, target, here, job_id=job_id, host=host, profile=profile)
+    workspace = Workspace.connect(found.host, found.profile)
+    return asking.keys_there(
+        workspace.job(found.job_id), workspace, lambda url: say(f"a task of `{job}` reads the tables: {url}")
+    )
+
+
 def _form(keys: Keys) -> dict[str, Any]:
     """Return the keys of a job as JSON."""
     return {
         "job": keys.job,
-        "source": "log",
+        "source": keys.source,
         "since": None if keys.since is None else str(keys.since),
         "missing": [keys.named(key) for key in keys.of("missing")],
         "partial": [{**keys.named(key), "targets": keys.states(key)} for key in keys.of("partial")],
@@ -103,7 +143,8 @@ def _show(out: Console, keys: Keys) -> None:
     missing, partial = keys.of("missing"), keys.of("partial")
     counts = [f"{len(keys.of('done'))} done"] if not keys.unknown else []
     counts += [f"{len(some)} {name}" for name, some in (("missing", missing), ("partial", partial)) if some]
-    since = f", by logs since {keys.since}" if keys.since else ""
+    by = "logs" if keys.source == "log" else f"{keys.source.replace('log', 'logs')}"
+    since = f", by {by} since {keys.since}" if keys.since else ""
     out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts)}{since}")
     if missing:
         out.print(f"  missing  {escape(of_ranges(missing, keys))}")

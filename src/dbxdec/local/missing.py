@@ -26,7 +26,7 @@ from dbxdec.support import streams
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dbxdec.local.builds import Build
     from dbxdec.model.dag import Job, JobParameter, Output
@@ -53,6 +53,8 @@ class Table:
     is_delta: bool = True
     mode: str = ""
     """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
+    source: str = "log"
+    """Who has read its log: "log" for this machine, "platform" for a task there."""
 
     @property
     def adds(self) -> bool:
@@ -74,6 +76,11 @@ class Keys:
         """The day since which all tables can tell; None where no table is there."""
         moments = [table.created for table in self.tables if table.created is not None]
         return dt.datetime.fromtimestamp(max(moments) / 1000, dt.UTC).date() if moments else None
+
+    @property
+    def source(self) -> str:
+        """Who has told: "log", "platform", or "log and platform"."""
+        return " and ".join(sorted({table.source for table in self.tables if not table.why})) or "log"
 
     @property
     def unknown(self) -> list[Table]:
@@ -109,13 +116,18 @@ class Keys:
 
 @dataclass(frozen=True)
 class Question:
-    """Where to look: the values of bundle variables, the project's folder, the folder that stands for remote places."""
+    """Where to look: the values of bundle variables, the project's folder, the folder that stands for remote places.
+
+    `elsewhere` gives the answer of `survey.answer` from where tables can be read that this machine can't read. It is
+    asked at most once, and only where there is such a table.
+    """
 
     build: Build
     variables: Mapping[str, str]
     folder: Path
     root: str | None
     now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    elsewhere: Callable[[], Mapping[str, Any]] | None = None
 
 
 def variables_of(job: Job) -> set[str]:
@@ -135,9 +147,10 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
         hint = "store a result through an IoManager for Delta tables, outside of branches"
         raise RunError(f"no run of the job `{job.key}` must write a Delta table, so no log has its keys", hint=hint)
     answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question)
+    told = _told_elsewhere(answer["tables"], question)
     parameters = key_parameters(job)
     tables = {}
-    for (task, name, output), found in zip(wanted, answer["tables"], strict=True):
+    for (task, name, output), found in zip(wanted, told, strict=True):
         uri = str(found["uri"])
         keys = frozenset(key for text in found.get("keys", ()) if (key := _read(text, parameters)) is not None)
         writer = (task.key, name) if output.shared else ()
@@ -151,6 +164,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
             found.get("why", ""),
             bool(found.get("strange")),
             mode=_mode(output),
+            source=found.get("source", "log"),
         )
     for task, name, output in required.others(job):
         target = f"{task.key}" if name == RESULT else f"{task.key}[{name}]"
@@ -175,11 +189,31 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
     return Keys(job.key, names, tuple(product(*due)), tuple(tables.values()))
 
 
+def _told_elsewhere(tables: Sequence[Mapping[str, Any]], question: Question) -> list[Mapping[str, Any]]:
+    """Return what tables have told, with the answers from elsewhere for those that could not be read here."""
+    if question.elsewhere is None or not any(found.get("why") for found in tables):
+        return list(tables)
+    try:
+        answers = {(found["task"], found["output"]): found for found in question.elsewhere()["tables"]}
+        why = "the deployed wheel does not write it"
+    except RunError as error:
+        answers, why = {}, error.problems[0].message
+    told = []
+    for found in tables:
+        there = answers.get((found["task"], found["output"]))
+        if not found.get("why"):
+            told.append(found)
+        elif there is None or there.get("why"):
+            on_platform = why if there is None else there["why"]
+            told.append({**found, "why": f"{found['why']}; and on the platform: {on_platform}"})
+        else:
+            told.append({**there, "source": "platform"})
+    return told
+
+
 def _mode(output: Output) -> str:
     mode = str(output.settings.get("mode", ""))
-    if mode == "overwrite":
-        return "part" if output.partial else "whole"
-    return mode if output.partial else "merge"
+    return mode if mode != "overwrite" else "part" if output.partial else "whole"
 
 
 def key_parameters(job: Job) -> list[JobParameter]:

@@ -10,8 +10,9 @@ from dbxdec import bundle_variable, task
 from dbxdec.io_managers import PolarsDeltaIoManager
 from flights_pipeline import sources
 
-# Each job has a folder of its own, and each task a table named by its key.
-lake = PolarsDeltaIoManager(base_path=bundle_variable("lake_root") / "{job}", mode="overwrite")
+# Each job has a folder of its own, and each task a table named by its key. These tables lie between two steps: a run
+# replaces them as a whole, so they don't tell which days are there.
+lake = PolarsDeltaIoManager(base_path=bundle_variable("lake_root") / "{job}", mode="overwrite", keyed=False)
 
 
 @task(io_manager=lake)

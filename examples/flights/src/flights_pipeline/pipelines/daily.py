@@ -8,17 +8,19 @@ from typing import Any
 import polars as pl
 from deltalake.table import TableMerger
 
-from dbxdec import job, job_cluster, task
+from dbxdec import daily, job, job_cluster, task
 from flights_pipeline import sources
 from flights_pipeline.pipelines.common import extract, lake
 
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
-delays_table = lake.table("delays", partition_by="date")
-carriers_table = lake.table("carriers")
+delays_table = lake.table("delays", partition_by="date", keyed=True)
+carriers_table = lake.table("carriers", keyed=True)
+# Which days there should be: `dbxdec missing` and `dbxdec backfill` go by it. Without `until` a run gets the last day.
+days = daily(since=dt.date(2013, 1, 1), until=dt.date(2013, 12, 31), tz="America/New_York")
 
 
 @job(cluster=small, tags={"team": "flights"})
-def daily_delays(day: dt.date = dt.date(2013, 1, 1), top: int = 3) -> None:
+def daily_delays(day: dt.date = days, top: int = 3) -> None:
     @task(io_manager=lake)
     def enrich(flights: pl.LazyFrame) -> pl.LazyFrame:
         """Each flight with the weather at its departure and the plane that flew it."""
