@@ -30,6 +30,7 @@ WORKSPACE = "4711"
 ACTIVE = ("QUEUED", "RUNNING")
 _MOST = 24
 _LONGEST_S = 60
+_OF_TASK = 1_000_000
 
 
 @dataclass
@@ -85,6 +86,8 @@ class JobsServer:
         self.refuses_undeclared = True
         self.lists_late: set[int] = set()
         """Runs that lists do not show yet."""
+        self.spoils: Callable[[str], str] | None = None
+        """What becomes of what a task has printed."""
         self.unknown_for = 0
         """How often a run that is asked for is not known yet."""
         self.before_run_now: list[Callable[[], None]] = []
@@ -291,7 +294,7 @@ class JobsServer:
                 self.unknown_for -= 1
                 raise RefusedError(400, "INVALID_PARAMETER_VALUE", f"Run {query['run_id']} does not exist.")
             record = self._run(query["run_id"])
-            tasks = [dict(one) for one in record.tasks]
+            tasks = [{**one, "run_id": record.id + _OF_TASK} for one in record.tasks]
             if query.get("include_resolved_values") == "true":
                 for task in tasks:
                     if "python_wheel_task" in task and record.emulated is not None:
@@ -327,6 +330,35 @@ class JobsServer:
             given = dict(body.get("job_parameters") or {})
             self._work(record, given)
             return {"repair_id": self._number}
+
+    def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A one-time run: its tasks are those of a job that nobody sees."""
+        assert self._workspace is not None
+        with self._lock:
+            if (token := str(body["idempotency_token"])) in self.tokens:
+                return {"run_id": self.tokens[token]}
+            job = f"submitted-{len(self._ids)}"
+            self._workspace.jobs[job] = {name: body[name] for name in ("tasks", "environments") if name in body}
+            for task in body["tasks"]:
+                known = {one["environment_key"] for one in body.get("environments", ())}
+                if "environment_key" in task and task["environment_key"] not in known:
+                    raise RefusedError(400, "INVALID_PARAMETER_VALUE", "the environment of the task is not defined")
+                if not task.keys() & {"environment_key", "new_cluster", "existing_cluster_id"}:
+                    raise RefusedError(400, "INVALID_PARAMETER_VALUE", "the task has no compute")
+            self._ids[job] = 100 + len(self._ids)
+            record = self.start(job, {}, trigger="ONE_TIME")
+            self.tokens[token] = record.id
+            return {"run_id": record.id}
+
+    def output(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """What the one task of a run has printed; only the runs of tasks have that."""
+        with self._lock:
+            record = self._run(int(query["run_id"]) - _OF_TASK)
+            assert record.emulated is not None
+            (printed,) = record.emulated.printed.values()
+            failed = {"error": "The task failed"} if record.result != "SUCCESS" else {}
+            printed = self.spoils(printed) if self.spoils is not None else printed
+            return {"logs": printed, "logs_truncated": False, "metadata": self._form(record), **failed}
 
     def _job(self, job_id: str | int) -> str:
         for job, known in self._ids.items():
@@ -384,6 +416,8 @@ class _Handler(BaseHTTPRequestHandler):
             "runs/list": self.jobs.list_runs,
             "runs/get": self.jobs.get_run,
             "runs/repair": self.jobs.repair,
+            "runs/submit": self.jobs.submit,
+            "runs/get-output": self.jobs.output,
         }
         if path == "/api/2.0/preview/scim/v2/Me":
             self._send(200, {"userName": "tester"})

@@ -128,6 +128,9 @@ class Machine:
             os.chdir(before)
         return Said(found.exit_code, found.stdout, found.stderr)
 
+    def missing(self, *more: str, job: str = "delays", **environment: str) -> Said:
+        return self.dbxdec("missing", job, "-t", "prod", "--job-id", str(self.ids[job]), *more, **environment)
+
     def start(self, *more: str, program: str | None = None) -> subprocess.Popen[str]:
         """The command in a process of its own."""
         return subprocess.Popen(

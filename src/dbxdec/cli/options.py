@@ -58,15 +58,20 @@ at_once = click.option(
 
 def place(command: _Command) -> _Command:
     """Add the options that say which target of the bundle is meant, and where it is."""
+    target = click.option(
+        "--target",
+        "-t",
+        metavar="NAME",
+        shell_complete=completion.targets,
+        help="Start the runs on the platform, of the job that is deployed to this target of the bundle.",
+    )
+    return target(workspace(command))
+
+
+def workspace(command: _Command) -> _Command:
+    """Add the options that say where the job of a target is."""
     for option in reversed(
         [
-            click.option(
-                "--target",
-                "-t",
-                metavar="NAME",
-                shell_complete=completion.targets,
-                help="Start the runs on the platform, of the job that is deployed to this target of the bundle.",
-            ),
             click.option(
                 "--job-id",
                 type=click.IntRange(min=1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.cli.app import FAILED, INTERRUPTED
@@ -64,6 +65,7 @@ def run(wanted: Wanted, words: Words) -> None:
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters
     from dbxdec.remote import place, states
+    from dbxdec.remote.asking import keys_there
     from dbxdec.remote.backfilling import Backfill, known_runs
     from dbxdec.remote.started import Started, slug
     from dbxdec.remote.workspace import Workspace
@@ -80,7 +82,7 @@ def run(wanted: Wanted, words: Words) -> None:
     _say_of_build(wanted, deployed)
     known = states.of_deployed(deployed, found.variables, wanted.variables)
     values = local_values(variables_of(job), {**known, **wanted.variables}, here, wanted.target)
-    question = Question(wanted.build, values, here, None)
+    question = Question(wanted.build, values, here, None, elsewhere=partial(keys_there, deployed, workspace, _say_page))
     with alone(here, slug(job.key, wanted.target)):
         all_due = keys_of(job, question, asked)
         keys = all_due if wanted.every is None else thinned(job, all_due, wanted.every)
@@ -110,6 +112,10 @@ def run(wanted: Wanted, words: Words) -> None:
         words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
+
+
+def _say_page(url: str) -> None:
+    say(f"a task on the platform reads the tables that this machine can't read: {url}")
 
 
 def _say_of_build(wanted: Wanted, deployed: Deployed) -> None:

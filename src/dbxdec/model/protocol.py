@@ -36,6 +36,8 @@ _ITEM = "dbxdec-item"
 _OF_ITEMS = ("{{input.i}}", "{{input}}")
 _TRIGGERED = "dbxdec-triggered"
 _UPSTREAM = "dbxdec-upstream"
+KEYS = "dbxdec-keys"
+"""With this parameter a task tells which keys its job's tables have, and runs nothing."""
 
 MAX_INPUTS = 5_000
 """The most characters in the `inputs` of a for-each task (docs.databricks.com, "Use a For each task")."""
@@ -240,7 +242,7 @@ def _mistakes(reserved: Mapping[str, str], refused: Set[str]) -> Iterator[Proble
                     f"the parameter `{name}` is the unresolved bundle reference {value}",
                     hint="the bundle sets the value: deploy the job with `databricks bundle deploy`",
                 )
-        elif name not in _NEEDED and name not in (_ITEM, _UPSTREAM):
+        elif name not in _NEEDED and name not in (_ITEM, _UPSTREAM, KEYS):
             yield Problem(
                 f"the reserved parameter `{name}` is not known to this dbxdec",
                 hint="the job was written by a newer dbxdec: install that version where the task runs",

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 State = Literal["active", "success", "failed", "skipped"]
 Named = tuple[str, "Mapping[str, str]"]
 """The key of a task of a wheel, and its named parameters."""
-_PACKAGE, _JOB, _VARIABLE = "dbxdec-package", "dbxdec-job", "dbxdec-var-"
-BUILD = "dbxdec-build"
+PACKAGE, JOB, TASK, BUILD = "dbxdec-package", "dbxdec-job", "dbxdec-task", "dbxdec-build"
+"""Parameters of a task that say which build it is of."""
+VARIABLE = "dbxdec-var-"
+"""The beginning of a parameter that holds a bundle variable."""
 _UNDEPLOYED = "deploy the tree: `databricks bundle deploy`"
 
 
@@ -45,10 +47,10 @@ class Deployed:
     def variables(self) -> dict[str, str]:
         """The values of bundle variables with which it was deployed."""
         return {
-            name.removeprefix(_VARIABLE): text
+            name.removeprefix(VARIABLE): text
             for _, named in self.tasks
             for name, text in named.items()
-            if name.startswith(_VARIABLE)
+            if name.startswith(VARIABLE)
         }
 
     @property
@@ -78,7 +80,7 @@ class PlatformRun:
 def check(job: Job, project: str, deployed: Deployed, given: Mapping[str, str]) -> None:
     """Raise RunError where a deployed job is another one than `job`, or has no parameter that a run must be given."""
     problems = []
-    found = {(named.get(_PACKAGE), named.get(_JOB)) for _, named in deployed.tasks} - {(None, None)}
+    found = {(named.get(PACKAGE), named.get(JOB)) for _, named in deployed.tasks} - {(None, None)}
     if (project, job.key) not in found:
         others = [f"`{key}` of {package}" for package, key in sorted((str(a), str(b)) for a, b in found)]
         what = " and ".join(others) if others else "not built by dbxdec"

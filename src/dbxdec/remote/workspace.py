@@ -12,12 +12,14 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import dbxdec
 from dbxdec.errors import RunError
-from dbxdec.remote.states import Deployed, PlatformRun
+from dbxdec.model.protocol import ENTRY_POINT, KEYS
+from dbxdec.remote.states import BUILD, JOB, PACKAGE, TASK, Deployed, PlatformRun
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.support.printing import safe
 
@@ -36,6 +38,7 @@ PAUSES_S = (0.25, 1.0, 4.0, 15.0, 30.0, 60.0)
 """Pauses before a request is sent again that the workspace has failed to answer."""
 _SDK_PATIENCE_S, _ANSWER_S, _REACHED_S = 60, 60, 15
 _LONGEST = 300
+_LONGEST_ANSWER_S, _LAST_POLL_S = 3600, 20.0
 # TerminationCode and life_cycle_state of runs that have not begun and may be started later.
 _SKIPPED = {
     *("SKIPPED", "MAX_CONCURRENT_RUNS_EXCEEDED", "MAX_JOB_QUEUE_SIZE_EXCEEDED", "WORKSPACE_RUN_LIMIT_EXCEEDED"),
@@ -200,6 +203,46 @@ class Workspace:
             else:
                 return
 
+    def ask_keys(self, job_id: int, named: Mapping[str, str], tell: Callable[[str], object]) -> tuple[bool, str, str]:
+        """Make a one-time run of the deployed wheel, with `named` as its own parameters.
+
+        Return whether it has succeeded, what it has printed, and how it ended in the platform's words. It has the
+        compute of a task of the job; `tell` hears the address of its page.
+        """
+        from databricks.sdk.service import jobs
+
+        settings = self._ask(lambda: self._client.jobs.get(job_id)).settings
+        form = settings.as_dict() if settings is not None else {}
+        task, environments = one_time_task(form, named)
+        ours = uuid.uuid4().hex
+
+        def submit() -> Any:
+            return self._client.jobs.submit(
+                run_name=f"{form.get('name', job_id)}: which keys are there",
+                tasks=[jobs.SubmitTask.from_dict(task)],
+                environments=[jobs.JobEnvironment.from_dict(one) for one in environments] or None,
+                run_as=settings.run_as if settings is not None else None,
+                queue=jobs.QueueSettings(enabled=True),
+                idempotency_token=ours,
+                timeout_seconds=_LONGEST_ANSWER_S,
+            )
+
+        run_id = int(self._ask(submit).response.run_id)
+        pause, told = PAUSES_S[0], False
+        while (found := self._ask(lambda: self._client.jobs.get_run(run_id))) is not None:
+            run = _run(found)
+            if not told and run.url:
+                told = True
+                tell(run.url)
+            if run.state != "active":
+                break
+            time.sleep(pause)
+            pause = min(pause * 1.4, _LAST_POLL_S)
+        inner = next((one.run_id for one in found.tasks or () if one.run_id is not None), run_id)
+        output = self._ask(lambda: self._client.jobs.get_run_output(inner))
+        why = _sentence(output.error) if output.error else run.said
+        return run.state == "success", output.logs or "", f"{why} {run.url}".rstrip()
+
     def _ask(self, call: Callable[[], Answer], *, again: bool = True) -> Answer:
         """Return the answer to a request; after a failure that may pass it is sent again, unless `again` is False."""
         from databricks.sdk.errors import platform
@@ -264,6 +307,39 @@ def _sentence(error: object) -> str:
     # The SDK adds its whole configuration.
     text = text.partition(". Config:")[0]
     return safe(Mask(of_this_machine()).text(text))[:_LONGEST]
+
+
+def one_time_task(form: Mapping[str, Any], named: Mapping[str, str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a task for a one-time run of the wheel of a job with the settings `form`, and its environments.
+
+    Raises RunError for a job without a wheel.
+    """
+    tasks = [one.get("for_each_task", {}).get("task") or one for one in form.get("tasks") or ()]
+    found = next((one for one in tasks if one.get("python_wheel_task", {}).get("entry_point") == ENTRY_POINT), None)
+    if found is None:
+        raise RunError("the deployed job has no task of a wheel that dbxdec has built")
+    wheel = found["python_wheel_task"]
+    task = {
+        "task_key": KEYS,
+        "python_wheel_task": {
+            "package_name": wheel["package_name"],
+            "entry_point": ENTRY_POINT,
+            "named_parameters": {**_of_wheel(wheel.get("named_parameters", {})), **named},
+        },
+        **{name: found[name] for name in ("libraries", "new_cluster", "existing_cluster_id") if name in found},
+    }
+    if (shared := found.get("job_cluster_key")) is not None:
+        clusters = {one["job_cluster_key"]: one["new_cluster"] for one in form.get("job_clusters") or ()}
+        task["new_cluster"] = clusters.get(shared)
+    key = found.get("environment_key")
+    if key is not None:
+        task["environment_key"] = key
+    return task, [one for one in form.get("environments") or () if one.get("environment_key") == key]
+
+
+def _of_wheel(named: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters that say which build it is; others are of a run of the job."""
+    return {name: text for name, text in named.items() if name in (PACKAGE, JOB, TASK, BUILD)}
 
 
 def _named(task: Any) -> Named | None:

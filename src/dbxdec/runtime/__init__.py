@@ -49,9 +49,16 @@ def main() -> None:
 def run_task() -> None:
     """Run the task that the process's arguments name; the caller has set which secrets are hidden."""
     from dbxdec.errors import DbxdecError
+    from dbxdec.model.protocol import KEYS
     from dbxdec.runtime import execution, leaving
 
     _log_to_stderr()
+    if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in sys.argv[1:]):
+        from dbxdec.runtime import survey
+
+        with _boundary(DbxdecError):
+            survey.tell(sys.argv[1:])
+        return
     # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
     with _boundary(leaving.ExitedError), leaving.refused("the task"):
         with _boundary(DbxdecError):
