@@ -16,6 +16,9 @@ from dbxdec.remote import workspace as sdk
 from jobs_server import ACTIVE, Fault, JobsServer
 from remote_machines import BODY, DAYS, OLDER, Built, Machine, Platform, build, workspace
 
+# One process makes the builds that they need.
+pytestmark = pytest.mark.xdist_group("remote")
+SLOW = pytest.mark.slow
 KILLED = """
 import os, signal
 from dbxdec.local import journal
@@ -83,8 +86,9 @@ def test_what_is_missing_is_run_on_the_platform_once(machine: Machine, platform:
     assert (again.code, "3 done, 0 runs to make" in again.out) == (0, True), again
 
 
-@pytest.mark.parametrize("what", ["drop after", "500 after", "500", "503", "429"])
-@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    "what", ["drop after", "500 after", *(pytest.param(one, marks=SLOW) for one in ("500", "503", "429"))]
+)
 def test_a_lost_answer_is_asked_for_again_and_starts_one_run(
     machine: Machine, platform: Platform, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +160,7 @@ def test_a_skipped_run_is_started_later(machine: Machine, platform: Platform) ->
     assert platform.rows("bronze") == ["2001-01-01", DAYS[0]]
 
 
+@SLOW
 def test_a_run_that_is_queued_is_waited_for(machine: Machine, platform: Platform) -> None:
     """A job with a queue skips nothing."""
     server = platform.server
@@ -216,8 +221,7 @@ def test_a_failed_run_is_repaired_so_that_nothing_is_appended_again(machine: Mac
     assert platform.rows("bronze") == platform.rows("gold") == DAYS[:1]
 
 
-@pytest.mark.parametrize("what", ["drop after", "500 after", "500"])
-@pytest.mark.sampled(1)
+@pytest.mark.parametrize("what", ["500 after", *(pytest.param(one, marks=SLOW) for one in ("drop after", "500"))])
 def test_a_lost_answer_to_a_repair_repairs_once(
     machine: Machine, platform: Platform, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +255,7 @@ def test_a_failed_run_of_another_build_is_not_repaired(
     assert platform.rows("bronze") == platform.rows("gold") == DAYS[:1]
 
 
+@SLOW
 def test_a_failed_run_with_other_variables_is_not_repaired(machine: Machine, platform: Platform, built: Built) -> None:
     """The job has been deployed to another lake since: there the day is missing as a whole."""
     platform.break_(DAYS[0])
@@ -264,8 +269,7 @@ def test_a_failed_run_with_other_variables_is_not_repaired(machine: Machine, pla
     assert platform.rows("bronze") == DAYS[:1]
 
 
-@pytest.mark.parametrize("torn", [False, True], ids=["after", "torn"])
-@pytest.mark.sampled(1)
+@pytest.mark.parametrize("torn", [False, pytest.param(True, marks=SLOW)], ids=["after", "torn"])
 def test_a_backfill_that_is_killed_at_a_line_of_its_record_goes_on(
     machine: Machine, platform: Platform, *, torn: bool
 ) -> None:
@@ -291,6 +295,7 @@ def test_a_backfill_that_is_killed_at_a_line_of_its_record_goes_on(
     assert [(run.given["day"], len(run.repairs)) for run in platform.server.of()] == [(DAYS[0], 0), (DAYS[1], 1)]
 
 
+@SLOW
 def test_a_run_that_no_list_shows_yet_is_not_started_again(machine: Machine, platform: Platform) -> None:
     """This machine has a record of what it has started; without it the token says the same."""
     server = platform.server
@@ -378,6 +383,7 @@ def test_keys_of_two_parameters_are_found_again_by_both(machine: Machine, platfo
     assert platform.rows("sales") == sorted(2 * DAYS[1:])
 
 
+@SLOW
 def test_a_table_that_each_run_replaces_is_filled_one_day_after_another(machine: Machine, platform: Platform) -> None:
     """However many runs the job admits; and the plan must end with the newest day."""
     said = machine.backfill("--newest-first", "--yes", job="newest")
@@ -387,6 +393,7 @@ def test_a_table_that_each_run_replaces_is_filled_one_day_after_another(machine:
     assert platform.rows("newest") == DAYS[2:]
 
 
+@SLOW
 def test_a_done_day_whose_run_has_failed_is_repaired_when_wanted(machine: Machine, platform: Platform) -> None:
     """Its table has the day; a task after it has failed."""
     platform.break_(DAYS[2])
@@ -398,6 +405,7 @@ def test_a_done_day_whose_run_has_failed_is_repaired_when_wanted(machine: Machin
     assert len(platform.server.runs) == 2
 
 
+@SLOW
 def test_runs_are_found_on_later_pages(machine: Machine, platform: Platform) -> None:
     """The platform gives 24 runs a page: the failed one is behind more than that."""
     server = platform.server

@@ -14,22 +14,12 @@ from dbxdec.runtime import survey
 from jobs_server import JobsServer
 from remote_machines import BODY, DAYS, Built, Machine, Platform, build, workspace
 
-LOCKED = """
-import dbxdec.io_managers.delta.polars.manager as manager
-
-def key_log(self, uri):
-    if "LOCKED" in os.environ:
-        raise PermissionError("no permission here")
-    return read(self, uri)
-
-read, manager.PolarsDeltaIoManager.key_log = manager.PolarsDeltaIoManager.key_log, key_log
-"""
-"""Makes all tables ones that only the platform can read: a machine has LOCKED."""
+pytestmark = pytest.mark.xdist_group("remote")
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tmp_path_factory.mktemp("built"), LOCKED + BODY)
+    return build(tmp_path_factory.mktemp("built"), BODY)
 
 
 @pytest.fixture
@@ -78,6 +68,7 @@ def test_a_backfill_asks_the_platform_by_itself(
     assert platform.rows("bronze") == DAYS
 
 
+@pytest.mark.slow
 def test_a_task_that_fails_leaves_it_untold(
     machine: Machine, server: JobsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
