@@ -20,6 +20,7 @@ _COMMANDS = {
     "diff": "Show what changes between two builds, and what a deploy would do.",
     "graph": "Draw the DAG of a job.",
     "init": "Set dbxdec up in a project, or make a new one.",
+    "keys": "Say which keys tables have, or take it back.",
     "missing": "Show which keys of jobs are missing.",
     "run": "Run a job on this machine.",
     "runs": "List earlier runs, show one, or write its report.",

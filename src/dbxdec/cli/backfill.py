@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,18 @@ import click
 from dbxdec.cli import completion, options
 from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
-from dbxdec.cli.console import console, escape, say
+from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges
-from dbxdec.errors import DbxdecError, RunError, counted
+from dbxdec.errors import RunError, counted, listed
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
-from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dbxdec.local.backfill import Plan, Step
+    from dbxdec.local.backfill import Alone, Plan, Step
+    from dbxdec.local.backfilling import Ended
     from dbxdec.local.missing import Key, Keys
     from dbxdec.local.request import RunRequest
     from dbxdec.model.dag import Job
@@ -40,11 +40,21 @@ _MOST_FAILURES = 3
 @options.variables
 @click.option(
     "--again",
-    type=click.Choice(["partial", "all"]),
-    help="Run keys anew that only some tables have, or all that were asked for, done ones too.",
+    type=click.Choice(["failed", "partial", "all"]),
+    help="Run more: done keys whose run here has failed, which is resumed; keys anew that only some tables have; all "
+    "that were asked for anew, done ones too.",
 )
+@click.option("--every", metavar="DISTANCE", help="Only keys that are so far apart: 12h, 2d, 1w, 1m.")
 @click.option("--newest-first", is_flag=True, help="Begin with the newest key.")
 @options.at_once
+@click.option(
+    "--keys-at-once",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    show_default=True,
+    help="How many keys run at once, by the same processes.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Begin without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
 @options.place
@@ -54,8 +64,10 @@ def command(
     parameters: dict[str, str],
     variables: dict[str, str],
     again: str | None,
+    every: str | None,
     newest_first: bool,
     at_once: int,
+    keys_at_once: int,
     yes: bool,
     dry_run: bool,
     target: str | None,
@@ -80,7 +92,13 @@ def command(
       dbxdec backfill sales day=2024-03-01.. region=eu,us --yes
       dbxdec backfill delays -t prod
     """
-    from dbxdec.local.backfill import alone, asked_keys, planned  # their imports take longer than `--help`
+    from dbxdec.local.backfill import (  # their imports take longer than `--help`
+        alone,
+        asked_keys,
+        one_at_a_time,
+        planned,
+        thinned,
+    )
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters
     from dbxdec.local.parameters import variables_of as variables_of_run
@@ -91,7 +109,7 @@ def command(
     found = build.manifest.job(job)
     if not any(parameter.key for parameter in found.parameters):
         raise RunError(f"the job `{job}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
-    given = _selection(keys)
+    given = options.selection(keys)
     for parameter in found.parameters:
         if parameter.key is not None and parameter.name in parameters:
             raise click.UsageError(
@@ -102,8 +120,8 @@ def command(
 
         wanted = remote_backfill.Wanted(
             found, build, here, target, given, parameters, variables,
-            again=again, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
-            job_id=job_id, host=host, profile=profile,
+            again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
+            keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
         remote_backfill.run(wanted, remote_backfill.Words(_ask, _summarize))
         return
@@ -114,10 +132,11 @@ def command(
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now)
-    with alone(here, job):
-        there = keys_of(found, question, asked)
+    with alone(here, job) as lock:
+        all_due = keys_of(found, question, asked)
+        there = all_due if every is None else thinned(found, all_due, every)
         plan = planned(found, there, here, again=again, newest_first=newest_first)  # type: ignore[arg-type]
-        _show(out, there, plan)
+        _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
         if not plan.steps or dry_run:
@@ -125,24 +144,22 @@ def command(
         if not yes:
             _ask(plan)
         request = RunRequest(job, build, here, source, parameters=parameters, variables=variables, at_once=at_once)
-        failed, stopped = _run(out, request, there, plan)
-        _summarize(out, found, keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked), failed)
+        if keys_at_once > 1 and (whole := one_at_a_time(there)):
+            say(f"one key at a time: each run replaces the whole of {listed(whole)}")
+            keys_at_once = 1
+        failed, stopped = _run(out, request, there, plan, lock, keys_at_once)
+        now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+        _summarize(out, found, replace(now, due=there.due), failed)
     if stopped:
         raise SystemExit(INTERRUPTED)
     if failed:
         raise SystemExit(FAILED)
 
 
-def _selection(texts: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        if not name or not equals or not values:
-            raise click.UsageError(f"{text!r} is not of the form KEY=A..B or KEY=A,B")
-        if name in found:
-            raise click.UsageError(f"the key `{name}` is given twice")
-        found[name] = values
-    return found
+def _is_given(option: str) -> bool:
+    """Return whether a person has given an option, whatever its default is."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 def _show(out: Console, keys: Keys, plan: Plan) -> None:
@@ -167,44 +184,42 @@ def _ask(plan: Plan) -> None:
         raise SystemExit(WRONG_USAGE)
 
 
-def _run(out: Console, request: RunRequest, keys: Keys, plan: Plan) -> tuple[list[Key], bool]:
-    """Make the runs one after another. Return the keys that have failed, and whether a person has ended it."""
+def _run(
+    out: Console, request: RunRequest, keys: Keys, plan: Plan, lock: Alone, keys_at_once: int
+) -> tuple[list[Key], bool]:
+    """Make the runs. Return the keys that have failed, and whether a person has ended it."""
+    from dbxdec.local.backfilling import run_plan
+
     failed: list[Key] = []
-    for number, step in enumerate(plan.steps, 1):
-        began = time.monotonic()
-        state, said, stopped = _one(request, keys, step)
-        words = "resumed, " if step.before is not None else ""
-        seconds = f"{time.monotonic() - began:.1f} s"
-        out.print(f"{number}/{len(plan.steps)}  {escape(' '.join(step.key))}  {words}{state}, {seconds}")
-        for line in said if len(failed) < _MOST_FAILURES else ():
+    count = itertools.count(1)
+
+    def ended(one: Ended) -> None:
+        words = "resumed, " if one.step.before is not None else ""
+        number = f"{next(count)}/{len(plan.steps)}"
+        out.print(f"{number}  {escape(' '.join(one.step.key))}  {words}{one.state}, {one.seconds:.1f} s")
+        for line in _said(one) if len(failed) < _MOST_FAILURES else ():
             out.print(f"  {escape(line)}")
-        if state not in (State.SUCCESS, State.SUCCESS_WITH_FAILURES):
-            failed.append(step.key)
-        if stopped:
-            return failed, True
-    return failed, False
+        if not one.well:
+            failed.append(one.step.key)
+
+    with progressing(out, len(plan.steps)) as (began, over):
+
+        def told(one: Ended) -> None:
+            over(" ".join(one.step.key))
+            ended(one)
+
+        def started(step: Step) -> None:
+            began(" ".join(step.key))
+
+        stopped = run_plan(request, keys, plan, lock, keys_at_once=keys_at_once, began=started, ended=told)
+    return failed, stopped
 
 
-def _one(request: RunRequest, keys: Keys, step: Step) -> tuple[State, list[str], bool]:
-    """Run one key. Return how it ended, the last lines of what failed, and whether a person has ended it."""
-    from dbxdec.cli.display import Progress
-    from dbxdec.local.pool import interruptible
-    from dbxdec.local.request import prepared
-
-    own = {**request.parameters, **keys.named(step.key)}
-    if step.before is not None:
-        own = {**request.parameters, **{name: step.before.head["parameters"][name] for name in keys.names}}
-    try:
-        ready = prepared(replace(request, parameters=own, before=step.before))
-    except DbxdecError as error:  # such as a run to resume that had other parameters: it costs no other key
-        return State.FAILED, str(error).splitlines(), False
-    progress = Progress(console(stderr=True))
-    with interruptible(ready.setting.pool):
-        run = ready.run(progress.listener)
-    lines = [f"{task.key}: {line}" for task, said in progress.failures for line in said[-_LINES:]]
-    # A signal after the last task has not cancelled it.
-    stopped = ready.setting.pool.stopping
-    return run.state, [*lines, *([f"logs: {run.folder}"] if lines else [])], stopped
+def _said(ended: Ended) -> list[str]:
+    """Return the last lines of what failed, and where all of it is."""
+    lines = [f"{task.key}: {line}" for task, said in ended.failures for line in said[-_LINES:]]
+    lines += ended.why.splitlines()
+    return [*lines, *([f"logs: {ended.run.folder}"] if lines and ended.run is not None else [])]
 
 
 def _summarize(out: Console, job: Job, keys: Keys, failed: list[Key]) -> None:

@@ -56,6 +56,19 @@ at_once = click.option(
 """How many tasks run at once."""
 
 
+def selection(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return arguments `KEY=A..B` as a dict."""
+    found = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not name or not equals or not values:
+            raise click.UsageError(f"{text!r} is not of the form KEY=A..B or KEY=A,B")
+        if name in found:
+            raise click.UsageError(f"the key `{name}` is given twice")
+        found[name] = values
+    return found
+
+
 def place(command: _Command) -> _Command:
     """Add the options that say which target of the bundle is meant, and where it is."""
     target = click.option(

@@ -238,7 +238,7 @@ def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
         if table.adds and table.created is not None and table.strange:
             yield Problem(
                 f"{table.name} has rows but no key, of runs before the job had keys: a backfill would append to them",
-                hint="move the table away, or say with `--again all` that its rows are of other keys",
+                hint=f"say which keys they are: `dbxdec keys mark {keys.job} KEY=A..B`; or move the table away",
             )
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dbxdec.local.builds import Build
     from dbxdec.model.dag import Job, JobParameter, Output
     from dbxdec.model.keys import Periods
+    from dbxdec.runtime.marking import Change
 
 _LONGEST_S = 600
 _MOST_KEYS = 1_000_000
@@ -268,7 +269,24 @@ def _short(uri: str, question: Question) -> str:
     return uri.removeprefix(folder)
 
 
-def _answer(job: Job, outputs: Sequence[tuple[str, str]], question: Question) -> dict[str, Any]:
+def change_of(job: Job, question: Question, change: Change) -> list[tuple[str, list[Key], str]]:
+    """Note or take back keys in the logs of a job's tables: of each the name, the keys, and why there are none."""
+    wanted = required.tables(job)
+    answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question, change)
+    parameters = key_parameters(job)
+    return [
+        (
+            _short(str(found["uri"]), question) + (f" by {task.key}" if output.shared else ""),
+            [key for text in found["keys"] if (key := _read(text, parameters)) is not None],
+            str(found.get("why", "")),
+        )
+        for (task, _, output), found in zip(wanted, answer["tables"], strict=True)
+    ]
+
+
+def _answer(
+    job: Job, outputs: Sequence[tuple[str, str]], question: Question, change: Change | None = None
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
         result = Path(scratch, "keys.json")
         try:
@@ -276,7 +294,7 @@ def _answer(job: Job, outputs: Sequence[tuple[str, str]], question: Question) ->
                 [sys.executable, "-P", "-X", "utf8", "-m", "dbxdec.local.survey"],
                 cwd=question.folder,
                 env={**os.environ, **_environment(question)},
-                input=asked_for(outputs, _arguments(job, question), str(result)),
+                input=asked_for(outputs, _arguments(job, question), str(result), change),
                 capture_output=True,
                 check=False,
                 timeout=_LONGEST_S,

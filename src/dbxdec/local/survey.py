@@ -1,4 +1,4 @@
-"""A process that asks the tables of a job which keys they have.
+"""A process that asks the tables of a job which keys they have, or notes keys in their logs.
 
 It reads one request from stdin, imports the module that defines the job, and no other module of the project. It writes
 what it found to the file that the request names.
@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dbxdec.model import protocol
+from dbxdec.runtime.marking import Change, changed, request_form
 from dbxdec.runtime.survey import answer
 from dbxdec.support import files, streams
 
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Answer the one request: the last key of each parameter that the code wants, and what each table has."""
+    """Answer the one request: what each table has, or with a `change` what has been changed."""
     streams.make_safe()
     request = json.load(sys.stdin)
     arguments = protocol.parse(request["arguments"])
-    files.replace(request["result"], json.dumps(answer(arguments, request["outputs"])).encode())
+    outputs, change = request["outputs"], request["change"]
+    found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
+    files.replace(request["result"], json.dumps(found).encode())
 
 
-def asked_for(outputs: Sequence[tuple[str, str]], arguments: Sequence[str], result: str) -> bytes:
+def asked_for(
+    outputs: Sequence[tuple[str, str]], arguments: Sequence[str], result: str, change: Change | None
+) -> bytes:
     """Return a request of this process."""
-    return json.dumps({"arguments": list(arguments), "outputs": list(outputs), "result": result}).encode()
+    form = None if change is None else request_form(change)
+    request = {"arguments": list(arguments), "outputs": list(outputs), "result": result, "change": form}
+    return json.dumps(request).encode()
 
 
 if __name__ == "__main__":

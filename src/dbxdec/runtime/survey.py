@@ -23,6 +23,8 @@ from dbxdec.runtime.key_tables import keys_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.model import dag
     from dbxdec.model.protocol import RunArguments
 
 _LINE = 4_000
@@ -35,10 +37,7 @@ def answer(arguments: RunArguments, outputs: Sequence[tuple[str, str]] | None = 
 
     `outputs` are tasks and their outputs; without them it is all that a run must write.
     """
-    job = find_manifest(arguments.package).job(arguments.job)
-    stand_in_for_bundles()
-    with variables.using(arguments.variables):
-        built = bodies.live(job)
+    job, built = live_job(arguments)
     until = {p.name: p.key.until for p in built.dag.parameters if p.key is not None and p.key.is_period}
     asked = outputs if outputs is not None else [(task.key, output) for task, output, _ in required.tables(job)]
     with variables.using(arguments.variables, live=True):
@@ -48,6 +47,14 @@ def answer(arguments: RunArguments, outputs: Sequence[tuple[str, str]] | None = 
         ]
         wanted = {name: variables.resolve(text) for name, text in until.items() if text is not None}
     return {"until": wanted, "tables": tables}
+
+
+def live_job(arguments: RunArguments) -> tuple[dag.Job, BuiltJob]:
+    """Return the job as the manifest has it, and with the managers of its code."""
+    job = find_manifest(arguments.package).job(arguments.job)
+    stand_in_for_bundles()
+    with variables.using(arguments.variables):
+        return job, bodies.live(job)
 
 
 def tell(argv: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, ItemWrite
-    from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.manager import DeltaIoManager
 
 POLARS = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 SPARK = frozenset({"pyspark.DataFrame"})
@@ -57,11 +57,11 @@ def to_polars(manager: IoManager, context: InputContext, path: Callable[[str], s
     return _Collected(manager) if path(context.uri) is None else _AtPath(path)
 
 
-def key_log_at(path: str) -> KeyLog | None:
-    """Return what the log of a table of Spark at a path of this machine says of keys."""
+def keys_at() -> DeltaIoManager:
+    """Return what reads and notes the keys of a table of Spark at a path of this machine, without Spark."""
     from dbxdec.io_managers import PolarsDeltaIoManager
 
-    return PolarsDeltaIoManager("unused").key_log(path)
+    return PolarsDeltaIoManager("unused")
 
 
 def _wants(context: InputContext, types: frozenset[str]) -> bool:

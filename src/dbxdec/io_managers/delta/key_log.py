@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contexts import KEYED
+from dbxdec.io_managers.contexts import KEYED, WriteId
 from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Commit
 
 _RECEIPT, _OWN = "/receipt", "own/"
+_FORGOTTEN = "dbxdec/forgotten"
 _CLOCKS_DIFFER_MS = 10 * 60_000
 
 
@@ -63,7 +64,7 @@ class KeyLog:
 
         Raises RunError where that can't be told.
         """
-        there, events = self._there(), self._events()
+        there, events, gone = self._there(), self._events(), self._forgotten()
         oldest = min((one.version for one in self.commits), default=0)
 
         def has(one: Identifier) -> bool:
@@ -74,7 +75,10 @@ class KeyLog:
         found = [
             write
             for one in self.identifiers
-            if (write := parsed(one.name)) is not None and not self._is_older(one) and has(one)
+            if (write := parsed(one.name)) is not None
+            and not self._is_older(one)
+            and has(one)
+            and not _follows(gone.get((write.slot, write.key)), one)
         ]
         # A merge where Spark takes no identifier has only its receipt.
         for commit in self.commits:
@@ -83,7 +87,9 @@ class KeyLog:
                 continue
             if proof.receipt.id.key and there.has(commit.version):
                 write = parsed(proof.receipt.id.transaction)
-                found += [write] if write is not None else []
+                at = Identifier("", commit.version, commit.timestamp)
+                if write is not None and not _follows(gone.get((write.slot, write.key)), at):
+                    found.append(write)
         return found
 
     def _is_older(self, one: Identifier) -> bool:
@@ -113,6 +119,16 @@ class KeyLog:
                 return _There(commit.version, tuple(gone))
         return _There(None, tuple(gone))
 
+    def _forgotten(self) -> dict[tuple[str, str], Identifier]:
+        """Return by slot and key what a person has taken back."""
+        found = {}
+        for one in self.identifiers:
+            head, _, rest = one.name.partition("|")
+            if head == _FORGOTTEN and rest.count("|") == 1:
+                slot, _, key = rest.partition("|")
+                found[slot, key] = one
+        return found
+
     def _events(self) -> list[Event]:
         """Return what has taken keys away, by the commits and by what writers have noted."""
         noted = [event for one in self.identifiers if (event := Event.of_name(one.name)) is not None]
@@ -129,6 +145,28 @@ class _There:
     def has(self, version: int) -> bool:
         """Return whether a commit counts."""
         return (self.first is None or version >= self.first) and not any(version in one for one in self.gone)
+
+
+def _follows(later: Identifier | None, one: Identifier) -> bool:
+    """Return whether `later` is there and came after `one`: by their commits, or else by their times."""
+    if later is None:
+        return False
+    if later.version is not None and one.version is not None:
+        return later.version > one.version
+    if later.version is None and one.version is None and later.updated is not None:
+        return one.updated is None or later.updated >= one.updated
+    return one.version is None
+
+
+def marked(slot: str, key: str, *, job: str, task: str, output: str, moment: int) -> str:
+    """Return the identifier by which a person says that a table has a key. `moment` is in ms since the epoch."""
+    write = WriteId("local", job, f"mark{moment}", task, output=output, key=key, slot=slot)
+    return write.transaction
+
+
+def forgotten(slot: str, key: str) -> str:
+    """Return the identifier by which a person takes back all writes of a key before it."""
+    return f"{_FORGOTTEN}|{slot}|{key}"
 
 
 def parsed(name: str) -> KeyWrite | None:

@@ -114,6 +114,20 @@ class DeltaIoManager(IoManager):
         """
         raise RunError(f"the log of {uri} can't be read here")
 
+    def note_keys(self, uri: str, identifiers: Sequence[str]) -> None:
+        """Commit identifiers to the table at `uri`, without rows.
+
+        Raises RunError where this machine can't, and where there is no table.
+        """
+        raise RunError(f"the log of {uri} can't be written here")
+
+    def partition_keys(self, uri: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return the partition columns of the table at `uri`, and the strings of the partitions that it has.
+
+        Raises RunError where this machine can't tell.
+        """
+        raise RunError(f"the log of {uri} can't be read here")
+
     def settle(self, uri: str, note: Callable[[], None]) -> None:
         """Note what has taken keys away before a write with a key, which `note` does.
 

@@ -335,3 +335,14 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if places.is_local_run():
             return None  # the options are for the remote storage
         return self.resolve(dict(self.storage_options)) if self.storage_options is not None else None
+
+    def note_keys(self, uri: str, identifiers: Sequence[str]) -> None:
+        with storage.refusals(uri, "write"):
+            table_log.note(self._table_of(InputContext(uri, "the table")), *identifiers)
+
+    def partition_keys(self, uri: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        table = self._table_of(InputContext(uri, "the table"))
+        columns = tuple(table.metadata().partition_columns)
+        with storage.refusals(uri, "read"):
+            found = {tuple(str(part[name]) for name in columns) for part in (table.partitions() if columns else ())}
+        return columns, sorted(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.delta import epochs
@@ -16,6 +17,8 @@ def note(target: Target, version: int | None, *, before: int) -> None:
 
     Without `version` it is one of the newest commits.
     """
+    from deltalake.exceptions import CommitFailedError
+
     if version is None:
         table = target.open()
         if table is None:
@@ -23,5 +26,6 @@ def note(target: Target, version: int | None, *, before: int) -> None:
         version = table.version()
     log = table_log.Log(table_log.root_of(target.context.uri), version, target.storage_options)
     for event in epochs.unnoted(epochs.needed(log.back(0)), before=before):
-        if (table := target.open()) is not None:
-            table_log.note(table, event.name)
+        with suppress(CommitFailedError):  # another writer has just noted it
+            if (table := target.open()) is not None:
+                table_log.note(table, event.name)

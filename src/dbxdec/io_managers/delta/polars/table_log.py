@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,14 +164,16 @@ def add_receipt(table: DeltaTable, receipt: Receipt, left: Left, **facts: Any) -
     table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
-def note(table: DeltaTable, name: str) -> None:
-    """Commit a transaction identifier alone, unless another writer has just done it."""
+def note(table: DeltaTable, *names: str) -> None:
+    """Commit transaction identifiers alone. Raises the engine's error on a conflict with another writer."""
     from deltalake import CommitProperties
-    from deltalake.exceptions import CommitFailedError
 
-    properties = CommitProperties(custom_metadata={"userMetadata": name}, app_transactions=[_transaction(name, 1)])
-    with suppress(CommitFailedError):
-        table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
+    now = time.time_ns() // 1_000_000
+    metadata = {"userMetadata": names[0]} if len(names) == 1 else {}
+    properties = CommitProperties(
+        custom_metadata=metadata, app_transactions=[_transaction(name, now) for name in names]
+    )
+    table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
 
 def attempt_of(table: DeltaTable, write: WriteId, *, own: bool = False) -> int | None:

@@ -279,9 +279,18 @@ class SparkDelta(DeltaIoManager):
     def key_log(self, uri: str) -> KeyLog | None:
         """Return what the log says of keys, where its files are on this machine; Spark is not started."""
         path = self._path(uri)
+        return super().key_log(uri) if path is None else crossing.keys_at().key_log(path)
+
+    def note_keys(self, uri: str, identifiers: Sequence[str]) -> None:
+        path = self._path(uri)
         if path is None:
-            return super().key_log(uri)
-        return crossing.key_log_at(path)
+            super().note_keys(uri, identifiers)
+        else:
+            crossing.keys_at().note_keys(path, identifiers)
+
+    def partition_keys(self, uri: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        path = self._path(uri)
+        return super().partition_keys(uri) if path is None else crossing.keys_at().partition_keys(path)
 
     def _path(self, uri: str) -> str | None:
         """Return the path of a table on a file system of this machine; None if it is elsewhere."""

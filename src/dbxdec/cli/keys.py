@@ -1,0 +1,148 @@
+"""`dbxdec keys`: what a person knows better than the logs of the tables."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from dbxdec.cli import completion, options
+from dbxdec.cli.app import FAILED, WRONG_USAGE
+from dbxdec.cli.builds import find
+from dbxdec.cli.console import console, escape, say
+from dbxdec.cli.home import home
+from dbxdec.cli.missing import of_ranges
+from dbxdec.errors import RunError, counted
+from dbxdec.local import ledger
+from dbxdec.local.variables import local_values
+
+_target = click.option(
+    "--target",
+    "-t",
+    metavar="NAME",
+    shell_complete=completion.targets,
+    help="The tables of this target of the bundle, where they are; by default those of local runs.",
+)
+_yes = click.option("--yes", "-y", is_flag=True, help="Change the logs without asking.")
+_dry = click.option("--dry-run", is_flag=True, help="Show what would be changed.")
+_job = click.argument("job", shell_complete=completion.jobs)
+_keys = click.argument("keys", nargs=-1, metavar="[KEY=A..B | KEY=A,B]...")
+
+
+@click.group("keys")
+def command() -> None:
+    """Say which keys the tables of a job have, where their logs can't know it.
+
+    \b
+    Examples:
+      dbxdec keys mark delays day=2023-01-01..2024-12-31
+      dbxdec keys mark delays --from-partitions
+      dbxdec keys forget delays day=2024-03-05
+    """
+
+
+@command.command("mark")
+@_job
+@_keys
+@click.option(
+    "--from-partitions", is_flag=True, help="Only keys of which a table has a partition; other tables are left alone."
+)
+@_target
+@options.variables
+@_yes
+@_dry
+def mark(
+    job: str,
+    keys: tuple[str, ...],
+    from_partitions: bool,
+    target: str | None,
+    variables: dict[str, str],
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Say that the tables of JOB have these keys: of runs before the job had keys, or that another program made.
+
+    It adds an identifier for each key to the log of each table, and no rows. The exit code is 0, 1 where a table can't
+    be marked, 2 for wrong usage and where nobody has agreed.
+    """
+    if not keys and not from_partitions:
+        raise click.UsageError("say which keys: KEY=A..B, or --from-partitions for those that the tables have")
+    _change(job, keys, target, variables, forget=False, from_partitions=from_partitions, yes=yes, dry=dry_run)
+
+
+@command.command("forget")
+@_job
+@_keys
+@_target
+@options.variables
+@_yes
+@_dry
+def forget(
+    job: str, keys: tuple[str, ...], target: str | None, variables: dict[str, str], yes: bool, dry_run: bool
+) -> None:
+    """Take back that the tables of JOB have these keys, so that they are missing until they are written again.
+
+    Rows stay as they are: delete those of a table that is appended to before you run its keys again. The exit code is
+    0, 1 where a table's log can't be changed, 2 for wrong usage and where nobody has agreed.
+    """
+    if not keys:
+        raise click.UsageError("say which keys: KEY=A..B or KEY=A,B")
+    _change(job, keys, target, variables, forget=True, from_partitions=False, yes=yes, dry=dry_run)
+
+
+def _change(
+    name: str,
+    keys: tuple[str, ...],
+    target: str | None,
+    given: dict[str, str],
+    *,
+    forget: bool,
+    from_partitions: bool,
+    yes: bool,
+    dry: bool,
+) -> None:
+    from dataclasses import replace
+
+    from dbxdec.local.backfill import asked_keys
+    from dbxdec.local.missing import Question, change_of, keys_of, variables_of
+    from dbxdec.model import run_keys
+    from dbxdec.runtime.marking import Change
+
+    here, out = home(), console()
+    build, _ = find(name, here, None, None)
+    job = build.manifest.job(name)
+    if not any(parameter.key for parameter in job.parameters):
+        raise RunError(f"the job `{name}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
+    root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
+    question = Question(build, local_values(variables_of(job), given, here, target), here, root)
+    due = keys_of(job, question, asked_keys(job, options.selection(keys), question.now))
+    texts = [run_keys.written(due.named(key)) for key in due.due]
+    change = Change(texts, forget=forget, from_partitions=from_partitions, dry=True)
+    planned = change_of(job, question, change)
+    count = 0
+    for table, some, why in planned:
+        count += len(some)
+        if some:
+            out.print(f"{escape(table)}  {escape(of_ranges(sorted(some, key=due.due.index), due))}")
+        if why:
+            say(f"{table} is left as it is: {why}")
+    wrong = any(why for _, _, why in planned)
+    if count and not dry:
+        _ask(f"{'forget' if forget else 'mark'} {counted(count, 'key')} in the logs?", yes=yes)
+        done = change_of(job, question, replace(change, dry=False))
+        wrong = any(why for _, _, why in done)
+        out.print(f"{counted(sum(len(some) for _, some, _ in done), 'key')} {'forgotten' if forget else 'marked'}")
+    elif not count:
+        out.print("nothing to change")
+    if wrong:
+        raise SystemExit(FAILED)
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        say("nothing is changed: `--yes` agrees to it")
+        raise SystemExit(WRONG_USAGE)
+    if not click.confirm(question, err=True):
+        raise SystemExit(WRONG_USAGE)

@@ -1,0 +1,117 @@
+"""Keys that a person says a table has, or takes back: identifiers in its log, without rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers.delta import key_log
+from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.model import places, run_keys, variables
+from dbxdec.runtime.binding import slot_of
+from dbxdec.runtime.survey import live_job
+from dbxdec.support.masking import Mask, of_this_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.model import dag
+    from dbxdec.model.protocol import RunArguments
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be changed for `keys`, as a log has them: said that they are there, or with `forget` taken back.
+
+    With `from_partitions` only those of which a table has the partition. With `dry` it is only told.
+    """
+
+    keys: Sequence[str]
+    forget: bool = False
+    from_partitions: bool = False
+    dry: bool = False
+
+
+def changed(arguments: RunArguments, outputs: Sequence[tuple[str, str]], change: Change) -> dict[str, Any]:
+    """Return of each table its place and the keys that are changed, or why none can be (`why`)."""
+    job, built = live_job(arguments)
+    with variables.using(arguments.variables, live=True):
+        tables = [_one(job, job.task(task), output, built.managers[task, output], change) for task, output in outputs]
+    return {"tables": tables}
+
+
+def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: Change) -> dict[str, Any]:
+    uri = places.resolved(task.outputs[output].target or "")
+    found: dict[str, Any] = {"uri": uri, "keys": []}
+    if task.outputs[output].per_item or not isinstance(manager, DeltaIoManager):
+        return {**found, "why": "it is no Delta table with keys"}
+    mask, slot = Mask(of_this_machine()), slot_of(job.key, task, output)
+    try:
+        log = manager.key_log(uri)
+        if log is None:
+            return {**found, "why": "it does not exist yet"}
+        done, begun = key_log.done(log.standing(), slot)
+        wanted = _of_partitions(job, manager, uri) if change.from_partitions else None
+        there = {*done, *begun}
+        keys = [
+            key
+            for key in change.keys
+            if (key in there if change.forget else key not in done) and (wanted is None or key in wanted)
+        ]
+        if keys and not change.dry:
+            moment = time.time_ns() // 1_000_000
+            own = "" if output == "result" else output
+            manager.note_keys(
+                uri,
+                [
+                    key_log.forgotten(slot, key)
+                    if change.forget
+                    else key_log.marked(slot, key, job=job.key, task=task.key, output=own, moment=moment)
+                    for key in keys
+                ],
+            )
+    except DbxdecError as error:
+        return {**found, "why": mask.text(str(error.problems[0].message))}
+    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
+        return {**found, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    return {**found, "keys": keys}
+
+
+def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:
+    """Return the keys of which the table has a partition. Raises RunError if its partitions are no keys."""
+    parameters = [parameter for parameter in job.parameters if parameter.key is not None]
+    columns, parts = manager.partition_keys(uri)
+    by_name = {column.lower(): i for i, column in enumerate(columns)}
+    names = [parameter.name.lower() for parameter in parameters]
+    if all(name in by_name for name in names):
+        at = [by_name[name] for name in names]
+    elif len(columns) == len(parameters) == 1:
+        at = [0]
+    else:
+        raise RunError(f"its partitions, {list(columns)}, are not the keys {[one.name for one in parameters]}")
+    found = set()
+    for part in parts:
+        texts = [_text(parameter, part[i]) for parameter, i in zip(parameters, at, strict=True)]
+        found.add(run_keys.written({one.name: text for one, text in zip(parameters, texts, strict=True)}))
+    return found
+
+
+def _text(parameter: dag.JobParameter, value: str) -> str:
+    """Return the string of a key as a log has it, from that of a partition; another string as it is."""
+    with suppress(ValueError):
+        if parameter.type.kind == "date":
+            return parameter.key_text(dt.date.fromisoformat(value[:10]))
+        if parameter.type.kind == "datetime":
+            moment = dt.datetime.fromisoformat(value)
+            return parameter.key_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+    return value
+
+
+def request_form(change: Change) -> dict[str, Any]:
+    """Return a change as JSON."""
+    return {**asdict(change), "keys": list(change.keys)}

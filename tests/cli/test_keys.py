@@ -1,0 +1,128 @@
+"""`dbxdec keys mark` and `dbxdec keys forget`: what a person knows better than the logs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from projects import Project
+from running import Said, dbxdec, define, empty
+
+HOME = """
+import datetime as dt
+from dbxdec import daily, key
+
+@task(io_manager=lake.table("bronze", mode="append"))
+def bronze(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [day], "n": [1]})
+
+@task(io_manager=lake.table("gold", mode="overwrite", partition_by="day"))
+def gold(bronze: pl.DataFrame, day: dt.date) -> pl.DataFrame:
+    return bronze
+
+@job
+def delays(day: dt.date = daily(since=dt.date(2024, 1, 1), until=dt.date(2024, 1, 5))) -> None:
+    gold(bronze(day), day)
+"""
+BEFORE = HOME.replace("= daily(since=dt.date(2024, 1, 1), until=dt.date(2024, 1, 5))", "= dt.date(2024, 1, 1)")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose tables have two days of before the job had keys."""
+    project = empty(tmp_path / "repository")
+    define(project, BEFORE)
+    for day in ("2024-01-01", "2024-01-02"):
+        assert dbxdec(project, "run", "delays", "-p", f"day={day}").code == 0
+    define(project, HOME)
+    return project
+
+
+def keys(project: Project, *arguments: str) -> Said:
+    return dbxdec(project, "keys", *arguments)
+
+
+def missing(project: Project) -> list[str]:
+    """The days that are missing or partly there."""
+    (job,) = json.loads(dbxdec(project, "missing", "--json").out)["jobs"]
+    return sorted(one["day"] for one in [*job["missing"], *job["partial"]])
+
+
+def test_tables_that_were_filled_before_are_adopted(project: Project) -> None:
+    """A backfill refuses them until their days are marked; then it runs only the others."""
+    refused = dbxdec(project, "backfill", "delays", "--yes")
+    assert (refused.code, "dbxdec keys mark delays" in refused.err) == (2, True), refused.err
+    assert len(missing(project)) == 5
+    said = keys(project, "mark", "delays", "day=2024-01-01..2024-01-02", "--yes")
+    assert said.code == 0, said.err
+    assert "2024-01-01 to 2024-01-02 (2)" in said.out
+    assert "4 keys marked" in said.out
+    assert missing(project) == ["2024-01-03", "2024-01-04", "2024-01-05"]
+    assert dbxdec(project, "backfill", "delays", "--yes").code == 0
+    assert missing(project) == []
+    (table,) = project.root.rglob("bronze/_delta_log")
+    assert pl.read_delta(str(table.parent))["day"].n_unique() == pl.read_delta(str(table.parent)).height == 5
+
+
+def test_marking_twice_changes_nothing(project: Project) -> None:
+    """A key that a table has is left alone."""
+    assert keys(project, "mark", "delays", "day=2024-01-01", "--yes").code == 0
+    said = keys(project, "mark", "delays", "day=2024-01-01", "--yes")
+    assert (said.code, said.out) == (0, "nothing to change\n")
+
+
+def test_the_partitions_tell_which_days_are_there(project: Project) -> None:
+    """A table without partitions is left as it is, and said."""
+    said = keys(project, "mark", "delays", "--from-partitions", "--yes")
+    assert said.code == 1
+    assert "gold  2024-01-01 to 2024-01-02 (2)" in said.out
+    assert "bronze is left as it is: its partitions, [], are not the keys" in said.err
+    states = json.loads(dbxdec(project, "missing", "--json").out)["jobs"][0]["partial"]
+    assert [one["day"] for one in states] == ["2024-01-01", "2024-01-02"]
+
+
+def test_what_was_forgotten_is_missing_until_it_is_written_again(project: Project) -> None:
+    """A mark or a run that follows counts."""
+    assert keys(project, "mark", "delays", "day=2024-01-01..2024-01-05", "--yes").code == 0
+    assert missing(project) == []
+    assert keys(project, "forget", "delays", "day=2024-01-02,2024-01-03", "--yes").code == 0
+    assert missing(project) == ["2024-01-02", "2024-01-03"]
+    assert keys(project, "mark", "delays", "day=2024-01-02", "--yes").code == 0
+    assert dbxdec(project, "run", "delays", "-p", "day=2024-01-03").code == 0
+    assert missing(project) == []
+    assert keys(project, "forget", "delays", "day=2024-01-03", "--yes").code == 0
+    for log in project.root.rglob("_delta_log"):
+        from deltalake import DeltaTable
+
+        DeltaTable(str(log.parent)).create_checkpoint()
+        for file in sorted(log.glob("*.json"))[:-1]:
+            os.unlink(file)
+    assert missing(project) == ["2024-01-03"]
+
+
+def test_nothing_is_changed_without_agreement(project: Project) -> None:
+    """Without a terminal `--yes` agrees; `--dry-run` only shows."""
+    said = keys(project, "mark", "delays", "day=2024-01-01")
+    assert (said.code, "`--yes` agrees" in said.err) == (2, True)
+    said = keys(project, "mark", "delays", "day=2024-01-01", "--dry-run")
+    assert (said.code, "2024-01-01" in said.out) == (0, True)
+    assert len(missing(project)) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("mark", "delays"), "say which keys"),
+        (("forget", "delays"), "say which keys"),
+        (("mark", "delays", "month=1"), "its keys are"),
+        (("mark", "delays", "day=2024-01-99"), "2024-01-99"),
+    ],
+)
+def test_what_can_not_be_marked_says_why(project: Project, arguments: tuple[str, ...], hint: str) -> None:
+    """With what to write instead."""
+    said = keys(project, *arguments, "--yes")
+    assert (said.code, hint in said.err) == (2, True), said.err
