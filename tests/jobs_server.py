@@ -31,6 +31,7 @@ ACTIVE = ("QUEUED", "RUNNING")
 _MOST = 24
 _LONGEST_S = 60
 _OF_TASK = 1_000_000
+_FAILED = {"life_cycle_state": "TERMINATED", "result_state": "FAILED"}
 
 
 @dataclass
@@ -88,6 +89,8 @@ class JobsServer:
         """Runs that lists do not show yet."""
         self.spoils: Callable[[str], str] | None = None
         """What becomes of what a task has printed."""
+        self.late_repairs = 0
+        """How often a repaired run still looks as it was before."""
         self.unknown_for = 0
         """How often a run that is asked for is not known yet."""
         self.before_run_now: list[Callable[[], None]] = []
@@ -281,7 +284,7 @@ class JobsServer:
             if "job_id" in query:
                 found = [one for one in found if self._ids[one.job] == int(query["job_id"])]
             if query.get("active_only") == "true":
-                found = [one for one in found if one.state in ACTIVE]
+                found = [one for one in found if one.state in ACTIVE and not (self.late_repairs and one.repairs)]
             if query.get("completed_only") == "true":
                 found = [one for one in found if one.state not in ACTIVE]
             page = [self._form(one) for one in found[offset : offset + limit]]
@@ -301,6 +304,9 @@ class JobsServer:
                         named = {**task["python_wheel_task"]["named_parameters"], **record.emulated.parameters}
                         task["resolved_values"] = {"python_wheel_task": {"named_parameters": named}}
             form = {**self._form(record), "tasks": tasks}
+            if self.late_repairs and record.repairs:
+                self.late_repairs -= 1
+                return {**form, "state": _FAILED, "status": {"state": "TERMINATED"}}
             if query.get("include_history") == "true" and record.repairs:
                 last = {
                     "type": "REPAIR",
@@ -308,7 +314,7 @@ class JobsServer:
                     "status": form["status"],
                     "start_time": record.started,
                 }
-                old = {"state": {"life_cycle_state": "TERMINATED", "result_state": "FAILED"}}
+                old = {"state": _FAILED}
                 form["repair_history"] = [
                     {"type": "ORIGINAL", **old},
                     *({"type": "REPAIR", "id": one, **old} for one in record.repairs[:-1]),

@@ -237,6 +237,16 @@ def test_a_lost_answer_to_a_repair_repairs_once(
     assert platform.rows("bronze") == DAYS[:1]
 
 
+def test_a_repair_that_the_run_does_not_show_yet_is_waited_for(machine: Machine, platform: Platform) -> None:
+    """For a moment the run looks as failed as it was."""
+    platform.break_(DAYS[0])
+    assert machine.backfill(f"day={DAYS[0]}", "--yes").code == 1
+    platform.mend(DAYS[0])
+    platform.server.late_repairs = 2
+    said = machine.backfill(f"day={DAYS[0]}", "--yes")
+    assert (said.code, "repaired, success" in said.out) == (0, True), said
+
+
 def test_a_failed_run_of_another_build_is_not_repaired(
     machine: Machine, platform: Platform, older: Built, built: Built
 ) -> None:

@@ -105,6 +105,7 @@ class Backfill:
     _after: dict[Key, str] = field(default_factory=dict)
     _skipped: dict[Key, int] = field(default_factory=dict)
     _unknown: dict[Key, int] = field(default_factory=dict)
+    _repairs: dict[Key, int | None] = field(default_factory=dict)
 
     def run(self, steps: Sequence[PlatformStep], known: Known) -> None:
         """Make the runs of a plan, in its order, and wait for their ends. Runs that are at work are watched."""
@@ -146,9 +147,10 @@ class Backfill:
             if run.id in active:
                 continue
             now = self.workspace.run(run.id)
-            self._unknown[key] = self._unknown.get(key, 0) + 1 if now is None else 0
-            if now is None and self._unknown[key] < _MOST_UNKNOWN:
-                continue  # the platform may not know it yet
+            is_known = now is not None and self._repairs.get(key) in (None, now.latest_repair)
+            self._unknown[key] = 0 if is_known else self._unknown.get(key, 0) + 1
+            if not is_known and self._unknown[key] < _MOST_UNKNOWN:
+                continue  # the platform may not know the run, or its repair, yet
             now = now or replace(run, state="failed", said="the run has been deleted")
             if now.state == "active":
                 continue  # a list may be older
@@ -179,7 +181,7 @@ class Backfill:
         try:
             if before is not None:
                 self.started.note("repairing", key, run=before.id)
-                self.workspace.repair(before, given_to(before, self.deployed))
+                self._repairs[key] = self.workspace.repair(before, given_to(before, self.deployed))
                 self.started.note("repaired", key, run=before.id)
                 self.at_work[key] = before
                 self.tell(Event("repaired", key, before))

@@ -178,8 +178,11 @@ class Workspace:
             except RefusedError:
                 raise first from None
 
-    def repair(self, run: PlatformRun, parameters: Mapping[str, str]) -> None:
-        """Run the failed tasks of a run again, unless another one has just done that."""
+    def repair(self, run: PlatformRun, parameters: Mapping[str, str]) -> int | None:
+        """Run the failed tasks of a run again, unless another one has just done that.
+
+        Return the id of the repair; None if the run does not show it yet.
+        """
 
         def ask() -> Any:
             return self._client.jobs.repair_run(
@@ -191,17 +194,16 @@ class Workspace:
 
         for pause in (*PAUSES_S, None):
             try:
-                self._ask(ask, again=False)
+                return int(self._ask(ask, again=False).response.repair_id)
             except (RefusedError, _AgainError) as error:
                 # A repair has no token: whether it has been taken on shows in the run.
                 now = self.run(run.id)
                 if now is not None and (now.state == "active" or now.latest_repair != run.latest_repair):
-                    return
+                    return now.latest_repair if now.latest_repair != run.latest_repair else None
                 if isinstance(error, RefusedError) or pause is None:
                     raise
                 time.sleep(pause)
-            else:
-                return
+        raise AssertionError
 
     def ask_keys(self, job_id: int, named: Mapping[str, str], tell: Callable[[str], object]) -> tuple[bool, str, str]:
         """Make a one-time run of the deployed wheel, with `named` as its own parameters.
