@@ -27,7 +27,7 @@ append, count = journal.append, 0
 
 def last_words(path, document):
     global count
-    if path.parent.name == "backfills":
+    if path.parent.name == "remote":
         count += 1
         if count == {at}:
             append(path, document)

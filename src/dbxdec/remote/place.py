@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.local import journal
-from dbxdec.local.ledger import state_folder
+from dbxdec.remote.started import folder
 from dbxdec.remote.states import not_deployed
 from dbxdec.support.files import naming
 from dbxdec.support.masking import Mask, of_this_machine
@@ -70,12 +70,12 @@ def keep(job: str, target: str, here: Path, job_id: int, host: str) -> None:
     found = _targets(here)
     of_target = found.get(target)
     found[target] = {**(of_target if isinstance(of_target, dict) else {}), job: {"id": job_id, "host": host}}
-    journal.write_whole(state_folder(here) / _KNOWN, found)
+    journal.write_whole(folder(here) / _KNOWN, found)
 
 
 def _targets(here: Path) -> dict[str, Any]:
     with suppress(OSError, ValueError):
-        return journal.read_whole(state_folder(here) / _KNOWN)
+        return journal.read_whole(folder(here) / _KNOWN)
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The runs that backfills of this machine have started on the platform: `.dbxdec/backfills/<job>-<target>.jsonl`.
+"""The runs that backfills of this machine have started on the platform: `.dbxdec/remote/<job>-<target>.jsonl`.
 
 A line has "event", "job" (the id on the platform), "key", and
 
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from dbxdec.local.missing import Key
 
-_FOLDER = "backfills"
+_FOLDER = "remote"
+
+
+def folder(here: Path) -> Path:
+    """Return the folder for what this machine knows of the platform."""
+    found = state_folder(here) / _FOLDER
+    found.mkdir(exist_ok=True)
+    return found
 
 
 def slug(job: str, target: str) -> str:
@@ -46,9 +53,7 @@ class Started:
     @classmethod
     def of(cls, here: Path, job: str, target: str, job_id: int) -> Started:
         """Return the record of a target's job."""
-        folder = state_folder(here) / _FOLDER
-        folder.mkdir(exist_ok=True)
-        return cls(folder / f"{slug(job, target)}.jsonl", job_id)
+        return cls(folder(here) / f"{slug(job, target)}.jsonl", job_id)
 
     def note(self, event: str, key: Key, **facts: Any) -> None:
         """Append one line; it is there when the call returns."""
