@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -12,7 +14,6 @@ import polars as pl
 import pytest
 
 from dbxdec.local import backfill
-from dbxdec.views import calendar
 from projects import Project
 from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
 
@@ -286,19 +287,6 @@ def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[
     assert not (project.root / "ran").exists()
 
 
-def test_the_calendar_has_a_row_for_each_month() -> None:
-    """A day without a key is a space."""
-    states = {dt.date(2024, 1, 30): "done", dt.date(2024, 2, 1): "missing", dt.date(2024, 2, 29): "failed"}
-    states[dt.date(2024, 3, 1)] = "partial"
-    assert calendar.months(states) == [
-        f"2024-01  {' ' * 29}#",
-        f"2024-02  .{' ' * 27}x",
-        "2024-03  ~",
-    ]
-    assert calendar.months({}) == []
-    assert "# done" in calendar.legend()
-
-
 def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """A lock is of one job."""
     (tmp_path / ".dbxdec").mkdir()
@@ -404,3 +392,57 @@ def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> No
     assert (said.code, said.out.count("resumed, success")) == (0, 4), said.out + said.err
     assert rows(project, "gold") == DAYS
     assert fill(project, "--yes", "--again", "failed").out.startswith("delays  4 done, 0 runs")
+
+
+def test_backfills_are_listed_with_their_keys(project: Project) -> None:
+    """By number, with how each run has ended; `--json` is for programs."""
+    assert "makes one" in dbxdec(project, "backfills").err
+    assert fill(project, f"day={DAYS[0]},{DAYS[1]}", "--yes", BROKEN=DAYS[1]).code == 1
+    listed = dbxdec(project, "backfills").out
+    assert re.search(r"1 +delays +failed +.* 1/2$", listed, re.MULTILINE), listed
+    shown = dbxdec(project, "backfills", "1").out
+    assert f"dbxdec backfill delays day={DAYS[0]},{DAYS[1]}" in shown
+    assert re.search(rf"{DAYS[0]} +success", shown)
+    (form,) = json.loads(dbxdec(project, "backfills", "--json").out)
+    assert [(key["day"], key["state"]) for key in form["keys"]] == [(DAYS[0], "success"), (DAYS[1], "failed")]
+    assert "those kept are up to 1" in dbxdec(project, "backfills", "7").err
+
+
+def test_a_backfill_goes_on_by_its_number(project: Project) -> None:
+    """The same command, without what it has done, even where it runs done keys again."""
+    assert fill(project, "--yes").code == 0
+    ran = (project.root / "ran").read_text().count("\n")
+    assert fill(project, "--again", "all", "--yes", BROKEN=DAYS[2]).code == 1
+    said = dbxdec(project, "backfills", "resume", "2", "--yes")
+    assert said.code == 0, said.err + said.out
+    assert f"1/1  {DAYS[2]}" in said.out
+    assert (project.root / "ran").read_text().count("\n") - ran == 5
+    assert "success" in dbxdec(project, "backfills", "2").out.splitlines()[0]
+
+
+def test_a_backfill_is_stopped_by_its_number(project: Project) -> None:
+    """As by Ctrl-C: the run at work is interrupted, and no other begins."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "delays", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    assert "running" in dbxdec(project, "backfills").out
+    assert "is told to stop" in dbxdec(project, "backfills", "cancel").err
+    assert started.wait() == 130
+    assert "cancelled" in dbxdec(project, "backfills", "last").out.splitlines()[0]
+    assert "is not at work" in dbxdec(project, "backfills", "cancel", "1").err
+
+
+def test_the_report_has_the_calendar_and_the_runs(project: Project, tmp_path: Path) -> None:
+    """One HTML file, which replaces only an earlier report."""
+    page = tmp_path / "out" / "days.html"
+    assert fill(project, "--yes", "--report", str(page), BROKEN=DAYS[1]).code == 1
+    html = page.read_text()
+    assert "delays: 3 of 4 keys done" in html
+    assert '<span class="bad" title="failed">x</span>' in html
+    assert f"<td>{DAYS[0]}</td><td>success</td>" in html
+    assert fill(project, "--yes", "--report", str(page)).code == 0
+    assert "4 of 4" in page.read_text()
+    other = tmp_path / "other.html"
+    other.write_text("mine")
+    refused = fill(project, "--yes", "--report", str(other))
+    assert (refused.code, "is no report of a backfill" in refused.err) == (2, True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import sys
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,13 +19,18 @@ from dbxdec.cli.console import console, escape, progressing, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import of_ranges
 from dbxdec.errors import RunError, counted, listed
-from dbxdec.local import ledger
+from dbxdec.local import backfill_report, backfills, ledger
+from dbxdec.local.backfill_report import check_target
+from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
     from rich.console import Console
 
-    from dbxdec.local.backfill import Alone, Plan, Step
+    from dbxdec.local.backfill import Alone, Before, Plan, PlanOf, Step
     from dbxdec.local.backfilling import Ended
     from dbxdec.local.missing import Key, Keys
     from dbxdec.local.request import RunRequest
@@ -55,9 +62,11 @@ _MOST_FAILURES = 3
     show_default=True,
     help="How many keys run at once, by the same processes.",
 )
+@click.option("--report", metavar="PATH", help="Write the keys as a calendar, and how each run ended, as an HTML file.")
 @click.option("--yes", "-y", is_flag=True, help="Begin without asking.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
 @options.place
+@click.option("--resumes", type=int, hidden=True)
 def command(
     job: str,
     keys: tuple[str, ...],
@@ -68,12 +77,14 @@ def command(
     newest_first: bool,
     at_once: int,
     keys_at_once: int,
+    report: str | None,
     yes: bool,
     dry_run: bool,
     target: str | None,
     job_id: int | None,
     host: str | None,
     profile: str | None,
+    resumes: int | None,
 ) -> None:
     """Run JOB for each of its keys that is missing, on this machine or with --target on the platform.
 
@@ -115,6 +126,10 @@ def command(
             raise click.UsageError(
                 f"`{parameter.name}` is a key: write `{parameter.name}={parameters[parameter.name]}` without -p"
             )
+    if report is not None:
+        check_target(Path(report))
+    earlier = None if resumes is None else backfills.find(here, str(resumes))
+    book = _Book(here, job, target, found, sys_arguments(), earlier, None if report is None else Path(report))
     if target is not None:
         from dbxdec.cli import remote_backfill
 
@@ -123,7 +138,7 @@ def command(
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(wanted, remote_backfill.Words(_ask, _summarize))
+        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, book.left))
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -135,7 +150,7 @@ def command(
     with alone(here, job) as lock:
         all_due = keys_of(found, question, asked)
         there = all_due if every is None else thinned(found, all_due, every)
-        plan = planned(found, there, here, again=again, newest_first=newest_first)  # type: ignore[arg-type]
+        plan = book.left(planned(found, there, here, again=again, newest_first=newest_first))  # type: ignore[arg-type]
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
@@ -147,9 +162,10 @@ def command(
         if keys_at_once > 1 and (whole := one_at_a_time(there)):
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
             keys_at_once = 1
-        failed, stopped = _run(out, request, there, plan, lock, keys_at_once)
-        now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
-        _summarize(out, found, replace(now, due=there.due), failed)
+        with book.opened(plan) as record:
+            failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record)
+            now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+            book.summarize(out, found, replace(now, due=there.due), failed, stopped=stopped)
     if stopped:
         raise SystemExit(INTERRUPTED)
     if failed:
@@ -185,7 +201,7 @@ def _ask(plan: Plan) -> None:
 
 
 def _run(
-    out: Console, request: RunRequest, keys: Keys, plan: Plan, lock: Alone, keys_at_once: int
+    out: Console, request: RunRequest, keys: Keys, plan: Plan, lock: Alone, keys_at_once: int, record: Record
 ) -> tuple[list[Key], bool]:
     """Make the runs. Return the keys that have failed, and whether a person has ended it."""
     from dbxdec.local.backfilling import run_plan
@@ -194,6 +210,7 @@ def _run(
     count = itertools.count(1)
 
     def ended(one: Ended) -> None:
+        record.note_end(one.step.key, one.state, one.run.id if one.run is not None else "", one.seconds)
         words = "resumed, " if one.step.before is not None else ""
         number = f"{next(count)}/{len(plan.steps)}"
         out.print(f"{number}  {escape(' '.join(one.step.key))}  {words}{one.state}, {one.seconds:.1f} s")
@@ -222,17 +239,72 @@ def _said(ended: Ended) -> list[str]:
     return [*lines, *([f"logs: {ended.run.folder}"] if lines and ended.run is not None else [])]
 
 
-def _summarize(out: Console, job: Job, keys: Keys, failed: list[Key]) -> None:
-    """Print what is there now: for days as a calendar."""
-    from dbxdec.views import calendar
+@dataclass(frozen=True)
+class _Book:
+    """What is kept and shown of a backfill, wherever its runs are made. It may go on with an `earlier` one."""
 
-    (first, *others) = [parameter for parameter in job.parameters if parameter.key is not None]
-    if not others and first.key is not None and first.key.is_period and first.key.period == "daily":
-        states = {dt.date.fromisoformat(key[0]): keys.state(key) for key in keys.due}
-        states |= {dt.date.fromisoformat(key[0]): "failed" for key in failed}
+    here: Path
+    job: str
+    target: str | None
+    dag: Job
+    arguments: Sequence[str]
+    earlier: Record | None
+    report: Path | None
+    records: list[Record] = field(default_factory=list)
+
+    def left(self, plan: PlanOf[Before]) -> PlanOf[Before]:
+        """Return what of a plan the earlier backfill has not done well."""
+        if self.earlier is None:
+            return plan
+        well = self.earlier.well
+        return replace(plan, steps=tuple(step for step in plan.steps if step.key not in well))
+
+    @contextmanager
+    def opened(self, plan: PlanOf[Any]) -> Iterator[Record]:
+        """Keep a record while the runs are made."""
+        record = self.earlier or backfills.new(self.here)
+        self.records.append(record)
+        keys = [step.key for step in plan.steps]
+        names = [parameter.name for parameter in self.dag.parameters if parameter.key is not None]
+        with record.working(job=self.job, target=self.target, arguments=self.arguments, names=names, plan=keys):
+            yield record
+
+    def summarize(self, out: Console, job: Job, keys: Keys, failed: list[Key], *, stopped: bool = False) -> None:
+        """Print what is there now as a calendar, and write the report."""
+        from dbxdec.views import calendar
+
+        parameters = [parameter for parameter in job.parameters if parameter.key is not None]
+        periods = [one.key.period if one.key is not None and one.key.is_period else None for one in parameters]
+        states = {**{key: keys.state(key) for key in keys.due}, **dict.fromkeys(failed, "failed")}
         out.print()
-        for row in calendar.months(states):
+        for row in calendar.lines(periods, states):
             out.print(escape(row))
         out.print(f"[dim]{calendar.legend()}[/]")
-    left = sum(keys.state(key) != "done" for key in keys.due)
-    out.print(f"{len(keys.due) - left} of {counted(len(keys.due), 'key')} done")
+        left = sum(keys.state(key) != "done" for key in keys.due)
+        done = len(keys.due) - left
+        out.print(f"{done} of {counted(len(keys.due), 'key')} done")
+        for record in self.records:
+            record.note("over", done=done, due=len(keys.due), stopped=stopped, time_ms=ledger.now_ms())
+            if self.report is not None:
+                backfill_report.write(self.report, Record(record.path), periods, states, keys.names)
+                say(f"the report is in {self.report}")
+
+
+def sys_arguments() -> list[str]:
+    """Return the arguments of this command as a person has given them, to be given again."""
+    context = click.get_current_context()
+    found: list[str] = []
+    for option in context.command.params:
+        value = context.params.get(str(option.name))
+        if option.name in _NOT_AGAIN or value is None or not _is_given(str(option.name)):
+            continue
+        if isinstance(option, click.Argument):
+            found += [value] if isinstance(value, str) else list(value)
+        elif isinstance(value, dict):
+            found += [part for name, text in value.items() for part in (option.opts[-1], f"{name}={text}")]
+        else:
+            found += [option.opts[0]] if option.is_flag else [option.opts[0], str(value)]  # type: ignore[attr-defined]
+    return found
+
+
+_NOT_AGAIN = ("yes", "dry_run", "resumes")

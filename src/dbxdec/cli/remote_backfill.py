@@ -11,15 +11,18 @@ from dbxdec.cli.app import FAILED, INTERRUPTED
 from dbxdec.cli.console import console, escape, say
 from dbxdec.cli.missing import of_ranges
 from dbxdec.errors import counted
+from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from rich.console import Console
 
     from dbxdec.local.backfill import Again, PlanOf
+    from dbxdec.local.backfills import Record
     from dbxdec.local.builds import Build
     from dbxdec.local.missing import Key, Keys
     from dbxdec.model.dag import Job
@@ -31,10 +34,15 @@ _MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class Words:
-    """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end."""
+    """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end.
+
+    `opened` keeps a record while runs are made; `left` takes from a plan what an earlier one has done.
+    """
 
     ask: Callable[[Any], None]
-    summarize: Callable[[Console, Job, Keys, list[Key]], None]
+    summarize: Callable[..., None]
+    opened: Callable[[Any], AbstractContextManager[Record]]
+    left: Callable[[PlanOf[PlatformRun]], PlanOf[PlatformRun]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ def run(wanted: Wanted, words: Words) -> None:
         of_done = wanted.again in ("failed", "all")
         open_keys = [key for key in keys.due if of_done or keys.state(key) != "done"]
         runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
-        plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first)
+        plan = words.left(plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first))
         for step in plan.steps[:1]:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
@@ -99,17 +107,20 @@ def run(wanted: Wanted, words: Words) -> None:
             return
         if not wanted.agreed:
             words.ask(plan)
-        lines = _Lines(out, len(plan.steps))
-        backfill = Backfill(
-            job, keys, deployed, workspace, workspace.id(), record, slots, wanted.parameters, lines.tell
-        )
-        try:
-            backfill.run(plan.steps, runs)
-        except KeyboardInterrupt:
-            say("no further run is started; those at work go on on the platform. The same command watches them")
-            raise SystemExit(INTERRUPTED) from None
-        now = keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked)
-        words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
+        with words.opened(plan) as written:
+            written.note("place", job_id=deployed.id, host=workspace.host, profile=found.profile)
+            lines = _Lines(out, len(plan.steps), written)
+            backfill = Backfill(
+                job, keys, deployed, workspace, workspace.id(), record, slots, wanted.parameters, lines.tell
+            )
+            try:
+                backfill.run(plan.steps, runs)
+            except KeyboardInterrupt:
+                written.note("over", stopped=True, time_ms=ledger.now_ms())
+                say("no further run is started; those at work go on on the platform. The same command watches them")
+                raise SystemExit(INTERRUPTED) from None
+            now = keys_of(job, replace(question, now=dt.datetime.now(dt.UTC)), asked)
+            words.summarize(out, job, replace(now, due=keys.due), backfill.failed)
     if backfill.failed:
         raise SystemExit(FAILED)
 
@@ -149,8 +160,8 @@ def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_o
 class _Lines:
     """The lines for each key: beginnings on stderr, ends on stdout."""
 
-    def __init__(self, out: Console, count: int) -> None:
-        self._out, self._count = out, count
+    def __init__(self, out: Console, count: int, record: Record) -> None:
+        self._out, self._count, self._record = out, count, record
         self._ended, self._failures = 0, 0
         self._repaired: set[Key] = set()
 
@@ -171,6 +182,7 @@ class _Lines:
     def _end(self, event: Event, key: str) -> None:
         self._ended += 1
         run = event.run
+        self._record.note_end(event.key, run.state, str(run.id), run.seconds)
         words = "repaired, " if event.key in self._repaired else ""
         self._out.print(f"{self._ended}/{self._count}  {escape(key)}  {words}{run.state}, {run.seconds:.1f} s")
         if run.state != "success":

@@ -178,6 +178,10 @@ class Workspace:
             except RefusedError:
                 raise first from None
 
+    def cancel(self, run_id: int) -> None:
+        """Have the platform end a run that is at work. Raises RefusedError if there is no such run."""
+        self._ask(lambda: self._client.jobs.cancel_run(run_id))
+
     def repair(self, run: PlatformRun, parameters: Mapping[str, str]) -> int | None:
         """Run the failed tasks of a run again, unless another one has just done that.
 

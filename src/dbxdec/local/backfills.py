@@ -1,0 +1,176 @@
+"""The backfills that were started in this folder: `.dbxdec/backfills/<number>.jsonl`.
+
+A line has "event", and
+
+    "began"     job, target (or null), arguments (of `dbxdec backfill`), names (of the keys), plan (keys), pid, time_ms
+    "place"     job_id, host, profile: where the runs of a target are made
+    "ended"     key, state, run, seconds
+    "over"      done, due (numbers of keys), time_ms, stopped (by a person)
+
+The tables tell what is to be done; this only tells people what they have asked for. A backfill that is resumed goes on
+in the same file. Its lock is held while it is at work.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.local import journal, ledger
+from dbxdec.platform.run_if import State
+from dbxdec.support.locks import try_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dbxdec.local.missing import Key
+
+_FOLDER = "backfills"
+_WELL = (State.SUCCESS, State.SUCCESS_WITH_FAILURES)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record of one backfill."""
+
+    path: Path
+
+    @property
+    def id(self) -> int:
+        """The number of the backfill in this folder."""
+        return int(self.path.stem)
+
+    @cached_property
+    def lines(self) -> list[dict[str, Any]]:
+        """What was noted when this was first asked for; damaged lines are left out."""
+        try:
+            return [line for _, line in journal.read_lines(self.path)[0]]
+        except OSError:
+            return []
+
+    def _last(self, event: str) -> Mapping[str, Any]:
+        return next((line for line in reversed(self.lines) if line.get("event") == event), {})
+
+    @property
+    def head(self) -> Mapping[str, Any]:
+        """The line of its newest beginning."""
+        return self._last("began")
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """Where its runs are made, for a target."""
+        return self._last("place")
+
+    @property
+    def over(self) -> Mapping[str, Any]:
+        """The line of its end; empty if it is at work or was killed."""
+        after = next((i for i in range(len(self.lines), 0, -1) if self.lines[i - 1].get("event") == "began"), 0)
+        return next((line for line in self.lines[after:] if line.get("event") == "over"), {})
+
+    @property
+    def ended(self) -> dict[Key, Mapping[str, Any]]:
+        """The ends of runs by key, the newest of each."""
+        return {tuple(line["key"]): line for line in self.lines if line.get("event") == "ended" and "key" in line}
+
+    @property
+    def well(self) -> set[Key]:
+        """The keys whose run has succeeded."""
+        return {key for key, line in self.ended.items() if line.get("state") in _WELL}
+
+    @property
+    def plan(self) -> list[Key]:
+        """The keys that it was to run, from its first beginning on."""
+        first = next((line for line in self.lines if line.get("event") == "began"), {})
+        return [tuple(key) for key in first.get("plan", ())]
+
+    @property
+    def is_at_work(self) -> bool:
+        """Return whether its process lives."""
+        with _opened(self.path) as descriptor:
+            return not try_lock(descriptor)
+
+    @property
+    def state(self) -> str:
+        """One word for people."""
+        if self.is_at_work:
+            return "running"
+        if not self.over:
+            return "interrupted"
+        if self.over.get("stopped"):
+            return "cancelled"
+        return "success" if len(self.well) >= len(self.plan) else "failed"
+
+    def note(self, event: str, **facts: Any) -> None:
+        """Append a line; it is there when the call returns."""
+        journal.append(self.path, {"event": event, **facts})
+
+    def note_end(self, key: Key, state: str, run: str, seconds: float) -> None:
+        """Note how the run of a key has ended."""
+        self.note("ended", key=list(key), state=state, run=run, seconds=round(seconds, 3))
+
+    @contextmanager
+    def working(
+        self, *, job: str, target: str | None, arguments: Sequence[str], names: Sequence[str], plan: Sequence[Key]
+    ) -> Iterator[None]:
+        """Note the beginning, and hold the lock until the end."""
+        with _opened(self.path) as descriptor:
+            if not try_lock(descriptor):
+                raise RunError(f"the backfill {self.id} is at work", hint="wait for it, or cancel it")
+            facts = {"job": job, "target": target, "arguments": list(arguments), "names": list(names)}
+            self.note("began", **facts, plan=[list(key) for key in plan], pid=os.getpid(), time_ms=ledger.now_ms())
+            yield
+
+    def stop(self) -> bool:
+        """Tell its process to stop, as Ctrl-C does. Return False if it is not at work."""
+        if not self.is_at_work:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(int(self.head["pid"]), signal.SIGINT)
+        return True
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def new(here: Path) -> Record:
+    """Return the record of a backfill that begins."""
+    folder = ledger.state_folder(here) / _FOLDER
+    folder.mkdir(exist_ok=True)
+    number = max((record.id for record in all_of(here)), default=0)
+    while True:
+        number += 1
+        path = folder / f"{number}.jsonl"
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        except FileExistsError:
+            continue
+        return Record(path)
+
+
+def all_of(here: Path) -> list[Record]:
+    """Return all records, the newest first."""
+    folder = ledger.state_folder(here) / _FOLDER
+    paths = [path for path in folder.glob("*.jsonl") if path.stem.isdecimal()] if folder.is_dir() else []
+    return sorted(map(Record, paths), key=lambda record: -record.id)
+
+
+def find(here: Path, name: str) -> Record:
+    """Return the backfill of a number, or the "last" one. Raises RunError if there is none."""
+    there = all_of(here)
+    found = there[:1] if name == "last" else [record for record in there if str(record.id) == name]
+    if not found:
+        said = f"those kept are up to {there[0].id}" if there else "`dbxdec backfill JOB` makes one"
+        raise RunError(f"no backfill {name} is kept here", hint=said)
+    return found[0]
