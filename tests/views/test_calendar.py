@@ -6,6 +6,8 @@ import datetime as dt
 
 from dbxdec.views import calendar
 
+States = dict[tuple[str, ...], str]
+
 
 def days(first: str, *states: str) -> dict[tuple[str, ...], str]:
     """Days in a row from the first one on."""
@@ -37,15 +39,15 @@ def test_weeks_and_months_have_a_row_for_each_year_and_hours_for_each_day() -> N
 
 def test_each_value_of_another_key_has_rows_of_its_own() -> None:
     """Whichever of them stands first."""
-    states = {("2024-01-01", "eu"): "done", ("2024-01-01", "asia"): "missing", ("2024-01-02", "eu"): "failed"}
+    states: States = {("2024-01-01", "eu"): "done", ("2024-01-01", "asia"): "missing", ("2024-01-02", "eu"): "failed"}
     assert calendar.lines(["daily", None], states) == ["2024-01  asia  .", "2024-01  eu    #x"]
-    turned = {key[::-1]: state for key, state in states.items()}
+    turned: States = {key[::-1]: state for key, state in states.items()}
     assert calendar.lines([None, "daily"], turned) == ["2024-01  asia  .", "2024-01  eu    #x"]
 
 
 def test_of_many_values_there_are_counts() -> None:
     """More than twenty rows for a month would be no picture."""
-    states = {("2024-01-01", f"shop{n}"): "done" if n else "missing" for n in range(21)}
+    states: States = {("2024-01-01", f"shop{n}"): "done" if n else "missing" for n in range(21)}
     assert calendar.lines(["daily", None], states) == ["2024-01  20 done, 1 missing"]
 
 

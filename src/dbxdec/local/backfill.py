@@ -179,7 +179,7 @@ def plan_of(
     problems = [
         Problem(f"of {table.name} it can't be told which keys it has: {table.why}", hint="read the table's log first")
         for table in keys.unknown
-        if table.is_delta
+        if table.is_delta and (not table.untold or table.untold.intersection(keys.due))
     ]
     steps: list[StepOf[Before]] = []
     done, added = 0, []

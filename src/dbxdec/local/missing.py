@@ -55,7 +55,11 @@ class Table:
     mode: str = ""
     """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
     source: str = "log"
-    """Who has read its log: "log" for this machine, "platform" for a task there."""
+    """Who has read its log: "log" for this machine, "platform" for a task there, "receipts" if only these tell."""
+    told_since: int | None = None
+    """With receipts alone: the moment, in ms since the epoch, of before which nothing is known."""
+    untold: frozenset[Key] = frozenset()
+    """Keys that are older than that, and that no receipt has."""
 
     @property
     def adds(self) -> bool:
@@ -85,14 +89,15 @@ class Keys:
 
     @property
     def unknown(self) -> list[Table]:
-        """The tables that can't tell."""
-        return [table for table in self.tables if table.why]
+        """The tables that can't tell of any key, or not of all."""
+        told = (replace(table, why=_not_all(table)) if table.untold else table for table in self.tables)
+        return [table for table in told if table.why]
 
     def states(self, key: Key) -> dict[str, str]:
         """Return whether each table has a key: "done", "missing" or "can't be told"."""
         return {
             table.name: "can't be told"
-            if table.why
+            if table.why or key in table.untold
             else "done"
             if key in table.done
             else "partial"
@@ -165,7 +170,8 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
             found.get("why", ""),
             bool(found.get("strange")),
             mode=_mode(output),
-            source=found.get("source", "log"),
+            source="receipts" if found.get("told_since") is not None else found.get("source", "log"),
+            told_since=found.get("told_since"),
         )
     for task, name, output in required.others(job):
         target = f"{task.key}" if name == RESULT else f"{task.key}[{name}]"
@@ -187,7 +193,31 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
     if count > _MOST_KEYS:
         raise RunError(f"the job `{job.key}` has {count:,} keys, more than {_MOST_KEYS:,}", hint="give `since=` later")
     names = tuple(parameter.name for parameter in parameters)
-    return Keys(job.key, names, tuple(product(*due)), tuple(tables.values()))
+    there_should_be = tuple(product(*due))
+    known = tuple(replace(table, untold=_untold(table, there_should_be, parameters)) for table in tables.values())
+    return Keys(job.key, names, there_should_be, known)
+
+
+def _untold(table: Table, keys: Sequence[Key], parameters: Sequence[JobParameter]) -> frozenset[Key]:
+    """Return the keys that a run may have written before what the table's history still has."""
+    if table.told_since is None:
+        return frozenset()
+    since = dt.datetime.fromtimestamp(table.told_since / 1000, dt.UTC)
+
+    def may_be_older(key: Key) -> bool:
+        moments = [
+            one.key.due(moment_of_key(one.key, text))
+            for one, text in zip(parameters, key, strict=True)
+            if one.key is not None and one.key.is_period
+        ]
+        return all(moment < since for moment in moments)
+
+    return frozenset(key for key in keys if key not in table.done and may_be_older(key))
+
+
+def _not_all(table: Table) -> str:
+    since = dt.datetime.fromtimestamp((table.told_since or 0) / 1000, dt.UTC).date()
+    return f"its log can't be read, and its history begins on {since}: of {len(table.untold)} older keys nobody knows"
 
 
 def _told_elsewhere(tables: Sequence[Mapping[str, Any]], question: Question) -> list[Mapping[str, Any]]:

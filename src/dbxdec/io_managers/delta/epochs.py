@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import Receipt
+from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.model.trigger import moment_of
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ _FOREVER = 2**62
 
 def is_keyed(commit: Commit) -> bool:
     """Return whether a commit is of a write with a key."""
-    proof = Receipt.from_metadata(commit.metadata)
-    return proof is not None and bool(proof[0].id.key)
+    found = Found.of_commit(commit)
+    return found is not None and bool(found.receipt.id.key)
 
 
 def restored(commit: Commit, commits: Sequence[Commit]) -> int:

@@ -58,6 +58,8 @@ class KeyLog:
     identifiers: Sequence[Identifier]
     commits: Sequence[Commit]
     created: int | None
+    since: int | None = None
+    """When the log begins to tell, in ms since the epoch: keys of before may be there, too. None where it has all."""
 
     def standing(self) -> list[KeyWrite]:
         """Return the writes with keys whose rows nothing has taken away as a whole.

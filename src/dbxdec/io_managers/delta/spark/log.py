@@ -112,6 +112,11 @@ class SparkTable:
         found: dict[str, Any] = {"clusteringColumns": None, **row.asDict()}
         return found
 
+    def created(self) -> int | None:
+        """Return when the table was made, in milliseconds since the epoch."""
+        found: dt.datetime | None = self._described().get("createdAt")
+        return _milliseconds(found)
+
     def frame(self, version: int | None = None) -> Any:
         """Return the rows of the newest version, or of `version`. Raises RunError if that version is gone."""
         options = dict(self.options) if version is None else {**self.options, "versionAsOf": str(version)}

@@ -277,9 +277,15 @@ class SparkDelta(DeltaIoManager):
         )
 
     def key_log(self, uri: str) -> KeyLog | None:
-        """Return what the log says of keys, where its files are on this machine; Spark is not started."""
+        """Return what the log says of keys. Spark is not started for it but on the platform."""
         path = self._path(uri)
-        return super().key_log(uri) if path is None else crossing.keys_at().key_log(path)
+        if path is not None:
+            return crossing.keys_at().key_log(path)
+        if not places.is_databricks():
+            return super().key_log(uri)
+        from dbxdec.io_managers.delta.spark import identifiers
+
+        return identifiers.read(self._at(uri))
 
     def note_keys(self, uri: str, identifiers: Sequence[str]) -> None:
         path = self._path(uri)

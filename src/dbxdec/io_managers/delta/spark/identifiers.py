@@ -1,0 +1,81 @@
+"""The keys of a table that only Spark can open, such as one of a catalog.
+
+Spark reads the files of the log where the user may, as of an external table. Of a managed table of Unity Catalog nobody
+may: then the receipts in its history tell, for as long as the log is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.io_managers.delta.epochs import needed
+from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
+from dbxdec.io_managers.delta.receipts import Found
+from dbxdec.io_managers.delta.spark.log import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dbxdec.io_managers.delta.receipts import Commit
+    from dbxdec.io_managers.delta.spark.log import SparkTable
+
+_SCHEMA = "txn STRUCT<appId: STRING, version: BIGINT, lastUpdated: BIGINT>"
+_COMMIT = re.compile(r"/(\d{20})\.json$")
+
+
+def read(table: SparkTable) -> KeyLog | None:
+    """Return what the log of a table says of keys; None without a table. Raises RunError if Spark can't open it."""
+    detail = table.detail()
+    if detail is None:
+        return None
+    created = table.created()
+    try:
+        found = _in_files(table.spark, f"{detail.location.rstrip('/')}/_delta_log")
+    except Exception:  # noqa: BLE001 - no permission on the files, or no such scheme
+        commits = list(History(table).known())
+        reaches_start = bool(commits) and commits[-1].version == 0
+        since = None if reaches_start or not commits else commits[-1].timestamp
+        return KeyLog(_in_receipts(commits), commits, created, since=since)
+    return KeyLog(found, list(needed(History(table).known())), created)
+
+
+def _in_files(spark: Any, folder: str) -> list[Identifier]:
+    """Return the identifiers of all commits and checkpoints, the newest of each name."""
+    from pyspark.sql import functions
+
+    reader = spark.read.schema(_SCHEMA)
+    path = functions.col("_metadata.file_path")
+    chosen = [functions.col("txn"), path.alias("file")]
+    rows = reader.json(f"{folder}/*.json").select(chosen).where("txn IS NOT NULL").collect()
+    if _exist(spark, f"{folder}/*.checkpoint*.parquet"):
+        rows += reader.parquet(f"{folder}/*.checkpoint*.parquet").select(chosen).where("txn IS NOT NULL").collect()
+    found: dict[str, Identifier] = {}
+    for row in rows:
+        commit = _COMMIT.search(row["file"])
+        one = Identifier(row["txn"]["appId"], int(commit[1]) if commit else None, row["txn"]["lastUpdated"])
+        before = found.get(one.name)
+        if before is None or (-1 if one.version is None else one.version) > (before.version or -1):
+            found[one.name] = one
+    return list(found.values())
+
+
+def _exist(spark: Any, pattern: str) -> bool:
+    try:
+        spark.read.format("binaryFile").load(pattern).select("path").limit(1).collect()
+    except Exception as error:
+        if "PATH_NOT_FOUND" in str(error):
+            return False
+        raise
+    return True
+
+
+def _in_receipts(commits: Iterable[Commit]) -> list[Identifier]:
+    """Return the identifiers that the writes with a receipt have."""
+    found = []
+    for commit in commits:
+        proof = Found.of_commit(commit)
+        if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
+            continue
+        found.append(Identifier(proof.receipt.id.transaction, commit.version, commit.timestamp))
+    return found
