@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
 import history
+import keys
 import killing
 import local_run
 import many_tasks
@@ -35,6 +36,8 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "local": local_run.per_task,
     "cli": local_run.commands,
     "ledger": history.kept,
+    "missing": keys.missing,
+    "filled": keys.filled,
     "tasks": many_tasks.compared,
     "times": storage.times,
     "results": reading.results,

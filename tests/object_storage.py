@@ -51,6 +51,13 @@ class ObjectStorage:
     def remove(self, key: str) -> None:
         (self.folder / quote(key, safe="")).unlink(missing_ok=True)
 
+    def asked(self) -> list[str]:
+        """The requests since the last call of this: the method, and the bucket and key or the list's prefix."""
+        log = self.folder.with_suffix(".asked")
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        log.write_text("", encoding="utf-8")
+        return lines
+
     def forbid(self) -> None:
         """Refuse all that comes."""
         self.put(_FORBIDDEN, b"")
@@ -68,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        with self.storage.folder.with_suffix(".asked").open("a", encoding="utf-8") as log:
+            log.write(f"{self.command} {unquote(parts.path).strip('/')}{query.get('prefix', '')}\n")
         return unquote(parts.path).strip("/"), query
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:

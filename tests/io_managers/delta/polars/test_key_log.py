@@ -20,6 +20,7 @@ from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.key_log import KeyWrite
 from dbxdec.io_managers.delta.polars import notes
 from delta_tools import frame, output, receipt
+from object_storage import object_storage
 
 RETURNS = ("polars.DataFrame", "dbxdec.DeltaMerge", "types.NoneType")
 
@@ -334,6 +335,41 @@ def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> N
         file.unlink()
     with pytest.raises(RunError):
         table.done()
+
+
+def test_a_hole_in_the_log_is_an_error_and_no_answer(table: Table) -> None:
+    """A commit that is gone may have had a key."""
+    for n, key in enumerate(days(1, 2, 3)):
+        table.write(key, frame(n))
+    (table.path / "_delta_log/00000000000000000001.json").unlink()
+    with pytest.raises(RunError):
+        table.done()
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_a_storage_is_asked_for_little_more_than_the_commits_behind_the_checkpoint(
+    table: Table, tmp_path: Path, checkpoint: bool
+) -> None:
+    """It is not listed; a table that is not there is none."""
+    for n, key in enumerate(days(*range(1, 9))):
+        table.write(key, frame(n))
+        if n == 5 and checkpoint:
+            table.delta.create_checkpoint()
+    with object_storage(tmp_path / "storage") as stored:
+        for path in table.path.rglob("*"):
+            if path.is_file():
+                stored.put(f"lake/table/{path.relative_to(table.path)}", path.read_bytes())
+        manager = PolarsDeltaIoManager("unused", storage_options=stored.options)
+        log = manager.key_log("s3://lake/table")
+        assert log is not None
+        assert key_log.done(log.standing(), "")[0] == set(days(*range(1, 9)))
+        asked = stored.asked()
+        assert len(asked) <= 22
+        assert not [one for one in asked if one.endswith("/")]
+        assert manager.key_log("s3://lake/other") is None
+        stored.forbid()
+        with pytest.raises(RunError, match=r"403|AccessDenied|refused"):
+            manager.key_log("s3://lake/table")
 
 
 def test_a_table_of_spark_at_a_path_of_this_machine_is_read_without_spark(table: Table) -> None:

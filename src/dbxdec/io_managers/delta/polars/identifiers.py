@@ -6,6 +6,7 @@ To ask delta-rs for each identifier by its name would be hopeless for hundreds o
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,14 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.epochs import needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.polars import storage
-from dbxdec.io_managers.delta.polars.table_log import Log, open_table
+from dbxdec.io_managers.delta.polars.table_log import FEW, Log, open_table, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_WANTED = ('{"txn"', '{"metaData"')
+# How many commits of a storage are asked for at first: those of a table without a checkpoint for a while are many.
+_PROBED = 4
 
 
 def read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
@@ -24,27 +29,67 @@ def read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
 
     Raises RunError where that can't be told: no permission, no such storage, a damaged log.
     """
-    table = open_table(uri, storage_options)
-    if table is None:
+    import polars as pl
+
+    storage.refuse_path(uri)
+    try:
+        return _read(uri, storage_options)
+    except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise storage.refusal(uri, error, "read") or RunError(
+            f"the log of {uri} can't be read: {storage.said(error)}"
+        ) from error
+
+
+def _read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
+    log = Log(root_of(uri), -1, storage_options)
+    version, files = _checkpoint(log.root, storage_options)
+    log.newest = _newest(log, version)
+    # Where nothing is where it should be, delta-rs lists the folder.
+    if log.newest < 0 and open_table(uri, storage_options) is None:
         return None
-    log, found = Log.of(table), dict[str, Identifier]()
-    with storage.refusals(uri, "read"):
-        version, files = _checkpoint(log.root, storage_options)
-    after = range(log.newest, version, -1)
+    after = range(version + 1, log.newest + 1)
     log.load(after)
-    commits = list(needed(log.back(0)))
-    for number in sorted({*after, *(commit.version for commit in commits)}, reverse=True):
-        if log.lines(number) is None:
-            raise RunError(
-                f"the log of {uri} has been cleaned up, and its newest checkpoint can't be found",
-                hint="make one: `DeltaTable(...).create_checkpoint()`",
-            )
-        for action in log.actions(number, "txn"):
-            one = _of(action["txn"], number)
+    if log.newest < 0 or any(log.lines(number) is None for number in after):
+        raise RunError(
+            f"the log of {uri} has been cleaned up, and its newest checkpoint can't be found",
+            hint="make one: `DeltaTable(...).create_checkpoint()`",
+        )
+    found: dict[str, Identifier] = {}
+    created: list[int | None] = []
+    commits = list(needed(log.back(0, FEW)))
+    for number in sorted({*after, *(one.version for one in commits)}, reverse=True):
+        for action in log.actions(number, "txn", "metaData"):
+            if "metaData" in action:
+                created.append(action["metaData"].get("createdTime"))
+            else:
+                one = _of(action["txn"], number)
+                found.setdefault(one.name, one)
+    for action in _in_files(files, storage_options):
+        if action.get("metaData") is not None:
+            created.append(action["metaData"].get("createdTime"))
+        elif action.get("txn") is not None:
+            one = _of(action["txn"], None)
             found.setdefault(one.name, one)
-    for one in _of_files(files, storage_options, uri):
-        found.setdefault(one.name, one)
-    return KeyLog(list(found.values()), commits, table.metadata().created_time)
+    return KeyLog(list(found.values()), commits, next(iter(created), None))
+
+
+def _newest(log: Log, checkpoint: int) -> int:
+    """Return the newest version of a table whose newest checkpoint is known, -1 if there is none."""
+    if "://" not in log.root:
+        folder = Path(log.root)
+        names = os.listdir(folder) if folder.is_dir() else []
+        versions = {int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()}
+        if checkpoint < 0 and 0 not in versions:
+            return -1
+        return max(versions, default=checkpoint)
+    version, size = checkpoint, _PROBED
+    while True:
+        chunk = range(version + 1, version + 1 + size)
+        log.load(chunk)
+        version = next((number - 1 for number in chunk if log.lines(number) is None), chunk[-1])
+        if version < chunk[-1]:
+            return version
+        size *= 2
 
 
 def _of(action: dict[str, Any], version: int | None) -> Identifier:
@@ -52,21 +97,20 @@ def _of(action: dict[str, Any], version: int | None) -> Identifier:
     return Identifier(str(action["appId"]), version, updated if isinstance(updated, int) else None)
 
 
-def _of_files(files: Sequence[str], options: dict[str, str] | None, uri: str) -> Iterator[Identifier]:
-    """Yield the identifiers in the files of a checkpoint (Delta protocol, "Checkpoints", classic and V2)."""
+def _in_files(files: Sequence[str], options: dict[str, str] | None) -> Iterator[dict[str, Any]]:
+    """Yield the actions of a checkpoint that matter (Delta protocol, "Checkpoints", classic and V2)."""
     import polars as pl
 
-    with storage.refusals(uri, "read"):
-        for file in files:
-            if file.endswith(".json"):
-                lines = pl.read_lines(file, glob=False, storage_options=options).to_series().to_list()
-                actions = [json.loads(line)["txn"] for line in lines if line.startswith('{"txn"')]
-            else:
-                frame = pl.scan_parquet(file, glob=False, storage_options=options)
-                if "txn" not in frame.collect_schema():
-                    continue
-                actions = frame.select("txn").filter(pl.col("txn").is_not_null()).collect()["txn"].to_list()
-            yield from (_of(action, None) for action in actions if action.get("appId") is not None)
+    for file in files:
+        if file.endswith(".json"):
+            lines = pl.read_lines(file, glob=False, storage_options=options).to_series().to_list()
+            yield from (json.loads(line) for line in lines if line.startswith(_WANTED))
+            continue
+        frame = pl.scan_parquet(file, glob=False, storage_options=options)
+        kinds = [kind for kind in ("txn", "metaData") if kind in frame.collect_schema()]
+        if kinds:
+            there = pl.any_horizontal(pl.col(kind).is_not_null() for kind in kinds)
+            yield from frame.select(kinds).filter(there).collect().iter_rows(named=True)
 
 
 def _checkpoint(root: str, options: dict[str, str] | None) -> tuple[int, list[str]]:

@@ -15,7 +15,7 @@ from dbxdec.io_managers.delta.polars import storage
 from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Found, Trail, search
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from deltalake import CommitProperties, DeltaTable, Transaction
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Left
 
 _CHUNKS = (1, 10, 80, 640)
+FEW = (3, 10, 80, 640)
+"""Chunks of a search that nearly always ends with the third commit: that of events which are to be noted."""
 _MANY = 3
 # Parallel requests to a storage.
 _AT_ONCE = 16
@@ -265,7 +267,7 @@ class Log:
         found = Found.of_commit(commit) if commit is not None else None
         return found if found is not None and found.receipt == receipt else None
 
-    def back(self, since: int) -> Iterator[Commit]:
+    def back(self, since: int, chunks: Sequence[int] = _CHUNKS) -> Iterator[Commit]:
         """Yield commits, newest first, in growing chunks: the wanted one is nearly always among the newest.
 
         The search ends after a whole chunk of commits that are much older than `since`. A single commit with an old
@@ -276,7 +278,7 @@ class Log:
         seen: list[bool] = []
         version, step = self.newest, 0
         while version >= 0:
-            size = _CHUNKS[min(step, len(_CHUNKS) - 1)]
+            size = chunks[min(step, len(chunks) - 1)]
             chunk = range(version, max(version - size, -1), -1)
             self.load(chunk)
             for number in chunk:
