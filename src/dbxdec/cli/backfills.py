@@ -21,12 +21,19 @@ _NEWEST = 50
 class _Backfills(click.Group):
     """A number in the place of a subcommand shows that backfill."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.commands["show"] if _is_backfill(cmd_name) else super().get_command(ctx, cmd_name)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and (args[0].isdecimal() or args[0] == "last"):
-            return "show", self.commands["show"], args
+        if args and _is_backfill(args[0]):
+            return "show", self.commands["show"], args  # which takes the number itself
         return super().resolve_command(ctx, args)
+
+
+def _is_backfill(name: str) -> bool:
+    return name.isdecimal() or name == "last"
 
 
 @click.group("backfills", cls=_Backfills, invoke_without_command=True)
