@@ -59,6 +59,7 @@ class Record:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     repairs: list[int] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
+    cancelled: bool = False
 
 
 class RefusedError(Exception):
@@ -215,8 +216,12 @@ class JobsServer:
     def _execute(self, record: Record, repaired: Mapping[str, str] | None) -> None:
         assert self._workspace is not None
         with self._changed:
-            while self.held & set(record.given.values()):
+            while self.held & set(record.given.values()) and not record.cancelled:
                 self._changed.wait()
+            if record.cancelled:
+                record.state, record.result, record.ended = "TERMINATED", "CANCELED", _now()
+                self._changed.notify_all()
+                return
             now = [self._task(task) for task in self.settings(record.job)["tasks"]]
         before = dict(record.emulated.tries) if record.emulated is not None else {}
         if record.emulated is None:
@@ -337,6 +342,13 @@ class JobsServer:
             self._work(record, given)
             return {"repair_id": self._number}
 
+    def cancel(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """End a run that is held; another one is left to end by itself."""
+        with self._changed:
+            self._run(body["run_id"]).cancelled = True
+            self._changed.notify_all()
+        return {}
+
     def submit(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A one-time run: its tasks are those of a job that nobody sees."""
         assert self._workspace is not None
@@ -422,6 +434,7 @@ class _Handler(BaseHTTPRequestHandler):
             "runs/list": self.jobs.list_runs,
             "runs/get": self.jobs.get_run,
             "runs/repair": self.jobs.repair,
+            "runs/cancel": self.jobs.cancel,
             "runs/submit": self.jobs.submit,
             "runs/get-output": self.jobs.output,
         }

@@ -193,6 +193,20 @@ def test_a_run_that_is_at_work_is_watched(machine: Machine, platform: Platform) 
     assert platform.rows("bronze") == [DAYS[2]]
 
 
+def test_a_backfill_that_is_cancelled_ends_its_runs_there(machine: Machine, platform: Platform) -> None:
+    """The command stops as by Ctrl-C, and the platform ends what it has started."""
+    server = platform.server
+    server.held.add(DAYS[1])
+    one = machine.start(f"day={DAYS[1]}", "--yes")
+    server.wait_until(lambda: bool(server.of(day=DAYS[1])))
+    said = machine.dbxdec("backfills", "cancel", "1")
+    assert (said.code, "1 run on the platform is cancelled" in said.err) == (0, True), said.err
+    one.communicate(timeout=60)
+    assert one.returncode == 130
+    assert server.wait(server.of(day=DAYS[1])[0]).result == "CANCELED"
+    assert "cancelled" in machine.dbxdec("backfills").out
+
+
 def test_a_scheduled_run_is_known_by_the_day_that_it_is_for(machine: Machine, platform: Platform) -> None:
     """Nobody has given it the day, its parameter is the platform's reference: it is repaired, and as it was."""
     platform.break_(DAYS[2])
