@@ -201,6 +201,7 @@ def test_a_high_water_mark_takes_each_event_once(documented: Any, tmp_path: Path
     assert _rows(tmp_path, "hourly/bronze/events") == sorted(((n,) for n in range(20)), key=repr)
 
 
+@pytest.mark.slow
 def test_merges_leave_what_their_clauses_say(documented: Any, tmp_path: Path) -> None:
     """docs/merges.md: every clause, after two days and the first again."""
     module = documented("docs/merges.md", "src/shop/pipelines/merges.py")
@@ -408,6 +409,7 @@ def _is_part(shown: Any, made: Any) -> bool:
     return bool(shown == made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", TRANSCRIPTS)
 def test_transcripts_are_what_the_commands_print(page: str, tmp_path: Path) -> None:
     """The same lines, but for run ids, times and seconds, with the files that the page has its reader write."""
@@ -578,6 +580,7 @@ def messages() -> list[str]:
     return [text.replace("`", "") for text in found]
 
 
+@pytest.mark.slow
 def test_each_message_of_the_troubleshooting_page_is_said() -> None:
     """docs/troubleshooting.md: each heading is a message of the sources, or one that a test of tests/wrong expects."""
     headings = re.findall(r"^### `(.*)`$", text_of("docs/troubleshooting.md"), re.MULTILINE)

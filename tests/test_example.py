@@ -213,6 +213,7 @@ def weather(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_for_each_condition_and_notebook_are_in_the_resources(weather: Project) -> None:
     """Each kind of task as the platform has it, with the schedule and a date that follows the run."""
     from databricks.bundles.jobs import Job

@@ -211,6 +211,7 @@ def refused(forked: Forked, project: Project, change: Change, said: str) -> None
         assert found.code in (1, 2), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SETTINGS)
 def test_settings_that_cannot_be_read(case: str, forked: Forked, project: Project) -> None:
     """A pyproject.toml that is damaged, or holds something of another type, is refused with its line or TOML path."""
@@ -218,6 +219,7 @@ def test_settings_that_cannot_be_read(case: str, forked: Forked, project: Projec
     assert forked.dbxdec(project.root, "init", "--dry-run").finding() is None
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", SOURCES)
 def test_sources_that_cannot_be_shipped(case: str, forked: Forked, project: Project) -> None:
@@ -255,6 +257,7 @@ def test_variables_of_another_type(forked: Forked, project: Project) -> None:
     assert "databricks.yml:2: `variables` is a string, not a mapping" in found.err
 
 
+@pytest.mark.slow
 def test_the_locks_of_emacs_are_no_files(forked: Forked, project: Project) -> None:
     """A file that is being edited has a link to nowhere beside it, which neither stops a build nor is shipped."""
     assert forked.build(project.root).code == 0
@@ -269,6 +272,7 @@ def test_the_locks_of_emacs_are_no_files(forked: Forked, project: Project) -> No
     assert project.wheel.read_bytes() == wheel
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_itself(forked: Forked, project: Project) -> None:
     """A link to a folder above is followed once."""
     link("src/shop/up", "..")(project.root)
@@ -277,6 +281,7 @@ def test_a_folder_that_holds_itself(forked: Forked, project: Project) -> None:
         assert (found.finding(), found.code) == (None, 0), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["x = [\n", "[tool.dbxdec]\npipeline = 3\n"])
 def test_settings_that_cannot_be_read_leave_no_earlier_build(text: str, forked: Forked, project: Project) -> None:
     """A deploy after them must not take the wheel of an earlier build for that of this tree."""
@@ -301,6 +306,7 @@ IN_THE_WAY: dict[str, tuple[Change, list[list[str]]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", IN_THE_WAY)
 def test_files_where_folders_should_be(case: str, forked: Forked, project: Project) -> None:
@@ -335,6 +341,7 @@ def test_a_full_disk_ends_in_one_sentence(command: list[str], limit: int, forked
         assert project.manifest()["build_id"] in project.resources.read_text()
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_in_the_middle_of_a_run(forked: Forked, project: Project) -> None:
     """The run ends in one sentence; it is kept as interrupted, and can be resumed."""
     project.edit(
@@ -349,6 +356,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_run(forked: Forked, project: Pro
     assert (found.finding(), found.code) == (None, 0), found
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", ["pyproject.toml", "src/shop/__init__.py", "src/shop/pipelines", ".dbxdec", "dist"])
 def test_what_may_not_be_read_or_written(path: str, forked: Forked, project: Project) -> None:

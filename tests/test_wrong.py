@@ -89,6 +89,7 @@ def test_a_wrong_project_says_exactly_what_is_wrong(
     assert failed == (not project.wheels) == (not project.resources.exists())
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", BY_THE_REAL_TOOL)
 def test_the_real_tool_says_the_same(case: str, tmp_path: Path) -> None:

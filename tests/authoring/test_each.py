@@ -593,6 +593,7 @@ def test_a_run_repeats_tasks_and_reads_their_results(world: Project, installatio
         assert "ingest[id=7~1] success" in done.output
 
 
+@pytest.mark.slow
 def test_an_iteration_that_fails_fails_the_task_and_no_other_iteration(
     world: Project, installation: Installation
 ) -> None:
@@ -606,6 +607,7 @@ def test_an_iteration_that_fails_fails_the_task_and_no_other_iteration(
     assert "upstream failed" in done.output
 
 
+@pytest.mark.slow
 def test_equal_items_of_a_parameter_are_refused_before_anything_runs(
     world: Project, installation: Installation
 ) -> None:

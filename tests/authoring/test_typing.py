@@ -51,6 +51,7 @@ def test_mypy_finds_exactly_the_mistakes() -> None:
     assert {(name, int(line)) for name, line in found} == wrong_lines(), done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_pyright_finds_exactly_the_mistakes(tmp_path: Path) -> None:
     """pyright in strict mode does the same."""
     settings = tmp_path / "pyrightconfig.json"
@@ -150,6 +151,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
 
 
 class TestEditor:
+    @pytest.mark.slow
     @pytest.mark.sampled(4)
     @pytest.mark.parametrize(
         ("code", "expected"),
@@ -186,6 +188,7 @@ class TestEditor:
         found = server.completions(tmp_path / "pipeline.py", BEGINNING + code + ending)
         assert expected <= set(found), sorted(expected - set(found))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("code", [f"@job({CARET})", f"@task({CARET})", f"native_task('x', {CARET})"])
     def test_it_does_not_offer_what_the_build_refuses(self, server: LanguageServer, tmp_path: Path, code: str) -> None:
         """Fields that dbxdec fills itself are not among them."""

@@ -65,6 +65,7 @@ def assert_builds_once(project: Project, because: str) -> None:
 
 
 class TestFresh:
+    @pytest.mark.slow
     def test_the_first_call_builds_wheel_and_resources(self, project: Project) -> None:
         """In a project that was never built, one call makes the wheel and the resources that name it."""
         result = bundle(project)
@@ -72,6 +73,7 @@ class TestFresh:
         assert project.wheel.name in project.resources.read_text(encoding="utf-8")
         assert project.manifest()["build_id"] in project.resources.read_text(encoding="utf-8")
 
+    @pytest.mark.slow
     def test_a_fresh_project_is_left_alone_in_silence(self, project: Project) -> None:
         """A second call says nothing and touches neither the wheel nor the resources."""
         built(project)
@@ -79,6 +81,7 @@ class TestFresh:
         assert bundle(project) == Result(0, "")
         assert stamps(project.wheel, project.resources) == before
 
+    @pytest.mark.slow
     def test_a_fresh_project_imports_neither_the_build_side_nor_the_terminals(self, project: Project) -> None:
         """Where nothing has changed, no hatchling, databricks-bundles, YAML or rich is imported."""
         built(project)
@@ -89,11 +92,13 @@ class TestFresh:
         )
         assert project.run(sys.executable, "-c", program) == Result(0, "[]\n")
 
+    @pytest.mark.slow
     def test_its_files_are_ignored_by_git(self, project: Project) -> None:
         """What is kept between calls lies in `.dbxdec/`, which ignores itself."""
         built(project)
         assert (project.root / ".dbxdec" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
+    @pytest.mark.slow
     def test_a_subfolder_is_as_good_as_the_root(self, project: Project) -> None:
         """From a folder inside the project the same wheel is built, and found fresh."""
         inside = Project(project.root / "src" / "shop")
@@ -103,11 +108,13 @@ class TestFresh:
         assert not (inside.root / ".dbxdec").exists()
         assert bundle(inside) == Result(0, "")
 
+    @pytest.mark.slow
     def test_force_builds_what_is_fresh(self, project: Project) -> None:
         """`--force` builds although nothing has changed."""
         built(project)
         assert "asked for: building the wheel" in bundle(project, "--force").output
 
+    @pytest.mark.slow
     def test_the_same_wheel_as_by_hatchling(self, project: Project) -> None:
         """The wheel is, byte for byte, that of `hatchling build`, and so are the resources."""
         built(project)
@@ -125,6 +132,7 @@ class TestChanges:
         assert_builds_once(project, f"{SALES} changed")
         assert project.manifest()["build_id"] != first
 
+    @pytest.mark.slow
     def test_a_data_file(self, project: Project) -> None:
         """A new data file of the package is built, and so is its removal."""
         built(project)
@@ -133,6 +141,7 @@ class TestChanges:
         (project.root / "src/shop/query.sql").unlink()
         assert_builds_once(project, "src/shop/query.sql changed")
 
+    @pytest.mark.slow
     def test_a_file_of_the_same_size_and_time(self, project: Project) -> None:
         """A file replaced by one of its size with its modification time is seen."""
         built(project)
@@ -142,6 +151,7 @@ class TestChanges:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         assert_builds_once(project, f"{SALES} changed")
 
+    @pytest.mark.slow
     def test_pyproject(self, project: Project) -> None:
         """An edited pyproject.toml is built."""
         built(project)
@@ -151,6 +161,7 @@ class TestChanges:
         assert "shop_pipelines-1.2.1" in project.resources.read_text(encoding="utf-8")
         assert bundle(project) == Result(0, "")
 
+    @pytest.mark.slow
     def test_a_deleted_wheel(self, project: Project) -> None:
         """A wheel that is gone is built again."""
         built(project)
@@ -158,18 +169,21 @@ class TestChanges:
         project.wheel.unlink()
         assert_builds_once(project, f"dist/{name} is gone")
 
+    @pytest.mark.slow
     def test_another_wheel_in_its_place(self, project: Project) -> None:
         """A wheel that is not the one that was built is built again, whatever is in it."""
         built(project)
         project.wheel.write_bytes(b"something else")
         assert_builds_once(project, f"dist/{project.wheel.name} is not the one that was built")
 
+    @pytest.mark.slow
     def test_deleted_resources(self, project: Project) -> None:
         """Resources that are gone are made again."""
         built(project)
         project.resources.unlink()
         assert_builds_once(project, "resources/dbxdec.yml is gone")
 
+    @pytest.mark.slow
     def test_edited_resources(self, project: Project) -> None:
         """Resources edited by hand are made again as they were."""
         built(project)
@@ -178,6 +192,7 @@ class TestChanges:
         assert_builds_once(project, "resources/dbxdec.yml is not the one that was built")
         assert project.resources.read_bytes() == made
 
+    @pytest.mark.slow
     def test_another_version_of_dbxdec(self, project: Project, tmp_path: Path) -> None:
         """Another version of dbxdec builds again: the manifest names the version that wrote it."""
         built(project)
@@ -189,12 +204,14 @@ class TestChanges:
         assert_builds_once(newer, "dbxdec 0.1.99 is new")
         assert newer.manifest()["generator"] == "dbxdec 0.1.99"
 
+    @pytest.mark.slow
     def test_another_installed_distribution(self, project: Project, tmp_path: Path) -> None:
         """A distribution that was installed since may be a plugin or a library of the build: it is built again."""
         built(project)
         (tmp_path / "site" / "acme-2.dist-info").mkdir(parents=True)
         assert_builds_once(Project(project.root, {"PYTHONPATH": str(tmp_path / "site")}), "acme-2.dist-info is new")
 
+    @pytest.mark.slow
     def test_a_module_that_is_not_installed(self, project: Project, tmp_path: Path) -> None:
         """What the wiring imports from an editable install or PYTHONPATH is watched: the jobs may depend on it."""
         library = tmp_path / "libs" / "acme"
@@ -212,12 +229,14 @@ class TestChanges:
         assert_builds_once(seeing, "rows.py changed")
         assert seeing.manifest()["jobs"]["sales"]["parameters"][0]["default"] == "4"
 
+    @pytest.mark.slow
     def test_a_broken_record(self, project: Project) -> None:
         """A record that can't be read is no record."""
         built(project)
         (project.root / ".dbxdec" / "bundle.json").write_text('{"format": 1', encoding="utf-8")
         assert_builds_once(project, "no build is recorded here")
 
+    @pytest.mark.slow
     def test_a_rule_of_gitignore_above_the_project(self, project: Project) -> None:
         """hatchling takes the nearest .gitignore, also above the project: a change of it is built."""
         (project.root.parent / ".gitignore").write_text("*.tmp\n", encoding="utf-8")
@@ -225,12 +244,14 @@ class TestChanges:
         (project.root.parent / ".gitignore").write_text("*.tmp\n*.sql\n", encoding="utf-8")
         assert_builds_once(project, ".gitignore changed")
 
+    @pytest.mark.slow
     def test_a_first_gitignore_above_the_project(self, project: Project) -> None:
         """Rules where there were none: what they leave out is built without it."""
         bundle(project)
         (project.root.parent / ".gitignore").write_text("*.sql\n", encoding="utf-8")
         assert_builds_once(project, ".gitignore changed")
 
+    @pytest.mark.slow
     def test_a_file_included_from_outside(self, project: Project) -> None:
         """A file that the wheel takes from beyond the project's root is watched."""
         (project.root.parent / "shared.sql").write_text("select 1\n", encoding="utf-8")
@@ -245,6 +266,7 @@ class TestChanges:
         (project.root.parent / "shared.sql").write_text("select 2\n", encoding="utf-8")
         assert_builds_once(project, "shared.sql changed")
 
+    @pytest.mark.slow
     def test_files_that_are_installed_elsewhere(self, project: Project) -> None:
         """Files beside the packages that the wheel takes as data or licences are watched."""
         project.edit(
@@ -261,6 +283,7 @@ class TestChanges:
             project.write(path, "")
             assert_builds_once(project, f"{path} changed")
 
+    @pytest.mark.slow
     def test_files_that_no_wheel_holds_build_nothing(self, project: Project) -> None:
         """Tests, results of local runs, caches and virtual environments beside the packages do not matter."""
         project.write("tests/test_shop.py", "")
@@ -269,6 +292,7 @@ class TestChanges:
             project.write(path, "changed\n")
         assert_fresh(project)
 
+    @pytest.mark.slow
     def test_ignored_folders_build_nothing_where_packages_are_found_by_hatchling(self, project: Project) -> None:
         """Without `packages` in pyproject.toml, folders that git ignores are left out, and others are watched."""
         project.edit("pyproject.toml", '[tool.hatch.build.targets.wheel]\npackages = ["src/shop"]\n', "")
@@ -292,6 +316,7 @@ class TestOtherHooks:
         "        Path(self.root, 'src/shop/words.py').write_text(f'WORDS = {text!r}\\n')\n"
     )
 
+    @pytest.mark.slow
     def test_a_file_that_the_build_writes_does_not_make_it_stale(self, project: Project) -> None:
         """A module that another hook writes with each build is fresh after one call; its input is watched."""
         project.edit(
@@ -310,6 +335,7 @@ class TestOtherHooks:
         (project.root / "src/shop/__init__.py").touch()
         assert_builds_once(project, "src/shop/__init__.py changed")
 
+    @pytest.mark.slow
     def test_a_file_that_is_another_after_each_build_is_named(self, project: Project) -> None:
         """Where a hook writes the time, no build can be fresh: each call builds, and names the file."""
         project.edit(
@@ -324,6 +350,7 @@ class TestOtherHooks:
             assert result.code == 0, result.output
             assert "src/shop/words.py changes with every build" in result.output
 
+    @pytest.mark.slow
     def test_a_version_from_git_follows_a_commit(self, project: Project) -> None:
         """A dynamic version may come from git: a commit is a change."""
         project.edit("pyproject.toml", 'version = "1.2.0"', 'dynamic = ["version"]')
@@ -343,6 +370,7 @@ class TestOtherHooks:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_a_failing_build_leaves_nothing_and_says_why(self, project: Project) -> None:
         """A build that fails ends with code 1 and its own message; the wheel and resources before it are gone."""
         built(project)
@@ -356,6 +384,7 @@ class TestFailures:
         assert not project.resources.exists()
         assert bundle(project).code == 1
 
+    @pytest.mark.slow
     def test_a_mended_project_is_built_again(self, project: Project) -> None:
         """After a failure, the mended project is built and then fresh."""
         project.edit(SALES, "small = job_cluster(", "1 / 0\nsmall = job_cluster(")
@@ -363,6 +392,7 @@ class TestFailures:
         project.edit(SALES, "1 / 0\n", "")
         assert_builds_once(project, "no build is recorded here")
 
+    @pytest.mark.slow
     def test_a_build_that_fails_before_the_hook_leaves_nothing_either(self, project: Project) -> None:
         """Where hatchling itself refuses the project, the wheel of the earlier build is gone as well."""
         built(project)
@@ -389,6 +419,7 @@ class TestFailures:
         assert result.code == 2
         assert "there is no pyproject.toml" in result.output
 
+    @pytest.mark.slow
     def test_an_output_folder_outside_the_project(self, project: Project) -> None:
         """A wheel that no bundle could name is refused at the setting that puts it there."""
         project.edit(
@@ -400,6 +431,7 @@ class TestFailures:
         assert result.code == 2
         assert "tool.hatch.build.directory" in result.output
 
+    @pytest.mark.slow
     def test_variables_that_turn_hooks_off_do_not_matter(self, project: Project) -> None:
         """Variables by which hatchling would skip hooks, build elsewhere or be silent do not reach the build."""
         variables = {"HATCH_BUILD_NO_HOOKS": "true", "HATCH_BUILD_LOCATION": "elsewhere", "HATCH_QUIET": "3"}
@@ -434,6 +466,7 @@ class TestTwoAtOnce:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
 
+    @pytest.mark.slow
     def test_two_at_once_build_once(self, project: Project, gate: Path, tmp_path: Path) -> None:
         """The second of two calls waits for the first, and then has nothing to do."""
         first = self.start(project)
@@ -448,6 +481,7 @@ class TestTwoAtOnce:
         assert second.returncode == 0
         assert (tmp_path / "log").read_text(encoding="utf-8") == "discovered\n"
 
+    @pytest.mark.slow
     @pytest.mark.skipif(sys.platform == "win32", reason="no signals")
     def test_a_killed_build_leaves_nothing_stale(self, project: Project, gate: Path, tmp_path: Path) -> None:
         """After kill -9 in the middle, the next call waits for what the killed one has started, and builds anew."""
@@ -467,6 +501,7 @@ class TestTwoAtOnce:
         first.stdout.close()
         assert_fresh(project)
 
+    @pytest.mark.slow
     def test_an_edit_during_the_build_is_built_too(self, project: Project, gate: Path, tmp_path: Path) -> None:
         """A file edited while the wheel is built is in the wheel that the call leaves."""
         process = self.start(project)
@@ -483,6 +518,7 @@ class TestTwoAtOnce:
 
 
 class TestFromWheel:
+    @pytest.mark.slow
     @pytest.mark.parametrize("path", ["resources/dbxdec.yml", "jobs.yaml", "deploy/here/jobs.json"])
     def test_the_resources_of_a_wheel_are_those_of_its_build(self, project: Project, path: str) -> None:
         """From the wheel alone come the resources that its build writes to the same path."""
@@ -499,6 +535,7 @@ class TestFromWheel:
         assert result == Result(0, "")
         assert yaml.safe_load((project.root / path).read_text(encoding="utf-8")) == yaml.safe_load(made)
 
+    @pytest.mark.slow
     def test_paths_are_relative_to_the_file(self, project: Project, tmp_path: Path) -> None:
         """The wheel is named from the folder of the file, wherever that is; no project is needed."""
         built(project)
@@ -512,6 +549,7 @@ class TestFromWheel:
         (artifact,) = document["artifacts"].values()
         assert artifact["files"] == [{"source": f"../../repository/dist/{project.wheel.name}"}]
 
+    @pytest.mark.slow
     def test_without_a_file_yaml_is_printed(self, project: Project) -> None:
         """Without `-o` the resources are printed, for a file in the working directory."""
         built(project)
@@ -520,6 +558,7 @@ class TestFromWheel:
         libraries = yaml.safe_load(result.output)["resources"]["jobs"]["sales"]["tasks"][0]["libraries"]
         assert without_own(libraries) == [{"whl": f"dist/{project.wheel.name}"}]
 
+    @pytest.mark.slow
     def test_it_builds_nothing(self, project: Project) -> None:
         """With `--wheel`, neither a wheel nor a record is written."""
         assert project.build().code == 0
@@ -637,6 +676,7 @@ class TestPythonResources:
         assert result.code == 0, result.output
         assert set(found["resources"]["jobs"]) == {"sales", "nightly"}
 
+    @pytest.mark.slow
     def test_a_project_in_a_folder_of_the_bundle(self, without_file: Project) -> None:
         """A bundle with its projects in folders names each; paths start at the bundle's root."""
         top = Project(without_file.root.parent)
@@ -650,6 +690,7 @@ class TestPythonResources:
         library = found["resources"]["jobs"]["sales"]["tasks"][0]["libraries"][0]
         assert library == {"whl": f"repository/dist/{without_file.wheel.name}"}
 
+    @pytest.mark.slow
     def test_jobs_are_located_at_their_functions(self, without_file: Project) -> None:
         """The bundle's messages about a job point to the function that defines it."""
         _, found = python_resources(without_file.root, "dbxdec.bundle:load_resources")
@@ -659,6 +700,7 @@ class TestPythonResources:
         assert path == SALES
         assert line.startswith(("@job(tags", "def nightly("))
 
+    @pytest.mark.slow
     def test_a_mistake_is_a_diagnostic_and_no_traceback(self, without_file: Project) -> None:
         """A failing build is an error of the bundle with the build's own words."""
         without_file.edit(SALES, "small = job_cluster(", "1 / 0\nsmall = job_cluster(")
@@ -670,6 +712,7 @@ class TestPythonResources:
         assert "Traceback" not in json.dumps(said) + result.output
         assert "jobs" not in found.get("resources", {})
 
+    @pytest.mark.slow
     def test_resources_in_a_file_too_are_warned_of(self, project: Project) -> None:
         """Without `resources = false` the jobs are in a file as well: a warning says what to write."""
         result, found = python_resources(project.root, "dbxdec.bundle:load_resources")
@@ -678,6 +721,7 @@ class TestPythonResources:
         assert said["severity"] == "warning"
         assert "resources = false" in said["detail"]
 
+    @pytest.mark.slow
     def test_a_project_above_the_bundle_is_refused(self, without_file: Project) -> None:
         """A bundle in a folder of the project can't name the wheel: an error says where to put databricks.yml."""
         (without_file.root / "deploy").mkdir()

@@ -106,6 +106,7 @@ def test_a_bundle_that_has_all_is_fine(project: Project) -> None:
     assert project.build().code == 0
 
 
+@pytest.mark.slow
 def test_check_and_the_build_say_it(project: Project) -> None:
     """What is wrong in the bundle fails `check` and a build, which leaves nothing, and no command of this machine."""
     project.edit("databricks.yml", "  lake:\n    default: s3://bucket/shop", "  x:\n    default: s3://bucket/shop")
@@ -119,6 +120,7 @@ def test_check_and_the_build_say_it(project: Project) -> None:
     assert project.run(str(DBXDEC), "show", "sales").code == 0
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_bundle_hides_behind_no_other(project: Project) -> None:
     """Beside a mistake that discovery finds, and one in a setting, an undeclared variable and a taken key are said."""
     project.write("src/shop/pipelines/other.py", OTHER)
@@ -250,6 +252,7 @@ def test_a_local_run_refuses_such_a_value_before_it_starts(project: Project, key
     check_parameters(job, {}, {"enough": "2"}, manifest)
 
 
+@pytest.mark.slow
 def test_the_default_of_a_parameter_may_be_a_variable_that_nothing_else_needs(project: Project) -> None:
     """A local run looks its value up, unless the parameter is given."""
     project.write("src/shop/pipelines/numbers.py", READ_AS_NUMBERS)
@@ -258,6 +261,7 @@ def test_the_default_of_a_parameter_may_be_a_variable_that_nothing_else_needs(pr
     assert project.run(str(DBXDEC), "run", "typed", "-p", "n=2").code == 2
 
 
+@pytest.mark.slow
 def test_check_and_the_build_warn_of_it(project: Project) -> None:
     """What is probably not meant is said by both, and stops neither."""
     project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: data/lake")
@@ -450,6 +454,7 @@ class TestPlaces:
         project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: file:/Volumes/a/b")
         assert_found(project, "file:/Volumes/a/b/orders, a mount without atomic rename")
 
+    @pytest.mark.slow
     def test_a_default_is_said_once(self, project: Project) -> None:
         """A default that several targets have is one mistake, at its line."""
         project.edit("databricks.yml", "    variables:\n      lake: s3://bucket/prod\n", "    mode: production\n")
@@ -457,6 +462,7 @@ class TestPlaces:
         assert_found(project, f"{line_of(project, 'default: dbfs', 'databricks.yml')}: ")
         assert str(found(project).errors).count("atomic rename") == 1
 
+    @pytest.mark.slow
     def test_a_relative_place_is_warned_of(self, project: Project) -> None:
         """A relative path is on the disk of a machine that goes: a warning, since a local bundle may mean it."""
         project.edit("databricks.yml", "lake: s3://bucket/prod", "lake: data/lake")
@@ -466,6 +472,7 @@ class TestPlaces:
             f"{where}: the task `sales.orders` in the target `prod` has its table at data/lake/orders, a relative path",
         )
 
+    @pytest.mark.slow
     @pytest.mark.sampled(3)
     @pytest.mark.parametrize(
         "value",
@@ -481,6 +488,7 @@ class TestPlaces:
             "that runs the task, and lost with it",
         )
 
+    @pytest.mark.slow
     def test_a_place_in_the_code(self, project: Project) -> None:
         """A place that no variable begins is said where the task is called."""
         project.edit(SALES, 'base_path=bundle_variable("lake")', "base_path=f\"/Volumes/{bundle_variable('lake')}\"")
@@ -534,6 +542,7 @@ def test_schemes_of_other_managers_are_their_authors(tmp_path: Path) -> None:
 
 
 class TestWheelsOfRunsInFlight:
+    @pytest.mark.slow
     def test_a_clean_up_is_warned_of(self, project: Project) -> None:
         """A bundle that says nothing about it removes the wheels of earlier deploys."""
         project.edit("databricks.yml", "  skip_artifact_cleanup: true", "  skip_artifact_cleanup: false")
@@ -575,38 +584,45 @@ class TestPythonResources:
         assert {entry["severity"] for entry in found["diagnostics"]} <= {"warning"}
         return [entry["summary"] for entry in found["diagnostics"]]
 
+    @pytest.mark.slow
     def test_a_bundle_that_keeps_wheels_is_fine(self, project: Project) -> None:
         """With the artifact and without the clean-up there is nothing to say."""
         assert self.said(project, self.ARTIFACT + self.KEPT) == []
 
+    @pytest.mark.slow
     def test_a_missing_artifact(self, project: Project) -> None:
         """Without a declared wheel each deploy uploads over the last one: a warning with what to write."""
         (said,) = self.said(project, self.KEPT)
         assert "declares no artifact for shop_pipelines-1.2.0-py3-none-any.whl" in said
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", ["./dist/other-*.whl", "./out/*.whl"])
     def test_an_artifact_of_another_wheel(self, project: Project, pattern: str) -> None:
         """An artifact that does not take the wheel in does not count."""
         (said,) = self.said(project, self.ARTIFACT.replace("./dist/shop_pipelines-*.whl", pattern) + self.KEPT)
         assert "declares no artifact" in said
 
+    @pytest.mark.slow
     def test_an_artifact_without_a_version(self, project: Project) -> None:
         """A declared wheel without a version of its own is named."""
         (said,) = self.said(project, self.ARTIFACT.replace(", dynamic_version: true", "") + self.KEPT)
         assert said.startswith("`artifacts.shop` gives the wheel no version of its own")
 
+    @pytest.mark.slow
     def test_a_preset_gives_versions_too(self, project: Project) -> None:
         """`artifacts_dynamic_version` among the presets is as good, of all targets or of this one."""
         artifact = self.ARTIFACT.replace(", dynamic_version: true", "")
         preset = "targets: {dev: {presets: {artifacts_dynamic_version: true}}}\n"
         assert self.said(project, artifact + self.KEPT + preset) == []
 
+    @pytest.mark.slow
     def test_a_target_gives_the_version(self, project: Project) -> None:
         """The fields of a target are merged with those above it."""
         artifact = self.ARTIFACT.replace(", dynamic_version: true", "")
         target = "targets: {dev: {artifacts: {shop: {dynamic_version: true}}}}\n"
         assert self.said(project, artifact + self.KEPT + target) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("top", "target"),
         [
@@ -621,21 +637,25 @@ class TestPythonResources:
         (said,) = self.said(project, artifact + self.KEPT + top + more)
         assert said.startswith("`artifacts.shop` gives the wheel no version of its own")
 
+    @pytest.mark.slow
     def test_a_clean_up(self, project: Project) -> None:
         """A deploy that removes the wheels of the one before is warned of."""
         (said,) = self.said(project, self.ARTIFACT)
         assert said == "a deploy removes the wheels of earlier deploys, which runs in flight still use"
 
+    @pytest.mark.slow
     def test_a_newer_wheel_beside(self, project: Project) -> None:
         """The CLI gives a version only to the newest of several wheels: one that lies in the way is named."""
         project.write("dist/shop_pipelines-9.0-py3-none-any.whl", "")
         (said,) = self.said(project, self.ARTIFACT + self.KEPT)
         assert said.startswith("shop_pipelines-9.0-py3-none-any.whl lies beside shop_pipelines-1.2.0-py3-none-any.whl")
 
+    @pytest.mark.slow
     def test_resources_that_no_include_takes_are_no_second_job(self, project: Project) -> None:
         """Resources in a file are warned of only where the bundle includes it: strict validation has nothing to say."""
         assert self.said(project, self.ARTIFACT + self.KEPT + "include: [conf/*.yml]\n", resources=True) == []
 
+    @pytest.mark.slow
     def test_resources_that_an_include_takes_are(self, project: Project) -> None:
         """Where the bundle includes the file each job is there twice."""
         (said,) = self.said(project, self.ARTIFACT + self.KEPT + "include: [resources/*.yml]\n", resources=True)

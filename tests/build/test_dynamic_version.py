@@ -64,6 +64,7 @@ class TestTime:
             (other.root / name).write_bytes((project.root / name).read_bytes())
         assert time_of(other) == first
 
+    @pytest.mark.slow
     def test_the_times_of_files_do_not_matter(self, project: Project) -> None:
         """Neither the times of source files nor SOURCE_DATE_EPOCH are content, also without reproducible archives."""
         project.edit(
@@ -76,6 +77,7 @@ class TestTime:
         assert time_of(project) == first
         assert time_of(Project(project.root, {"SOURCE_DATE_EPOCH": "1600000000"})) == first
 
+    @pytest.mark.slow
     def test_each_change_of_the_wheel_has_another_time(self, project: Project) -> None:
         """A module, a data file, the readme and the version each make another time: the wheel is another one."""
         found = [time_of(project)]
@@ -99,6 +101,7 @@ class TestTime:
         assert found % 100 == 0
         assert str(Version(f"1.2.0+{found}")) == f"1.2.0+{found}"
 
+    @pytest.mark.slow
     def test_bundle_leaves_it_and_is_fresh(self, project: Project) -> None:
         """`dbxdec bundle` makes the same time, and takes the wheel for fresh afterwards."""
         first = time_of(project)

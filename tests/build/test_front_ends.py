@@ -312,6 +312,7 @@ class TestOptions:
         assert project.wheels == []
         assert not project.resources.exists()
 
+    @pytest.mark.slow
     def test_clean_of_an_sdist_and_a_failing_wheel(self, project: Project) -> None:
         """A build that fails after `--clean` has removed the wheel leaves no resources of it."""
         succeeded(project.build())
@@ -339,6 +340,7 @@ class TestOptions:
         assert not project.resources.exists()
         assert_nothing_left(temporary)
 
+    @pytest.mark.slow
     def test_hooks_only_after_a_build(self, project: Project) -> None:
         """`--hooks-only` leaves wheel and resources of the build before, which belong together."""
         succeeded(project.build())
@@ -354,6 +356,7 @@ class TestOptions:
 
 
 class TestOlderResources:
+    @pytest.mark.slow
     @pytest.mark.parametrize("end", ["uv pip install", "uv pip install -e"])
     @pytest.mark.sampled(1)
     def test_a_passing_build_of_a_changed_tree(self, project: Project, end: str, tools: Tools, tmp_path: Path) -> None:
@@ -409,6 +412,7 @@ class TestOlderResources:
         (artifact,) = yaml.safe_load(project.resources.read_text())["artifacts"].values()
         assert (project.resources.parent / artifact["files"][0]["source"]).resolve() == wheel
 
+    @pytest.mark.slow
     def test_a_hook_that_fails_after_the_wheel_was_replaced(self, project: Project, temporary: Path) -> None:
         """Where another hook fails when a new wheel is there already, no resources of the older one stay."""
         succeeded(project.build())
@@ -437,6 +441,7 @@ class TestOlderResources:
 
 
 class TestFailures:
+    @pytest.mark.slow
     def test_a_failure_keeps_other_wheels(self, project: Project) -> None:
         """A failing build removes its own wheel, and no other that the resources name."""
         project.write("vendor/helper-1.0-py3-none-any.whl", "somebody else's")
@@ -453,6 +458,7 @@ class TestFailures:
         assert not project.resources.exists()
         assert (project.root / "vendor" / "helper-1.0-py3-none-any.whl").exists()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("path", "folder"), [("resources/dbxdec.yml", "a b+é"), ("jobs.json", 'a"b')])
     def test_a_failure_finds_the_wheel_at_any_path(self, project: Project, path: str, folder: str) -> None:
         """A failing build removes the wheel of the build before, whatever its path and the format."""
@@ -519,6 +525,7 @@ class TestFailures:
             assert f"project.{group}.dbxdec-run: the entry point `dbxdec-run` is reserved by dbxdec" in result.output
         assert project.wheels == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("end", ["pip wheel", "uv build"])
     def test_a_failing_front_end_leaves_nothing(
         self, project: Project, end: str, tools: Tools, tmp_path: Path, temporary: Path
@@ -558,6 +565,7 @@ class TestGit:
     def git(self, project: Project, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=project.root, check=True, capture_output=True)
 
+    @pytest.mark.slow
     def test_tracked_resources_are_warned_of(self, project: Project) -> None:
         """Resources that git tracks would be in a checkout without their wheel: the build says what to do."""
         succeeded(project.build())
@@ -577,6 +585,7 @@ class TestGit:
 
 
 class TestStartedByTheBundle:
+    @pytest.mark.slow
     def test_changed_resources_end_the_build(self, project: Project) -> None:
         """A build that the bundle starts comes too late to change resources: it aborts, and the next one is fine."""
         succeeded(project.build())

@@ -90,12 +90,14 @@ class TestWheel:
         assert document["jobs"]["sales"]["source"] == f"{SALES}:{line_of(project, '@job')}"
         assert str(project.root) not in content.decode()
 
+    @pytest.mark.slow
     def test_two_builds_give_the_same_bytes(self, project: Project, tmp_path: Path) -> None:
         """The same tree in another folder gives a wheel of the same bytes."""
         other = shop(tmp_path / "elsewhere" / "repository")
         assert project.build().code == other.build().code == 0
         assert project.wheel.read_bytes() == other.wheel.read_bytes()
 
+    @pytest.mark.slow
     def test_the_build_id_follows_every_shipped_file_and_not_the_version(self, project: Project) -> None:
         """Another version keeps the build id; a changed data file changes it."""
         project.write("src/shop/query.sql", "select 1")
@@ -123,6 +125,7 @@ class TestResources:
         ids = {task["python_wheel_task"]["named_parameters"]["dbxdec-build"] for task in job["tasks"]}
         assert ids == {project.manifest()["build_id"]}
 
+    @pytest.mark.slow
     def test_an_unchanged_build_leaves_the_resources_untouched(self, project: Project) -> None:
         """A second build of the same tree does not write the resources file again."""
         assert project.build().code == 0
@@ -131,6 +134,7 @@ class TestResources:
         after = project.resources.stat()
         assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("setting", "path"), [('"conf/jobs.json"', "conf/jobs.json"), ('"jobs.yaml"', "jobs.yaml")]
     )
@@ -156,6 +160,7 @@ class TestResources:
         assert project.wheel.exists()
         assert not project.resources.parent.exists()
 
+    @pytest.mark.slow
     def test_resources_of_an_earlier_build_are_in_neither_archive(self, project: Project) -> None:
         """sdist and wheel leave the resources out, so that they are no part of what they describe."""
         project.edit(
@@ -171,6 +176,7 @@ class TestResources:
             assert not [name for name in archive.getnames() if "dbxdec.yml" in name]
         assert project.manifest() == first
 
+    @pytest.mark.slow
     def test_pip_and_editable_builds_write_no_resources(self, project: Project) -> None:
         """A wheel in a temporary folder can't be named by the tree: no resources, the same manifest."""
         assert project.build().code == 0
@@ -196,6 +202,7 @@ class TestEditableInstalls:
     def build(self, project: Project, folder: Path) -> Result:
         return project.build("-t", "wheel:editable", "-d", str(folder))
 
+    @pytest.mark.slow
     def test_mistakes_in_the_pipelines_are_a_warning(self, project: Project, tmp_path: Path) -> None:
         """An editable wheel of wrong pipelines is made, without manifest: `uv run dbxdec check` has to start."""
         project.edit(SALES, "orders(n)", "orders(m=n)")
@@ -208,6 +215,7 @@ class TestEditableInstalls:
         assert not [name for name in names if "manifest" in name or "entry_points" in name]
         assert_fails(project, "the task `orders` has no parameter `m`")
 
+    @pytest.mark.slow
     def test_a_job_that_the_platform_refuses_is_a_warning(self, project: Project, tmp_path: Path) -> None:
         """Mistakes in job definitions are mistakes in the pipelines too."""
         project.edit(SALES, "@job(cluster=small)", "@job(cluster=small, timeout_secs=3)")
@@ -215,6 +223,7 @@ class TestEditableInstalls:
         assert result.code == 0, result.output
         assert "timeout_secs" in result.output
 
+    @pytest.mark.slow
     def test_resources_of_the_build_before_stay(self, project: Project, tmp_path: Path) -> None:
         """They name a wheel that still exists: an editable install elsewhere has nothing to do with a deploy."""
         assert project.build().code == 0
@@ -224,6 +233,7 @@ class TestEditableInstalls:
         assert project.resources.read_bytes() == before
         assert project.wheel.is_file()
 
+    @pytest.mark.slow
     def test_resources_of_a_wheel_that_it_replaces_go(self, project: Project) -> None:
         """In the place of the wheel that resources name, it takes them with it."""
         assert project.build().code == 0
@@ -231,6 +241,7 @@ class TestEditableInstalls:
         assert self.build(project, project.root / "dist").code == 0
         assert not project.resources.exists()
 
+    @pytest.mark.slow
     def test_the_sdist_after_it_has_the_readme_as_it_is(self, project: Project, tmp_path: Path) -> None:
         """A line that the wheel's metadata would have in another form is back for the sdist of the same process."""
         project.write("README.md", "Version: 3\n")
@@ -264,6 +275,7 @@ class TestEditableInstalls:
 
 
 class TestStandIns:
+    @pytest.mark.slow
     def test_an_absent_third_party_module_does_not_stop_the_build(self, project: Project) -> None:
         """Imports, annotations, base classes and plain calls of an absent module are stood in for, and said so."""
         project.edit(
@@ -286,6 +298,7 @@ class TestStandIns:
         project.edit(SALES, "import polars as pl\n", "import polars as pl\nimport acme_lake\n")
         assert_fails(project, f"{SALES}:{line_of(project, 'import acme_lake')}", "acme_lake")
 
+    @pytest.mark.slow
     def test_an_absent_module_gives_the_manifest_of_a_present_one(self, project: Project, tmp_path: Path) -> None:
         """Whether a module is installed or stood in for changes nothing in the manifest."""
         project.edit(SALES, "import polars as pl\n", "import polars as pl\nimport acme_lake\n")
@@ -336,6 +349,7 @@ class TestWrongProjects:
         project.edit(SALES, "small = job_cluster(", "import sys\n\nsys.exit()\nsmall = job_cluster(")
         assert_fails(project, f"{SALES}:{line_of(project, 'sys.exit()')}", "sys.exit")
 
+    @pytest.mark.slow
     def test_an_endless_loop_at_import_fails_after_the_timeout(self, project: Project) -> None:
         """A module that never finishes importing ends the build after `timeout`, at the line where it hangs."""
         project.edit("pyproject.toml", "[tool.dbxdec.variables]", "[tool.dbxdec]\ntimeout = 2\n[tool.dbxdec.variables]")
@@ -361,6 +375,7 @@ class TestWrongProjects:
         project.edit(SALES, "    @task\n    def total(", "    @task(max_retris=2)\n    def total(")
         assert_fails(project, f"{SALES}:{line_of(project, '@task(max_retris')}", "did you mean `max_retries`?")
 
+    @pytest.mark.slow
     def test_a_failure_removes_the_wheel_and_resources_of_the_build_before(self, project: Project) -> None:
         """After a failed build there is nothing left that a deploy could take for the new one."""
         assert project.build().code == 0

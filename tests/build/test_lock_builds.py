@@ -102,6 +102,7 @@ class TestLock:
         assert environment["spec"]["dependencies"] == [f"../dist/{project.wheel.name}", *pins]
         assert not (project.root / "dist" / "libraries").exists()
 
+    @pytest.mark.slow
     def test_the_build_id_is_of_the_pins_and_not_of_the_file(self, project: Project) -> None:
         """A package of development changes nothing; a pin makes another build."""
         first = built(project)
@@ -126,6 +127,7 @@ class TestLock:
         assert f"{tmp_path}/uv.lock changed: building the wheel" in dbxdec_in(project, "bundle").output
         assert libraries(project)[1] == "polars==1.44.2"
 
+    @pytest.mark.slow
     def test_check_refuses_a_lock_that_does_not_satisfy(self, project: Project) -> None:
         """So does a build; the mistakes of the pipelines are said in the same run."""
         project.edit("pyproject.toml", '"dbxdec[polars]>=0.1"', '"dbxdec[polars]>=0.1", "rich>=13"')
@@ -145,6 +147,7 @@ class TestLock:
         assert said in result.output
         assert "totl" in result.output
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("content", "said"),
         [
@@ -168,6 +171,7 @@ class TestLock:
         (problem,) = json.loads(dbxdec_in(project, "check", "--json").output)["problems"]
         assert problem["path"] == ("uv.lock" if content is not None else "pyproject.toml")
 
+    @pytest.mark.slow
     def test_a_run_on_this_machine_needs_no_lock(self, project: Project) -> None:
         """A stale lock is a warning there: nothing is installed."""
         project.edit("pyproject.toml", '"dbxdec[polars]>=0.1"', '"dbxdec[polars]>=0.1", "rich>=13"')
@@ -176,6 +180,7 @@ class TestLock:
         assert "warning: project.dependencies: has `rich>=13`" in result.output
         assert "no build is possible with 1 mistake: see `dbxdec check`" in result.output
 
+    @pytest.mark.slow
     def test_notes_are_said(self, project: Project) -> None:
         """A package that stays and requires one of the platform's is named by a build and by `check`."""
         document = locked()
@@ -186,6 +191,7 @@ class TestLock:
         assert said in project.build().output
         assert said in dbxdec_in(project, "check").output
 
+    @pytest.mark.slow
     def test_diff_shows_changed_pins(self, project: Project) -> None:
         """By Python and package; the jobs themselves are the same."""
         built(project)
@@ -200,6 +206,7 @@ class TestLock:
         found = json.loads(dbxdec_in(project, "diff", "old.whl", ".", "--json").output)
         assert [pin["what"] for pin in found["pins"]] == ["3.12 polars", "3.12 narwhals"]
 
+    @pytest.mark.slow
     def test_a_wheel_from_an_sdist_has_the_same_manifest(self, project: Project, tmp_path: Path) -> None:
         """The sdist holds the lock and the wheels of the tree, also where its settings or the tree's place say else."""
         project.edit("pyproject.toml", 'lock = "uv.lock"', f'lock = "../uv.lock"\nextra-libraries = ["{ACME}"]')
@@ -220,6 +227,7 @@ class TestLock:
         built(unpacked)
         assert unpacked.manifest() == manifest
 
+    @pytest.mark.slow
     def test_a_lock_of_a_real_project(self, project: Project, dbxdec_wheel: Path) -> None:
         """uv locks the project itself, with dbxdec as a wheel beside it; the whole build takes that."""
         project.edit(
@@ -239,6 +247,7 @@ class TestLock:
 
 
 class TestWheels:
+    @pytest.mark.slow
     def test_each_content_is_a_build_and_a_name(self, with_wheel: Project) -> None:
         """Another content under the same name is deployed under another one; the older copy goes."""
         first = built(with_wheel)
@@ -253,6 +262,7 @@ class TestWheels:
         assert not (with_wheel.root / "resources" / named).exists()
         assert sorted(path.name for path in (with_wheel.root / "libs").iterdir()) == [Path(ACME).name]
 
+    @pytest.mark.slow
     def test_a_changed_wheel_is_built(self, with_wheel: Project) -> None:
         """`dbxdec bundle` sees it, and a copy that is gone."""
         assert dbxdec_in(with_wheel, "bundle").code == 0
@@ -264,6 +274,7 @@ class TestWheels:
         assert f"dist/libraries/{copy.name} is gone: building" in dbxdec_in(with_wheel, "bundle").output
         assert copy.is_file()
 
+    @pytest.mark.slow
     def test_a_finished_wheel_is_deployed_from_its_folder(self, with_wheel: Project, tmp_path: Path) -> None:
         """The other wheels lie beside it, or come from the tree; without either it is refused."""
         built(with_wheel)
@@ -324,6 +335,7 @@ class TestWheels:
         assert metadata.count(local) == 1
         assert described in metadata
 
+    @pytest.mark.slow
     def test_a_failed_build_leaves_no_copies(self, with_wheel: Project) -> None:
         """Nor does it touch what is not its own."""
         built(with_wheel)
@@ -336,6 +348,7 @@ class TestWheels:
 class TestDbxdecItself:
     MADE = Manifest("shop", "1.0", "0" * 64, f"dbxdec {dbxdec.__version__}", {})
 
+    @pytest.mark.slow
     def test_an_editable_one_is_shipped_as_a_wheel(self, tmp_path: Path) -> None:
         """The tests run an editable install: a task gets a wheel of exactly that, which installs and runs."""
         project = shop(tmp_path / "repository")
@@ -386,6 +399,7 @@ class TestDbxdecItself:
         assert own_wheel.library(made, tmp_path, anew=True).library is None
         assert own_wheel.warnings(made) == []
 
+    @pytest.mark.slow
     def test_what_came_from_where(self, dbxdec_wheel: Path, tmp_path: Path) -> None:
         """A version alone is from an index; a file and a folder are not."""
         program = "from dbxdec.build import own_wheel; print(own_wheel.is_from_index())"

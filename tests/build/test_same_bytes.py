@@ -129,14 +129,17 @@ def expected(original: Project) -> tuple[bytes, bytes]:
 
 
 class TestSameBytes:
+    @pytest.mark.slow
     def test_twice(self, project: Project) -> None:
         """A second build of a tree makes the same wheel and the same resources."""
         assert bytes_of(project) == bytes_of(project)
 
+    @pytest.mark.slow
     def test_in_another_folder(self, expected: tuple[bytes, bytes], tmp_path: Path) -> None:
         """A tree in another folder, deeper and with other characters in its name, makes the same."""
         assert bytes_of(repository(tmp_path / "one level" / "and ä" / "another")) == expected
 
+    @pytest.mark.slow
     def test_under_another_umask(self, expected: tuple[bytes, bytes], tmp_path: Path) -> None:
         """Files that only their owner may read, and a build that makes such files, give the same."""
         before = os.umask(0o077)
@@ -149,12 +152,14 @@ class TestSameBytes:
             modes = {entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
         assert modes <= {0o644, 0o664, 0o755}
 
+    @pytest.mark.slow
     @pytest.mark.sampled(1)
     @pytest.mark.parametrize("name", SURROUNDINGS)
     def test_in_other_surroundings(self, name: str, project: Project, expected: tuple[bytes, bytes]) -> None:
         """Locale, time zone, hash seed and other variables change nothing."""
         assert bytes_of(Project(project.root, {**project.environment, **SURROUNDINGS[name]})) == expected
 
+    @pytest.mark.slow
     def test_in_a_git_repository_with_other_times(self, project: Project, expected: tuple[bytes, bytes]) -> None:
         """Commits, and when a file was written, are no part of the wheel."""
         identity = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"]
@@ -165,6 +170,7 @@ class TestSameBytes:
             os.utime(path, (1_000_000_000, 1_000_000_000))
         assert bytes_of(project) == expected
 
+    @pytest.mark.slow
     def test_with_a_package_installed_or_absent(
         self, project: Project, tmp_path: Path, expected: tuple[bytes, bytes]
     ) -> None:
@@ -175,6 +181,7 @@ class TestSameBytes:
         assert "acme_lake" not in installed.build().output
         assert (installed.wheel.read_bytes(), installed.resources.read_bytes()) == expected
 
+    @pytest.mark.slow
     def test_an_editable_version(self, project: Project, original: Project) -> None:
         """An editable version of the same tree has the same manifest."""
         result = project.run(sys.executable, "-m", "hatchling", "build", "-t", "wheel:editable")
@@ -228,6 +235,7 @@ KEEPING: dict[str, Change] = {
 
 
 class TestBuildId:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", CHANGING)
     def test_changed_by_whatever_is_shipped(self, name: str, project: Project, original: Project) -> None:
         """A change of any file that the wheel installs is another build."""
@@ -240,12 +248,14 @@ class TestBuildId:
         KEEPING[name](project)
         assert build_id(project) == original.manifest()["build_id"]
 
+    @pytest.mark.slow
     def test_changed_by_the_dag_alone(self, project: Project) -> None:
         """The same files with another DAG, by a variable for instance, are another build."""
         project.edit(SALES, "@job(tags=", "@job(max_concurrent_runs=int(__import__('os').environ['RUNS']), tags=")
         ids = [build_id(Project(project.root, {"RUNS": runs})) for runs in ("1", "2")]
         assert ids[0] != ids[1]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("layout", ["scripts", "hook-before", "sources-prefixed"])
     def test_follows_from_the_wheel_alone(self, layout: str, tmp_path: Path) -> None:
         """Whoever has the wheel can compute its build id again."""
@@ -278,12 +288,14 @@ def ran(installation: Installation, project: Project, *arguments: str) -> Result
 
 
 class TestRenamedVersion:
+    @pytest.mark.slow
     def test_a_renamed_wheel_keeps_its_build_id(self, project: Project) -> None:
         """A bundle's new version in METADATA and names of folders changes neither manifest nor payload."""
         before = read_wheel(built(project).wheel)
         after = read_wheel(renamed(project.wheel, "1.2.0+123"))
         assert (after.manifest_bytes, after.payload) == (before.manifest_bytes, before.payload)
 
+    @pytest.mark.slow
     def test_a_renamed_wheel_runs(self, tmp_path: Path, installation: Installation) -> None:
         """Tasks of a wheel that a bundle has given a new version run with the jobs of the build before."""
         project = built(shop(tmp_path / "repository"))

@@ -81,6 +81,7 @@ class TestMarker:
         assert not project.resources.exists()
         assert_holds_up(project.root / unbuilt.marker_of("resources/dbxdec.yml"))
 
+    @pytest.mark.slow
     def test_it_is_in_no_archive(self, project: Project) -> None:
         """Neither sdist nor wheel holds it."""
         import tarfile
@@ -98,6 +99,7 @@ class TestMarker:
             assert not [name for name in archive.getnames() if "not-built" in name]
         assert project.manifest() == first
 
+    @pytest.mark.slow
     def test_bundle_builds_while_it_is_there(self, project: Project) -> None:
         """Wheel and resources beside it are not fresh: the next call builds and removes it."""
         assert bundle(project).code == 0
@@ -116,6 +118,7 @@ class TestMarker:
         for _ in range(2):
             assert "building again" not in bundle(project).output
 
+    @pytest.mark.slow
     def test_check_takes_it_for_no_artifact_that_builds_a_wheel(self, project: Project) -> None:
         """`dbxdec check` of a bundle that includes it has nothing to say of it."""
         project.write("databricks.yml", "bundle: {name: shop}\ninclude: [resources/*.yml]\nvariables: {lake: {}}\n")
@@ -134,6 +137,7 @@ class TestSkip:
         assert f"{SKIP}=1" in result.output
         assert "bundle destroy" in result.output
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("built", [True, False], ids=["built before", "never built"])
     @pytest.mark.sampled(1)
     def test_a_broken_tree_is_passed_loudly_and_not_deployed(self, project: Project, built: bool) -> None:
@@ -166,6 +170,7 @@ class TestSkip:
         assert bundle(project, **{SKIP: "1"}) == Result(0, "")
         assert project.resources.read_bytes() == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("value", ["", "0", "false"])
     def test_a_variable_that_says_no_skips_nothing(self, project: Project, value: str) -> None:
         """Set to nothing, 0 or false it is as if it were not set."""
@@ -188,6 +193,7 @@ class TestSkip:
         assert "the deploy can't be stopped" in result.output
         assert project.resources.read_text(encoding="utf-8") == "bundle: {name: shop}\n"
 
+    @pytest.mark.slow
     def test_python_resources(self, project: Project) -> None:
         """Jobs from Python: a warning, and a job whose library isn't there, which only a deploy looks for."""
         project.edit(

@@ -62,6 +62,7 @@ def rows(project: Project, table: str) -> list[str]:
     return sorted(map(str, pl.read_delta(str(place))["day"]))
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run_once_and_the_calendar_shows_it(project: Project) -> None:
     """A day that is done is left alone; the same command then has nothing to do."""
     assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[1]}").code == 0
@@ -75,6 +76,7 @@ def test_what_is_missing_is_run_once_and_the_calendar_shows_it(project: Project)
     assert (again.code, "4 done, 0 runs to make" in again.out) == (0, True)
 
 
+@pytest.mark.slow
 def test_nothing_runs_without_an_answer(project: Project) -> None:
     """Without a terminal the plan is shown, and it says how to agree; a dry run is a success."""
     said = fill(project)
@@ -96,6 +98,7 @@ def test_a_broken_day_costs_no_other_and_is_resumed_without_a_row_twice(project:
     assert rows(project, "bronze") == rows(project, "gold") == DAYS
 
 
+@pytest.mark.slow
 def test_a_part_that_nobody_can_resume_is_refused_by_name(project: Project) -> None:
     """Its run is gone: a new one would append the day again. With `--again partial` a person wants just that."""
     assert fill(project, f"day={DAYS[1]}", "--yes", BROKEN=DAYS[1]).code == 1
@@ -135,6 +138,7 @@ def delays(day: dt.date = daily(since=dt.date.fromisoformat("FIRST")), color: Co
 """.replace("FIRST", DAYS[2])
 
 
+@pytest.mark.slow
 def test_iterations_of_a_broken_day_are_resumed_and_each_writer_counts(project: Project) -> None:
     """The items that went well are not appended again; a table that tasks share tells of each of them."""
     define(project, EACH)
@@ -186,6 +190,7 @@ def test_what_the_tables_of_a_job_do_not_tell_is_not_appended_again(project: Pro
     assert rows(project, "branch") == rows(project, "inner") == rows(project, "bronze") == DAYS[:2]
 
 
+@pytest.mark.slow
 def test_a_run_by_default_is_resumed_as_the_day_that_it_was_for(project: Project) -> None:
     """Nobody has given it the day."""
     assert dbxdec(project, "run", "delays", BROKEN=DAYS[3]).code == 1
@@ -194,6 +199,7 @@ def test_a_run_by_default_is_resumed_as_the_day_that_it_was_for(project: Project
     assert rows(project, "bronze") == DAYS[3:]
 
 
+@pytest.mark.slow
 def test_a_run_at_work_is_waited_for(project: Project) -> None:
     """`dbxdec run` of a day and a backfill would both write it."""
     (project.root / "hang").touch()
@@ -205,6 +211,7 @@ def test_a_run_at_work_is_waited_for(project: Project) -> None:
     started.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_run_that_can_not_be_resumed_costs_no_other_day(project: Project) -> None:
     """It had another value of a parameter."""
     assert fill(project, f"day={DAYS[0]}", "--yes", BROKEN=DAYS[0]).code == 1
@@ -214,6 +221,7 @@ def test_a_run_that_can_not_be_resumed_costs_no_other_day(project: Project) -> N
     assert "3 of 4 keys done" in said.out
 
 
+@pytest.mark.slow
 def test_rows_of_before_the_keys_are_not_added_to(project: Project) -> None:
     """The table may have all these days already."""
     define(project, JOB.replace("daily(since=dt.date.fromisoformat", "(dt.date.fromisoformat"))
@@ -241,6 +249,7 @@ def test_a_killed_backfill_goes_on_where_it_was(project: Project) -> None:
     assert rows(project, "bronze") == rows(project, "gold") == DAYS
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_after_the_task(project: Project) -> None:
     """The exit code is the one of an interrupt; no further day is begun."""
     (project.root / "hang").touch()
@@ -251,6 +260,7 @@ def test_ctrl_c_ends_it_after_the_task(project: Project) -> None:
     assert (project.root / "ran").read_text().split() == DAYS[:1]
 
 
+@pytest.mark.slow
 def test_a_table_that_each_run_replaces_ends_with_the_newest_day(project: Project) -> None:
     """A plan that would leave January there is refused, newest first too."""
     define(project, JOB.replace('mode="overwrite", partition_by="day"', 'mode="overwrite"'))
@@ -277,6 +287,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
 @pytest.mark.sampled(3)
 def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[str], said: str) -> None:

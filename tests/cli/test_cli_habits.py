@@ -130,6 +130,7 @@ def test_a_shell_completes_what_has_run_here(project: Project) -> None:
         assert completed(project, line) == expected, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "nearest"),
     [
@@ -152,12 +153,14 @@ def test_what_is_misspelt_is_suggested(project: Project, arguments: list[str], n
     assert not (project.root / "lake").exists()
 
 
+@pytest.mark.slow
 def test_runs_of_a_misspelt_job(project: Project) -> None:
     """`runs --job` of a job that has never run names one that has."""
     assert dbxdec(project, "run", "daily").code == 0
     assert "did you mean `daily`?" in dbxdec(project, "runs", "--job", "dayly").err
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress(project: Project) -> None:
     """In a terminal there is a live view, which is gone when the run has ended."""
     code, shown = in_a_terminal(project, "run", "daily")
@@ -167,6 +170,7 @@ def test_a_terminal_shows_progress(project: Project) -> None:
     assert "load |" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_plain_lines_where_a_terminal_can_or_should_do_no_more(project: Project, environment: dict[str, str]) -> None:
     """With NO_COLOR or TERM=dumb there is a line for each thing that happens: no cursor moves, no colours."""
@@ -176,6 +180,7 @@ def test_plain_lines_where_a_terminal_can_or_should_do_no_more(project: Project,
     assert not re.search(r"\x1b\[[0-9;]*[A-HJKfhl]|\x1b\[3\dm", shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_failure_ends_with_the_traceback_and_the_way_on(project: Project, terminal: bool) -> None:
     """The last that is on the screen: the author's own traceback, as it was printed, then the command that resumes."""

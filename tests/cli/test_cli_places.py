@@ -83,6 +83,7 @@ def test_every_kind_of_remote_place_lies_below_the_local_root(project: Project) 
     assert "s3://bucket/some folder/of_amazon (here: clouds/s3/bucket/some_folder-8b51833d/of_amazon)" in said.out
 
 
+@pytest.mark.slow
 def test_fresh_sets_local_copies_of_remote_places_aside(project: Project) -> None:
     """What `--fresh` moves away are the folders that stand for the cloud's."""
     define(project, CLOUDS.replace("overwrite", "append"))
@@ -92,6 +93,7 @@ def test_fresh_sets_local_copies_of_remote_places_aside(project: Project) -> Non
     assert pl.read_delta(str(there)).height == 1
 
 
+@pytest.mark.slow
 def test_remote_asks_the_places_themselves(project: Project) -> None:
     """With --remote nothing is mapped: a bucket that can't be reached fails the task."""
     define(

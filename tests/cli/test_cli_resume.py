@@ -76,6 +76,7 @@ def wide(n: int = 3) -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_several_tasks_is_resumed(project: Project, tmp_path: Path) -> None:
     """Killed with iterations done and others at work, a run ends as an unbroken one; what had ended runs once."""
     define(project, WIDE)
@@ -149,6 +150,7 @@ def stubborn() -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_a_task_that_does_not_listen(project: Project) -> None:
     """The first Ctrl-C asks, the second kills; the run is cancelled, ends with 130 and leaves no process."""
     define(project, STUBBORN)
@@ -207,6 +209,7 @@ def changed() -> None:
 )
 
 
+@pytest.mark.slow
 def test_iterations_of_other_items_are_not_kept(project: Project) -> None:
     """Where the items of a for-each task are others by now, none of its iterations counts as done."""
     define(project, CHANGED)
@@ -255,6 +258,7 @@ def respelt(moments: list[dt.datetime], amount: Decimal = Decimal(1)) -> None:
 )
 
 
+@pytest.mark.slow
 def test_values_of_the_run_to_resume_may_be_given_in_another_spelling(project: Project) -> None:
     """One moment in two zones is one item, and a number with more digits the same one: what is done is kept."""
     define(project, RESPELT)
@@ -270,6 +274,7 @@ def test_values_of_the_run_to_resume_may_be_given_in_another_spelling(project: P
         assert pl.read_delta(str(project.root / "lake" / name)).height == rows
 
 
+@pytest.mark.slow
 def test_a_task_behind_one_that_ran_again_is_not_kept(project: Project) -> None:
     """What an earlier attempt has done on other inputs is not kept by a later one, however the one between ended."""
     body = (
@@ -370,6 +375,7 @@ def test_two_runs_of_one_job_at_once_do_not_mix(project: Project) -> None:
     assert len({run.id for run in ledger.runs(project.root)}) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_not_resumed_by_another_process(project: Project) -> None:
     """Resuming a run that somebody runs is refused, and changes nothing of it."""
     define(project, MEETING)
@@ -422,6 +428,7 @@ def outer() -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_run_inside_a_run_is_not_the_last_one(project: Project) -> None:
     """The last run, and the one to resume by default, is what a person has started; its inner run goes on with it."""
     define(project, NESTED)
@@ -492,6 +499,7 @@ def parts() -> None:
 )
 
 
+@pytest.mark.slow
 def test_resumed_parts_stay_parts_and_what_succeeded_behind_them_is_kept(project: Project) -> None:
     """A resumed `--from b` leaves `a` out still; what was excluded, skipped or left out makes nothing run again."""
     define(project, PARTS)
@@ -512,6 +520,7 @@ def test_resumed_parts_stay_parts_and_what_succeeded_behind_them_is_kept(project
     }
 
 
+@pytest.mark.slow
 def test_a_fresh_run_that_failed_is_resumed_for_its_target(project: Project) -> None:
     """What `--fresh` sets aside says nothing of the target, which a resumed run keeps."""
     define(project, FRESH)
@@ -568,6 +577,7 @@ def dated(day: dt.date = run_date(offset_days=-1)) -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_date_that_follows_the_run_stays_that_of_its_start(project: Project) -> None:
     """Resumed, a run has the date that it began with, and so has another job that is given it."""
     define(project, DATED)
@@ -661,6 +671,7 @@ def load() -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_task_that_is_left_out_now_has_no_results_of_an_earlier_attempt(project: Project) -> None:
     """Neither its table, nor its result, nor its task values: they are no part of what the run has done."""
     define(project, "from dbxdec import condition, task_values\n" + BACKED_UP)

@@ -69,6 +69,7 @@ def test_a_hidden_failure_is_a_success_that_is_said(project: Project) -> None:
     assert (again["id"], again["state"]) == (run["id"], "success")
 
 
+@pytest.mark.slow
 def test_a_failure_handler_makes_a_failed_run(project: Project) -> None:
     """Its function has run, and the run has failed; where nothing fails it is left out."""
     said = dbxdec(project, "run", "guarded", "--json")
@@ -85,6 +86,7 @@ def test_a_failure_handler_makes_a_failed_run(project: Project) -> None:
     assert {task["task"]: task["state"] for task in again["tasks"]}["alarm"] == "excluded"
 
 
+@pytest.mark.slow
 def test_a_failure_handler_that_has_done_its_work_is_no_second_mistake(project: Project) -> None:
     """What went wrong is shown once: the handler's own end is neither among the failures, nor counted as one."""
     said = dbxdec(project, "run", "guarded", "--report")
@@ -97,6 +99,7 @@ def test_a_failure_handler_that_has_done_its_work_is_no_second_mistake(project: 
     assert "alarm failed handled" in dbxdec(project, "runs", "show", "last").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ['raise ValueError("no mail")', "sys.exit(256)", "os._exit(0)"])
 def test_a_failure_handler_that_fails_is_a_mistake(project: Project, wrong: str) -> None:
     """Its own traceback is shown too, and nothing says that it has handled anything."""
@@ -107,6 +110,7 @@ def test_a_failure_handler_that_fails_is_a_mistake(project: Project, wrong: str)
     assert "handled" not in said.out
 
 
+@pytest.mark.slow
 def test_a_parent_goes_on_after_a_hidden_failure(project: Project) -> None:
     """For the task that has started it, a run that succeeded with failures is a success, and is said to be one."""
     run = json.loads(dbxdec(project, "run", "outer", "--json").out)
@@ -116,6 +120,7 @@ def test_a_parent_goes_on_after_a_hidden_failure(project: Project) -> None:
     assert tasks["cleanup"]["state"] == "success"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "said"),
     [

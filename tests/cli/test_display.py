@@ -130,6 +130,7 @@ def test_docstrings_and_literals_are_shown(project: Project) -> None:
         assert "&#34;$&#34;" not in text
 
 
+@pytest.mark.slow
 def test_iterations_are_named_by_their_items(project: Project) -> None:
     """On the screen, in logs, in the record, as JSON and in the report; JSON has number and item as well."""
     said = dbxdec(project, "run", "daily", "--json")
@@ -208,6 +209,7 @@ def test_no_name_and_no_state_is_broken_on_a_narrow_screen(width: int) -> None:
     assert all(len(line) <= width for line in text.splitlines() if "task" in line or "success" in line)
 
 
+@pytest.mark.slow
 def test_a_run_fits_a_terminal_of_60_columns(project: Project) -> None:
     """Keys and states are whole in the live view, in the table at the end and in the list of runs."""
     for arguments in (["run", "daily"], ["runs"], ["show"]):
@@ -300,6 +302,7 @@ def test_the_report_of_a_resumed_run_tells_the_time_of_its_timeline(project: Pro
     assert 'style="left:14.286%;width:85.714%"' in text
 
 
+@pytest.mark.slow
 def test_run_without_a_job_lists_them(project: Project) -> None:
     """With the first line of each one's docstring, on stdout, and exit code 2."""
     said = dbxdec(project, "run")

@@ -140,6 +140,7 @@ def test_json_is_json_in_any_encoding(within: Callable[..., Streams], encoding: 
         assert run["parameters"] == {"day": "Frühling ✓"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, PLAIN_C],
@@ -158,6 +159,7 @@ def test_a_run_is_shown_where_marks_and_frames_are_not_there(project: Project, e
     assert (ledger.find(project.root, "last").folder / "logs/load.1.log").read_text(encoding="utf-8").count("日本") == 1
 
 
+@pytest.mark.slow
 def test_a_build_is_made_and_refused_in_any_locale(project: Project) -> None:
     """The hook's messages reach whoever builds; what modules print while they are imported breaks nothing."""
     project.write("src/shop/pipelines/other.py", "print('é ✓ 😀 \\udcff')\n")
@@ -238,6 +240,7 @@ def odd(given: str = "x") -> None:
 """
 
 
+@pytest.mark.slow
 def test_names_that_are_not_utf_8_travel_whole(tmp_path: Path) -> None:
     """As results, items, task values, parameters and in the log: the record has them escaped, and a resumed run too."""
     project = empty(tmp_path.resolve())

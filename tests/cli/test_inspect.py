@@ -43,6 +43,7 @@ class TestCheck:
         assert (said.code, said.out) == (0, "fine: 1 job, 3 tasks\n")
         assert "note: not installed here, replaced by placeholders: polrs" in said.err
 
+    @pytest.mark.slow
     def test_every_mistake_is_found_as_in_a_build(self, project: Project) -> None:
         """The mistakes are those of a build, with file and line, and the exit code is 1."""
         project.edit("src/shop/pipelines/sales.py", "total(orders(n))", "total(order=orders(n), limit=1)")
@@ -53,6 +54,7 @@ class TestCheck:
             assert line in built
         assert re.search(r"^src/shop/pipelines/sales\.py:\d+: ", said.err, re.MULTILINE)
 
+    @pytest.mark.slow
     def test_a_failing_check_leaves_an_earlier_build_alone(self, project: Project) -> None:
         """Unlike a build that fails, it removes neither wheel nor resources."""
         assert project.build().code == 0
@@ -70,6 +72,7 @@ class TestCheck:
         assert said.code == 2
         assert "tool.dbxdec.pipeline" in said.err
 
+    @pytest.mark.slow
     def test_as_json(self, project: Project) -> None:
         """Problems have path, line, message and hint; stdout is JSON and nothing else."""
         project.edit("src/shop/pipelines/sales.py", "total(orders(n))", "total(order=orders(n))")
@@ -85,6 +88,7 @@ class TestCheck:
             "problems": [],
         }
 
+    @pytest.mark.slow
     def test_annotations_in_a_workflow_of_github(self, tmp_path: Path) -> None:
         """Each mistake is an annotation at its place in the repository, on one line."""
         project = shop(tmp_path.resolve() / "services" / "shop")
@@ -116,6 +120,7 @@ class TestShow:
         assert said.code == 0
         assert re.search(r"sales +3 +n +.*src/shop/pipelines/sales.py:\d+", said.out)
 
+    @pytest.mark.slow
     def test_one_job(self, project: Project) -> None:
         """Tasks with their inputs, targets and parameters."""
         said = run(project, "show", "sales")
@@ -129,6 +134,7 @@ class TestShow:
         ):
             assert re.sub(" +", " ", text) in re.sub(" +", " ", said.out)
 
+    @pytest.mark.slow
     def test_a_wheel_shows_the_same_as_its_tree(self, project: Project) -> None:
         """The manifest of the tree is that of the wheel built from it."""
         assert project.build().code == 0
@@ -144,6 +150,7 @@ class TestShow:
 
 
 class TestGraph:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "start"), [("x.mmd", "flowchart TD"), ("x.dot", 'digraph "sales"'), ("x.md", "```mermaid")]
     )
@@ -155,6 +162,7 @@ class TestGraph:
         assert all(key in text for key in ("orders", "total", "report"))
         assert len(re.findall("-->|->", text)) == 2
 
+    @pytest.mark.slow
     def test_svg(self, project: Project) -> None:
         """A well-formed picture: boxes that do not overlap, an edge from each task to those behind it."""
         assert run(project, "graph", "-o", "x.svg").code == 0
@@ -185,6 +193,7 @@ class TestGraph:
 
 
 class TestDiff:
+    @pytest.mark.slow
     def test_the_last_commit_with_the_tree(self, project: Project) -> None:
         """Tasks, edges, bindings, targets, parameters and settings that changed are said, with what a deploy does."""
         commit(project)
@@ -210,6 +219,7 @@ class TestDiff:
             assert text in said.out
         assert sorted(path.name for path in (project.root / ".git").glob("worktrees/*")) == []
 
+    @pytest.mark.slow
     def test_two_wheels_as_json(self, project: Project) -> None:
         """A job that is new and one that is gone are one change each."""
         assert project.build().code == 0
@@ -221,12 +231,14 @@ class TestDiff:
         assert found["a"]["source"] == "old.whl"
         assert "A deploy deletes sales." in found["deploy"]
 
+    @pytest.mark.slow
     def test_a_wheel_with_the_tree_it_was_built_from(self, project: Project) -> None:
         """Nothing differs, down to the build id."""
         assert project.build().code == 0
         said = run(project, "diff", str(project.wheel), ".")
         assert "The builds are the same" in said.out
 
+    @pytest.mark.slow
     def test_libraries_alone(self, project: Project) -> None:
         """They change the jobs, though the build is the same one: runs in progress may go on."""
         commit(project)
@@ -240,6 +252,7 @@ class TestDiff:
         assert "A deploy changes sales." in said.out
         assert "Runs in progress" not in said.out
 
+    @pytest.mark.slow
     def test_code_alone(self, project: Project) -> None:
         """A change of code alone changes no job, and the file is named."""
         commit(project)
@@ -263,6 +276,7 @@ def commit(project: Project) -> None:
         assert project.run("git", *who, *arguments).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", [["show"], ["show", "sales"], ["graph", "sales"], ["run"], ["run", "sales"]])
 def test_without_hatchling_it_is_said_that_the_tree_is_not_what_is_shown(

@@ -78,6 +78,7 @@ def test_days_are_missing_partly_there_or_done(project: Project) -> None:
     assert f"partial  {DAYS[1]}: " in text
 
 
+@pytest.mark.slow
 def test_nothing_missing_is_exit_code_0_and_new_names_keep_the_history(project: Project) -> None:
     """The table names the place: project, job and task may be called otherwise, and the parameter says what it was."""
     for day in DAYS:
@@ -92,6 +93,7 @@ def test_nothing_missing_is_exit_code_0_and_new_names_keep_the_history(project: 
     assert (code, found["job"], found["done"]) == (0, "late", 4)
 
 
+@pytest.mark.slow
 def test_a_log_that_can_not_be_read_can_not_tell(project: Project) -> None:
     """It is never called missing: the exit code says so."""
     assert run(project, DAYS[0]).code == 0
@@ -103,6 +105,7 @@ def test_a_log_that_can_not_be_read_can_not_tell(project: Project) -> None:
     assert "can't be told" in dbxdec(project, "missing").err
 
 
+@pytest.mark.slow
 def test_each_value_of_a_second_key_counts(project: Project) -> None:
     """`since` is a variable of the bundle, and `until` ends the days."""
     define(
@@ -121,6 +124,7 @@ def test_each_value_of_a_second_key_counts(project: Project) -> None:
     assert [(key["day"], key["region"]) for key in found["missing"]] == expected
 
 
+@pytest.mark.slow
 def test_a_value_that_is_no_key_counts_for_none(project: Project) -> None:
     """A run for the second of a month is no month's."""
     define(project, JOB.replace("daily(since=", "monthly(since=").replace(str(FIRST), "2024-01-01"))
@@ -131,6 +135,7 @@ def test_a_value_that_is_no_key_counts_for_none(project: Project) -> None:
     assert missing(project)[1]["done"] == 1
 
 
+@pytest.mark.slow
 def test_results_that_are_no_delta_tables_can_not_be_told(project: Project) -> None:
     """A day may be in the tables and not in the file."""
     more = """
@@ -147,6 +152,7 @@ def file(day: dt.date) -> pl.DataFrame:
     assert [key["day"] for key in found["missing"]] == DAYS[1:]
 
 
+@pytest.mark.slow
 def test_a_table_between_two_steps_is_not_asked(project: Project) -> None:
     """It has the rows of the last run, whatever its key."""
     define(project, JOB.replace("@task(io_manager=lake)", '@task(io_manager=lake.table("staging", keyed=False))'))
@@ -157,6 +163,7 @@ def test_a_table_between_two_steps_is_not_asked(project: Project) -> None:
     assert [key["day"] for key in found["missing"]] == DAYS[1:]
 
 
+@pytest.mark.slow
 def test_a_job_that_can_not_be_asked_hides_no_other(project: Project) -> None:
     """Of all jobs one has no table: the others are shown."""
     more = """
@@ -182,6 +189,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
 def test_what_can_not_be_asked_is_said(project: Project, arguments: list[str], said: str) -> None:
     """With what to write instead."""

@@ -76,6 +76,7 @@ def test_it_survives_kills_and_keeps_partitions_and_items_apart(project: Project
         assert "attempt 1 failed" in done.output
 
 
+@pytest.mark.slow
 def test_the_manifest_says_how_it_writes(project: Project) -> None:
     """Its class and its settings are in the manifest, and wrong annotations are refused by what it declares."""
     (orders, *_) = project.manifest()["jobs"]["sales"]["tasks"]
@@ -85,6 +86,7 @@ def test_the_manifest_says_how_it_writes(project: Project) -> None:
     assert "returns `set`, which JsonLinesIoManager can't store" in project.build().output
 
 
+@pytest.mark.slow
 def test_its_receipts_are_json(project: Project, installation: Installation) -> None:
     """Each write of each run has its receipt, the killed attempt none of its own."""
     assert installation.dbxdec(project, "run", "sales").code == 0

@@ -141,6 +141,7 @@ def test_a_result_is_the_one_of_that_run(project: Project) -> None:
         assert f"lake/numbers, version {run}" in shown(project, "numbers", run=run).out
 
 
+@pytest.mark.slow
 def test_any_cell_is_shown_and_no_secret(project: Project) -> None:
     """Nulls, lists, floats that JSON lacks, line breaks; a secret that a row holds is hidden, in JSON too."""
     said = shown(project, "numbers")
@@ -156,6 +157,7 @@ def test_any_cell_is_shown_and_no_secret(project: Project) -> None:
     assert SECRET not in said.out + (project.root / "r.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_a_number_or_a_key_is_hidden_too(project: Project) -> None:
     """As a cell, the name of a column or of a value, and an item: in tables, JSON, the record and the report."""
     (found,) = json.loads(shown(project, "pins", "--json").out)
@@ -170,6 +172,7 @@ def test_a_secret_that_is_a_number_or_a_key_is_hidden_too(project: Project) -> N
     assert [PIN in one for one in said] == [False] * len(said)
 
 
+@pytest.mark.slow
 def test_each_kind_of_result_is_shown(project: Project) -> None:
     """Named outputs in files and tables, iterations together, small results from the record."""
     even, odd = json.loads(shown(project, "split", "--json").out)
@@ -198,6 +201,7 @@ def test_what_there_is_not_is_said(project: Project, task: str, sentence: str) -
     assert (said.code, sentence in said.err, said.out) == (2, True, "")
 
 
+@pytest.mark.slow
 def test_a_date_that_is_passed_on_is_shown_as_a_date(project: Project) -> None:
     """What another job's run is given is the date, in words and as JSON, not how it travels."""
     runs = json.loads(dbxdec(project, "runs", "--job", "inner", "--json").out)
@@ -237,6 +241,7 @@ def test_the_report_has_the_first_rows(project: Project) -> None:
     assert "<table>" not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_build_that_has_run_reads_it_or_one_that_stores_the_same(project: Project, tmp_path: Path) -> None:
     """Later edits change nothing; where that build is gone, the tree stands in, unless it stores elsewhere by now."""
     copy = Project(tmp_path / "copy")

@@ -85,6 +85,7 @@ def test_tables_of_jobs_that_a_job_runs_are_set_aside_too(project: Project) -> N
     assert "lake/deep is set aside: .dbxdec/set_aside/" in said.err
 
 
+@pytest.mark.slow
 def test_tables_outside_of_the_project_refuse_a_fresh_run(project: Project, tmp_path: Path) -> None:
     """They are all named, and nothing has been moved or run; without them the run begins."""
     elsewhere = tmp_path.resolve() / "elsewhere"
@@ -101,6 +102,7 @@ def test_tables_outside_of_the_project_refuse_a_fresh_run(project: Project, tmp_
     assert "run without --fresh" in said.err
 
 
+@pytest.mark.slow
 def test_linked_folders_and_roots_are_where_they_lead(project: Project, tmp_path: Path) -> None:
     """A link inside the project is followed; a link or a root that leads out of it refuses the run."""
     (project.root / "real").mkdir()
@@ -118,6 +120,7 @@ def test_linked_folders_and_roots_are_where_they_lead(project: Project, tmp_path
     assert "has stored in s3://bucket/x/away: it is not on this machine" in said.err
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_result_is_never_moved(project: Project) -> None:
     """A table may be called like a folder of the project."""
     said = dbxdec(project, "run", "hides", "--fresh", "--var", "lake=.")
@@ -131,6 +134,7 @@ def test_a_folder_that_is_no_result_is_never_moved(project: Project) -> None:
     assert (project.root / "src/shop/pipelines/sales.py").exists()
 
 
+@pytest.mark.slow
 def test_shared_tables_stay_and_are_named(project: Project) -> None:
     """Other tasks have written them as well."""
     for options in ([], ["--fresh"]):

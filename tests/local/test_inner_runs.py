@@ -178,6 +178,7 @@ def test_a_run_killed_at_any_point_is_resumed_to_the_same_rows(built: Project, k
             assert rows(built, table) == list(range(n + 1)), table
 
 
+@pytest.mark.slow
 def test_the_record_names_an_inner_run_before_anything_of_it_runs(project: Project) -> None:
     """Killed in the middle of it, the run names the one of the other job, which names the run and the task."""
     (project.root / "wait").touch()
@@ -198,6 +199,7 @@ def test_the_record_names_an_inner_run_before_anything_of_it_runs(project: Proje
     assert marks(project) == ["slow", "slow"]
 
 
+@pytest.mark.slow
 def test_an_inner_run_is_found_by_its_own_record_too(project: Project) -> None:
     """Where a kill came before the run could name it, or the line is damaged, it is found by what it says itself."""
     (project.root / "wait").touch()
@@ -235,6 +237,7 @@ def outer() -> None:
 """
 
 
+@pytest.mark.slow
 def test_an_inner_run_with_other_parameters_is_not_started_beside_one_that_has_stored(project: Project) -> None:
     """The first one's rows would stay there beside the second's: it is refused, and says what to do."""
     define(project, CHANGED)
@@ -247,6 +250,7 @@ def test_an_inner_run_with_other_parameters_is_not_started_beside_one_that_has_s
     assert rows(project, "landed") == [1]
 
 
+@pytest.mark.slow
 def test_an_inner_run_that_has_stored_nothing_gives_way_to_one_with_other_parameters(project: Project) -> None:
     """The usual way on from a wrong parameter: mend it, and resume."""
     define(
@@ -296,6 +300,7 @@ def outer() -> None:
 )
 
 
+@pytest.mark.slow
 def test_an_inner_run_behind_a_task_that_ran_again_runs_again_whole(project: Project) -> None:
     """As any task does, and in the same run: what it appends is there once."""
     define(project, AGAIN)
@@ -328,6 +333,7 @@ def orphan() -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_waits_for_what_its_killed_runner_has_left(project: Project) -> None:
     """A worker that can't end yet, as one in the middle of a long call into C, is waited for: never two at once."""
     define(project, ORPHAN)
@@ -354,6 +360,7 @@ def test_a_resumed_run_waits_for_what_its_killed_runner_has_left(project: Projec
     assert states(project) == {"lasts": "success"}
 
 
+@pytest.mark.slow
 def test_an_inner_run_is_not_resumed_while_the_run_that_started_it_goes_on(project: Project) -> None:
     """By its own id neither: it is part of a run that somebody has under way."""
     (project.root / "wait").touch()

@@ -202,6 +202,7 @@ def test_sys_exit_in_a_query_fails_the_task_that_runs_it(project: Project) -> No
     assert "src/shop/pipelines/sales.py:" in said.out
 
 
+@pytest.mark.slow
 def test_sys_exit_in_an_io_manager_fails_the_task(project: Project) -> None:
     """Neither `read` nor `write` of an author's IoManager ends a task as if it had succeeded."""
     said = dbxdec(project, "run", "managers", "--jobs", "1")
@@ -212,12 +213,14 @@ def test_sys_exit_in_an_io_manager_fails_the_task(project: Project) -> None:
     assert "Traceback" not in said.out
 
 
+@pytest.mark.slow
 def test_a_write_that_returns_something_else_is_one_sentence(project: Project) -> None:
     """`IoManager.write` returns a WriteResult or None."""
     said = dbxdec(project, "run", "managers", "--jobs", "1")
     assert "`Own.write` returned a str for the task `told`, not a WriteResult or None" in said.out
 
 
+@pytest.mark.slow
 def test_sys_exit_when_the_module_is_imported_fails_the_task(project: Project) -> None:
     """A module may leave only in a run, since discovery sees another environment."""
     define(project, LEAVING + "\nif os.environ.get('DBXDEC_TASK_VALUES'):\n    sys.exit(0)\n")
@@ -227,6 +230,7 @@ def test_sys_exit_when_the_module_is_imported_fails_the_task(project: Project) -
     assert "Traceback" not in said.out
 
 
+@pytest.mark.slow
 def test_an_interrupted_function_says_so(project: Project) -> None:
     """KeyboardInterrupt that no runner has caused is an error like others; so is `sys.exit(0)`."""
     said = dbxdec(project, "run", "bodies", "--jobs", "1")
@@ -237,6 +241,7 @@ def test_an_interrupted_function_says_so(project: Project) -> None:
     assert "the task's process was interrupted by SIGINT, which this run has not sent" in said.out
 
 
+@pytest.mark.slow
 def test_a_forked_copy_of_a_task_answers_for_nothing(project: Project) -> None:
     """It stores nothing and ends with an error when it comes back from the function; the task's own end counts."""
     said = dbxdec(project, "run", "copies", "--jobs", "1")
@@ -246,6 +251,7 @@ def test_a_forked_copy_of_a_task_answers_for_nothing(project: Project) -> None:
     assert "ValueError: in the copy" in said.out
 
 
+@pytest.mark.slow
 def test_a_task_that_closes_its_output_ends_as_it_does(project: Project) -> None:
     """What a task does to the streams of its process costs neither its result nor the next task's output."""
     said = dbxdec(project, "run", "streams", "--jobs", "1")
@@ -254,6 +260,7 @@ def test_a_task_that_closes_its_output_ends_as_it_does(project: Project) -> None
     assert "Traceback" not in said.out
 
 
+@pytest.mark.slow
 def test_an_error_is_shown_where_the_streams_are_closed(project: Project) -> None:
     """The log of a failed task is never empty."""
     said = dbxdec(project, "run", "silent", "--jobs", "1")
@@ -262,6 +269,7 @@ def test_an_error_is_shown_where_the_streams_are_closed(project: Project) -> Non
     assert "the task `exits` called sys.exit(0)" in said.out
 
 
+@pytest.mark.slow
 def test_a_task_that_closes_all_files_of_its_process_is_said_to(project: Project) -> None:
     """No signal is made responsible for it."""
     said = dbxdec(project, "run", "cut_off")

@@ -203,6 +203,7 @@ def test_a_tree_that_can_not_be_read_is_no_riddle(tmp_path: Path, installation: 
     assert 'pip install "dbxdec[build]"' in result.output
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_mix(slow: Project, installation: Installation, tmp_path: Path) -> None:
     """Runs that start at the same moment have ids, folders and task values of their own."""
     command = [str(installation.prefix / "bin" / "dbxdec"), "run", "sales"]

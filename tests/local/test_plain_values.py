@@ -86,6 +86,7 @@ def test_a_given_value_is_plain_and_a_default_is_not(project: Project) -> None:
     assert found == [[text, "lake", 3], [text, "lake", 3]]
 
 
+@pytest.mark.slow
 def test_none_has_a_spelling_that_messages_name(project: Project) -> None:
     """Any other string is a mistake for a parameter that is a number or None."""
     said = dbxdec(project, "run", "told", "-p", "o=null")

@@ -227,6 +227,7 @@ def test_a_browser_shows_the_page_whole(project: Project, tmp_path: Path, name: 
     assert (grounds[0] < grounds[1]) is dark
 
 
+@pytest.mark.slow
 def test_a_report_replaces_nothing_but_a_report(project: Project) -> None:
     """It is refused before the run begins; `runs report` refuses it as well."""
     own = (project.root / "pyproject.toml").read_bytes()
@@ -241,6 +242,7 @@ def test_a_report_replaces_nothing_but_a_report(project: Project) -> None:
         assert dbxdec(project, "runs", "report", "-o", name, "--rows", "0").code == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_an_option_has_taken_is_found(project: Project) -> None:
     """`--report` and `--resume` take a value, which may be missing."""
     said = dbxdec(project, "run", "--report", "wild")

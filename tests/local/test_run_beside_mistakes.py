@@ -90,6 +90,7 @@ def test_mistakes_of_other_jobs_leave_a_job_and_what_it_runs(project: Project, t
         read_tree(project.root)
 
 
+@pytest.mark.slow
 def test_the_job_runs_and_the_mistakes_are_said(project: Project) -> None:
     """Both jobs succeed, each mistake of the others is a line, and the ledger has the id of no wheel."""
     project.write("src/shop/pipelines/bad.py", ELSEWHERE["syntax"][0])
@@ -106,6 +107,7 @@ def test_the_job_runs_and_the_mistakes_are_said(project: Project) -> None:
     assert all(str(run.head["build_id"]).startswith(UNBUILT) for run in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("command", ["show", "graph"])
 def test_the_job_is_shown_and_the_mistakes_are_said(project: Project, command: str) -> None:
@@ -136,6 +138,7 @@ def test_a_build_and_a_check_of_such_a_tree_stay_strict(project: Project) -> Non
     assert len(str(next(ledger.runs(project.root)).head["build_id"])) == 64
 
 
+@pytest.mark.slow
 def test_the_run_of_a_job_goes_on_when_another_has_been_broken(project: Project) -> None:
     """A failed run is resumed, whatever has become of other modules."""
     project.edit("src/shop/pipelines/good.py", "return 3", "raise OSError('down')")

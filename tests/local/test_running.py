@@ -57,6 +57,7 @@ def twins() -> None:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pair", "twins"])
 def test_tasks_and_iterations_run_at_once(project: Project, name: str) -> None:
     """Two that wait for each other end well, since both run; the iterations of a for-each task too."""
@@ -94,6 +95,7 @@ def counted() -> None:
 )
 
 
+@pytest.mark.slow
 def test_a_warm_process_shows_a_task_nothing_of_the_one_before(project: Project) -> None:
     """Module state, environment and working directory are as new for each task; the process is the same."""
     define(project, COUNTED)
@@ -119,6 +121,7 @@ def spoilt() -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_task_that_spoils_its_process_stops_no_run(project: Project) -> None:
     """What a task does to Python's modules keeps no later one waiting for its process."""
     define(project, SPOILING)
@@ -143,6 +146,7 @@ def test_modules_that_pythons_own_hide_are_not_where_tasks_import_from(tmp_path:
     assert (build.folder / "shop").stat().st_ino == before
 
 
+@pytest.mark.slow
 def test_at_most_as_many_tasks_as_asked_for_run_at_once(project: Project) -> None:
     """With --jobs 1 two tasks never overlap, whatever the DAG allows."""
     define(
@@ -192,6 +196,7 @@ def deaths() -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_its_process_fails_with_the_reason(project: Project) -> None:
     """Each death is said, and costs no other task anything."""
     define(project, DEATHS)
@@ -251,6 +256,7 @@ def test_a_failed_run_is_resumed(project: Project) -> None:
     assert dbxdec(project, "run", "broken", "--resume", before).code == 2
 
 
+@pytest.mark.slow
 def test_resuming_takes_the_code_as_it_is_now(project: Project) -> None:
     """The usual way on is to mend the code: finished tasks are kept as long as their inputs and outputs are."""
     define(project, BROKEN)
@@ -261,6 +267,7 @@ def test_resuming_takes_the_code_as_it_is_now(project: Project) -> None:
     assert marks(project) == ["load", "double", "double", "tell"]
 
 
+@pytest.mark.slow
 def test_other_parameters_are_no_resumption(project: Project) -> None:
     """A resumed run has the values that it began with; others are refused by name."""
     define(
@@ -355,6 +362,7 @@ def line() -> None:
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "ran"),
     [
@@ -399,6 +407,7 @@ def line(n: int = 1) -> None:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said", "hint"),
     [
@@ -440,6 +449,7 @@ def test_a_reader_says_why_there_is_nothing_to_read(project: Project, options: l
     assert hint in found.out
 
 
+@pytest.mark.slow
 def test_an_optional_reader_says_why_it_gets_none(project: Project) -> None:
     """None of a task that was left out is said to be that."""
     define(project, LINE)
@@ -471,6 +481,7 @@ def mixed(day: str = "monday") -> None:
 )
 
 
+@pytest.mark.slow
 def test_native_tasks_are_skipped_or_replaced(project: Project) -> None:
     """A notebook is skipped by name; --replace runs a command in its place, with references resolved."""
     define(project, NATIVE)
@@ -503,6 +514,7 @@ def far() -> None:
 """
 
 
+@pytest.mark.slow
 def test_remote_places_lie_below_a_local_root(project: Project) -> None:
     """A job whose tables are in a cloud runs on a laptop without it; where they are is shown."""
     define(project, REMOTE)
@@ -516,6 +528,7 @@ def test_remote_places_lie_below_a_local_root(project: Project) -> None:
     assert (project.root / "elsewhere/abfss").is_dir()
 
 
+@pytest.mark.slow
 def test_the_tree_is_run_as_it_is_and_as_it_would_be_shipped(project: Project) -> None:
     """No build is needed; a module that the wheel leaves out can't be imported; mistakes are those of a build."""
     define(project, "import shop.helpers\n" + LINE)
@@ -529,6 +542,7 @@ def test_the_tree_is_run_as_it_is_and_as_it_would_be_shipped(project: Project) -
     assert "shop.helpers" in said.err
 
 
+@pytest.mark.slow
 def test_a_wheel_runs_without_being_installed(project: Project, tmp_path: Path) -> None:
     """--wheel runs what is in the wheel, whatever the tree is by now."""
     define(project, LINE)
@@ -539,6 +553,7 @@ def test_a_wheel_runs_without_being_installed(project: Project, tmp_path: Path) 
     assert sorted(marks(project)) == ["a", "b1", "c2", "d"]
 
 
+@pytest.mark.slow
 def test_secrets_are_in_no_log(project: Project) -> None:
     """The value of a secret that a task prints is hidden, on the screen, in the log and in the report."""
     define(
@@ -563,6 +578,7 @@ def telling() -> None:
         assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_records_as_json_and_the_report(project: Project) -> None:
     """`--json` prints the record alone on stdout; `runs`, `runs show` and `runs report` read the same."""
     define(project, BROKEN.replace('if not Path("mended").exists():', "if False:"))
@@ -584,6 +600,7 @@ def test_records_as_json_and_the_report(project: Project) -> None:
     assert dbxdec(project, "runs", "show", "999").code == 2
 
 
+@pytest.mark.slow
 def test_fresh_sets_aside_what_is_there(project: Project) -> None:
     """--fresh starts from nothing and loses nothing: earlier results are kept below .dbxdec."""
     define(project, BROKEN.replace('if not Path("mended").exists():', "if False:"))
@@ -594,6 +611,7 @@ def test_fresh_sets_aside_what_is_there(project: Project) -> None:
     assert pl.read_delta(str(aside)).height == 4
 
 
+@pytest.mark.slow
 def test_an_interrupted_task_may_clean_up(project: Project) -> None:
     """Ctrl-C is a KeyboardInterrupt in each task, as in any program; the run ends with 130."""
     define(
@@ -621,6 +639,7 @@ def patient() -> None:
     wait_for_no_worker(project.root)
 
 
+@pytest.mark.slow
 def test_the_time_limit_of_a_job_ends_its_tasks(project: Project) -> None:
     """A job over its timeout_seconds is stopped, and nothing more of it starts."""
     define(
@@ -644,6 +663,7 @@ def slow() -> None:
     assert "timed out" in said.out.splitlines()[-2]
 
 
+@pytest.mark.slow
 def test_a_run_from_a_folder_of_the_project_is_the_projects(project: Project) -> None:
     """Its record, its local tables and relative places are at the root, from whichever folder it is started."""
     define(

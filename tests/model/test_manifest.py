@@ -749,6 +749,7 @@ class TestSchema:
         assert not is_valid({**whole, "surplus": None})
         assert [path for path in closed if is_valid(edited(whole, (*path, "surplus"), None))] == []
 
+    @pytest.mark.slow
     def test_every_key_is_required_unless_its_absence_says_something(self) -> None:
         """Without one of its keys a closed object is refused, or at least says something else."""
         whole = document(real())

@@ -286,6 +286,7 @@ def check(case: Case, run: Run) -> None:
         check(inner, run.inner[key])
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(28)
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize("name", CASES)

@@ -208,6 +208,7 @@ def start(installation: Installation, project: Project, *argv: str, **environmen
 
 
 class TestAsThePlatformStartsIt:
+    @pytest.mark.slow
     def test_every_task_runs_from_the_parameters_of_the_resources(
         self, built: Project, project: Project, installation: Installation
     ) -> None:
@@ -218,6 +219,7 @@ class TestAsThePlatformStartsIt:
         assert "REPORT 4 ['a', 'b']" in result.output
         assert pl.read_delta(str(project.root / "lake" / "orders")).height == 4
 
+    @pytest.mark.slow
     def test_the_entry_point_is_found_by_name_in_the_distribution(
         self, built: Project, project: Project, installation: Installation
     ) -> None:
@@ -270,6 +272,7 @@ class TestAsThePlatformStartsIt:
         assert "`n`" in result.output
         assert "'many'" in result.output
 
+    @pytest.mark.slow
     def test_a_result_of_another_run_is_not_read(
         self, built: Project, project: Project, installation: Installation
     ) -> None:
@@ -279,6 +282,7 @@ class TestAsThePlatformStartsIt:
         assert result.code == 1
         assert "the task `orders` wrote nothing" in result.output
 
+    @pytest.mark.slow
     def test_the_authors_exception_passes_with_its_traceback(self, tmp_path: Path, installation: Installation) -> None:
         """What the function raises reaches the log whole."""
         project = shop(tmp_path / "repository")
@@ -294,6 +298,7 @@ class TestAsThePlatformStartsIt:
         assert "KeyError: 'nothing here'" in result.output
         assert "in helper" in result.output
 
+    @pytest.mark.slow
     def test_a_broken_sibling_module_is_harmless(self, tmp_path: Path, installation: Installation) -> None:
         """Only the module that defines the job is imported."""
         project = shop(tmp_path / "repository")
@@ -304,6 +309,7 @@ class TestAsThePlatformStartsIt:
 
 
 class TestSecondRun:
+    @pytest.mark.slow
     def test_overwrite_replaces_append_adds_ignore_keeps(self, project: Project, installation: Installation) -> None:
         """On the second run each mode does to its table what its name says."""
         for value in ("1", "2"):
@@ -313,6 +319,7 @@ class TestSecondRun:
         tables = {name: sorted(pl.read_delta(str(lake / name))["x"]) for name in ("overwritten", "appended", "ignored")}
         assert tables == {"overwritten": [2], "appended": [1, 2], "ignored": [1]}
 
+    @pytest.mark.slow
     def test_tables_given_as_inputs_are_read_at_their_newest(
         self, project: Project, installation: Installation
     ) -> None:
@@ -326,6 +333,7 @@ class TestSecondRun:
         result = installation.dbxdec(project, "run", "lineage")
         assert "ROWS 5" in result.output
 
+    @pytest.mark.slow
     def test_error_refuses_before_the_function_runs(self, project: Project, installation: Installation) -> None:
         """The second write in mode "error" fails, names the table, and does not call the function."""
         assert installation.dbxdec(project, "run", "once", "--param", "value=1").code == 0
@@ -346,6 +354,7 @@ class TestSecondRun:
             assert result.code == 0, result.output
         assert pl.read_delta(str(project.root / "lake" / "appended"))["x"].to_list() == [5]
 
+    @pytest.mark.slow
     def test_a_retry_that_writes_the_rest_of_several_outputs_says_so(
         self, built: Project, project: Project, installation: Installation
     ) -> None:
@@ -359,6 +368,7 @@ class TestSecondRun:
         warning = "an earlier attempt has written `even` of the task `split`, and this one `odd`"
         assert [warning in one for one in said] == [False, True, False]
 
+    @pytest.mark.slow
     def test_a_repair_is_of_the_same_run_where_the_values_are_the_same(
         self, built: Project, project: Project, installation: Installation
     ) -> None:
@@ -426,6 +436,7 @@ class TestDbxdecRun:
         assert result.code == 0, result.output
         assert "SPLIT [0, 2] [1]" in result.output
 
+    @pytest.mark.slow
     def test_two_outputs_of_a_task_may_share_a_table(self, project: Project, installation: Installation) -> None:
         """Each is a write of its own: both land, and a reader of one does not get the other."""
         result = installation.dbxdec(project, "run", "gathering")
@@ -433,6 +444,7 @@ class TestDbxdecRun:
         assert "GATHERED [1] [2]" in result.output
         assert sorted(pl.read_delta(str(project.root / "lake" / "both"))["x"]) == [1, 2]
 
+    @pytest.mark.slow
     def test_run_dates_task_values_newest_tables_places_and_secrets(
         self, project: Project, installation: Installation
     ) -> None:
@@ -447,6 +459,7 @@ class TestDbxdecRun:
         kept = [path for path in (project.root / ".dbxdec").rglob("*") if path.is_file()]
         assert not any("hunter2" in path.read_text(encoding="utf-8") for path in kept)
 
+    @pytest.mark.slow
     def test_it_shows_the_dag_first_then_states_and_times(self, project: Project, installation: Installation) -> None:
         """The DAG with targets comes first, then each task's lines, then the table of states; exit code 0."""
         result = installation.dbxdec(project, "run", "sales", "--param", "n=2")
@@ -463,6 +476,7 @@ class TestDbxdecRun:
         assert "REPORT 2" in (run.folder / "logs" / "report.1.log").read_text(encoding="utf-8")
         assert (project.root / ".dbxdec" / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
+    @pytest.mark.slow
     def test_tasks_behind_a_failed_one_do_not_run(self, project: Project, installation: Installation) -> None:
         """A failed task stops those behind it, which is shown, with exit code 1."""
         assert installation.dbxdec(project, "run", "once", "--param", "value=1").code == 0
@@ -471,6 +485,7 @@ class TestDbxdecRun:
         assert "upstream failed" in result.output
         assert "BEHIND" not in result.output
 
+    @pytest.mark.slow
     def test_wrong_usage_is_refused_before_anything_runs(self, project: Project, installation: Installation) -> None:
         """Unknown jobs, unknown and missing parameters and wrong values have exit code 2 and say what to write."""
         cases = {
@@ -496,6 +511,7 @@ class TestDbxdecRun:
         assert result.code == 2
         assert "--var lake=VALUE" in result.output
 
+    @pytest.mark.slow
     def test_variables_come_from_the_command_line_then_the_project_then_the_bundle(
         self, project: Project, installation: Installation
     ) -> None:
@@ -508,6 +524,7 @@ class TestDbxdecRun:
         for lake in ("from_option", "lake", "from_bundle"):
             assert (project.root / lake / "orders" / "_delta_log").is_dir()
 
+    @pytest.mark.slow
     def test_declared_retries_are_made(self, tmp_path: Path, installation: Installation) -> None:
         """A task with max_retries=2 that fails once runs twice, and only then what is behind it."""
         project = shop(tmp_path / "repository")

@@ -206,6 +206,7 @@ def run(project: Project, *command: str, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 def test_a_local_run_leaves_no_secret(project: Project) -> None:
     """Neither on the screen nor in logs, ledger, report, JSON or temporary files."""
     done = run(project, *DBXDEC, "run", "leaking", "--report", "report.html", "--json", **variables())
@@ -219,6 +220,7 @@ def test_a_local_run_leaves_no_secret(project: Project) -> None:
     assert left(project.root, project.root.parent / "scratch") == {}
 
 
+@pytest.mark.slow
 def test_a_local_run_hides_secrets_of_the_platform(project: Project) -> None:
     """Secrets that the environment does not have, and that a task gets through the SDK, are hidden by the task."""
     environment = with_dbutils(project)
@@ -275,6 +277,7 @@ def arguments(manifest: Manifest, task: str) -> list[str]:
     return [f"--{name}={values.get(value, value)}" for name, value in named.items()]
 
 
+@pytest.mark.slow
 def test_a_build_says_no_secret(project: Project) -> None:
     """What a module raises or prints where it is imported is shown without the secrets of this machine."""
     lines = [f'print("printed", os.environ[{name!r}])' for name in variables()]

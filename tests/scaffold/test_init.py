@@ -271,6 +271,7 @@ class TestNewProject:
             "prod": "abfss://c@a.dfs.core.windows.net/x/prod",
         }
 
+    @pytest.mark.slow
     def test_it_is_as_an_edit_would_have_it(self, tmp_path: Path) -> None:
         """Run again in a project that it has made, with and without options, nothing changes."""
         for options in ((), ("--pydabs",), ("--lake-root", "s3://b/x")):
@@ -461,6 +462,7 @@ class TestPython:
         assert tomllib.loads(after(found, "pyproject.toml"))["tool"]["dbxdec"]["resources"] is False
         assert "resources" not in after(found, ".gitignore")
 
+    @pytest.mark.slow
     def test_the_loader_gives_the_jobs(self, tmp_path: Path) -> None:
         """The half of the bundle's CLI that runs in Python builds the wheel and finds the job."""
         assert init(tmp_path, "--name", "shop", "--pydabs").code == 0
@@ -539,6 +541,7 @@ class TestBundleThatBuilds:
         )
         assert said.startswith("conf/x.yml:4: ")
 
+    @pytest.mark.slow
     def test_check_refuses_it_too(self, tmp_path: Path) -> None:
         """`dbxdec check` has the same rule: exit code 2, file and line; what a build itself declares is fine."""
         project = shop(tmp_path.resolve())
@@ -555,6 +558,7 @@ class TestBundleThatBuilds:
 
 
 class TestWriting:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["crlf", "dotted-keys", "monorepo"])
     def test_the_diff_is_what_git_applies(self, tmp_path: Path, name: str) -> None:
         """--dry-run writes nothing; its diff, given to git, makes the very files that init makes."""
@@ -673,6 +677,7 @@ def newcomer(tmp_path: Path, tools: Path, dbxdec_wheel: Path) -> Project:
 
 
 class TestFromNothing:
+    @pytest.mark.slow
     def test_init_build_and_run_work_in_an_empty_folder(self, newcomer: Project) -> None:
         """`dbxdec init && hatch build && dbxdec run hello`, then the tests, the check and the bundle's own command."""
         done = newcomer.run("sh", "-c", "dbxdec init && hatch build && dbxdec run hello")
@@ -687,6 +692,7 @@ class TestFromNothing:
         bundle = bundlefile.load(newcomer.root / "databricks.yml")
         assert bundle.get("resources", "jobs").keys() == {"hello"}
 
+    @pytest.mark.slow
     def test_git_sees_sources_only(self, newcomer: Project) -> None:
         """After a build and a run nothing that they have made is for a commit."""
         assert newcomer.run("sh", "-c", "git init -q && dbxdec init && hatchling build -t wheel").code == 0

@@ -285,6 +285,7 @@ def lazy(n: int):  # type: ignore[no-untyped-def]
 
 
 class TestDocumentation:
+    @pytest.mark.slow
     @pytest.mark.parametrize("engine", ["polars", pytest.param("spark", marks=needs_own_spark)])
     def test_its_code_runs(self, pytester: pytest.Pytester, engine: str) -> None:
         """The pipeline and all tests of docs/testing.md, as a user would have them."""

@@ -226,6 +226,7 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
 def test_what_ends_the_interpreter_hides_no_other_mistake_and_no_job(tmp_path: Path, ends: str) -> None:
     """The modules and bodies that do are named with their lines, and left out of the next process."""

@@ -426,6 +426,7 @@ def test_what_was_replaced_a_day_ago_goes_from_an_object_storage(
     assert list(io.read(InputContext(uri, "x", pl.DataFrame))["x"]) == [3]
 
 
+@pytest.mark.slow
 @EACH
 def test_secrets_of_options_are_resolved_at_run_time_and_shown_nowhere(
     kind: type[PolarsFiles], storage: ObjectStorage, monkeypatch: pytest.MonkeyPatch

@@ -55,6 +55,7 @@ class Others:
         monkeypatch.setattr(patience, "pause", lambda _: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replace", [None, {"p": "own"}], ids=["partition", "slice"])
 def test_a_write_goes_on_while_others_write_other_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: dict[str, Any] | None

@@ -112,6 +112,7 @@ def test_values_that_are_rounded_name_their_own_partition(tmp_path: Path, dtype:
     assert pl.read_delta(str(tmp_path / "table"))["run"].to_list() == [1]
 
 
+@pytest.mark.slow
 def test_thousands_of_partitions_do_not_end_the_stack(tmp_path: Path) -> None:
     """A predicate over 10,000 value tuples is evaluated; as a flat chain it would crash the process."""
     program = textwrap.dedent(

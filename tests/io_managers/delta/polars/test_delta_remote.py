@@ -49,6 +49,7 @@ def test_a_run_reads_its_own_version_whatever_the_path_is_called(
         assert found["k"].to_list() == ["a b", "z", "ü%/"]
 
 
+@pytest.mark.slow
 def test_an_append_and_its_retry_add_once(storage: ObjectStorage) -> None:
     """A second attempt adds nothing, another run adds its rows, a reader of what a run wrote gets only these."""
     io, uri = manager(storage, "append"), "s3://bucket/append"
@@ -63,6 +64,7 @@ def test_an_append_and_its_retry_add_once(storage: ObjectStorage) -> None:
         io.write(out(uri, receipt("2", attempt=2, build="c" * 64)), frame(2))
 
 
+@pytest.mark.slow
 def test_error_refuses_and_merges_upsert(storage: ObjectStorage) -> None:
     """Mode "error" sees the table before the function runs; a DeltaMerge makes the table and then changes it."""
     uri = "s3://bucket/merged"
@@ -94,6 +96,7 @@ def test_a_query_that_fails_leaves_nothing_on_the_storage(storage: ObjectStorage
     assert storage.keys("bucket/failed/") == []
 
 
+@pytest.mark.slow
 def test_hundreds_of_partitions_have_statistics_each(storage: ObjectStorage) -> None:
     """What each file says of itself is read from the storage again, many at a time."""
     data = pl.DataFrame({"k": range(300), "x": range(300)})
