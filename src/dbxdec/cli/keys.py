@@ -16,13 +16,7 @@ from dbxdec.errors import RunError, counted
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
 
-_target = click.option(
-    "--target",
-    "-t",
-    metavar="NAME",
-    shell_complete=completion.targets,
-    help="The tables of this target of the bundle, where they are; by default those of local runs.",
-)
+_target = options.target("The tables of this target of the bundle, where they are; by default those of local runs.")
 _yes = click.option("--yes", "-y", is_flag=True, help="Change the logs without asking.")
 _dry = click.option("--dry-run", is_flag=True, help="Show what would be changed.")
 _job = click.argument("job", shell_complete=completion.jobs)

@@ -32,13 +32,7 @@ CANT_TELL = 3
 
 @click.command("missing")
 @click.argument("job", required=False, shell_complete=completion.jobs)
-@click.option(
-    "--target",
-    "-t",
-    metavar="NAME",
-    shell_complete=completion.targets,
-    help="Look at the tables of this target of the bundle, where they are; by default at those of local runs.",
-)
+@options.target("Look at the tables of this target of the bundle, where they are; by default at those of local runs.")
 @click.option(
     "--on-platform",
     is_flag=True,

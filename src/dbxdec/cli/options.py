@@ -69,16 +69,15 @@ def selection(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def target(text: str) -> Callable[[_Command], _Command]:
+    """Return the option that names a target of the bundle, with `text` for its help."""
+    return click.option("--target", "-t", metavar="NAME", shell_complete=completion.targets, help=text)
+
+
 def place(command: _Command) -> _Command:
     """Add the options that say which target of the bundle is meant, and where it is."""
-    target = click.option(
-        "--target",
-        "-t",
-        metavar="NAME",
-        shell_complete=completion.targets,
-        help="Start the runs on the platform, of the job that is deployed to this target of the bundle.",
-    )
-    return target(workspace(command))
+    text = "Start the runs on the platform, of the job that is deployed to this target of the bundle."
+    return target(text)(workspace(command))
 
 
 def workspace(command: _Command) -> _Command:

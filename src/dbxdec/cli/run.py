@@ -32,12 +32,8 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
 @click.argument("job", required=False, shell_complete=completion.jobs)
 @options.parameters
 @options.variables
-@click.option(
-    "--target",
-    "-t",
-    metavar="NAME",
-    shell_complete=completion.targets,
-    help="Give bundle variables the values of this target of the bundle; the default is the bundle's own default.",
+@options.target(
+    "Give bundle variables the values of this target of the bundle; the default is the bundle's own default."
 )
 @options.at_once
 @click.option("--task", "tasks", **_A_TASK, help="Run only this task; may be repeated.")
