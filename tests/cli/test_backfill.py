@@ -305,6 +305,7 @@ def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) 
         pass
 
 
+@pytest.mark.slow
 def test_all_keys_are_run_by_the_same_processes(project: Project) -> None:
     """A process is started once, and imports Polars once."""
     define(
@@ -341,6 +342,7 @@ def test_several_keys_run_at_once(project: Project) -> None:
     assert rows(project, "bronze") == DAYS
 
 
+@pytest.mark.slow
 def test_a_table_that_is_replaced_as_a_whole_gets_one_key_at_a_time(project: Project) -> None:
     """In the order of the keys, so it ends with the newest one."""
     define(project, JOB.replace(', mode="overwrite", partition_by="day"', ', mode="overwrite"'))
@@ -375,6 +377,7 @@ def test_merges_of_several_keys_into_one_table_wait_for_each_other(project: Proj
     assert rows(project, "gold") == DAYS
 
 
+@pytest.mark.slow
 def test_a_distance_between_keys_takes_only_some_of_them(project: Project) -> None:
     """From the first one that was asked for; a wrong distance says how to write one."""
     said = fill(project, f"day={DAYS[1]}..", "--every", "2d", "--dry-run")
@@ -394,6 +397,7 @@ def told(gold: pl.DataFrame) -> None:
 ).replace("    gold(bronze(day), day)", "    told(gold(bronze(day), day))")
 
 
+@pytest.mark.slow
 def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> None:
     """Their data is there, so they are not missing; the run is resumed, and writes nothing again."""
     define(project, FAILING)
@@ -405,6 +409,7 @@ def test_done_keys_whose_run_has_failed_can_be_asked_for(project: Project) -> No
     assert fill(project, "--yes", "--again", "failed").out.startswith("delays  4 done, 0 runs")
 
 
+@pytest.mark.slow
 def test_backfills_are_listed_with_their_keys(project: Project) -> None:
     """By number, with how each run has ended; `--json` is for programs."""
     assert "makes one" in dbxdec(project, "backfills").err
@@ -443,6 +448,7 @@ def test_a_backfill_is_stopped_by_its_number(project: Project) -> None:
     assert "is not at work" in dbxdec(project, "backfills", "cancel", "1").err
 
 
+@pytest.mark.slow
 def test_the_report_has_the_calendar_and_the_runs(project: Project, tmp_path: Path) -> None:
     """One HTML file, which replaces only an earlier report."""
     page = tmp_path / "out" / "days.html"

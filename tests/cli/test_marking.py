@@ -31,10 +31,17 @@ def delays(day: dt.date = daily(since=dt.date(2024, 1, 1), until=dt.date(2024, 1
 BEFORE = HOME.replace("= daily(since=dt.date(2024, 1, 1), until=dt.date(2024, 1, 5))", "= dt.date(2024, 1, 1)")
 
 
+def bare(folder: Path) -> Project:
+    """A project whose job has a key, and no table."""
+    project = empty(folder / "repository")
+    define(project, HOME)
+    return project
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A project whose tables have two days of before the job had keys."""
-    project = empty(tmp_path / "repository")
+    project = bare(tmp_path)
     define(project, BEFORE)
     for day in ("2024-01-01", "2024-01-02"):
         assert dbxdec(project, "run", "delays", "-p", f"day={day}").code == 0
@@ -68,6 +75,7 @@ def test_tables_that_were_filled_before_are_adopted(project: Project) -> None:
     assert pl.read_delta(str(table.parent))["day"].n_unique() == pl.read_delta(str(table.parent)).height == 5
 
 
+@pytest.mark.slow
 def test_marking_twice_changes_nothing(project: Project) -> None:
     """A key that a table has is left alone."""
     assert keys(project, "mark", "delays", "day=2024-01-01", "--yes").code == 0
@@ -85,6 +93,7 @@ def test_the_partitions_tell_which_days_are_there(project: Project) -> None:
     assert [one["day"] for one in states] == ["2024-01-01", "2024-01-02"]
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_is_missing_until_it_is_written_again(project: Project) -> None:
     """A mark or a run that follows counts."""
     assert keys(project, "mark", "delays", "day=2024-01-01..2024-01-05", "--yes").code == 0
@@ -104,6 +113,7 @@ def test_what_was_forgotten_is_missing_until_it_is_written_again(project: Projec
     assert missing(project) == ["2024-01-03"]
 
 
+@pytest.mark.slow
 def test_nothing_is_changed_without_agreement(project: Project) -> None:
     """Without a terminal `--yes` agrees; `--dry-run` only shows."""
     said = keys(project, "mark", "delays", "day=2024-01-01")
@@ -122,7 +132,7 @@ def test_nothing_is_changed_without_agreement(project: Project) -> None:
         (("mark", "delays", "day=2024-01-99"), "2024-01-99"),
     ],
 )
-def test_what_can_not_be_marked_says_why(project: Project, arguments: tuple[str, ...], hint: str) -> None:
+def test_what_can_not_be_marked_says_why(tmp_path: Path, arguments: tuple[str, ...], hint: str) -> None:
     """With what to write instead."""
-    said = keys(project, *arguments, "--yes")
+    said = keys(bare(tmp_path), *arguments, "--yes")
     assert (said.code, hint in said.err) == (2, True), said.err

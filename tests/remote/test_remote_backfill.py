@@ -103,6 +103,7 @@ def test_a_lost_answer_is_asked_for_again_and_starts_one_run(
     assert len(platform.server.runs) == 1
 
 
+@pytest.mark.slow
 def test_failures_of_all_other_requests_pass(
     machine: Machine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_two_people_start_one_run(machine: Machine, platform: Platform, built: B
     assert platform.rows("bronze") == [DAYS[1]]
 
 
+@pytest.mark.slow
 def test_the_token_of_a_deleted_run_is_followed_by_another_one(machine: Machine, platform: Platform) -> None:
     """A person has deleted the failed run: the platform refuses its token for ever, and the day gets one more run."""
     platform.break_(DAYS[0])
@@ -144,6 +146,7 @@ def test_the_token_of_a_deleted_run_is_followed_by_another_one(machine: Machine,
     assert (said.code, "the run of this idempotency token was deleted" in said.out) == (1, True), said
 
 
+@pytest.mark.slow
 def test_a_skipped_run_is_started_later(machine: Machine, platform: Platform) -> None:
     """Somebody else's run has come between: the platform skips ours, and the day is there in the end."""
     server = platform.server
@@ -207,6 +210,7 @@ def test_a_backfill_that_is_cancelled_ends_its_runs_there(machine: Machine, plat
     assert "cancelled" in machine.dbxdec("backfills").out
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_is_known_by_the_day_that_it_is_for(machine: Machine, platform: Platform) -> None:
     """Nobody has given it the day, its parameter is the platform's reference: it is repaired, and as it was."""
     platform.break_(DAYS[2])
@@ -235,6 +239,7 @@ def test_a_failed_run_is_repaired_so_that_nothing_is_appended_again(machine: Mac
     assert platform.rows("bronze") == platform.rows("gold") == DAYS[:1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["500 after", *(pytest.param(one, marks=SLOW) for one in ("drop after", "500"))])
 def test_a_lost_answer_to_a_repair_repairs_once(
     machine: Machine, platform: Platform, what: str, monkeypatch: pytest.MonkeyPatch
@@ -251,6 +256,7 @@ def test_a_lost_answer_to_a_repair_repairs_once(
     assert platform.rows("bronze") == DAYS[:1]
 
 
+@pytest.mark.slow
 def test_a_repair_that_the_run_does_not_show_yet_is_waited_for(machine: Machine, platform: Platform) -> None:
     """For a moment the run looks as failed as it was."""
     platform.break_(DAYS[0])
@@ -261,6 +267,7 @@ def test_a_repair_that_the_run_does_not_show_yet_is_waited_for(machine: Machine,
     assert (said.code, "repaired, success" in said.out) == (0, True), said
 
 
+@pytest.mark.slow
 def test_a_failed_run_of_another_build_is_not_repaired(
     machine: Machine, platform: Platform, older: Built, built: Built
 ) -> None:
@@ -293,6 +300,7 @@ def test_a_failed_run_with_other_variables_is_not_repaired(machine: Machine, pla
     assert platform.rows("bronze") == DAYS[:1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, pytest.param(True, marks=SLOW)], ids=["after", "torn"])
 def test_a_backfill_that_is_killed_at_a_line_of_its_record_goes_on(
     machine: Machine, platform: Platform, *, torn: bool
@@ -334,6 +342,7 @@ def test_a_run_that_no_list_shows_yet_is_not_started_again(machine: Machine, pla
     assert (server.count("run-now"), platform.rows("bronze")) == (1, DAYS[:1])
 
 
+@pytest.mark.slow
 def test_a_run_that_the_platform_does_not_know_yet_is_not_given_up(machine: Machine, platform: Platform) -> None:
     """It has given the run's id; what was deleted meanwhile is a failure."""
     server = platform.server
@@ -396,6 +405,7 @@ def test_one_slot_is_left_for_the_schedule(machine: Machine, platform: Platform)
     assert "2 runs to make, 1 at once" in machine.backfill("--again", "all", "--every", "2d", "--keys-at-once", "1").out
 
 
+@pytest.mark.slow
 def test_keys_of_two_parameters_are_found_again_by_both(machine: Machine, platform: Platform) -> None:
     """Of two days and two regions one is there; each other one gets a run."""
     platform.server.settings("sales")["max_concurrent_runs"] = 2
@@ -444,6 +454,7 @@ def test_runs_are_found_on_later_pages(machine: Machine, platform: Platform) -> 
     assert (said.code, "repaired, success" in said.out) == (0, True), said
 
 
+@pytest.mark.slow
 def test_ctrl_c_starts_no_further_run_and_ends_none(machine: Machine, platform: Platform) -> None:
     """The run at work goes on; the same command watches it."""
     server = platform.server
@@ -460,6 +471,7 @@ def test_ctrl_c_starts_no_further_run_and_ends_none(machine: Machine, platform: 
     assert platform.rows("bronze") == DAYS
 
 
+@pytest.mark.slow
 def test_the_bundle_tells_where_the_job_is_and_it_is_kept(machine: Machine, platform: Platform) -> None:
     """Without the CLI the next call knows it from this one."""
     said = machine.backfill("--dry-run", by_id=False)

@@ -57,6 +57,7 @@ def test_a_task_on_the_platform_tells_what_this_machine_can_not_read(
     assert "by platform since" in machine.missing("--on-platform").out
 
 
+@pytest.mark.slow
 def test_a_backfill_asks_the_platform_by_itself(
     machine: Machine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

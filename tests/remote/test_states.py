@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.keys import Choices, Periods
 from dbxdec.model.trigger import REFERENCE
 from dbxdec.model.values import ValueType
+from dbxdec.remote.started import Started
 from dbxdec.remote.states import Deployed, PlatformRun, Slots, has_values, is_of_build, key_of, newest_by_key, token
 
 
@@ -121,3 +123,14 @@ def test_a_token_is_the_same_for_all_who_want_the_same_run() -> None:
         token("4711", 17, {"day": "2024-03-04", "scale": "1"}, "1001"),
     }
     assert len(others - {first}) == 4
+
+
+def test_a_record_tells_which_runs_have_no_answer(tmp_path: Path) -> None:
+    """A command that was stopped in the middle may have started them: they are looked for by their keys."""
+    (tmp_path / "pyproject.toml").touch()
+    record = Started.of(tmp_path, "delays", "prod", 7)
+    record.note("starting", ("2024-01-01",), after="first")
+    record.note("started", ("2024-01-01",), run=11)
+    record.note("starting", ("2024-01-02",), after="first")
+    assert record.unanswered() == {("2024-01-02",)}
+    assert record.open_runs() == {("2024-01-01",): 11}

@@ -110,6 +110,7 @@ def cancel(number: str) -> None:
     if record.place:
         from dbxdec.remote.cancelling import cancel_runs
 
+        record.wait()
         count = cancel_runs(record, here)
         say(f"{counted(count, 'run')} on the platform {'is' if count == 1 else 'are'} cancelled")
     elif not told:

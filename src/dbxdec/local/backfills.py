@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from dbxdec.local.missing import Key
 
 _FOLDER = "backfills"
+_LONGEST_S, _LOOK_S = 30.0, 0.05
 _WELL = (State.SUCCESS, State.SUCCESS_WITH_FAILURES)
 
 
@@ -133,6 +135,12 @@ class Record:
         with suppress(ProcessLookupError):
             os.kill(int(self.head["pid"]), signal.SIGINT)
         return True
+
+    def wait(self) -> None:
+        """Wait a while for its end."""
+        end = time.monotonic() + _LONGEST_S
+        while self.is_at_work and time.monotonic() < end:
+            time.sleep(_LOOK_S)
 
 
 @contextmanager

@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 def cancel_runs(record: Record, here: Path) -> int:
     """Cancel the runs of which nothing tells that they have ended, and return their number. Raises RunError."""
     head, place = record.head, record.place
-    job_id = int(place["job_id"])
+    job_id, plan, names = int(place["job_id"]), set(record.plan), [str(name) for name in head["names"]]
     started = Started.of(here, str(head["job"]), str(head["target"]), job_id)
-    wanted = {key: run for key, run in started.open_runs().items() if key in set(record.plan)}
+    wanted = {run for key, run in started.open_runs().items() if key in plan}
+    asked_for = plan & started.unanswered()
     workspace = Workspace.connect(place.get("host"), place.get("profile"))
-    at_work = {run.id for run in workspace.runs(job_id, active_only=True)} & set(wanted.values())
+    at_work = {
+        run.id
+        for run in workspace.runs(job_id, active_only=True)
+        if run.id in wanted or tuple(run.parameters.get(name) for name in names) in asked_for
+    }
     for run_id in sorted(at_work):
         with suppress(RefusedError):  # it has just ended
             workspace.cancel(run_id)

@@ -72,3 +72,12 @@ class Started:
                 else:
                     found[tuple(key)] = run
         return found
+
+    def unanswered(self) -> set[Key]:
+        """Return the keys of which a run was asked for last, and no line has the answer."""
+        found: dict[tuple[str, ...], str] = {}
+        with suppress(OSError):
+            for _, line in journal.read_lines(self.path)[0]:
+                if line.get("job") == self.job_id and isinstance(key := line.get("key"), list):
+                    found[tuple(key)] = str(line.get("event"))
+        return {key for key, event in found.items() if event == "starting"}
