@@ -15,7 +15,7 @@ from flights_pipeline.pipelines.common import extract, lake
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
 delays_table = lake.table("delays", partition_by="date", keyed=True)
 carriers_table = lake.table("carriers", keyed=True)
-# Which days there should be: `dbxdec missing` and `dbxdec backfill` go by it. A run that is given no day gets yesterday.
+# Which days there should be, for `dbxdec missing` and `dbxdec backfill`. A run that is given no day gets yesterday.
 days = daily(since=dt.date(2013, 1, 1), until=dt.date(2013, 12, 31), tz="America/New_York")
 
 
