@@ -432,7 +432,7 @@ def test_a_backfill_goes_on_by_its_number(project: Project) -> None:
     said = dbxdec(project, "backfills", "resume", "2", "--yes")
     assert said.code == 0, said.err + said.out
     assert f"1/1  {DAYS[2]}" in said.out
-    assert (project.root / "ran").read_text().count("\n") - ran == 5
+    assert (project.root / "ran").read_text().count("\n") - ran == 4  # the run of the broken day is resumed
     assert "success" in dbxdec(project, "backfills", "2").out.splitlines()[0]
 
 

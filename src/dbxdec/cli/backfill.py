@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dbxdec.local.backfill import Alone, Before, Plan, PlanOf, Step
+    from dbxdec.local.backfill import Alone, Earlier, Meanwhile, Plan, PlanOf, Step
     from dbxdec.local.backfilling import Ended
     from dbxdec.local.missing import Key, Keys
     from dbxdec.local.request import RunRequest
@@ -104,6 +104,7 @@ def command(
       dbxdec backfill delays -t prod
     """
     from dbxdec.local.backfill import (  # their imports take longer than `--help`
+        Meanwhile,
         alone,
         asked_keys,
         one_at_a_time,
@@ -138,7 +139,7 @@ def command(
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, book.left))
+        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, book.before))
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -148,9 +149,18 @@ def command(
     question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now)
     with alone(here, job) as lock:
+        meanwhile = Meanwhile(found, here, values)
         all_due = keys_of(found, question, asked)
         there = all_due if every is None else thinned(found, all_due, every)
-        plan = book.left(planned(found, there, here, again=again, newest_first=newest_first))  # type: ignore[arg-type]
+        plan = planned(
+            found,
+            there,
+            here,
+            again=again,  # type: ignore[arg-type]  # one of the choices
+            newest_first=newest_first,
+            variables=values,
+            earlier=book.before,
+        )
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
@@ -163,7 +173,7 @@ def command(
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
             keys_at_once = 1
         with book.opened(plan) as record:
-            failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record)
+            failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
             book.summarize(out, found, replace(now, due=there.due), failed, stopped=stopped)
     if stopped:
@@ -183,10 +193,13 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     for state in ("missing", "partial", "done"):
         some = [step.key for step in plan.steps if step.state == state]
         if some:
-            ordered = sorted(some, key=keys.due.index)
+            ordered = keys.sorted(some)
             out.print(f"  {state:<8} {escape(of_ranges(ordered, keys))}")
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
+    if plan.unfinished:
+        keys_, has = counted(plan.unfinished, "done key"), "has" if plan.unfinished == 1 else "have"
+        out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` goes on with it")
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
@@ -196,12 +209,18 @@ def _ask(plan: Plan) -> None:
     if not sys.stdin.isatty():
         say("nothing is run: `--yes` agrees to the plan")
         raise SystemExit(WRONG_USAGE)
-    if not click.confirm(f"make {counted(len(plan.steps), 'run')}?", err=True):
-        raise SystemExit(WRONG_USAGE)
+    options.agree(f"make {counted(len(plan.steps), 'run')}?")
 
 
 def _run(
-    out: Console, request: RunRequest, keys: Keys, plan: Plan, lock: Alone, keys_at_once: int, record: Record
+    out: Console,
+    request: RunRequest,
+    keys: Keys,
+    plan: Plan,
+    lock: Alone,
+    keys_at_once: int,
+    record: Record,
+    meanwhile: Meanwhile,
 ) -> tuple[list[Key], bool]:
     """Make the runs. Return the keys that have failed, and whether a person has ended it."""
     from dbxdec.local.backfilling import run_plan
@@ -228,7 +247,9 @@ def _run(
         def started(step: Step) -> None:
             began(" ".join(step.key))
 
-        stopped = run_plan(request, keys, plan, lock, keys_at_once=keys_at_once, began=started, ended=told)
+        stopped = run_plan(
+            request, keys, plan, lock, keys_at_once=keys_at_once, meanwhile=meanwhile, began=started, ended=told
+        )
     return failed, stopped
 
 
@@ -252,12 +273,12 @@ class _Book:
     report: Path | None
     records: list[Record] = field(default_factory=list)
 
-    def left(self, plan: PlanOf[Before]) -> PlanOf[Before]:
-        """Return what of a plan the earlier backfill has not done well."""
-        if self.earlier is None:
-            return plan
-        well = self.earlier.well
-        return replace(plan, steps=tuple(step for step in plan.steps if step.key not in well))
+    @property
+    def before(self) -> Earlier | None:
+        """What the backfill that is gone on with has done."""
+        from dbxdec.local.backfill import Earlier
+
+        return None if self.earlier is None else Earlier(frozenset(self.earlier.well), self.earlier.began)
 
     @contextmanager
     def opened(self, plan: PlanOf[Any]) -> Iterator[Record]:
@@ -282,7 +303,8 @@ class _Book:
         out.print(f"[dim]{calendar.legend()}[/]")
         left = sum(keys.state(key) != "done" for key in keys.due)
         done = len(keys.due) - left
-        out.print(f"{done} of {counted(len(keys.due), 'key')} done")
+        broken = f", {counted(len(failed), 'run')} failed" if failed else ""
+        out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
         for record in self.records:
             record.note("over", done=done, due=len(keys.due), stopped=stopped, time_ms=ledger.now_ms())
             if self.report is not None:

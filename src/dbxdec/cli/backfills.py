@@ -77,11 +77,12 @@ def show(number: str, as_json: bool) -> None:
     out, head, ended = console(), record.head, record.ended
     target = f" for {head['target']}" if head.get("target") else ""
     out.print(f"[bold]{escape(str(head.get('job', '')))}[/]{escape(target)}  backfill {record.id}: {record.state}")
-    out.print(f"  dbxdec backfill {escape(' '.join(map(str, head.get('arguments', ()))))}")
+    out.print(f"  dbxdec backfill {escape(' '.join(record.arguments))}")
     rows: list[list[tables.Cell]] = []
     for key in record.plan:
         line = ended.get(key, {})
-        seconds = f"{line['seconds']:.1f}" if line else ""
+        spent = line.get("seconds")
+        seconds = f"{spent:.1f}" if isinstance(spent, int | float) else ""
         rows.append(
             [" ".join(key), tables.styled(str(line.get("state", "not run"))), str(line.get("run", "")), seconds]
         )
@@ -94,7 +95,7 @@ def show(number: str, as_json: bool) -> None:
 def resume(number: str, yes: bool) -> None:
     """Go on with the backfill ID, by default the last one: the same command, without what it has done."""
     record = backfills.find(home(), number)
-    arguments = [*map(str, record.head.get("arguments", ())), "--resumes", str(record.id), *(["--yes"] if yes else [])]
+    arguments = [*record.arguments, "--resumes", str(record.id), *(["--yes"] if yes else [])]
     backfill.command.main(arguments, prog_name="dbxdec backfill", standalone_mode=False)
 
 
@@ -144,6 +145,6 @@ def _row(record: Record) -> list[tables.Cell]:
         str(head.get("job", "")),
         str(head.get("target") or ""),
         tables.styled(record.state),
-        records.moment(int(head.get("time_ms", 0))),
+        records.moment(record.newest),
         f"{len(record.well)}/{len(record.plan)}",
     ]

@@ -117,13 +117,16 @@ def _change(
     for table, some, why in planned:
         count += len(some)
         if some:
-            out.print(f"{escape(table)}  {escape(of_ranges(sorted(some, key=due.due.index), due))}")
+            out.print(f"{escape(table)}  {escape(of_ranges(due.sorted(some), due))}")
         if why:
             say(f"{table} is left as it is: {why}")
     wrong = any(why for _, _, why in planned)
     if count and not dry:
         _ask(f"{'forget' if forget else 'mark'} {counted(count, 'key')} in the logs?", yes=yes)
         done = change_of(job, question, replace(change, dry=False))
+        for (table, _, why), (_, _, before) in zip(done, planned, strict=True):
+            if why and why != before:
+                say(f"{table} is left as it is: {why}")
         wrong = any(why for _, _, why in done)
         out.print(f"{counted(sum(len(some) for _, some, _ in done), 'key')} {'forgotten' if forget else 'marked'}")
     elif not count:
@@ -138,5 +141,4 @@ def _ask(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         say("nothing is changed: `--yes` agrees to it")
         raise SystemExit(WRONG_USAGE)
-    if not click.confirm(question, err=True):
-        raise SystemExit(WRONG_USAGE)
+    options.agree(question)

@@ -157,10 +157,9 @@ def _words(key: Key) -> str:
 
 def of_ranges(some: Sequence[Key], keys: Keys) -> str:
     """Return keys for people; those that follow each other as the first and the last one."""
-    places = {key: i for i, key in enumerate(keys.due)}
     runs: list[list[Key]] = []
     for key in some:
-        if runs and places[key] == places[runs[-1][-1]] + 1:
+        if runs and keys.follows(runs[-1][-1], key):
             runs[-1].append(key)
         else:
             runs.append([key])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from dbxdec.cli import completion
+from dbxdec.cli.app import INTERRUPTED, WRONG_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,16 @@ def selection(texts: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"the key `{name}` is given twice")
         found[name] = values
     return found
+
+
+def agree(question: str) -> None:
+    """Ask a person at a terminal, and end the command where the answer is no. Ctrl-C is as elsewhere."""
+    try:
+        if click.confirm(question, err=True):
+            return
+    except click.Abort:
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(WRONG_USAGE)
 
 
 def target(text: str) -> Callable[[_Command], _Command]:

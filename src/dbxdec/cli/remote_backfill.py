@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dbxdec.local.backfill import Again, PlanOf
+    from dbxdec.local.backfill import Again, Earlier, PlanOf
     from dbxdec.local.backfills import Record
     from dbxdec.local.builds import Build
     from dbxdec.local.missing import Key, Keys
@@ -36,13 +36,13 @@ _MOST_FAILURES = 20
 class Words:
     """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end.
 
-    `opened` keeps a record while runs are made; `left` takes from a plan what an earlier one has done.
+    `opened` keeps a record while runs are made; `before` is what the backfill has done that is gone on with.
     """
 
     ask: Callable[[Any], None]
     summarize: Callable[..., None]
     opened: Callable[[Any], AbstractContextManager[Record]]
-    left: Callable[[PlanOf[PlatformRun]], PlanOf[PlatformRun]]
+    before: Earlier | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def run(wanted: Wanted, words: Words) -> None:
         of_done = wanted.again in ("failed", "all")
         open_keys = [key for key in keys.due if of_done or keys.state(key) != "done"]
         runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
-        plan = words.left(plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first))
+        plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first, earlier=words.before)
         for step in plan.steps[:1]:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
@@ -148,9 +148,9 @@ def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_o
     for state in ("missing", "partial", "done"):
         some = [step.key for step in plan.steps if step.state == state and step.key not in runs.active]
         if some:
-            out.print(f"  {state:<8} {escape(of_ranges(sorted(some, key=keys.due.index), keys))}")
+            out.print(f"  {state:<8} {escape(of_ranges(keys.sorted(some), keys))}")
     if watched:
-        out.print(f"  {'at work':<8} {escape(of_ranges(sorted(watched, key=keys.due.index), keys))}")
+        out.print(f"  {'at work':<8} {escape(of_ranges(keys.sorted(watched), keys))}")
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
     if repaired:

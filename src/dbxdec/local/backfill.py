@@ -11,14 +11,15 @@ import os
 import re
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.missing import key_parameters, moment_of_key
 from dbxdec.local.parameters import parameters_shown
+from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
     from dbxdec.model.dag import Job, JobParameter
 
 Again = Literal["failed", "partial", "all"]
-Before = TypeVar("Before")
+
+
+class Made(Protocol):
+    """A run, wherever it was made."""
+
+    @property
+    def started(self) -> int:
+        """When it began, in ms since the epoch."""
+
+
+Before = TypeVar("Before", bound=Made)
 _MOST_SAID = 5
 
 
@@ -49,6 +60,8 @@ class PlanOf(Generic[Before]):
 
     steps: tuple[StepOf[Before], ...]
     done: int
+    unfinished: int = 0
+    """How many of the done keys have a run that has not succeeded and is not gone on with."""
 
 
 Step = StepOf["Run"]
@@ -127,13 +140,18 @@ def thinned(job: Job, keys: Keys, every: str) -> Keys:
     if place is None:
         raise RunError(f"the job `{job.key}` has no key that is a day, a week, a month or an hour", hint="drop --every")
     key, count, unit = key_parameters(job)[place].key, int(found["count"]), found["unit"]
+    if unit == "h" and key is not None and key.is_period and key.type != "datetime":
+        raise RunError(f"--every {every} is for keys that are hours", hint="write `2d`, `1w` or `1m`")
     kept: set[str] = set()
-    due: dt.date | None = None
-    for text in sorted({one[place] for one in keys.due}):
+    texts = sorted({one[place] for one in keys.due})
+    first, number = None, 0
+    for text in texts:
         moment = moment_of_key(key, text)  # type: ignore[arg-type]  # it is a period
-        if due is None or moment >= due:
+        first = first or moment
+        if moment >= _later(first, number * count, unit):
             kept.add(text)
-            due = _later(moment, count, unit)
+            while _later(first, number * count, unit) <= moment:
+                number += 1
     return replace(keys, due=tuple(one for one in keys.due if one[place] in kept))
 
 
@@ -153,14 +171,45 @@ def one_at_a_time(keys: Keys) -> list[str]:
     return [table.name for table in keys.tables if table.mode == "whole"]
 
 
-def planned(job: Job, keys: Keys, here: Path, *, again: Again | None, newest_first: bool) -> Plan:
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier backfill, which is gone on with, has done well, and when it began, in ms since the epoch."""
+
+    well: frozenset[Key]
+    began: int
+
+
+def planned(
+    job: Job,
+    keys: Keys,
+    here: Path,
+    *,
+    again: Again | None,
+    newest_first: bool,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    earlier: Earlier | None = None,
+) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
 
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
-    kept, running = _kept_runs(job, here)
-    return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running)
+    kept, running = _kept_runs(job, here, variables)
+    kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
+    return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running, earlier=earlier)
+
+
+def _agrees(run: Run, key: Key, keys: Keys) -> bool:
+    """Return whether a kept run and the tables say the same of a key, so that resuming it does what is missing."""
+    ended, known = run.tasks(), {task.key for task in run.dag.tasks}
+    for table in keys.tables:
+        there = key in table.done or key in table.begun
+        if table.adds and there and table.task not in known:
+            return False  # the task has another name now, and would append its rows again
+        has_ended = ended.get(table.task, {}).get("state") == State.SUCCESS
+        if has_ended and table.created is not None and not there and not table.why:
+            return False  # its rows were taken away since
+    return True
 
 
 def plan_of(
@@ -171,6 +220,7 @@ def plan_of(
     again: Again | None,
     newest_first: bool,
     running: Mapping[Key, Run] = MappingProxyType({}),
+    earlier: Earlier | None = None,
 ) -> PlanOf[Before]:
     """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be gone on with, by key.
 
@@ -182,29 +232,33 @@ def plan_of(
         if table.is_delta and (not table.untold or table.untold.intersection(keys.due))
     ]
     steps: list[StepOf[Before]] = []
-    done, added = 0, []
-    anew = again in ("partial", "all")
+    done, unfinished, added = 0, 0, []
     for key in keys.due:
-        state = keys.state(key)
+        state, before = keys.state(key), kept.get(key)
+        if earlier is not None and again is not None and key in earlier.well:
+            done += state == "done"
+            continue
+        # The run that the backfill, which is gone on with, has made for the key.
+        own = earlier is not None and before is not None and before.started >= earlier.began
         if state == "done":
             done += 1
-            if again == "all":
-                steps.append(StepOf(key, state))
-            elif again == "failed" and key in kept:
-                steps.append(StepOf(key, state, kept[key]))
+            unfinished += before is not None
+            if again == "all" or (again == "failed" and before is not None):
+                steps.append(StepOf(key, state, before if again == "failed" or own else None))
             continue
-        before = None if anew else kept.get(key)
+        anew = not own and (again == "all" or (again == "partial" and state == "partial"))
+        before = None if anew else before
         steps.append(StepOf(key, state, before))
         parts = [table for table in keys.tables if table.adds and (key in table.done or key in table.begun)]
         if parts and before is None and not anew:
             added.append((key, parts))
     problems += _of_running(job, steps, running)
     problems += _of_added(added)
-    problems += _of_strange_rows(keys) if steps and not anew else []
+    problems += _of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
-    return PlanOf(tuple(reversed(steps) if newest_first else steps), done)
+    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, 0 if again == "failed" else unfinished)
 
 
 def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key, Run]) -> Iterator[Problem]:
@@ -220,7 +274,7 @@ def _of_added(added: Sequence[tuple[Key, Sequence[Table]]]) -> Iterator[Problem]
     """Yield keys of which rows have been appended that nobody can go on with."""
     hint = (
         "resume the run that wrote it (`dbxdec run --resume RUN`) where it is kept; with `--again partial` it is run "
-        "anew, after its rows have been deleted"
+        "anew, after its rows have been deleted; `dbxdec keys mark` says that it is there"
     )
     for number, (key, tables) in enumerate(added[:_MOST_SAID]):
         names = listed([table.name for table in tables])
@@ -266,21 +320,53 @@ def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, n
             )
 
 
-def _kept_runs(job: Job, here: Path) -> tuple[dict[Key, Run], dict[Key, Run]]:
+def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[Key, Run], dict[Key, Run]]:
     """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work."""
-    parameters = key_parameters(job)
     newest: dict[Key, Run] = {}
     for run in ledger.runs(here, job.key):
-        if run.is_inner:
-            continue
-        try:
-            given = parameters_shown(run)
-            key = tuple(key_text(one, one.value(given[one.name], names=True)) for one in parameters)
-        except (KeyError, ValueError, TypeError):
-            continue  # of a job with other parameters
-        newest.setdefault(key, run)
+        key = None if run.is_inner else key_of_run(job, run)
+        if key is not None and _has_variables(run, variables):
+            newest.setdefault(key, run)
     kept = {key: run for key, run in newest.items() if run.state not in ("success", ledger.RUNNING) and not run.damaged}
     return kept, {key: run for key, run in newest.items() if run.state == ledger.RUNNING}
+
+
+def key_of_run(job: Job, run: Run) -> Key | None:
+    """Return the key that a run was for; None for a run of a job with other parameters."""
+    try:
+        given = parameters_shown(run)
+        return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in key_parameters(job))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _name_in(parameter: JobParameter, given: Mapping[str, str]) -> str:
+    was = parameter.key.was if parameter.key is not None else None
+    return parameter.name if parameter.name in given or was is None else was
+
+
+def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
+    """Return whether a run had these values of bundle variables: another lake has other tables."""
+    had = run.head.get("variables") or {}
+    return all(had.get(name, value) == value for name, value in variables.items())
+
+
+@dataclass
+class Meanwhile:
+    """The runs that other commands start here while a backfill is at work."""
+
+    job: Job
+    here: Path
+    variables: Mapping[str, str]
+    since: str = field(default_factory=lambda: str(time.time_ns() // 1000))
+    own: set[str] = field(default_factory=set)
+
+    def of(self, key: Key) -> Run | None:
+        """Return the newest run of a key that somebody else has started since."""
+        for run in ledger.runs_after(self.here, self.since, self.own):
+            if run.job == self.job.key and not run.is_inner and key_of_run(self.job, run) == key:
+                return run if _has_variables(run, self.variables) else None
+        return None
 
 
 def key_text(parameter: JobParameter, value: Any) -> str:

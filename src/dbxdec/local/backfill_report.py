@@ -56,7 +56,9 @@ def write(
     parts += [f"<th align=left>{escape(one)}</th>" for one in (*names, "state", "run", "seconds")]
     parts.append("</tr>")
     for key, line in sorted(ended.items()):
-        cells = [*key, str(line.get("state", "")), str(line.get("run", "")), f"{line.get('seconds', 0):.1f}"]
+        seconds = line.get("seconds")
+        spent = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
+        cells = [*key, str(line.get("state", "")), str(line.get("run", "")), spent]
         parts.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     parts.append("</table></div>")
     html = page.document(title, Mask(of_this_machine()).text("\n".join(parts)), kind=KIND, style=_STYLE)

@@ -19,7 +19,7 @@ from dbxdec.platform.run_if import State
 from dbxdec.platform.status import SUCCEEDED
 
 if TYPE_CHECKING:
-    from dbxdec.local.backfill import Alone, Plan, Step
+    from dbxdec.local.backfill import Alone, Meanwhile, Plan, Step
     from dbxdec.local.interface import JobRun, TaskRun
     from dbxdec.local.missing import Keys
     from dbxdec.local.pool import Pool
@@ -70,12 +70,14 @@ def run_plan(
     alone: Alone,
     *,
     keys_at_once: int,
+    meanwhile: Meanwhile,
     began: Callable[[Step], object],
     ended: Callable[[Ended], object],
 ) -> bool:
     """Make the runs of a plan, and return whether a person has ended it before all were made.
 
-    `began` and `ended` are told of each run, one at a time. A run that can't begin costs no other.
+    `began` and `ended` are told of each run, one at a time. A run that can't begin costs no other. A key that another
+    command has run `meanwhile` is left to it.
     """
     pool = pool_of(request, shared=alone.path, inherited=alone.descriptor)
     turns, telling = _Turns(), threading.Lock()
@@ -85,7 +87,9 @@ def run_plan(
             return
         with telling:
             began(step)
-        found = _one(request, keys, step, pool, turns.of)
+        found = _unless_done(meanwhile, step) or _one(request, keys, step, pool, turns.of)
+        if found.run is not None:
+            meanwhile.own.add(found.run.id)
         with telling:
             ended(found)
 
@@ -97,6 +101,17 @@ def run_plan(
         finally:
             pool.close()
         return pool.stopping
+
+
+def _unless_done(meanwhile: Meanwhile, step: Step) -> Ended | None:
+    """Return the end of a step that another command has taken since the plan was made; None to run it."""
+    other = meanwhile.of(step.key)
+    if other is None or (step.before is not None and other.id == step.before.id):
+        return None
+    if other.state == "success":
+        return Ended(step, State.SUCCESS, 0, why=f"the run {other.id}, which another command has made, has done it")
+    why = f"the run {other.id}, which another command has made, is {other.state}: the next backfill goes on with it"
+    return Ended(step, State.FAILED, 0, why=why)
 
 
 def _one(

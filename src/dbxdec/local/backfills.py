@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "backfills"
 _LONGEST_S, _LOOK_S = 30.0, 0.05
+_LATEST_MS = 253_402_300_799_000  # the last of the calendar
 _WELL = (State.SUCCESS, State.SUCCESS_WITH_FAILURES)
 
 
@@ -65,6 +67,21 @@ class Record:
         return self._last("began")
 
     @property
+    def arguments(self) -> list[str]:
+        """The arguments of `dbxdec backfill`. Raises RunError for a damaged record."""
+        found = self.head.get("arguments")
+        if not isinstance(found, list) or not found:
+            raise RunError(
+                f"the record of the backfill {self.id} is damaged: {self.path}", hint="give the command again"
+            )
+        return [str(one) for one in found]
+
+    @property
+    def newest(self) -> int:
+        """When it began last, in ms since the epoch."""
+        return _number(self.head.get("time_ms"))
+
+    @property
     def place(self) -> Mapping[str, Any]:
         """Where its runs are made, for a target."""
         return self._last("place")
@@ -78,7 +95,11 @@ class Record:
     @property
     def ended(self) -> dict[Key, Mapping[str, Any]]:
         """The ends of runs by key, the newest of each."""
-        return {tuple(line["key"]): line for line in self.lines if line.get("event") == "ended" and "key" in line}
+        return {
+            key: line
+            for line in self.lines
+            if line.get("event") == "ended" and (key := _key(line.get("key"))) is not None
+        }
 
     @property
     def well(self) -> set[Key]:
@@ -87,9 +108,16 @@ class Record:
 
     @property
     def plan(self) -> list[Key]:
-        """The keys that it was to run, from its first beginning on."""
+        """The keys that it was to run, in the order of its beginnings."""
+        plans = [line["plan"] for line in self.lines if line.get("event") == "began" and _is_list(line.get("plan"))]
+        found = [key for plan in plans for one in plan if (key := _key(one)) is not None]
+        return list(dict.fromkeys(found))
+
+    @property
+    def began(self) -> int:
+        """When it began first, in ms since the epoch."""
         first = next((line for line in self.lines if line.get("event") == "began"), {})
-        return [tuple(key) for key in first.get("plan", ())]
+        return _number(first.get("time_ms"))
 
     @property
     def is_at_work(self) -> bool:
@@ -106,7 +134,7 @@ class Record:
             return "interrupted"
         if self.over.get("stopped"):
             return "cancelled"
-        return "success" if len(self.well) >= len(self.plan) else "failed"
+        return "success" if self.well.issuperset(self.plan) else "failed"
 
     def note(self, event: str, **facts: Any) -> None:
         """Append a line; it is there when the call returns."""
@@ -143,9 +171,24 @@ class Record:
             time.sleep(_LOOK_S)
 
 
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _number(value: object) -> int:
+    """Return a time of a record; 0 for what is none."""
+    return value if isinstance(value, int) and 0 <= value < _LATEST_MS else 0
+
+
+def _key(value: object) -> Key | None:
+    """Return a key of a record; None for what is none."""
+    is_key = isinstance(value, list) and all(isinstance(part, str) for part in value)
+    return tuple(value) if isinstance(value, list) and is_key else None
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)  # a list may be read only
     try:
         yield descriptor
     finally:
@@ -170,7 +213,9 @@ def new(here: Path) -> Record:
 def all_of(here: Path) -> list[Record]:
     """Return all records, the newest first."""
     folder = ledger.state_folder(here) / _FOLDER
-    paths = [path for path in folder.glob("*.jsonl") if path.stem.isdecimal()] if folder.is_dir() else []
+    paths = (
+        [path for path in folder.glob("*.jsonl") if path.stem.isdecimal() and path.is_file()] if folder.is_dir() else []
+    )
     return sorted(map(Record, paths), key=lambda record: -record.id)
 
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -280,6 +280,15 @@ def runs(
         if isinstance(found, Unreadable):
             passed(found)
         elif found is not None and job in (None, found.job):
+            yield found
+
+
+def runs_after(folder: Path, run: str, but: Collection[str]) -> Iterator[Run]:
+    """Yield the runs that were started after the id `run`, newest first, without those of the ids in `but`."""
+    for place in _places(folder):
+        if int(place.name) <= int(run):
+            return
+        if place.name not in but and isinstance(found := read(place), Run):
             yield found
 
 

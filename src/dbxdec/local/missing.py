@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -56,6 +57,8 @@ class Table:
     """How its task writes: "append", "merge", "whole" for an overwrite of all, "part" for one of a part."""
     source: str = "log"
     """Who has read its log: "log" for this machine, "platform" for a task there, "receipts" if only these tell."""
+    task: str = ""
+    """The task that writes it."""
     told_since: int | None = None
     """With receipts alone: the moment, in ms since the epoch, of before which nothing is known."""
     untold: frozenset[Key] = frozenset()
@@ -75,6 +78,22 @@ class Keys:
     names: tuple[str, ...]
     due: tuple[Key, ...]
     tables: tuple[Table, ...]
+    places: Mapping[str, int] = field(default_factory=dict)
+    """Where each value of the only key parameter is among all that there should be."""
+
+    def follows(self, key: Key, other: Key) -> bool:
+        """Return whether `other` is the next key after `key`."""
+        if self.places:
+            return self.places.get(other[0], -1) == self.places.get(key[0], -1) + 1
+        return self._order.get(other, -1) == self._order.get(key, -1) + 1
+
+    @cached_property
+    def _order(self) -> dict[Key, int]:
+        return {key: i for i, key in enumerate(self.due)}
+
+    def sorted(self, some: Iterable[Key]) -> list[Key]:
+        """Return keys in their order."""
+        return sorted(some, key=lambda key: self._order.get(key, -1))
 
     @property
     def since(self) -> dt.date | None:
@@ -168,10 +187,12 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
             begun,
             found.get("created"),
             found.get("why", ""),
-            bool(found.get("strange")),
+            # Keys that today's parameters don't read are as good as none.
+            bool(found.get("strange")) or bool(not keys and not begun and found.get("keys")),
             mode=_mode(output),
             source="receipts" if found.get("told_since") is not None else found.get("source", "log"),
             told_since=found.get("told_since"),
+            task=task.key,
         )
     for task, name, output in required.others(job):
         target = f"{task.key}" if name == RESULT else f"{task.key}[{name}]"
@@ -195,7 +216,20 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
     names = tuple(parameter.name for parameter in parameters)
     there_should_be = tuple(product(*due))
     known = tuple(replace(table, untold=_untold(table, there_should_be, parameters)) for table in tables.values())
-    return Keys(job.key, names, there_should_be, known)
+    return Keys(job.key, names, there_should_be, known, _places(parameters, due))
+
+
+def _places(parameters: Sequence[JobParameter], due: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Return the places of the values of a single key, also where only some of them were asked for."""
+    if len(parameters) != 1 or not due[0]:
+        return {}
+    key = parameters[0].key
+    if key is None:
+        return {}
+    if not key.is_period:
+        return {text: i for i, text in enumerate(key.values)}
+    first, last = (moment_of_key(key, text) for text in (min(due[0]), max(due[0])))
+    return {key.text(one): i for i, one in enumerate(key.between(key.holding(first), key.holding(last)))}
 
 
 def _untold(table: Table, keys: Sequence[Key], parameters: Sequence[JobParameter]) -> frozenset[Key]:

@@ -20,8 +20,8 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
     """Return the place of an output, and the keys that are there, or why that can't be told (`why`).
 
     Of the keys `begun` a part of the iterations is there. `created` is when the table was made, in milliseconds since
-    the epoch. A `strange` table has had no write with a key. Where only receipts tell, keys of before `told_since`, in
-    milliseconds too, may be there as well.
+    the epoch. A `strange` table has rows of which the log does not say the keys. Where only receipts tell, keys of
+    before `told_since`, in milliseconds too, may be there as well.
     """
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
@@ -33,8 +33,10 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
         log = manager.key_log(uri)
         if log is None:
             return {"uri": uri, "keys": []}
-        whole, begun = done(log.standing(), slot_of(job, task, output))
-        known = {"created": log.created, "strange": not log.has_keys and log.since is None, "told_since": log.since}
+        slot = slot_of(job, task, output)
+        whole, begun = done(log.standing(), slot)
+        strange = log.since is None and log.is_strange(slot)
+        known = {"created": log.created, "strange": strange, "told_since": log.since}
         return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known}
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text(str(error.problems[0].message))}

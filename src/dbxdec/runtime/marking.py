@@ -57,22 +57,22 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
             return {**found, "why": "it does not exist yet"}
         done, begun = key_log.done(log.standing(), slot)
         wanted = _of_partitions(job, manager, uri) if change.from_partitions else None
-        there = {*done, *begun}
-        keys = [
-            key
-            for key in change.keys
-            if (key in there if change.forget else key not in done) and (wanted is None or key in wanted)
-        ]
+        # A log has a key as it was called and ordered then.
+        spelled: dict[str, list[str]] = {}
+        for text in {*done, *begun} if change.forget else done:
+            spelled.setdefault(_today(job, text), []).append(text)
+        keys = [key for key in change.keys if (key in spelled) == change.forget and (wanted is None or key in wanted)]
         if keys and not change.dry:
             moment = time.time_ns() // 1_000_000
             own = "" if output == "result" else output
             manager.note_keys(
                 uri,
                 [
-                    key_log.forgotten(slot, key)
+                    key_log.forgotten(slot, text)
                     if change.forget
-                    else key_log.marked(slot, key, job=job.key, task=task.key, output=own, moment=moment)
+                    else key_log.marked(slot, text, job=job.key, task=task.key, output=own, moment=moment)
                     for key in keys
+                    for text in (spelled[key] if change.forget else [key])
                 ],
             )
     except DbxdecError as error:
@@ -80,6 +80,19 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
         return {**found, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
     return {**found, "keys": keys}
+
+
+def _today(job: dag.Job, text: str) -> str:
+    """Return a key of a log with today's names and order of parameters; as it is if it has not all of them."""
+    values = run_keys.read(text)
+    named = {}
+    for parameter in job.parameters:
+        if parameter.key is not None:
+            value = values.get(parameter.name, values.get(parameter.key.was or ""))
+            if value is None:
+                return text
+            named[parameter.name] = value
+    return run_keys.written(named)
 
 
 def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Commit
 
 _NAME = "dbxdec/epoch"
+OLDER_ROWS = "dbxdec/older-rows"
+"""The identifier that notes, with the first write with a key, that the table had rows before."""
 _UNKNOWN = "?"
+_ADDS = ("WRITE", "MERGE", "CREATE TABLE AS SELECT", "STREAMING UPDATE", "COPY INTO")
 _REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
 # Each write notes what came before it: it looks at what follows the one before the last, which may have been killed
 # before it could.
@@ -109,6 +112,28 @@ def unnoted(commits: Iterable[Commit], *, before: int) -> list[Event]:
     return [event for event in found if event not in noted]
 
 
+def notes_of(commits: Iterable[Commit], *, before: int) -> list[str]:
+    """Return the identifiers that are to be added after a write with a key, which began at `before`."""
+    there = list(commits)
+    names = [event.name for event in unnoted(there, before=before)]
+    keyed = [commit for commit in there if is_keyed(commit)]
+    # Only a whole log tells that it is the first one.
+    is_first = len(keyed) == 1 and there[-1].version == 0
+    if is_first and any(_adds_rows(commit) for commit in there if commit.version < keyed[0].version):
+        names.append(OLDER_ROWS)
+    return names
+
+
+def _adds_rows(commit: Commit) -> bool:
+    found = Found.of_commit(commit)
+    if found is not None and found.facts.get("made"):
+        return False
+    return (
+        commit.operation in _ADDS
+        and str(commit.metrics.get("numOutputRows", commit.metrics.get("num_added_rows"))) != "0"
+    )
+
+
 def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:
     """Return the events among `commits`, at `before` at the latest; `whole` is all that is known of the log."""
     found = []
@@ -157,6 +182,11 @@ def restored(commit: Commit, commits: Sequence[Commit]) -> int:
 def _version(restore: Commit) -> int | None:
     to = str(restore.parameters.get("version", "")).strip('"')
     return int(to) if to.isdecimal() else None
+
+
+def makes(commit: Commit) -> bool:
+    """Return whether a commit has made the table, or made it anew."""
+    return commit.version == 0 or commit.operation.startswith(("CREATE", *_REPLACES))
 
 
 def replaces_all(commit: Commit) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import KEYED, WriteId
+from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Commit
 
 _RECEIPT, _OWN = "/receipt", "own/"
-_FORGOTTEN = "dbxdec/forgotten"
+_FORGOTTEN, _MARK = "dbxdec/forgotten", "mark"
 _CLOCKS_DIFFER_MS = 10 * 60_000
 
 
@@ -52,12 +53,16 @@ class KeyWrite:
 class KeyLog:
     """What the log of a table says. `created` is when the table was made, in milliseconds since the epoch.
 
+    `made` is the same where the log has the commit that made or replaced it: other commits may change that time, as
+    delta-rs does for a merge with new columns.
+
     `commits` are the newest ones, as far as `epochs.needed` wants them and the log has their files.
     """
 
     identifiers: Sequence[Identifier]
     commits: Sequence[Commit]
     created: int | None
+    made: int | None = None
     since: int | None = None
     """When the log begins to tell, in ms since the epoch: keys of before may be there, too. None where it has all."""
 
@@ -96,14 +101,24 @@ class KeyLog:
 
     def _is_older(self, one: Identifier) -> bool:
         """Return whether an identifier is of a table that was here before: `createOrReplace` keeps identifiers."""
-        if self.created is None or one.updated is None:
+        if self.made is None or one.updated is None:
             return False
-        return one.updated < self.created - _CLOCKS_DIFFER_MS
+        return one.updated < self.made - _CLOCKS_DIFFER_MS
 
-    @property
-    def has_keys(self) -> bool:
-        """Return whether any write with a key was ever made here, by any writer."""
-        return any(parsed(one.name) is not None for one in self.identifiers)
+    def is_strange(self, slot: str) -> bool:
+        """Return whether rows may be here of which no log says which keys of a writer they are.
+
+        They are of before the job had keys, or of before its table was shared, or no longer is.
+        """
+        writes = [(write, one) for one in self.identifiers if (write := parsed(one.name)) is not None]
+        own = [(write, one) for write, one in writes if write.slot == slot]
+        if not own:
+            return not writes or not slot or any(not write.slot for write, _ in writes)
+        older = max((one.updated or 0 for one in self.identifiers if one.name == epochs.OLDER_ROWS), default=None)
+        # A person who has said of keys that they are there has looked.
+        return older is not None and not any(
+            write.run.split("/")[2].startswith(_MARK) and (one.updated or 0) >= older for write, one in own
+        )
 
     def _there(self) -> _There:
         """Return the commits of which rows may be left: back to a replacement, by way of what RESTOREs have kept."""
@@ -162,7 +177,7 @@ def _follows(later: Identifier | None, one: Identifier) -> bool:
 
 def marked(slot: str, key: str, *, job: str, task: str, output: str, moment: int) -> str:
     """Return the identifier by which a person says that a table has a key. `moment` is in ms since the epoch."""
-    write = WriteId("local", job, f"mark{moment}", task, output=output, key=key, slot=slot)
+    write = WriteId("local", job, f"{_MARK}{moment}", task, output=output, key=key, slot=slot)
     return write.transaction
 
 
@@ -193,6 +208,7 @@ def done(writes: Iterable[KeyWrite], slot: str) -> tuple[set[str], set[str]]:
     for write in writes:
         if write.slot == slot:
             items.setdefault((write.key, write.run), set()).add(write.item)
-            wanted[write.key, write.run] = write.items
+            # A resumed run may have more items.
+            wanted[write.key, write.run] = max(write.items, wanted.get((write.key, write.run), 0))
     whole = {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
     return whole, {key for key, _ in items} - whole

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,12 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, key: str, value: Any, *, mode: Any = "append", run: str = "", **options: Any) -> None:
+    def write(
+        self, key: str, value: Any, *, mode: Any = "append", run: str = "", attempt: int = 1, **options: Any
+    ) -> None:
         """Store the result of the run for a key."""
         identity: dict[str, Any] = {name: options.pop(name) for name in ("item", "items", "slot") if name in options}
-        given = receipt(run or f"run-{key}")
+        given = receipt(run or f"run-{key}", attempt=attempt)
         given = replace(given, id=replace(given.id, key=key, **identity))
         manager = PolarsDeltaIoManager(self.path.parent, mode=mode, **options)
         manager.write(output(self.path, given, RETURNS), value)
@@ -126,6 +130,80 @@ def test_a_table_that_is_made_and_not_filled_has_no_key(table: Table) -> None:
     assert table.done() == set()
     table.write(days(2)[0], frame(1), **rules)
     assert table.done() == set(days(2))
+
+
+def test_a_resumed_run_may_have_more_items(table: Table) -> None:
+    """The day is whole when all that it has at last are there."""
+    one = days(1)[0]
+    for item in ("a", "b"):
+        table.write(one, frame(1), run="first", item=item, items=2)
+    table.write(one, frame(1), run="first", item="c", items=4)
+    table.write(days(2)[0], frame(2))
+    assert table.done() == set(days(2))
+    table.write(one, frame(1), run="first", item="d", items=4)
+    assert table.done() == set(days(1, 2))
+
+
+def test_an_iteration_of_a_resumed_run_with_other_items_is_not_stored_twice(table: Table) -> None:
+    """The identifier has another number of items, but the receipt is that of the write."""
+    one = days(1)[0]
+    table.write(one, frame(1), run="first", item="a", items=2)
+    table.write(one, frame(1), run="first", item="a", items=3, attempt=2)
+    assert pl.read_delta(str(table.path))["x"].to_list() == [1]
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_merge_of_delta_rs_that_adds_columns_takes_no_key_away(table: Table, checkpoint: bool) -> None:
+    """It gives the table another time of creation, which is no replacement."""
+    one, other = days(1, 2)
+    table.write(one, frame(1))
+    for file in table.path.glob("_delta_log/*.json"):  # an hour ago, as the clocks of writers differ
+        text = re.sub(r'("(?:lastUpdated|createdTime|timestamp)":)(\d{13})', _an_hour_less, file.read_text())
+        file.write_text(text)
+    merge = table.delta.merge(
+        pl.DataFrame({"x": [1], "y": [2]}),
+        "s.x = t.x",
+        source_alias="s",
+        target_alias="t",
+        merge_schema=True,
+    )
+    merge.when_matched_update_all().execute()
+    if checkpoint:
+        cleaned(table)
+    table.write(other, pl.DataFrame({"x": [3], "y": [4]}))
+    assert table.done() == {one, other}
+
+
+def _an_hour_less(found: re.Match[str]) -> str:
+    return f"{found[1]}{int(found[2]) - 3_600_000}"
+
+
+def test_rows_of_before_the_first_key_stay_strange(table: Table) -> None:
+    """Until a person says which keys there are: a scheduled run says nothing of the rows that were there."""
+    write_deltalake(str(table.path), frame(1))
+    assert strange(table)
+    table.write(days(2)[0], frame(2))
+    assert strange(table)
+    table.write(days(3)[0], frame(3))
+    name = key_log.marked("", days(1)[0], job="job", task="task", output="", moment=time.time_ns() // 1_000_000)
+    PolarsDeltaIoManager("unused").note_keys(str(table.path), [name])
+    assert not strange(table)
+    assert table.done() == set(days(1, 2, 3))
+
+
+def test_a_table_that_was_not_shared_before_is_strange_for_its_writers(table: Table) -> None:
+    """Its keys are of a slot without a name; a new writer beside others finds nothing of its own."""
+    table.write(days(1)[0], frame(1))
+    assert not strange(table)
+    assert strange(table, "job/a/result")
+    table.write(days(1)[0], frame(1), slot="job/a/result", shared=True)
+    assert not strange(table, "job/a/result")
+
+
+def strange(table: Table, slot: str = "") -> bool:
+    log = PolarsDeltaIoManager("unused").key_log(str(table.path))
+    assert log is not None
+    return log.is_strange(slot)
 
 
 def test_a_shared_table_has_the_keys_of_each_writer(table: Table) -> None:
@@ -415,5 +493,5 @@ def test_a_table_that_spark_has_made_again_is_told_by_the_times(table: Table) ->
     name = WriteId("1", "job", "77", "task", key="day=1").transaction
     ages = {made - 3_600_000: 0, made - 60_000: 1, made + 60_000: 1}
     for updated, count in ages.items():
-        log = key_log.KeyLog([key_log.Identifier(name, None, updated)], [], made)
+        log = key_log.KeyLog([key_log.Identifier(name, None, updated)], [], made, made)
         assert len(log.standing()) == count

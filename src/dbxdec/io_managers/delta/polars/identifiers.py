@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta.epochs import needed
+from dbxdec.io_managers.delta.epochs import makes, needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.polars import storage
 from dbxdec.io_managers.delta.polars.table_log import FEW, Log, open_table, root_of
@@ -56,11 +56,17 @@ def _read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
         )
     found: dict[str, Identifier] = {}
     created: list[int | None] = []
+    made: list[int | None] = []
     commits = list(needed(log.back(0, FEW)))
+    for number in after:
+        if not all(map(_is_whole, filter(None, log.lines(number) or ()))):
+            raise RunError(f"the log of {uri} can't be read: its version {number} is damaged")
     for number in sorted({*after, *(one.version for one in commits)}, reverse=True):
         for action in log.actions(number, "txn", "metaData"):
             if "metaData" in action:
                 created.append(action["metaData"].get("createdTime"))
+                commit = log.commit(number)
+                made += created[-1:] if commit is not None and makes(commit) else []
             else:
                 one = _of(action["txn"], number)
                 found.setdefault(one.name, one)
@@ -70,7 +76,12 @@ def _read(uri: str, storage_options: dict[str, str] | None) -> KeyLog | None:
         elif action.get("txn") is not None:
             one = _of(action["txn"], None)
             found.setdefault(one.name, one)
-    return KeyLog(list(found.values()), commits, next(iter(created), None))
+    return KeyLog(list(found.values()), commits, next(iter(created), None), next(iter(made), None))
+
+
+def _is_whole(line: str) -> bool:
+    """Return whether a line looks like an action; to read all of them as JSON would take long."""
+    return line.startswith("{") and line.rstrip().endswith("}") and '"' in line
 
 
 def _newest(log: Log, checkpoint: int) -> int:

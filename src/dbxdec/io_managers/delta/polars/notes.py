@@ -25,7 +25,7 @@ def note(target: Target, version: int | None, *, before: int) -> None:
             return
         version = table.version()
     log = table_log.Log(table_log.root_of(target.context.uri), version, target.storage_options)
-    for event in epochs.unnoted(epochs.needed(log.back(0, table_log.FEW)), before=before):
+    for name in epochs.notes_of(epochs.needed(log.back(0, table_log.FEW)), before=before):
         with suppress(CommitFailedError):  # another writer has just noted it
             if (table := target.open()) is not None:
-                table_log.note(table, event.name)
+                table_log.note(table, name)

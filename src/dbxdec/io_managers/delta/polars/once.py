@@ -25,7 +25,9 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     the result: dropping the new result would
     silently lose it, and adding it would double the rows.
     """
-    if table_log.attempt_of(table, receipt.id, own=own) is None:
+    # The identifier of an iteration with a key has the number of items, which may be another one in a resumed run.
+    may_differ = receipt.id.key and receipt.id.items and receipt.attempt > 1
+    if table_log.attempt_of(table, receipt.id, own=own) is None and not may_differ:
         return None
     log = table_log.Log.of(table)
     trail = log.find([receipt.id])
@@ -38,7 +40,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
         )
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
-    if trail.undone or found is not None:
+    if trail.undone or found is not None or may_differ:
         return None
     return outcomes.already_without_receipt()
 

@@ -258,8 +258,8 @@ def add_key(table: SparkTable, receipt: Receipt) -> None:
 
 def note(table: SparkTable, *, before: int) -> None:
     """Note what has taken keys away before a write with a key, which began at `before` (see `epochs`)."""
-    for event in epochs.unnoted(epochs.needed(History(table).known()), before=before):
-        _append_nothing(table, {"userMetadata": event.name, "txnAppId": event.name, "txnVersion": "1"})
+    for name in epochs.notes_of(epochs.needed(History(table).known()), before=before):
+        _append_nothing(table, {"userMetadata": name, "txnAppId": name, "txnVersion": "1"})
 
 
 def _append_nothing(table: SparkTable, options: Mapping[str, str]) -> None:
