@@ -12,8 +12,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
+from dbxdec.errors import SourceLocation
 from dbxdec.local import backfill
+from dbxdec.local.missing import Keys
+from dbxdec.model.dag import Job, JobParameter
+from dbxdec.model.keys import Periods
+from dbxdec.model.values import ValueType
 from projects import Project
 from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
 
@@ -463,3 +469,136 @@ def test_the_report_has_the_calendar_and_the_runs(project: Project, tmp_path: Pa
     other.write_text("mine")
     refused = fill(project, "--yes", "--report", str(other))
     assert (refused.code, "is no report of a backfill" in refused.err) == (2, True)
+
+
+ITEMS = f"""
+import datetime as dt
+from dbxdec import daily, each
+
+@task(io_manager=lake.table("bronze", mode="append"))
+def bronze(day: dt.date, part: str) -> pl.DataFrame:
+    if part in os.environ.get("BROKEN", ""):
+        raise ValueError("on purpose")
+    return pl.DataFrame({{"day": [day], "part": [part]}})
+
+@job
+def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))) -> None:
+    bronze(day, each(["a", "b"]))
+"""
+
+
+@pytest.mark.slow
+def test_a_resumed_run_with_other_items_stores_none_twice(project: Project) -> None:
+    """It is refused for what was made by another build, as without a key, or the item is kept."""
+    define(project, ITEMS)
+    assert fill(project, f"day={DAYS[0]}", "--yes", BROKEN="b").code == 1
+    define(project, ITEMS.replace('["a", "b"]', '["a", "b", "c"]'))
+    fill(project, f"day={DAYS[0]}", "--yes")
+    (place,) = {path.parent.parent for path in project.root.rglob("bronze/_delta_log/0*.json")}
+    parts = pl.read_delta(str(place))["part"].to_list()
+    assert len(parts) == len(set(parts)), parts
+
+
+@pytest.mark.slow
+def test_a_run_whose_task_has_another_name_now_is_not_gone_on_with(project: Project) -> None:
+    """It would append the rows of the old name again: the day is refused by name."""
+    assert fill(project, f"day={DAYS[1]}", "--yes", BROKEN=DAYS[1]).code == 1
+    changed = JOB.replace("def bronze(", "def raw(").replace("gold(bronze(day), day)", "gold(raw(day), day)")
+    define(project, changed.replace("@task(io_manager=lake)", '@task(io_manager=lake.table("bronze"))'))
+    said = fill(project, "--yes")
+    assert (said.code, f"{DAYS[1]} is in " in said.err) == (2, True), said.out + said.err
+    assert rows(project, "bronze") == [DAYS[1]]
+
+
+@pytest.mark.slow
+def test_what_was_taken_back_of_a_failed_run_is_run_anew(project: Project) -> None:
+    """Its record says that the rows are there, and the table that they are not."""
+    assert fill(project, f"day={DAYS[1]}", "--yes", BROKEN=DAYS[1]).code == 1
+    (place,) = {path.parent.parent for path in project.root.rglob("bronze/_delta_log/0*.json")}
+    DeltaTable(str(place)).delete()
+    assert dbxdec(project, "keys", "forget", "delays", f"day={DAYS[1]}", "--yes").code == 0
+    said = fill(project, f"day={DAYS[1]}", "--yes")
+    assert (said.code, "resumed" in said.out) == (0, False), said.out + said.err
+    assert (rows(project, "bronze"), rows(project, "gold")) == ([DAYS[1]], [DAYS[1]])
+
+
+@pytest.mark.slow
+def test_a_day_that_another_command_runs_meanwhile_is_left_to_it(project: Project) -> None:
+    """It is looked for before each run."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "delays", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    (project.root / "hang").unlink()
+    assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[3]}").code == 0
+    started.wait(timeout=180)
+    assert rows(project, "bronze").count(DAYS[3]) == 1
+
+
+@pytest.mark.slow
+def test_a_backfill_that_goes_on_by_its_number_keeps_the_rules_of_whole_tables(project: Project) -> None:
+    """It must not end with the rows of an older day either."""
+    define(project, JOB.replace(', mode="overwrite", partition_by="day"', ', mode="overwrite"'))
+    assert fill(project, "--yes").code == 0
+    assert fill(project, "--again", "all", "--yes", BROKEN=DAYS[1]).code == 1
+    said = dbxdec(project, "backfills", "resume", "--yes")
+    assert (said.code, "so it would end with the rows of" in said.err) == (2, True), said.out + said.err
+    assert rows(project, "gold") == DAYS[-1:]
+
+
+@pytest.mark.slow
+def test_done_days_with_an_unfinished_run_are_said(project: Project) -> None:
+    """The tables are full, and something after them has failed."""
+    define(project, FAILING)
+    assert fill(project, f"day={DAYS[0]}", "--yes", MUTE="1").code == 1
+    assert "1 done key has a run here that has not succeeded: `--again failed`" in fill(project, "--dry-run").out
+
+
+@pytest.mark.slow
+def test_partial_keys_alone_are_run_anew_by_again_partial(project: Project) -> None:
+    """Rows of before the keys, and runs of missing keys, are treated as without it."""
+    assert fill(project, f"day={DAYS[0]}", "--yes", BROKEN=DAYS[0]).code == 1
+    plan = fill(project, f"day={DAYS[0]}", "--again", "partial", "--dry-run")
+    assert "resumed" not in plan.out
+    assert "1 run to make" in plan.out
+
+
+def test_days_that_were_asked_for_apart_are_shown_apart(project: Project) -> None:
+    """They are no range."""
+    said = fill(project, f"day={DAYS[0]},{DAYS[1]},{DAYS[3]}", "--dry-run")
+    assert f"missing  {DAYS[0]} to {DAYS[1]} (2), {DAYS[3]}" in said.out
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        '{"event": "began", "plan": 5, "time_ms": "x", "arguments": 5}\n{"event": "ended", "key": 5, "seconds": "x"}\n',
+        '{"event": "began", "plan": [[["a"]]], "time_ms": 1e30, "job": 5}\n{"event": "over", "time_ms": null}\n',
+    ],
+)
+def test_a_damaged_record_hides_no_other(tmp_path: Path, damaged: str) -> None:
+    """Any program may write into the folder."""
+    project = empty(tmp_path / "repository")
+    folder = project.root / ".dbxdec" / "backfills"
+    folder.mkdir(parents=True)
+    (folder / "1.jsonl").write_text(damaged)
+    (folder / "2.jsonl").mkdir()
+    for arguments in ((), ("--json",), ("1",), ("resume", "1")):
+        said = dbxdec(project, "backfills", *arguments)
+        assert "Traceback" not in said.err, said.err
+    assert dbxdec(project, "backfills").code == 0
+    assert "is damaged" in dbxdec(project, "backfills", "resume", "1").err
+
+
+@pytest.mark.parametrize(
+    ("every", "wanted"),
+    [("1m", ["2024-01-31", "2024-02-29", "2024-03-31"]), ("2w", ["2024-01-31", "2024-02-14", "2024-02-28"])],
+)
+def test_distances_are_those_from_the_first_key(every: str, wanted: list[str]) -> None:
+    """The last day of a month leads to the last days of the others."""
+    first = dt.date(2024, 1, 31)
+    due = tuple((str(first + dt.timedelta(n)),) for n in range(61))
+    keys = Keys("delays", ("day",), due, ())
+    day = JobParameter("day", ValueType("date"), key=Periods("daily"))
+    found = backfill.thinned(Job("delays", "shop", "delays", SourceLocation("x", 1), (), (day,)), keys, every)
+    assert [key[0] for key in found.due][:3] == wanted

@@ -53,8 +53,8 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
     mask, slot = Mask(of_this_machine()), slot_of(job.key, task, output)
     try:
         log = manager.key_log(uri)
-        if log is None:
-            return {**found, "why": "it does not exist yet"}
+        if log is None:  # which has nothing to forget
+            return found if change.forget else {**found, "why": "it does not exist yet"}
         done, begun = key_log.done(log.standing(), slot)
         wanted = _of_partitions(job, manager, uri) if change.from_partitions else None
         # A log has a key as it was called and ordered then.
