@@ -430,6 +430,7 @@ def test_backfills_are_listed_with_their_keys(project: Project) -> None:
     assert "those kept are up to 1" in dbxdec(project, "backfills", "7").err
 
 
+@pytest.mark.slow
 def test_a_backfill_goes_on_by_its_number(project: Project) -> None:
     """The same command, without what it has done, even where it runs done keys again."""
     assert fill(project, "--yes").code == 0

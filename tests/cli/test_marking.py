@@ -83,6 +83,7 @@ def test_marking_twice_changes_nothing(project: Project) -> None:
     assert (said.code, said.out) == (0, "nothing to change\n")
 
 
+@pytest.mark.slow
 def test_the_partitions_tell_which_days_are_there(project: Project) -> None:
     """A table without partitions is left as it is, and said."""
     said = keys(project, "mark", "delays", "--from-partitions", "--yes")

@@ -362,6 +362,7 @@ def test_a_run_that_the_platform_does_not_know_yet_is_not_given_up(machine: Mach
     server.wait(gone)
 
 
+@pytest.mark.slow
 def test_an_older_wheel_that_is_deployed_gets_only_what_it_declares(
     machine: Machine, platform: Platform, older: Built
 ) -> None:
@@ -385,6 +386,7 @@ def test_a_key_that_the_deployed_job_does_not_declare_is_an_error(machine: Machi
     assert platform.server.runs == {}
 
 
+@pytest.mark.slow
 def test_one_slot_is_left_for_the_schedule(machine: Machine, platform: Platform) -> None:
     """The job admits three runs and has a schedule: two are at work, until a person wants fewer."""
     server = platform.server

@@ -61,6 +61,7 @@ class TestModes:
         assert "kept" in place.write("ignore", "2", place.frame(2)).note
         assert place.read("2", "ignore") == [1]
 
+    @pytest.mark.slow
     def test_none_writes_no_rows_and_says_so(self, path: Place) -> None:
         """None leaves the table as it is, a reader of the run learns of it, and what a first attempt wrote counts."""
         assert path.write("append", "1", None).note == "nothing to write"

@@ -124,6 +124,7 @@ def on_platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> tuple[set[str]
     return key_log.done(log.standing(), "")[0], log.since
 
 
+@pytest.mark.slow
 def test_the_platform_reads_the_log_of_a_table_of_the_catalog(table: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through Spark, its checkpoints too; elsewhere such a table can't be told."""
     for day in range(3):

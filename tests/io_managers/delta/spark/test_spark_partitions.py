@@ -278,6 +278,7 @@ def test_the_predicate_names_tuples(columns: list[str], tuples: list[tuple[str |
 VARIABLES = ["${env:HOME}", "${spark.app.name}", "${x}", "$", "", "/root"]
 
 
+@pytest.mark.slow
 def test_strings_that_look_like_variables_are_strings(place: Place) -> None:
     """Spark replaces `${...}` in SQL: a slice, a comment and a merge's item have it as it is."""
     given = place.spark.createDataFrame([(text, 1) for text in VARIABLES], "p string, x int")

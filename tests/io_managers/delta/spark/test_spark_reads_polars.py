@@ -31,6 +31,7 @@ def far_from_utc(spark: Any) -> Any:
     spark.conf.set("spark.sql.session.timeZone", before)
 
 
+@pytest.mark.slow
 def test_every_type_and_every_filter_gives_the_rows_that_were_written(far_from_utc: Any, tmp_path: Path) -> None:
     """Values come back as they were, and no file is skipped that has a row of the filter."""
     data = pl.DataFrame(

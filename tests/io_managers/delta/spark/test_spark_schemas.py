@@ -44,6 +44,7 @@ def test_structs_are_compared_field_by_field_and_nulls_fit(path: Place, merge: b
     ]
 
 
+@pytest.mark.slow
 def test_a_field_that_a_merges_source_lacks_is_not_emptied(path: Place) -> None:
     """A struct is given as a whole; an append, which has no row before, may leave fields null."""
     path.write("append", "0", path.sql(FIRST))
@@ -53,6 +54,7 @@ def test_a_field_that_a_merges_source_lacks_is_not_emptied(path: Place) -> None:
     assert stored(path) == [BEFORE]
 
 
+@pytest.mark.slow
 def test_names_that_differ_only_in_case_are_told_wherever_they_are(path: Place) -> None:
     """In structs and lists too, all at once; nothing is written."""
     frame = path.sql("1 AS k, named_struct('A', 1, 'a', 2) AS s, array(named_struct('ä', 1, 'Ä', 2)) AS l")
