@@ -14,8 +14,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 FLIGHTS := examples/flights
-# One more than there are cores: tests wait for the processes that they start.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+WORKERS ?= auto
 
 # Every installer that the tests and the demo start, isolated builds included, takes the pinned versions.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
