@@ -15,6 +15,8 @@ BIN := $(CURDIR)/$(VENV)/bin
 DEMO := $(CURDIR)/build/demo
 FLIGHTS := examples/flights
 WORKERS ?= auto
+# uv would take a wheel that had the same place and version before, with other content.
+FORGET = $(BIN)/uv cache clean --quiet --force dbxdec
 
 # Every installer that the tests and the demo start, isolated builds included, takes the pinned versions.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -73,6 +75,7 @@ test-spark35 test-spark40: setup
 demo: setup
 	rm -rf $(DEMO) $(FLIGHTS)/dist $(FLIGHTS)/resources $(FLIGHTS)/lake
 	$(BIN)/uv build --quiet --wheel --out-dir $(DEMO)/wheels .
+	$(FORGET)
 	@echo "== hatch build: one build makes the wheel and the job definitions"
 	cd $(FLIGHTS) && HATCH_DATA_DIR=$(DEMO)/hatch \
 	  PIP_FIND_LINKS="$(DEMO)/wheels $$PIP_FIND_LINKS" UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/hatch build -t wheel
@@ -91,6 +94,7 @@ demo-spark: setup
 	rm -rf $(DEMO)-spark
 	mkdir -p $(DEMO)-spark
 	$(BIN)/uv build --quiet --wheel --out-dir $(DEMO)-spark/wheels .
+	$(FORGET)
 	cp -r examples/orders_spark $(DEMO)-spark/orders
 	env -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT $(MAKE) -C $(DEMO)-spark/orders run UV=$(BIN)/uv WHEELS=$(DEMO)-spark/wheels
 
