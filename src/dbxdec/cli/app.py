@@ -15,7 +15,7 @@ from dbxdec.errors import AuthoringError, CodegenError, DbxdecError, DiscoveryEr
 # Name -> one line of help; the command is `dbxdec.cli.<name>:command`.
 _COMMANDS = {
     "backfill": "Run a job for the keys that are missing.",
-    "backfills": "List backfills, show one, go on with one, or stop it.",
+    "backfills": "List backfills, show one, resume one, or stop it.",
     "bundle": "Bring the wheel and the resources that a bundle deploys up to date.",
     "check": "Find every mistake that a build would find, without a build.",
     "diff": "Show what changes between two builds, and what a deploy would do.",

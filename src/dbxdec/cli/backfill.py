@@ -199,7 +199,7 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
     if plan.unfinished:
         keys_, has = counted(plan.unfinished, "done key"), "has" if plan.unfinished == 1 else "have"
-        out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` goes on with it")
+        out.print(f"  {keys_} {has} a run here that has not succeeded: `--again failed` resumes it")
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
@@ -262,7 +262,7 @@ def _said(ended: Ended) -> list[str]:
 
 @dataclass(frozen=True)
 class _Book:
-    """What is kept and shown of a backfill, wherever its runs are made. It may go on with an `earlier` one."""
+    """What is kept and shown of a backfill, wherever its runs are made. It may resume an `earlier` one."""
 
     here: Path
     job: str
@@ -275,7 +275,7 @@ class _Book:
 
     @property
     def before(self) -> Earlier | None:
-        """What the backfill that is gone on with has done."""
+        """What the resumed backfill has done."""
         from dbxdec.local.backfill import Earlier
 
         return None if self.earlier is None else Earlier(frozenset(self.earlier.well), self.earlier.began)

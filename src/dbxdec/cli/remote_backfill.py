@@ -36,7 +36,7 @@ _MOST_FAILURES = 20
 class Words:
     """How a backfill speaks, wherever it runs: it asks for agreement to a plan, and shows what is there at its end.
 
-    `opened` keeps a record while runs are made; `before` is what the backfill has done that is gone on with.
+    `opened` keeps a record while runs are made; `before` is what a resumed one has done.
     """
 
     ask: Callable[[Any], None]

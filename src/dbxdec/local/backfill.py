@@ -61,7 +61,7 @@ class PlanOf(Generic[Before]):
     steps: tuple[StepOf[Before], ...]
     done: int
     unfinished: int = 0
-    """How many of the done keys have a run that has not succeeded and is not gone on with."""
+    """How many of the done keys have a run that has not succeeded and is not resumed."""
 
 
 Step = StepOf["Run"]
@@ -173,7 +173,7 @@ def one_at_a_time(keys: Keys) -> list[str]:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier backfill, which is gone on with, has done well, and when it began, in ms since the epoch."""
+    """What a resumed backfill has done well, and when it began, in ms since the epoch."""
 
     well: frozenset[Key]
     began: int
@@ -222,7 +222,7 @@ def plan_of(
     running: Mapping[Key, Run] = MappingProxyType({}),
     earlier: Earlier | None = None,
 ) -> PlanOf[Before]:
-    """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be gone on with, by key.
+    """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be resumed, by key.
 
     A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
     """
@@ -238,7 +238,7 @@ def plan_of(
         if earlier is not None and again is not None and key in earlier.well:
             done += state == "done"
             continue
-        # The run that the backfill, which is gone on with, has made for the key.
+        # The run that the resumed backfill has made for the key.
         own = earlier is not None and before is not None and before.started >= earlier.began
         if state == "done":
             done += 1
@@ -271,7 +271,7 @@ def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key,
 
 
 def _of_added(added: Sequence[tuple[Key, Sequence[Table]]]) -> Iterator[Problem]:
-    """Yield keys of which rows have been appended that nobody can go on with."""
+    """Yield keys of which rows have been appended, and that can't be resumed."""
     hint = (
         "resume the run that wrote it (`dbxdec run --resume RUN`) where it is kept; with `--again partial` it is run "
         "anew, after its rows have been deleted; `dbxdec keys mark` says that it is there"

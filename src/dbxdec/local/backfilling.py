@@ -110,7 +110,7 @@ def _unless_done(meanwhile: Meanwhile, step: Step) -> Ended | None:
         return None
     if other.state == "success":
         return Ended(step, State.SUCCESS, 0, why=f"the run {other.id}, which another command has made, has done it")
-    why = f"the run {other.id}, which another command has made, is {other.state}: the next backfill goes on with it"
+    why = f"the run {other.id}, which another command has made, is {other.state}: the next backfill resumes it"
     return Ended(step, State.FAILED, 0, why=why)
 
 

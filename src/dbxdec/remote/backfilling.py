@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Known:
-    """The newest runs of keys: `active` ones, `resumable` ones that a repair can go on with, and all by their keys."""
+    """The newest runs of keys: `active` ones, `resumable` ones that can be repaired, and all by their keys."""
 
     newest: Mapping[Key, PlatformRun]
     active: Mapping[Key, PlatformRun]
@@ -58,7 +58,7 @@ class Known:
 
     @property
     def kept(self) -> dict[Key, PlatformRun]:
-        """The runs that a plan can go on with."""
+        """The runs that a plan can resume."""
         return {**self.resumable, **self.active}
 
 
