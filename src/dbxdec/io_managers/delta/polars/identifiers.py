@@ -85,7 +85,7 @@ def _is_whole(line: str) -> bool:
 
 
 def _newest(log: Log, checkpoint: int) -> int:
-    """Return the newest version of a table whose newest checkpoint is known, -1 if there is none."""
+    """Return the newest version of a table whose newest checkpoint is known, -1 without one."""
     if "://" not in log.root:
         folder = Path(log.root)
         names = os.listdir(folder) if folder.is_dir() else []
