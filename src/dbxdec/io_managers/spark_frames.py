@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import columns
-from dbxdec.io_managers.spark_session import LOST
+from dbxdec.io_managers.spark_session import CHECK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
     refused_texts = ", ".join(map(string_literal, columns.LOST))
     for name in texts:
         said = f"the partition column `{name}` has empty strings or {columns.NULL}, which Spark stores as null"
-        refused = f"CAST(raise_error({string_literal(LOST + said)}) AS BOOLEAN)"
+        refused = f"CAST(raise_error({string_literal(CHECK + said)}) AS BOOLEAN)"
         frame = frame.where(f"IF({quoted(name)} IN ({refused_texts}), {refused}, TRUE)")
     return frame
 

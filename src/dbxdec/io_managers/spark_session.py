@@ -19,9 +19,9 @@ from dbxdec.model import places
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-LOST = "dbxdec: "
+CHECK = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
-_RAISED = f"java.lang.RuntimeException: {LOST}"
+_RAISED = f"java.lang.RuntimeException: {CHECK}"
 """The same of Spark before 4.0, which has no name for it."""
 _settings_lock = threading.RLock()
 
@@ -159,6 +159,14 @@ def fail(error: Exception, uri: str, doing: str) -> NoReturn:
     raise error
 
 
+def said_by_check(error: BaseException) -> str | None:
+    """Return the message of one of dbxdec's own checks in a query; None for another error."""
+    name, text = condition(error), text_of(error)
+    if CHECK not in text or not (name.startswith("USER_RAISED_EXCEPTION") or _RAISED in text):
+        return None
+    return text.partition(CHECK)[2].splitlines()[0].partition(" SQLSTATE")[0]
+
+
 # A rule of a table, and the values that violate it.
 _VIOLATED = re.compile(
     r"\[DELTA_(?:VIOLATE_CONSTRAINT_WITH_VALUES|NOT_NULL_CONSTRAINT_VIOLATED|NEW_CHECK_CONSTRAINT_VIOLATION)\]"
@@ -171,8 +179,7 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     name, text = condition(error), text_of(error)
     if "Traceback (most recent call last)" in text:
         return None  # a function of the task raised it, and may say anything
-    if LOST in text and (name.startswith("USER_RAISED_EXCEPTION") or _RAISED in text):
-        said = text.partition(LOST)[2].splitlines()[0].partition(" SQLSTATE")[0]
+    if (said := said_by_check(error)) is not None:
         return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
     if (violated := _VIOLATED.search(text)) is not None:
         said = " ".join(violated[0].split())

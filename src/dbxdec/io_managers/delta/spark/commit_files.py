@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import quoted, string_literal
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
@@ -108,15 +109,31 @@ class CommitFiles:
 def read(table: SparkTable, detail: Detail, version: int) -> CommitFiles | None:
     """Return the files of the commit `version`; None if its JSON is gone, or can't be read by its path."""
     root = detail.location.rstrip("/")
+    lines = log_files.actions(table.spark, f"{root}/_delta_log", version) or _by_a_job(table, root, version)
+    return None if lines is None else of_actions(root, lines)
+
+
+_ACTIONS = ('{"add"', '{"remove"')
+
+
+def _by_a_job(table: SparkTable, root: str, version: int) -> list[str] | None:
     try:
-        lines = table.spark.read.text(f"{root}/_delta_log/{version:020}.json")
-        rows = lines.where(lines["value"].startswith('{"add"') | lines["value"].startswith('{"remove"')).collect()
+        lines = table.spark.read.text(log_files.commit_path(f"{root}/_delta_log", version))
+        wanted = [lines["value"].startswith(action) for action in _ACTIONS]
+        rows = lines.where(wanted[0] | wanted[1]).collect()
     except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
         log.debug("commit %d of %s can't be read by its path: %s", version, table.uri, first_line(error))
         return None
+    return [row["value"] for row in rows]
+
+
+def of_actions(root: str, lines: Iterable[str]) -> CommitFiles:
+    """Return the files that the actions of a commit name, of a table at `root`."""
     added, removed = {}, set()
-    for row in rows:
-        action = json.loads(row["value"])
+    for line in lines:
+        if not line.startswith(_ACTIONS):
+            continue
+        action = json.loads(line)
         if "add" in action:
             file = _data_file(root, action["add"])
             added[file.uri] = file

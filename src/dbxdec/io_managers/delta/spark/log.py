@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.receipts import CLOCK_SKEW_MS, Commit, Trail, gone, search
+from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import fail, first_line, is_gone, is_missing
 
@@ -55,8 +56,8 @@ class SparkTable:
     uri: str
     named: bool
     options: Mapping[str, str] = field(default_factory=dict)
-    newest: list[Any] = field(default_factory=list, compare=False, repr=False)
-    """The newest rows of the history, as they were last read: reading them again would start a job."""
+    newest: list[Commit] = field(default_factory=list, compare=False, repr=False)
+    """The newest commits, as they were last read: reading the history again would start a job."""
 
     @property
     def sql(self) -> str:
@@ -134,8 +135,17 @@ class SparkTable:
 
     def version(self) -> int:
         """Return the newest version."""
+        if (files := self.log_files()) is not None:
+            return files.newest
         (row,) = self.spark.sql(f"DESCRIBE HISTORY {self.sql} LIMIT 1").collect()
         return int(row["version"])
+
+    def log_files(self) -> log_files.LogFiles | None:
+        """Return the files of the log as it is now; None if this process can't tell them."""
+        try:
+            return log_files.of_frame(self.frame(), self.spark)
+        except Exception:  # noqa: BLE001 - the history then says what is wrong
+            return None
 
     def find(self, write: WriteId, *, since: int = 0) -> Trail:
         """Return the receipts of `write` in the log, as `History.find` does."""
@@ -155,18 +165,28 @@ class History:
         return search(self._commits(since), writes)
 
     def _commits(self, since: int) -> Iterator[Commit]:
-        """Yield commits, newest first, in growing chunks: the wanted one is nearly always among the newest.
+        """Yield commits, newest first: single files of the log, then the history in growing chunks.
 
-        The search ends after a whole chunk of commits that are much older than `since`. A single commit with an old
-        time comes from a writer whose clock is behind.
+        The wanted one is nearly always among the newest. The search ends after a whole chunk of commits that are much
+        older than `since`. A single commit with an old time comes from a writer whose clock is behind.
         """
         self.reaches_start = False
         limit, seen = _FIRST_CHUNK, None
+        newest = self._table.newest
+        newest.clear()
+        files = self._table.log_files()
+        for commit in files.commits() if files is not None else ():
+            newest.append(commit)
+            seen = commit.version
+            yield commit
+        if seen == 0:
+            self.reaches_start = True
+            return
         while True:
             there = self._rows(limit)
-            if seen is None:
-                self._table.newest[:] = there
             rows = [row for row in there if seen is None or row["version"] < seen]
+            if limit == _FIRST_CHUNK:
+                newest += map(_commit, rows)
             old = bool(rows)
             for row in rows:
                 yield _commit(row)
@@ -184,9 +204,9 @@ class History:
     def known(self) -> Iterator[Commit]:
         """Yield all commits, newest first, beginning with those that were read last."""
         last = list(self._table.newest)
-        yield from map(_commit, last)
-        if not last or last[-1]["version"] > 0:
-            below = last[-1]["version"] if last else None
+        yield from last
+        if not last or last[-1].version > 0:
+            below = last[-1].version if last else None
             yield from (commit for commit in self._commits(0) if below is None or commit.version < below)
 
     def _rows(self, limit: int) -> list[Any]:
@@ -196,7 +216,7 @@ class History:
 
 
 def _commit(row: Any) -> Commit:
-    metrics = {name: _number(text) for name, text in (row["operationMetrics"] or {}).items()}
+    metrics = {name: log_files.number(text) for name, text in (row["operationMetrics"] or {}).items()}
     parameters = {name: text for name, text in (row["operationParameters"] or {}).items() if text is not None}
     return Commit(
         row["version"],
@@ -243,10 +263,3 @@ def _is_of_the_protocol(name: str) -> bool:
 def _unquoted(name: str) -> str:
     """Return a name without the quotes that Spark puts around one with other characters than letters and digits."""
     return name[1:-1].replace("``", "`") if len(name) > 1 and name[0] == name[-1] == "`" else name
-
-
-def _number(text: Any) -> Any:
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return text

@@ -19,7 +19,7 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
-from dbxdec.io_managers.delta.spark import marked_merge, messages, schemas, write
+from dbxdec.io_managers.delta.spark import equal_keys, marked_merge, messages, schemas, write
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
@@ -101,26 +101,23 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             "merges on",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
-    with write.kept(source), _view(table.spark, source) as view:
-        try:
-            _refuse_equal_keys(target, source, merge.keys)
-        except Exception as error:  # noqa: BLE001 - it is raised again
-            fail(error, table.uri, "write")
+    checked = replace(merge, source=equal_keys.refused(source, merge.keys))
+    with _view(table.spark, source) as rehearsed, _view(table.spark, checked.source) as view:
         for attempt in range(ATTEMPTS):
             detail = table.detail()
             there = detail is not None
             marked_merge.refuse_fenced(table, detail, target.context.receipt)
             _check(target, merge, table.frame().schema if there else source.schema)
             try:
-                with _explained(target):
-                    _rehearse(table, merge, view, there=there)
+                with _explained(target, merge):
+                    _rehearse(table, merge, rehearsed, there=there)
                     if not there:
                         target.create_empty(source)
                     if target.definition and (now := table.detail()) is not None:
                         target.adjust(now)
                     _grow(target, merge)
-                    result = _with_transaction(table, target.context, _runs(table, merge, view))
-                    return result or _marked(table, target.context, merge, again=attempt > 0)
+                    result = _with_transaction(table, target.context, _runs(table, checked, view))
+                    return result or _marked(table, target.context, checked, again=attempt > 0)
             except Exception as error:
                 if isinstance(error, DbxdecError) or not is_conflict(error):
                     fail(error, table.uri, "write")
@@ -131,11 +128,13 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
 
 @contextmanager
-def _explained(target: FrameWrite) -> Iterator[None]:
+def _explained(target: FrameWrite, merge: DeltaMerge) -> Iterator[None]:
     """Raise Spark's refusal of a merge in one sentence."""
     try:
         yield
     except Exception as error:
+        if equal_keys.is_told(error):
+            raise equal_keys.error(target.task, merge.source, merge.keys) from error
         wrong = any(kind.__name__ == "AnalysisException" for kind in type(error).__mro__)
         if is_conflict(error) or not (wrong or condition(error).startswith("DELTA_MULTIPLE_SOURCE_ROW")):
             raise
@@ -248,22 +247,6 @@ def _grow(target: FrameWrite, merge: DeltaMerge) -> None:
     ]:
         empty = merge.source.select(*map(quoted, new)).limit(0)
         write.append(target.table, empty, {"mergeSchema": "true"})
-
-
-def _refuse_equal_keys(target: FrameWrite, source: Any, keys: tuple[str, ...]) -> None:
-    """Raise RunError for equal keys in the source: Spark would insert a row for each of them."""
-    if not keys:
-        return
-    names = [quoted(name) for name in keys]
-    some = " AND ".join(f"{name} IS NOT NULL" for name in names)
-    twice = source.where(some).groupBy(*names).count().where("count > 1").limit(1).collect()
-    if twice:
-        values = ", ".join(f"{name}={value!r}" for name, value in zip(keys, twice[0], strict=False))
-        raise RunError(
-            f"the source of the DeltaMerge of the task `{target.task}` has {twice[0]['count']} rows with the key "
-            f"{values}; keys must be unique",
-            hint="keep one row for each key, or merge on more columns",
-        )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
-from dbxdec.io_managers.delta.spark import commit_files, predicates
+from dbxdec.io_managers.delta.spark import commit_files, log_files, predicates
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
@@ -33,8 +33,9 @@ def newest(table: SparkTable, context: InputContext) -> Any:
     A view, and a table that can't be read at a version, are read anew in each query.
     """
     frame = table.frame()
+    files = log_files.of_frame(frame, table.spark)
     try:
-        version = table.version()
+        version = table.version() if files is None else files.newest
         frame = table.frame(version)
     except Exception as error:  # noqa: BLE001 - each kind of view and table has an error of its own
         log.debug("%s is not read at one version: %s", table.uri, first_line(error))
