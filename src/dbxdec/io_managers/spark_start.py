@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.spark_errors import condition, first_line
 from dbxdec.model import places
+from dbxdec.support import digests
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def _resolving(packages: str | None) -> Iterator[Any]:
         return
     folder = Path(tempfile.gettempdir(), f"dbxdec-spark-{getattr(os, 'getuid', lambda: 'user')()}")
     own = [packages, *(os.environ.get(name, "") for name in _OF_IVY), _defaults()]
-    note = folder / f"{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:32]}.jars"
+    note = folder / f"{digests.of_text(json.dumps(own))[:32]}.jars"
 
     def resolved(said: str) -> None:
         if found := _IVY_JARS.search(said):

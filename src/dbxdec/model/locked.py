@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError
 from dbxdec.platform import pythons
-from dbxdec.support.forms import FormError, by_key, kind_of, strings, take
+from dbxdec.support import digests
+from dbxdec.support.forms import by_key, strings, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,23 +73,12 @@ class Locked:
     @property
     def id(self) -> str:
         """A short digest of all pins: builds with other versions of packages have another one."""
-        import hashlib  # not needed by most runs
-
         compact = json.dumps(self.json_form(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(compact.encode()).hexdigest()[:12]
+        return digests.of_text(compact)[:12]
 
 
 def _pins(form: Any) -> Pins:
     return Pins(strings(form, "packages"), texts(form, "indexes") if "indexes" in form else {})
-
-
-def texts(form: Any, name: str) -> dict[str, str]:
-    """Return the object of strings at the key `name`. Raises FormError for anything else."""
-    found = take(form, name, dict)
-    for key, value in found.items():
-        if type(value) is not str:
-            raise FormError(f"{name}.{key}", f"is {kind_of(value)}, not a string")
-    return found
 
 
 def of_cluster(cluster: Any) -> str:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
 from dbxdec.model import dag, soundness
 from dbxdec.model.job_forms import decode_job
-from dbxdec.model.locked import Locked, texts
-from dbxdec.support.forms import FormError, at, kind_of, strings, take
+from dbxdec.support import digests
+from dbxdec.support.forms import FormError, at, kind_of, strings, take, texts
 from dbxdec.support.pauses import without_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from dbxdec.model.locked import Locked
 
 
 SCHEMA = "2.0"
@@ -121,12 +123,10 @@ def digest(
     What else a task gets counts as well: the digests of other `wheels`, and the pins of the lock. The project's version
     is left out: the bundle's CLI renames the wheel at deploy without changing code.
     """
-    import hashlib  # not needed by a run
-
     content = {"project": project, "schema": schema, "jobs": jobs, "payload": sorted(map(list, payload))}
     content |= _beside(wheels or {}, locked)
     compact = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(compact.encode()).hexdigest()
+    return digests.of_text(compact)
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -197,6 +197,8 @@ def decode(content: bytes | str, origin: str) -> Manifest:
 
 
 def _locked_of(form: Any) -> Locked:
+    from dbxdec.model.locked import Locked  # not needed without a lock
+
     try:
         return Locked.from_json_form(form)
     except FormError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from dbxdec.runtime.installed import find_manifest
 from dbxdec.runtime.iterations import find_iteration
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -392,4 +392,4 @@ def typed_parameters(
 
 def _digest(parameters: Mapping[str, Any], bundle: Mapping[str, str]) -> str:
     """Return the digest of all that a repair may change; a value may be written in another way."""
-    return hashlib.sha256(content([dict(parameters), dict(bundle)]).encode()).hexdigest()[:16]
+    return digests.of_text(content([dict(parameters), dict(bundle)]))[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -14,6 +13,7 @@ from dbxdec.model import dag, literals
 from dbxdec.model.equality import json_form
 from dbxdec.model.items import ONCE, content, places, type_of
 from dbxdec.runtime.task_values import task_values
+from dbxdec.support import digests
 from dbxdec.support.masking import brief
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def iterations_of(items: Sequence[Item]) -> list[Iteration]:
         same = item.content
         more = f"_{counts[same]}" if counts[same] else ""
         counts[same] += 1
-        digest = hashlib.sha256(same.encode()).hexdigest()[:_DIGITS]
+        digest = digests.of_text(same)[:_DIGITS]
         label = item.label if item.literal else _label(json.loads(same))
         words = re.sub(r"[^0-9a-z]+", "_", label.lower(), flags=re.ASCII).strip("_")[:_LETTERS]
         found.append(Iteration(index, item, f"{words}_{digest}{more}".lstrip("_"), len(items)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 
 from dbxdec.errors import RunError
 
@@ -21,6 +20,8 @@ _FULL = {
 
 def refusal(error: OSError) -> str | None:
     """Return what can't be read or written; None if the author's own code raised it, which needs its traceback."""
+    import sysconfig  # takes a millisecond that only an error is worth
+
     installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     trace = error.__traceback__
     while trace is not None:

@@ -76,6 +76,15 @@ def _absent(form: Any, name: str) -> FormError:
     return FormError(name, "is missing")
 
 
+def texts(form: Any, name: str) -> dict[str, str]:
+    """Return the object of strings at the key `name`. Raises FormError for anything else."""
+    found = take(form, name, dict)
+    for key, value in found.items():
+        if type(value) is not str:
+            raise FormError(f"{name}.{key}", f"is {kind_of(value)}, not a string")
+    return found
+
+
 def take_or_null(form: Any, name: str, kind: type[T]) -> T | None:
     """Return the same as `take`, for a key whose value may be null."""
     try:

@@ -12,7 +12,6 @@ day after a later write has replaced it, since a run that reads it may still be 
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 from abc import abstractmethod
@@ -26,6 +25,7 @@ from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, Wr
 from dbxdec.io_managers.files.stores import STATE
 from dbxdec.io_managers.repairs import note_other_lock
 from dbxdec.model.variables import BundleVariable
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     import os
@@ -268,7 +268,7 @@ class FilesIoManager(IoManager):
 
 
 def _folder_of(write: WriteId) -> str:
-    return f"{STATE}/{hashlib.sha256(write.transaction.encode()).hexdigest()[:24]}"
+    return f"{STATE}/{digests.of_text(write.transaction)[:24]}"
 
 
 def _receipt_name(write: WriteId) -> str:

@@ -1,0 +1,20 @@
+"""The digest of a string.
+
+Each task needs one, and `hashlib` loads all of OpenSSL, which takes as long as a fifth of dbxdec's own start. The
+interpreter has SHA-256 without that, as its `random` module has its own; where it was left out, hashlib has it.
+"""
+
+from __future__ import annotations
+
+try:
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # before Python 3.12
+    except ImportError:
+        from hashlib import sha256
+
+
+def of_text(text: str) -> str:
+    """Return the SHA-256 of `text` in UTF-8, in hex: 64 digits."""
+    return str(sha256(text.encode()).hexdigest())
