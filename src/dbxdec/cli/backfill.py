@@ -292,6 +292,7 @@ class _Book:
 
     def summarize(self, out: Console, job: Job, keys: Keys, failed: list[Key], *, stopped: bool = False) -> None:
         """Print what is there now as a calendar, and write the report."""
+        from dbxdec.local.missing import absence
         from dbxdec.views import calendar
 
         parameters = [parameter for parameter in job.parameters if parameter.key is not None]
@@ -305,6 +306,9 @@ class _Book:
         done = len(keys.due) - left
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
+        well = {key for record in self.records for key in Record(record.path).well}
+        for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():
+            say(str(absence(table, job.key)))
         for record in self.records:
             record.note("over", done=done, due=len(keys.due), stopped=stopped, time_ms=ledger.now_ms())
             if self.report is not None:

@@ -134,6 +134,8 @@ def _form(keys: Keys) -> dict[str, Any]:
 
 
 def _show(out: Console, keys: Keys) -> None:
+    from dbxdec.local.missing import absence
+
     missing, partial = keys.of("missing"), keys.of("partial")
     counts = [f"{len(keys.of('done'))} done"] if not keys.unknown else []
     counts += [f"{len(some)} {name}" for name, some in (("missing", missing), ("partial", partial)) if some]
@@ -147,6 +149,8 @@ def _show(out: Console, keys: Keys) -> None:
         out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
     if len(partial) > _MOST_PARTIAL:
         out.print(f"  partial  {len(partial) - _MOST_PARTIAL} others: `--json` has them")
+    for table in keys.absent if partial else ():
+        say(f"{keys.job}: {absence(table, keys.job)}")
     for table in keys.unknown:
         say(f"{keys.job}: {table.name} can't be told: {table.why}")
 

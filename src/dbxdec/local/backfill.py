@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
-from dbxdec.local.missing import key_parameters, moment_of_key
+from dbxdec.local.missing import absence, key_parameters, moment_of_key
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
@@ -254,6 +254,7 @@ def plan_of(
             added.append((key, parts))
     problems += _of_running(job, steps, running)
     problems += _of_added(added)
+    problems += [absence(table, keys.job) for table in keys.absent] if added else []
     problems += _of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError
 from dbxdec.local import builds
 from dbxdec.local.survey import asked_for
 from dbxdec.model import places, protocol, required, run_keys
@@ -65,6 +65,11 @@ class Table:
     """Keys that are older than that, and that no receipt has."""
 
     @property
+    def is_absent(self) -> bool:
+        """Return whether there is no such table."""
+        return self.created is None and not self.done and not self.begun
+
+    @property
     def adds(self) -> bool:
         """Return whether a second run of a key adds its rows again."""
         return self.mode == "append"
@@ -112,6 +117,11 @@ class Keys:
         told = (replace(table, why=_not_all(table)) if table.untold else table for table in self.tables)
         return [table for table in told if table.why]
 
+    @property
+    def absent(self) -> list[Table]:
+        """The tables that are not there yet: no run had a row for them."""
+        return [table for table in self.tables if table.is_delta and not table.why and table.is_absent]
+
     def states(self, key: Key) -> dict[str, str]:
         """Return whether each table has a key: "done", "missing" or "can't be told"."""
         return {
@@ -137,6 +147,15 @@ class Keys:
     def named(self, key: Key) -> dict[str, str]:
         """Return the values of a key by the names of its parameters."""
         return dict(zip(self.names, key, strict=True))
+
+
+def absence(table: Table, job: str) -> Problem:
+    """Return what a person can do where runs had no row for a table that is not there yet."""
+    return Problem(
+        f"{table.name} is not there yet, so nothing can say that a key has no rows in it",
+        hint="let its task return an empty frame, not None, or a for-each task have an item; or `dbxdec keys mark "
+        f"{job} KEY=A..B` once the table exists",
+    )
 
 
 @dataclass(frozen=True)

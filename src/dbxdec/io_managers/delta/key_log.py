@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contexts import KEYED, WriteId
+from dbxdec.io_managers.contexts import KEYED, NO_ITEMS, WriteId
 from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
@@ -67,7 +67,7 @@ class KeyLog:
     """When the log begins to tell, in ms since the epoch: keys of before may be there, too. None where it has all."""
 
     def standing(self) -> list[KeyWrite]:
-        """Return the writes with keys whose rows nothing has taken away as a whole.
+        """Return the writes with keys whose rows nothing has taken away as a whole, the oldest first.
 
         Raises RunError where that can't be told.
         """
@@ -80,7 +80,7 @@ class KeyLog:
             return there.first is None and not void(one.updated, events)
 
         found = [
-            write
+            (one, write)
             for one in self.identifiers
             if (write := parsed(one.name)) is not None
             and not self._is_older(one)
@@ -96,8 +96,8 @@ class KeyLog:
                 write = parsed(proof.receipt.id.transaction)
                 at = Identifier("", commit.version, commit.timestamp)
                 if write is not None and not _follows(gone.get((write.slot, write.key)), at):
-                    found.append(write)
-        return found
+                    found.append((at, write))
+        return [write for one, write in sorted(found, key=lambda pair: _age(pair[0]))]
 
     def _is_older(self, one: Identifier) -> bool:
         """Return whether an identifier is of a table that was here before: `createOrReplace` keeps identifiers."""
@@ -164,6 +164,11 @@ class _There:
         return (self.first is None or version >= self.first) and not any(version in one for one in self.gone)
 
 
+def _age(one: Identifier) -> tuple[int, int]:
+    """Return what sorts identifiers by their age: those of a checkpoint are older than those of a commit."""
+    return (-1 if one.version is None else one.version, -1 if one.updated is None else one.updated)
+
+
 def _follows(later: Identifier | None, one: Identifier) -> bool:
     """Return whether `later` is there and came after `one`: by their commits, or else by their times."""
     if later is None:
@@ -201,14 +206,21 @@ def parsed(name: str) -> KeyWrite | None:
 def done(writes: Iterable[KeyWrite], slot: str) -> tuple[set[str], set[str]]:
     """Return the keys that a writer has written, and those of which it has written a part.
 
-    Of a task with iterations all items of one run make a key.
+    Of a task with iterations all items of one run make a key. None make it if nothing was written later. The writes
+    come oldest first.
     """
     items: dict[tuple[str, str], set[str]] = {}
     wanted: dict[tuple[str, str], int] = {}
+    none: set[str] = set()
     for write in writes:
-        if write.slot == slot:
+        if write.slot != slot:
+            continue
+        if write.item == NO_ITEMS:
+            none.add(write.key)
+        else:
+            none.discard(write.key)
             items.setdefault((write.key, write.run), set()).add(write.item)
             # A resumed run may have more items.
             wanted[write.key, write.run] = max(write.items, wanted.get((write.key, write.run), 0))
-    whole = {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
+    whole = none | {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
     return whole, {key for key, _ in items} - whole

@@ -17,7 +17,7 @@ from deltalake.schema import PrimitiveType
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
-from dbxdec.io_managers.contexts import WriteId
+from dbxdec.io_managers.contexts import NO_ITEMS, WriteId
 from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.key_log import KeyWrite
 from dbxdec.io_managers.delta.polars import notes
@@ -495,3 +495,33 @@ def test_a_table_that_spark_has_made_again_is_told_by_the_times(table: Table) ->
     for updated, count in ages.items():
         log = key_log.KeyLog([key_log.Identifier(name, None, updated)], [], made, made)
         assert len(log.standing()) == count
+
+
+def test_a_key_without_items_counts_until_a_later_run_has_items(table: Table) -> None:
+    """And again once all of them are there; a still later run without items has nothing to wait for."""
+    table.write(days(1)[0], frame(1))
+    two = days(2)[0]
+    table.write(two, None, run="first", item=NO_ITEMS)
+    assert two in table.done()
+    table.write(two, frame(1), run="second", item="a", items=2)
+    assert two not in table.done()
+    table.write(two, frame(2), run="second", item="b", items=2)
+    assert two in table.done()
+    three = days(3)[0]
+    table.write(three, frame(1), run="third", item="a", items=2)
+    table.write(three, None, run="fourth", item=NO_ITEMS)
+    assert three in table.done()
+    table.delta.create_checkpoint()
+    cleaned(table)
+    assert table.done() == set(days(1, 2, 3))
+
+
+def test_a_repeated_attempt_with_items_is_not_done_by_the_one_without(table: Table) -> None:
+    """The list was empty before: what the run has now said must all be there."""
+    table.write(days(1)[0], frame(1))
+    two = days(2)[0]
+    table.write(two, None, run="first", item=NO_ITEMS)
+    table.write(two, frame(1), run="first", item="a", items=2)
+    assert two not in table.done()
+    table.write(two, frame(2), run="first", item="b", items=2)
+    assert two in table.done()
