@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
-from dbxdec.local.missing import absence, key_parameters, moment_of_key
+from dbxdec.local.missing import absence, key_parameters, moment_of_key, remedy
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
@@ -227,7 +227,10 @@ def plan_of(
     A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
     """
     problems = [
-        Problem(f"of {table.name} it can't be told which keys it has: {table.why}", hint="read the table's log first")
+        Problem(
+            f"of {table.name} it can't be told which keys it has: {table.why}",
+            hint=remedy(table, keys.job) or "read the table's log first",
+        )
         for table in keys.unknown
         if table.is_delta and (not table.untold or table.untold.intersection(keys.due))
     ]
