@@ -80,7 +80,7 @@ def command(
         )
     build, _ = find(keyed[0].key, here, None, None)
     names = set().union(*map(variables_of, keyed))
-    root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
+    root = None if target is not None else ledger.lake(here)
     question = Question(build, local_values(names, variables, here, target), here, root)
     found, wrong = [], False
     for one in keyed:

@@ -338,7 +338,14 @@ def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict
 def key_of_run(job: Job, run: Run) -> Key | None:
     """Return the key that a run was for; None for a run of a job with other parameters."""
     try:
-        given = parameters_shown(run)
+        return key_of_texts(job, parameters_shown(run))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def key_of_texts(job: Job, given: Mapping[str, str]) -> Key | None:
+    """Return the key of a run with these parameters, as `parameters_at` has them; None where they have none."""
+    try:
         return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in key_parameters(job))
     except (KeyError, ValueError, TypeError):
         return None
