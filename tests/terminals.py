@@ -43,6 +43,37 @@ def shown_in_a_terminal(
     return process.wait(60), shown.decode()
 
 
+class Terminal:
+    """A command in a terminal that is its own, so that Ctrl-C reaches it."""
+
+    def __init__(self, project: Project, *arguments: str) -> None:
+        self.shown = ""
+        command = [*DBXDEC, *arguments]
+        self._process, self._ours = pty.fork()
+        if self._process == 0:
+            os.chdir(project.root)
+            os.execve(command[0], command, os.environ | {"TERM": "xterm-256color", "COLUMNS": "100"})  # noqa: S606 - ours
+
+    def wait_for(self, text: str) -> None:
+        """Until the command has shown `text`."""
+        while text not in self.shown:
+            chunk = next(_until_closed(self._ours), b"")
+            assert chunk, f"{text!r} has not come: {self.shown}"
+            self.shown += chunk.decode()
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def ended(self) -> int:
+        """The exit code of the command, which ends by itself."""
+        self.shown += b"".join(_until_closed(self._ours)).decode()
+        os.close(self._ours)
+        return os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
+
+
+CTRL_C = "\x03"
+
+
 def _until_closed(terminal: int) -> Iterator[bytes]:
     while True:
         try:

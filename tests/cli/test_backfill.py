@@ -22,6 +22,7 @@ from dbxdec.model.keys import Periods
 from dbxdec.model.values import ValueType
 from projects import Project
 from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
+from terminals import CTRL_C, Terminal
 
 FIRST = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=4)
 DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(4)]
@@ -525,14 +526,34 @@ def test_what_was_taken_back_of_a_failed_run_is_run_anew(project: Project) -> No
 
 @pytest.mark.slow
 def test_a_day_that_another_command_runs_meanwhile_is_left_to_it(project: Project) -> None:
-    """It is looked for before each run."""
+    """It was run between the plan and the answer."""
+    terminal = Terminal(project, "backfill", "delays")
+    terminal.wait_for("make 4 runs?")
+    assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[3]}").code == 0
+    terminal.type("y\n")
+    assert terminal.ended() == 0
+    assert "which another command has made, has done it" in terminal.shown
+    assert rows(project, "bronze").count(DAYS[3]) == 1
+
+
+def test_a_day_of_a_backfill_at_work_is_not_run_beside_it(project: Project) -> None:
+    """Both would append it. Days that it has ended, or does not have, are no matter; nor is a killed one."""
+    assert fill(project, f"day={DAYS[0]}", "--yes").code == 0
     (project.root / "hang").touch()
-    started = subprocess.Popen([*DBXDEC, "backfill", "delays", "--yes"], cwd=project.root, start_new_session=True)
+    arguments = ["backfill", "delays", f"day={DAYS[1]},{DAYS[3]}", "--yes"]
+    started = subprocess.Popen([*DBXDEC, *arguments], cwd=project.root, start_new_session=True)
     wait_for(project.root / "hanging")
     (project.root / "hang").unlink()
+    for given in (["-p", f"day={DAYS[3]}"], []):  # the last day is the one by default
+        said = dbxdec(project, "run", "delays", *given)
+        assert said.code == 2, said.err
+        assert f"the backfill 2 is at work and is to run the job `delays` for {DAYS[3]}" in said.err
+        assert "`dbxdec backfills cancel 2`" in said.err
+    assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[2]}").code == 0
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait(timeout=60)
+    wait_for_no_worker(project.root)
     assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[3]}").code == 0
-    started.wait(timeout=180)
-    assert rows(project, "bronze").count(DAYS[3]) == 1
 
 
 @pytest.mark.slow
@@ -603,3 +624,16 @@ def test_distances_are_those_from_the_first_key(every: str, wanted: list[str]) -
     day = JobParameter("day", ValueType("date"), key=Periods("daily"))
     found = backfill.thinned(Job("delays", "shop", "delays", SourceLocation("x", 1), (), (day,)), keys, every)
     assert [key[0] for key in found.due][:3] == wanted
+
+
+def test_ctrl_c_at_the_question_ends_it_with_nothing_begun(project: Project) -> None:
+    """One plain line, and the exit code of Ctrl-C."""
+    terminal = Terminal(project, "backfill", "delays")
+    terminal.wait_for("make 4 runs?")
+    terminal.type(CTRL_C)
+    assert terminal.ended() == 130
+    last = terminal.shown.replace("\r", "").rpartition("make 4 runs?")[2]
+    assert "dbxdec: interrupted: nothing is run" in last
+    assert "Traceback" not in terminal.shown
+    assert not (project.root / "ran").exists()
+    assert "no backfill is kept here" in dbxdec(project, "backfills").err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from projects import Project
 from running import Said, dbxdec, define, empty
@@ -137,3 +138,31 @@ def test_what_can_not_be_marked_says_why(tmp_path: Path, arguments: tuple[str, .
     """With what to write instead."""
     said = keys(bare(tmp_path), *arguments, "--yes")
     assert (said.code, hint in said.err) == (2, True), said.err
+
+
+def test_after_a_restore_to_what_is_gone_a_person_says_which_days_are_there(tmp_path: Path) -> None:
+    """Those that are marked are done, and those that are taken back missing: the others can't be told."""
+    project = bare(tmp_path)
+    for day in ("2024-01-01", "2024-01-02", "2024-01-03"):
+        assert dbxdec(project, "run", "delays", "-p", f"day={day}").code == 0
+    for name in ("bronze", "gold"):
+        (log,) = project.root.rglob(f"{name}/_delta_log")
+        DeltaTable(str(log.parent)).restore(1)
+        DeltaTable(str(log.parent)).create_checkpoint()
+        for file in sorted(log.glob("*.json"))[:-1]:
+            file.unlink()
+    said = dbxdec(project, "missing")
+    assert said.code == 3
+    assert "unknown  2024-01-01 to 2024-01-03 (3): " in said.out
+    assert "missing  2024-01-04 to 2024-01-05 (2)" in said.out
+    assert "`dbxdec keys mark delays KEY=A..B`" in said.err
+    assert "`dbxdec keys forget delays KEY=A..B`" in said.err
+    refused = dbxdec(project, "backfill", "delays", "--yes")
+    assert (refused.code, "`dbxdec keys mark delays KEY=A..B`" in refused.err) == (2, True), refused.err
+    assert keys(project, "mark", "delays", "day=2024-01-01", "--yes").code == 0
+    found = json.loads(dbxdec(project, "missing", "--json").out)["jobs"][0]
+    assert found["done"] == 1
+    assert [one["keys"] for one in found["unknown"]] == 2 * [[{"day": "2024-01-02"}, {"day": "2024-01-03"}]]
+    assert keys(project, "forget", "delays", "day=2024-01-02..2024-01-03", "--yes").code == 0
+    assert missing(project) == ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"]
+    assert dbxdec(project, "missing").code == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,8 @@ def assemble(
     nodes = list(recorder.calls.values())
     own = [node.task.options if isinstance(node, Call) else node for node in nodes]
     variables = _Variables(_compared(nodes))
+    if any(parameter.key is not None for parameter in parameters):
+        variables.add_waiting(node for node in nodes if isinstance(node, Call))
     surroundings = Surroundings()
     for node in nodes:
         if isinstance(node, Call):
@@ -143,7 +146,15 @@ class _Variables:
 
     def __init__(self, of_all: set[str]) -> None:
         self.of_all = of_all
+        self.waiting: defaultdict[str, set[str]] = defaultdict(set)
+        """By task, those of the tables in which it notes a key where it leaves no items for them."""
         self._known: dict[int, set[str]] = {}
+
+    def add_waiting(self, calls: Iterable[Call]) -> None:
+        for call in calls:
+            if call.each is not None and (left := call.each.left_by) is not None:
+                keyed = [manager for name, manager in call.managers.items() if call.outputs[name].keyed]
+                self.waiting[left[0]].update(*map(self.of, keyed))
 
     def of(self, manager: IoManager) -> set[str]:
         found = self._known.get(id(manager))
@@ -154,7 +165,7 @@ class _Variables:
 
 def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: Surroundings) -> dag.Task:
     fn = call.task.fn
-    names = variables.of_all | set(surroundings.of(fn)[0])
+    names = variables.of_all | variables.waiting[call.key] | set(surroundings.of(fn)[0])
     for manager in call.managers.values():
         names |= variables.of(manager)
     items = [] if call.each is None else [call.each.items]

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,7 @@ from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from rich.console import Console
@@ -143,7 +144,7 @@ def command(
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
-    root = str((ledger.state_folder(here) / "lake").absolute())
+    root = ledger.lake(here)
     names = variables_of(found) | variables_of_run(build.manifest, found, parameters)
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
@@ -172,7 +173,7 @@ def command(
         if keys_at_once > 1 and (whole := one_at_a_time(there)):
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
             keys_at_once = 1
-        with book.opened(plan) as record:
+        with book.opened(plan, values) as record:
             failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
             book.summarize(out, found, replace(now, due=there.due), failed, stopped=stopped)
@@ -209,7 +210,7 @@ def _ask(plan: Plan) -> None:
     if not sys.stdin.isatty():
         say("nothing is run: `--yes` agrees to the plan")
         raise SystemExit(WRONG_USAGE)
-    options.agree(f"make {counted(len(plan.steps), 'run')}?")
+    options.agree(f"make {counted(len(plan.steps), 'run')}?", "nothing is run")
 
 
 def _run(
@@ -281,17 +282,25 @@ class _Book:
         return None if self.earlier is None else Earlier(frozenset(self.earlier.well), self.earlier.began)
 
     @contextmanager
-    def opened(self, plan: PlanOf[Any]) -> Iterator[Record]:
+    def opened(self, plan: PlanOf[Any], variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Record]:
         """Keep a record while the runs are made."""
         record = self.earlier or backfills.new(self.here)
         self.records.append(record)
         keys = [step.key for step in plan.steps]
         names = [parameter.name for parameter in self.dag.parameters if parameter.key is not None]
-        with record.working(job=self.job, target=self.target, arguments=self.arguments, names=names, plan=keys):
+        with record.working(
+            job=self.job,
+            target=self.target,
+            arguments=self.arguments,
+            names=names,
+            plan=keys,
+            variables=variables,
+        ):
             yield record
 
     def summarize(self, out: Console, job: Job, keys: Keys, failed: list[Key], *, stopped: bool = False) -> None:
         """Print what is there now as a calendar, and write the report."""
+        from dbxdec.local.missing import absence
         from dbxdec.views import calendar
 
         parameters = [parameter for parameter in job.parameters if parameter.key is not None]
@@ -305,6 +314,9 @@ class _Book:
         done = len(keys.due) - left
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
+        well = {key for record in self.records for key in Record(record.path).well}
+        for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():
+            say(str(absence(table, job.key)))
         for record in self.records:
             record.note("over", done=done, due=len(keys.due), stopped=stopped, time_ms=ledger.now_ms())
             if self.report is not None:

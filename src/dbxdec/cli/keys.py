@@ -107,7 +107,7 @@ def _change(
     job = build.manifest.job(name)
     if not any(parameter.key for parameter in job.parameters):
         raise RunError(f"the job `{name}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
-    root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
+    root = None if target is not None else ledger.lake(here)
     question = Question(build, local_values(variables_of(job), given, here, target), here, root)
     due = keys_of(job, question, asked_keys(job, options.selection(keys), question.now))
     texts = [run_keys.written(due.named(key)) for key in due.due]
@@ -141,4 +141,4 @@ def _ask(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         say("nothing is changed: `--yes` agrees to it")
         raise SystemExit(WRONG_USAGE)
-    options.agree(question)
+    options.agree(question, "nothing is changed")

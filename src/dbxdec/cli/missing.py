@@ -13,7 +13,7 @@ from dbxdec.cli.app import FAILED
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
 
@@ -80,7 +80,7 @@ def command(
         )
     build, _ = find(keyed[0].key, here, None, None)
     names = set().union(*map(variables_of, keyed))
-    root = None if target is not None else str((ledger.state_folder(here) / "lake").absolute())
+    root = None if target is not None else ledger.lake(here)
     question = Question(build, local_values(names, variables, here, target), here, root)
     found, wrong = [], False
     for one in keyed:
@@ -128,14 +128,23 @@ def _form(keys: Keys) -> dict[str, Any]:
         "since": None if keys.since is None else str(keys.since),
         "missing": [keys.named(key) for key in keys.of("missing")],
         "partial": [{**keys.named(key), "targets": keys.states(key)} for key in keys.of("partial")],
-        "unknown": [{"target": table.name, "why": table.why} for table in keys.unknown],
-        "done": 0 if keys.unknown else len(keys.of("done")),
+        "unknown": [
+            {
+                "target": table.name,
+                "why": table.why,
+                **({"keys": [keys.named(key) for key in keys.sorted(table.untold)]} if table.untold else {}),
+            }
+            for table in keys.unknown
+        ],
+        "done": len(keys.certain),
     }
 
 
 def _show(out: Console, keys: Keys) -> None:
+    from dbxdec.local.missing import absence, remedy
+
     missing, partial = keys.of("missing"), keys.of("partial")
-    counts = [f"{len(keys.of('done'))} done"] if not keys.unknown else []
+    counts = [f"{len(keys.certain)} done"] if keys.certain or not keys.unknown else []
     counts += [f"{len(some)} {name}" for name, some in (("missing", missing), ("partial", partial)) if some]
     by = "logs" if keys.source == "log" else f"{keys.source.replace('log', 'logs')}"
     since = f", by {by} since {keys.since}" if keys.since else ""
@@ -147,8 +156,12 @@ def _show(out: Console, keys: Keys) -> None:
         out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
     if len(partial) > _MOST_PARTIAL:
         out.print(f"  partial  {len(partial) - _MOST_PARTIAL} others: `--json` has them")
+    for table in keys.absent if partial else ():
+        say(f"{keys.job}: {absence(table, keys.job)}")
     for table in keys.unknown:
-        say(f"{keys.job}: {table.name} can't be told: {table.why}")
+        if table.untold:
+            out.print(f"  unknown  {escape(of_ranges(keys.sorted(table.untold), keys))}: {escape(table.name)}")
+        say(str(Problem(f"{keys.job}: {table.name} can't be told: {table.why}", hint=remedy(table, keys.job))))
 
 
 def _words(key: Key) -> str:

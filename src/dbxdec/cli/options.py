@@ -9,6 +9,7 @@ import click
 
 from dbxdec.cli import completion
 from dbxdec.cli.app import INTERRUPTED, WRONG_USAGE
+from dbxdec.cli.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,12 +71,17 @@ def selection(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def agree(question: str) -> None:
-    """Ask a person at a terminal, and end the command where the answer is no. Ctrl-C is as elsewhere."""
+def agree(question: str, otherwise: str) -> None:
+    """Ask a person at a terminal, and end the command where the answer is no. Ctrl-C is as elsewhere.
+
+    `otherwise` says what then becomes of it: "nothing is run".
+    """
     try:
         if click.confirm(question, err=True):
             return
     except click.Abort:
+        click.echo(err=True)
+        say(f"interrupted: {otherwise}")
         raise SystemExit(INTERRUPTED) from None
     raise SystemExit(WRONG_USAGE)
 

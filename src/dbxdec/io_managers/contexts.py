@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 KEYED = "dbxdec1"
 """The beginning of the transaction identifier of a write with a key."""
+NO_ITEMS = "none"
+"""The item of a write that says that a for-each task has none: the ids of real items end with a digest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
-from dbxdec.local.missing import key_parameters, moment_of_key
+from dbxdec.local.missing import absence, key_parameters, moment_of_key, remedy
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
@@ -227,7 +227,10 @@ def plan_of(
     A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
     """
     problems = [
-        Problem(f"of {table.name} it can't be told which keys it has: {table.why}", hint="read the table's log first")
+        Problem(
+            f"of {table.name} it can't be told which keys it has: {table.why}",
+            hint=remedy(table, keys.job) or "read the table's log first",
+        )
         for table in keys.unknown
         if table.is_delta and (not table.untold or table.untold.intersection(keys.due))
     ]
@@ -254,6 +257,7 @@ def plan_of(
             added.append((key, parts))
     problems += _of_running(job, steps, running)
     problems += _of_added(added)
+    problems += [absence(table, keys.job) for table in keys.absent] if added else []
     problems += _of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
@@ -334,7 +338,14 @@ def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict
 def key_of_run(job: Job, run: Run) -> Key | None:
     """Return the key that a run was for; None for a run of a job with other parameters."""
     try:
-        given = parameters_shown(run)
+        return key_of_texts(job, parameters_shown(run))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def key_of_texts(job: Job, given: Mapping[str, str]) -> Key | None:
+    """Return the key of a run with these parameters, as `parameters_at` has them; None where they have none."""
+    try:
         return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in key_parameters(job))
     except (KeyError, ValueError, TypeError):
         return None

@@ -2,7 +2,8 @@
 
 A line has "event", and
 
-    "began"     job, target (or null), arguments (of `dbxdec backfill`), names (of the keys), plan (keys), pid, time_ms
+    "began"     job, target (or null), arguments (of `dbxdec backfill`), variables (of the bundle, for runs on this
+                machine), names (of the keys), plan (keys), pid, time_ms
     "place"     job_id, host, profile: where the runs of a target are made
     "ended"     key, state, run, seconds
     "over"      done, due (numbers of keys), time_ms, stopped (by a person)
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -114,6 +116,15 @@ class Record:
         return list(dict.fromkeys(found))
 
     @property
+    def awaited(self) -> set[Key]:
+        """The keys of its newest beginning whose run has not ended since."""
+        last = next((i for i in range(len(self.lines) - 1, -1, -1) if self.lines[i].get("event") == "began"), 0)
+        ended = {_key(line.get("key")) for line in self.lines[last:] if line.get("event") == "ended"}
+        plan = self.head.get("plan")
+        found = map(_key, plan) if isinstance(plan, list) else ()
+        return {key for key in found if key is not None and key not in ended}
+
+    @property
     def began(self) -> int:
         """When it began first, in ms since the epoch."""
         first = next((line for line in self.lines if line.get("event") == "began"), {})
@@ -146,14 +157,22 @@ class Record:
 
     @contextmanager
     def working(
-        self, *, job: str, target: str | None, arguments: Sequence[str], names: Sequence[str], plan: Sequence[Key]
+        self,
+        *,
+        job: str,
+        target: str | None,
+        arguments: Sequence[str],
+        names: Sequence[str],
+        plan: Sequence[Key],
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[None]:
         """Note the beginning, and hold the lock until the end."""
         with _opened(self.path) as descriptor:
             if not try_lock(descriptor):
                 raise RunError(f"the backfill {self.id} is at work", hint="wait for it, or cancel it")
-            facts = {"job": job, "target": target, "arguments": list(arguments), "names": list(names)}
-            self.note("began", **facts, plan=[list(key) for key in plan], pid=os.getpid(), time_ms=ledger.now_ms())
+            facts = {"job": job, "target": target, "arguments": list(arguments), "variables": dict(variables)}
+            facts |= {"names": list(names), "plan": [list(key) for key in plan]}
+            self.note("began", **facts, pid=os.getpid(), time_ms=ledger.now_ms())
             yield
 
     def stop(self) -> bool:
@@ -217,6 +236,19 @@ def all_of(here: Path) -> list[Record]:
         [path for path in folder.glob("*.jsonl") if path.stem.isdecimal() and path.is_file()] if folder.is_dir() else []
     )
     return sorted(map(Record, paths), key=lambda record: -record.id)
+
+
+def awaiting(here: Path, job: str, key: Key, variables: Mapping[str, str]) -> Record | None:
+    """Return the backfill at work on this machine that is to run a job for a key, with these values of variables."""
+    for record in all_of(here):
+        # The lock tells that its process lives, and must be looked at first: the lines are read once.
+        if not record.is_at_work or record.head.get("job") != job or record.head.get("target") is not None:
+            continue
+        had = record.head.get("variables")
+        same = not isinstance(had, dict) or all(had.get(name, value) == value for name, value in variables.items())
+        if same and key in record.awaited:
+            return record
+    return None
 
 
 def find(here: Path, name: str) -> Record:

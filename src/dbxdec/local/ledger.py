@@ -137,6 +137,11 @@ def state_folder(folder: Path) -> Path:
     return state
 
 
+def lake(folder: Path) -> str:
+    """Return the folder that stands for remote places in the runs of `folder`, where nothing else is asked for."""
+    return str((state_folder(folder) / "lake").absolute())
+
+
 def new(folder: Path, head: Mapping[str, Any], definition: Mapping[str, Any]) -> Ledger:
     """Return a run with an id and a folder of its own below `folder`; two runs at once never share one."""
     runs = _folder(state_folder(folder) / _RUNS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError
+from dbxdec.errors import Problem, RunError, counted
 from dbxdec.local import builds
 from dbxdec.local.survey import asked_for
 from dbxdec.model import places, protocol, required, run_keys
@@ -62,7 +62,14 @@ class Table:
     told_since: int | None = None
     """With receipts alone: the moment, in ms since the epoch, of before which nothing is known."""
     untold: frozenset[Key] = frozenset()
-    """Keys that are older than that, and that no receipt has."""
+    """Keys of which it can't be told: older than that without a receipt, or of before a RESTORE that is unclear."""
+    untold_why: str = ""
+    """Why, where it is a RESTORE."""
+
+    @property
+    def is_absent(self) -> bool:
+        """Return whether there is no such table."""
+        return self.created is None and not self.done and not self.begun
 
     @property
     def adds(self) -> bool:
@@ -112,6 +119,11 @@ class Keys:
         told = (replace(table, why=_not_all(table)) if table.untold else table for table in self.tables)
         return [table for table in told if table.why]
 
+    @property
+    def absent(self) -> list[Table]:
+        """The tables that are not there yet: no run had a row for them."""
+        return [table for table in self.tables if table.is_delta and not table.why and table.is_absent]
+
     def states(self, key: Key) -> dict[str, str]:
         """Return whether each table has a key: "done", "missing" or "can't be told"."""
         return {
@@ -134,9 +146,35 @@ class Keys:
         """Return the keys that are "done" or "missing" in each table that can tell, or "partial"."""
         return [key for key in self.due if self.state(key) == state]
 
+    @cached_property
+    def certain(self) -> list[Key]:
+        """The keys that all tables have; none where a table can't tell of any."""
+        if any(table.why for table in self.tables):
+            return []
+        return [key for key in self.due if set(self.states(key).values()) == {"done"}]
+
     def named(self, key: Key) -> dict[str, str]:
         """Return the values of a key by the names of its parameters."""
         return dict(zip(self.names, key, strict=True))
+
+
+def remedy(table: Table, job: str) -> str | None:
+    """Return what a person can do about a table of which some keys can't be told; None if it is not known."""
+    if not table.untold_why:
+        return None
+    return (
+        f"look at its rows, then say which keys are there, `dbxdec keys mark {job} KEY=A..B`, and which are not, "
+        f"`dbxdec keys forget {job} KEY=A..B`"
+    )
+
+
+def absence(table: Table, job: str) -> Problem:
+    """Return what a person can do where runs had no row for a table that is not there yet."""
+    return Problem(
+        f"{table.name} is not there yet, so nothing can say that a key has no rows in it",
+        hint="let its task return an empty frame, not None, or a for-each task have an item; or `dbxdec keys mark "
+        f"{job} KEY=A..B` once the table exists",
+    )
 
 
 @dataclass(frozen=True)
@@ -180,6 +218,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
         keys = frozenset(key for text in found.get("keys", ()) if (key := _read(text, parameters)) is not None)
         writer = (task.key, name) if output.shared else ()
         begun = frozenset(key for text in found.get("begun", ()) if (key := _read(text, parameters)) is not None)
+        untold = frozenset(key for text in found.get("untold", ()) if (key := _read(text, parameters)) is not None)
         by = f" by {task.key}" if output.shared else ""
         tables[uri, writer] = Table(
             _short(uri, question) + by,
@@ -189,6 +228,8 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
             found.get("why", ""),
             # Keys that today's parameters don't read are as good as none.
             bool(found.get("strange")) or bool(not keys and not begun and found.get("keys")),
+            untold=untold - keys,
+            untold_why=found.get("untold_why", ""),
             mode=_mode(output),
             source="receipts" if found.get("told_since") is not None else found.get("source", "log"),
             told_since=found.get("told_since"),
@@ -233,9 +274,10 @@ def _places(parameters: Sequence[JobParameter], due: Sequence[Sequence[str]]) ->
 
 
 def _untold(table: Table, keys: Sequence[Key], parameters: Sequence[JobParameter]) -> frozenset[Key]:
-    """Return the keys that a run may have written before what the table's history still has."""
+    """Return the keys that a run may have written before what the table's log or history still has."""
+    unclear = table.untold.intersection(keys)
     if table.told_since is None:
-        return frozenset()
+        return unclear
     since = dt.datetime.fromtimestamp(table.told_since / 1000, dt.UTC)
 
     def may_be_older(key: Key) -> bool:
@@ -246,10 +288,12 @@ def _untold(table: Table, keys: Sequence[Key], parameters: Sequence[JobParameter
         ]
         return all(moment < since for moment in moments)
 
-    return frozenset(key for key in keys if key not in table.done and may_be_older(key))
+    return unclear.union(key for key in keys if key not in table.done and may_be_older(key))
 
 
 def _not_all(table: Table) -> str:
+    if table.untold_why:
+        return f"{table.untold_why}: of {counted(len(table.untold), 'older key')} nobody knows"
     since = dt.datetime.fromtimestamp((table.told_since or 0) / 1000, dt.UTC).date()
     return f"its log can't be read, and its history begins on {since}: of {len(table.untold)} older keys nobody knows"
 

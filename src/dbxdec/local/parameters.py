@@ -152,9 +152,13 @@ def check_variables(manifest: Manifest, given: Iterable[str]) -> None:
 
 def parameters_shown(run: Run) -> dict[str, str]:
     """Return the parameters of a run for people: a date that follows the run is that date."""
-    started = dt.datetime.fromtimestamp(run.started / 1000, dt.UTC)
-    found = dict(run.head["parameters"])
-    for parameter in run.dag.parameters:
+    return parameters_at(run.dag, run.head["parameters"], dt.datetime.fromtimestamp(run.started / 1000, dt.UTC))
+
+
+def parameters_at(job: Job, texts: Mapping[str, str], started: dt.datetime) -> dict[str, str]:
+    """Return the parameters of a run of `job` that starts at this moment, for people."""
+    found = dict(texts)
+    for parameter in job.parameters:
         text = found.get(parameter.name)
         if parameter.follows is not None and text == parameter.default:
             found[parameter.name] = str(parameter.follows.at(started))

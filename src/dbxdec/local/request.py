@@ -157,7 +157,7 @@ def run(request: RunRequest, listener: Listener | None = None, *, told: Callable
 
 def root_of(request: RunRequest) -> str | None:
     """Return the folder below which remote places are; None when they are used as they are."""
-    root = None if request.remote else str((request.root or ledger.state_folder(request.folder) / "lake").absolute())
+    root = None if request.remote else str(request.root.absolute()) if request.root else ledger.lake(request.folder)
     if request.before is None or "root" not in request.before.head:
         return root
     return earlier.same_root(request.before, root, asked=request.remote or request.root is not None)

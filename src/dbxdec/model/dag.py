@@ -132,6 +132,16 @@ class Each:
     concurrency: Any = None
     type: ValueType | None = None
 
+    @property
+    def left_by(self) -> tuple[str, str] | None:
+        """The task that leaves the list, and the key of its task value; None for a list of no task."""
+        match self.items:
+            case TaskOutput(task):
+                return task, RETURN_VALUE
+            case TaskValue(task, key):
+                return task, key
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Output:

@@ -18,7 +18,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, leaving, record, upstream
+from dbxdec.runtime import blame, context, leaving, no_items, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.bodies import check_same, live
@@ -45,6 +45,8 @@ class Execution:
     managers: Mapping[str, base.IoManager]
     run: context.RunContext
     variables: Mapping[str, str]
+    waiting: tuple[no_items.Waiting, ...] = ()
+    """The tables with keys of for-each tasks that take their items from this task."""
 
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
@@ -88,6 +90,9 @@ class Execution:
         self._check_left(ours=False)  # before anything is written
         self.keep(result)
         self._check_left()
+        for one in self.waiting:
+            if task_values.left.get(one.key) == []:
+                one.note(self.receipt, self.run.parameters)
 
     def keep(self, result: Any) -> None:
         """Keep `result` through the task's IoManager or as a task value, and leave dates that other tasks get."""
@@ -296,7 +301,8 @@ def ready(
         not_run=not_run,
     )
     run = replace(run, iteration=None if iteration is None else iteration.index)
-    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables)
+    waiting = no_items.waiting_for(job, task.key, built.managers) if identity.key else ()
+    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables, waiting)
 
 
 def _always_stores(built: BuiltJob, key: str, output: str) -> bool:

@@ -21,7 +21,7 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
 
     Of the keys `begun` a part of the iterations is there. `created` is when the table was made, in milliseconds since
     the epoch. A `strange` table has rows of which the log does not say the keys. Where only receipts tell, keys of
-    before `told_since`, in milliseconds too, may be there as well.
+    before `told_since`, in milliseconds too, may be there as well. Of the keys `untold` nobody knows (`untold_why`).
     """
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
@@ -34,10 +34,13 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
         if log is None:
             return {"uri": uri, "keys": []}
         slot = slot_of(job, task, output)
-        whole, begun = done(log.standing(), slot)
+        told = log.told()
+        whole, begun = done(told.standing, slot)
         strange = log.since is None and log.is_strange(slot)
         known = {"created": log.created, "strange": strange, "told_since": log.since}
-        return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known}
+        unclear = sorted(told.untold(slot))
+        untold = {"untold": unclear, "untold_why": mask.text(told.why)} if unclear else {}
+        return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known, **untold}
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text(str(error.problems[0].message))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other

@@ -55,11 +55,12 @@ def _one(job: dag.Job, task: dag.Task, output: str, manager: IoManager, change: 
         log = manager.key_log(uri)
         if log is None:  # which has nothing to forget
             return found if change.forget else {**found, "why": "it does not exist yet"}
-        done, begun = key_log.done(log.standing(), slot)
+        told = log.told()
+        done, begun = key_log.done(told.standing, slot)
         wanted = _of_partitions(job, manager, uri) if change.from_partitions else None
         # A log has a key as it was called and ordered then.
         spelled: dict[str, list[str]] = {}
-        for text in {*done, *begun} if change.forget else done:
+        for text in {*done, *begun, *told.untold(slot)} if change.forget else done:
             spelled.setdefault(_today(job, text), []).append(text)
         keys = [key for key in change.keys if (key in spelled) == change.forget and (wanted is None or key in wanted)]
         if keys and not change.dry:

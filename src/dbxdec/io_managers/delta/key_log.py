@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contexts import KEYED, WriteId
+from dbxdec.io_managers.contexts import KEYED, NO_ITEMS, WriteId
 from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, restored, void
 from dbxdec.io_managers.delta.receipts import Found
@@ -50,6 +50,19 @@ class KeyWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """The writes that stand, and those of which it can't be told, for which `why` is a reason."""
+
+    standing: list[KeyWrite]
+    unclear: list[KeyWrite]
+    why: str
+
+    def untold(self, slot: str) -> set[str]:
+        """Return the keys of a writer of which it can't be told whether they are there."""
+        return {write.key for write in self.unclear if write.slot == slot} - done(self.standing, slot)[0]
+
+
+@dataclass(frozen=True, slots=True)
 class KeyLog:
     """What the log of a table says. `created` is when the table was made, in milliseconds since the epoch.
 
@@ -67,36 +80,46 @@ class KeyLog:
     """When the log begins to tell, in ms since the epoch: keys of before may be there, too. None where it has all."""
 
     def standing(self) -> list[KeyWrite]:
-        """Return the writes with keys whose rows nothing has taken away as a whole.
+        """Return the writes with keys whose rows nothing has taken away as a whole, the oldest first."""
+        return self.told().standing
 
-        Raises RunError where that can't be told.
-        """
+    def told(self) -> Told:
+        """Return which writes with keys stand, the oldest first, and of which that can't be told."""
         there, events, gone = self._there(), self._events(), self._forgotten()
         oldest = min((one.version for one in self.commits), default=0)
 
         def has(one: Identifier) -> bool:
             if one.version is not None and one.version >= oldest:
                 return there.has(one.version)
+            there.refuse_unclear()
             return there.first is None and not void(one.updated, events)
 
-        found = [
-            write
-            for one in self.identifiers
-            if (write := parsed(one.name)) is not None
-            and not self._is_older(one)
-            and has(one)
-            and not _follows(gone.get((write.slot, write.key)), one)
-        ]
+        writes = [(one, write) for one in self.identifiers if (write := parsed(one.name)) is not None]
         # A merge where Spark takes no identifier has only its receipt.
+        writes += self._in_receipts()
+        standing: list[tuple[Identifier, KeyWrite]] = []
+        unclear: list[KeyWrite] = []
+        why = ""
+        for one, write in writes:
+            if _follows(gone.get((write.slot, write.key)), one):
+                continue
+            try:
+                if has(one) and not self._is_older(one):
+                    standing.append((one, write))
+            except RunError as error:
+                unclear.append(write)
+                why = error.problems[0].message
+        return Told([write for _, write in sorted(standing, key=lambda pair: _age(pair[0]))], unclear, why)
+
+    def _in_receipts(self) -> list[tuple[Identifier, KeyWrite]]:
+        """Return the writes with keys that receipts tell of."""
+        found = []
         for commit in self.commits:
             proof = Found.of_commit(commit)
-            if proof is None or proof.left.kind == "kept" or proof.facts.get("made"):
+            if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
                 continue
-            if proof.receipt.id.key and there.has(commit.version):
-                write = parsed(proof.receipt.id.transaction)
-                at = Identifier("", commit.version, commit.timestamp)
-                if write is not None and not _follows(gone.get((write.slot, write.key)), at):
-                    found.append(write)
+            if (write := parsed(proof.receipt.id.transaction)) is not None:
+                found.append((Identifier("", commit.version, commit.timestamp), write))
         return found
 
     def _is_older(self, one: Identifier) -> bool:
@@ -128,9 +151,13 @@ class KeyLog:
             if newest_kept is not None and commit.version > newest_kept:
                 continue
             if commit.operation == "RESTORE":
-                newest_kept = restored(commit, self.commits)
+                try:
+                    newest_kept = restored(commit, self.commits)
+                except RunError as error:
+                    return _There(None, tuple(gone), commit.version, error.problems[0].message)
                 if newest_kept < min(one.version for one in self.commits):
-                    raise RunError(f"the version {newest_kept}, to which it was restored, is older than its log")
+                    why = f"the version {newest_kept}, to which it was restored, is older than its log"
+                    return _There(None, tuple(gone), commit.version, why)
                 gone.append(range(newest_kept + 1, commit.version))
             elif replaces_all(commit):
                 return _There(commit.version, tuple(gone))
@@ -154,14 +181,31 @@ class KeyLog:
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """The commits that count: not before the version `first`, if there is one, and none of `gone`."""
+    """The commits that count: not before the version `first`, if there is one, and none of `gone`.
+
+    Of those before the RESTORE `unclear` it can't be told; `why` says the reason.
+    """
 
     first: int | None
     gone: tuple[range, ...]
+    unclear: int = -1
+    why: str = ""
+
+    def refuse_unclear(self) -> None:
+        """Raise RunError if of old commits it can't be told whether they count."""
+        if self.why:
+            raise RunError(self.why)
 
     def has(self, version: int) -> bool:
-        """Return whether a commit counts."""
+        """Return whether a commit counts. Raises RunError where that can't be told."""
+        if version < self.unclear:
+            self.refuse_unclear()
         return (self.first is None or version >= self.first) and not any(version in one for one in self.gone)
+
+
+def _age(one: Identifier) -> tuple[int, int]:
+    """Return what sorts identifiers by their age: those of a checkpoint are older than those of a commit."""
+    return (-1 if one.version is None else one.version, -1 if one.updated is None else one.updated)
 
 
 def _follows(later: Identifier | None, one: Identifier) -> bool:
@@ -201,14 +245,21 @@ def parsed(name: str) -> KeyWrite | None:
 def done(writes: Iterable[KeyWrite], slot: str) -> tuple[set[str], set[str]]:
     """Return the keys that a writer has written, and those of which it has written a part.
 
-    Of a task with iterations all items of one run make a key.
+    Of a task with iterations all items of one run make a key. None make it if nothing was written later. The writes
+    come oldest first.
     """
     items: dict[tuple[str, str], set[str]] = {}
     wanted: dict[tuple[str, str], int] = {}
+    none: set[str] = set()
     for write in writes:
-        if write.slot == slot:
+        if write.slot != slot:
+            continue
+        if write.item == NO_ITEMS:
+            none.add(write.key)
+        else:
+            none.discard(write.key)
             items.setdefault((write.key, write.run), set()).add(write.item)
             # A resumed run may have more items.
             wanted[write.key, write.run] = max(write.items, wanted.get((write.key, write.run), 0))
-    whole = {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
+    whole = none | {key for (key, run), there in items.items() if len(there) >= wanted[key, run]}
     return whole, {key for key, _ in items} - whole

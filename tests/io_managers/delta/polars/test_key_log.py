@@ -17,9 +17,9 @@ from deltalake.schema import PrimitiveType
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
-from dbxdec.io_managers.contexts import WriteId
+from dbxdec.io_managers.contexts import NO_ITEMS, WriteId
 from dbxdec.io_managers.delta import key_log
-from dbxdec.io_managers.delta.key_log import KeyWrite
+from dbxdec.io_managers.delta.key_log import KeyLog, KeyWrite
 from dbxdec.io_managers.delta.polars import notes
 from delta_tools import frame, output, receipt
 from object_storage import object_storage
@@ -45,8 +45,16 @@ class Table:
 
     def done(self, slot: str = "") -> set[str]:
         """The keys that are there."""
-        log = PolarsDeltaIoManager(self.path.parent).key_log(str(self.path))
+        log = self.log()
         return set() if log is None else key_log.done(log.standing(), slot)[0]
+
+    def untold(self, slot: str = "") -> set[str]:
+        """The keys of which it can't be told."""
+        log = self.log()
+        return set() if log is None else log.told().untold(slot)
+
+    def log(self) -> KeyLog | None:
+        return PolarsDeltaIoManager(self.path.parent).key_log(str(self.path))
 
     @property
     def delta(self) -> DeltaTable:
@@ -391,16 +399,67 @@ def test_only_the_commits_behind_the_checkpoint_are_read(table: Table) -> None:
     assert table.done() == set(found)
 
 
-def test_a_restore_to_before_what_the_log_has_can_not_be_told(table: Table) -> None:
-    """Which identifiers of a checkpoint came after the version nobody knows."""
-    for n, key in enumerate(days(1, 2, 3, 4)):
+def restored_to_what_is_gone(table: Table) -> None:
+    """Three days, and a RESTORE to a version that the log has no more."""
+    for n, key in enumerate(days(1, 2, 3)):
         table.write(key, frame(n))
     table.delta.restore(1)
-    table.delta.create_checkpoint()
-    for file in sorted(table.path.glob("_delta_log/*.json"))[:-1]:
-        file.unlink()
-    with pytest.raises(RunError, match="older than its log"):
-        table.done()
+    cleaned(table)
+
+
+def test_a_restore_to_before_what_the_log_has_can_not_be_told_of_the_keys_before(table: Table) -> None:
+    """Which identifiers of a checkpoint came after the version nobody knows; other days were never there."""
+    restored_to_what_is_gone(table)
+    assert table.done() == set()
+    assert table.untold() == set(days(1, 2, 3))
+    log = table.log()
+    assert log is not None
+    assert "version 1, to which it was restored, is older than its log" in log.told().why
+
+
+def test_what_is_written_or_said_after_such_a_restore_is_told(table: Table) -> None:
+    """A day that is written again, one that is marked, and one that is taken back."""
+    restored_to_what_is_gone(table)
+    one, two, three, four = days(1, 2, 3, 4)
+    manager = PolarsDeltaIoManager(table.path.parent)
+    table.write(one, frame(1), run="again")
+    assert (table.done(), table.untold()) == ({one}, {two, three})
+    moment = time.time_ns() // 1_000_000
+    manager.note_keys(str(table.path), [key_log.marked("", two, job="j", task="t", output="", moment=moment)])
+    assert (table.done(), table.untold()) == ({one, two}, {three})
+    manager.note_keys(str(table.path), [key_log.forgotten("", three)])
+    assert (table.done(), table.untold()) == ({one, two}, set())
+    table.write(four, frame(4))
+    cleaned(table)
+    assert (table.done(), table.untold()) == ({one, two, four}, set())
+
+
+def test_a_restore_to_what_is_gone_stays_untold_when_it_is_only_noted(table: Table) -> None:
+    """The note has no version; the days of before stay untold, and those of later are there."""
+    restored_to_what_is_gone(table)
+    table.write(days(4)[0], frame(4))
+    cleaned(table)
+    assert (table.done(), table.untold()) == (set(days(4)), set(days(1, 2, 3)))
+
+
+def test_a_replacement_after_such_a_restore_tells_of_all_keys(table: Table) -> None:
+    """Nothing of before is left."""
+    restored_to_what_is_gone(table)
+    write_deltalake(str(table.path), frame(7), mode="overwrite")
+    assert (table.done(), table.untold()) == (set(), set())
+
+
+def test_a_part_after_such_a_restore_is_untold(table: Table) -> None:
+    """The other items may be there, of before."""
+    one = days(1)[0]
+    for item in ("a", "b"):
+        table.write(one, frame(1), item=item, items=2)
+    table.delta.restore(0)
+    cleaned(table)
+    table.write(one, frame(1), run="again", item="a", items=2)
+    assert (table.done(), table.untold()) == (set(), {one})
+    table.write(one, frame(1), run="again", item="b", items=2)
+    assert (table.done(), table.untold()) == ({one}, set())
 
 
 def test_a_log_that_can_not_be_read_is_an_error_and_no_answer(table: Table) -> None:
@@ -495,3 +554,33 @@ def test_a_table_that_spark_has_made_again_is_told_by_the_times(table: Table) ->
     for updated, count in ages.items():
         log = key_log.KeyLog([key_log.Identifier(name, None, updated)], [], made, made)
         assert len(log.standing()) == count
+
+
+def test_a_key_without_items_counts_until_a_later_run_has_items(table: Table) -> None:
+    """And again once all of them are there; a still later run without items has nothing to wait for."""
+    table.write(days(1)[0], frame(1))
+    two = days(2)[0]
+    table.write(two, None, run="first", item=NO_ITEMS)
+    assert two in table.done()
+    table.write(two, frame(1), run="second", item="a", items=2)
+    assert two not in table.done()
+    table.write(two, frame(2), run="second", item="b", items=2)
+    assert two in table.done()
+    three = days(3)[0]
+    table.write(three, frame(1), run="third", item="a", items=2)
+    table.write(three, None, run="fourth", item=NO_ITEMS)
+    assert three in table.done()
+    table.delta.create_checkpoint()
+    cleaned(table)
+    assert table.done() == set(days(1, 2, 3))
+
+
+def test_a_repeated_attempt_with_items_is_not_done_by_the_one_without(table: Table) -> None:
+    """The list was empty before: what the run has now said must all be there."""
+    table.write(days(1)[0], frame(1))
+    two = days(2)[0]
+    table.write(two, None, run="first", item=NO_ITEMS)
+    table.write(two, frame(1), run="first", item="a", items=2)
+    assert two not in table.done()
+    table.write(two, frame(2), run="first", item="b", items=2)
+    assert two in table.done()
