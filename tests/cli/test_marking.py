@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from pathlib import Path
@@ -93,6 +94,52 @@ def test_the_partitions_tell_which_days_are_there(project: Project) -> None:
     assert "bronze is left as it is: its partitions, [], are not the keys" in said.err
     states = json.loads(dbxdec(project, "missing", "--json").out)["jobs"][0]["partial"]
     assert [one["day"] for one in states] == ["2024-01-01", "2024-01-02"]
+
+
+MONTHLY = """
+import datetime as dt
+from dbxdec import monthly
+
+@task(io_manager=lake.table("bills", mode="overwrite", partition_by="day"))
+def bills(month: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [month + dt.timedelta(9)], "n": [1]})
+
+@job
+def billing(month: dt.date = monthly(since=dt.date(2024, 1, 1), until=dt.date(2024, 3, 1))) -> None:
+    bills(month)
+"""
+
+
+@pytest.mark.slow
+def test_partitions_of_days_do_not_tell_which_months_are_there(tmp_path: Path) -> None:
+    """One day of a month is not the month."""
+    project = empty(tmp_path / "repository")
+    define(project, MONTHLY)
+    assert dbxdec(project, "run", "billing", "-p", "month=2024-01-01").code == 0
+    (bills,) = project.root.rglob("bills/_delta_log")
+    for forgotten in ("2024-02-01", "2024-03-04"):
+        more = pl.DataFrame({"day": [dt.date.fromisoformat(forgotten)], "n": [1]})
+        more.write_delta(str(bills.parent), mode="append")
+    said = keys(project, "mark", "billing", "--from-partitions", "--yes")
+    assert said.code != 0
+    assert "its partition 2024-01-10 is no key of" in said.err + said.out
+
+
+@pytest.mark.slow
+def test_a_run_of_before_a_key_was_forgotten_is_not_resumed(project: Project) -> None:
+    """Its receipt would say that it has written rows that are gone."""
+    dates = ("2024-01-01", "2024-01-02")
+    assert keys(project, "mark", "delays", "day=2024-01-01..2024-01-02", "--yes").code == 0
+    define(project, HOME.replace("return bronze\n", "raise SystemExit(3)\n"))
+    assert dbxdec(project, "backfill", "delays", "day=2024-01-03", "--yes").code == 1
+    define(project, HOME)
+    (bronze,) = project.root.rglob("bronze/_delta_log")
+    DeltaTable(str(bronze.parent)).delete("day = '2024-01-03'")
+    assert keys(project, "forget", "delays", "day=2024-01-03", "--yes").code == 0
+    again = dbxdec(project, "backfill", "delays", "day=2024-01-03", "--yes")
+    assert again.code == 0, again.err
+    there = pl.read_delta(str(bronze.parent))["day"].cast(pl.String).sort().to_list()
+    assert there == [*dates, "2024-01-03"]
 
 
 @pytest.mark.slow

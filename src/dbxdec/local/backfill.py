@@ -203,6 +203,8 @@ def _agrees(run: Run, key: Key, keys: Keys) -> bool:
     """Return whether a kept run and the tables say the same of a key, so that resuming it does what is missing."""
     ended, known = run.tasks(), {task.key for task in run.dag.tasks}
     for table in keys.tables:
+        if run.started <= table.forgotten.get(key, -1):
+            return False  # its receipts would say that rows are there which a person has deleted
         there = key in table.done or key in table.begun
         if table.adds and there and table.task not in known:
             return False  # the task has another name now, and would append its rows again
@@ -295,7 +297,8 @@ def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
     for table in keys.tables:
         if table.adds and table.created is not None and table.strange:
             yield Problem(
-                f"{table.name} has rows but no key, of runs before the job had keys: a backfill would append to them",
+                f"{table.name} has rows of which no log says the keys, such as those of runs before the job had keys, "
+                "of another program, or of a task that has another name now: a backfill would append to them",
                 hint=f"say which keys they are: `dbxdec keys mark {keys.job} KEY=A..B`; or move the table away",
             )
 

@@ -65,6 +65,8 @@ class Table:
     """Keys of which it can't be told: older than that without a receipt, or of before a RESTORE that is unclear."""
     untold_why: str = ""
     """Why, where it is a RESTORE."""
+    forgotten: Mapping[Key, int] = field(default_factory=dict)
+    """When a person took keys back that have not been written since, in ms since the epoch."""
 
     @property
     def is_absent(self) -> bool:
@@ -230,6 +232,11 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
             bool(found.get("strange")) or bool(not keys and not begun and found.get("keys")),
             untold=untold - keys,
             untold_why=found.get("untold_why", ""),
+            forgotten={
+                key: at
+                for text, at in found.get("forgotten", {}).items()
+                if (key := _read(text, parameters)) is not None
+            },
             mode=_mode(output),
             source="receipts" if found.get("told_since") is not None else found.get("source", "log"),
             told_since=found.get("told_since"),

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from dbxdec.model import dag
 
 
-def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[str, Any]:
+def keys_of(job: dag.Job, task: dag.Task, output: str, manager: IoManager) -> dict[str, Any]:
     """Return the place of an output, and the keys that are there, or why that can't be told (`why`).
 
     Of the keys `begun` a part of the iterations is there. `created` is when the table was made, in milliseconds since
     the epoch. A `strange` table has rows of which the log does not say the keys. Where only receipts tell, keys of
     before `told_since`, in milliseconds too, may be there as well. Of the keys `untold` nobody knows (`untold_why`).
+    `forgotten` has the times, in milliseconds too, at which a person took keys back that have not been written since.
     """
     uri = places.resolved(task.outputs[output].target or "")
     mask = Mask(of_this_machine())
@@ -33,11 +34,13 @@ def keys_of(job: str, task: dag.Task, output: str, manager: IoManager) -> dict[s
         log = manager.key_log(uri)
         if log is None:
             return {"uri": uri, "keys": []}
-        slot = slot_of(job, task, output)
+        slot = slot_of(job.key, task, output)
+        writers = {slot_of(job.key, one, name) for one in job.tasks for name in one.outputs}
         told = log.told()
         whole, begun = done(told.standing, slot)
-        strange = log.since is None and log.is_strange(slot)
-        known = {"created": log.created, "strange": strange, "told_since": log.since}
+        strange = log.since is None and log.is_strange(slot, writers=writers)
+        forgotten = {key: at for key, at in log.forgotten(slot).items() if key not in whole}
+        known = {"created": log.created, "strange": strange, "told_since": log.since, "forgotten": forgotten}
         unclear = sorted(told.untold(slot))
         untold = {"untold": unclear, "untold_why": mask.text(told.why)} if unclear else {}
         return {"uri": uri, "keys": sorted(whole), "begun": sorted(begun), **known, **untold}

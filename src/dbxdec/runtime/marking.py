@@ -111,6 +111,9 @@ def _of_partitions(job: dag.Job, manager: DeltaIoManager, uri: str) -> set[str]:
     found = set()
     for part in parts:
         texts = [_text(parameter, part[i]) for parameter, i in zip(parameters, at, strict=True)]
+        for parameter, text, i in zip(parameters, texts, at, strict=True):
+            if _is_within_a_period(parameter, text):
+                raise RunError(f"its partition {part[i]} is no key of {parameter.key}")
         found.add(run_keys.written({one.name: text for one, text in zip(parameters, texts, strict=True)}))
     return found
 
@@ -124,6 +127,14 @@ def _text(parameter: dag.JobParameter, value: str) -> str:
             moment = dt.datetime.fromisoformat(value)
             return parameter.key_text(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
     return value
+
+
+def _is_within_a_period(parameter: dag.JobParameter, text: str) -> bool:
+    """Return whether a partition is a moment that is no key: it would be a part of one, such as a day of a month."""
+    try:
+        return parameter.key is not None and parameter.key.is_period and not parameter.is_key(parameter.value(text))
+    except ValueError:
+        return False  # no moment at all, such as null
 
 
 def request_form(change: Change) -> dict[str, Any]:

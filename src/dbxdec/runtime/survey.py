@@ -42,7 +42,7 @@ def answer(arguments: RunArguments, outputs: Sequence[tuple[str, str]] | None = 
     asked = outputs if outputs is not None else [(task.key, output) for task, output, _ in required.tables(job)]
     with variables.using(arguments.variables, live=True):
         tables = [
-            {**keys_of(job.key, job.task(task), output, built.managers[task, output]), "task": task, "output": output}
+            {**keys_of(job, job.task(task), output, built.managers[task, output]), "task": task, "output": output}
             for task, output in asked
         ]
         wanted = {name: variables.resolve(text) for name, text in until.items() if text is not None}

@@ -4,6 +4,9 @@ Identifiers of writes outlive the clean-up of the log; the commit of a RESTORE d
 at the commits since the one before it, and notes such an event as one more identifier, `dbxdec/epoch|AT` or
 `dbxdec/epoch|AT|TO`, in milliseconds since the epoch. Who reads the log then knows by time which identifiers are void.
 An event has an identifier of its own, for a RESTORE may go back to before another one.
+
+Rows that no write with a key has left, of before the first one or of a replacement by another program, are noted as
+well: `dbxdec/rows|AT`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.contexts import Receipt
+from dbxdec.io_managers.contexts import KEYED, Receipt
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.model.trigger import moment_of
 
@@ -22,10 +25,18 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.receipts import Commit
 
 _NAME = "dbxdec/epoch"
-OLDER_ROWS = "dbxdec/older-rows"
-"""The identifier that notes, with the first write with a key, that the table had rows before."""
+_ROWS = "dbxdec/rows"
+_NOTES = ("dbxdec/", f"{KEYED}|")  # how identifiers begin that are committed alone
 _UNKNOWN = "?"
-_ADDS = ("WRITE", "MERGE", "CREATE TABLE AS SELECT", "STREAMING UPDATE", "COPY INTO")
+_ADDS = (
+    "WRITE",
+    "MERGE",
+    "CREATE TABLE AS SELECT",
+    "CREATE OR REPLACE TABLE AS SELECT",
+    "REPLACE TABLE AS SELECT",
+    "STREAMING UPDATE",
+    "COPY INTO",
+)
 _REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
 # Each write notes what came before it: it looks at what follows the one before the last, which may have been killed
 # before it could.
@@ -105,28 +116,40 @@ def unnoted(commits: Iterable[Commit], *, before: int) -> list[Event]:
 
     The commits come newest first; `needed` tells which ones.
     """
-    there = list(commits)
+    return [event for _, event in _unnoted(list(commits), before)]
+
+
+def _unnoted(there: Sequence[Commit], before: int) -> list[tuple[Commit, Event]]:
     noted = {event for commit in there if (event := Event.of_name(commit.metadata)) is not None}
     first = next((i for i, commit in enumerate(there) if is_keyed(commit)), len(there))
-    found = events_of(there[first + 1 :], whole=there, before=before)
-    return [event for event in found if event not in noted]
+    found = _events(there[first + 1 :], whole=there, before=before)
+    return [(commit, event) for commit, event in found if event not in noted]
 
 
 def notes_of(commits: Iterable[Commit], *, before: int) -> list[str]:
     """Return the identifiers that are to be added after a write with a key, which began at `before`."""
     there = list(commits)
-    names = [event.name for event in unnoted(there, before=before)]
+    found = _unnoted(there, before)
+    names = [event.name for _, event in found]
+    rows = [event.at for commit, event in found if not event.is_restore and adds_rows(commit)]
     keyed = [commit for commit in there if is_keyed(commit)]
     # Only a whole log tells that it is the first one.
-    is_first = len(keyed) == 1 and there[-1].version == 0
-    if is_first and any(_adds_rows(commit) for commit in there if commit.version < keyed[0].version):
-        names.append(OLDER_ROWS)
-    return names
+    if len(keyed) == 1 and there[-1].version == 0:
+        older = [commit for commit in there if commit.version < keyed[0].version and adds_rows(commit)]
+        rows += [min(commit.timestamp or 0, before - 1) for commit in older]
+    return [*names, f"{_ROWS}|{max(rows)}"] if rows else names
 
 
-def _adds_rows(commit: Commit) -> bool:
+def rows_noted(name: str) -> int | None:
+    """Return when the rows without a key were there that an identifier notes, in ms; None for another identifier."""
+    head, _, at = name.partition("|")
+    return int(at) if head == _ROWS and at.isdecimal() else None
+
+
+def adds_rows(commit: Commit) -> bool:
+    """Return whether a commit may have left rows, of whatever key."""
     found = Found.of_commit(commit)
-    if found is not None and found.facts.get("made"):
+    if (found is not None and found.facts.get("made")) or (commit.metadata or "").startswith(_NOTES):
         return False
     return (
         commit.operation in _ADDS
@@ -136,7 +159,12 @@ def _adds_rows(commit: Commit) -> bool:
 
 def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:
     """Return the events among `commits`, at `before` at the latest; `whole` is all that is known of the log."""
-    found = []
+    return [event for _, event in _events(commits, whole=whole, before=before)]
+
+
+def _events(
+    commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None
+) -> Iterator[tuple[Commit, Event]]:
     for commit in commits:
         # Clocks of writers differ, and what was written after an event must not look older.
         at = min(one for one in (commit.timestamp, None if before is None else before - 1, _FOREVER) if one is not None)
@@ -146,10 +174,9 @@ def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int
             except RunError:
                 to = None
             moment = next((one.timestamp for one in whole if one.version == to), None)
-            found.append(Event(at, is_restore=True, to=moment))
+            yield commit, Event(at, is_restore=True, to=moment)
         elif replaces_all(commit):
-            found.append(Event(at))
-    return found
+            yield commit, Event(at)
 
 
 _FOREVER = 2**62

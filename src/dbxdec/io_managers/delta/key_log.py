@@ -7,6 +7,7 @@ one before a RESTORE to an earlier version or a replacement of the whole table.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, rest
 from dbxdec.io_managers.delta.receipts import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbxdec.io_managers.delta.receipts import Commit
 
@@ -128,20 +129,33 @@ class KeyLog:
             return False
         return one.updated < self.made - _CLOCKS_DIFFER_MS
 
-    def is_strange(self, slot: str) -> bool:
+    def is_strange(self, slot: str, *, writers: Collection[str] = ()) -> bool:
         """Return whether rows may be here of which no log says which keys of a writer they are.
 
-        They are of before the job had keys, or of before its table was shared, or no longer is.
+        They are of before the job had keys, of before its table was shared, or no longer is, of a task that has another
+        name now, or of another program that has replaced the table. `writers` are the slots that the job has.
         """
-        writes = [(write, one) for one in self.identifiers if (write := parsed(one.name)) is not None]
-        own = [(write, one) for write, one in writes if write.slot == slot]
+        writes = [write for one in self.identifiers if (write := parsed(one.name)) is not None]
+        own = [write for write in writes if write.slot == slot]
         if not own:
-            return not writes or not slot or any(not write.slot for write, _ in writes)
-        older = max((one.updated or 0 for one in self.identifiers if one.name == epochs.OLDER_ROWS), default=None)
+            job = slot.partition("/")[0]
+            gone = {write.slot for write in writes if write.slot.partition("/")[0] == job}.difference(writers)
+            return not writes or not slot or any(not write.slot for write in writes) or bool(writers and gone)
+        rows = max(self._rows_without_a_key(), default=None)
         # A person who has said of keys that they are there has looked.
-        return older is not None and not any(
-            write.run.split("/")[2].startswith(_MARK) and (one.updated or 0) >= older for write, one in own
-        )
+        return rows is not None and not any(_marked_at(write) >= rows for write in own)
+
+    def _rows_without_a_key(self) -> Iterator[int]:
+        """Yield the times, in ms since the epoch, at which rows were here that no write with a key has left."""
+        events, first = self._events(), self._there().first
+        for one in self.identifiers:
+            at = epochs.rows_noted(one.name)
+            if at is not None:
+                with suppress(RunError):  # of a RESTORE that does not say what it took, which is told elsewhere
+                    # The replacement that has left them does not count.
+                    if not void(at + 1, events):
+                        yield at
+        yield from (one.timestamp or 0 for one in self.commits if one.version == first and epochs.adds_rows(one))
 
     def _there(self) -> _There:
         """Return the commits of which rows may be left: back to a replacement, by way of what RESTOREs have kept."""
@@ -162,6 +176,10 @@ class KeyLog:
             elif replaces_all(commit):
                 return _There(commit.version, tuple(gone))
         return _There(None, tuple(gone))
+
+    def forgotten(self, slot: str) -> dict[str, int]:
+        """Return by key when a person took the writes of a writer back, in ms since the epoch."""
+        return {key: one.updated or 0 for (there, key), one in self._forgotten().items() if there == slot}
 
     def _forgotten(self) -> dict[tuple[str, str], Identifier]:
         """Return by slot and key what a person has taken back."""
@@ -217,6 +235,12 @@ def _follows(later: Identifier | None, one: Identifier) -> bool:
     if later.version is None and one.version is None and later.updated is not None:
         return one.updated is None or later.updated >= one.updated
     return one.version is None
+
+
+def _marked_at(write: KeyWrite) -> int:
+    """Return when a person said that a key is there, in ms since the epoch; -1 for a write."""
+    run = write.run.split("/")[2]
+    return int(run.removeprefix(_MARK)) if run.startswith(_MARK) and run.removeprefix(_MARK).isdecimal() else -1
 
 
 def marked(slot: str, key: str, *, job: str, task: str, output: str, moment: int) -> str:

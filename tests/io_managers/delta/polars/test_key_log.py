@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -208,10 +209,74 @@ def test_a_table_that_was_not_shared_before_is_strange_for_its_writers(table: Ta
     assert not strange(table, "job/a/result")
 
 
-def strange(table: Table, slot: str = "") -> bool:
+def strange(table: Table, slot: str = "", writers: Collection[str] = ()) -> bool:
     log = PolarsDeltaIoManager("unused").key_log(str(table.path))
     assert log is not None
-    return log.is_strange(slot)
+    return log.is_strange(slot, writers=writers)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_rows_that_another_program_has_put_in_place_of_all_are_strange(table: Table, noted: bool) -> None:
+    """A backfill would append the days that they are; a person who says which ones they are has looked."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(1, 2, 3), mode="overwrite")
+    if noted:
+        table.write(two, frame(4))
+        table.write(three, frame(4))
+        forget_commits(table)
+    assert strange(table)
+    moment = time.time_ns() // 1_000_000
+    said = key_log.marked("", one, job="job", task="task", output="", moment=moment)
+    PolarsDeltaIoManager("unused").note_keys(str(table.path), [said])
+    assert not strange(table)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_table_that_another_program_has_emptied_is_not_strange(table: Table, noted: bool) -> None:
+    """Neither is one whose strange rows went with a later replacement."""
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(1, 2, 3), mode="overwrite")
+    if noted:
+        table.write(two, frame(4))
+    write_deltalake(str(table.path), frame(), mode="overwrite")
+    if noted:
+        table.write(two, frame(4))
+        table.write(three, frame(4))
+        forget_commits(table)
+    assert not strange(table)
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_restore_takes_strange_rows_away(table: Table, noted: bool) -> None:
+    one, two, three = days(1, 2, 3)
+    table.write(one, frame(1))
+    write_deltalake(str(table.path), frame(1, 2, 3), mode="overwrite")
+    if noted:
+        table.write(two, frame(4))
+    table.delta.restore(0)
+    if noted:
+        for key in (two, three):
+            table.write(key, frame(4), run=f"later {key}")
+        forget_commits(table)
+    assert not strange(table)
+
+
+def forget_commits(table: Table) -> None:
+    """Leave a checkpoint and no commit, as the clean-up of a log does in time."""
+    table.delta.create_checkpoint()
+    for file in sorted(table.path.glob("_delta_log/*.json"))[:-1]:
+        file.unlink()
+
+
+def test_a_shared_table_without_a_writer_that_it_had_is_strange_for_a_new_one(table: Table) -> None:
+    """The task may have another name now, and would append its days again."""
+    table.write(days(1)[0], frame(1), slot="job/left/result", shared=True)
+    table.write(days(1)[0], frame(1), slot="job/right/result", shared=True)
+    table.write(days(1)[0], frame(1), slot="elsewhere/other/result", shared=True)
+    assert strange(table, "job/left_side/result", ["job/left_side/result", "job/right/result"])
+    assert not strange(table, "job/third/result", ["job/left/result", "job/third/result", "job/right/result"])
 
 
 def test_a_shared_table_has_the_keys_of_each_writer(table: Table) -> None:

@@ -171,9 +171,8 @@ def note(table: DeltaTable, *names: str) -> None:
     from deltalake import CommitProperties
 
     now = time.time_ns() // 1_000_000
-    metadata = {"userMetadata": names[0]} if len(names) == 1 else {}
     properties = CommitProperties(
-        custom_metadata=metadata, app_transactions=[_transaction(name, now) for name in names]
+        custom_metadata={"userMetadata": names[0]}, app_transactions=[_transaction(name, now) for name in names]
     )
     table.create_write_transaction([], "append", table.schema(), commit_properties=properties)
 
