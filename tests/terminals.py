@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ class Terminal:
     def wait_for(self, text: str) -> None:
         """Until the command has shown `text`."""
         while text not in self.shown:
+            assert select.select([self._ours], [], [], _LONGEST_S)[0], f"{text!r} has not come: {self.shown}"
             chunk = next(_until_closed(self._ours), b"")
             assert chunk, f"{text!r} has not come: {self.shown}"
             self.shown += chunk.decode()
@@ -72,6 +74,7 @@ class Terminal:
 
 
 CTRL_C = "\x03"
+_LONGEST_S = 60
 
 
 def _until_closed(terminal: int) -> Iterator[bytes]:
