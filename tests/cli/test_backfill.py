@@ -22,7 +22,7 @@ from dbxdec.model.keys import Periods
 from dbxdec.model.values import ValueType
 from projects import Project
 from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
-from terminals import CTRL_C, Terminal
+from terminals import Terminal
 
 FIRST = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=4)
 DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(4)]
@@ -664,10 +664,9 @@ def test_ctrl_c_at_the_question_ends_it_with_nothing_begun(project: Project) -> 
     """One plain line, and the exit code of Ctrl-C."""
     terminal = Terminal(project, "backfill", "delays")
     terminal.wait_for("make 4 runs?")
-    terminal.type(CTRL_C)
+    terminal.interrupt("dbxdec: interrupted: nothing is run")
     assert terminal.ended() == 130
-    last = terminal.shown.replace("\r", "").rpartition("make 4 runs?")[2]
-    assert "dbxdec: interrupted: nothing is run" in last
+    assert "\ndbxdec: interrupted: nothing is run\n" in terminal.shown.replace("\r", "")
     assert "Traceback" not in terminal.shown
     assert not (project.root / "ran").exists()
     assert "no backfill is kept here" in dbxdec(project, "backfills").err
