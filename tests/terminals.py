@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -57,9 +59,24 @@ class Terminal:
     def wait_for(self, text: str) -> None:
         """Until the command has shown `text`."""
         while text not in self.shown:
+            assert select.select([self._ours], [], [], _LONGEST_S)[0], f"{text!r} has not come: {self.shown}"
             chunk = next(_until_closed(self._ours), b"")
             assert chunk, f"{text!r} has not come: {self.shown}"
             self.shown += chunk.decode()
+
+    def interrupt(self, until: str) -> None:
+        """Press Ctrl-C until the command has shown `until`.
+
+        Python does not see one that comes between a question and the read of its answer.
+        """
+        end = time.monotonic() + _LONGEST_S
+        while until not in self.shown:
+            assert time.monotonic() < end, f"{until!r} has not come: {self.shown}"
+            self.type("\x03")
+            while until not in self.shown and select.select([self._ours], [], [], 2)[0]:
+                chunk = next(_until_closed(self._ours), b"")
+                assert chunk, f"{until!r} has not come: {self.shown}"
+                self.shown += chunk.decode()
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
@@ -71,7 +88,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
 
 
-CTRL_C = "\x03"
+_LONGEST_S = 60
 
 
 def _until_closed(terminal: int) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from dbxdec.model.keys import Periods
 from dbxdec.model.values import ValueType
 from projects import Project
 from running import DBXDEC, Said, dbxdec, define, empty, wait_for, wait_for_no_worker
-from terminals import CTRL_C, Terminal
+from terminals import Terminal
 
 FIRST = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=4)
 DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(4)]
@@ -305,6 +305,39 @@ def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[
     assert not (project.root / "ran").exists()
 
 
+def test_days_that_there_should_not_be_are_named_in_the_plan(project: Project) -> None:
+    """Before `since`, after `until`, and not due yet."""
+    define(project, JOB.replace(f'("{FIRST}"))', f'("{FIRST}"), until=dt.date.fromisoformat("{DAYS[2]}"))'))
+    before = FIRST - dt.timedelta(days=1)
+    said = fill(project, f"day={before}..{DAYS[3]}", "--dry-run")
+    assert (said.code, f"missing  {DAYS[0]} to {DAYS[2]} (3)" in said.out) == (0, True), said.out + said.err
+    assert f"left out day={before}: its keys begin with {DAYS[0]} (`since`)" in said.out
+    assert f"left out day={DAYS[3]}: its keys end with {DAYS[2]} (`until`)" in said.out
+    said = fill(project, f"day={before}", "--yes")
+    assert (said.code, "0 runs to make" in said.out) == (0, True), said.out + said.err
+    define(project, JOB)
+    later = FIRST + dt.timedelta(days=9)
+    said = fill(project, f"day={DAYS[3]}..{later}", "--dry-run")
+    assert f"left out day={FIRST + dt.timedelta(days=4)}..{later}: the last one that is due is {DAYS[3]}" in said.out
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("file/report.html", "Not a directory"), ("/proc/nowhere/report.html", "No such file")]
+)
+def test_a_report_that_can_not_be_written_is_said_before_anything_runs(project: Project, path: str, why: str) -> None:
+    """Not after hours of runs."""
+    project.write("file", "")
+    said = fill(project, "--yes", "--report", path)
+    assert (said.code, "the report can't be written to" in said.err, why in said.err) == (2, True, True), said.err
+    assert not (project.root / "ran").exists()
+
+
+def test_a_tried_report_leaves_nothing_behind(project: Project) -> None:
+    """A plan that nobody has agreed to writes no file."""
+    assert fill(project, "--report", "new/report.html").code == 2
+    assert not list(project.root.glob("**/*report.html*"))
+
+
 def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """A lock is of one job."""
     (tmp_path / ".dbxdec").mkdir()
@@ -544,11 +577,12 @@ def test_a_day_of_a_backfill_at_work_is_not_run_beside_it(project: Project) -> N
     started = subprocess.Popen([*DBXDEC, *arguments], cwd=project.root, start_new_session=True)
     wait_for(project.root / "hanging")
     (project.root / "hang").unlink()
-    for given in (["-p", f"day={DAYS[3]}"], []):  # the last day is the one by default
+    for given in (["-p", f"day={DAYS[3]}", "--fresh"], []):  # the last day is the one by default
         said = dbxdec(project, "run", "delays", *given)
         assert said.code == 2, said.err
         assert f"the backfill 2 is at work and is to run the job `delays` for {DAYS[3]}" in said.err
         assert "`dbxdec backfills cancel 2`" in said.err
+    assert not (project.root / ".dbxdec/set_aside").exists()
     assert dbxdec(project, "run", "delays", "-p", f"day={DAYS[2]}").code == 0
     os.killpg(started.pid, signal.SIGKILL)
     started.wait(timeout=60)
@@ -630,10 +664,9 @@ def test_ctrl_c_at_the_question_ends_it_with_nothing_begun(project: Project) -> 
     """One plain line, and the exit code of Ctrl-C."""
     terminal = Terminal(project, "backfill", "delays")
     terminal.wait_for("make 4 runs?")
-    terminal.type(CTRL_C)
+    terminal.interrupt("dbxdec: interrupted: nothing is run")
     assert terminal.ended() == 130
-    last = terminal.shown.replace("\r", "").rpartition("make 4 runs?")[2]
-    assert "dbxdec: interrupted: nothing is run" in last
+    assert "\ndbxdec: interrupted: nothing is run\n" in terminal.shown.replace("\r", "")
     assert "Traceback" not in terminal.shown
     assert not (project.root / "ran").exists()
     assert "no backfill is kept here" in dbxdec(project, "backfills").err

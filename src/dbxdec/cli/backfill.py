@@ -104,10 +104,10 @@ def command(
       dbxdec backfill sales day=2024-03-01.. region=eu,us --yes
       dbxdec backfill delays -t prod
     """
-    from dbxdec.local.backfill import (  # their imports take longer than `--help`
+    from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
+    from dbxdec.local.backfill import (
         Meanwhile,
         alone,
-        asked_keys,
         one_at_a_time,
         planned,
         thinned,
@@ -196,6 +196,7 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
         if some:
             ordered = keys.sorted(some)
             out.print(f"  {state:<8} {escape(of_ranges(ordered, keys))}")
+    show_left_out(out, keys)
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
     if plan.unfinished:
@@ -204,6 +205,12 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
+
+
+def show_left_out(out: Console, keys: Keys) -> None:
+    """Print what was asked for and is no key that there should be."""
+    for words in keys.left_out:
+        out.print(f"  left out {escape(words)}")
 
 
 def _ask(plan: Plan) -> None:

@@ -8,6 +8,7 @@ import click
 
 from dbxdec.cli import completion, options
 from dbxdec.cli.app import FAILED, WRONG_USAGE
+from dbxdec.cli.backfill import show_left_out
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, say
 from dbxdec.cli.home import home
@@ -97,7 +98,7 @@ def _change(
 ) -> None:
     from dataclasses import replace
 
-    from dbxdec.local.backfill import asked_keys
+    from dbxdec.local.asked import asked_keys
     from dbxdec.local.missing import Question, change_of, keys_of, variables_of
     from dbxdec.model import run_keys
     from dbxdec.runtime.marking import Change
@@ -110,6 +111,7 @@ def _change(
     root = None if target is not None else ledger.lake(here)
     question = Question(build, local_values(variables_of(job), given, here, target), here, root)
     due = keys_of(job, question, asked_keys(job, options.selection(keys), question.now))
+    show_left_out(out, due)
     texts = [run_keys.written(due.named(key)) for key in due.due]
     change = Change(texts, forget=forget, from_partitions=from_partitions, dry=True)
     planned = change_of(job, question, change)

@@ -69,7 +69,8 @@ class Wanted:
 
 def run(wanted: Wanted, words: Words) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
-    from dbxdec.local.backfill import alone, asked_keys, one_at_a_time, plan_of, thinned
+    from dbxdec.local.asked import asked_keys
+    from dbxdec.local.backfill import alone, one_at_a_time, plan_of, thinned
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters
     from dbxdec.remote import place, states
@@ -151,6 +152,8 @@ def _show(out: Console, keys: Keys, plan: PlanOf[PlatformRun], runs: Known, at_o
             out.print(f"  {state:<8} {escape(of_ranges(keys.sorted(some), keys))}")
     if watched:
         out.print(f"  {'at work':<8} {escape(of_ranges(keys.sorted(watched), keys))}")
+    for words in keys.left_out:
+        out.print(f"  left out {escape(words)}")
     for table in keys.unknown:
         say(f"of {table.name} it can't be told which keys it has: {table.why}")
     if repaired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,7 @@ from dbxdec.cli.app import FAILED, INTERRUPTED, WRONG_USAGE
 from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, print_json, say
 from dbxdec.cli.home import home
-from dbxdec.errors import RunError
-from dbxdec.local import backfills, earlier, ledger
+from dbxdec.local import earlier, ledger
 from dbxdec.local.pool import interruptible
 from dbxdec.platform.run_if import State
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dbxdec.local.interface import JobRun
-    from dbxdec.local.request import Prepared
 
 
 _ROWS_IN_REPORTS = 5
@@ -160,7 +157,6 @@ def command(
     ready = prepared(request, told=say)
     display.show_dag(out, build.manifest, ready.job, ready.setting.variables)
     pool = ready.setting.pool
-    _refuse_awaited(ready, here)
     shown = display.following(out, ready.job, verbose=verbose, stopping=lambda: pool.stopping)
     with interruptible(pool), shown as progress:
         run = ready.run(progress.listener)
@@ -171,26 +167,6 @@ def command(
         print_json(records.as_json(ledger.find(here, run.id)))
     if not run.succeeded:
         raise SystemExit(INTERRUPTED if run.state is State.CANCELLED else FAILED)
-
-
-def _refuse_awaited(ready: Prepared, here: Path) -> None:
-    """Raise RunError if a backfill at work is to run the same key: both would append it."""
-    from dbxdec.local.backfill import key_of_texts
-    from dbxdec.local.parameters import parameters_at
-
-    job, setting = ready.job, ready.setting
-    # A backfill writes below the folder by default.
-    if not any(parameter.key for parameter in job.parameters) or setting.root != ledger.lake(here):
-        return
-    began = ledger.now_ms() if ready.before is None else ready.before.started
-    started = dt.datetime.fromtimestamp(began / 1000, dt.UTC)
-    key = key_of_texts(job, parameters_at(job, ready.parameters, started))
-    if key is not None and (found := backfills.awaiting(here, job.key, key, setting.variables)) is not None:
-        raise RunError(
-            f"the backfill {found.id} is at work and is to run the job `{job.key}` for {' '.join(key)}, which this run "
-            "would write as well",
-            hint=f"wait for it, or end it: `dbxdec backfills cancel {found.id}`",
-        )
 
 
 def _list_jobs(wheel: Path | None, package: str | None, out: Console, options: Mapping[str, str | None]) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local import ledger
-from dbxdec.local.missing import absence, key_parameters, moment_of_key, remedy
+from dbxdec.local.asked import key_parameters, moment_of_key
+from dbxdec.local.missing import absence, remedy
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
@@ -68,64 +69,6 @@ Step = StepOf["Run"]
 """A run on this machine."""
 Plan = PlanOf["Run"]
 """Runs on this machine."""
-
-
-def asked_keys(job: Job, given: Mapping[str, str], now: dt.datetime) -> dict[str, list[str]]:
-    """Return the strings of the keys that a person asks for: `A..B`, with either end left out, or `A,B`.
-
-    Without an end a period goes up to the last one that is due. A period without its beginning is not among the
-    result: it begins where the job's keys do. Raises RunError with all mistakes.
-    """
-    parameters = {parameter.name: parameter for parameter in key_parameters(job)}
-    found, problems = {}, []
-    for name, text in given.items():
-        if (parameter := parameters.get(name)) is None:
-            near = did_you_mean(name, parameters) or f"its keys are {listed(list(parameters))}"
-            others = {one.name for one in job.parameters}
-            hint = f"`-p {name}={text}`" if name in others else near
-            problems.append(Problem(f"`{name}` is no key of the job `{job.key}`", hint=hint))
-            continue
-        try:
-            found[name] = _asked(parameter, text, now)
-        except ValueError as error:
-            problems.append(Problem(f"{name}={text} {error}"))
-    if problems:
-        raise RunError(problems)
-    return found
-
-
-def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> list[str]:
-    key = parameter.key
-    assert key is not None  # noqa: S101 - the caller has looked
-    if not key.is_period:
-        values = [value.strip() for value in text.split(",")]
-        if unknown := [value for value in values if value not in key.values]:
-            raise ValueError(f"names {listed(unknown)}, but its values are {listed(list(key.values))}")
-        return list(dict.fromkeys(values))
-    last = key.at(now)
-    if ".." in text:
-        begin, _, end = text.partition("..")
-        if not begin:
-            raise ValueError("has no beginning: write `FIRST..LAST`, or `FIRST..`")
-        last = min(last, _moment(parameter, end)) if end else last
-        found = [key.text(one) for one in key.between(_moment(parameter, begin), last)]
-        if not found:
-            raise ValueError(f"has no key that is due; the last one is {key.text(key.at(now))}")
-        return found
-    moments = [_moment(parameter, part.strip()) for part in text.split(",")]
-    for one in moments:
-        if not key.has(one):
-            raise ValueError(f"is no key of {key}")
-        if one > last:
-            raise ValueError(f"is not due; the last one is {key.text(last)}")
-    return list(dict.fromkeys(map(key.text, moments)))
-
-
-def _moment(parameter: JobParameter, text: str) -> dt.date:
-    try:
-        return moment_of_key(parameter.key, text)  # type: ignore[arg-type]  # the caller has looked
-    except RunError:
-        raise ValueError(f"has {text!r:.40}, which is no {parameter.type}") from None
 
 
 def thinned(job: Job, keys: Keys, every: str) -> Keys:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError, counted
-from dbxdec.support.files import deliver
+from dbxdec.support.files import deliver, try_to_deliver
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import calendar, page
 
@@ -26,7 +26,7 @@ _CELLS = {
 
 
 def check_target(path: Path) -> None:
-    """Raise RunError if something else than an earlier report is there."""
+    """Raise RunError if no report can be written to `path`, or if something else than an earlier one is there."""
     if path.is_dir():
         raise RunError(f"the report can't be written to {path}: it is a folder", hint="name a file in it")
     if path.is_file() and path.stat().st_size:
@@ -36,6 +36,10 @@ def check_target(path: Path) -> None:
                     f"the report would replace {path}, which is no report of a backfill",
                     hint="name another file, or remove it",
                 )
+    try:
+        try_to_deliver(path)
+    except OSError as error:
+        raise RunError(f"the report can't be written to {path}: {error.strerror}", hint="name another file") from None
 
 
 def write(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted
 from dbxdec.local import builds
+from dbxdec.local.asked import Asked, key_parameters, moment_of_key
 from dbxdec.local.survey import asked_for
 from dbxdec.model import places, protocol, required, run_keys
 from dbxdec.model.dag import RESULT
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from dbxdec.local.builds import Build
     from dbxdec.model.dag import Job, JobParameter, Output
-    from dbxdec.model.keys import Periods
     from dbxdec.runtime.marking import Change
 
 _LONGEST_S = 600
@@ -89,6 +89,8 @@ class Keys:
     tables: tuple[Table, ...]
     places: Mapping[str, int] = field(default_factory=dict)
     """Where each value of the only key parameter is among all that there should be."""
+    left_out: tuple[str, ...] = ()
+    """In words, what was asked for and is none of the keys that there should be."""
 
     def follows(self, key: Key, other: Key) -> bool:
         """Return whether `other` is the next key after `key`."""
@@ -201,11 +203,11 @@ def variables_of(job: Job) -> set[str]:
     return set(job.variables) | names_in([text for text in since if text is not None])
 
 
-def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = MappingProxyType({})) -> Keys:
+def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingProxyType({})) -> Keys:
     """Ask the tables of a job in a process of its own.
 
-    `asked` are the strings of the keys to look at, by parameter; of others it is all that are due. Raises RunError
-    where the tables can't be asked at all.
+    `asked` are the keys to look at, by parameter; of others it is all that are due. Raises RunError where the tables
+    can't be asked at all.
     """
     wanted = required.tables(job)
     if not wanted:
@@ -246,16 +248,12 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
         target = f"{task.key}" if name == RESULT else f"{task.key}[{name}]"
         tables[target, ()] = Table(target, why=f"{output.io} stores no Delta table", is_delta=False)
     there = [key for table in tables.values() for key in table.done]
-    due = [
-        _due(
-            parameter,
-            answer["until"].get(parameter.name),
-            [key[i] for key in there],
-            question,
-            asked.get(parameter.name),
-        )
-        for i, parameter in enumerate(parameters)
-    ]
+    due, left_out = [], []
+    for i, parameter in enumerate(parameters):
+        until = answer["until"].get(parameter.name)
+        some, outside = _due(parameter, until, [key[i] for key in there], question, asked.get(parameter.name))
+        due.append(some)
+        left_out += outside
     count = 1
     for texts in due:
         count *= len(texts)
@@ -264,7 +262,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Sequence[str]] = M
     names = tuple(parameter.name for parameter in parameters)
     there_should_be = tuple(product(*due))
     known = tuple(replace(table, untold=_untold(table, there_should_be, parameters)) for table in tables.values())
-    return Keys(job.key, names, there_should_be, known, _places(parameters, due))
+    return Keys(job.key, names, there_should_be, known, _places(parameters, due), tuple(left_out))
 
 
 def _places(parameters: Sequence[JobParameter], due: Sequence[Sequence[str]]) -> dict[str, int]:
@@ -332,37 +330,27 @@ def _mode(output: Output) -> str:
     return mode if mode != "overwrite" else "part" if output.partial else "whole"
 
 
-def key_parameters(job: Job) -> list[JobParameter]:
-    """Return the parameters of a job that are keys, in their order."""
-    return [parameter for parameter in job.parameters if parameter.key is not None]
-
-
 def _due(
-    parameter: JobParameter, until: str | None, there: Sequence[str], question: Question, asked: Sequence[str] | None
-) -> list[str]:
-    """Return the strings of all keys of a parameter that are due, or of those that were `asked` for."""
+    parameter: JobParameter, until: str | None, there: Sequence[str], question: Question, asked: Asked | None
+) -> tuple[list[str], list[str]]:
+    """Return the strings of all keys of a parameter that are due, or of those that were `asked` for.
+
+    The others that were asked for come second, in words.
+    """
     key = parameter.key
     assert key is not None  # noqa: S101 - the callers have looked
     if not key.is_period:
-        return list(asked if asked is not None else key.values)
+        return list(asked.values if asked is not None else key.values), []
     last = key.at(question.now)
-    if until is not None:
-        last = min(last, key.holding(moment_of_key(key, until)))
+    why = f"the last one that is due is {key.text(last)}"
+    if until is not None and (wanted := key.holding(moment_of_key(key, until))) < last:
+        last, why = wanted, f"its keys end with {key.text(wanted)} (`until`)"
+    begin = None if key.since is None else key.holding(moment_of_key(key, resolve(key.since, question.variables)))
     if asked is not None:
-        return [text for text in asked if moment_of_key(key, text) <= last]
-    since = min(there, default=None) if key.since is None else resolve(key.since, question.variables)
-    first = last if since is None else key.holding(moment_of_key(key, since))
-    return [key.text(one) for one in key.between(first, last)]
-
-
-def moment_of_key(key: Periods, text: str) -> dt.date:
-    """Return the date, or for hours the moment, of `since` and `until`."""
-    kind = dt.datetime if key.type == "datetime" else dt.date
-    try:
-        found = kind.fromisoformat(text)
-    except ValueError:
-        raise RunError(f"`since` or `until` of {key} is {text!r:.60}, which is no ISO date") from None
-    return found.replace(tzinfo=dt.UTC) if isinstance(found, dt.datetime) and found.tzinfo is None else found
+        return asked.keys(key, begin, last), list(asked.left_out(parameter.name, key, begin, last, why))
+    oldest = min(there, default=None)
+    first = begin or (last if oldest is None else key.holding(moment_of_key(key, oldest)))
+    return [key.text(one) for one in key.between(first, last)], []
 
 
 def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:

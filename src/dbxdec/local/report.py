@@ -15,7 +15,7 @@ from dbxdec.local.interface import HANDLED
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.model.variables import resolve
 from dbxdec.platform.run_if import State
-from dbxdec.support.files import deliver
+from dbxdec.support.files import deliver, try_to_deliver
 from dbxdec.support.masking import Mask, of_this_machine
 from dbxdec.views import graph, page, texts
 
@@ -51,7 +51,7 @@ def write(run: Run, path: Path | None = None, rows: Mapping[str, Sequence[FirstR
 
 
 def check_target(path: Path) -> None:
-    """Raise RunError if a report must not be written to `path`: something else than an earlier report is there."""
+    """Raise RunError if no report can be written to `path`, or if something else than an earlier one is there."""
     if path.is_dir():
         raise RunError(f"the report can't be written to {path}: it is a folder", hint=f"`{path / _TEMPLATE}`")
     if path.is_file() and path.stat().st_size:
@@ -61,6 +61,10 @@ def check_target(path: Path) -> None:
             raise RunError(
                 f"the report would replace {path}, which is no report of a run", hint="name another file, or remove it"
             )
+    try:
+        try_to_deliver(path)
+    except OSError as error:
+        raise RunError(f"the report can't be written to {path}: {error.strerror}", hint="name another file") from None
 
 
 def html(run: Run, rows: Mapping[str, Sequence[FirstRows]] = MappingProxyType({})) -> str:

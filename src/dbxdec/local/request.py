@@ -111,8 +111,13 @@ def prepared(
     selected: frozenset[str] | None = select(job, tasks=request.tasks, start=request.start, until=request.until)
     if before is not None and not any(asked):
         selected = before.selected
-    told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
     root = root_of(request)
+    if pool is None and any(parameter.key for parameter in job.parameters):
+        from dbxdec.local.awaited import refuse_awaited
+
+        began = ledger.now_ms() if before is None else before.started
+        refuse_awaited(job, parameters, values, folder, root, began)
+    told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
     if root is not None:
         os.environ[places.ROOT] = root  # the places that are shown follow it
     else:

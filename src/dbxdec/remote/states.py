@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.local.asked import key_parameters
 from dbxdec.local.backfill import key_text
-from dbxdec.local.missing import key_parameters
 from dbxdec.model.protocol import is_unresolved
 from dbxdec.model.trigger import moment_of
 

@@ -18,7 +18,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, leaving, no_items, record, upstream
+from dbxdec.runtime import blame, context, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.bodies import check_same, live
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.runtime.no_items import Waiting
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Execution:
     managers: Mapping[str, base.IoManager]
     run: context.RunContext
     variables: Mapping[str, str]
-    waiting: tuple[no_items.Waiting, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     """The tables with keys of for-each tasks that take their items from this task."""
 
     def environment(self) -> ExitStack:
@@ -301,7 +302,11 @@ def ready(
         not_run=not_run,
     )
     run = replace(run, iteration=None if iteration is None else iteration.index)
-    waiting = no_items.waiting_for(job, task.key, built.managers) if identity.key else ()
+    waiting: tuple[Waiting, ...] = ()
+    if identity.key:
+        from dbxdec.runtime.no_items import waiting_for
+
+        waiting = waiting_for(job, task.key, built.managers)
     return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables, waiting)
 
 

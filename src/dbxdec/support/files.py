@@ -60,6 +60,23 @@ def deliver(path: str | os.PathLike[str], content: bytes) -> None:
         replace(real, content, mode=os.stat(real).st_mode & 0o7777 if os.path.exists(real) else None)
 
 
+def try_to_deliver(path: str | os.PathLike[str]) -> None:
+    """Find out whether `deliver` could write a file to `path`, whose folders it may have to make; leave nothing there.
+
+    Raises OSError if it could not.
+    """
+    import tempfile  # not needed by tasks
+
+    real = os.path.realpath(path)
+    if os.path.exists(real) and not os.path.isfile(real):
+        return  # a pipe or a device
+    folder = os.path.dirname(real)
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 @contextlib.contextmanager
 def partial(path: str | os.PathLike[str], content: bytes, *, mode: int | None = None) -> Iterator[str]:
     """Yield a file beside `path` with `content`, which the block moves or links to `path`; it is removed otherwise.

@@ -1,0 +1,36 @@
+"""Keys that a backfill at work has still to run: no other run may write them meanwhile."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import RunError
+from dbxdec.local import backfills, ledger
+from dbxdec.local.backfill import key_of_texts
+from dbxdec.local.parameters import parameters_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dbxdec.model.dag import Job
+
+
+def refuse_awaited(
+    job: Job, parameters: Mapping[str, str], variables: Mapping[str, str], here: Path, root: str | None, began: int
+) -> None:
+    """Raise RunError if a backfill at work in the folder `here` is to run the key that these parameters name.
+
+    Both would append it. `root` is the folder below which the run writes, `began` when it began, in ms since the epoch.
+    """
+    if root != ledger.lake(here):  # a backfill writes there
+        return
+    key = key_of_texts(job, parameters_at(job, parameters, dt.datetime.fromtimestamp(began / 1000, dt.UTC)))
+    found = None if key is None else backfills.awaiting(here, job.key, key, variables)
+    if key is not None and found is not None:
+        raise RunError(
+            f"the backfill {found.id} is at work and is to run the job `{job.key}` for {' '.join(key)}, which this run "
+            "would write as well",
+            hint=f"wait for it, or end it: `dbxdec backfills cancel {found.id}`",
+        )

@@ -1,0 +1,76 @@
+"""The keys that a person asks for, and what becomes of those that there should not be."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import pytest
+
+from dbxdec.errors import RunError
+from dbxdec.local.asked import asked_keys
+from dbxdec.model.dag import Job, JobParameter
+from dbxdec.model.keys import Key, Periods
+from dbxdec.model.values import ValueType
+
+NOW = dt.datetime(2024, 3, 10, 12, 30, tzinfo=dt.UTC)
+SINCE, LAST = dt.date(2024, 1, 1), dt.date(2024, 3, 9)
+
+
+def asked(key: Key, text: str) -> tuple[list[str], list[str]]:
+    """The keys, and those that are left out."""
+    kind = "datetime" if isinstance(key, Periods) and key.type == "datetime" else "date"
+    job = Job("j", "m", "m:f", None, (), (JobParameter("day", ValueType(kind), key=key),))  # type: ignore[arg-type]
+    found = asked_keys(job, {"day": text}, NOW)["day"]
+    assert isinstance(key, Periods)
+    since = None if key.since is None else key.holding(SINCE if kind == "date" else NOW - dt.timedelta(hours=20))
+    last = key.at(NOW)
+    return found.keys(key, since, last), list(found.left_out("day", key, since, last, "no later ones"))
+
+
+def test_days_before_the_first_and_after_the_last_one_are_left_out_by_name() -> None:
+    """Both in a range and one by one; an open end asks for nothing beyond."""
+    daily = Periods("daily", "2024-01-01")
+    assert asked(daily, "2023-12-30..2024-01-02") == (
+        ["2024-01-01", "2024-01-02"],
+        ["day=2023-12-30..2023-12-31: its keys begin with 2024-01-01 (`since`)"],
+    )
+    assert asked(daily, "2024-03-09..2024-03-11") == (["2024-03-09"], ["day=2024-03-10..2024-03-11: no later ones"])
+    assert asked(daily, "2023-12-31,2024-01-01") == (
+        ["2024-01-01"],
+        ["day=2023-12-31: its keys begin with 2024-01-01 (`since`)"],
+    )
+    assert asked(daily, "2024-03-09..") == (["2024-03-09"], [])
+    assert asked(Periods("daily"), "2023-12-31") == (["2023-12-31"], [])
+
+
+def test_weeks_between_two_days_are_those_that_begin_there() -> None:
+    """A range need not begin on the grid; a week that is asked for by itself must."""
+    weekly = Periods("weekly", "2024-01-01")
+    assert asked(weekly, "2023-12-27..2024-01-09") == (["2024-01-01", "2024-01-08"], [])
+    with pytest.raises(RunError, match="is no key of weekly"):
+        asked(weekly, "2024-01-03")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_a_range_from_the_beginning_of_the_calendar_is_not_listed(zone: str) -> None:
+    """Seven hundred thousand days of before the first one."""
+    before = time.perf_counter()
+    keys, left_out = asked(Periods("daily", "2024-01-01", tz=zone), "0001-01-01..")
+    assert time.perf_counter() - before < 0.2
+    assert keys[0] == "2024-01-01"
+    assert left_out == ["day=0001-01-01..2023-12-31: its keys begin with 2024-01-01 (`since`)"]
+
+
+def test_a_date_means_all_its_hours_in_utc() -> None:
+    """By itself, in a list, and as the end of a range."""
+    hourly = Periods("hourly")
+    keys, left_out = asked(hourly, "2024-03-08")
+    assert (len(keys), keys[0], keys[-1], left_out) == (24, "2024-03-08T00:00Z", "2024-03-08T23:00Z", [])
+    assert len(asked(hourly, "2024-03-01,2024-03-05")[0]) == 48
+    keys, _ = asked(hourly, "2024-03-08T20:00..2024-03-08")
+    assert keys == [f"2024-03-08T{hour}:00Z" for hour in (20, 21, 22, 23)]
+    assert asked(hourly, "2024-03-08T20:00") == (["2024-03-08T20:00Z"], [])
+    keys, left_out = asked(hourly, "2024-03-10")
+    assert keys[-1] == "2024-03-10T11:00Z"
+    assert left_out == ["day=2024-03-10T12:00Z..2024-03-10T23:00Z: no later ones"]
