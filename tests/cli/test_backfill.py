@@ -236,7 +236,7 @@ def test_rows_of_before_the_keys_are_not_added_to(project: Project) -> None:
     define(project, JOB)
     said = fill(project, "--yes")
     assert said.code == 2
-    assert "has rows but no key, of runs before the job had keys" in said.err
+    assert "has rows of which no log says the keys: of runs before the job had keys" in said.err
     assert rows(project, "bronze") == DAYS[:1]
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from dbxdec.local.missing import Key, Keys
 
-_MOST_PARTIAL = 20
 CANT_TELL = 3
 """Exit code: of some keys it can't be told whether they are there."""
 
@@ -147,21 +146,22 @@ def _show(out: Console, keys: Keys) -> None:
     counts = [f"{len(keys.certain)} done"] if keys.certain or not keys.unknown else []
     counts += [f"{len(some)} {name}" for name, some in (("missing", missing), ("partial", partial)) if some]
     by = "logs" if keys.source == "log" else f"{keys.source.replace('log', 'logs')}"
-    since = f", by {by} since {keys.since}" if keys.since else ""
-    out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts)}{since}")
+    counts += [f"by {by} since {keys.since}"] if keys.since and counts else []
+    out.print(f"[bold]{escape(keys.job)}[/]  {', '.join(counts) or 'nothing can be told'}")
     if missing:
         out.print(f"  missing  {escape(of_ranges(missing, keys))}")
-    for key in partial[:_MOST_PARTIAL]:
-        states = [f"{name} {state}" for name, state in keys.states(key).items()]
-        out.print(f"  partial  {escape(_words(key))}: {escape(', '.join(states))}")
-    if len(partial) > _MOST_PARTIAL:
-        out.print(f"  partial  {len(partial) - _MOST_PARTIAL} others: `--json` has them")
+    alike: dict[str, list[Key]] = {}
+    for key in partial:
+        alike.setdefault(", ".join(f"{name} {state}" for name, state in keys.states(key).items()), []).append(key)
+    for states, some in alike.items():
+        out.print(f"  partial  {escape(of_ranges(some, keys))}: {escape(states)}")
     for table in keys.absent if partial else ():
         say(f"{keys.job}: {absence(table, keys.job)}")
     for table in keys.unknown:
         if table.untold:
             out.print(f"  unknown  {escape(of_ranges(keys.sorted(table.untold), keys))}: {escape(table.name)}")
-        say(str(Problem(f"{keys.job}: {table.name} can't be told: {table.why}", hint=remedy(table, keys.job))))
+        what = f"{keys.job}: of {table.name} it can't be told which keys it has: {table.why}"
+        say(str(Problem(what, hint=remedy(table, keys.job))))
 
 
 def _words(key: Key) -> str:

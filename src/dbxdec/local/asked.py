@@ -79,7 +79,7 @@ def _words(key: Periods, first: dt.date, last: dt.date) -> str:
 
 
 def asked_keys(job: Job, given: Mapping[str, str], now: dt.datetime) -> dict[str, Asked]:
-    """Return the keys that a person asks for, by parameter: `A..B`, with the end left out, or `A,B`.
+    """Return the keys that a person asks for, by parameter: `A..B`, with the end left out, or `A,B`, or both.
 
     Without an end a period goes up to the last one that is due. A date means all its hours, in UTC, where keys are
     hours. Raises RunError with all mistakes.
@@ -111,21 +111,27 @@ def _asked(parameter: JobParameter, text: str, now: dt.datetime) -> Asked:
             raise ValueError(f"names {listed(unknown)}, but its values are {listed(list(key.values))}")
         return Asked(values=tuple(dict.fromkeys(values)))
     last = key.at(now)
-    if ".." in text:
-        begin, _, end = text.partition("..")
-        if not begin:
-            raise ValueError("has no beginning: write `FIRST..LAST`, or `FIRST..`")
-        first, until = _span(parameter, begin)[0], _span(parameter, end)[1] if end else None
-        if not _any(key, first, min(until or last, last)):
-            raise ValueError(f"has no key that is due; the last one is {key.text(last)}")
-        return Asked(spans=((first, until),))
-    spans = [_span(parameter, part.strip()) for part in text.split(",")]
-    for first, _ in spans:
-        if not key.has(first):
-            raise ValueError(f"is no key of {key}")
-        if first > last:
-            raise ValueError(f"is not due; the last one is {key.text(last)}")
-    return Asked(spans=tuple(spans))
+    return Asked(spans=tuple(_asked_span(parameter, key, part.strip(), last) for part in text.split(",")))
+
+
+def _asked_span(parameter: JobParameter, key: Periods, text: str, last: dt.date) -> Span:
+    """Return the span of `A..B`, `A..` or one period. Raises ValueError if no key of it is due; `last` is the last."""
+    begin, dots, end = text.partition("..")
+    if not dots:
+        one = _span(parameter, text)
+        if not key.has(one[0]):
+            raise ValueError(f"has {text}, which is no key of {key}")
+        if one[0] > last:
+            raise ValueError(f"has {text}, which is not due; the last one is {key.text(last)}")
+        return one
+    if not begin:
+        raise ValueError("has no beginning: write `FIRST..LAST`, or `FIRST..`")
+    first, until = _span(parameter, begin)[0], _span(parameter, end)[1] if end else None
+    if until is not None and until < first:
+        raise ValueError(f"ends before it begins: write `{end}..{begin}`")
+    if not _any(key, first, min(until or last, last)):
+        raise ValueError(f"has no key that is due; the last one is {key.text(last)}")
+    return first, until
 
 
 def _span(parameter: JobParameter, text: str) -> tuple[dt.date, dt.date]:

@@ -240,8 +240,8 @@ def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
     for table in keys.tables:
         if table.adds and table.created is not None and table.strange:
             yield Problem(
-                f"{table.name} has rows of which no log says the keys, such as those of runs before the job had keys, "
-                "of another program, or of a task that has another name now: a backfill would append to them",
+                f"{table.name} has rows of which no log says the keys: of runs before the job had keys, of another "
+                "program, or of a task that has another name now; a backfill would append to them",
                 hint=f"say which keys they are: `dbxdec keys mark {keys.job} KEY=A..B`; or move the table away",
             )
 
