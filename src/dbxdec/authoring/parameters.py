@@ -86,7 +86,7 @@ def _key(parameter: inspect.Parameter, kind: ValueType, annotation: str) -> JobP
     if kind.kind in ("list", "dict", "float") or kind.optional:
         return (
             f"has the default key(...), but its type is `{annotation}`",
-            "use str, int, date, Literal or an Enum",
+            "use str, int, bool, date, datetime, Decimal, Literal or an Enum",
         )
     if default.values is None and not (known := _all_texts(kind)):
         hint = f"write them: `key({default.value!r}, values=[...])`, or annotate it as `Literal[...]`"
