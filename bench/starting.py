@@ -31,7 +31,7 @@ def start_up(folder: Path) -> Iterator[Pair | Line]:
     yield paired(
         "dbxdec-run of an empty task",
         "importing its module",
-        Budget("more", 30),
+        Budget("more", 15),
         lambda: _start(python, folder, OURS, *arguments),
         lambda: _start(python, folder, "import shop.pipelines.sales"),
         25,
@@ -61,7 +61,7 @@ def _against(folder: Path, newer: str, project: Project, arguments: list[str]) -
     return Pair(
         "dbxdec-run of an empty task, over bare Python",
         f"the runner of {environments.RIVAL}, over bare Python",
-        Budget("fold", 10),
+        Budget("fold", 4),
         [more.wall for more in ours_more],
         [more.wall for more in theirs_more],
         cpu=([more.cpu for more in ours_more], [more.cpu for more in theirs_more]),
