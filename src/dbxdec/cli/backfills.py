@@ -96,7 +96,9 @@ def resume(number: str, yes: bool) -> None:
     """Go on with the backfill ID, by default the last one: the same command, without what it has done."""
     record = backfills.find(home(), number)
     arguments = [*record.arguments, "--resumes", str(record.id), *(["--yes"] if yes else [])]
-    backfill.command.main(arguments, prog_name="dbxdec backfill", standalone_mode=False)
+    # `main` would turn Ctrl-C into click's own words and exit code.
+    with backfill.command.make_context("dbxdec backfill", arguments) as context:
+        backfill.command.invoke(context)
 
 
 @command.command("cancel")
