@@ -140,7 +140,7 @@ def command(
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, book.before))
+        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, show_twice, book.before))
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -204,6 +204,16 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
+    show_twice(out, keys, plan)
+
+
+def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
+    """Print which tables will have rows of keys twice, since a person wants done keys again."""
+    from dbxdec.local.backfill import appended_twice
+
+    for name, count in appended_twice(keys, plan):
+        rows = f"the rows of {counted(count, 'key')} twice, unless you delete them first"
+        out.print(f"  {escape(name)} appends: it will have {rows}")
 
 
 def _ask(plan: Plan) -> None:

@@ -42,6 +42,7 @@ class Words:
     ask: Callable[[Any], None]
     summarize: Callable[..., None]
     opened: Callable[[Any], AbstractContextManager[Record]]
+    show_twice: Callable[[Console, Keys, PlanOf[Any]], None]
     before: Earlier | None
 
 
@@ -103,6 +104,7 @@ def run(wanted: Wanted, words: Words) -> None:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
         _show(out, all_due, plan, runs, slots.own)
+        words.show_twice(out, keys, plan)
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:

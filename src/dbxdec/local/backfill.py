@@ -19,6 +19,7 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.missing import absence, key_parameters, moment_of_key, remedy
 from dbxdec.local.parameters import parameters_shown
+from dbxdec.local.resuming import has_stored_nothing
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
 
@@ -171,6 +172,17 @@ def one_at_a_time(keys: Keys) -> list[str]:
     return [table.name for table in keys.tables if table.mode == "whole"]
 
 
+def appended_twice(keys: Keys, plan: PlanOf[Before]) -> list[tuple[str, int]]:
+    """Return the tables to which a plan appends keys that they have, and how many: `--again` asks for that."""
+    anew = [step.key for step in plan.steps if step.before is None]
+    counts = [
+        (table.name, sum(key in table.done or key in table.begun for key in anew))
+        for table in keys.tables
+        if table.adds
+    ]
+    return [(name, count) for name, count in counts if count]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What a resumed backfill has done well, and when it began, in ms since the epoch."""
@@ -196,6 +208,8 @@ def planned(
     """
     kept, running = _kept_runs(job, here, variables)
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
+    if earlier is not None:
+        earlier = replace(earlier, well=earlier.well | _done_since(job, here, earlier.began, variables))
     return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running, earlier=earlier)
 
 
@@ -207,9 +221,15 @@ def _agrees(run: Run, key: Key, keys: Keys) -> bool:
         if table.adds and there and table.task not in known:
             return False  # the task has another name now, and would append its rows again
         has_ended = ended.get(table.task, {}).get("state") == State.SUCCESS
-        if has_ended and table.created is not None and not there and not table.why:
-            return False  # its rows were taken away since
+        if has_ended and not there and not table.why and (table.created is not None or _has_written(run, table.task)):
+            return False  # its rows, or the whole table, were taken away since
     return True
+
+
+def _has_written(run: Run, task: str) -> bool:
+    """Return whether a task has written a version of a table: one that has returned None has not."""
+    facts = [fact for event in run.attempts(task) for fact in event["facts"] or ()]
+    return any(fact["kind"] == "write" and fact.get("version") is not None for fact in facts)
 
 
 def plan_of(
@@ -245,9 +265,10 @@ def plan_of(
         own = earlier is not None and before is not None and before.started >= earlier.began
         if state == "done":
             done += 1
-            unfinished += before is not None
             if again == "all" or (again == "failed" and before is not None):
                 steps.append(StepOf(key, state, before if again == "failed" or own else None))
+            else:
+                unfinished += before is not None
             continue
         anew = not own and (again == "all" or (again == "partial" and state == "partial"))
         before = None if anew else before
@@ -262,7 +283,7 @@ def plan_of(
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
-    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, 0 if again == "failed" else unfinished)
+    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, unfinished)
 
 
 def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key, Run]) -> Iterator[Problem]:
@@ -325,14 +346,48 @@ def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, n
 
 
 def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[Key, Run], dict[Key, Run]]:
-    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work."""
-    newest: dict[Key, Run] = {}
+    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work.
+
+    A run of selected tasks is not resumed: it would leave the others undone. Where it may have stored something, an
+    older run isn't resumed either, since it would store that again.
+    """
+    kept, running, seen = dict[tuple[str, ...], "Run"](), dict[tuple[str, ...], "Run"](), set[tuple[str, ...]]()
     for run in ledger.runs(here, job.key):
         key = None if run.is_inner else key_of_run(job, run)
-        if key is not None and _has_variables(run, variables):
-            newest.setdefault(key, run)
-    kept = {key: run for key, run in newest.items() if run.state not in ("success", ledger.RUNNING) and not run.damaged}
-    return kept, {key: run for key, run in newest.items() if run.state == ledger.RUNNING}
+        if key is None or key in seen or not _has_variables(run, variables):
+            continue
+        if run.state == ledger.RUNNING:
+            running[key] = run
+        elif run.state != "success" and run.selected is not None:
+            if _has_only_failed(run):
+                continue
+        elif run.state != "success" and not run.damaged and _has_names(run, job):
+            kept[key] = run
+        seen.add(key)
+    return kept, running
+
+
+def _done_since(job: Job, here: Path, began: int, variables: Mapping[str, str]) -> set[Key]:
+    """Return the keys of which a whole run that was started since a moment has succeeded."""
+    found = set()
+    for run in ledger.runs(here, job.key):
+        if run.started < began:
+            break
+        is_whole = not run.is_inner and run.state == "success" and run.selected is None
+        if is_whole and _has_variables(run, variables) and (key := key_of_run(job, run)) is not None:
+            found.add(key)
+    return found
+
+
+def _has_names(run: Run, job: Job) -> bool:
+    """Return whether a run's keys have today's names: one of a job with others can't be resumed."""
+    return all(parameter.name in run.head["parameters"] for parameter in key_parameters(job))
+
+
+def _has_only_failed(run: Run) -> bool:
+    """Return whether a run has stored nothing: each of its tasks has failed by itself, and none was killed."""
+    states = {event["state"] for event in run.events if event["event"] == "attempt"}
+    return run.state == State.FAILED and states <= {State.FAILED} and has_stored_nothing(run)
 
 
 def key_of_run(job: Job, run: Run) -> Key | None:
