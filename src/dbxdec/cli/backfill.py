@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -110,10 +110,12 @@ def command(
         asked_keys,
         one_at_a_time,
         planned,
+        run_anew,
         thinned,
     )
+    from dbxdec.local.inside import check_inside
     from dbxdec.local.missing import Question, keys_of, variables_of
-    from dbxdec.local.parameters import check_parameters
+    from dbxdec.local.parameters import check_parameters, jobs_run_by
     from dbxdec.local.parameters import variables_of as variables_of_run
     from dbxdec.local.request import RunRequest
 
@@ -149,7 +151,8 @@ def command(
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now)
-    with alone(here, job) as lock:
+    inner = [one.key for one in jobs_run_by(build.manifest, found)]
+    with nullcontext() if dry_run else alone(here, job, inner) as lock:
         meanwhile = Meanwhile(found, here, values)
         all_due = keys_of(found, question, asked)
         there = all_due if every is None else thinned(found, all_due, every)
@@ -161,11 +164,14 @@ def command(
             newest_first=newest_first,
             variables=values,
             earlier=book.before,
+            only_planned=dry_run,
         )
+        if again not in ("all", "partial"):
+            check_inside(build.manifest, found, run_anew(plan), question)
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
-        if not plan.steps or dry_run:
+        if not plan.steps or lock is None:
             return
         if not yes:
             _ask(plan)

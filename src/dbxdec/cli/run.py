@@ -174,8 +174,9 @@ def command(
 
 
 def _refuse_awaited(ready: Prepared, here: Path) -> None:
-    """Raise RunError if a backfill at work is to run the same key: both would append it."""
+    """Raise RunError if a backfill at work is to run the same key, also of a job inside: both would append it."""
     from dbxdec.local.backfill import key_of_texts
+    from dbxdec.local.inside import related_keys
     from dbxdec.local.parameters import parameters_at
 
     job, setting = ready.job, ready.setting
@@ -185,12 +186,13 @@ def _refuse_awaited(ready: Prepared, here: Path) -> None:
     began = ledger.now_ms() if ready.before is None else ready.before.started
     started = dt.datetime.fromtimestamp(began / 1000, dt.UTC)
     key = key_of_texts(job, parameters_at(job, ready.parameters, started))
-    if key is not None and (found := backfills.awaiting(here, job.key, key, setting.variables)) is not None:
-        raise RunError(
-            f"the backfill {found.id} is at work and is to run the job `{job.key}` for {' '.join(key)}, which this run "
-            "would write as well",
-            hint=f"wait for it, or end it: `dbxdec backfills cancel {found.id}`",
-        )
+    for name, own in () if key is None else related_keys(setting.build.manifest, job, key):
+        if (found := backfills.awaiting(here, name, own, setting.variables)) is not None:
+            raise RunError(
+                f"the backfill {found.id} is at work and is to run the job `{name}` for {' '.join(own)}, which this "
+                "run would write as well",
+                hint=f"wait for it, or end it: `dbxdec backfills cancel {found.id}`",
+            )
 
 
 def _list_jobs(wheel: Path | None, package: str | None, out: Console, options: Mapping[str, str | None]) -> None:

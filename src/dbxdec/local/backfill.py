@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import re
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
@@ -24,7 +24,7 @@ from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dbxdec.local.history import Run
@@ -183,6 +183,11 @@ def appended_twice(keys: Keys, plan: PlanOf[Before]) -> list[tuple[str, int]]:
     return [(name, count) for name, count in counts if count]
 
 
+def run_anew(plan: PlanOf[Before]) -> list[Key]:
+    """Return the keys of a plan that are missing, and of which no run is resumed."""
+    return [step.key for step in plan.steps if step.state == "missing" and step.before is None]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What a resumed backfill has done well, and when it began, in ms since the epoch."""
@@ -200,13 +205,17 @@ def planned(
     newest_first: bool,
     variables: Mapping[str, str] = MappingProxyType({}),
     earlier: Earlier | None = None,
+    only_planned: bool = False,
 ) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
+
+    With `only_planned` nothing is run, so that runs at work are no matter.
 
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
     kept, running = _kept_runs(job, here, variables)
+    running = {} if only_planned else running
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
     if earlier is not None:
         earlier = replace(earlier, well=earlier.well | _done_since(job, here, earlier.began, variables))
@@ -419,7 +428,7 @@ def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
 
 @dataclass
 class Meanwhile:
-    """The runs that other commands start here while a backfill is at work."""
+    """The runs that other commands start here while a backfill is at work, also as part of a run of another job."""
 
     job: Job
     here: Path
@@ -430,7 +439,7 @@ class Meanwhile:
     def of(self, key: Key) -> Run | None:
         """Return the newest run of a key that somebody else has started since."""
         for run in ledger.runs_after(self.here, self.since, self.own):
-            if run.job == self.job.key and not run.is_inner and key_of_run(self.job, run) == key:
+            if run.job == self.job.key and key_of_run(self.job, run) == key:
                 return run if _has_variables(run, self.variables) else None
         return None
 
@@ -449,8 +458,15 @@ class Alone:
 
 
 @contextmanager
-def alone(here: Path, job: str) -> Iterator[Alone]:
-    """Keep other backfills of the same job away. Raises RunError where one is at work."""
+def alone(here: Path, job: str, inner: Iterable[str] = ()) -> Iterator[Alone]:
+    """Keep other backfills of a job away, and of the jobs that it runs. Raises RunError where one is at work."""
+    with ExitStack() as stack:
+        found = {name: stack.enter_context(_locked(here, name)) for name in sorted({job, *inner})}
+        yield found[job]
+
+
+@contextmanager
+def _locked(here: Path, job: str) -> Iterator[Alone]:
     path = ledger.state_folder(here) / f"backfill-{job}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -459,7 +475,10 @@ def alone(here: Path, job: str) -> Iterator[Alone]:
             if try_lock(descriptor):
                 break
             if not left:
-                raise RunError(f"another backfill of the job `{job}` is at work here", hint="wait for it, or end it")
+                raise RunError(
+                    f"another backfill of the job `{job}` is at work here, or one of a job that runs it",
+                    hint="wait for it, or end it",
+                )
             time.sleep(_LOOK_S)
         yield Alone(path, descriptor)
     finally:
