@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from dbxdec.local import ledger
 from projects import Project
 from running import DBXDEC, dbxdec, define, empty, wait_for, wait_for_no_worker
 
@@ -88,3 +89,24 @@ def test_a_backfill_keeps_others_of_the_jobs_that_it_runs_away(project: Project)
     wait_for_no_worker(project.root)
     assert dbxdec(project, "backfill", "outer", "--yes").code == 0
     assert rows(project, "landed") == rows(project, "after") == DAYS
+
+
+@pytest.mark.slow
+def test_a_part_by_a_run_of_an_outer_job_is_refused_with_that_run(project: Project) -> None:
+    """The outer run can be resumed, and a new run of the inner job would append again."""
+    more = JOBS.replace("    land(day)\n", "    land(day)\n    bad(day)\n").replace(
+        "@job\ndef inner",
+        """
+@task(io_manager=lake.table("bad"))
+def bad(day: dt.date) -> pl.DataFrame:
+    raise ValueError
+
+@job
+def inner""",
+    )
+    define(project, more)
+    assert dbxdec(project, "run", "outer", "-p", f"date={DAYS[0]}").code == 1
+    said = dbxdec(project, "backfill", "inner", f"day={DAYS[0]}", "--yes")
+    assert said.code == 2, said.out
+    (run,) = ledger.runs(project.root, "outer")
+    assert f"`dbxdec run outer --resume {run.id}`" in said.err

@@ -174,3 +174,41 @@ def test_ctrl_c_before_the_plan_of_a_resumed_backfill_is_an_interrupt(project: P
     terminal.type(CTRL_C)
     assert terminal.ended() == 130, terminal.shown
     assert "Aborted" not in terminal.shown
+
+
+@pytest.mark.slow
+def test_a_part_is_refused_with_the_run_that_can_be_resumed(project: Project) -> None:
+    """The whole command where there is such a run, and nothing of it where there is none."""
+    assert fill(project, ONE, "--yes", BROKEN="three").code == 1
+    (events,) = project.root.glob(".dbxdec/runs/*/events.jsonl")
+    started, *others = events.read_text().splitlines(keepends=True)
+    events.write_text("".join([started, "damaged\n", *others]))
+    said = fill(project, ONE, "--yes")
+    assert f"`dbxdec run delays --resume {events.parent.name}`" in said.err
+    assert "`dbxdec keys mark delays KEY=A..B`" in said.err
+    shutil.rmtree(events.parent)
+    said = fill(project, ONE, "--yes")
+    assert (said.code, "--resume" in said.err) == (2, False), said.err
+
+
+@pytest.mark.slow
+def test_a_run_that_ctrl_c_has_ended_is_cancelled_and_not_failed(project: Project) -> None:
+    """Its line, the calendar and the last line say the same."""
+    hanging = project.root / "hanging"
+    define(project, JOB.replace('fail("three")', f"Path({str(hanging)!r}).touch(); time.sleep(60)"))
+    terminal = Terminal(project, "backfill", "delays", ONE, "--yes")
+    wait_for(hanging)
+    terminal.type(CTRL_C)
+    assert terminal.ended() == 130
+    assert f"{DAYS[0]}  cancelled" in terminal.shown
+    assert "0 of 1 key done, 1 run cancelled" in terminal.shown
+    assert "failed" not in terminal.shown.replace("x failed", "")
+
+
+@pytest.mark.slow
+def test_the_arguments_of_a_backfill_are_shown_as_a_shell_takes_them(project: Project) -> None:
+    """One with a space is one argument."""
+    define(project, JOB.replace("delays(day:", "delays(text: str, day:"))
+    fill(project, ONE, "-p", "text=a b", "--yes")
+    shown = dbxdec(project, "backfills", "1").out
+    assert f"dbxdec backfill delays {ONE} -p 'text=a b'\n" in shown

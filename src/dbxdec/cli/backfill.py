@@ -24,6 +24,7 @@ from dbxdec.local import backfill_report, backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
+from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -180,12 +181,12 @@ def command(
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
             keys_at_once = 1
         with book.opened(plan, values) as record:
-            failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
+            failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
-            book.summarize(out, found, replace(now, due=there.due), failed, stopped=stopped)
+            book.summarize(out, found, replace(now, due=there.due), failed, cancelled=cancelled, stopped=stopped)
     if stopped:
         raise SystemExit(INTERRUPTED)
-    if failed:
+    if failed or cancelled:
         raise SystemExit(FAILED)
 
 
@@ -238,11 +239,12 @@ def _run(
     keys_at_once: int,
     record: Record,
     meanwhile: Meanwhile,
-) -> tuple[list[Key], bool]:
-    """Make the runs. Return the keys that have failed, and whether a person has ended it."""
+) -> tuple[list[Key], int, bool]:
+    """Make the runs. Return the keys that have failed, how many runs were cancelled, and if a person has ended it."""
     from dbxdec.local.backfilling import run_plan
 
     failed: list[Key] = []
+    cancelled: list[Key] = []
     count = itertools.count(1)
 
     def ended(one: Ended) -> None:
@@ -253,7 +255,7 @@ def _run(
         for line in _said(one) if len(failed) < _MOST_FAILURES else ():
             out.print(f"  {escape(line)}")
         if not one.well:
-            failed.append(one.step.key)
+            (cancelled if one.state is State.CANCELLED else failed).append(one.step.key)
 
     with progressing(out, len(plan.steps)) as (began, over):
 
@@ -267,7 +269,7 @@ def _run(
         stopped = run_plan(
             request, keys, plan, lock, keys_at_once=keys_at_once, meanwhile=meanwhile, began=started, ended=told
         )
-    return failed, stopped
+    return failed, len(cancelled), stopped
 
 
 def _said(ended: Ended) -> list[str]:
@@ -314,7 +316,9 @@ class _Book:
         ):
             yield record
 
-    def summarize(self, out: Console, job: Job, keys: Keys, failed: list[Key], *, stopped: bool = False) -> None:
+    def summarize(
+        self, out: Console, job: Job, keys: Keys, failed: list[Key], *, cancelled: int = 0, stopped: bool = False
+    ) -> None:
         """Print what is there now as a calendar, and write the report."""
         from dbxdec.local.missing import absence
         from dbxdec.views import calendar
@@ -329,6 +333,7 @@ class _Book:
         left = sum(keys.state(key) != "done" for key in keys.due)
         done = len(keys.due) - left
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
+        broken += f", {counted(cancelled, 'run')} cancelled" if cancelled else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
         well = {key for record in self.records for key in Record(record.path).well}
         for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,7 +78,7 @@ def show(number: str, as_json: bool) -> None:
     out, head, ended = console(), record.head, record.ended
     target = f" for {head['target']}" if head.get("target") else ""
     out.print(f"[bold]{escape(str(head.get('job', '')))}[/]{escape(target)}  backfill {record.id}: {record.state}")
-    out.print(f"  dbxdec backfill {escape(' '.join(record.arguments))}")
+    out.print(f"  dbxdec backfill {escape(shlex.join(record.arguments))}")
     rows: list[list[tables.Cell]] = []
     for key in record.plan:
         line = ended.get(key, {})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
+from dbxdec.local.history import Run, read
 from dbxdec.local.missing import absence, key_parameters, moment_of_key, remedy
 from dbxdec.local.parameters import parameters_shown
 from dbxdec.local.resuming import has_stored_nothing
@@ -24,10 +25,9 @@ from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dbxdec.local.history import Run
     from dbxdec.local.missing import Key, Keys, Table
     from dbxdec.model.dag import Job, JobParameter
 
@@ -65,9 +65,9 @@ class PlanOf(Generic[Before]):
     """How many of the done keys have a run that has not succeeded and is not resumed."""
 
 
-Step = StepOf["Run"]
+Step = StepOf[Run]
 """A run on this machine."""
-Plan = PlanOf["Run"]
+Plan = PlanOf[Run]
 """Runs on this machine."""
 
 
@@ -219,7 +219,32 @@ def planned(
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
     if earlier is not None:
         earlier = replace(earlier, well=earlier.well | _done_since(job, here, earlier.began, variables))
-    return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running, earlier=earlier)
+    return plan_of(
+        job,
+        keys,
+        kept,
+        again=again,
+        newest_first=newest_first,
+        running=running,
+        earlier=earlier,
+        by_hand=lambda key: _by_hand(job, here, key, variables),
+    )
+
+
+def _by_hand(job: Job, here: Path, key: Key, variables: Mapping[str, str]) -> str | None:
+    """Return the command that resumes the newest run of a key where a backfill does not: None for none.
+
+    It is a run whose record is damaged, or one that is part of a run of another job.
+    """
+    for run in ledger.runs(here, job.key):
+        if key_of_run(job, run) != key or not _has_variables(run, variables):
+            continue
+        top = run
+        while top.parent is not None and isinstance(above := read(top.folder.parent / top.parent), Run):
+            top = above
+        is_open = top.state not in ("success", ledger.RUNNING) and top.selected is None and bool(top.sittings)
+        return f"dbxdec run {top.job} --resume {top.id}" if is_open and (run.is_inner or run.damaged) else None
+    return None
 
 
 def _agrees(run: Run, key: Key, keys: Keys) -> bool:
@@ -250,10 +275,12 @@ def plan_of(
     newest_first: bool,
     running: Mapping[Key, Run] = MappingProxyType({}),
     earlier: Earlier | None = None,
+    by_hand: Callable[[Key], str | None] = lambda _: None,
 ) -> PlanOf[Before]:
     """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be resumed, by key.
 
-    A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
+    A key of which a run is `running` is refused. `by_hand` is the command that resumes a run of a key that is refused,
+    where there is one. Raises RunError with all reasons why the backfill would do harm.
     """
     problems = [
         Problem(
@@ -286,7 +313,7 @@ def plan_of(
         if parts and before is None and not anew:
             added.append((key, parts))
     problems += _of_running(job, steps, running)
-    problems += _of_added(added)
+    problems += _of_added(job, added, by_hand)
     problems += [absence(table, keys.job) for table in keys.absent] if added else []
     problems += _of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
@@ -304,17 +331,22 @@ def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key,
             )
 
 
-def _of_added(added: Sequence[tuple[Key, Sequence[Table]]]) -> Iterator[Problem]:
-    """Yield keys of which rows have been appended, and that can't be resumed."""
-    hint = (
-        "resume the run that wrote it (`dbxdec run --resume RUN`) where it is kept; with `--again partial` it is run "
-        "anew, after its rows have been deleted; `dbxdec keys mark` says that it is there"
+def _of_added(
+    job: Job, added: Sequence[tuple[Key, Sequence[Table]]], by_hand: Callable[[Key], str | None]
+) -> Iterator[Problem]:
+    """Yield keys of which rows have been appended, and that can't be resumed; `by_hand` says what a person can run."""
+    otherwise = (
+        "with `--again partial` it is run anew, after its rows have been deleted; "
+        f"`dbxdec keys mark {job.key} KEY=A..B` says that it is there"
     )
     for number, (key, tables) in enumerate(added[:_MOST_SAID]):
         names = listed([table.name for table in tables])
+        command = by_hand(key)
+        hints = [] if command is None else [f"resume the run that wrote it: `{command}`"]
+        hints += [otherwise] if number == min(len(added), _MOST_SAID) - 1 else []
         yield Problem(
             f"{' '.join(key)} is in {names} and not in all tables: a new run would append it again",
-            hint=hint if number == min(len(added), _MOST_SAID) - 1 else None,
+            hint="; ".join(hints) or None,
         )
     if len(added) > _MOST_SAID:
         yield Problem(f"and so are {len(added) - _MOST_SAID} other keys")
@@ -360,7 +392,7 @@ def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict
     A run of selected tasks is not resumed: it would leave the others undone. Where it may have stored something, an
     older run isn't resumed either, since it would store that again.
     """
-    kept, running, seen = dict[tuple[str, ...], "Run"](), dict[tuple[str, ...], "Run"](), set[tuple[str, ...]]()
+    kept, running, seen = dict[tuple[str, ...], Run](), dict[tuple[str, ...], Run](), set[tuple[str, ...]]()
     for run in ledger.runs(here, job.key):
         key = None if run.is_inner else key_of_run(job, run)
         if key is None or key in seen or not _has_variables(run, variables):

@@ -170,7 +170,12 @@ class Record:
         with _opened(self.path) as descriptor:
             if not try_lock(descriptor):
                 raise RunError(f"the backfill {self.id} is at work", hint="wait for it, or cancel it")
-            facts: dict[str, Any] = {"job": job, "target": target, "arguments": list(arguments), "variables": dict(variables)}
+            facts: dict[str, Any] = {
+                "job": job,
+                "target": target,
+                "arguments": list(arguments),
+                "variables": dict(variables),
+            }
             facts |= {"names": list(names), "plan": [list(key) for key in plan]}
             self.note("began", **facts, pid=os.getpid(), time_ms=ledger.now_ms())
             yield
