@@ -483,23 +483,30 @@ def key_text(parameter: JobParameter, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Alone:
-    """The lock of the only backfill of a job, an open file, which the processes of its tasks keep as well."""
+    """The locks of the only backfill of a job: open files, which the processes of its tasks keep as well.
+
+    `path` is the one of the job itself; the others are of the jobs that it runs.
+    """
 
     path: Path
-    descriptor: int
+    descriptors: tuple[int, ...]
 
 
 @contextmanager
 def alone(here: Path, job: str, inner: Iterable[str] = ()) -> Iterator[Alone]:
     """Keep other backfills of a job away, and of the jobs that it runs. Raises RunError where one is at work."""
     with ExitStack() as stack:
-        found = {name: stack.enter_context(_locked(here, name)) for name in sorted({job, *inner})}
-        yield found[job]
+        # In one order, so that of two backfills that share some jobs one goes on.
+        found = [stack.enter_context(_locked(_lock_of(here, name), name)) for name in sorted({job, *inner})]
+        yield Alone(_lock_of(here, job), tuple(found))
+
+
+def _lock_of(here: Path, job: str) -> Path:
+    return ledger.state_folder(here) / f"backfill-{job}.lock"
 
 
 @contextmanager
-def _locked(here: Path, job: str) -> Iterator[Alone]:
-    path = ledger.state_folder(here) / f"backfill-{job}.lock"
+def _locked(path: Path, job: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # The last processes of one that was killed end in a moment.
@@ -512,7 +519,7 @@ def _locked(here: Path, job: str) -> Iterator[Alone]:
                     hint="wait for it, or end it",
                 )
             time.sleep(_LOOK_S)
-        yield Alone(path, descriptor)
+        yield descriptor
     finally:
         with suppress(OSError):
             os.close(descriptor)

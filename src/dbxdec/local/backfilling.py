@@ -79,7 +79,7 @@ def run_plan(
     `began` and `ended` are told of each run, one at a time. A run that can't begin costs no other. A key that another
     command has run `meanwhile` is left to it.
     """
-    pool = pool_of(request, shared=alone.path, inherited=alone.descriptor)
+    pool = pool_of(request, shared=alone.path, inherited=alone.descriptors)
     turns, telling = _Turns(), threading.Lock()
 
     def one(step: Step) -> None:
