@@ -184,8 +184,8 @@ def appended_twice(keys: Keys, plan: PlanOf[Before]) -> list[tuple[str, int]]:
 
 
 def run_anew(plan: PlanOf[Before]) -> list[Key]:
-    """Return the keys of a plan that are missing, and of which no run is resumed."""
-    return [step.key for step in plan.steps if step.state == "missing" and step.before is None]
+    """Return the keys of a plan that are not done, and of which no run is resumed."""
+    return [step.key for step in plan.steps if step.state != "done" and step.before is None]
 
 
 @dataclass(frozen=True)
