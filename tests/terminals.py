@@ -72,7 +72,7 @@ class Terminal:
         end = time.monotonic() + _LONGEST_S
         while until not in self.shown:
             assert time.monotonic() < end, f"{until!r} has not come: {self.shown}"
-            self.type("\x03")
+            self.type(CTRL_C)
             while until not in self.shown and select.select([self._ours], [], [], 2)[0]:
                 chunk = next(_until_closed(self._ours), b"")
                 assert chunk, f"{until!r} has not come: {self.shown}"
@@ -88,6 +88,7 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
 
 
+CTRL_C = "\x03"
 _LONGEST_S = 60
 
 

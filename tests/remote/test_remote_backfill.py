@@ -196,6 +196,26 @@ def test_a_run_that_is_at_work_is_watched(machine: Machine, platform: Platform) 
     assert platform.rows("bronze") == [DAYS[2]]
 
 
+def test_a_day_that_somebody_else_has_run_between_two_looks_is_left_to_them(
+    machine: Machine, platform: Platform
+) -> None:
+    """The machine of the backfill sleeps, and a run of a later day begins and ends meanwhile."""
+    server = platform.server
+    server.settings("delays")["max_concurrent_runs"] = 3
+    server.held.add(DAYS[0])
+    one = machine.start("--yes", "--keys-at-once", "1")
+    server.wait_until(lambda: server.count("run-now") == 1)
+    one.send_signal(signal.SIGSTOP)
+    other = server.wait(server.start("delays", {"day": DAYS[1]}))
+    server.release()
+    one.send_signal(signal.SIGCONT)
+    said, _ = one.communicate(timeout=60)
+    assert one.returncode == 0, said
+    assert f"{DAYS[1]}: the run {other.id} of somebody else has been at work meanwhile" in said
+    assert server.count("run-now") == 2
+    assert platform.rows("bronze") == platform.rows("gold") == DAYS
+
+
 def test_a_backfill_that_is_cancelled_ends_its_runs_there(machine: Machine, platform: Platform) -> None:
     """The command stops as by Ctrl-C, and the platform ends what it has started."""
     server = platform.server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from dbxdec.local import backfill_report, backfills, ledger
 from dbxdec.local.backfill_report import check_target
 from dbxdec.local.backfills import Record
 from dbxdec.local.variables import local_values
+from dbxdec.platform.run_if import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,10 +111,12 @@ def command(
         alone,
         one_at_a_time,
         planned,
+        run_anew,
         thinned,
     )
+    from dbxdec.local.inside import check_inside
     from dbxdec.local.missing import Question, keys_of, variables_of
-    from dbxdec.local.parameters import check_parameters
+    from dbxdec.local.parameters import check_parameters, jobs_run_by
     from dbxdec.local.parameters import variables_of as variables_of_run
     from dbxdec.local.request import RunRequest
 
@@ -140,7 +143,7 @@ def command(
             again=again, every=every, newest_first=newest_first, agreed=yes, dry_run=dry_run,  # type: ignore[arg-type]
             keys_at_once=keys_at_once if _is_given("keys_at_once") else None, job_id=job_id, host=host, profile=profile,
         )  # fmt: skip
-        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, book.before))
+        remote_backfill.run(wanted, remote_backfill.Words(_ask, book.summarize, book.opened, show_twice, book.before))
         return
     if job_id is not None or host is not None or profile is not None:
         raise click.UsageError("--job-id, --host and --profile say where a target is: give its name by --target")
@@ -149,7 +152,8 @@ def command(
     values = local_values(names, variables, here)
     question = Question(build, values, here, root)
     asked = asked_keys(found, given, question.now)
-    with alone(here, job) as lock:
+    inner = [one.key for one in jobs_run_by(build.manifest, found)]
+    with nullcontext() if dry_run else alone(here, job, inner) as lock:
         meanwhile = Meanwhile(found, here, values)
         all_due = keys_of(found, question, asked)
         there = all_due if every is None else thinned(found, all_due, every)
@@ -161,11 +165,14 @@ def command(
             newest_first=newest_first,
             variables=values,
             earlier=book.before,
+            only_planned=dry_run,
         )
+        if again not in ("all", "partial"):
+            check_inside(build.manifest, found, run_anew(plan), question)
         _show(out, all_due, plan)
         for step in plan.steps[:1]:
             check_parameters(found, {**parameters, **there.named(step.key)}, values, build.manifest)
-        if not plan.steps or dry_run:
+        if not plan.steps or lock is None:
             return
         if not yes:
             _ask(plan)
@@ -174,12 +181,12 @@ def command(
             say(f"one key at a time: each run replaces the whole of {listed(whole)}")
             keys_at_once = 1
         with book.opened(plan, values) as record:
-            failed, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
+            failed, cancelled, stopped = _run(out, request, there, plan, lock, keys_at_once, record, meanwhile)
             now = keys_of(found, replace(question, now=dt.datetime.now(dt.UTC)), asked)
-            book.summarize(out, found, replace(now, due=there.due), failed, stopped=stopped)
+            book.summarize(out, found, replace(now, due=there.due), failed, cancelled=cancelled, stopped=stopped)
     if stopped:
         raise SystemExit(INTERRUPTED)
-    if failed:
+    if failed or cancelled:
         raise SystemExit(FAILED)
 
 
@@ -205,6 +212,16 @@ def _show(out: Console, keys: Keys, plan: Plan) -> None:
     resumed = sum(step.before is not None for step in plan.steps)
     if resumed:
         out.print(f"  {counted(resumed, 'run')} of them {'is' if resumed == 1 else 'are'} resumed")
+    show_twice(out, keys, plan)
+
+
+def show_twice(out: Console, keys: Keys, plan: PlanOf[Any]) -> None:
+    """Print which tables will have rows of keys twice, since a person wants done keys again."""
+    from dbxdec.local.backfill import appended_twice
+
+    for name, count in appended_twice(keys, plan):
+        rows = f"the rows of {counted(count, 'key')} twice, unless you delete them first"
+        out.print(f"  {escape(name)} appends: it will have {rows}")
 
 
 def show_left_out(out: Console, keys: Keys) -> None:
@@ -229,11 +246,12 @@ def _run(
     keys_at_once: int,
     record: Record,
     meanwhile: Meanwhile,
-) -> tuple[list[Key], bool]:
-    """Make the runs. Return the keys that have failed, and whether a person has ended it."""
+) -> tuple[list[Key], int, bool]:
+    """Make the runs. Return the keys that have failed, how many runs were cancelled, and if a person has ended it."""
     from dbxdec.local.backfilling import run_plan
 
     failed: list[Key] = []
+    cancelled: list[Key] = []
     count = itertools.count(1)
 
     def ended(one: Ended) -> None:
@@ -244,7 +262,7 @@ def _run(
         for line in _said(one) if len(failed) < _MOST_FAILURES else ():
             out.print(f"  {escape(line)}")
         if not one.well:
-            failed.append(one.step.key)
+            (cancelled if one.state is State.CANCELLED else failed).append(one.step.key)
 
     with progressing(out, len(plan.steps)) as (began, over):
 
@@ -258,7 +276,7 @@ def _run(
         stopped = run_plan(
             request, keys, plan, lock, keys_at_once=keys_at_once, meanwhile=meanwhile, began=started, ended=told
         )
-    return failed, stopped
+    return failed, len(cancelled), stopped
 
 
 def _said(ended: Ended) -> list[str]:
@@ -305,7 +323,9 @@ class _Book:
         ):
             yield record
 
-    def summarize(self, out: Console, job: Job, keys: Keys, failed: list[Key], *, stopped: bool = False) -> None:
+    def summarize(
+        self, out: Console, job: Job, keys: Keys, failed: list[Key], *, cancelled: int = 0, stopped: bool = False
+    ) -> None:
         """Print what is there now as a calendar, and write the report."""
         from dbxdec.local.missing import absence
         from dbxdec.views import calendar
@@ -320,6 +340,7 @@ class _Book:
         left = sum(keys.state(key) != "done" for key in keys.due)
         done = len(keys.due) - left
         broken = f", {counted(len(failed), 'run')} failed" if failed else ""
+        broken += f", {counted(cancelled, 'run')} cancelled" if cancelled else ""
         out.print(f"{done} of {counted(len(keys.due), 'key')} done{broken}")
         well = {key for record in self.records for key in Record(record.path).well}
         for table in keys.absent if any(keys.state(key) != "done" for key in well) else ():

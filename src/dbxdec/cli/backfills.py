@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,7 +78,7 @@ def show(number: str, as_json: bool) -> None:
     out, head, ended = console(), record.head, record.ended
     target = f" for {head['target']}" if head.get("target") else ""
     out.print(f"[bold]{escape(str(head.get('job', '')))}[/]{escape(target)}  backfill {record.id}: {record.state}")
-    out.print(f"  dbxdec backfill {escape(' '.join(record.arguments))}")
+    out.print(f"  dbxdec backfill {escape(shlex.join(record.arguments))}")
     rows: list[list[tables.Cell]] = []
     for key in record.plan:
         line = ended.get(key, {})
@@ -96,7 +97,9 @@ def resume(number: str, yes: bool) -> None:
     """Go on with the backfill ID, by default the last one: the same command, without what it has done."""
     record = backfills.find(home(), number)
     arguments = [*record.arguments, "--resumes", str(record.id), *(["--yes"] if yes else [])]
-    backfill.command.main(arguments, prog_name="dbxdec backfill", standalone_mode=False)
+    # `main` would turn Ctrl-C into click's own words and exit code.
+    with backfill.command.make_context("dbxdec backfill", arguments) as context:
+        backfill.command.invoke(context)
 
 
 @command.command("cancel")

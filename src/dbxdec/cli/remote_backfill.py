@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ class Words:
     ask: Callable[[Any], None]
     summarize: Callable[..., None]
     opened: Callable[[Any], AbstractContextManager[Record]]
+    show_twice: Callable[[Console, Keys, PlanOf[Any]], None]
     before: Earlier | None
 
 
@@ -70,9 +72,10 @@ class Wanted:
 def run(wanted: Wanted, words: Words) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
     from dbxdec.local.asked import asked_keys
-    from dbxdec.local.backfill import alone, one_at_a_time, plan_of, thinned
+    from dbxdec.local.backfill import alone, one_at_a_time, plan_of, run_anew, thinned
+    from dbxdec.local.inside import check_inside
     from dbxdec.local.missing import Question, keys_of, variables_of
-    from dbxdec.local.parameters import check_parameters
+    from dbxdec.local.parameters import check_parameters, jobs_run_by
     from dbxdec.remote import place, states
     from dbxdec.remote.asking import keys_there
     from dbxdec.remote.backfilling import Backfill, known_runs
@@ -90,9 +93,12 @@ def run(wanted: Wanted, words: Words) -> None:
     place.keep(job.key, wanted.target, here, found.job_id, workspace.host)
     _say_of_build(wanted, deployed)
     known = states.of_deployed(deployed, found.variables, wanted.variables)
-    values = local_values(variables_of(job), {**known, **wanted.variables}, here, wanted.target)
+    run_by = jobs_run_by(wanted.build.manifest, job)
+    names = set().union(*map(variables_of, (job, *run_by)))
+    values = local_values(names, {**known, **wanted.variables}, here, wanted.target)
     question = Question(wanted.build, values, here, None, elsewhere=partial(keys_there, deployed, workspace, _say_page))
-    with alone(here, slug(job.key, wanted.target)):
+    inner = [slug(one.key, wanted.target) for one in run_by]
+    with nullcontext() if wanted.dry_run else alone(here, slug(job.key, wanted.target), inner):
         all_due = keys_of(job, question, asked)
         keys = all_due if wanted.every is None else thinned(job, all_due, wanted.every)
         record = Started.of(here, job.key, wanted.target, deployed.id)
@@ -100,10 +106,13 @@ def run(wanted: Wanted, words: Words) -> None:
         open_keys = [key for key in keys.due if of_done or keys.state(key) != "done"]
         runs = known_runs(job, keys, open_keys, deployed, wanted.parameters, workspace, record)
         plan = plan_of(job, keys, runs.kept, again=wanted.again, newest_first=wanted.newest_first, earlier=words.before)
+        if wanted.again not in ("all", "partial"):
+            check_inside(wanted.build.manifest, job, run_anew(plan), replace(question, elsewhere=None))
         for step in plan.steps[:1]:
             check_parameters(job, {**wanted.parameters, **keys.named(step.key)}, {**known, **values})
         slots = states.Slots.of(deployed, wanted.keys_at_once, one_by_one=bool(one_at_a_time(keys)))
         _show(out, all_due, plan, runs, slots.own)
+        words.show_twice(out, keys, plan)
         if not plan.steps or wanted.dry_run:
             return
         if not wanted.agreed:
@@ -179,6 +188,7 @@ class _Lines:
             say("the job admits no further run now: it is waited until one of those that others have started has ended")
         else:
             words = {"started": "is started", "repaired": "is repaired", "watched": "is at work"}
+            words["found"] = "of somebody else has been at work meanwhile"
             words["skipped"] = f"was skipped ({run.said}), and is tried again"
             say(f"{key}: the run {run.id} {words[event.what]}")
 

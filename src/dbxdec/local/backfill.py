@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import re
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local import ledger
 from dbxdec.local.asked import key_parameters, moment_of_key
+from dbxdec.local.history import Run, read
 from dbxdec.local.missing import absence, remedy
 from dbxdec.local.parameters import parameters_shown
+from dbxdec.local.resuming import has_stored_nothing
 from dbxdec.platform.run_if import State
 from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dbxdec.local.history import Run
     from dbxdec.local.missing import Key, Keys, Table
     from dbxdec.model.dag import Job, JobParameter
 
@@ -65,9 +66,9 @@ class PlanOf(Generic[Before]):
     """How many of the done keys have a run that has not succeeded and is not resumed."""
 
 
-Step = StepOf["Run"]
+Step = StepOf[Run]
 """A run on this machine."""
-Plan = PlanOf["Run"]
+Plan = PlanOf[Run]
 """Runs on this machine."""
 
 
@@ -114,6 +115,22 @@ def one_at_a_time(keys: Keys) -> list[str]:
     return [table.name for table in keys.tables if table.mode == "whole"]
 
 
+def appended_twice(keys: Keys, plan: PlanOf[Before]) -> list[tuple[str, int]]:
+    """Return the tables to which a plan appends keys that they have, and how many: `--again` asks for that."""
+    anew = [step.key for step in plan.steps if step.before is None]
+    counts = [
+        (table.name, sum(key in table.done or key in table.begun for key in anew))
+        for table in keys.tables
+        if table.adds
+    ]
+    return [(name, count) for name, count in counts if count]
+
+
+def run_anew(plan: PlanOf[Before]) -> list[Key]:
+    """Return the keys of a plan that are not done, and of which no run is resumed."""
+    return [step.key for step in plan.steps if step.state != "done" and step.before is None]
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What a resumed backfill has done well, and when it began, in ms since the epoch."""
@@ -131,15 +148,46 @@ def planned(
     newest_first: bool,
     variables: Mapping[str, str] = MappingProxyType({}),
     earlier: Earlier | None = None,
+    only_planned: bool = False,
 ) -> Plan:
     """Return the runs that a backfill needs. Raises RunError with all reasons why it would do harm.
+
+    With `only_planned` nothing is run, so that runs at work are no matter.
 
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
     kept, running = _kept_runs(job, here, variables)
+    running = {} if only_planned else running
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
-    return plan_of(job, keys, kept, again=again, newest_first=newest_first, running=running, earlier=earlier)
+    if earlier is not None:
+        earlier = replace(earlier, well=earlier.well | _done_since(job, here, earlier.began, variables))
+    return plan_of(
+        job,
+        keys,
+        kept,
+        again=again,
+        newest_first=newest_first,
+        running=running,
+        earlier=earlier,
+        by_hand=lambda key: _by_hand(job, here, key, variables),
+    )
+
+
+def _by_hand(job: Job, here: Path, key: Key, variables: Mapping[str, str]) -> str | None:
+    """Return the command that resumes the newest run of a key where a backfill does not: None for none.
+
+    It is a run whose record is damaged, or one that is part of a run of another job.
+    """
+    for run in ledger.runs(here, job.key):
+        if key_of_run(job, run) != key or not _has_variables(run, variables):
+            continue
+        top = run
+        while top.parent is not None and isinstance(above := read(top.folder.parent / top.parent), Run):
+            top = above
+        is_open = top.state not in ("success", ledger.RUNNING) and top.selected is None and bool(top.sittings)
+        return f"dbxdec run {top.job} --resume {top.id}" if is_open and (run.is_inner or run.damaged) else None
+    return None
 
 
 def _agrees(run: Run, key: Key, keys: Keys) -> bool:
@@ -152,9 +200,15 @@ def _agrees(run: Run, key: Key, keys: Keys) -> bool:
         if table.adds and there and table.task not in known:
             return False  # the task has another name now, and would append its rows again
         has_ended = ended.get(table.task, {}).get("state") == State.SUCCESS
-        if has_ended and table.created is not None and not there and not table.why:
-            return False  # its rows were taken away since
+        if has_ended and not there and not table.why and (table.created is not None or _has_written(run, table.task)):
+            return False  # its rows, or the whole table, were taken away since
     return True
+
+
+def _has_written(run: Run, task: str) -> bool:
+    """Return whether a task has written a version of a table: one that has returned None has not."""
+    facts = [fact for event in run.attempts(task) for fact in event["facts"] or ()]
+    return any(fact["kind"] == "write" and fact.get("version") is not None for fact in facts)
 
 
 def plan_of(
@@ -166,10 +220,12 @@ def plan_of(
     newest_first: bool,
     running: Mapping[Key, Run] = MappingProxyType({}),
     earlier: Earlier | None = None,
+    by_hand: Callable[[Key], str | None] = lambda _: None,
 ) -> PlanOf[Before]:
     """Return the runs that a backfill needs, wherever they are made; `kept` are runs that can be resumed, by key.
 
-    A key of which a run is `running` is refused. Raises RunError with all reasons why the backfill would do harm.
+    A key of which a run is `running` is refused. `by_hand` is the command that resumes a run of a key that is refused,
+    where there is one. Raises RunError with all reasons why the backfill would do harm.
     """
     problems = [
         Problem(
@@ -190,9 +246,10 @@ def plan_of(
         own = earlier is not None and before is not None and before.started >= earlier.began
         if state == "done":
             done += 1
-            unfinished += before is not None
             if again == "all" or (again == "failed" and before is not None):
                 steps.append(StepOf(key, state, before if again == "failed" or own else None))
+            else:
+                unfinished += before is not None
             continue
         anew = not own and (again == "all" or (again == "partial" and state == "partial"))
         before = None if anew else before
@@ -201,13 +258,13 @@ def plan_of(
         if parts and before is None and not anew:
             added.append((key, parts))
     problems += _of_running(job, steps, running)
-    problems += _of_added(added)
+    problems += _of_added(job, added, by_hand)
     problems += [absence(table, keys.job) for table in keys.absent] if added else []
     problems += _of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
-    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, 0 if again == "failed" else unfinished)
+    return PlanOf(tuple(reversed(steps) if newest_first else steps), done, unfinished)
 
 
 def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key, Run]) -> Iterator[Problem]:
@@ -219,17 +276,22 @@ def _of_running(job: Job, steps: Sequence[StepOf[Before]], running: Mapping[Key,
             )
 
 
-def _of_added(added: Sequence[tuple[Key, Sequence[Table]]]) -> Iterator[Problem]:
-    """Yield keys of which rows have been appended, and that can't be resumed."""
-    hint = (
-        "resume the run that wrote it (`dbxdec run --resume RUN`) where it is kept; with `--again partial` it is run "
-        "anew, after its rows have been deleted; `dbxdec keys mark` says that it is there"
+def _of_added(
+    job: Job, added: Sequence[tuple[Key, Sequence[Table]]], by_hand: Callable[[Key], str | None]
+) -> Iterator[Problem]:
+    """Yield keys of which rows have been appended, and that can't be resumed; `by_hand` says what a person can run."""
+    otherwise = (
+        "with `--again partial` it is run anew, after its rows have been deleted; "
+        f"`dbxdec keys mark {job.key} KEY=A..B` says that it is there"
     )
     for number, (key, tables) in enumerate(added[:_MOST_SAID]):
         names = listed([table.name for table in tables])
+        command = by_hand(key)
+        hints = [] if command is None else [f"resume the run that wrote it: `{command}`"]
+        hints += [otherwise] if number == min(len(added), _MOST_SAID) - 1 else []
         yield Problem(
             f"{' '.join(key)} is in {names} and not in all tables: a new run would append it again",
-            hint=hint if number == min(len(added), _MOST_SAID) - 1 else None,
+            hint="; ".join(hints) or None,
         )
     if len(added) > _MOST_SAID:
         yield Problem(f"and so are {len(added) - _MOST_SAID} other keys")
@@ -271,14 +333,48 @@ def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, n
 
 
 def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[Key, Run], dict[Key, Run]]:
-    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work."""
-    newest: dict[Key, Run] = {}
+    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work.
+
+    A run of selected tasks is not resumed: it would leave the others undone. Where it may have stored something, an
+    older run isn't resumed either, since it would store that again.
+    """
+    kept, running, seen = dict[tuple[str, ...], Run](), dict[tuple[str, ...], Run](), set[tuple[str, ...]]()
     for run in ledger.runs(here, job.key):
         key = None if run.is_inner else key_of_run(job, run)
-        if key is not None and _has_variables(run, variables):
-            newest.setdefault(key, run)
-    kept = {key: run for key, run in newest.items() if run.state not in ("success", ledger.RUNNING) and not run.damaged}
-    return kept, {key: run for key, run in newest.items() if run.state == ledger.RUNNING}
+        if key is None or key in seen or not _has_variables(run, variables):
+            continue
+        if run.state == ledger.RUNNING:
+            running[key] = run
+        elif run.state != "success" and run.selected is not None:
+            if _has_only_failed(run):
+                continue
+        elif run.state != "success" and not run.damaged and _has_names(run, job):
+            kept[key] = run
+        seen.add(key)
+    return kept, running
+
+
+def _done_since(job: Job, here: Path, began: int, variables: Mapping[str, str]) -> set[Key]:
+    """Return the keys of which a whole run that was started since a moment has succeeded."""
+    found = set()
+    for run in ledger.runs(here, job.key):
+        if run.started < began:
+            break
+        is_whole = not run.is_inner and run.state == "success" and run.selected is None
+        if is_whole and _has_variables(run, variables) and (key := key_of_run(job, run)) is not None:
+            found.add(key)
+    return found
+
+
+def _has_names(run: Run, job: Job) -> bool:
+    """Return whether a run's keys have today's names: one of a job with others can't be resumed."""
+    return all(parameter.name in run.head["parameters"] for parameter in key_parameters(job))
+
+
+def _has_only_failed(run: Run) -> bool:
+    """Return whether a run has stored nothing: each of its tasks has failed by itself, and none was killed."""
+    states = {event["state"] for event in run.events if event["event"] == "attempt"}
+    return run.state == State.FAILED and states <= {State.FAILED} and has_stored_nothing(run)
 
 
 def key_of_run(job: Job, run: Run) -> Key | None:
@@ -310,7 +406,7 @@ def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
 
 @dataclass
 class Meanwhile:
-    """The runs that other commands start here while a backfill is at work."""
+    """The runs that other commands start here while a backfill is at work, also as part of a run of another job."""
 
     job: Job
     here: Path
@@ -321,7 +417,7 @@ class Meanwhile:
     def of(self, key: Key) -> Run | None:
         """Return the newest run of a key that somebody else has started since."""
         for run in ledger.runs_after(self.here, self.since, self.own):
-            if run.job == self.job.key and not run.is_inner and key_of_run(self.job, run) == key:
+            if run.job == self.job.key and key_of_run(self.job, run) == key:
                 return run if _has_variables(run, self.variables) else None
         return None
 
@@ -333,16 +429,30 @@ def key_text(parameter: JobParameter, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Alone:
-    """The lock of the only backfill of a job, an open file, which the processes of its tasks keep as well."""
+    """The locks of the only backfill of a job: open files, which the processes of its tasks keep as well.
+
+    `path` is the one of the job itself; the others are of the jobs that it runs.
+    """
 
     path: Path
-    descriptor: int
+    descriptors: tuple[int, ...]
 
 
 @contextmanager
-def alone(here: Path, job: str) -> Iterator[Alone]:
-    """Keep other backfills of the same job away. Raises RunError where one is at work."""
-    path = ledger.state_folder(here) / f"backfill-{job}.lock"
+def alone(here: Path, job: str, inner: Iterable[str] = ()) -> Iterator[Alone]:
+    """Keep other backfills of a job away, and of the jobs that it runs. Raises RunError where one is at work."""
+    with ExitStack() as stack:
+        # In one order, so that of two backfills that share some jobs one goes on.
+        found = [stack.enter_context(_locked(_lock_of(here, name), name)) for name in sorted({job, *inner})]
+        yield Alone(_lock_of(here, job), tuple(found))
+
+
+def _lock_of(here: Path, job: str) -> Path:
+    return ledger.state_folder(here) / f"backfill-{job}.lock"
+
+
+@contextmanager
+def _locked(path: Path, job: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         # The last processes of one that was killed end in a moment.
@@ -350,9 +460,12 @@ def alone(here: Path, job: str) -> Iterator[Alone]:
             if try_lock(descriptor):
                 break
             if not left:
-                raise RunError(f"another backfill of the job `{job}` is at work here", hint="wait for it, or end it")
+                raise RunError(
+                    f"another backfill of the job `{job}` is at work here, or one of a job that runs it",
+                    hint="wait for it, or end it",
+                )
             time.sleep(_LOOK_S)
-        yield Alone(path, descriptor)
+        yield descriptor
     finally:
         with suppress(OSError):
             os.close(descriptor)

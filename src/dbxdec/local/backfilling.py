@@ -79,7 +79,7 @@ def run_plan(
     `began` and `ended` are told of each run, one at a time. A run that can't begin costs no other. A key that another
     command has run `meanwhile` is left to it.
     """
-    pool = pool_of(request, shared=alone.path, inherited=alone.descriptor)
+    pool = pool_of(request, shared=alone.path, inherited=alone.descriptors)
     turns, telling = _Turns(), threading.Lock()
 
     def one(step: Step) -> None:
@@ -108,9 +108,14 @@ def _unless_done(meanwhile: Meanwhile, step: Step) -> Ended | None:
     other = meanwhile.of(step.key)
     if other is None or (step.before is not None and other.id == step.before.id):
         return None
-    if other.state == "success":
+    if other.state == "success" and other.selected is None:
         return Ended(step, State.SUCCESS, 0, why=f"the run {other.id}, which another command has made, has done it")
-    why = f"the run {other.id}, which another command has made, is {other.state}: the next backfill resumes it"
+    if other.state == "success":
+        why = f"the run {other.id}, which another command has made, has run only some of the tasks"
+    elif other.is_inner:
+        why = f"the run {other.id}, which the run {other.parent} has made, is {other.state}"
+    else:
+        why = f"the run {other.id}, which another command has made, is {other.state}: the next backfill resumes it"
     return Ended(step, State.FAILED, 0, why=why)
 
 

@@ -69,8 +69,8 @@ class Pool:
     """At most `size` workers at once, each started with `environment` in `folder`.
 
     `packages` are the top-level packages of the pipeline, and `places` the beginnings of the paths of its modules: each
-    task imports these anew. Where the pool serves several runs, each worker keeps the open file `inherited` as long as
-    it lives; its path is `shared`.
+    task imports these anew. Where the pool serves several runs, each worker keeps the open files `inherited` as long as
+    it lives; the path of one of them is `shared`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Pool:
         packages: Sequence[str],
         places: Sequence[str] = (),
         shared: Path | None = None,
-        inherited: int | None = None,
+        inherited: Sequence[int] = (),
     ) -> None:
         self._slots = threading.Semaphore(size)
         self._idle: list[_Worker] = []
@@ -91,7 +91,7 @@ class Pool:
         self._anew = {"packages": list(packages), "places": list(places)}
         self._orders = _Orders()
         self.shared = shared
-        self._inherited = inherited
+        self._inherited = tuple(inherited)
 
     @property
     def stopping(self) -> bool:
@@ -103,11 +103,11 @@ class Pool:
         if self.shared is not None:  # they have another one
             yield
             return
-        self._inherited = descriptor
+        self._inherited = (descriptor,)
         try:
             yield
         finally:
-            self._inherited = None
+            self._inherited = ()
 
     def run(
         self,
@@ -258,9 +258,11 @@ class _Output:
                 return None
 
 
-def _start(folder: str, environment: Mapping[str, str], token: str, inherited: int | None) -> subprocess.Popen[bytes]:
+def _start(
+    folder: str, environment: Mapping[str, str], token: str, inherited: Sequence[int]
+) -> subprocess.Popen[bytes]:
     new_group: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
-    kept = [] if inherited is None or sys.platform == "win32" else [inherited]
+    kept = () if sys.platform == "win32" else inherited
     process: subprocess.Popen[bytes] = subprocess.Popen(
         # Files and names are UTF-8 there, as on the platform, whatever the settings of this machine are.
         [sys.executable, "-P", "-X", "utf8", "-X", "faulthandler", "-m", "dbxdec.local.worker", token, *map(str, kept)],
@@ -298,7 +300,7 @@ def _text(line: bytes) -> str:
 class _Worker:
     """One warm process."""
 
-    def __init__(self, folder: str, environment: Mapping[str, str], inherited: int | None) -> None:
+    def __init__(self, folder: str, environment: Mapping[str, str], inherited: Sequence[int]) -> None:
         self._ready = secrets.token_hex(16)
         self._is_ready = False
         self._process = _start(folder, environment, self._ready, inherited)

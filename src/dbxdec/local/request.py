@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +116,7 @@ def prepared(
         from dbxdec.local.awaited import refuse_awaited
 
         began = ledger.now_ms() if before is None else before.started
-        refuse_awaited(job, parameters, values, folder, root, began)
+        refuse_awaited(request.build.manifest, job, parameters, values, folder, root, began)
     told(f"running {request.source}" if target is None else f"running {request.source} for the target {target}")
     if root is not None:
         os.environ[places.ROOT] = root  # the places that are shown follow it
@@ -139,8 +139,8 @@ def prepared(
     return Prepared(job, setting, parameters, selected, before, ends_pool=pool is None)
 
 
-def pool_of(request: RunRequest, *, shared: Path | None = None, inherited: int | None = None) -> Pool:
-    """Return the processes for a run, or with the open file that they inherit, for several runs like it."""
+def pool_of(request: RunRequest, *, shared: Path | None = None, inherited: Sequence[int] = ()) -> Pool:
+    """Return the processes for a run, or with the open files that they inherit, for several runs like it."""
     root = root_of(request)
     environment = {} if root is None else {places.ROOT: root}
     return Pool(

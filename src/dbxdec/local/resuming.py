@@ -117,7 +117,7 @@ def earlier_run(folder: Path, before: Run | None, task: Task, other: Job, parame
     names = [name for name in parameters if name not in same]
     if not names and had.keys() == parameters.keys():
         return found
-    if _has_stored_nothing(found):
+    if has_stored_nothing(found):
         return None
     raise RunError(
         f"in this run the task `{task.key}` has run `{found.job}` already, as run {found.id}, with other values of "
@@ -126,7 +126,7 @@ def earlier_run(folder: Path, before: Run | None, task: Task, other: Job, parame
     )
 
 
-def _has_stored_nothing(run: Run) -> bool:
+def has_stored_nothing(run: Run) -> bool:
     """Return whether each of its attempts has been noted when it ended, and none has written or run another job."""
     kinds = {fact["kind"] for event in run.events for fact in event.get("facts", ())}
     inner = any(event["event"] == "inner" for event in run.events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.local.backfill import StepOf
@@ -14,7 +15,6 @@ from dbxdec.remote.states import (
     given_to,
     has_values,
     is_of_build,
-    key_of,
     newest_by_key,
     token,
 )
@@ -41,9 +41,12 @@ _FIRST_POLL_S, _LAST_POLL_S, _SLOWER = 0.25, 20.0, 1.4
 
 @dataclass(frozen=True)
 class Event:
-    """What has become of a key: its run has been started or repaired, is watched, was skipped, or has ended."""
+    """What has become of a key: its run has been started or repaired, is watched, was skipped, or has ended.
 
-    what: Literal["started", "repaired", "watched", "skipped", "ended", "waiting"]
+    It was "found" where somebody else has made it, and it has ended already.
+    """
+
+    what: Literal["started", "repaired", "watched", "found", "skipped", "ended", "waiting"]
     key: Key
     run: PlatformRun
 
@@ -55,6 +58,8 @@ class Known:
     newest: Mapping[Key, PlatformRun]
     active: Mapping[Key, PlatformRun]
     resumable: Mapping[Key, PlatformRun]
+    last: PlatformRun | None = None
+    """The newest run of the job."""
 
     @property
     def kept(self) -> dict[Key, PlatformRun]:
@@ -68,7 +73,9 @@ def known_runs(
 ) -> Known:  # fmt: skip
     """Return the runs that the workspace has of the `wanted` keys, and those that this machine has just started."""
     wanted = list(wanted)
-    newest = newest_by_key(job, workspace.runs(deployed.id), wanted)
+    listed = workspace.runs(deployed.id)
+    last = next(listed, None)
+    newest = newest_by_key(job, chain(() if last is None else (last,), listed), wanted)
     for key, run_id in started.open_runs().items():
         shown = newest.get(key)
         if key in wanted and (shown is None or shown.id != run_id):
@@ -82,7 +89,7 @@ def known_runs(
             whole = workspace.run(run.id)
             if whole is not None and whole.state == "failed" and is_of_build(whole, deployed):
                 resumable[key] = replace(whole, parameters=run.parameters)
-    return Known(newest, active, resumable)
+    return Known(newest, active, resumable, last)
 
 
 @dataclass
@@ -102,6 +109,8 @@ class Backfill:
     at_work: dict[Key, PlatformRun] = field(default_factory=dict)
     failed: list[Key] = field(default_factory=list)
     _waiting: deque[PlatformStep] = field(default_factory=deque)
+    _last: PlatformRun | None = None
+    """The newest run that was there at the last look at all runs."""
     _after: dict[Key, str] = field(default_factory=dict)
     _skipped: dict[Key, int] = field(default_factory=dict)
     _unknown: dict[Key, int] = field(default_factory=dict)
@@ -109,6 +118,7 @@ class Backfill:
 
     def run(self, steps: Sequence[PlatformStep], known: Known) -> None:
         """Make the runs of a plan, in its order, and wait for their ends. Runs that are at work are watched."""
+        self._last = known.last
         self._after = {key: str(run.id) for key, run in known.newest.items()}
         for step in steps:
             if (run := known.active.get(step.key)) is not None:
@@ -120,11 +130,15 @@ class Backfill:
             before = (len(self._waiting), len(self.at_work))
             active = {run.id: run for run in self.workspace.runs(self.deployed.id, active_only=True)}
             skips = self._ends(active)
-            self._of_others(active)
+            self._of_others(active.values())
             if not skips:
                 others = len(active.keys() - {run.id for run in self.at_work.values()})
                 count = self.slots.free(len(self.at_work), others)
-                for _ in range(min(count, len(self._waiting))):
+                for _ in range(count if self._waiting else 0):
+                    # A run may have begun and ended between two looks at those at work, such as while a laptop slept.
+                    self._of_others(self._newer())
+                    if not self._waiting:
+                        break
                     self._start(self._waiting.popleft())
                 if not count and self._waiting and not self.at_work and not has_said:
                     has_said = True
@@ -168,13 +182,27 @@ class Backfill:
         self._waiting.extendleft(StepOf[PlatformRun](key, "missing") for key in reversed(skipped))
         return max((self._skipped[key] for key in skipped), default=0)
 
-    def _of_others(self, active: Mapping[int, PlatformRun]) -> None:
-        """Watch keys that wait here and that somebody else has started meanwhile."""
-        by_key = {key_of(self.job, run): run for run in active.values()}
+    def _newer(self) -> list[PlatformRun]:
+        """Return the runs since the last look, ended ones as well."""
+        found: list[PlatformRun] = []
+        for run in self.workspace.runs(self.deployed.id):
+            if self._last is not None and (run.id == self._last.id or run.started < self._last.started):
+                break
+            found.append(run)
+        self._last = found[0] if found else self._last
+        return found
+
+    def _of_others(self, runs: Iterable[PlatformRun]) -> None:
+        """Leave keys that wait here to the runs of somebody else: an active one is watched, an ended one counts."""
+        by_key = newest_by_key(
+            self.job, (run for run in runs if run.state != "skipped"), [step.key for step in self._waiting]
+        )
         for step in list(self._waiting):
-            if (run := by_key.get(step.key)) is not None:
+            run = by_key.get(step.key)
+            if run is not None and (run.state == "active" or str(run.id) != self._after.get(step.key)):
                 self._waiting.remove(step)
-                self._watch(step.key, run)
+                self.at_work[step.key] = run
+                self.tell(Event("watched" if run.state == "active" else "found", step.key, run))
 
     def _start(self, step: PlatformStep) -> None:
         key, before = step.key, step.before

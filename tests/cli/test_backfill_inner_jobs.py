@@ -1,0 +1,112 @@
+"""`dbxdec backfill` of jobs that run other jobs for the same key: no row is there twice, whoever runs what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dbxdec.local import ledger
+from projects import Project
+from running import DBXDEC, dbxdec, define, empty, wait_for, wait_for_no_worker
+
+FIRST = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=3)
+DAYS = [str(FIRST + dt.timedelta(days=n)) for n in range(3)]
+SINCE = f'daily(since=dt.date.fromisoformat("{FIRST}"))'
+JOBS = f"""
+import datetime as dt
+from dbxdec import daily
+
+@task(io_manager=lake.table("landed"))
+def land(day: dt.date) -> pl.DataFrame:
+    if os.path.exists("hang"):
+        Path("hanging").touch()
+        time.sleep(60)
+    return pl.DataFrame({{"day": [day]}})
+
+@task(io_manager=lake.table("after"))
+def after(day: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({{"day": [day]}})
+
+@job
+def inner(day: dt.date = {SINCE}) -> None:
+    land(day)
+
+@job
+def outer(date: dt.date = {SINCE}) -> None:
+    run = inner(date)
+    after(date).after(run)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    project = empty(tmp_path / "repository")
+    define(project, JOBS)
+    return project
+
+
+def rows(project: Project, table: str) -> list[str]:
+    """The days that a table has, with those that it has twice."""
+    (place,) = {path.parent.parent for path in project.root.rglob(f"{table}/_delta_log/0*.json")}
+    return sorted(map(str, pl.read_delta(str(place))["day"]))
+
+
+def test_days_that_a_job_inside_has_appended_are_refused_by_name(project: Project) -> None:
+    """A run of the outer job would append them again; the others are run, and `--again partial` wants just that."""
+    assert dbxdec(project, "backfill", "inner", f"day={DAYS[1]},{DAYS[2]}", "--yes").code == 0
+    said = dbxdec(project, "backfill", "outer", "--yes")
+    assert said.code == 2, said.out
+    assert f"lake/landed of the job `inner`, which `outer` runs, has `{DAYS[1]}` and `{DAYS[2]}` already" in said.err
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[0]}", "--yes").code == 0
+    assert rows(project, "landed") == DAYS
+    assert dbxdec(project, "backfill", "outer", f"date={DAYS[1]}", "--again", "partial", "--yes").code == 0
+    assert rows(project, "landed") == sorted([*DAYS, DAYS[1]])
+
+
+def test_a_backfill_keeps_others_of_the_jobs_that_it_runs_away(project: Project) -> None:
+    """Both would append the day. A plan alone is shown in any case."""
+    (project.root / "hang").touch()
+    started = subprocess.Popen([*DBXDEC, "backfill", "outer", "--yes"], cwd=project.root, start_new_session=True)
+    wait_for(project.root / "hanging")
+    (project.root / "hang").unlink()
+    said = dbxdec(project, "backfill", "inner", "--yes")
+    assert said.code == 2, said.out
+    assert "another backfill of the job `inner` is at work here, or one of a job that runs it" in said.err
+    said = dbxdec(project, "run", "inner", "-p", f"day={DAYS[1]}")
+    assert said.code == 2, said.out
+    assert f"the backfill 1 is at work and is to run the job `outer` for {DAYS[1]}" in said.err
+    for job in ("inner", "outer"):
+        plan = dbxdec(project, "backfill", job, "--dry-run")
+        assert (plan.code, "0 done, 3 runs to make" in plan.out) == (0, True), plan.err
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait(timeout=60)
+    wait_for_no_worker(project.root)
+    assert dbxdec(project, "backfill", "outer", "--yes").code == 0
+    assert rows(project, "landed") == rows(project, "after") == DAYS
+
+
+@pytest.mark.slow
+def test_a_part_by_a_run_of_an_outer_job_is_refused_with_that_run(project: Project) -> None:
+    """The outer run can be resumed, and a new run of the inner job would append again."""
+    more = JOBS.replace("    land(day)\n", "    land(day)\n    bad(day)\n").replace(
+        "@job\ndef inner",
+        """
+@task(io_manager=lake.table("bad"))
+def bad(day: dt.date) -> pl.DataFrame:
+    raise ValueError
+
+@job
+def inner""",
+    )
+    define(project, more)
+    assert dbxdec(project, "run", "outer", "-p", f"date={DAYS[0]}").code == 1
+    said = dbxdec(project, "backfill", "inner", f"day={DAYS[0]}", "--yes")
+    assert said.code == 2, said.out
+    (run,) = ledger.runs(project.root, "outer")
+    assert f"`dbxdec run outer --resume {run.id}`" in said.err
