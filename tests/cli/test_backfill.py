@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 
 from dbxdec.errors import SourceLocation
 from dbxdec.local import backfill
+from dbxdec.local.alone import alone
 from dbxdec.local.missing import Keys
 from dbxdec.model.dag import Job, JobParameter
 from dbxdec.model.keys import Periods
@@ -341,7 +342,7 @@ def test_a_tried_report_leaves_nothing_behind(project: Project) -> None:
 def test_two_backfills_of_other_jobs_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """A lock is of one job."""
     (tmp_path / ".dbxdec").mkdir()
-    with backfill.alone(tmp_path, "one"), backfill.alone(tmp_path, "other"):
+    with alone(tmp_path, "one"), alone(tmp_path, "other"):
         pass
 
 

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dbxdec.local.backfill import Alone, Earlier, Meanwhile, Plan, PlanOf, Step
+    from dbxdec.local.alone import Alone
+    from dbxdec.local.backfill import Earlier, Plan, PlanOf, Step
     from dbxdec.local.backfilling import Ended
+    from dbxdec.local.key_runs import Meanwhile
     from dbxdec.local.missing import Key, Keys
     from dbxdec.local.request import RunRequest
     from dbxdec.model.dag import Job
@@ -105,16 +107,11 @@ def command(
       dbxdec backfill sales day=2024-03-01.. region=eu,us --yes
       dbxdec backfill delays -t prod
     """
+    from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys  # their imports take longer than `--help`
-    from dbxdec.local.backfill import (
-        Meanwhile,
-        alone,
-        one_at_a_time,
-        planned,
-        run_anew,
-        thinned,
-    )
+    from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
     from dbxdec.local.inside import check_inside
+    from dbxdec.local.key_runs import Meanwhile
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters, jobs_run_by
     from dbxdec.local.parameters import variables_of as variables_of_run

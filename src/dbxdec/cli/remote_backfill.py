@@ -71,8 +71,9 @@ class Wanted:
 
 def run(wanted: Wanted, words: Words) -> None:
     """Make the runs, and wait for them. Raises SystemExit as the local command does, and DbxdecError."""
+    from dbxdec.local.alone import alone
     from dbxdec.local.asked import asked_keys
-    from dbxdec.local.backfill import alone, one_at_a_time, plan_of, run_anew, thinned
+    from dbxdec.local.backfill import one_at_a_time, plan_of, run_anew, thinned
     from dbxdec.local.inside import check_inside
     from dbxdec.local.missing import Question, keys_of, variables_of
     from dbxdec.local.parameters import check_parameters, jobs_run_by

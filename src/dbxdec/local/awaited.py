@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
 from dbxdec.local import backfills, ledger
-from dbxdec.local.backfill import key_of_texts
 from dbxdec.local.inside import related_keys
+from dbxdec.local.key_runs import key_of_texts
 from dbxdec.local.parameters import parameters_at
 
 if TYPE_CHECKING:

@@ -7,30 +7,24 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
-import os
 import re
-import time
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.local import ledger
+from dbxdec.local import key_runs
 from dbxdec.local.asked import key_parameters, moment_of_key
-from dbxdec.local.history import Run, read
+from dbxdec.local.history import Run
 from dbxdec.local.missing import absence, remedy
-from dbxdec.local.parameters import parameters_shown
-from dbxdec.local.resuming import has_stored_nothing
 from dbxdec.platform.run_if import State
-from dbxdec.support.locks import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from dbxdec.local.missing import Key, Keys, Table
-    from dbxdec.model.dag import Job, JobParameter
+    from dbxdec.model.dag import Job
 
 Again = Literal["failed", "partial", "all"]
 
@@ -157,11 +151,11 @@ def planned(
     A key that is not done is resumed where its run has not succeeded and is kept here: it may have left more than the
     tables tell, such as rows of some iterations, below a branch, or of a job that it runs.
     """
-    kept, running = _kept_runs(job, here, variables)
+    kept, running = key_runs.kept_runs(job, here, variables)
     running = {} if only_planned else running
     kept = {key: run for key, run in kept.items() if key not in keys.due or _agrees(run, key, keys)}
     if earlier is not None:
-        earlier = replace(earlier, well=earlier.well | _done_since(job, here, earlier.began, variables))
+        earlier = replace(earlier, well=earlier.well | key_runs.done_since(job, here, earlier.began, variables))
     return plan_of(
         job,
         keys,
@@ -170,24 +164,8 @@ def planned(
         newest_first=newest_first,
         running=running,
         earlier=earlier,
-        by_hand=lambda key: _by_hand(job, here, key, variables),
+        by_hand=lambda key: key_runs.by_hand(job, here, key, variables),
     )
-
-
-def _by_hand(job: Job, here: Path, key: Key, variables: Mapping[str, str]) -> str | None:
-    """Return the command that resumes the newest run of a key where a backfill does not: None for none.
-
-    It is a run whose record is damaged, or one that is part of a run of another job.
-    """
-    for run in ledger.runs(here, job.key):
-        if key_of_run(job, run) != key or not _has_variables(run, variables):
-            continue
-        top = run
-        while top.parent is not None and isinstance(above := read(top.folder.parent / top.parent), Run):
-            top = above
-        is_open = top.state not in ("success", ledger.RUNNING) and top.selected is None and bool(top.sittings)
-        return f"dbxdec run {top.job} --resume {top.id}" if is_open and (run.is_inner or run.damaged) else None
-    return None
 
 
 def _agrees(run: Run, key: Key, keys: Keys) -> bool:
@@ -200,15 +178,10 @@ def _agrees(run: Run, key: Key, keys: Keys) -> bool:
         if table.adds and there and table.task not in known:
             return False  # the task has another name now, and would append its rows again
         has_ended = ended.get(table.task, {}).get("state") == State.SUCCESS
-        if has_ended and not there and not table.why and (table.created is not None or _has_written(run, table.task)):
+        was_there = table.created is not None or key_runs.has_written(run, table.task)
+        if has_ended and was_there and not there and not table.why:
             return False  # its rows, or the whole table, were taken away since
     return True
-
-
-def _has_written(run: Run, task: str) -> bool:
-    """Return whether a task has written a version of a table: one that has returned None has not."""
-    facts = [fact for event in run.attempts(task) for fact in event["facts"] or ()]
-    return any(fact["kind"] == "write" and fact.get("version") is not None for fact in facts)
 
 
 def plan_of(
@@ -330,145 +303,3 @@ def _of_whole_tables(job: Job, keys: Keys, steps: Sequence[StepOf[Before]], *, n
                 hint='write each key into its own part: `mode="overwrite", partition_by=...`; or end with the newest '
                 "key" + (", without `--newest-first`" if newest_first else ""),
             )
-
-
-def _kept_runs(job: Job, here: Path, variables: Mapping[str, str]) -> tuple[dict[Key, Run], dict[Key, Run]]:
-    """Return by key the newest runs that have not succeeded and can be resumed, and those that are at work.
-
-    A run of selected tasks is not resumed: it would leave the others undone. Where it may have stored something, an
-    older run isn't resumed either, since it would store that again.
-    """
-    kept, running, seen = dict[tuple[str, ...], Run](), dict[tuple[str, ...], Run](), set[tuple[str, ...]]()
-    for run in ledger.runs(here, job.key):
-        key = None if run.is_inner else key_of_run(job, run)
-        if key is None or key in seen or not _has_variables(run, variables):
-            continue
-        if run.state == ledger.RUNNING:
-            running[key] = run
-        elif run.state != "success" and run.selected is not None:
-            if _has_only_failed(run):
-                continue
-        elif run.state != "success" and not run.damaged and _has_names(run, job):
-            kept[key] = run
-        seen.add(key)
-    return kept, running
-
-
-def _done_since(job: Job, here: Path, began: int, variables: Mapping[str, str]) -> set[Key]:
-    """Return the keys of which a whole run that was started since a moment has succeeded."""
-    found = set()
-    for run in ledger.runs(here, job.key):
-        if run.started < began:
-            break
-        is_whole = not run.is_inner and run.state == "success" and run.selected is None
-        if is_whole and _has_variables(run, variables) and (key := key_of_run(job, run)) is not None:
-            found.add(key)
-    return found
-
-
-def _has_names(run: Run, job: Job) -> bool:
-    """Return whether a run's keys have today's names: one of a job with others can't be resumed."""
-    return all(parameter.name in run.head["parameters"] for parameter in key_parameters(job))
-
-
-def _has_only_failed(run: Run) -> bool:
-    """Return whether a run has stored nothing: each of its tasks has failed by itself, and none was killed."""
-    states = {event["state"] for event in run.events if event["event"] == "attempt"}
-    return run.state == State.FAILED and states <= {State.FAILED} and has_stored_nothing(run)
-
-
-def key_of_run(job: Job, run: Run) -> Key | None:
-    """Return the key that a run was for; None for a run of a job with other parameters."""
-    try:
-        return key_of_texts(job, parameters_shown(run))
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def key_of_texts(job: Job, given: Mapping[str, str]) -> Key | None:
-    """Return the key of a run with these parameters, as `parameters_at` has them; None where they have none."""
-    try:
-        return tuple(key_text(one, one.value(given[_name_in(one, given)], names=True)) for one in key_parameters(job))
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def _name_in(parameter: JobParameter, given: Mapping[str, str]) -> str:
-    was = parameter.key.was if parameter.key is not None else None
-    return parameter.name if parameter.name in given or was is None else was
-
-
-def _has_variables(run: Run, variables: Mapping[str, str]) -> bool:
-    """Return whether a run had these values of bundle variables: another lake has other tables."""
-    had = run.head.get("variables") or {}
-    return all(had.get(name, value) == value for name, value in variables.items())
-
-
-@dataclass
-class Meanwhile:
-    """The runs that other commands start here while a backfill is at work, also as part of a run of another job."""
-
-    job: Job
-    here: Path
-    variables: Mapping[str, str]
-    since: str = field(default_factory=lambda: str(time.time_ns() // 1000))
-    own: set[str] = field(default_factory=set)
-
-    def of(self, key: Key) -> Run | None:
-        """Return the newest run of a key that somebody else has started since."""
-        for run in ledger.runs_after(self.here, self.since, self.own):
-            if run.job == self.job.key and key_of_run(self.job, run) == key:
-                return run if _has_variables(run, self.variables) else None
-        return None
-
-
-def key_text(parameter: JobParameter, value: Any) -> str:
-    """Return the string that a value has in a log, where members of an Enum are named, without the project's code."""
-    return str(value) if parameter.type.enum is not None else parameter.key_text(value)
-
-
-@dataclass(frozen=True)
-class Alone:
-    """The locks of the only backfill of a job: open files, which the processes of its tasks keep as well.
-
-    `path` is the one of the job itself; the others are of the jobs that it runs.
-    """
-
-    path: Path
-    descriptors: tuple[int, ...]
-
-
-@contextmanager
-def alone(here: Path, job: str, inner: Iterable[str] = ()) -> Iterator[Alone]:
-    """Keep other backfills of a job away, and of the jobs that it runs. Raises RunError where one is at work."""
-    with ExitStack() as stack:
-        # In one order, so that of two backfills that share some jobs one goes on.
-        found = [stack.enter_context(_locked(_lock_of(here, name), name)) for name in sorted({job, *inner})]
-        yield Alone(_lock_of(here, job), tuple(found))
-
-
-def _lock_of(here: Path, job: str) -> Path:
-    return ledger.state_folder(here) / f"backfill-{job}.lock"
-
-
-@contextmanager
-def _locked(path: Path, job: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        # The last processes of one that was killed end in a moment.
-        for left in range(_LOOKS, -1, -1):
-            if try_lock(descriptor):
-                break
-            if not left:
-                raise RunError(
-                    f"another backfill of the job `{job}` is at work here, or one of a job that runs it",
-                    hint="wait for it, or end it",
-                )
-            time.sleep(_LOOK_S)
-        yield descriptor
-    finally:
-        with suppress(OSError):
-            os.close(descriptor)
-
-
-_LOOKS, _LOOK_S = 20, 0.05

@@ -19,8 +19,10 @@ from dbxdec.platform.run_if import State
 from dbxdec.platform.status import SUCCEEDED
 
 if TYPE_CHECKING:
-    from dbxdec.local.backfill import Alone, Meanwhile, Plan, Step
+    from dbxdec.local.alone import Alone
+    from dbxdec.local.backfill import Plan, Step
     from dbxdec.local.interface import JobRun, TaskRun
+    from dbxdec.local.key_runs import Meanwhile
     from dbxdec.local.missing import Keys
     from dbxdec.local.pool import Pool
     from dbxdec.local.request import RunRequest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.local.asked import key_parameters
-from dbxdec.local.backfill import key_text
+from dbxdec.local.key_runs import key_text
 from dbxdec.model.protocol import is_unresolved
 from dbxdec.model.trigger import moment_of
 
