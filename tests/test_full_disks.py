@@ -92,6 +92,7 @@ def test_a_command_on_a_full_disk_says_which_file_has_no_room(
     assert not [path for path in project.root.rglob(".*.*.*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_a_wheel_without_room_is_no_mistake_of_the_project(
     disk: Disk, project: Project, forked: Forked, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_wheel_without_room_is_no_mistake_of_the_project(
     assert project.manifest()["build_id"] in project.resources.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("manager", ["PolarsDeltaIoManager", "PolarsParquetIoManager", "PolarsCsvIoManager"])
 def test_a_result_without_room_leaves_the_table_as_it_was(

@@ -654,6 +654,7 @@ class TestPythonResources:
         many = next(task for task in jobs["nightly"]["tasks"] if task["task_key"] == "many")
         assert many["for_each_task"]["task"]["libraries"] == json.loads(libraries)
 
+    @pytest.mark.slow
     def test_the_wheel_is_built_when_something_changed_and_only_then(self, without_file: Project) -> None:
         """`load_resources` builds when `dbxdec bundle` would, and each finds what the other built fresh."""
         project = without_file

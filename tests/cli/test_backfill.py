@@ -186,6 +186,7 @@ def delays(day: dt.date = daily(since=dt.date.fromisoformat("FIRST"), until=dt.d
 """
 
 
+@pytest.mark.slow
 def test_what_the_tables_of_a_job_do_not_tell_is_not_appended_again(project: Project) -> None:
     """Rows below a branch, and of a job that it runs: the run is resumed, though no table has the day."""
     tasks, _, _ = JOB.partition("@job")
@@ -306,6 +307,7 @@ def test_a_wrong_selection_says_what_to_write(project: Project, arguments: list[
     assert not (project.root / "ran").exists()
 
 
+@pytest.mark.slow
 def test_days_that_there_should_not_be_are_named_in_the_plan(project: Project) -> None:
     """Before `since`, after `until`, and not due yet."""
     define(project, JOB.replace(f'("{FIRST}"))', f'("{FIRST}"), until=dt.date.fromisoformat("{DAYS[2]}"))'))
@@ -410,6 +412,7 @@ def delays(day: dt.date = daily(since=dt.date.fromisoformat("{FIRST}"))) -> None
 """
 
 
+@pytest.mark.slow
 def test_merges_of_several_keys_into_one_table_wait_for_each_other(project: Project) -> None:
     """Two at once would conflict, and one of them would do its work again."""
     define(project, MERGING)
@@ -478,6 +481,7 @@ def test_a_backfill_goes_on_by_its_number(project: Project) -> None:
     assert "success" in dbxdec(project, "backfills", "2").out.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_a_backfill_is_stopped_by_its_number(project: Project) -> None:
     """As by Ctrl-C: the run at work is interrupted, and no other begins."""
     (project.root / "hang").touch()
@@ -570,6 +574,7 @@ def test_a_day_that_another_command_runs_meanwhile_is_left_to_it(project: Projec
     assert rows(project, "bronze").count(DAYS[3]) == 1
 
 
+@pytest.mark.slow
 def test_a_day_of_a_backfill_at_work_is_not_run_beside_it(project: Project) -> None:
     """Both would append it. Days that it has ended, or does not have, are no matter; nor is a killed one."""
     assert fill(project, f"day={DAYS[0]}", "--yes").code == 0

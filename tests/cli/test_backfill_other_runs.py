@@ -82,6 +82,7 @@ def test_a_run_of_one_task_is_not_resumed_for_a_whole_day(project: Project) -> N
     assert all_rows(project) == 3 * [DAYS[:1]]
 
 
+@pytest.mark.slow
 def test_a_run_of_one_task_that_has_stored_nothing_hides_no_older_run(project: Project) -> None:
     """A person has tried the failed task alone: the whole run is resumed, and appends nothing again."""
     assert run(project, BROKEN="two three").code == 1
@@ -139,6 +140,7 @@ def test_a_failed_run_of_a_key_with_another_name_now_is_not_resumed(project: Pro
     assert "Traceback" not in said.err
 
 
+@pytest.mark.slow
 def test_a_run_that_has_succeeded_counts_where_the_record_of_the_backfill_is_torn(project: Project) -> None:
     """It was killed between the end of the run and the line that says so: the day is not run a third time."""
     both = f"day={DAYS[0]},{DAYS[1]}"
@@ -164,6 +166,7 @@ def test_a_plan_says_which_tables_will_have_rows_twice(project: Project) -> None
     assert "appends" not in plan
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_plan_of_a_resumed_backfill_is_an_interrupt(project: Project) -> None:
     """As of `dbxdec backfill` itself: the exit code is 130."""
     assert fill(project, ONE, "--yes", BROKEN="one").code == 1

@@ -184,6 +184,7 @@ def test_a_build_is_made_and_refused_in_any_locale(project: Project) -> None:
     assert rb"ValueError: \xe9 + \U0001f600" in refused.stderr, refused.stderr
 
 
+@pytest.mark.slow
 def test_a_task_on_the_platform_prints_what_it_has(project: Project) -> None:
     """`dbxdec-run` itself writes to any stream: what the task prints, and what is said of reads and writes."""
     run = ledger.find(project.root, "last")

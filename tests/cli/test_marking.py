@@ -187,6 +187,7 @@ def test_what_can_not_be_marked_says_why(tmp_path: Path, arguments: tuple[str, .
     assert (said.code, hint in said.err) == (2, True), said.err
 
 
+@pytest.mark.slow
 def test_after_a_restore_to_what_is_gone_a_person_says_which_days_are_there(tmp_path: Path) -> None:
     """Those that are marked are done, and those that are taken back missing: the others can't be told."""
     project = bare(tmp_path)

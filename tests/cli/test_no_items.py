@@ -66,6 +66,7 @@ def test_a_day_without_items_is_done(project: Project) -> None:
     assert dbxdec(project, "backfill", "daily_sales", "--yes").code == 0
 
 
+@pytest.mark.slow
 def test_a_day_that_gets_items_later_is_done_when_all_are_there(project: Project) -> None:
     """One of them fails: the day is partly there again, and the same command mends it."""
     assert run(project, "2024-01-01").code == 0
@@ -99,6 +100,7 @@ def daily_sales(
 """
 
 
+@pytest.mark.slow
 def test_each_named_output_of_a_task_without_items_is_done(project: Project) -> None:
     """The list may be a task value; a table without keys is left alone."""
     define(project, NAMED)
@@ -110,6 +112,7 @@ def test_each_named_output_of_a_task_without_items_is_done(project: Project) -> 
     assert set(logs) == {"sales", "worst"}
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_there_yet_says_what_to_do(project: Project) -> None:
     """A run without items makes no table, so nothing can say that the day is there."""
     assert run(project, "2024-01-02").code == 1  # `totals` has no columns to read
@@ -125,6 +128,7 @@ def test_a_table_that_is_not_there_yet_says_what_to_do(project: Project) -> None
     assert "sales is not there yet" in refused.err
 
 
+@pytest.mark.slow
 def test_a_table_that_can_not_be_noted_fails_no_task(project: Project) -> None:
     """The list is there; the day of that table stays missing, and the log says why."""
     assert run(project, "2024-01-01").code == 0
@@ -162,6 +166,7 @@ def daily_sales(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [pytest.param(SPARK, id="spark", marks=needs_spark)])
 def test_a_day_without_items_of_a_table_of_spark_is_done(project: Project, body: str) -> None:
     """The task with the list needs no Spark of its own."""

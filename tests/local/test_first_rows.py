@@ -211,6 +211,7 @@ def test_a_date_that_is_passed_on_is_shown_as_a_date(project: Project) -> None:
     assert "run_job_task.job_parameters.day {{job.parameters.day}}" in dbxdec(project, "show", "daily").out
 
 
+@pytest.mark.slow
 def test_a_shell_completes_what_a_run_has_stored(project: Project) -> None:
     """Tasks that have stored something, those of an inner run by their path."""
     stored = {"numbers", "split", "each_one", "small", "inner/tell", "by_pin", "pin_list", "pins"}
@@ -219,6 +220,7 @@ def test_a_shell_completes_what_a_run_has_stored(project: Project) -> None:
     assert completed(project, "dbxdec runs show none --table s") == set()
 
 
+@pytest.mark.slow
 def test_only_the_module_of_the_job_is_imported(project: Project) -> None:
     """As `dbxdec-run` does it: what others of the project do when they are imported is not done."""
     (project.root / "running").touch()

@@ -86,6 +86,7 @@ def test_what_is_missing_is_run_on_the_platform_once(machine: Machine, platform:
     assert (again.code, "3 done, 0 runs to make" in again.out) == (0, True), again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["drop after", "500 after", *(pytest.param(one, marks=SLOW) for one in ("500", "503", "429"))]
 )
@@ -181,6 +182,7 @@ def test_a_run_that_is_queued_is_waited_for(machine: Machine, platform: Platform
     assert platform.rows("bronze") == ["2001-01-01", DAYS[0]]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_at_work_is_watched(machine: Machine, platform: Platform) -> None:
     """The schedule, or another machine, has started the day: it is not started again."""
     server = platform.server
@@ -196,6 +198,7 @@ def test_a_run_that_is_at_work_is_watched(machine: Machine, platform: Platform) 
     assert platform.rows("bronze") == [DAYS[2]]
 
 
+@pytest.mark.slow
 def test_a_day_that_somebody_else_has_run_between_two_looks_is_left_to_them(
     machine: Machine, platform: Platform
 ) -> None:
@@ -216,6 +219,7 @@ def test_a_day_that_somebody_else_has_run_between_two_looks_is_left_to_them(
     assert platform.rows("bronze") == platform.rows("gold") == DAYS
 
 
+@pytest.mark.slow
 def test_a_backfill_that_is_cancelled_ends_its_runs_there(machine: Machine, platform: Platform) -> None:
     """The command stops as by Ctrl-C, and the platform ends what it has started."""
     server = platform.server

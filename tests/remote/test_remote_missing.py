@@ -85,6 +85,7 @@ def test_a_task_that_fails_leaves_it_untold(
     assert (said.code, "and on the platform: the task that was to tell has failed" in said.err) == (3, True), said
 
 
+@pytest.mark.slow
 def test_the_answer_of_an_older_wheel_is_said(
     machine: Machine, server: JobsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

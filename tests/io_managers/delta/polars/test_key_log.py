@@ -363,11 +363,11 @@ def test_a_restore_to_a_moment_and_below_a_replacement_brings_keys_back(table: T
     one, two, three = days(1, 2, 3)
     table.write(one, frame(1))
     table.write(two, frame(2))
-    moment = dt.datetime.fromtimestamp(table.delta.history(1)[0]["timestamp"] / 1000, dt.UTC)
+    moment = between_commits()
     write_deltalake(str(table.path), frame(7), mode="overwrite")
     table.write(three, frame(3))
     assert table.done() == {three}
-    table.delta.restore(moment + dt.timedelta(milliseconds=1))
+    table.delta.restore(moment)
     assert table.done() == {one, two}
 
 
@@ -401,13 +401,22 @@ def test_a_replacement_before_an_empty_merge_is_noted(table: Table) -> None:
     assert table.done() == {two, three}
 
 
+def between_commits() -> dt.datetime:
+    """A moment that the times of the files before and after it are apart from: file systems count in 4 ms."""
+    time.sleep(0.05)
+    moment = dt.datetime.now(dt.UTC)
+    time.sleep(0.05)
+    return moment
+
+
 @pytest.mark.parametrize("by_time", [False, True])
 def test_a_restore_is_noted_with_what_it_went_back_to(table: Table, by_time: bool) -> None:
     """The keys of that version stay."""
     one, two, three, four = days(1, 2, 3, 4)
-    for n, key in enumerate((one, two, three)):
-        table.write(key, frame(n))
-    moment = dt.datetime.fromtimestamp(table.delta.history(2)[1]["timestamp"] / 1000, dt.UTC)
+    table.write(one, frame(1))
+    table.write(two, frame(2))
+    moment = between_commits()
+    table.write(three, frame(3))
     table.delta.restore(moment if by_time else 1)
     table.write(four, frame(4))
     cleaned(table)

@@ -206,6 +206,7 @@ class TestTablesOfOthers:
             "TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')"
         )
 
+    @pytest.mark.slow
     def test_its_own_columns_are_left_to_it(self, place: Place) -> None:
         self.make(place, "PARTITIONED BY (day)")
         io, given = place.manager("append"), place.sql(self.GIVEN)

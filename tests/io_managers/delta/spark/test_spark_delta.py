@@ -42,6 +42,7 @@ class TestModes:
         assert place.stored == [5, 9]
         assert (place.read("9", "append"), place.read("5", "append")) == ([9], [5])
 
+    @pytest.mark.slow
     def test_error_refuses_an_existing_target_before_the_function_runs(self, place: Place) -> None:
         """In mode "error" preflight names what another run has written; the same run's retry passes."""
         io = place.manager("error")
@@ -55,6 +56,7 @@ class TestModes:
         assert "already written by attempt 1" in io.write(output(place.uri, receipt(attempt=2)), place.frame(1)).note
         assert place.stored == [1]
 
+    @pytest.mark.slow
     def test_ignore_keeps_what_is_there(self, place: Place) -> None:
         """Mode "ignore" makes a missing table and keeps an existing one, which readers of the run then get."""
         place.write("ignore", "1", place.frame(1))
@@ -177,6 +179,7 @@ class TestExactlyOnce:
                 writer.options(**io.commit_properties()).save(path.uri)
         assert path.read("1") == [1]
 
+    @pytest.mark.slow
     def test_what_a_task_returns_is_stored_beside_what_it_has_committed_itself(self, path: Place) -> None:
         """Neither is taken for the other, also where a kill in between has left only the first."""
         io = path.manager("append")
@@ -240,6 +243,7 @@ class TestReading:
         path.write("overwrite", "1", path.frame(3), attempt=2)
         assert path.read("1") == [3]
 
+    @pytest.mark.slow
     def test_an_older_runs_table_is_never_read_by_accident(self, table: Place) -> None:
         """Where this run's producer wrote nothing, neither an older run's table nor a missing one is a result."""
         for _ in range(2):
@@ -281,6 +285,7 @@ class TestReading:
         table.write("overwrite", "1", table.frame(7))
         assert rows(table.bound().read()) == [(7,)]
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_a_task_gets_the_engines_own_handle(self, place: Place) -> None:
         """Of the table that counts where the task runs: in a local run a table of the catalog lies below a folder."""
@@ -322,6 +327,7 @@ class TestSchemas:
         assert not any(line[:1] in (["c"], ["C"]) for line in lines)
         assert len(rows(path.manager().read(wanted(path.uri)))) == 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mode", ["append", "overwrite"])
     def test_add_columns_lets_the_table_grow(self, place: Place, mode: str) -> None:
         """A new column appears, a missing one is null, and another type is still refused."""

@@ -67,6 +67,7 @@ def test_what_another_program_replaces_has_no_key_until_it_is_restored(path: Pla
     assert done(path) == {"day=1"}
 
 
+@pytest.mark.slow
 def test_what_takes_keys_away_is_noted_for_longer_than_the_log_has_it(path: Place) -> None:
     """By the next write with a key, in a commit of its own; ordinary writes make none."""
     write(path, "day=1", path.frame(1))
@@ -139,6 +140,7 @@ def test_the_platform_reads_the_log_of_a_table_of_the_catalog(table: Place, monk
     assert on_platform(table, monkeypatch) == ({"day=0", "day=1", "day=2"}, None)
 
 
+@pytest.mark.slow
 def test_receipts_tell_where_nobody_may_read_the_log(table: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a managed table; once the history has been cleaned up, only since its first commit."""
     for day in range(3):

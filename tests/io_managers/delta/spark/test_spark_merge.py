@@ -130,6 +130,7 @@ def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 2, "a", 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.classic
 def test_a_merge_into_another_table_leaves_its_receipt_there(path: Place) -> None:
     """A builder over another table than the task's is executed once all the same, and the log says where; a task

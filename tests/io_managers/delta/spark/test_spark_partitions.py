@@ -186,6 +186,7 @@ def test_an_empty_frame_replaces_nothing_and_leaves_a_receipt(
     assert rows(path.manager().read(wanted(path.uri))) == [(1, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["", "__HIVE_DEFAULT_PARTITION__"])
 def test_a_string_that_spark_would_store_as_null_is_refused(path: Place, value: str) -> None:
     """By Delta tables, merges into them, and Parquet: nothing is written, and the column is named."""

@@ -66,6 +66,7 @@ class TestFrames:
         assert read(place, "3") == []
         assert len(read(place, "3", "table")) == 3
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("deletion_vectors", [False, True])
     @pytest.mark.parametrize("value", ["a", "", None])
     def test_a_slice_is_its_rows_alone(self, path: Place, value: str | None, deletion_vectors: bool) -> None:
@@ -202,6 +203,7 @@ class TestProof:
 
 
 class TestItems:
+    @pytest.mark.slow
     def test_all_iterations_together_are_what_they_returned(self, path: Place) -> None:
         """Rows of other runs, and iterations that had nothing to write, change nothing."""
         path.write("append", "0", people(path, ("z", 0)))
@@ -235,6 +237,7 @@ class TestItems:
         assert (found.columns, rows(found)) == (["k", "n"], [])
 
 
+@pytest.mark.slow
 def test_receipts_are_the_same_for_both_engines(path: Place) -> None:
     """What Spark has written is read through Polars as what its task returned."""
     import polars as pl
