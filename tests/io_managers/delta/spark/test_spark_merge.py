@@ -103,6 +103,21 @@ def test_sources_that_do_not_fit_are_named(path: Place) -> None:
 
 
 @pytest.mark.slow
+def test_keys_that_spark_can_not_compare_are_one_sentence(path: Place) -> None:
+    with pytest.raises(RunError, match=r"Spark can't execute the DeltaMerge of the task `task`: .*DATATYPE_MISMATCH"):
+        path.write("append", "0", DeltaMerge(path.sql("map('a', 1) AS k, 1 AS x"), on="k"))
+
+
+@pytest.mark.slow
+def test_rows_without_a_key_are_all_inserted(path: Place) -> None:
+    """Null equals nothing, so several are no equal keys; a part of a key that is null makes the whole one null."""
+    some = path.sql("explode(array(1, 2)) AS x, CAST(NULL AS INT) AS k, 'a' AS p")
+    path.write("append", "0", DeltaMerge(some, on=["k", "p"]))
+    path.write("append", "1", DeltaMerge(some, on=["k", "p"]))
+    assert sorted(row[0] for row in rows(path.manager().read(wanted(path.uri)))) == [1, 1, 2, 2]
+
+
+@pytest.mark.slow
 def test_clauses_that_do_not_fit_are_named_before_a_table_is_made(path: Place) -> None:
     """Columns that are not there, wrong SQL, silent casts and dropped columns are errors, as with Polars."""
     one = path.sql("1 AS k, 2 AS x, 'a' AS text")

@@ -101,8 +101,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             "merges on",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
-    checked = replace(merge, source=equal_keys.refused(source, merge.keys))
-    with _view(table.spark, source) as rehearsed, _view(table.spark, checked.source) as view:
+    with _view(table.spark, source) as rehearsed:
         for attempt in range(ATTEMPTS):
             detail = table.detail()
             there = detail is not None
@@ -116,8 +115,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     if target.definition and (now := table.detail()) is not None:
                         target.adjust(now)
                     _grow(target, merge)
-                    result = _with_transaction(table, target.context, _runs(table, checked, view))
-                    return result or _marked(table, target.context, checked, again=attempt > 0)
+                    return _exactly_once(target, merge, again=attempt > 0)
             except Exception as error:
                 if isinstance(error, DbxdecError) or not is_conflict(error):
                     fail(error, table.uri, "write")
@@ -125,6 +123,14 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     raise messages.conflict(target.context, error) from error
             pause(attempt)
     raise AssertionError("unreachable")
+
+
+def _exactly_once(target: FrameWrite, merge: DeltaMerge, *, again: bool) -> WriteResult:
+    """Run a merge unless an earlier attempt has, by settings of the session where it accepts them."""
+    checked = replace(merge, source=equal_keys.refused(merge.source, merge.keys))
+    with _view(target.table.spark, checked.source) as view:
+        result = _with_transaction(target.table, target.context, _runs(target.table, checked, view))
+    return result or _marked(target.table, target.context, checked, again=again)
 
 
 @contextmanager
