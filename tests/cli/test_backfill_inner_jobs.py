@@ -57,6 +57,17 @@ def rows(project: Project, table: str) -> list[str]:
     return sorted(map(str, pl.read_delta(str(place))["day"]))
 
 
+@pytest.mark.slow
+def test_rows_of_another_program_in_a_table_of_a_job_inside_are_refused(project: Project) -> None:
+    """They may be days that a run of the outer job would append again."""
+    assert dbxdec(project, "run", "outer", "-p", f"date={DAYS[0]}").code == 0
+    (place,) = {path.parent.parent for path in project.root.rglob("landed/_delta_log/0*.json")}
+    pl.DataFrame({"day": [FIRST, FIRST + dt.timedelta(1)]}).write_delta(str(place), mode="overwrite")
+    said = dbxdec(project, "backfill", "outer", "--yes")
+    assert (said.code, "landed has rows of which no log says the keys" in said.err) == (2, True), said.err
+    assert "`dbxdec keys mark inner KEY=A..B --task land`" in said.err
+
+
 def test_days_that_a_job_inside_has_appended_are_refused_by_name(project: Project) -> None:
     """A run of the outer job would append them again; the others are run, and `--again partial` wants just that."""
     assert dbxdec(project, "backfill", "inner", f"day={DAYS[1]},{DAYS[2]}", "--yes").code == 0

@@ -78,6 +78,17 @@ def test_tables_that_were_filled_before_are_adopted(project: Project) -> None:
 
 
 @pytest.mark.slow
+def test_the_tables_of_one_task_are_marked_alone(project: Project) -> None:
+    """Where only one of them was filled by another program."""
+    said = keys(project, "mark", "delays", "day=2024-01-01", "--task", "bronze", "--yes")
+    assert (said.code, "gold" in said.out, "1 key marked" in said.out) == (0, False, True), said.err
+    (job,) = json.loads(dbxdec(project, "missing", "--json").out)["jobs"]
+    assert [one["day"] for one in job["partial"]] == ["2024-01-01"]
+    wrong = keys(project, "mark", "delays", "day=2024-01-01", "--task", "bronz", "--yes")
+    assert (wrong.code, "did you mean `bronze`" in wrong.err) == (2, True), wrong.err
+
+
+@pytest.mark.slow
 def test_marking_twice_changes_nothing(project: Project) -> None:
     """A key that a table has is left alone."""
     assert keys(project, "mark", "delays", "day=2024-01-01", "--yes").code == 0

@@ -21,6 +21,14 @@ _target = options.target("The tables of this target of the bundle, where they ar
 _yes = click.option("--yes", "-y", is_flag=True, help="Change the logs without asking.")
 _dry = click.option("--dry-run", is_flag=True, help="Show what would be changed.")
 _job = click.argument("job", shell_complete=completion.jobs)
+_tasks = click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    shell_complete=completion.tasks,
+    help="Only the tables of this task; may be repeated.",
+)
 _keys = click.argument("keys", nargs=-1, metavar="[KEY=A..B | KEY=A,B]...")
 
 
@@ -42,6 +50,7 @@ def command() -> None:
 @click.option(
     "--from-partitions", is_flag=True, help="Only keys of which a table has a partition; other tables are left alone."
 )
+@_tasks
 @_target
 @options.variables
 @_yes
@@ -50,6 +59,7 @@ def mark(
     job: str,
     keys: tuple[str, ...],
     from_partitions: bool,
+    tasks: tuple[str, ...],
     target: str | None,
     variables: dict[str, str],
     yes: bool,
@@ -62,18 +72,25 @@ def mark(
     """
     if not keys and not from_partitions:
         raise click.UsageError("say which keys: KEY=A..B, or --from-partitions for those that the tables have")
-    _change(job, keys, target, variables, forget=False, from_partitions=from_partitions, yes=yes, dry=dry_run)
+    _change(job, keys, tasks, target, variables, forget=False, from_partitions=from_partitions, yes=yes, dry=dry_run)
 
 
 @command.command("forget")
 @_job
 @_keys
+@_tasks
 @_target
 @options.variables
 @_yes
 @_dry
 def forget(
-    job: str, keys: tuple[str, ...], target: str | None, variables: dict[str, str], yes: bool, dry_run: bool
+    job: str,
+    keys: tuple[str, ...],
+    tasks: tuple[str, ...],
+    target: str | None,
+    variables: dict[str, str],
+    yes: bool,
+    dry_run: bool,
 ) -> None:
     """Take back that the tables of JOB have these keys, so that they are missing until they are written again.
 
@@ -82,12 +99,13 @@ def forget(
     """
     if not keys:
         raise click.UsageError("say which keys: KEY=A..B or KEY=A,B")
-    _change(job, keys, target, variables, forget=True, from_partitions=False, yes=yes, dry=dry_run)
+    _change(job, keys, tasks, target, variables, forget=True, from_partitions=False, yes=yes, dry=dry_run)
 
 
 def _change(
     name: str,
     keys: tuple[str, ...],
+    tasks: tuple[str, ...],
     target: str | None,
     given: dict[str, str],
     *,
@@ -114,7 +132,7 @@ def _change(
     show_left_out(out, due)
     texts = [run_keys.written(due.named(key)) for key in due.due]
     change = Change(texts, forget=forget, from_partitions=from_partitions, dry=True)
-    planned = change_of(job, question, change)
+    planned = change_of(job, question, change, tasks)
     count = 0
     for table, some, why in planned:
         count += len(some)
@@ -125,7 +143,7 @@ def _change(
     wrong = any(why for _, _, why in planned)
     if count and not dry:
         _ask(f"{'forget' if forget else 'mark'} {counted(count, 'key')} in the logs?", yes=yes)
-        done = change_of(job, question, replace(change, dry=False))
+        done = change_of(job, question, replace(change, dry=False), tasks)
         for (table, _, why), (_, _, before) in zip(done, planned, strict=True):
             if why and why != before:
                 say(f"{table} is left as it is: {why}")

@@ -38,7 +38,7 @@ class Asked:
                 found |= dict.fromkeys(map(key.text, key.between(begin, min(end or last, last))))
             except OverflowError:
                 raise RunError(f"{first} is before the first key of {key}", hint="ask for later ones") from None
-        return list(found)
+        return sorted(found)  # as their moments sort
 
     def left_out(self, name: str, key: Periods, since: dt.date | None, last: dt.date, until: str) -> Iterator[str]:
         """Yield, in words, the keys that were asked for outside of `since` and `last`; `until` says why none follow."""

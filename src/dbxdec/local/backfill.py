@@ -233,7 +233,7 @@ def plan_of(
     problems += _of_running(job, steps, running)
     problems += _of_added(job, added, by_hand)
     problems += [absence(table, keys.job) for table in keys.absent] if added else []
-    problems += _of_strange_rows(keys) if steps and again != "all" else []
+    problems += of_strange_rows(keys) if steps and again != "all" else []
     problems += _of_whole_tables(job, keys, steps, newest_first=newest_first)
     if problems:
         raise RunError(problems)
@@ -270,14 +270,15 @@ def _of_added(
         yield Problem(f"and so are {len(added) - _MOST_SAID} other keys")
 
 
-def _of_strange_rows(keys: Keys) -> Iterator[Problem]:
+def of_strange_rows(keys: Keys) -> Iterator[Problem]:
     """Yield appended tables with rows of which no log says which keys they are."""
     for table in keys.tables:
         if table.adds and table.created is not None and table.strange:
             yield Problem(
                 f"{table.name} has rows of which no log says the keys: of runs before the job had keys, of another "
                 "program, or of a task that has another name now; a backfill would append to them",
-                hint=f"say which keys they are: `dbxdec keys mark {keys.job} KEY=A..B`; or move the table away",
+                hint=f"say which keys they are: `dbxdec keys mark {keys.job} KEY=A..B --task {table.task}`; or move "
+                "the table away",
             )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, counted, listed
 from dbxdec.local.asked import Asked, key_parameters
+from dbxdec.local.backfill import of_strange_rows
 from dbxdec.local.missing import keys_of
 from dbxdec.model import required
 from dbxdec.model.following import passed_on
@@ -65,12 +66,16 @@ def _outer_key(key: Key, places: Sequence[int]) -> Key:
 
 
 def check_inside(manifest: Manifest, job: Job, anew: Sequence[Key], question: Question) -> None:
-    """Raise RunError for keys that a job is to be run `anew` for, and that jobs inside it have appended before."""
-    problems = []
+    """Raise RunError for keys that a job is to be run `anew` for, and that jobs inside it have appended before.
+
+    So for appended tables of such jobs that have rows of which no log says the keys.
+    """
+    problems: list[Problem] = []
     for other, places in jobs_of_same_key(manifest, job) if anew else ():
         if not any(output.settings.get("mode") == "append" for _, _, output in required.tables(other)):
             continue
         there = keys_of(other, question, {parameter.name: Asked() for parameter in key_parameters(other)})
+        problems += of_strange_rows(there)
         for table in there.tables:
             had = {_outer_key(one, places) for one in table.done | table.begun} if table.adds else set()
             found = [key for key in anew if key in had]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, counted
+from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
 from dbxdec.local import builds
 from dbxdec.local.asked import Asked, key_parameters, moment_of_key
 from dbxdec.local.survey import asked_for
@@ -28,7 +28,7 @@ from dbxdec.support import streams
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from dbxdec.local.builds import Build
     from dbxdec.model.dag import Job, JobParameter, Output
@@ -372,9 +372,20 @@ def _short(uri: str, question: Question) -> str:
     return uri.removeprefix(folder)
 
 
-def change_of(job: Job, question: Question, change: Change) -> list[tuple[str, list[Key], str]]:
-    """Note or take back keys in the logs of a job's tables: of each the name, the keys, and why there are none."""
-    wanted = required.tables(job)
+def change_of(
+    job: Job, question: Question, change: Change, only: Collection[str] = ()
+) -> list[tuple[str, list[Key], str]]:
+    """Note or take back keys in the logs of a job's tables: of each the name, the keys, and why there are none.
+
+    With `only` it is those of these tasks. Raises RunError for a task without such a table.
+    """
+    wanted = [one for one in required.tables(job) if not only or one[0].key in only]
+    if strange := [name for name in only if name not in {task.key for task, _, _ in wanted}]:
+        known = list(dict.fromkeys(task.key for task, _, _ in required.tables(job)))
+        raise RunError(
+            f"{listed(strange)} of the job `{job.key}` writes no table with keys",
+            hint=did_you_mean(strange[0], known) or f"its tasks that do are {listed(known)}",
+        )
     answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question, change)
     parameters = key_parameters(job)
     return [

@@ -6,11 +6,12 @@ at the commits since the one before it, and notes such an event as one more iden
 An event has an identifier of its own, for a RESTORE may go back to before another one.
 
 Rows that no write with a key has left, of before the first one or of a replacement by another program, are noted as
-well: `dbxdec/rows|AT`.
+well, by the time since which they are there: `dbxdec/rows|AT`.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.model.trigger import moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dbxdec.io_managers.delta.receipts import Commit
 
@@ -28,15 +29,26 @@ _NAME = "dbxdec/epoch"
 _ROWS = "dbxdec/rows"
 _NOTES = ("dbxdec/", f"{KEYED}|")  # how identifiers begin that are committed alone
 _UNKNOWN = "?"
-_ADDS = (
-    "WRITE",
-    "MERGE",
-    "CREATE TABLE AS SELECT",
-    "CREATE OR REPLACE TABLE AS SELECT",
-    "REPLACE TABLE AS SELECT",
-    "STREAMING UPDATE",
-    "COPY INTO",
+# What leaves no rows that were not there before. Of other operations that is known only where their metrics say it.
+_ROWLESS = (
+    "ADD COLUMN",
+    "ADD CONSTRAINT",
+    "ADD FEATURE",
+    "CHANGE COLUMN",
+    "CLUSTER BY",
+    "DELETE",
+    "DROP COLUMNS",
+    "DROP CONSTRAINT",
+    "OPTIMIZE",
+    "RENAME COLUMN",
+    "REORG",
+    "SET ",
+    "TRUNCATE",
+    "UNSET ",
+    "UPGRADE PROTOCOL",
+    "VACUUM",
 )
+_MAKES_EMPTY = ("CREATE TABLE", "CREATE OR REPLACE TABLE", "REPLACE TABLE")
 _REPLACES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE", "TRUNCATE")
 # Each write notes what came before it: it looks at what follows the one before the last, which may have been killed
 # before it could.
@@ -126,35 +138,80 @@ def _unnoted(there: Sequence[Commit], before: int) -> list[tuple[Commit, Event]]
     return [(commit, event) for commit, event in found if event not in noted]
 
 
-def notes_of(commits: Iterable[Commit], *, before: int) -> list[str]:
-    """Return the identifiers that are to be added after a write with a key, which began at `before`."""
+def notes_of(commits: Iterable[Commit], *, before: int, has_older_keys: Callable[[], bool]) -> list[str]:
+    """Return the identifiers that are to be added after a write with a key, which began at `before`.
+
+    `has_older_keys` says whether the table has keys of writes that the log no longer has.
+    """
     there = list(commits)
-    found = _unnoted(there, before)
-    names = [event.name for _, event in found]
-    rows = [event.at for commit, event in found if not event.is_restore and adds_rows(commit)]
-    keyed = [commit for commit in there if is_keyed(commit)]
-    # Only a whole log tells that it is the first one.
-    if len(keyed) == 1 and there[-1].version == 0:
-        older = [commit for commit in there if commit.version < keyed[0].version and adds_rows(commit)]
-        rows += [min(commit.timestamp or 0, before - 1) for commit in older]
-    return [*names, f"{_ROWS}|{max(rows)}"] if rows else names
+    names = [event.name for _, event in _unnoted(there, before)]
+    noted = [at for commit in there if (at := rows_noted(commit.metadata or "")) is not None]
+    since = rows_without_a_key(there)
+    is_first = since is None and len({run for commit in there if (run := _keyed_run(commit)) is not None}) == 1
+    if is_first and not any(_is_note(commit) for commit in there) and not has_older_keys():
+        since = there[-1].timestamp or 0  # nobody knows what an older log had
+    if since is not None and since >= 0 and not still(noted, events_of(there, whole=there, before=before)):
+        names.append(f"{_ROWS}|{min(since, before - 1)}")
+    return names
 
 
 def rows_noted(name: str) -> int | None:
-    """Return when the rows without a key were there that an identifier notes, in ms; None for another identifier."""
+    """Return since when rows without a key are there that an identifier notes, in ms; None for another identifier."""
     head, _, at = name.partition("|")
     return int(at) if head == _ROWS and at.isdecimal() else None
 
 
-def adds_rows(commit: Commit) -> bool:
-    """Return whether a commit may have left rows, of whatever key."""
+def still(moments: Iterable[int], events: Sequence[Event]) -> bool:
+    """Return whether what was there since one of these moments still is, after the events sorted by time."""
+    for moment in moments:
+        later = [event for event in events if event.at > moment]
+        with suppress(RunError):  # of a RESTORE that does not say what it took
+            if not void(moment, later):
+                return True
+    return False
+
+
+def rows_without_a_key(commits: Sequence[Commit]) -> int | None:
+    """Return since when rows are there of before the first write with a key that counts, in ms since the epoch.
+
+    -1 if none are there; None where the commits reach neither the beginning nor a replacement of the whole table.
+    """
+    begun: list[Commit] = []
+    kept: int | None = None  # what came after it has been undone by a RESTORE
+    for commit in sorted(commits, key=lambda one: one.version, reverse=True):
+        if kept is not None and commit.version > kept:
+            continue
+        if commit.operation == "RESTORE":
+            try:
+                kept = restored(commit, commits)
+            except RunError:
+                return None
+            continue
+        begun.append(commit)
+        if replaces_all(commit):
+            break
+    if not begun or not (begun[-1].version == 0 or replaces_all(begun[-1])):
+        return None
+    for commit in reversed(begun):
+        if is_keyed(commit):
+            break
+        if not _is_rowless(commit):
+            return commit.timestamp or 0
+    return -1
+
+
+def _is_note(commit: Commit) -> bool:
+    return (commit.metadata or "").startswith(_NOTES)
+
+
+def _is_rowless(commit: Commit) -> bool:
+    """Return whether a commit left no rows that were not there before."""
     found = Found.of_commit(commit)
-    if (found is not None and found.facts.get("made")) or (commit.metadata or "").startswith(_NOTES):
-        return False
-    return (
-        commit.operation in _ADDS
-        and str(commit.metrics.get("numOutputRows", commit.metrics.get("num_added_rows"))) != "0"
-    )
+    if (found is not None and found.facts.get("made")) or _is_note(commit):
+        return True
+    if commit.operation.startswith(_ROWLESS) or commit.operation in _MAKES_EMPTY:
+        return True
+    return str(commit.metrics.get("numOutputRows", commit.metrics.get("num_added_rows"))) == "0"
 
 
 def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:
@@ -184,8 +241,15 @@ _FOREVER = 2**62
 
 def is_keyed(commit: Commit) -> bool:
     """Return whether a commit is of a write with a key."""
+    return _keyed_run(commit) is not None
+
+
+def _keyed_run(commit: Commit) -> tuple[str, ...] | None:
+    """Return the run of a write with a key; None for another commit."""
     found = Found.of_commit(commit)
-    return found is not None and bool(found.receipt.id.key)
+    if found is None or not found.receipt.id.key:
+        return None
+    return found.receipt.id.workspace, found.receipt.id.job, found.receipt.id.run
 
 
 def restored(commit: Commit, commits: Sequence[Commit]) -> int:

@@ -7,7 +7,6 @@ one before a RESTORE to an earlier version or a replacement of the whole table.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from dbxdec.io_managers.delta.epochs import Event, events_of, replaces_all, rest
 from dbxdec.io_managers.delta.receipts import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from dbxdec.io_managers.delta.receipts import Commit
 
@@ -48,6 +47,10 @@ class KeyWrite:
     run: str
     item: str = ""
     items: int = 0
+
+    def is_of_run(self, other: KeyWrite) -> bool:
+        """Return whether both writes are of one run, of whatever tasks."""
+        return self.run.split("/")[:3] == other.run.split("/")[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,26 +139,18 @@ class KeyLog:
         name now, or of another program that has replaced the table. `writers` are the slots that the job has.
         """
         writes = [write for one in self.identifiers if (write := parsed(one.name)) is not None]
-        own = [write for write in writes if write.slot == slot]
+        own, events = [write for write in writes if write.slot == slot], self._events()
+        noted = [at for one in self.identifiers if (at := epochs.rows_noted(one.name)) is not None]
+        # A person who has said of keys that they are there has looked.
+        if epochs.still((at for write in own if (at := _marked_at(write)) is not None), events):
+            return False
         if not own:
             job = slot.partition("/")[0]
             gone = {write.slot for write in writes if write.slot.partition("/")[0] == job}.difference(writers)
-            return not writes or not slot or any(not write.slot for write in writes) or bool(writers and gone)
-        rows = max(self._rows_without_a_key(), default=None)
-        # A person who has said of keys that they are there has looked.
-        return rows is not None and not any(_marked_at(write) >= rows for write in own)
-
-    def _rows_without_a_key(self) -> Iterator[int]:
-        """Yield the times, in ms since the epoch, at which rows were here that no write with a key has left."""
-        events, first = self._events(), self._there().first
-        for one in self.identifiers:
-            at = epochs.rows_noted(one.name)
-            if at is not None:
-                with suppress(RunError):  # of a RESTORE that does not say what it took, which is told elsewhere
-                    # The replacement that has left them does not count.
-                    if not void(at + 1, events):
-                        yield at
-        yield from (one.timestamp or 0 for one in self.commits if one.version == first and epochs.adds_rows(one))
+            if any(bool(write.slot) != bool(slot) for write in writes) or (writers and gone):
+                return True
+        since = epochs.rows_without_a_key(self.commits)
+        return since >= 0 if since is not None else not writes or epochs.still(noted, events)
 
     def _there(self) -> _There:
         """Return the commits of which rows may be left: back to a replacement, by way of what RESTOREs have kept."""
@@ -237,10 +232,10 @@ def _follows(later: Identifier | None, one: Identifier) -> bool:
     return one.version is None
 
 
-def _marked_at(write: KeyWrite) -> int:
-    """Return when a person said that a key is there, in ms since the epoch; -1 for a write."""
+def _marked_at(write: KeyWrite) -> int | None:
+    """Return when a person said that a key is there, in ms since the epoch; None for a write."""
     run = write.run.split("/")[2]
-    return int(run.removeprefix(_MARK)) if run.startswith(_MARK) and run.removeprefix(_MARK).isdecimal() else -1
+    return int(run.removeprefix(_MARK)) if run.startswith(_MARK) and run.removeprefix(_MARK).isdecimal() else None
 
 
 def marked(slot: str, key: str, *, job: str, task: str, output: str, moment: int) -> str:

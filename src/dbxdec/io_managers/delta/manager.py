@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from dbxdec.io_managers.contexts import OutputContext
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.model.variables import BundleVariable
 
@@ -128,15 +129,27 @@ class DeltaIoManager(IoManager):
         """
         raise RunError(f"the log of {uri} can't be read here")
 
-    def settle(self, uri: str, note: Callable[[], None]) -> None:
-        """Note what has taken keys away before a write with a key, which `note` does.
+    def settle(self, context: OutputContext, note: Callable[[Callable[[], bool]], None]) -> None:
+        """Note what has taken keys away before a write with a key, and rows without a key, which `note` does.
 
-        The write is done. What prevents the note is logged: the next write with a key notes it.
+        It is given a function that says whether the table has keys of other runs. The write is done. What prevents the
+        note is logged: the next write with a key notes it.
         """
         try:
-            note()
+            note(lambda: self._has_keys_of_other_runs(context))
         except Exception as error:  # noqa: BLE001 - of an engine or a storage
-            log.warning("of %s it is not noted what has replaced it: %s", uri, error)
+            log.warning("of %s it is not noted what has replaced it: %s", context.uri, error)
+
+    def _has_keys_of_other_runs(self, context: OutputContext) -> bool:
+        from dbxdec.io_managers.delta import key_log
+
+        try:
+            found = self.key_log(context.uri)
+        except RunError:  # nobody can tell here
+            return True
+        own = key_log.parsed(context.receipt.id.transaction)
+        writes = (key_log.parsed(one.name) for one in (found.identifiers if found is not None else ()))
+        return any(write is not None and (own is None or not write.is_of_run(own)) for write in writes)
 
     @property
     def partitions(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, Field, Schema, write_deltalake
+from deltalake import DeltaTable, Field, Schema, convert_to_deltalake, write_deltalake
 from deltalake.schema import PrimitiveType
 
 from dbxdec import DeltaMerge
@@ -261,6 +261,93 @@ def test_a_restore_takes_strange_rows_away(table: Table, noted: bool) -> None:
             table.write(key, frame(4), run=f"later {key}")
         forget_commits(table)
     assert not strange(table)
+
+
+def others_rows(table: Table) -> None:
+    """Rows of another program."""
+    write_deltalake(str(table.path), frame(1, 2, 3))
+    write_deltalake(str(table.path), frame(4), mode="append")
+
+
+def test_rows_of_an_older_log_are_strange_after_the_first_write_with_a_key(table: Table) -> None:
+    """As of a table of two years, whose log no longer has its beginning."""
+    one, two, three = days(1, 2, 3)
+    others_rows(table)
+    forget_commits(table)
+    assert strange(table)
+    for key in (one, two, three):
+        table.write(key, frame(9))
+        assert strange(table)
+    forget_commits(table)
+    assert strange(table)
+
+
+def test_the_iterations_of_a_first_run_are_one_first_write(table: Table) -> None:
+    others_rows(table)
+    forget_commits(table)
+    for item in ("a", "b"):
+        table.write(days(1)[0], frame(9), run="first", item=item, items=2)
+    assert strange(table)
+
+
+def test_a_table_that_only_writes_with_keys_have_made_is_not_strange(table: Table) -> None:
+    """However little its log has left."""
+    for key in days(1, 2, 3, 4):
+        table.write(key, frame(9))
+        assert not strange(table)
+        if key != days(1)[0]:
+            forget_commits(table)
+            assert not strange(table)
+
+
+def test_files_that_were_made_a_table_are_strange_rows(table: Table) -> None:
+    table.path.mkdir()
+    frame(1, 2).write_parquet(table.path / "part.parquet")
+    convert_to_deltalake(str(table.path))
+    assert strange(table)
+    table.write(days(1)[0], frame(9))
+    assert strange(table)
+
+
+def test_a_note_that_was_not_made_is_made_by_the_next_write(table: Table) -> None:
+    """The first one may be killed before it."""
+    one, two = days(1, 2)
+    others_rows(table)
+    table.write(one, frame(9))
+    newest = max(table.path.glob("_delta_log/*.json"))
+    assert "dbxdec/rows" in newest.read_text()
+    newest.unlink()
+    table.write(two, frame(9))
+    forget_commits(table)
+    assert strange(table)
+
+
+def test_a_restore_to_strange_rows_brings_them_back(table: Table) -> None:
+    others_rows(table)
+    table.write(days(1)[0], frame(9))
+    table.delta.restore(0)
+    assert strange(table)
+    for key in days(2, 3, 4):
+        table.write(key, frame(9))
+    forget_commits(table)
+    assert strange(table)
+
+
+def test_a_table_without_rows_that_another_program_has_made_is_not_strange(table: Table) -> None:
+    """As by DDL; neither is one that it has emptied as a whole."""
+    DeltaTable.create(str(table.path), Schema([Field("x", PrimitiveType("long"))]))
+    assert not strange(table)
+    table.write(days(1)[0], frame(9))
+    assert not strange(table)
+
+
+def test_strange_rows_are_so_for_each_writer_of_a_shared_table(table: Table) -> None:
+    """Also for one that comes after another."""
+    others_rows(table)
+    table.write(days(1)[0], frame(1), slot="job/left/result", shared=True)
+    writers = ["job/left/result", "job/right/result"]
+    assert strange(table, "job/left/result", writers)
+    assert strange(table, "job/right/result", writers)
 
 
 def forget_commits(table: Table) -> None:

@@ -238,7 +238,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         target, began = self._target(context), time.time_ns() // 1_000_000
         result = self._written(target, value)
         if context.receipt.id.key:
-            self.settle(context.uri, lambda: notes.note(target, result.version, before=began))
+            version = result.version
+            self.settle(context, lambda older: notes.note(target, version, before=began, has_older_keys=older))
         return result
 
     def _written(self, target: Target, value: Any) -> WriteResult:

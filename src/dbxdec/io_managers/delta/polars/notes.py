@@ -9,10 +9,12 @@ from dbxdec.io_managers.delta import epochs
 from dbxdec.io_managers.delta.polars import table_log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dbxdec.io_managers.delta.polars.target import Target
 
 
-def note(target: Target, version: int | None, *, before: int) -> None:
+def note(target: Target, version: int | None, *, before: int, has_older_keys: Callable[[], bool]) -> None:
     """Note the events before the write with a key that is the commit `version`; the write began at `before`.
 
     Without `version` it is one of the newest commits.
@@ -25,7 +27,8 @@ def note(target: Target, version: int | None, *, before: int) -> None:
             return
         version = table.version()
     log = table_log.Log(table_log.root_of(target.context.uri), version, target.storage_options)
-    for name in epochs.notes_of(epochs.needed(log.back(0, table_log.FEW)), before=before):
+    commits = epochs.needed(log.back(0, table_log.FEW))
+    for name in epochs.notes_of(commits, before=before, has_older_keys=has_older_keys):
         with suppress(CommitFailedError):  # another writer has just noted it
             if (table := target.open()) is not None:
                 table_log.note(table, name)

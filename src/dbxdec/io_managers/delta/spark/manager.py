@@ -179,7 +179,7 @@ class SparkDelta(DeltaIoManager):
         began = time.time_ns() // 1_000_000
         result = self._written(table, context, value)
         if context.receipt.id.key:
-            self.settle(context.uri, lambda: write.note(table, before=began))
+            self.settle(context, lambda older: write.note(table, before=began, has_older_keys=older))
         return result
 
     def _refuse(self, context: OutputContext, value: Any) -> None:

@@ -17,7 +17,7 @@ from dbxdec.io_managers.spark_frames import plain_literal, quoted
 from dbxdec.io_managers.spark_session import condition, fail, first_line, settings, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.delta.receipts import Left, Trail
     from dbxdec.io_managers.delta.spark.log import Detail
@@ -256,9 +256,10 @@ def add_key(table: SparkTable, receipt: Receipt) -> None:
     _append_nothing(table, identifier)
 
 
-def note(table: SparkTable, *, before: int) -> None:
+def note(table: SparkTable, *, before: int, has_older_keys: Callable[[], bool]) -> None:
     """Note what has taken keys away before a write with a key, which began at `before` (see `epochs`)."""
-    for name in epochs.notes_of(epochs.needed(History(table).known()), before=before):
+    commits = epochs.needed(History(table).known())
+    for name in epochs.notes_of(commits, before=before, has_older_keys=has_older_keys):
         _append_nothing(table, {"userMetadata": name, "txnAppId": name, "txnVersion": "1"})
 
 
