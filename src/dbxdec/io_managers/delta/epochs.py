@@ -209,9 +209,10 @@ def _is_rowless(commit: Commit) -> bool:
     found = Found.of_commit(commit)
     if (found is not None and found.facts.get("made")) or _is_note(commit):
         return True
-    if commit.operation.startswith(_ROWLESS) or commit.operation in _MAKES_EMPTY:
-        return True
-    return str(commit.metrics.get("numOutputRows", commit.metrics.get("num_added_rows"))) == "0"
+    counted = str(commit.metrics.get("numOutputRows", commit.metrics.get("num_added_rows")))
+    if found is not None:  # a write may make the table in the commit of its rows
+        return found.left.kind in ("none", "kept") or counted == "0"
+    return commit.operation.startswith(_ROWLESS) or commit.operation in _MAKES_EMPTY or counted == "0"
 
 
 def events_of(commits: Sequence[Commit], *, whole: Sequence[Commit], before: int | None = None) -> list[Event]:

@@ -300,6 +300,22 @@ def test_a_table_that_only_writes_with_keys_have_made_is_not_strange(table: Tabl
             assert not strange(table)
 
 
+def test_rows_of_a_run_without_a_key_are_strange(table: Table) -> None:
+    """Its write makes the table and stores the rows in one commit; a run that had none is no matter."""
+    table.write("", frame(), run="before")
+    assert not strange(table)
+    table.write("", frame(1), run="later")
+    assert strange(table)
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_a_table_that_a_run_without_a_key_has_made_is_strange(table: Table, mode: str) -> None:
+    table.write("", frame(1), run="before", mode=mode)
+    assert strange(table)
+    table.write(days(1)[0], frame(1))
+    assert strange(table)
+
+
 def test_files_that_were_made_a_table_are_strange_rows(table: Table) -> None:
     table.path.mkdir()
     frame(1, 2).write_parquet(table.path / "part.parquet")
