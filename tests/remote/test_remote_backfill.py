@@ -214,7 +214,7 @@ def test_a_day_that_somebody_else_has_run_between_two_looks_is_left_to_them(
     one.send_signal(signal.SIGCONT)
     said, _ = one.communicate(timeout=60)
     assert one.returncode == 0, said
-    assert f"{DAYS[1]}: the run {other.id} of somebody else has been at work meanwhile" in said
+    assert f"{DAYS[1]}: the run {other.id} that this backfill did not start was at work meanwhile" in said
     assert server.count("run-now") == 2
     assert platform.rows("bronze") == platform.rows("gold") == DAYS
 

@@ -189,7 +189,7 @@ class _Lines:
             say("the job admits no further run now: it is waited until one of those that others have started has ended")
         else:
             words = {"started": "is started", "repaired": "is repaired", "watched": "is at work"}
-            words["found"] = "of somebody else has been at work meanwhile"
+            words["found"] = "that this backfill did not start was at work meanwhile"
             words["skipped"] = f"was skipped ({run.said}), and is tried again"
             say(f"{key}: the run {run.id} {words[event.what]}")
 

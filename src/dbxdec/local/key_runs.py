@@ -104,7 +104,7 @@ class Meanwhile:
     own: set[str] = field(default_factory=set)
 
     def of(self, key: Key) -> Run | None:
-        """Return the newest run of a key that somebody else has started since."""
+        """Return the newest run of a key that another command has started since."""
         for run in ledger.runs_after(self.here, self.since, self.own):
             if run.job == self.job.key and key_of_run(self.job, run) == key:
                 return run if _has_variables(run, self.variables) else None

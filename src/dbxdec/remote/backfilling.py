@@ -43,7 +43,7 @@ _FIRST_POLL_S, _LAST_POLL_S, _SLOWER = 0.25, 20.0, 1.4
 class Event:
     """What has become of a key: its run has been started or repaired, is watched, was skipped, or has ended.
 
-    It was "found" where somebody else has made it, and it has ended already.
+    It was "found" where another command has started it, and it has ended already.
     """
 
     what: Literal["started", "repaired", "watched", "found", "skipped", "ended", "waiting"]
@@ -193,7 +193,7 @@ class Backfill:
         return found
 
     def _of_others(self, runs: Iterable[PlatformRun]) -> None:
-        """Leave keys that wait here to the runs of somebody else: an active one is watched, an ended one counts."""
+        """Leave keys that wait here to the runs of other commands: an active one is watched, an ended one counts."""
         by_key = newest_by_key(
             self.job, (run for run in runs if run.state != "skipped"), [step.key for step in self._waiting]
         )
