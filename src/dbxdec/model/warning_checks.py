@@ -124,7 +124,7 @@ def _of_doubled_rows(job: Job) -> Iterator[Problem]:
             continue
         for name, binding in task.inputs.items():
             for leaf in dag.flatten(binding):
-                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest") or leaf.changes:
                     continue
                 if _appends(tasks[leaf.task].outputs[leaf.output]):
                     spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"

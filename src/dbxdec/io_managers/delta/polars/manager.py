@@ -13,11 +13,12 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars import definition as table_definition
-from dbxdec.io_managers.delta.polars import features, notes, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
+from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.model import places
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
@@ -169,6 +171,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if (other := crossing.to_spark(context)) is not None:
             return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
         table = self._table_of(context)
+        if context.changes is not None and context.span is not None:
+            from dbxdec.io_managers.delta.polars.new_rows import NewRows  # few tasks need it
+
+            rows = NewRows(table, context, context.changes, context.span).frame()
+            return self._as_asked(rows, table, context)
         if context.producer is None:
             context.tell(version=table.version())
             return self._as_asked(scan.scan(table), table, context)
@@ -185,6 +192,18 @@ class PolarsDeltaIoManager(DeltaIoManager):
             return self._as_asked(results.of_all(items), table, context)
         found = results.of_items(items)
         return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
+
+    def head(self, context: InputContext) -> Head | None:
+        if (other := crossing.to_spark(context)) is not None:
+            return other.head(context)
+        try:
+            table = self._table_of(context)
+        except NotWrittenError:
+            return None
+        return Head(str(table.metadata().id), table.version())
+
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
+        return cursors.standing(self._target(context), consumer, counts=counts)
 
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_spark(context)) is not None:

@@ -62,6 +62,7 @@ class SparkDelta(DeltaIoManager):
         "read_options": _OWN_OPTIONS,
         "write_options": _OWN_OPTIONS,
     }
+    merges_by_settings: ClassVar[bool] = True
     one_name: ClassVar[Callable[[str], str]] = str.lower
     _named: ClassVar[bool] = False
 

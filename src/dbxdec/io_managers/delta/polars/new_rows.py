@@ -1,0 +1,222 @@
+"""The rows of a Delta table that are new to a task, for a reader through Polars."""
+
+from __future__ import annotations
+
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta.polars import column_values, scan, table_log
+from dbxdec.io_managers.delta.source_commits import SourceCommit
+from dbxdec.io_managers.polars_frames import named, watched
+from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import polars as pl
+    from deltalake import DeltaTable
+
+    from dbxdec.io_managers.contexts import InputContext
+    from dbxdec.io_managers.delta.source_commits import Reading
+    from dbxdec.io_managers.positions import Span
+    from dbxdec.model.changes import Changes
+
+_AT_ONCE = 16
+_INSERT, _DELETE, _POST = "insert", "delete", "update_postimage"
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """What a reader wants of a span of versions; `table` is a handle of the newest version."""
+
+    table: DeltaTable
+    context: InputContext
+    changes: Changes
+    span: Span
+
+    def frame(self) -> pl.LazyFrame:
+        """Return the rows, and tell the reader's log line what they are. Raises RunError if they can't be read."""
+        schema = scan.schema_of(self._end)
+        if self.changes.kind != "rows":
+            source_commits.refuse_taken_names(schema, FEED, self.context, self.changes.kind)
+            source_commits.refuse_missing_keys(schema, self.changes.by, self.context)
+        if self.span.skips or self.span.is_empty:
+            return self._told(self._shaped(self._with_feed(scan.scan(self._end).clear(), _INSERT)), 0)
+        if self.span.after is None:
+            return self._told(self._shaped(self._with_feed(scan.scan(self._end), _INSERT)), None)
+        reading = self._reading()
+        if reading.is_empty:
+            return self._told(self._shaped(self._with_feed(scan.scan(self._end).clear(), _INSERT)), 0)
+        self._refuse_gone(reading)
+        rows = reading.rows if self.changes.kind != "latest" else None
+        return self._told(self._shaped(self._of(reading)), rows)
+
+    @cached_property
+    def _end(self) -> DeltaTable:
+        return table_log.at_version(self.table, self.span.until, self.context.uri)
+
+    @cached_property
+    def _log(self) -> table_log.Log:
+        return table_log.Log.of(self.table)
+
+    def _told(self, frame: pl.LazyFrame, rows: int | None) -> pl.LazyFrame:
+        self.context.tell(version=self.span.until, rows=rows, note=self.span.text)
+        return frame
+
+    def _reading(self) -> Reading:
+        """Return the commits of the span, and how each is read. Raises RunError if one of them is gone or refused."""
+        after, until = source_commits.before_span(self.span), self.span.until
+        self._log.load(range(after + 1, self.table.version() + 1))
+        commits = []
+        for version in range(after + 1, until + 1):
+            lines = self._log.lines(version)
+            if lines is None:
+                raise source_commits.gone(self.context, version, "its log has been cleaned up")
+            commits.append(SourceCommit.of_lines(version, lines))
+        redefined = [commit.metadata for commit in commits if commit.metadata is not None]
+        before: Mapping[str, Any] = self._end.metadata().configuration or {}
+        if redefined:
+            try:
+                start = table_log.at_version(self.table, after, self.context.uri)
+            except RunError as error:
+                raise source_commits.gone(self.context, after, "its log has been cleaned up") from error
+            before = start.metadata().configuration or {}
+            schemas = [start.schema().to_json(), *(str(one["schemaString"]) for one in redefined)]
+            source_commits.refuse_lost_columns(schemas, self._end.schema().to_json(), self.context)
+        fed = source_commits.feeds(commits, before)
+        return source_commits.reading(commits, self.context, self.changes, fed)
+
+    def _refuse_gone(self, reading: Reading) -> None:
+        """Raise RunError if a file of the span is gone; only files that a commit of or after the span dropped can be.
+
+        Compaction drops files whose rows are new, and VACUUM then removes them.
+        """
+        later = range(self.span.until + 1, self.table.version() + 1)
+        dropped = {path for commit in reading.commits for path in commit.dropped}
+        dropped |= {action["remove"]["path"] for v in later for action in self._log.actions(v, "remove")}
+        wanted = [(commit.version, action["path"]) for commit, action, _ in self._files(reading)]
+        wanted += [(commit.version, action["path"]) for commit in reading.by_feed for action in commit.changes]
+        asked = [(v, scan.place_of(self._end, p)) for v, p in wanted if p in dropped or p.startswith("_change_data")]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            there = list(pool.map(lambda one: table_log.exists(one[1], self.table._storage_options), asked))
+        for (version, place), is_there in zip(asked, there, strict=True):
+            if not is_there:
+                raise source_commits.gone(self.context, version, f"{place} has been vacuumed")
+
+    def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
+        """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
+        for commit in reading.by_files:
+            yield from ((commit, add, _INSERT) for add in commit.added)
+        for commit in reading.by_feed:
+            if commit.changes:
+                continue
+            if commit.marks_rows:
+                raise RunError(
+                    f"version {commit.version} of {self.context.uri} marks single rows as deleted (deletion vectors), "
+                    f"and Polars can't tell `{self.context.parameter}` which",
+                    hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
+                    "(`delta.enableDeletionVectors`)",
+                )
+            if self.changes.kind != "rows":
+                yield from ((commit, remove, _DELETE) for remove in commit.removed)
+            yield from ((commit, add, _INSERT) for add in commit.added)
+
+    def _of(self, reading: Reading) -> pl.LazyFrame:
+        """Return all changes of the span, with the columns of the feed; for `kind="rows"` only what was added."""
+        import polars as pl
+
+        schema = scan.schema_of(self._end)
+        kinds = pl.Schema({**schema, CHANGE: pl.String(), VERSION: pl.Int64(), MOMENT: _moment_type()})
+        files = list(self._files(reading))
+        frames = []
+        if files:
+            constants = [(kind, commit.version, _moment(commit.moment)) for commit, _, kind in files]
+            frames.append(self._scan([action for _, action, _ in files], constants, FEED, kinds))
+        fed = [(commit, action) for commit in reading.by_feed for action in commit.changes]
+        if fed:
+            stamps = [(commit.version, _moment(commit.moment)) for commit, _ in fed]
+            rows = self._scan([action for _, action in fed], stamps, (VERSION, MOMENT), kinds)
+            added = pl.col(CHANGE).is_in([_INSERT, _POST])
+            frames.append(rows.filter(added) if self.changes.kind == "rows" else rows)
+        return pl.concat(frames)
+
+    def _scan(
+        self,
+        actions: Sequence[Mapping[str, Any]],
+        constants: Sequence[tuple[Any, ...]],
+        names: Sequence[str],
+        schema: pl.Schema,
+    ) -> pl.LazyFrame:
+        """Return the rows of files, with the same values in all rows of a file for the columns `names`."""
+        import polars as pl
+
+        files = {"place": pl.Series([scan.place_of(self._end, one["path"]) for one in actions], dtype=pl.String())}
+        for name in self._end.metadata().partition_columns:
+            texts = [(one.get("partitionValues") or {}).get(name) or None for one in actions]
+            files[scan.PARTITION + name] = column_values.series(texts, schema[name])
+        for number, name in enumerate(names):
+            files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
+        return scan.scan_places(self._end, pl.DataFrame(files), schema)
+
+    def _with_feed(self, frame: pl.LazyFrame, kind: str) -> pl.LazyFrame:
+        """Return rows of the end version as changes of that version."""
+        import polars as pl
+
+        if self.changes.kind == "rows":
+            return frame
+        commit = self._log.commit(self.span.until)
+        moment = _moment(None if commit is None else commit.timestamp)
+        return frame.with_columns(
+            pl.lit(kind).alias(CHANGE),
+            pl.lit(self.span.until, pl.Int64()).alias(VERSION),
+            pl.lit(moment, _moment_type()).alias(MOMENT),
+        )
+
+    def _shaped(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the changes as the reader's `kind` has them."""
+        columns = list(scan.schema_of(self._end))
+        match self.changes.kind:
+            case "rows":
+                return frame.select(map(named, columns))
+            case "feed":
+                return frame.select(map(named, [*columns, *FEED]))
+            case _:
+                return self._latest(frame).select(map(named, [*columns, CHANGE]))
+
+    def _latest(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the last change of each key. A row that a commit deletes and adds again is there after it."""
+        import polars as pl
+
+        free = "_" * (max(map(len, frame.collect_schema())) + 1)
+        order, newest, several = f"{free}o", f"{free}n", f"{free}s"
+        keys = list(self.changes.by)
+        kept = frame.filter(pl.col(CHANGE) != "update_preimage")
+        kept = kept.with_columns((pl.col(VERSION) * 2 + (pl.col(CHANGE) != _DELETE)).alias(order))
+        last = kept.group_by(list(map(named, keys))).agg(
+            pl.col(order).max().alias(newest), (pl.col(order) == pl.col(order).max()).sum().alias(several)
+        )
+        rows = kept.join(last, left_on=[*keys, order], right_on=[*keys, newest], how="inner", nulls_equal=True)
+        context = self.context
+
+        def check(data: pl.DataFrame) -> pl.DataFrame:
+            if (twice := data.filter(pl.col(several) > 1).head(1)).height:
+                key = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
+                raise source_commits.several(context, key, twice[VERSION][0])
+            return data
+
+        return watched(rows, check).lazy()
+
+
+def _moment_type() -> pl.DataType:
+    import polars as pl
+
+    return pl.Datetime("us", "UTC")
+
+
+def _moment(milliseconds: int | None) -> dt.datetime | None:
+    return None if milliseconds is None else dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
