@@ -161,7 +161,12 @@ class NewRows:
             files[scan.PARTITION + name] = column_values.series(texts, schema[name])
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
-        return scan.scan_places(self._end, pl.DataFrame(files), schema)
+        found = pl.DataFrame(files)
+        # A file that was added and later removed is in two changes, and the scan knows its rows by their place.
+        layers = found.with_columns(pl.int_range(pl.len()).over("place").alias("layer")).partition_by(
+            "layer", include_key=False
+        )
+        return pl.concat([scan.scan_places(self._end, layer, schema) for layer in layers])
 
     def _with_feed(self, frame: pl.LazyFrame, kind: str) -> pl.LazyFrame:
         """Return rows of the end version as changes of that version."""
