@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import polars as pl
 
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.model.beginnings import Wanted
 from dbxdec.model.changes import Changes
 from dbxdec.runtime import consuming
-from dbxdec.runtime.consuming import Output, Plan, Source, Wanted
+from dbxdec.runtime.consuming import Output, Plan, Source
 
 Write = Callable[[dict[str, Any]], Any]
 
@@ -38,7 +39,7 @@ class Consumer:
             Source(name, str(path), self.changes, manager, self.annotation, self.optional)
             for name, (manager, path) in self.sources.items()
         ]
-        adopted = {name: adopt for name in self.sources} if adopt else {}
+        adopted = dict.fromkeys(self.sources, adopt) if adopt else {}
         plan = consuming.plan("shop", outputs, sources, Wanted(adopted, restart))
         return Attempt(self, plan, outputs, sources)
 
@@ -65,10 +66,8 @@ class Attempt:
             found[source.parameter] = None if span is None else source.manager.read(source.context(span))
         return found
 
-    def commit(self, value: Any, *only: str) -> dict[str, WriteResult]:
+    def commit(self, value: Any, *only: str) -> dict[str, WriteResult | None]:
         """Store `value` in the outputs that lack it, or in those of them with these names."""
-        from dataclasses import replace
-
         written = {}
         for name, progress in self.plan.progress.items():
             if only and name not in only:

@@ -6,14 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
-from dbxdec.model.changes import ADOPT, RESTART
+from dbxdec.model.beginnings import LATEST, SNAPSHOT, Wanted
+from dbxdec.model.changes import ADOPT
 from dbxdec.model.typehints import of_parameter
 from dbxdec.runtime import record
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import OutputContext, WriteResult
     from dbxdec.model.changes import Changes
-
-_SNAPSHOT, _LATEST = "snapshot", "latest"
 
 
 @dataclass(frozen=True)
@@ -74,68 +73,6 @@ class Plan:
     def is_done(self) -> bool:
         """Whether this run has written everything."""
         return not self.progress
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Where a task whose position is unknown begins, and whether it begins anew; as a person has said for one run."""
-
-    adopted: Mapping[str, str]
-    restarts: bool
-
-    @classmethod
-    def of(cls, task: str, parameters: Mapping[str, Any], job: dag.Job) -> Wanted:
-        """Return what the job parameters say of a task. Raises RunError with all mistakes in them."""
-        problems = list(mistakes(str(parameters.get(ADOPT) or ""), str(parameters.get(RESTART) or ""), job))
-        if problems:
-            raise RunError(problems)
-        adopted = dict(pairs(str(parameters.get(ADOPT) or "")))
-        own = {
-            name: adopted[key]
-            for name in dag.changes_of(job.task(task))
-            if (key := next((one for one in (f"{task}.{name}", task) if one in adopted), None)) is not None
-        }
-        return cls(own, task in words(str(parameters.get(RESTART) or "")))
-
-
-def words(text: str) -> list[str]:
-    """Return the parts of a job parameter that is a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the tasks, or `task.parameter`, and the beginnings in a string like `clean=latest, join.orders=12`."""
-    for word in words(text):
-        name, _, value = word.partition("=")
-        yield name.strip(), value.strip()
-
-
-def mistakes(adopt: str, restart: str, job: dag.Job) -> Iterator[Problem]:
-    """Yield what is wrong with the tasks that are to begin elsewhere."""
-    readers = {task.key: dag.changes_of(task) for task in job.tasks}
-    known = [key for key, read in readers.items() if read]
-    for name, value in pairs(adopt):
-        key, _, parameter = name.partition(".")
-        if key not in known:
-            yield _unknown_reader(key, known, f"--adopt {name}={value}")
-        elif parameter and parameter not in readers[key]:
-            near = did_you_mean(parameter, readers[key]) or f"it reads {listed(list(readers[key]))}"
-            yield Problem(f"`--adopt {name}={value}`: the task `{key}` reads nothing new as `{parameter}`", hint=near)
-        if value not in (_SNAPSHOT, _LATEST) and not value.isdecimal():
-            yield Problem(
-                f"`--adopt {name}={value}` does not say where the task begins",
-                hint=f"write a version of its source, `{name}=12`, or `{name}=latest`, or `{name}=snapshot`",
-            )
-    for key in words(restart):
-        if key not in known:
-            yield _unknown_reader(key, known, f"--restart {key}")
-        elif any(name.partition(".")[0] == key for name, _ in pairs(adopt)):
-            yield Problem(f"the task `{key}` is in `--restart` and in `--adopt`", hint="leave one of them out")
-
-
-def _unknown_reader(key: str, known: list[str], option: str) -> Problem:
-    hint = did_you_mean(key, known) or f"tasks that do are {listed(known) or 'none'}"
-    return Problem(f"`{option}`: no task `{key}` reads what is new in a table", hint=hint)
 
 
 def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wanted: Wanted) -> Plan:
@@ -191,7 +128,7 @@ def _of_positions(
     for source, after, to in zip(sources, lowest, until, strict=True):
         head = heads[source.parameter]
         assert head is not None and to is not None  # noqa: PT018, S101 - an output that is ahead has a position
-        skips = after is None and source.changes.starting == _LATEST and not wanted.restarts
+        skips = after is None and source.changes.starting == LATEST and not wanted.restarts
         skips = skips and source.parameter not in wanted.adopted
         spans[source.parameter] = Span(head.id, after, to, skips)
     lagging = [name for name in open_ if behind[name] == lowest]
@@ -233,7 +170,7 @@ def _absent(
                 f"there is nothing at {source.uri} any more, of which `{source.parameter}` has read a part",
                 hint="bring the table back; or pass another one, under another name of the parameter",
             )
-        elif source.changes.starting == _LATEST:
+        elif source.changes.starting == LATEST:
             yield Problem(
                 f'there is nothing at {source.uri} yet, and `{source.parameter}` reads it with starting="latest"',
                 hint="start the job once the table is there: nobody could tell later which rows came first",
@@ -291,9 +228,9 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
 
 
 def _adopted(said: str, head: Head, source: Source, task: str) -> int | None:
-    if said == _SNAPSHOT:
+    if said == SNAPSHOT:
         return None
-    if said == _LATEST:
+    if said == LATEST:
         return head.version
     if int(said) > head.version:
         raise RunError(

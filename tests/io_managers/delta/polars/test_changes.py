@@ -173,7 +173,7 @@ def test_a_restore_that_only_adds_rows_is_a_rewrite(tables: Tables) -> None:
     DeltaTable(str(tables.source)).delete("id = 2")
     run(tables.consumer(), "a")
     DeltaTable(str(tables.source)).restore(1)
-    with pytest.raises(RunError, match="version 3 of .* is a RESTORE"):
+    with pytest.raises(RunError, match=r"version 3 of .* is a RESTORE"):
         run(tables.consumer(), "b")
 
 
@@ -209,7 +209,7 @@ def test_a_rewrite_before_the_feed_was_turned_on_is_an_error(tables: Tables) -> 
     table = DeltaTable(str(tables.source))
     table.delete("id = 1")
     table.alter.set_table_properties({"delta.enableChangeDataFeed": "true"})
-    with pytest.raises(RunError, match="version 2 of .* is a DELETE"):
+    with pytest.raises(RunError, match=r"version 2 of .* is a DELETE"):
         run(tables.consumer(), "b")
 
 
@@ -271,7 +271,7 @@ def test_two_last_changes_of_a_key_are_refused(tables: Tables) -> None:
     consumer = tables.consumer(Changes("latest", by=("id",)))
     run(consumer, "a")
     tables.add(2, 2)
-    with pytest.raises(RunError, match="version 1 of .* has several rows with the key id=2"):
+    with pytest.raises(RunError, match=r"version 1 of .* has several rows with the key id=2"):
         run(consumer, "b")
 
 
@@ -308,7 +308,7 @@ def test_two_sources_have_one_position_in_one_commit(tables: Tables) -> None:
     tables.add(10, to="right")
     consumer = tables.consumer(None, "left", "right")
 
-    def both(read: dict[str, Any]) -> pl.LazyFrame:
+    def both(read: dict[str, Any]) -> Any:
         return pl.concat([read["left"], read["right"]])
 
     run(consumer, "a", both)
@@ -355,7 +355,7 @@ def test_an_attempt_of_before_a_restore_does_not_commit_after_it(tables: Tables)
     late = tables.consumer().attempt("late")
     rows = late.read()["source"]
     DeltaTable(str(tables.target)).restore(0)
-    with pytest.raises(RunError, match="was restored .* after the task `clean` had begun"):
+    with pytest.raises(RunError, match=r"was restored .* after the task `clean` had begun"):
         late.commit(rows)
     run(tables.consumer(), "after")
     assert tables.ids() == [0, 1, 2]
@@ -407,7 +407,7 @@ def test_reading_all_again_is_refused_where_rows_would_be_doubled(tables: Tables
     """An append to a table with rows; a merge may get a row twice."""
     tables.add(1)
     run(tables.consumer(), "a")
-    with pytest.raises(RunError, match="would append all rows of .* which has rows already"):
+    with pytest.raises(RunError, match=r"would append all rows of .* which has rows already"):
         run(tables.consumer(), "b", restart=True)
     DeltaTable(str(tables.target)).delete()
     run(tables.consumer(), "c", restart=True)
@@ -467,7 +467,7 @@ def test_a_source_whose_log_is_gone_is_an_error(tables: Tables) -> None:
     DeltaTable(str(tables.source)).create_checkpoint()
     (tables.source / "_delta_log" / f"{1:020}.json").unlink()
     (tables.source / "_delta_log" / f"{0:020}.json").unlink()
-    with pytest.raises(RunError, match="version 1 of .* can't be read any more: its log has been cleaned up"):
+    with pytest.raises(RunError, match=r"version 1 of .* can't be read any more: its log has been cleaned up"):
         run(tables.consumer(), "b")
 
 
@@ -480,7 +480,7 @@ def test_a_vacuumed_file_of_the_span_is_an_error(tables: Tables) -> None:
     table = DeltaTable(str(tables.source))
     table.optimize.compact()
     table.vacuum(0, enforce_retention_duration=False, dry_run=False)
-    with pytest.raises(RunError, match="version 1 of .* has been vacuumed"):
+    with pytest.raises(RunError, match=r"version 1 of .* has been vacuumed"):
         run(tables.consumer(), "b")
 
 
@@ -491,10 +491,10 @@ def test_a_table_that_was_made_again_is_an_error(tables: Tables) -> None:
     shutil.rmtree(tables.source)
     tables.add(2)
     tables.add(3)
-    with pytest.raises(RunError, match="is another table than the one that `source` .* has read up to version 0"):
+    with pytest.raises(RunError, match=r"is another table than the one that `source` .* has read up to version 0"):
         run(tables.consumer(), "b")
     shutil.rmtree(tables.source)
-    with pytest.raises(RunError, match="there is nothing at .* any more, of which `source` has read a part"):
+    with pytest.raises(RunError, match=r"there is nothing at .* any more, of which `source` has read a part"):
         run(tables.consumer(), "b")
 
 
@@ -529,7 +529,7 @@ def test_partitioned_sources_keep_their_values(tables: Tables) -> None:
         frame.write_delta(
             str(tables.source),
             mode=mode,
-            delta_write_options={"partition_by": ["day"], **FEED},  # type: ignore[arg-type]
+            delta_write_options={"partition_by": ["day"], **FEED},
         )
         if mode == "error":
             run(tables.consumer(Changes("feed")), "a", lambda read: read["source"].select("id", "day"))
@@ -550,15 +550,7 @@ def test_a_column_with_the_name_of_a_change_is_refused(tables: Tables) -> None:
     with pytest.raises(RunError, match="has the column `_change_type`"):
         run(tables.consumer(Changes("feed")), "a")
     with pytest.raises(RunError, match="has no column `key`, by which `source` tells rows apart"):
-        tables.add(1, to="other")
-        run(
-            Consumer(
-                {"result": (tables.manager, tables.target)},
-                {"source": (tables.manager, tables.folder / "other")},
-                Changes("latest", by=("key",)),
-            ),
-            "a",
-        )
+        run(tables.consumer(Changes("latest", by=("key",))), "a")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Ordeal:
 
     def __init__(self, folder: Path, seed: int, *, merges: bool) -> None:
         self.source, self.target = folder / "source", folder / "target"
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311 - a test
         self.merges = merges
         self.ids = 0
         self.runs = 0
@@ -119,7 +119,8 @@ class Ordeal:
         try:
             attempt.commit(value)
         except RunError as error:
-            assert "another run has taken" in str(error) or "was restored" in str(error)
+            if not any(said in str(error) for said in ("another run has taken", "was restored")):
+                raise
             return False
         return True
 
