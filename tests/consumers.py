@@ -74,7 +74,7 @@ class Attempt:
                 continue
             output = self.outputs[name]
             receipt = replace(output.context.receipt, progress=progress)
-            written[name] = output.manager.write(replace(output.context, receipt=receipt), value)
+            written[name] = self.consumer.outputs[name][0].write(replace(output.context, receipt=receipt), value)
         return written
 
     @property

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
-from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
@@ -26,6 +25,16 @@ if TYPE_CHECKING:
     from dbxdec.model.changes import Changes
 
 
+class Manager(Protocol):
+    """What a manager of Delta tables does for a task that reads what is new, or what stands for one in a test."""
+
+    @property
+    def merges(self) -> frozenset[str]: ...
+    def read(self, context: InputContext) -> Any: ...
+    def head(self, context: InputContext) -> Head | None: ...
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing: ...
+
+
 @dataclass(frozen=True)
 class Source:
     """A parameter that gets what is new in a table: the place, what is wanted, and how its annotation is read."""
@@ -33,7 +42,7 @@ class Source:
     parameter: str
     uri: str
     changes: Changes
-    manager: DeltaIoManager
+    manager: Manager
     annotation: Any
     optional: bool
 
@@ -47,7 +56,7 @@ class Source:
 class Output:
     """An output of the task: its manager, and what a write of it is told."""
 
-    manager: DeltaIoManager
+    manager: Manager
     context: OutputContext
 
     @property
@@ -267,7 +276,7 @@ class Consuming:
         tables: Mapping[str, IoManager],
         parameters: Mapping[str, Any],
     ) -> None:
-        self.plan = Plan({}, {}, {})
+        self.plan: Plan | None = None
         self._project, self._job, self._task = project, job, task
         self._own, self._managers, self._tables = own, managers, tables
         self._parameters = parameters
@@ -279,6 +288,12 @@ class Consuming:
         outputs = {name: Output(_delta(self._own[name]), context) for name, context in contexts.items()}
         wanted = Wanted.of(self._task.key, self._parameters, self._job)
         self.plan = plan(self._project, outputs, list(self._sources.values()), wanted)
+
+    @property
+    def begun(self) -> Plan:
+        """The plan, once there is one."""
+        assert self.plan is not None  # noqa: S101 - inputs are read after `begin`
+        return self.plan
 
     def _source(self, name: str, function: Callable[..., Any]) -> Source:
         binding, changes = dag.changes_of(self._task)[name]
@@ -295,7 +310,7 @@ class Consuming:
 
     def read(self, parameter: str) -> Any:
         """Return the new rows for a parameter; None for an optional one if there are none."""
-        source, span = self._sources[parameter], self.plan.spans.get(parameter)
+        source, span = self._sources[parameter], self.begun.spans.get(parameter)
         if span is None:
             log.info("read %s: None, since there is nothing at %s yet", parameter, source.uri)
             return None
@@ -307,6 +322,8 @@ class Consuming:
 
     def refuse_none(self, output: str, context: OutputContext) -> None:
         """Raise RunError for a task that stores nothing, although its first commit has to say what it has left out."""
+        if self.plan is None or not self.plan.needs_table:
+            return
         what = "result" if output == dag.RESULT else f"output `{output}`"
         raise RunError(
             f"the {what} of the task `{self._task.key}` is None, but there is no table at {context.uri} yet that could "
@@ -315,6 +332,6 @@ class Consuming:
         )
 
 
-def _delta(manager: IoManager) -> DeltaIoManager:
-    assert isinstance(manager, DeltaIoManager)  # noqa: S101 - the build has checked it
-    return manager
+def _delta(manager: IoManager) -> Manager:
+    assert manager.reads_changes  # noqa: S101 - the build has checked it
+    return cast("Manager", manager)

@@ -549,8 +549,9 @@ def test_a_column_with_the_name_of_a_change_is_refused(tables: Tables) -> None:
     pl.DataFrame({"id": [1], "_change_type": ["x"]}).write_delta(str(tables.source))
     with pytest.raises(RunError, match="has the column `_change_type`"):
         run(tables.consumer(Changes("feed")), "a")
-    with pytest.raises(RunError, match="has no column `key`, by which `source` tells rows apart"):
-        run(tables.consumer(Changes("latest", by=("key",))), "a")
+    tables.add(1, to="other")
+    with pytest.raises(RunError, match="has no column `key`, by which `other` tells rows apart"):
+        run(tables.consumer(Changes("latest", by=("key",)), "other"), "a")
 
 
 @pytest.mark.parametrize(
