@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
-    from dbxdec.io_managers.positions import Span
     from dbxdec.model.changes import Changes
 
 FEED_PROPERTY = "delta.enableChangeDataFeed"
@@ -233,8 +232,3 @@ def several(context: InputContext, key: str, version: int) -> RunError:
         "tell which of them is the last change",
         hint='choose in the task: read `kind="rows"` or `kind="feed"`, and keep one row for each key',
     )
-
-
-def before_span(span: Span) -> int:
-    """Return the version whose definition counts for the first commit of a span."""
-    return 0 if span.after is None else span.after

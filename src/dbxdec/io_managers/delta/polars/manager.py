@@ -205,6 +205,13 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
         return cursors.standing(self._target(context), consumer, counts=counts)
 
+    def behind(self, context: InputContext) -> dict[str, int]:
+        from dbxdec.io_managers.delta.polars.new_rows import NewRows
+
+        assert context.changes is not None  # noqa: S101 - the caller gives them
+        assert context.span is not None  # noqa: S101
+        return NewRows(self._table_of(context), context, context.changes, context.span).behind()
+
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_spark(context)) is not None:
             return other.empty(context)

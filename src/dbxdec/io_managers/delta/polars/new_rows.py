@@ -56,6 +56,15 @@ class NewRows:
         rows = reading.rows if self.changes.kind != "latest" else None
         return self._told(self._shaped(self._of(reading)), rows)
 
+    def behind(self) -> dict[str, int]:
+        """Return how many rows the commits of the span have added, and when the first was made, in ms."""
+        commits = self._commits()
+        counts = [commit.rows for commit in commits if commit.added]
+        known = [count for count in counts if count is not None]
+        found = {"rows": sum(known)} if len(known) == len(counts) else {}
+        moments = [commit.moment for commit in commits if commit.moment is not None]
+        return {**found, **({"since": min(moments)} if moments else {})}
+
     @cached_property
     def _end(self) -> DeltaTable:
         return table_log.at_version(self.table, self.span.until, self.context.uri)
@@ -68,9 +77,9 @@ class NewRows:
         self.context.tell(version=self.span.until, rows=rows, note=self.span.text)
         return frame
 
-    def _reading(self) -> Reading:
-        """Return the commits of the span, and how each is read. Raises RunError if one of them is gone or refused."""
-        after, until = source_commits.before_span(self.span), self.span.until
+    def _commits(self) -> list[SourceCommit]:
+        """Return the commits of the span. Raises RunError if one of them is gone."""
+        after, until = -1 if self.span.after is None else self.span.after, self.span.until
         self._log.load(range(after + 1, self.table.version() + 1))
         commits = []
         for version in range(after + 1, until + 1):
@@ -78,6 +87,11 @@ class NewRows:
             if lines is None:
                 raise source_commits.gone(self.context, version, "its log has been cleaned up")
             commits.append(SourceCommit.of_lines(version, lines))
+        return commits
+
+    def _reading(self) -> Reading:
+        """Return how each commit of the span is read. Raises RunError if one of them is gone or refused."""
+        after, commits = self.span.after or 0, self._commits()
         redefined = [commit.metadata for commit in commits if commit.metadata is not None]
         before: Mapping[str, Any] = self._end.metadata().configuration or {}
         if redefined:
