@@ -139,7 +139,7 @@ def _of_positions(
         assert head is not None and to is not None  # noqa: PT018, S101 - an output that is ahead has a position
         skips = after is None and source.changes.starting == LATEST and not wanted.restarts
         skips = skips and source.parameter not in wanted.adopted
-        spans[source.parameter] = Span(head.id, after, to, skips)
+        spans[source.parameter] = Span(head.id, after, to, skips, head.opened)
     lagging = [name for name in open_ if behind[name] == lowest]
     if ahead:
         log.info("reading again what %s lacks; what is new since is for the next run", listed(lagging))

@@ -56,7 +56,7 @@ def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob,
         found["newest"] = head.version
         if gone is not None and gone != head.id:
             return {**found, "why": "the source is another table than the one that the task has read"}
-        span = Span(head.id, read, head.version)
+        span = Span(head.id, read, head.version, opened=head.opened)
         if not span.is_empty:
             found |= reader.behind(replace(context, span=span))
     except DbxdecError as error:

@@ -11,8 +11,8 @@ versions hold the number and the version of the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
@@ -33,10 +33,14 @@ _REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A source as it is now: its id, which another table at the same place does not have, and its newest version."""
+    """A source as it is now: its id, which another table at the same place does not have, and its newest version.
+
+    `opened` is what its reader has opened for that, and goes back to it with the span.
+    """
 
     id: str
     version: int
+    opened: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
