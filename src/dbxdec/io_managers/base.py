@@ -51,6 +51,9 @@ class TableChanges:
     def __init__(self, table: IoManager, changes: Changes) -> None:
         self.table, self.changes = table, changes
 
+    def __repr__(self) -> str:
+        return self.changes.text(repr(self.table))
+
 
 _running: _Running | None = None
 

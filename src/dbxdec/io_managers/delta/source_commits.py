@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext
     from dbxdec.model.changes import Changes
 
-FEED_PROPERTY = "delta.enableChangeDataFeed"
 _REDEFINES = ("CREATE OR REPLACE", "REPLACE TABLE")
 _KINDS = ('{"add"', '{"remove"', '{"cdc"', '{"metaData"', '{"commitInfo"')
 

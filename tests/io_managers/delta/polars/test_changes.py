@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from consumers import Consumer, run
+from consumers import Attempt, Consumer, run
 from dbxdec import DeltaMerge
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
@@ -333,6 +335,45 @@ def test_of_two_that_have_read_the_same_one_commits(tables: Tables) -> None:
     with pytest.raises(RunError, match="another run has taken what the task `clean` has read"):
         late.commit(rows)
     assert tables.ids() == [1, 2, 3]
+
+
+def test_of_twenty_that_commit_at_once_one_does(tables: Tables) -> None:
+    """Twenty runs have read the same rows, and commit at the same moment: the rows are there once."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    for first in range(2, 8):
+        tables.add(first)
+        attempts = [tables.consumer().attempt(f"{first}-{i}") for i in range(20)]
+        barrier = threading.Barrier(len(attempts))
+
+        def commit(attempt: Attempt, barrier: threading.Barrier = barrier) -> bool:
+            rows = attempt.read()["source"].collect()
+            barrier.wait()
+            try:
+                attempt.commit(rows)
+            except RunError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            assert sum(pool.map(commit, attempts)) == 1
+    assert tables.ids() == list(range(1, 8))
+
+
+def test_two_attempts_of_a_run_leave_its_rows_once(tables: Tables) -> None:
+    """A retry has read more than the attempt that is still at work: whichever commits first, the other is done."""
+    for order in (0, 1):
+        tables.add(10 * order + 1)
+        first = tables.consumer().attempt(f"run-{order}")
+        rows = [first.read()["source"].collect()]
+        tables.add(10 * order + 2)
+        second = tables.consumer().attempt(f"run-{order}", 2)
+        rows.append(second.read()["source"].collect())
+        pairs = list(zip((first, second), rows, strict=True))
+        for attempt, value in pairs if order == 0 else reversed(pairs):
+            attempt.commit(value)
+    run(tables.consumer(), "after")
+    assert tables.ids() == [1, 2, 11, 12]
 
 
 def test_a_restored_target_reads_again_what_it_has_lost(tables: Tables) -> None:
