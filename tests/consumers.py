@@ -23,8 +23,8 @@ Write = Callable[[dict[str, Any]], Any]
 class Consumer:
     """A task with one parameter for each source, and its outputs, by the managers of their tables."""
 
-    outputs: Mapping[str, tuple[DeltaIoManager, Path]]
-    sources: Mapping[str, tuple[DeltaIoManager, Path]]
+    outputs: Mapping[str, tuple[DeltaIoManager, Path | str]]
+    sources: Mapping[str, tuple[DeltaIoManager, Path | str]]
     changes: Changes = field(default_factory=Changes)
     task: str = "clean"
     annotation: Any = pl.LazyFrame

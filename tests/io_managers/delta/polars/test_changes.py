@@ -19,6 +19,7 @@ from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
 from dbxdec.io_managers.contexts import Receipt
 from dbxdec.model.changes import Changes
+from object_storage import object_storage
 
 FEED = {"configuration": {"delta.enableChangeDataFeed": "true"}}
 
@@ -611,3 +612,40 @@ def test_wrong_arguments_say_what_to_write(tables: Tables, wrong: dict[str, Any]
     """Outside of a build they are raised."""
     with pytest.raises(DbxdecError, match=said.replace("(", r"\(")):
         tables.manager.table("source").changes(**wrong)
+
+
+def test_a_remote_source_and_target_are_read_by_their_logs(tmp_path: Path) -> None:
+    """On an object storage as on a disk, with and without a checkpoint; and without asking for other files."""
+    with object_storage(tmp_path / "cloud") as cloud:
+        manager = PolarsDeltaIoManager("s3://bucket", mode="append", storage_options=cloud.options)
+        consumer = Consumer(
+            {"result": (manager, "s3://bucket/target")}, {"source": (manager, "s3://bucket/source")}, Changes("feed")
+        )
+
+        def add(number: int) -> None:
+            frame = pl.DataFrame({"id": [number], "day": ["a b/ü"]})
+            # All that is stored there looks years old.
+            kept = {**FEED["configuration"], "delta.enableExpiredLogCleanup": "false"}
+            options = {"partition_by": ["day"], "configuration": kept}
+            frame.write_delta(
+                "s3://bucket/source", mode="append", storage_options=cloud.options, delta_write_options=options
+            )
+
+        for number in range(4):
+            add(number)
+            run(consumer, f"run-{number}", lambda read: read["source"].select("id", "day"))
+        table = DeltaTable("s3://bucket/source", storage_options=cloud.options)
+        table.create_checkpoint()
+        for number in range(4, 7):
+            add(number)
+        cloud.asked()
+        attempt = consumer.attempt("late")
+        assert sorted(attempt.read()["source"].collect()["id"].to_list()) == [4, 5, 6]
+        files = [
+            one for one in cloud.asked() if one.endswith(".parquet") and "checkpoint" not in one and "source" in one
+        ]
+        assert len({one.split()[-1] for one in files}) == 3
+        attempt.commit(attempt.read()["source"].select("id", "day"))
+        found = pl.read_delta("s3://bucket/target", storage_options=cloud.options)
+        assert sorted(found["id"].to_list()) == [0, 1, 2, 3, 4, 5, 6]
+        assert found["day"].unique().to_list() == ["a b/ü"]
