@@ -134,9 +134,13 @@ def _of_positions(
     # Outputs that one attempt has not written get exactly what the others have: the same rows for all.
     until = min(ahead, key=_rank) if ahead else tuple(_version(heads[name]) for name in names)
     spans: dict[str, Span] = {}
+    absent = [name for name, head in heads.items() if head is None]
     for source, after, to in zip(sources, lowest, until, strict=True):
         head = heads[source.parameter]
-        assert head is not None and to is not None  # noqa: PT018, S101 - an output that is ahead has a position
+        assert head is not None  # noqa: S101 - `sources` are there
+        if to is None:  # it was not there for the output that is ahead
+            absent.append(source.parameter)
+            continue
         skips = after is None and source.changes.starting == LATEST and not wanted.restarts
         skips = skips and source.parameter not in wanted.adopted
         spans[source.parameter] = Span(head.id, after, to, skips, head.opened)
@@ -148,7 +152,7 @@ def _of_positions(
         standing = standings[name]
         number = 1 if standing.cursor is None else standing.cursor.number + 1
         base = _consumer(project, outputs[name].context, name).base
-        found[name] = Progress(base, standing.epoch, number, spans, standing.version)
+        found[name] = Progress(base, standing.epoch, number, spans, standing.version, tuple(absent))
     needs_table = any(span.skips for span in spans.values()) and any(standings[name].version < 0 for name in lagging)
     return Plan(spans, found, done, needs_table)
 
@@ -226,12 +230,16 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
         return _adopted(wanted.adopted[name], head, source, task)
     if cursor is None and not standing.is_strange:
         return None
+    if cursor is not None and name in cursor.absent:
+        return None
+    # Other parameters have a position, which a beginning for the whole task would contradict.
+    key = task if cursor is None else f"{task}.{name}"
     others = "" if cursor is None else f" (it has read {listed(list(cursor.read))})"
     raise RunError(
         f"{uri} has rows, and nothing in its log says up to where the task `{task}` has read `{name}`{others}: the "
         "job, the task or the parameter had another name, or another program has filled the table",
-        hint=f"say where it begins: `--adopt {task}=VERSION` after that version of {source.uri}, "
-        f"`--adopt {task}=latest` after the newest, `--adopt {task}=snapshot` with all rows; on the platform the job "
+        hint=f"say where it begins: `--adopt {key}=VERSION` after that version of {source.uri}, "
+        f"`--adopt {key}=latest` after the newest, `--adopt {key}=snapshot` with all rows; on the platform the job "
         f"parameter `{ADOPT}`",
     )
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
-from dbxdec.io_managers.positions import CONSUMER, NUMBER, READ, SEEN, Span, unpacked
+from dbxdec.io_managers.positions import ABSENT, CONSUMER, NUMBER, READ, SEEN, Span, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -68,13 +68,15 @@ class Consumer:
 class Cursor:
     """The newest commit of a consumer that counts, and what it covers.
 
-    `version` is the target's version of that commit, None where its log has been cleaned.
+    `version` is the target's version of that commit, None where its log has been cleaned. `absent` are the parameters
+    whose sources were not there then.
     """
 
     epoch: int
     number: int
     read: Mapping[str, Span]
     version: int | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,8 @@ def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
     """Return what a commit states, and the version of the target that its writer went by."""
     try:
         spans = {str(parameter): Span(*span) for parameter, span in proof.facts[READ].items()}
-        cursor = Cursor(int(name.rpartition("|")[2]), int(proof.facts[NUMBER]), spans, proof.version)
+        epoch, absent = int(name.rpartition("|")[2]), tuple(map(str, proof.facts.get(ABSENT, ())))
+        cursor = Cursor(epoch, int(proof.facts[NUMBER]), spans, proof.version, absent)
         return cursor, int(proof.facts[SEEN])
     except (AttributeError, KeyError, TypeError, ValueError):
         raise RunError(

@@ -324,6 +324,29 @@ def test_two_sources_have_one_position_in_one_commit(tables: Tables) -> None:
     assert {name: span[1:] for name, span in tables.facts()["read"].items()} == {"left": [1, 1], "right": [1, 1]}
 
 
+def test_a_source_that_comes_later_is_read_from_its_beginning(tables: Tables) -> None:
+    """An optional one that was not there in earlier runs, also where a run had written only one of two outputs by then."""
+    tables.add(1, to="left")
+    outputs = {"good": (tables.manager, tables.folder / "good"), "bad": (tables.manager, tables.folder / "bad")}
+    names = {name: (tables.manager, tables.folder / name) for name in ("left", "right")}
+    consumer = Consumer(outputs, names, optional=True)
+
+    def both(read: dict[str, Any]) -> Any:
+        return pl.concat([frame for frame in read.values() if frame is not None])
+
+    run(consumer, "a", both)
+    tables.add(2, to="left")
+    attempt = consumer.attempt("b")
+    attempt.commit(both(attempt.read()), "good")
+    tables.add(10, to="right")
+    assert consumer.attempt("c").spans == {"left": (0, 1)}
+    run(consumer, "c", both)
+    assert run(consumer, "d", both).spans["right"].text == "all rows of version 0"
+    assert tables.ids("good") == tables.ids("bad") == [1, 2, 10]
+    run(consumer, "e", both)
+    assert tables.ids("good") == tables.ids("bad") == [1, 2, 10]
+
+
 def test_of_two_that_have_read_the_same_one_commits(tables: Tables) -> None:
     """Whichever is first: the other one is told that its rows were taken, and writes nothing."""
     tables.add(1)
