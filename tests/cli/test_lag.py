@@ -1,4 +1,4 @@
-"""Tasks that read what is new, by the command line: how far they are, where they begin, and that no backfill runs them."""
+"""Tasks that read what is new, by the command line: how far they are, where they begin, no backfill runs them."""
 
 from __future__ import annotations
 
