@@ -225,7 +225,7 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
                 f"version {span.until}",
                 hint="the table was put back to an older copy: bring back the newer one",
             )
-        return span.until
+        return _adopted(wanted.adopted[name], head, source, task) if _leaves_out(wanted, name, span) else span.until
     if name in wanted.adopted:
         return _adopted(wanted.adopted[name], head, source, task)
     if cursor is None and not standing.is_strange:
@@ -242,6 +242,12 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
         f"`--adopt {key}=latest` after the newest, `--adopt {key}=snapshot` with all rows; on the platform the job "
         f"parameter `{ADOPT}`",
     )
+
+
+def _leaves_out(wanted: Wanted, name: str, span: Span) -> bool:
+    """Return whether a person has a task go on after a later version than the one that it has read."""
+    said = wanted.adopted.get(name, "")
+    return said.isdecimal() and int(said) > span.until
 
 
 def _adopted(said: str, head: Head, source: Source, task: str) -> int | None:
@@ -264,10 +270,13 @@ def _needless(wanted: Wanted, standings: Mapping[str, Standing], sources: list[S
         known = [
             one.cursor.read[name] for one in standings.values() if one.cursor is not None and name in one.cursor.read
         ]
+        if any(_leaves_out(wanted, name, span) for span in known):
+            continue
         if name in wanted.adopted and len(known) == len(standings) and not any(one.done for one in standings.values()):
             yield Problem(
                 f"`--adopt {task}`: the task has read `{name}` up to version {known[0].until}, and goes on from there",
-                hint="leave it out; to read all again: `--restart`",
+                hint=f"leave it out; to leave out what comes next, name a newer version: `--adopt {task}=VERSION`; to read "
+                f"all again: `--restart {task}`",
             )
 
 

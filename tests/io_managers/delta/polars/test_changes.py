@@ -468,6 +468,20 @@ def test_a_beginning_for_a_task_that_has_a_position_is_an_error(tables: Tables) 
         run(tables.consumer(), "b", adopt="latest")
 
 
+def test_a_person_goes_on_after_what_can_not_be_read(tables: Tables) -> None:
+    """After a rewrite, by its version; what comes later is read, and a version that is read already changes nothing."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete("id = 1")
+    tables.add(2)
+    with pytest.raises(RunError, match="--adopt TASK=1"):
+        run(tables.consumer(), "b")
+    assert run(tables.consumer(), "c", adopt="1").spans["source"].text == "new in version 2"
+    with pytest.raises(RunError, match="the task has read `source` up to version 2"):
+        run(tables.consumer(), "d", adopt="1")
+    assert tables.ids() == [1, 2]
+
+
 def test_reading_all_again_is_refused_where_rows_would_be_doubled(tables: Tables) -> None:
     """An append to a table with rows; a merge may get a row twice."""
     tables.add(1)
