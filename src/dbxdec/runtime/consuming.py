@@ -275,8 +275,8 @@ def _needless(wanted: Wanted, standings: Mapping[str, Standing], sources: list[S
         if name in wanted.adopted and len(known) == len(standings) and not any(one.done for one in standings.values()):
             yield Problem(
                 f"`--adopt {task}`: the task has read `{name}` up to version {known[0].until}, and goes on from there",
-                hint=f"leave it out; to leave out what comes next, name a newer version: `--adopt {task}=VERSION`; to read "
-                f"all again: `--restart {task}`",
+                hint=f"leave it out; to leave out what comes next, name a newer version: `--adopt {task}=VERSION`; to "
+                f"read all again: `--restart {task}`",
             )
 
 

@@ -169,8 +169,8 @@ def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputConte
         raise RunError(
             f"{context.uri} {' and '.join(said)} since the task has read it, so `{context.parameter}` can't give old "
             "and new rows the same columns",
-            hint="go on after the newest version, once the table that the task writes is right (`--adopt TASK=VERSION`), "
-            "or read all again (`--restart TASK`)",
+            hint="go on after the newest version, once the table that the task writes is right (`--adopt "
+            "TASK=VERSION`), or read all again (`--restart TASK`)",
         )
 
 

@@ -325,7 +325,7 @@ def test_two_sources_have_one_position_in_one_commit(tables: Tables) -> None:
 
 
 def test_a_source_that_comes_later_is_read_from_its_beginning(tables: Tables) -> None:
-    """An optional one that was not there in earlier runs, also where a run had written only one of two outputs by then."""
+    """An optional one that was not there in earlier runs, also where one of two outputs was written by then."""
     tables.add(1, to="left")
     outputs = {"good": (tables.manager, tables.folder / "good"), "bad": (tables.manager, tables.folder / "bad")}
     names = {name: (tables.manager, tables.folder / name) for name in ("left", "right")}

@@ -17,7 +17,7 @@ FLIGHT = ["time_hour", "carrier", "flight"]
 def departures(day: dt.date = run_date()) -> None:
     @task(io_manager=lake)
     def departed(flights: pl.LazyFrame) -> DeltaMerge:
-        """The flights that have left. One that is there already stays as it is, so a run of the same day adds the rest."""
+        """The flights that have left: one that is there already stays, so a run of the same day adds the rest."""
         known = flights.drop_nulls("dep_time").select(*FLIGHT, "origin", "dest", "dep_delay")
         return DeltaMerge(known, on=FLIGHT).when_not_matched_insert_all()
 
