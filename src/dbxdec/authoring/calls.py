@@ -236,7 +236,7 @@ class _Binder:
     def _bind_latest(self, what: object) -> dag.Binding | None:
         if isinstance(what, IoManager):
             return self._bind_table(what)
-        if not isinstance(what, TaskProxy | OutputReference) or isinstance(what, ChangesReference):
+        if not isinstance(what, TaskProxy | OutputReference):
             given = what.describe() if isinstance(what, Reference) else shown(what)
             self._recorder.problem(
                 f"{self._where} is `latest` of {given}", "pass `latest` a task's result or a table, `io.table(...)`"
