@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
-from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
+from dbxdec.io_managers.delta.progress import Consumer, Head, Standing, UnclearError
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, SNAPSHOT, Wanted
@@ -32,7 +32,9 @@ class Manager(Protocol):
     def merges(self) -> frozenset[str]: ...
     def read(self, context: InputContext) -> Any: ...
     def head(self, context: InputContext) -> Head | None: ...
-    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing: ...
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing: ...
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
 
     Raises RunError, with all problems, where a position or a source is not what it was.
     """
+    said = wanted.restarts or all(source.parameter in wanted.adopted for source in sources)
     standings = {
-        name: one.manager.standing(one.context, _consumer(project, one.context, name), counts=wanted.restarts)
-        for name, one in outputs.items()
+        name: _standing(one, _consumer(project, one.context, name), wanted, said=said) for name, one in outputs.items()
     }
     done = {name: one.done for name, one in standings.items() if one.done is not None}
     if len(done) == len(outputs):
@@ -114,6 +116,16 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return _of_positions(project, outputs, there, heads, standings, positions, done, wanted)
+
+
+def _standing(output: Output, consumer: Consumer, wanted: Wanted, *, said: bool) -> Standing:
+    """Return how far an output has read. Where its log doesn't tell, it begins anew if a person has `said` where."""
+    try:
+        return output.manager.standing(output.context, consumer, counts=wanted.restarts)
+    except UnclearError:
+        if not said:
+            raise
+        return output.manager.standing(output.context, consumer, counts=wanted.restarts, anew=True)
 
 
 def _of_positions(

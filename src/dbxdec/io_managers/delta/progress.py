@@ -31,6 +31,10 @@ _NAME = "dbxdec/changes"
 _REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
 
 
+class UnclearError(RunError):
+    """Raised where the log of a target does not tell how far a task has read. A person may say it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A source as it is now: its id, which another table at the same place does not have, and its newest version.
@@ -118,6 +122,11 @@ class Search:
     """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
 
 
+def anew(version: int) -> Search:
+    """Return what is known of a consumer that begins anew, of a target at this version: its count begins there."""
+    return Search(epoch=version, is_whole=True)
+
+
 def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
     """Return the newest cursor that counts. The commits come newest first, and are read only as far as needed.
 
@@ -155,7 +164,7 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
             if newest[2] >= commit.version - 1:
                 break
         elif in_doubt:
-            raise RunError(
+            raise UnclearError(
                 f"version {restore.version} of {uri} is a RESTORE that does not say which version it went back to, so "
                 f"nobody can tell how far the task `{consumer.task}` has read",
                 hint=f"say where it goes on: `--adopt {consumer.task}=VERSION`",
@@ -193,9 +202,9 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
     return Cursor(epoch, number, read)
 
 
-def lost(task: str, uri: str) -> RunError:
+def lost(task: str, uri: str) -> UnclearError:
     """Return the error of a target whose log no longer tells how far a task has read."""
-    return RunError(
+    return UnclearError(
         f"the log of {uri} no longer tells how far the task `{task}` has read what is new: it has been cleaned up "
         "since the task wrote there",
         hint="let no run be later than the log is kept (`delta.logRetentionDuration`); say where it goes on: "
@@ -211,15 +220,15 @@ def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
         cursor = Cursor(epoch, int(proof.facts[NUMBER]), spans, proof.version, absent)
         return cursor, int(proof.facts[SEEN])
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise RunError(
+        raise UnclearError(
             f"version {proof.version} of {uri} says in its receipt how far a task has read, but in another form than "
             "this dbxdec writes",
             hint="the table was written by another version of dbxdec: install it where the task runs",
         ) from None
 
 
-def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> RunError:
-    return RunError(
+def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> UnclearError:
+    return UnclearError(
         f"version {late.version} of {uri} is of an attempt of the task `{consumer.task}` that had begun before the "
         f"RESTORE of version {restore.version}: it has added rows, and those before them are gone",
         hint=f"restore the table again, to version {restore.version}: the next run reads what follows",

@@ -537,6 +537,26 @@ def test_a_position_outlives_the_log_of_the_target(tables: Tables) -> None:
     assert tables.facts()["n"] == 3
 
 
+@pytest.mark.parametrize(("adopt", "expected"), [("0", [0, 1, 2, 3, 9]), ("latest", [0, 9])])
+def test_a_person_says_where_a_task_goes_on_that_no_log_tells(tables: Tables, adopt: str, expected: list[int]) -> None:
+    """The target was restored to a version that its log no longer has; what a person says begins a new count."""
+    for i in range(4):
+        tables.add(i)
+        run(tables.consumer(), f"run-{i}")
+    target = DeltaTable(str(tables.target))
+    target.restore(0)
+    target.create_checkpoint()
+    DeltaTable(str(tables.target)).alter.set_table_description("since then")
+    for version in range(4):
+        (tables.target / "_delta_log" / f"{version:020}.json").unlink()
+    with pytest.raises(RunError, match="no longer tells how far the task `clean` has read"):
+        run(tables.consumer(), "after")
+    run(tables.consumer(), "after", adopt=adopt)
+    tables.add(9)
+    run(tables.consumer(), "later")
+    assert tables.ids() == expected
+
+
 def test_a_source_whose_log_is_gone_is_an_error(tables: Tables) -> None:
     """A pause longer than the source's log is kept."""
     for i in range(4):
