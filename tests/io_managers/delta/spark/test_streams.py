@@ -1,0 +1,302 @@
+"""Streams that tasks return: each row once whatever ends an attempt, and all commits of a run for its readers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spark_tools
+from dbxdec import DeltaMerge
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta.spark import checkpoints
+from dbxdec.io_managers.delta.spark.log import SparkTable
+from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+
+pytestmark = needs_spark
+spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
+
+
+class Source:
+    """A folder of files, of which a stream takes one for each batch."""
+
+    def __init__(self, folder: Path, spark: Any) -> None:
+        self.folder, self.spark = folder, spark
+        self.count = 0
+        folder.mkdir()
+
+    def add(self, *batches: list[dict[str, Any]]) -> Source:
+        for batch in batches:
+            self.count += 1
+            file = self.folder / f"{self.count:03}.json"
+            file.write_text("".join(json.dumps(row) + "\n" for row in batch), encoding="utf-8")
+            os.utime(file, (self.count, self.count))  # the oldest comes first
+        return self
+
+    def stream(self, schema: str = "x bigint") -> Any:
+        reader = self.spark.readStream.schema(schema).option("maxFilesPerTrigger", 1)
+        return reader.json(str(self.folder))
+
+
+@pytest.fixture
+def source(spark: Any, tmp_path: Path) -> Source:
+    return Source(tmp_path / "arriving", spark)
+
+
+def xs(*values: int) -> list[dict[str, Any]]:
+    return [{"x": value} for value in values]
+
+
+def read(at: Place, run: str, kind: Any = "run") -> list[tuple[Any, ...]]:
+    return rows(at.manager().read(wanted(at.uri, receipt(run), rows=kind)))
+
+
+class TestAppends:
+    @pytest.mark.connect
+    def test_each_run_adds_what_has_arrived_since_the_last_one(self, place: Place, source: Source) -> None:
+        """A run stores all batches that are there, its readers get their rows, and a run without any leaves none."""
+        source.add(xs(1, 2), xs(3))
+        done = place.write("append", "1", source.stream())
+        assert (done.rows, done.note) == (3, "stream: 2 batches")
+        source.add(xs(4))
+        assert place.write("append", "2", source.stream()).note == "stream: 1 batch"
+        empty = place.write("append", "3", source.stream())
+        assert (empty.rows, empty.note) == (0, "stream: nothing new")
+        assert place.stored == [1, 2, 3, 4]
+        assert [read(place, run) for run in ("1", "2", "3")] == [[(1,), (2,), (3,)], [(4,)], []]
+        assert len(read(place, "3", "table")) == 4
+
+    def test_a_retry_of_a_stream_that_has_ended_finds_nothing_new(self, path: Place, source: Source) -> None:
+        """Its result is still that of the first attempt, and what has arrived meanwhile belongs to it too."""
+        source.add(xs(1))
+        path.write("append", "1", source.stream())
+        assert (
+            path.write("append", "1", source.stream(), attempt=2).note
+            == "stream: 1 batch, 1 of them by earlier attempts"
+        )
+        source.add(xs(2))
+        assert path.write("append", "1", source.stream(), attempt=3).rows == 2
+        assert path.read("1") == path.stored == [1, 2]
+
+    def test_rows_of_other_writers_between_the_batches_are_none_of_its_result(
+        self, path: Place, source: Source
+    ) -> None:
+        """Neither of other runs nor of other programs, before, between and after."""
+        path.write("append", "0", path.frame(90))
+        source.add(xs(1))
+        path.write("append", "1", source.stream())
+        path.frame(91).write.format("delta").mode("append").save(path.uri)
+        source.add(xs(2))
+        path.write("append", "1", source.stream(), attempt=2)
+        path.write("append", "2", path.frame(92))
+        assert path.read("1") == [1, 2]
+        assert path.read("2") == [92]
+
+    def test_a_reader_through_polars_gets_the_same_rows(self, path: Place, source: Source) -> None:
+        """All commits of the stream count for it as well."""
+        import polars as pl
+
+        from dbxdec.io_managers import PolarsDeltaIoManager
+        from dbxdec.io_managers.contexts import InputContext
+
+        source.add(xs(1), xs(2))
+        path.write("append", "0", path.frame(90))
+        path.write("append", "1", source.stream())
+        context = InputContext(path.uri, "frame", pl.DataFrame, receipt("1").id)
+        frame = PolarsDeltaIoManager("unused").read(context)
+        assert sorted(frame.lazy().collect()["x"].to_list()) == [1, 2]
+
+    def test_the_table_is_made_as_it_is_wanted(self, place: Place, source: Source) -> None:
+        """Partitions, a comment, properties and constraints, before the first row."""
+        source.add([{"k": "a", "n": 1}, {"k": "b", "n": 2}])
+        wishes = {
+            "comment": "what arrives",
+            "constraints": {"positive": "n > 0"},
+            "properties": {"delta.appendOnly": True},
+        }
+        stream = source.stream("k string, n bigint")
+        place.write("append", "1", stream, partition_by="k", **wishes)
+        detail = SparkTable(place.spark, place.uri, place.uri.startswith("spark_catalog")).detail()
+        assert detail is not None
+        assert (detail.partitions, detail.comment) == (("k",), "what arrives")
+        assert detail.properties["delta.constraints.positive"] == "n > 0"
+        assert read(place, "1") == [("a", 1), ("b", 2)]
+        source.add([{"k": "c", "n": -1}])
+        with pytest.raises(RunError, match="rows of the result violate a rule of"):
+            place.write("append", "2", source.stream("k string, n bigint"), partition_by="k", **wishes)
+
+    def test_other_columns_are_refused_or_added_before_the_stream_starts(self, path: Place, source: Source) -> None:
+        """By the policy of the schema; refused, nothing of the source counts as read."""
+        path.write("append", "0", path.frame(0))
+        source.add([{"x": 1, "y": "a"}])
+        with pytest.raises(RunError, match=r"(?s)does not fit|columns"):
+            path.write("append", "1", source.stream("x bigint, y string"))
+        path.write("append", "2", source.stream("x bigint, y string"), schema="add-columns")
+        assert read(path, "2") == [(1, "a")]
+
+    @pytest.mark.classic
+    def test_vacuum_leaves_the_checkpoint_alone(self, path: Place, source: Source) -> None:
+        """It lies in the table's folder, under a name that is left alone."""
+        source.add(xs(1))
+        path.write("append", "1", source.stream())
+        check = "spark.databricks.delta.retentionDurationCheck.enabled"
+        path.spark.conf.set(check, "false")
+        try:
+            path.spark.sql(f"VACUUM delta.`{path.uri}` RETAIN 0 HOURS")
+        finally:
+            path.spark.conf.unset(check)
+        assert Path(path.uri, "_dbxdec", "streams", "job.task", "offsets", "0").is_file()
+        assert path.write("append", "2", source.stream()).note == "stream: nothing new"
+
+
+class TestCheckpoints:
+    def test_an_authors_own_place_is_taken(self, path: Place, source: Source, tmp_path: Path) -> None:
+        """`{job}` and `{task}` are filled in; outputs and items have folders of their own below it."""
+        source.add(xs(1))
+        own = {"checkpointLocation": f"{tmp_path}/own/{{job}}/{{task}}"}
+        path.write("append", "1", source.stream(), write_options=own)
+        assert (tmp_path / "own" / "job" / "task" / "offsets" / "0").is_file()
+        assert not Path(path.uri, "_dbxdec").exists()
+        path.manager("append", write_options=own).write(
+            output(path.uri, receipt("1", item="de")), source.stream().selectExpr("x + 10 AS x")
+        )
+        assert (tmp_path / "own" / "job" / "task" / "de" / "offsets" / "0").is_file()
+        assert path.stored == [1, 11]
+
+    def test_a_managed_table_of_unity_catalog_needs_one(self, path: Place, source: Source, monkeypatch: Any) -> None:
+        """Only the platform writes its folder: the error says what to write."""
+        source.add(xs(1))
+        monkeypatch.setattr(checkpoints, "_FOLDER", "unused")
+        genuine = SparkTable.detail
+
+        def guarded(self: SparkTable) -> Any:
+            import dataclasses
+
+            found = genuine(self)
+            return found and dataclasses.replace(found, is_guarded=True)
+
+        monkeypatch.setattr(SparkTable, "detail", guarded)
+        with pytest.raises(RunError, match="only the platform writes the folder of this table") as raised:
+            path.write("append", "1", source.stream())
+        assert "checkpointLocation" in str(raised.value)
+
+    def test_two_runs_at_once_are_refused(self, path: Place, source: Source) -> None:
+        """The second one ends with a sentence, and the first one is not disturbed."""
+        source.add(xs(1))
+        spot = f"{path.uri}/_dbxdec/streams/job.task"
+        with checkpoints.held(path.spark, spot, "task") as alone:
+            assert alone
+            with pytest.raises(
+                RunError, match="another run works with the checkpoint of the stream of the task `task`"
+            ):
+                path.write("append", "1", source.stream())
+        assert path.write("append", "1", source.stream()).rows == 1
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("mode", ["error", "overwrite", "ignore"])
+    def test_a_stream_only_adds_rows(self, path: Place, source: Source, mode: str) -> None:
+        """Other modes are refused with what to write instead, also where there is no table yet."""
+        with pytest.raises(RunError, match=f'returned a stream, but its IoManager has mode="{mode}"') as raised:
+            path.write(mode, "1", source.add(xs(1)).stream())
+        assert 'use mode="append"' in str(raised.value)
+        assert not Path(path.uri).exists()
+
+    def test_a_frame_after_a_stream_of_the_same_run_is_refused(self, path: Place, source: Source) -> None:
+        """It would add rows beside those of the stream, which no reader told apart."""
+        path.write("append", "1", source.add(xs(1)).stream())
+        with pytest.raises(RunError, match="attempt 1 of the task `task` returned a stream"):
+            path.write("append", "1", path.frame(5), attempt=2)
+        assert path.stored == [1]
+
+    @pytest.mark.connect
+    def test_an_error_of_the_tasks_own_code_is_shown(self, path: Place, source: Source) -> None:
+        """Spark's own message says only that a task failed; batches before it stay, and a retry goes on."""
+        from pyspark.sql import functions
+
+        def careful(value: int) -> int:
+            if value == 2:
+                raise ValueError("2 is too much for me")
+            return value
+
+        source.add(xs(1), xs(2), xs(3))
+        mine = functions.udf(careful, "bigint", useArrow=False)
+        with pytest.raises(RunError, match="failed in the task's own code: ValueError: 2 is too much for me") as raised:
+            path.write("append", "1", source.stream().select(mine("x").alias("x")))
+        assert "in careful" in str(raised.value)
+        assert path.stored == [1]
+        assert path.write("append", "1", source.stream(), attempt=2).rows == 3
+        assert path.read("1") == [1, 2, 3]
+
+    def test_a_query_that_can_only_be_written_whole_is_refused_in_one_sentence(
+        self, path: Place, source: Source
+    ) -> None:
+        """Spark's analysis of it, without its plan."""
+        source.add(xs(1))
+        with pytest.raises(RunError, match=r"the stream of the task `task` into .* failed: ") as raised:
+            path.write("append", "1", source.stream().groupBy("x").count())
+        assert len(str(raised.value).splitlines()) < 4
+
+
+def pairs(*values: tuple[int, int]) -> list[dict[str, Any]]:
+    return [{"k": k, "x": x} for k, x in values]
+
+
+def adding(source: Source) -> Any:
+    """A merge that adds to what is there, and so shows if a batch was merged twice."""
+    merge = DeltaMerge(source.stream("k int, x int"), on="k").when_matched_update({"x": "target.x + source.x"})
+    return merge.when_not_matched_insert_all()
+
+
+class TestMerges:
+    @pytest.mark.connect
+    def test_each_batch_is_merged_once(self, place: Place, source: Source) -> None:
+        """From a missing table on, in the order of arrival; the result is the table as the last batch left it."""
+        source.add(pairs((1, 1), (2, 1)), pairs((1, 5)))
+        done = place.write("error", "1", adding(source))
+        assert done.note == "merged: 2 inserted, 1 updated, 0 deleted; stream: 2 batches"
+        assert done.rows == 3
+        assert read(place, "1") == [(1, 6), (2, 1)]
+        source.add(pairs((2, 2)))
+        place.write("error", "1", adding(source), attempt=2)
+        assert place.write("error", "2", adding(source)).note.endswith("stream: nothing new")
+        assert read(place, "1") == read(place, "2") == [(1, 6), (2, 3)]
+
+    def test_the_rows_that_all_batches_have_changed(self, path: Place, source: Source) -> None:
+        """`x.written` of a stream that merges is what each of its batches inserted or changed."""
+        source.add(pairs((1, 1)), pairs((1, 5)))
+        feed = {"delta.enableChangeDataFeed": True}
+        path.write("error", "0", path.pairs((9, 9)), properties=feed)
+        path.write("error", "1", adding(source), properties=feed)
+        assert read(path, "1", "changed") == [(1, 1), (1, 6)]
+
+    @pytest.mark.connect
+    def test_a_batch_that_is_not_recorded_yet_is_not_merged_again(self, path: Place, source: Source) -> None:
+        """The attempt was killed between the commit of the batch and the note of it."""
+        source.add(pairs((1, 1)), pairs((1, 5)))
+        path.write("error", "1", adding(source))
+        noted = Path(path.uri, "_dbxdec", "streams", "job.task", "commits")
+        for file in (noted / "1", noted / ".1.crc"):
+            file.unlink()
+        source.add(pairs((1, 10)))
+        path.write("error", "1", adding(source), attempt=2)
+        assert read(path, "1") == [(1, 16)]
+
+    @pytest.mark.connect
+    def test_equal_keys_in_a_batch_are_refused(self, path: Place, source: Source) -> None:
+        """In one sentence, with the batches before it merged."""
+        source.add(pairs((1, 1)), pairs((2, 1), (2, 2)))
+        with pytest.raises(RunError, match="a batch of the stream of the task `task` has rows with equal keys"):
+            path.write("error", "1", adding(source))
+        assert path.stored == [1]
+
+    def test_a_mistake_in_a_clause_is_told_before_the_stream_starts(self, path: Place, source: Source) -> None:
+        """With nothing read and no checkpoint made."""
+        stream = source.add(pairs((1, 1))).stream("k int, x int")
+        merge = DeltaMerge(stream, on="k").when_matched_update({"x": "source.z"})
+        with pytest.raises(RunError, match="Spark can't execute the DeltaMerge of the task `task`"):
+            path.write("error", "1", merge)
+        assert not Path(path.uri, "_dbxdec").exists()
