@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +19,10 @@ import pytest
 import spark_tools
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
+from dbxdec.io_managers import auto_loader
 from dbxdec.io_managers.delta.spark import checkpoints
 from dbxdec.io_managers.delta.spark.log import SparkTable
+from repository import TESTS
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
 
 pytestmark = needs_spark
@@ -26,7 +35,7 @@ class Source:
     def __init__(self, folder: Path, spark: Any) -> None:
         self.folder, self.spark = folder, spark
         self.count = 0
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
 
     def add(self, *batches: list[dict[str, Any]]) -> Source:
         for batch in batches:
@@ -300,3 +309,146 @@ class TestMerges:
         with pytest.raises(RunError, match="Spark can't execute the DeltaMerge of the task `task`"):
             path.write("error", "1", merge)
         assert not Path(path.uri, "_dbxdec").exists()
+
+
+class TestAutoLoader:
+    """`cloudFiles` where there is no Auto Loader."""
+
+    @pytest.fixture
+    def reading(self, spark: Any) -> Iterator[Any]:
+        """A session as a task is given it."""
+        genuine = type(spark).__dict__["readStream"]
+        auto_loader.provide(spark)
+        auto_loader.provide(spark)  # a second time changes nothing
+        yield spark
+        type(spark).readStream = genuine
+        auto_loader._told.clear()
+
+    @pytest.mark.connect
+    def test_its_files_are_read_as_a_plain_stream(
+        self, path: Place, source: Source, reading: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """With the options that both know and a schema inferred as it does; what is left out is said once."""
+        source.add(pairs((1, 1)), pairs((2, 2)))
+        with caplog.at_level(logging.INFO):
+            for run in ("1", "2"):
+                reader = reading.readStream.format("cloudFiles").option("cloudFiles.format", "json")
+                reader = reader.options(**{"cloudFiles.maxFilesPerTrigger": 1, "cloudFiles.schemaHints": "x int"})
+                stream = reader.option("cloudFiles.schemaLocation", f"{path.uri}/_schema").load(str(source.folder))
+                path.write("append", run, stream)
+        assert read(path, "1") == [("1", 1, None), ("2", 2, None)]
+        assert [field.simpleString() for field in stream.schema] == ["k:string", "x:int", "_rescued_data:string"]
+        said = [record.getMessage() for record in caplog.records if "Auto Loader" in record.getMessage()]
+        assert len(said) == 1
+        assert said[0].endswith("read as a plain stream; left out: cloudFiles.schemaLocation")
+        assert len([*Path(path.uri, "_delta_log").glob("*.json")]) == 4  # the table, two batches, nothing new
+
+    def test_a_schema_of_the_author_is_taken(self, source: Source, reading: Any) -> None:
+        """Then there is no column of rescued data, unless it is asked for by its name."""
+        source.add(pairs((1, 1)))
+        reader = reading.readStream.schema("k int").option("cloudFiles.format", "json")
+        assert reader.load(str(source.folder), format="cloudFiles").columns == ["k"]
+        frame = reader.option("rescuedDataColumn", "rest").load(str(source.folder))
+        assert frame.columns == ["k", "rest"]
+
+    def test_types_are_inferred_if_that_is_asked_for(self, source: Source, reading: Any) -> None:
+        """`cloudFiles.inferColumnTypes`; without evolution of the schema nothing is rescued."""
+        source.add(pairs((1, 1)))
+        options = {"format": "json", "inferColumnTypes": "true", "schemaEvolutionMode": "none"}
+        reader = reading.readStream.format("cloudFiles").options(**{f"cloudFiles.{k}": v for k, v in options.items()})
+        assert reader.load(str(source.folder)).schema.simpleString() == "struct<k:bigint,x:bigint>"
+
+    def test_what_it_needs_is_said(self, source: Source, reading: Any) -> None:
+        """The format, and a file to infer the schema of."""
+        with pytest.raises(RunError, match="needs the format of the files"):
+            reading.readStream.format("cloudFiles").load(str(source.folder))
+        with pytest.raises(RunError, match=r"the schema of the files for Auto Loader in .* can't be inferred"):
+            reading.readStream.format("cloudFiles").option("cloudFiles.format", "json").load(str(source.folder))
+
+    def test_other_streams_are_read_as_ever(self, source: Source, reading: Any) -> None:
+        """The reader is Spark's own but for the name of Auto Loader."""
+        source.add(xs(1))
+        assert reading.readStream.schema("x bigint").format("json").load(str(source.folder)).columns == ["x"]
+        assert reading.readStream.json(str(source.folder), schema="x int").isStreaming
+        assert isinstance(reading.readStream, type(reading.readStream).__mro__[2])
+
+    def test_databricks_has_its_own(self, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There the session is left as it is."""
+        monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+        genuine = type(spark).__dict__["readStream"]
+        auto_loader.provide(spark)
+        assert type(spark).__dict__["readStream"] is genuine
+
+
+# The JVM is in the process group of the Python that started it: both die at once.
+PROGRAM = textwrap.dedent(
+    """
+    import json, os, sys, time
+    from pathlib import Path
+    tools, lake, jars, kind = sys.argv[1:]
+    sys.path[:0] = [tools, tools + "/io_managers/delta/spark"]
+    import spark_tools
+    from dbxdec import DeltaMerge
+    from dbxdec.io_managers import SparkDeltaIoManager
+    from pyspark.sql import functions
+    from test_streams import Source, adding
+
+    def wait(value):
+        # The third batch has begun, and does not end.
+        if value == 3:
+            Path(lake, kind + ".reached").touch()
+            time.sleep(120)
+        return value
+
+    spark = spark_tools.start(Path(lake, "warehouse-" + kind), jars)
+    place = spark_tools.Place(spark, f"{lake}/{kind}", SparkDeltaIoManager)
+    source = Source(Path(lake, "arriving"), spark)
+    waiting = functions.udf(wait, "int", useArrow=False)
+    genuine = source.stream
+    source.stream = lambda schema: genuine(schema).withColumn("x", waiting("x"))
+    try:
+        place.write("append", "1", adding(source) if kind == "merged" else source.stream("k int, x int"))
+    except KeyboardInterrupt:
+        print("interrupted", [query.name for query in spark.streams.active], flush=True)
+        os._exit(130)
+    """
+)
+
+
+@pytest.mark.slow
+@pytest.mark.classic
+def test_a_stream_that_dies_after_two_of_three_batches_is_retried_to_its_end(path: Place, source: Source) -> None:
+    """Killed in its third batch, an append and a merge leave each row once; interrupted, the query is stopped."""
+    lake = Path(path.uri).parent
+    lake.mkdir()
+    jars = path.spark.sparkContext.getConf().get("spark.jars")
+    source.folder.rename(lake / "arriving")
+    source.folder = lake / "arriving"
+    source.add(pairs((1, 1)), pairs((1, 2), (2, 2)), pairs((1, 3), (3, 3)))
+    kinds = ("appended", "merged", "interrupted")
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(TESTS), str(lake), jars]
+    writers = {
+        kind: subprocess.Popen([*command, kind], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        for kind in kinds
+    }
+    for kind, writer in writers.items():
+        while not (lake / f"{kind}.reached").exists():
+            assert writer.poll() is None, kind
+            time.sleep(0.05)
+        if kind == "interrupted":
+            writer.send_signal(signal.SIGINT)
+            assert "interrupted []" in writer.communicate()[0]
+        else:
+            os.killpg(writer.pid, signal.SIGKILL)
+            writer.communicate()
+    there = {kind: Place(path.spark, f"{lake}/{kind}", path.kind) for kind in kinds}
+    assert rows(there["appended"].manager().read(wanted(f"{lake}/appended"))) == [(1, 1), (1, 2), (2, 2)]
+    for kind in ("appended", "interrupted"):
+        done = there[kind].write("append", "1", source.stream("k int, x int"), attempt=2)
+        assert done.note == "stream: 3 batches, 2 of them by earlier attempts"
+        assert read(there[kind], "1") == [(1, 1), (1, 2), (1, 3), (2, 2), (3, 3)]
+        assert read(there[kind], "1", "table") == read(there[kind], "1")
+    assert (
+        there["merged"].write("append", "1", adding(source), attempt=2).note.endswith("2 of them by earlier attempts")
+    )
+    assert read(there["merged"], "1") == [(1, 6), (2, 2), (3, 3)]
