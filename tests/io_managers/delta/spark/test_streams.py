@@ -9,21 +9,29 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import spark_tools
-from dbxdec import DeltaMerge
+from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError
-from dbxdec.io_managers import auto_loader
+from dbxdec.io_managers import SparkDeltaIoManager, auto_loader
+from dbxdec.io_managers.delta import key_log
 from dbxdec.io_managers.delta.spark import checkpoints
 from dbxdec.io_managers.delta.spark.log import SparkTable
+from dbxdec.testing import run_job
 from repository import TESTS
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+
+pytest.importorskip("pyspark")
+from pyspark.sql import DataFrame
 
 pytestmark = needs_spark
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
@@ -121,7 +129,7 @@ class TestAppends:
     def test_the_table_is_made_as_it_is_wanted(self, place: Place, source: Source) -> None:
         """Partitions, a comment, properties and constraints, before the first row."""
         source.add([{"k": "a", "n": 1}, {"k": "b", "n": 2}])
-        wishes = {
+        wishes: dict[str, Any] = {
             "comment": "what arrives",
             "constraints": {"positive": "n > 0"},
             "properties": {"delta.appendOnly": True},
@@ -203,6 +211,116 @@ class TestCheckpoints:
             ):
                 path.write("append", "1", source.stream())
         assert path.write("append", "1", source.stream()).rows == 1
+
+    @pytest.mark.classic
+    def test_what_an_earlier_attempt_left_running_is_stopped(self, path: Place, source: Source) -> None:
+        """On a cluster the JVM outlives a task that was killed; the stream of another run is left alone."""
+        from pyspark.sql import functions
+
+        source.add(xs(1))
+        path.write("append", "0", source.stream())
+        source.add(xs(2))
+
+        def left_behind(run: str) -> Any:
+            slow = functions.udf(lambda value: time.sleep(60) or value, "bigint", useArrow=False)
+            writer = source.stream().select(slow("x").alias("x")).writeStream.format("delta")
+            writer = writer.option("checkpointLocation", f"{path.uri}/_dbxdec/streams/job.task")
+            return writer.queryName(f"{receipt(run).id.transaction} 1 {uuid.uuid4().hex}").start(path.uri)
+
+        query = left_behind("1")
+        with pytest.raises(RunError, match="another run works with the checkpoint"):
+            path.write("append", "2", source.stream())
+        assert query.isActive
+        assert path.write("append", "1", source.stream(), attempt=2).rows == 1
+        assert not query.isActive
+        assert path.stored == [1, 2]
+
+    def test_a_key_is_there_once_its_stream_has_ended(self, path: Place, source: Source) -> None:
+        """Not with its first batch: the run for the key may have died then."""
+        from pyspark.sql import functions
+
+        given = receipt("1")
+        given = replace(given, id=replace(given.id, key="day=1"))
+
+        def keys() -> set[str]:
+            found = path.manager().key_log(path.uri)
+            assert found is not None
+            return key_log.done(found.standing(), "")[0]
+
+        source.add(xs(1), xs(2))
+        failing = functions.expr("IF(x = 2, raise_error('no'), x)").cast("bigint").alias("x")
+        with pytest.raises(RunError):
+            path.manager("append").write(output(path.uri, given), source.stream().select(failing))
+        assert (path.stored, keys()) == ([1], set())
+        path.manager("append").write(output(path.uri, replace(given, attempt=2)), source.stream())
+        assert (path.stored, keys()) == ([1, 2], {"day=1"})
+        given = replace(given, id=replace(given.id, run="2", key="day=2"))
+        path.manager("append").write(output(path.uri, given), source.stream())
+        assert keys() == {"day=1", "day=2"}
+
+
+class TestConflicts:
+    def test_a_stream_that_loses_against_another_writer_goes_on(self, path: Place, source: Source) -> None:
+        """The table has got a new column in the midst of a batch; its rows are there once."""
+        from pyspark.sql import functions
+
+        meeting = Path(path.uri).parent
+        path.write("append", "0", path.frame(0))
+
+        def wait(value: int) -> int:
+            (meeting / "reached").touch()
+            while not (meeting / "done").exists():
+                time.sleep(0.01)
+            return value
+
+        def change() -> None:
+            while not (meeting / "reached").exists():
+                time.sleep(0.01)
+            path.spark.sql(f"ALTER TABLE delta.`{path.uri}` ADD COLUMN (y bigint)")
+            (meeting / "done").touch()
+
+        threading.Thread(target=change, daemon=True).start()
+        waiting = functions.udf(wait, "bigint", useArrow=False)
+        done = path.write(
+            "append", "1", source.add(xs(1), xs(2)).stream().select(waiting("x").alias("x")), schema="add-columns"
+        )
+        assert done.rows == 2
+        assert path.stored == [0, 1, 2]
+
+
+class TestJobs:
+    def test_a_job_from_landed_files_to_a_number(self, spark: Any, source: Source, tmp_path: Path) -> None:
+        """A task takes a table and returns a stream that it has read itself; its reader gets this run's rows."""
+        lake = SparkDeltaIoManager(str(tmp_path / "lake"), mode="append")
+
+        @task(io_manager=SparkDeltaIoManager(str(tmp_path / "lake"), mode="overwrite"))
+        def known() -> DataFrame:
+            frame: DataFrame = spark.range(1, 3)
+            return frame
+
+        @task(io_manager=lake)
+        def arrived(known: DataFrame) -> DataFrame:
+            reader = spark.readStream.format("cloudFiles").option("cloudFiles.format", "json")
+            stream = reader.option("cloudFiles.inferColumnTypes", "true").load(str(source.folder))
+            frame: DataFrame = stream.drop("_rescued_data").join(known, stream["x"] == known["id"])
+            return frame
+
+        @task
+        def count(arrived: DataFrame) -> int:
+            found: int = arrived.count()
+            return found
+
+        @job
+        def landing() -> None:
+            count(arrived(known()))
+
+        source.add(xs(1, 9))
+        assert run_job(landing, in_memory=False)["count"].value == 1
+        source.add(xs(1, 2))
+        assert run_job(landing, in_memory=False)["count"].value == 2
+        assert run_job(landing, in_memory=False)["count"].value == 0
+        with pytest.raises(RunError, match="the stream that the task `arrived` returned needs a Delta table"):
+            run_job(landing)
 
 
 class TestRefusals:
@@ -388,7 +506,7 @@ PROGRAM = textwrap.dedent(
     tools, lake, jars, kind = sys.argv[1:]
     sys.path[:0] = [tools, tools + "/io_managers/delta/spark"]
     import spark_tools
-    from dbxdec import DeltaMerge
+    from dbxdec import DeltaMerge, job, task
     from dbxdec.io_managers import SparkDeltaIoManager
     from pyspark.sql import functions
     from test_streams import Source, adding

@@ -176,7 +176,7 @@ class Run:
                 except Exception as error:
                     failure = Failure.of(error, query)
                     # A process that was killed may have left a JVM that is still ending.
-                    again = failure.is_conflict or (failure.has_other_writer and alone)
+                    again = failure.is_conflict or (failure.has_other_writer and alone and not failure.is_at_work)
                     if not again or attempt == ATTEMPTS - 1:
                         if failure.has_other_writer:
                             raise checkpoints.refused(self.checkpoint, task) from error
@@ -196,7 +196,7 @@ class Run:
             try:
                 return start(name)
             except Exception as error:
-                if not Failure.of(error).has_other_writer or not self._stop_earlier():
+                if not Failure.of(error).is_at_work or not self._stop_earlier():
                     raise
                 return start(name)
 
@@ -206,7 +206,7 @@ class Run:
         stopped = False
         with suppress(Exception):  # another Spark may have other classes
             active = self.target.table.spark._jsparkSession.sharedState().activeStreamingQueries()
-            for query in list(active.values().toArray()):
+            for query in [active.get(one) for one in active.keySet()]:
                 whose, _, rest = str(query.name()).rpartition(" ")[0].rpartition(" ")
                 if whose == receipt.id.transaction and rest.isdecimal() and int(rest) < receipt.attempt:
                     log.info("attempt %s of the task has left its stream running, which is stopped", rest)

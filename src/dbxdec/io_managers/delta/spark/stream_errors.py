@@ -24,13 +24,9 @@ _OUTER = (
     "FAILED_EXECUTE_UDF",
 )
 _TRACEBACK = "Traceback (most recent call last):"
-# Spark's words where two streams have written one batch of a checkpoint, or one is started twice.
-_TWO_WRITERS = (
-    "CONCURRENT_STREAM_LOG_UPDATE",
-    "Multiple streaming jobs detected",
-    "another query with same id is already active",
-    "CONCURRENT_QUERY",
-)
+# Spark's words where two streams have written one batch of a checkpoint, and where one of this JVM is at work.
+_WROTE_TOO = ("CONCURRENT_STREAM_LOG_UPDATE", "Multiple streaming jobs detected")
+_AT_WORK = ("another query with same id is already active", "CONCURRENT_QUERY")
 _MOST = 4_000
 
 
@@ -69,8 +65,13 @@ class Failure:
 
     @property
     def has_other_writer(self) -> bool:
-        """Whether another stream works with the checkpoint."""
-        return any(sign in self.text for sign in _TWO_WRITERS)
+        """Whether another stream has written a batch of the checkpoint too, or is at work with it."""
+        return self.is_at_work or any(sign in self.text for sign in _WROTE_TOO)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether another stream of this JVM is at work with the checkpoint."""
+        return any(sign in self.text for sign in _AT_WORK)
 
     def told(self, uri: str, task: str) -> RunError:
         """Return the error in one sentence, with the traceback of the task's own code if that raised it."""
