@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,19 @@ class TestAppends:
         assert path.read("1") == [1, 2]
         assert path.read("2") == [92]
 
+    @pytest.mark.slow
+    def test_batches_with_other_columns_and_partitions_are_read_as_one(self, path: Place, source: Source) -> None:
+        """Columns that came later are null in the rows before them."""
+        source.add([{"k": "a", "n": 1}], [{"k": "b", "n": 2}])
+        path.write("append", "1", source.stream("k string, n bigint"), partition_by="k")
+        source.add([{"k": "a", "n": 3, "m": 4}])
+        wider = source.stream("k string, n bigint, m bigint")
+        path.write("append", "1", wider, attempt=2, partition_by="k", schema="add-columns")
+        path.write("append", "2", wider.sparkSession.createDataFrame([("a", 9, 9)], "k string, n bigint, m bigint"))
+        found = path.manager().read(wanted(path.uri, receipt("1")))
+        assert rows(found) == [("a", 1, None), ("a", 3, 4), ("b", 2, None)]
+        assert len(found.inputFiles()) == 3
+
     def test_a_reader_through_polars_gets_the_same_rows(self, path: Place, source: Source) -> None:
         """All commits of the stream count for it as well."""
         import polars as pl
@@ -200,6 +214,32 @@ class TestCheckpoints:
             path.write("append", "1", source.stream())
         assert "checkpointLocation" in str(raised.value)
 
+    def test_one_that_is_older_than_its_table_is_refused(self, path: Place, source: Source, tmp_path: Path) -> None:
+        """The table was removed, and the stream would not read again what it had."""
+        own = {"checkpointLocation": f"{tmp_path}/own"}
+        path.write("append", "1", source.add(xs(1)).stream(), write_options=own)
+        shutil.rmtree(path.uri)
+        for value in (source.stream(), DeltaMerge(source.stream(), on="x")):
+            with pytest.raises(RunError, match=r"there is no table .* but the stream of the task `task` has read"):
+                path.write("append", "2", value, write_options=own)
+
+    @pytest.mark.classic
+    def test_a_renamed_task_does_not_read_all_rows_again(self, path: Place, source: Source) -> None:
+        """It finds the checkpoint of another task alone; a table that several tasks write may have it."""
+        path.write("append", "1", source.add(xs(1)).stream())
+        renamed = receipt("2")
+        renamed = replace(renamed, id=replace(renamed.id, task="other"))
+        with pytest.raises(
+            RunError, match="would begin from the start, but the table has rows of another one"
+        ) as raised:
+            path.manager("append").write(output(path.uri, renamed), source.stream())
+        assert "rename that folder to job.other" in str(raised.value)
+        Path(path.uri, "_dbxdec", "streams", "job.task").rename(Path(path.uri, "_dbxdec", "streams", "job.other"))
+        path.manager("append").write(output(path.uri, renamed), source.stream())
+        assert path.stored == [1]
+        path.manager("append", shared=True).write(output(path.uri, receipt("3")), source.stream())
+        assert path.stored == [1, 1]
+
     def test_two_runs_at_once_are_refused(self, path: Place, source: Source) -> None:
         """The second one ends with a sentence, and the first one is not disturbed."""
         source.add(xs(1))
@@ -221,8 +261,12 @@ class TestCheckpoints:
         path.write("append", "0", source.stream())
         source.add(xs(2))
 
+        def asleep(value: int) -> int:
+            time.sleep(60)
+            return value
+
         def left_behind(run: str) -> Any:
-            slow = functions.udf(lambda value: time.sleep(60) or value, "bigint", useArrow=False)
+            slow = functions.udf(asleep, "bigint", useArrow=False)
             writer = source.stream().select(slow("x").alias("x")).writeStream.format("delta")
             writer = writer.option("checkpointLocation", f"{path.uri}/_dbxdec/streams/job.task")
             return writer.queryName(f"{receipt(run).id.transaction} 1 {uuid.uuid4().hex}").start(path.uri)
@@ -366,6 +410,13 @@ class TestRefusals:
         with pytest.raises(RunError, match=r"the stream of the task `task` into .* failed: ") as raised:
             path.write("append", "1", source.stream().groupBy("x").count())
         assert len(str(raised.value).splitlines()) < 4
+
+    def test_other_sources_than_those_of_the_checkpoint_are_refused(self, path: Place, source: Source) -> None:
+        """Spark's own sentence, without the ids of the query, and what to do."""
+        path.write("append", "1", source.add(xs(1)).stream())
+        with pytest.raises(RunError, match=r"table failed: .*There are \[1\] sources in the checkpoint") as raised:
+            path.write("append", "2", source.stream().union(source.stream()))
+        assert "needs a new checkpoint" in str(raised.value)
 
 
 def pairs(*values: tuple[int, int]) -> list[dict[str, Any]]:

@@ -281,6 +281,7 @@ class SparkDelta(DeltaIoManager):
             options=options,
             definition=self.definition(),
             checkpoint=checkpoint,
+            shared=self.shared,
         )
 
     def key_log(self, uri: str) -> KeyLog | None:

@@ -47,6 +47,8 @@ class FrameWrite:
     definition: Definition
     checkpoint: str | None = None
     """Where the author wants the checkpoint of a stream."""
+    shared: bool = False
+    """Whether other tasks write the table too."""
 
     @property
     def task(self) -> str:

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.store import FrameWrite
 
 _STOPS_OTHERS = "spark.sql.streaming.stopActiveRunOnRestart"
-_POLL_S = 10
+_SHORTEST_S, _LONGEST_S = 0.02, 0.5
+"""How long to sleep before the next look at a stream."""
 
 
 def is_streaming(frame: Any) -> bool:
@@ -63,6 +64,7 @@ def append(target: FrameWrite, frame: Any) -> WriteResult:
     table, receipt = target.table, target.context.receipt
     detail = table.detail()
     if detail is None:
+        checkpoints.refuse_used(table, receipt.id, target.checkpoint)
         schemas.check_storable(frame.schema, target.partitions, task=target.task)
         target.create_empty(without_rows(frame))
         detail = table.detail()
@@ -90,7 +92,9 @@ def append(target: FrameWrite, frame: Any) -> WriteResult:
 def merge(target: FrameWrite, wanted: DeltaMerge) -> WriteResult:
     """Run the stream that `wanted` merges, batch by batch. Raises RunError if something prevents it."""
     table, receipt = target.table, target.context.receipt
-    if (there := table.detail()) is not None:
+    if (there := table.detail()) is None:
+        checkpoints.refuse_used(table, receipt.id, target.checkpoint)
+    else:
         if (done := store.already_done(table, receipt, streams=True)) is not None:
             return done
         store.check_partitions(there, target.partitions, table.uri)
@@ -155,6 +159,8 @@ class Run:
         """Return the run of a stream into a table that is there; `kind` is that of its results."""
         table, receipt = target.table, target.context.receipt
         checkpoint = checkpoints.place(table, detail, receipt.id, target.checkpoint)
+        if not target.shared:
+            checkpoints.refuse_renamed(table.spark, checkpoint, receipt.id)
         return cls(target, checkpoint, Left(kind, after=_before(target)))
 
     def to_the_end(self, start: Callable[[str], Any]) -> Found:
@@ -247,10 +253,16 @@ def _before(target: FrameWrite) -> int:
 
 
 def _await(query: Any) -> None:
-    """Wait for the end of a query, and stop it if that is interrupted. Raises what it failed of."""
+    """Wait for the end of a query, and stop it if that is interrupted. Raises what it failed of.
+
+    It sleeps in Python: PySpark loses an interrupt that finds it waiting for the JVM.
+    """
+    wait = _SHORTEST_S
     try:
-        while not query.awaitTermination(_POLL_S):
-            pass
+        while query.isActive:
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_S)
+        query.awaitTermination()
     except BaseException:
         with suppress(Exception):  # it has ended
             query.stop()

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.spark import equal_keys
 from dbxdec.io_managers.delta.spark.batches import FAILED
-from dbxdec.io_managers.spark_session import explained, first_line, is_conflict, text_of
+from dbxdec.io_managers.spark_session import CHECK, explained, first_line, is_conflict, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NAMED = re.compile(r"\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\] [^\n]*(?:\n - [^\n]*)*")
+# Before 4.0 an error that a query raises has no name.
+_NAMED = re.compile(
+    rf"\[[A-Z][A-Z0-9_]*(?:\.[A-Z0-9_]+)*\] [^\n]*(?:\n - [^\n]*)*|java\.lang\.RuntimeException: {CHECK}[^\n]*"
+)
 # Wrappers, which say nothing of the cause.
 _OUTER = (
     "STREAM_FAILED",
@@ -23,6 +26,7 @@ _OUTER = (
     "FOREACH_USER_FUNCTION_ERROR",
     "FAILED_EXECUTE_UDF",
 )
+_ENDED = "terminated with exception: "
 _TRACEBACK = "Traceback (most recent call last):"
 # Spark's words where two streams have written one batch of a checkpoint, and where one of this JVM is at work.
 _WROTE_TOO = ("CONCURRENT_STREAM_LOG_UPDATE", "Multiple streaming jobs detected")
@@ -96,10 +100,10 @@ class Failure:
                 f"the stream of the task `{task}` into {uri} failed in the task's own code: {raised}",
                 hint="batches before it are stored; a retry goes on with this one",
             )
-        said = next((first_line(part) for part in reversed(parts)), first_line(self.error))
         return RunError(
-            f"the stream of the task `{task}` into {uri} failed: {said}",
-            hint="batches before it are stored; a retry goes on with this one",
+            f"the stream of the task `{task}` into {uri} failed: {_said(self.messages[-1])}",
+            hint="batches before it are stored, and a retry goes on with this one; a stream whose sources have changed "
+            "needs a new checkpoint",
         )
 
     def _parts(self) -> Iterator[_Part]:
@@ -110,6 +114,12 @@ class Failure:
                     yield _Part(found[0])
 
 
+def _said(message: str) -> str:
+    """Return the first line of a message, without the names of the query around it."""
+    line = first_line(_Part(message.rpartition(_ENDED)[2]))
+    return line.partition(" SQLSTATE")[0]
+
+
 def _of_java(error: Any) -> Iterator[str]:
     while error is not None:
         yield f"{error.getMessage()}"
@@ -117,13 +127,14 @@ def _of_java(error: Any) -> Iterator[str]:
 
 
 def _raised(messages: tuple[str, ...]) -> str | None:
-    """Return the innermost traceback of Python: its last line, then all of it."""
+    """Return the innermost traceback of Python: its exception, then all of it."""
     for message in reversed(messages):
         if _TRACEBACK not in message:
             continue
         traceback = message.rpartition(_TRACEBACK)[2]
         lines = traceback.partition("\n SQLSTATE")[0].rstrip().splitlines()
-        last = next((line for line in reversed(lines) if line[:1].strip()), "")
-        shown = "\n".join(f"    {line}" for line in [_TRACEBACK, *lines[1:]])
-        return f"{last}\n{shown[:_MOST]}"
+        # The lines of calls are indented. The exception follows, and then what Spark says of the query.
+        end = next((i for i, line in enumerate(lines) if line[:1].strip()), len(lines) - 1)
+        shown = "\n".join(f"    {line}" for line in [_TRACEBACK, *lines[1 : end + 1]])
+        return f"{lines[end]}\n{shown[:_MOST]}"
     return None
