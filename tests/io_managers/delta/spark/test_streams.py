@@ -29,7 +29,7 @@ from dbxdec.io_managers.delta.spark import checkpoints
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.testing import run_job
 from repository import TESTS
-from spark_tools import Place, needs_spark, output, receipt, rows, wanted
+from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
 pytest.importorskip("pyspark")
 from pyspark.sql import DataFrame
@@ -99,6 +99,7 @@ class TestAppends:
         assert path.write("append", "1", source.stream(), attempt=3).rows == 2
         assert path.read("1") == path.stored == [1, 2]
 
+    @pytest.mark.slow
     def test_rows_of_other_writers_between_the_batches_are_none_of_its_result(
         self, path: Place, source: Source
     ) -> None:
@@ -140,6 +141,7 @@ class TestAppends:
         frame = PolarsDeltaIoManager("unused").read(context)
         assert sorted(frame.lazy().collect()["x"].to_list()) == [1, 2]
 
+    @pytest.mark.slow
     def test_the_table_is_made_as_it_is_wanted(self, place: Place, source: Source) -> None:
         """Partitions, a comment, properties and constraints, before the first row."""
         source.add([{"k": "a", "n": 1}, {"k": "b", "n": 2}])
@@ -159,6 +161,7 @@ class TestAppends:
         with pytest.raises(RunError, match="rows of the result violate a rule of"):
             place.write("append", "2", source.stream("k string, n bigint"), partition_by="k", **wishes)
 
+    @pytest.mark.slow
     def test_other_columns_are_refused_or_added_before_the_stream_starts(self, path: Place, source: Source) -> None:
         """By the policy of the schema; refused, nothing of the source counts as read."""
         path.write("append", "0", path.frame(0))
@@ -168,6 +171,7 @@ class TestAppends:
         path.write("append", "2", source.stream("x bigint, y string"), schema="add-columns")
         assert read(path, "2") == [(1, "a")]
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_vacuum_leaves_the_checkpoint_alone(self, path: Place, source: Source) -> None:
         """It lies in the table's folder, under a name that is left alone."""
@@ -184,6 +188,7 @@ class TestAppends:
 
 
 class TestCheckpoints:
+    @pytest.mark.slow
     def test_an_authors_own_place_is_taken(self, path: Place, source: Source, tmp_path: Path) -> None:
         """`{job}` and `{task}` are filled in; outputs and items have folders of their own below it."""
         source.add(xs(1))
@@ -197,6 +202,7 @@ class TestCheckpoints:
         assert (tmp_path / "own" / "job" / "task" / "de" / "offsets" / "0").is_file()
         assert path.stored == [1, 11]
 
+    @pytest.mark.slow
     def test_a_managed_table_of_unity_catalog_needs_one(self, path: Place, source: Source, monkeypatch: Any) -> None:
         """Only the platform writes its folder: the error says what to write."""
         source.add(xs(1))
@@ -214,6 +220,7 @@ class TestCheckpoints:
             path.write("append", "1", source.stream())
         assert "checkpointLocation" in str(raised.value)
 
+    @pytest.mark.slow
     def test_one_that_is_older_than_its_table_is_refused(self, path: Place, source: Source, tmp_path: Path) -> None:
         """The table was removed, and the stream would not read again what it had."""
         own = {"checkpointLocation": f"{tmp_path}/own"}
@@ -223,6 +230,7 @@ class TestCheckpoints:
             with pytest.raises(RunError, match=r"there is no table .* but the stream of the task `task` has read"):
                 path.write("append", "2", value, write_options=own)
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_a_renamed_task_does_not_read_all_rows_again(self, path: Place, source: Source) -> None:
         """It finds the checkpoint of another task alone; a table that several tasks write may have it."""
@@ -252,6 +260,7 @@ class TestCheckpoints:
                 path.write("append", "1", source.stream())
         assert path.write("append", "1", source.stream()).rows == 1
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_what_an_earlier_attempt_left_running_is_stopped(self, path: Place, source: Source) -> None:
         """On a cluster the JVM outlives a task that was killed; the stream of another run is left alone."""
@@ -279,6 +288,7 @@ class TestCheckpoints:
         assert not query.isActive
         assert path.stored == [1, 2]
 
+    @pytest.mark.slow
     def test_a_key_is_there_once_its_stream_has_ended(self, path: Place, source: Source) -> None:
         """Not with its first batch: the run for the key may have died then."""
         from pyspark.sql import functions
@@ -304,6 +314,7 @@ class TestCheckpoints:
 
 
 class TestConflicts:
+    @pytest.mark.slow
     def test_a_stream_that_loses_against_another_writer_goes_on(self, path: Place, source: Source) -> None:
         """The table has got a new column in the midst of a batch; its rows are there once."""
         from pyspark.sql import functions
@@ -376,6 +387,7 @@ class TestRefusals:
         assert 'use mode="append"' in str(raised.value)
         assert not Path(path.uri).exists()
 
+    @pytest.mark.slow
     def test_a_frame_after_a_stream_of_the_same_run_is_refused(self, path: Place, source: Source) -> None:
         """It would add rows beside those of the stream, which no reader told apart."""
         path.write("append", "1", source.add(xs(1)).stream())
@@ -383,6 +395,7 @@ class TestRefusals:
             path.write("append", "1", path.frame(5), attempt=2)
         assert path.stored == [1]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_an_error_of_the_tasks_own_code_is_shown(self, path: Place, source: Source) -> None:
         """Spark's own message says only that a task failed; batches before it stay, and a retry goes on."""
@@ -402,6 +415,7 @@ class TestRefusals:
         assert path.write("append", "1", source.stream(), attempt=2).rows == 3
         assert path.read("1") == [1, 2, 3]
 
+    @pytest.mark.slow
     def test_a_query_that_can_only_be_written_whole_is_refused_in_one_sentence(
         self, path: Place, source: Source
     ) -> None:
@@ -411,6 +425,7 @@ class TestRefusals:
             path.write("append", "1", source.stream().groupBy("x").count())
         assert len(str(raised.value).splitlines()) < 4
 
+    @pytest.mark.slow
     def test_other_sources_than_those_of_the_checkpoint_are_refused(self, path: Place, source: Source) -> None:
         """Spark's own sentence, without the ids of the query, and what to do."""
         path.write("append", "1", source.add(xs(1)).stream())
@@ -443,6 +458,7 @@ class TestMerges:
         assert place.write("error", "2", adding(source)).note.endswith("stream: nothing new")
         assert read(place, "1") == read(place, "2") == [(1, 6), (2, 3)]
 
+    @pytest.mark.slow
     def test_the_rows_that_all_batches_have_changed(self, path: Place, source: Source) -> None:
         """`x.written` of a stream that merges is what each of its batches inserted or changed."""
         source.add(pairs((1, 1)), pairs((1, 5)))
@@ -451,6 +467,7 @@ class TestMerges:
         path.write("error", "1", adding(source), properties=feed)
         assert read(path, "1", "changed") == [(1, 1), (1, 6)]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_a_batch_that_is_not_recorded_yet_is_not_merged_again(self, path: Place, source: Source) -> None:
         """The attempt was killed between the commit of the batch and the note of it."""
@@ -463,6 +480,7 @@ class TestMerges:
         path.write("error", "1", adding(source), attempt=2)
         assert read(path, "1") == [(1, 16)]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_equal_keys_in_a_batch_are_refused(self, path: Place, source: Source) -> None:
         """In one sentence, with the batches before it merged."""
@@ -554,7 +572,7 @@ PROGRAM = textwrap.dedent(
     """
     import json, os, sys, time
     from pathlib import Path
-    tools, lake, jars, kind = sys.argv[1:]
+    tools, lake, where, kind = sys.argv[1:]
     sys.path[:0] = [tools, tools + "/io_managers/delta/spark"]
     import spark_tools
     from dbxdec import DeltaMerge, job, task
@@ -566,10 +584,16 @@ PROGRAM = textwrap.dedent(
         # The third batch has begun, and does not end.
         if value == 3:
             Path(lake, kind + ".reached").touch()
-            time.sleep(120)
+            time.sleep(30)
         return value
 
-    spark = spark_tools.start(Path(lake, "warehouse-" + kind), jars)
+    if where.startswith("sc://"):
+        from pyspark.sql import SparkSession
+
+        spark = SparkSession.builder.remote(where).getOrCreate()
+        spark_tools.lock(spark)
+    else:
+        spark = spark_tools.start(Path(lake, "warehouse-" + kind), where)
     place = spark_tools.Place(spark, f"{lake}/{kind}", SparkDeltaIoManager)
     source = Source(Path(lake, "arriving"), spark)
     waiting = functions.udf(wait, "int", useArrow=False)
@@ -585,39 +609,41 @@ PROGRAM = textwrap.dedent(
 
 
 @pytest.mark.slow
-@pytest.mark.classic
-def test_a_stream_that_dies_after_two_of_three_batches_is_retried_to_its_end(path: Place, source: Source) -> None:
-    """Killed in its third batch, an append and a merge leave each row once; interrupted, the query is stopped."""
+@pytest.mark.parametrize("kind", ["appended", "merged", "interrupted"])
+def test_a_stream_that_dies_in_its_third_batch_is_retried_to_its_end(path: Place, source: Source, kind: str) -> None:
+    """Killed, an append and a merge leave each row once; interrupted, the query is stopped.
+
+    A server of Spark Connect outlives its client, and goes on with the batch until the retry begins.
+    """
     lake = Path(path.uri).parent
     lake.mkdir()
-    jars = path.spark.sparkContext.getConf().get("spark.jars")
+    if IS_CONNECT:
+        where = f"sc://{path.spark.client._builder.endpoint}"
+    else:
+        where = path.spark.sparkContext.getConf().get("spark.jars")
     source.folder.rename(lake / "arriving")
     source.folder = lake / "arriving"
     source.add(pairs((1, 1)), pairs((1, 2), (2, 2)), pairs((1, 3), (3, 3)))
-    kinds = ("appended", "merged", "interrupted")
-    command = [sys.executable, "-W", "ignore", "-c", PROGRAM, str(TESTS), str(lake), jars]
-    writers = {
-        kind: subprocess.Popen([*command, kind], stdout=subprocess.PIPE, text=True, start_new_session=True)
-        for kind in kinds
-    }
-    for kind, writer in writers.items():
-        while not (lake / f"{kind}.reached").exists():
-            assert writer.poll() is None, kind
-            time.sleep(0.05)
-        if kind == "interrupted":
-            writer.send_signal(signal.SIGINT)
-            assert "interrupted []" in writer.communicate()[0]
-        else:
-            os.killpg(writer.pid, signal.SIGKILL)
-            writer.communicate()
-    there = {kind: Place(path.spark, f"{lake}/{kind}", path.kind) for kind in kinds}
-    assert rows(there["appended"].manager().read(wanted(f"{lake}/appended"))) == [(1, 1), (1, 2), (2, 2)]
-    for kind in ("appended", "interrupted"):
-        done = there[kind].write("append", "1", source.stream("k int, x int"), attempt=2)
-        assert done.note == "stream: 3 batches, 2 of them by earlier attempts"
-        assert read(there[kind], "1") == [(1, 1), (1, 2), (1, 3), (2, 2), (3, 3)]
-        assert read(there[kind], "1", "table") == read(there[kind], "1")
-    assert (
-        there["merged"].write("append", "1", adding(source), attempt=2).note.endswith("2 of them by earlier attempts")
+    writer = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(TESTS), str(lake), where, kind],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert read(there["merged"], "1") == [(1, 6), (2, 2), (3, 3)]
+    while not (lake / f"{kind}.reached").exists():
+        assert writer.poll() is None
+        time.sleep(0.05)
+    if kind == "interrupted":
+        writer.send_signal(signal.SIGINT)
+        assert "interrupted []" in writer.communicate()[0]
+    else:
+        os.killpg(writer.pid, signal.SIGKILL)
+        writer.communicate()
+    at = Place(path.spark, f"{lake}/{kind}", path.kind)
+    first = [(1, 3), (2, 2)] if kind == "merged" else [(1, 1), (1, 2), (2, 2)]
+    assert rows(at.manager().read(wanted(at.uri))) == first
+    value = adding(source) if kind == "merged" else source.stream("k int, x int")
+    assert at.write("append", "1", value, attempt=2).note.endswith("stream: 3 batches, 2 of them by earlier attempts")
+    left = [(1, 6), (2, 2), (3, 3)] if kind == "merged" else [*first[:2], (1, 3), (2, 2), (3, 3)]
+    assert read(at, "1") == read(at, "1", "table") == left
