@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring import recording
+from dbxdec.authoring import new_rows, recording
 from dbxdec.authoring.captured import captured
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
@@ -106,15 +106,20 @@ def assemble(
         if isinstance(node, Call):
             recorder.problems += [p for p in surroundings.of(node.task.fn)[1] if p not in recorder.problems]
     where = place_of(function)
+    tasks = tuple(
+        _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
+        for node in nodes
+    )
+    for node, task in zip(nodes, tasks, strict=True):
+        if isinstance(node, Call):
+            new_rows.check(node, task, parameters)
+    parameters = [*parameters, *new_rows.parameters(recorder, tasks, where)]
     return dag.Job(
         key=recorder.job,
         module=module,
         function=reference(function),
         source=where,
-        tasks=tuple(
-            _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
-            for node in nodes
-        ),
+        tasks=tasks,
         parameters=tuple(parameters),
         clusters=_by_key(recorder, "cluster", where, (options.cluster, *(each.cluster for each in own))),
         environments=_by_key(

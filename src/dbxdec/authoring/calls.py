@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import each, edges
@@ -11,6 +12,7 @@ from dbxdec.authoring.each import Items
 from dbxdec.authoring.nodes import Call, Recorder
 from dbxdec.authoring.outputs import of_iterations, outputs_of
 from dbxdec.authoring.proxies import (
+    ChangesReference,
     Latest,
     OutputReference,
     StateReference,
@@ -23,7 +25,7 @@ from dbxdec.authoring.recording import caller
 from dbxdec.authoring.references import ParameterProxy, Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import counted, did_you_mean, listed, shown
-from dbxdec.io_managers.base import IoManager, io_reference
+from dbxdec.io_managers.base import IoManager, TableChanges, io_reference
 from dbxdec.model import dag, literals
 from dbxdec.model.mistakes import signature_of
 
@@ -154,6 +156,9 @@ class _Binder:
             return self._bind_reference(value)
         if isinstance(value, Latest):
             return self._bind_latest(value._what)
+        if isinstance(value, TableChanges):
+            table = self._bind_table(value.table)
+            return table and replace(table, changes=value.changes)
         if isinstance(value, ParameterProxy):
             if value._recorder is not recorder:
                 recorder.problem(
@@ -209,6 +214,8 @@ class _Binder:
         if not self._belongs(reference) or (reference._call.is_mistaken and isinstance(reference, UriReference)):
             return None
         text = reference.text()
+        if isinstance(reference, ChangesReference):
+            return self._bind_new_rows(reference)
         if isinstance(reference, OutputReference):
             return dag.TaskOutput(reference._call.key, reference._output, reference._rows)
         if isinstance(reference, TaskValueReference):
@@ -238,6 +245,11 @@ class _Binder:
         bound = self.bind(what)
         if not isinstance(bound, dag.TaskOutput):
             return None
+        if bound.changes is not None:
+            self._recorder.problem(
+                f"{self._where} is `latest` of {what.describe()}", "pass `x.changes()` itself, or `latest(x)`: all rows"
+            )
+            return None
         if bound.rows == "changed":
             self._recorder.problem(
                 f"{self._where} is `latest` of {what.describe()}",
@@ -262,7 +274,27 @@ class _Binder:
             return None
         return dag.TaskOutput(bound.task, bound.output, "newest")
 
-    def _bind_table(self, manager: IoManager) -> dag.Binding | None:
+    def _bind_new_rows(self, reference: ChangesReference) -> dag.TaskOutput | None:
+        producer = self._recorder.calls[reference._call.key]
+        output, manager = producer.outputs.get(reference._output), producer.managers.get(reference._output)
+        if producer.is_mistaken:
+            return None
+        if output is None or output.target is None or manager is None or not manager.reads_changes:
+            self._recorder.problem(
+                f"{self._where} is {reference.describe()}, which stores no Delta table",
+                f"store it through PolarsDeltaIoManager or SparkDeltaIoManager, or pass the result of `{producer.key}` "
+                "itself",
+            )
+            return None
+        if output.per_item:
+            self._recorder.problem(
+                f"{self._where} is {reference.describe()}, whose iterations write separate tables",
+                'write one table (`mode="append"`, or `partition_by=`), or pass the result itself',
+            )
+            return None
+        return dag.TaskOutput(producer.key, reference._output, "newest", reference._changes)
+
+    def _bind_table(self, manager: IoManager) -> dag.Table | None:
         if not manager.is_table:
             self._recorder.problem(
                 f"{self._where} is an IoManager, not a table to read", 'name a table: `io.table("...")`'
@@ -278,9 +310,19 @@ class _Binder:
             if wrong:
                 self._recorder.problem(f"{self._where} is a dict with the key {wrong[0]!r}", "keys must be strings")
                 return None
-            return dag.Mapped(tuple((key, b) for key, item in value.items() if (b := self.bind(item)) is not None))
-        items = tuple(b for item in value if (b := self.bind(item)) is not None)
+            return dag.Mapped(tuple((key, b) for key, item in value.items() if (b := self._inside(item)) is not None))
+        items = tuple(b for item in value if (b := self._inside(item)) is not None)
         return dag.Sequence(items, "list" if isinstance(value, list) else "tuple")
+
+    def _inside(self, value: Any) -> dag.Binding | None:
+        """Return the binding of a part of a list, tuple or dict."""
+        if not isinstance(value, TableChanges | ChangesReference):
+            return self.bind(value)
+        self._recorder.problem(
+            f"{self._where} has `.changes()` inside another value",
+            "give it a parameter of its own: how far it has been read is kept by the parameter's name",
+        )
+        return None
 
 
 def _holds_references(value: Any) -> bool:
@@ -288,7 +330,7 @@ def _holds_references(value: Any) -> bool:
         return any(map(_holds_references, value.values()))
     if isinstance(value, list | tuple):
         return any(map(_holds_references, value))
-    return isinstance(value, Reference | Task | IoManager)
+    return isinstance(value, Reference | Task | IoManager | TableChanges)
 
 
 _WRITTEN = {

@@ -15,6 +15,10 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dbxdec.model.changes import Changes, Kind, OnRewrite, Starting
+
     # A type checker accepts a proxy wherever its value fits. The build checks the types of edges.
     class _ProxyBase(Any, Generic[R_co]):  # type: ignore[misc]
         pass
@@ -94,6 +98,26 @@ class OutputReference(TaskReference):
         """The place where the output is stored."""
         return UriReference(self._call, self._output)
 
+    @forgiving()
+    def changes(
+        self,
+        kind: Kind = "rows",
+        *,
+        by: str | Sequence[str] | None = None,
+        starting: Starting = "snapshot",
+        on_rewrite: OnRewrite = "error",
+        at_least_once: bool = False,
+    ) -> Any:
+        """The rows of the output's table that the reader has not read yet; see `TaskProxy.changes`."""
+        from dbxdec.model.changes import asked  # few tasks need it
+
+        if self._rows not in ("run", "table"):
+            self._call.recorder.problem(
+                f"`.changes()` is asked of {self.describe()}", "ask it of the task's result: `x.changes()`"
+            )
+        wanted = asked(kind=kind, by=by, starting=starting, on_rewrite=on_rewrite, at_least_once=at_least_once)
+        return ChangesReference(self._call, self._output, wanted)
+
 
 class TableReference(OutputReference):
     """The whole table of a result."""
@@ -105,6 +129,17 @@ class TableReference(OutputReference):
             f"write `x.table` without arguments; to read another table pass `io.table({name})`",
         )
         return self
+
+
+class ChangesReference(OutputReference):
+    """The rows of a result's table that are new to the task which reads them."""
+
+    def __init__(self, call: recording.Node, output: str, changes: Changes) -> None:
+        super().__init__(call, output, "newest")
+        self._changes = changes
+
+    def describe(self) -> str:
+        return f"the new rows of {OutputReference(self._call, self._output).describe()}"
 
 
 class UriReference(TaskReference):
@@ -233,6 +268,30 @@ class TaskProxy(_ProxyBase[R_co]):
         These are known where the table keeps a change data feed; deleted rows are not among them.
         """
         return OutputReference(self._call, dag.RESULT, "changed")
+
+    @forgiving()
+    def changes(
+        self,
+        kind: Kind = "rows",
+        *,
+        by: str | Sequence[str] | None = None,
+        starting: Starting = "snapshot",
+        on_rewrite: OnRewrite = "error",
+        at_least_once: bool = False,
+    ) -> Any:
+        """The rows of the task's table that the reader has not read yet, whoever wrote them, exactly once.
+
+        The reader runs after the task, and gets what is new until then. See `IoManager.changes` for the parameters.
+
+        Args:
+            kind: `"rows"`, `"latest"` or `"feed"`.
+            by: The key columns, for `"latest"`.
+            starting: What the first run gets: `"snapshot"` or `"latest"`.
+            on_rewrite: What becomes of commits that delete, update or replace rows: `"error"` or `"skip"`.
+            at_least_once: Allow a merge on serverless compute through Spark, which may repeat rows.
+        """
+        whole = OutputReference(self._call, dag.RESULT)
+        return whole.changes(kind, by=by, starting=starting, on_rewrite=on_rewrite, at_least_once=at_least_once)
 
     @property
     def uri(self) -> Any:

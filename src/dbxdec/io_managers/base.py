@@ -6,7 +6,7 @@ import copy
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt, WriteResult
+    from dbxdec.io_managers.positions import Progress
+    from dbxdec.model.changes import Changes, Kind, OnRewrite, Starting
 
 log = logging.getLogger("dbxdec")
 
@@ -33,6 +35,24 @@ class _Running:
     task: str
     receipt: Receipt
     outputs: Mapping[str, IoManager]
+    progress: Mapping[str, Progress]
+    asked: set[str] = field(default_factory=set)
+    """The outputs whose receipts the task's own code has asked for."""
+
+
+def has_asked(output: str) -> bool:
+    """Return whether the task's own code has asked for the receipt of an output: it makes a commit itself."""
+    return _running is not None and output in _running.asked
+
+
+class TableChanges:
+    """The rows of a table that are new to the task which gets them as an argument."""
+
+    def __init__(self, table: IoManager, changes: Changes) -> None:
+        self.table, self.changes = table, changes
+
+    def __repr__(self) -> str:
+        return self.changes.text(repr(self.table))
 
 
 _running: _Running | None = None
@@ -40,11 +60,18 @@ _running: _Running | None = None
 
 @contextmanager
 def running(
-    job: str, task: str, receipt: Receipt, outputs: Mapping[str, IoManager] = MappingProxyType({})
+    job: str,
+    task: str,
+    receipt: Receipt,
+    outputs: Mapping[str, IoManager] = MappingProxyType({}),
+    progress: Mapping[str, Progress] = MappingProxyType({}),
 ) -> Iterator[None]:
-    """Tell IoManagers that the task's own code uses which task is running; `outputs` are its named outputs."""
+    """Tell IoManagers that the task's own code uses which task is running; `outputs` are its named outputs.
+
+    `progress` is what the commits of its outputs state, by the name of the output; that of a single one has no name.
+    """
     global _running
-    before, _running = _running, _Running(job, task, receipt, outputs)
+    before, _running = _running, _Running(job, task, receipt, outputs, progress)
     try:
         yield
     finally:
@@ -56,7 +83,9 @@ def current_receipt(manager: IoManager | None = None) -> Receipt | None:
     if _running is None:
         return None
     name = next((name for name, output in _running.outputs.items() if output is manager), "")
-    return replace(_running.receipt, id=replace(_running.receipt.id, output=name))
+    _running.asked.add(name)
+    identity = replace(_running.receipt.id, output=name)
+    return replace(_running.receipt, id=identity, progress=_running.progress.get(name))
 
 
 def _mistaken(*_: object, **__: object) -> IoManager:
@@ -118,6 +147,10 @@ class IoManager(ABC):
     """Types that `write` takes; None for any."""
     merges: ClassVar[frozenset[str]] = frozenset()
     """Those of them that are merges into a table, without rows of their own."""
+    reads_changes: ClassVar[bool] = False
+    """Whether it can tell which rows of a table are new to a task (`table(...).changes()`)."""
+    merges_by_settings: ClassVar[bool] = False
+    """Whether a merge carries its receipt by settings of a session, which serverless compute does not accept."""
     reads_table: ClassVar[bool] = False
     """Whether `read` tells the whole table from what one write stored (`InputContext.rows`)."""
     table_options: ClassVar[tuple[str, ...]] = ("shared",)
@@ -285,6 +318,71 @@ class IoManager(ABC):
             setattr(bound, option, value)
         bound.check_options()
         return bound  # type: ignore[return-value]
+
+    @forgiving()
+    def changes(
+        self,
+        kind: Kind = "rows",
+        *,
+        by: str | Sequence[str] | None = None,
+        starting: Starting = "snapshot",
+        on_rewrite: OnRewrite = "error",
+        at_least_once: bool = False,
+    ) -> Any:
+        """Return what a task reads of this table that it has not read yet: exactly once, whatever fails.
+
+        How far the task has read is kept in the commits of the table that it writes, a Delta table that it appends to
+        or merges into.
+
+        Args:
+            kind: `"rows"`: the rows that were added. `"latest"`: the last change of each key, with `_change_type`:
+                `insert`, `update_postimage` or `delete`. `"feed"`: every change, with `_change_type`,
+                `_commit_version` and `_commit_timestamp`.
+            by: The key columns, for `"latest"`.
+            starting: What the first run gets. `"snapshot"`: all rows. `"latest"`: none of those that are there.
+            on_rewrite: What becomes of commits that delete, update or replace rows, where the table has no change data
+                feed. `"error"`: an error that names them. `"skip"`: they are left out, whole.
+            at_least_once: Allow a merge on serverless compute through Spark, which may repeat rows.
+
+        Returns:
+            What a task's argument takes.
+
+        Raises:
+            DbxdecError: An argument is wrong; all mistakes at once.
+
+        Example:
+            ```python
+            import polars as pl
+            from dbxdec import bundle_variable, job, task
+            from dbxdec.io_managers import PolarsDeltaIoManager
+
+            lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="append")
+
+
+            @task(io_manager=lake)
+            def clean(orders: pl.LazyFrame) -> pl.LazyFrame:
+                return orders.filter(pl.col("amount") > 0)
+
+
+            @job
+            def hourly() -> None:
+                clean(lake.table("bronze/orders").changes())
+            ```
+        """
+        from dbxdec.model.changes import asked  # few tasks need it
+
+        wanted = asked(kind=kind, by=by, starting=starting, on_rewrite=on_rewrite, at_least_once=at_least_once)
+        if not self.reads_changes:
+            raise DbxdecError(
+                f"{type(self).__name__} can't tell which rows of a table are new",
+                hint="read a Delta table (PolarsDeltaIoManager, SparkDeltaIoManager)",
+            )
+        if not self.is_table:
+            raise DbxdecError(
+                "`.changes()` is asked of an IoManager, not of a table",
+                hint='name a table: `io.table("...").changes()`',
+            )
+        return TableChanges(self, wanted)
 
     def name_problems(self, name: str) -> list[Problem]:
         """What is wrong with the name of a table: one below `base_path` must not lead out of it.

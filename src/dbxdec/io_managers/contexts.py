@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dbxdec.io_managers.positions import Progress, Span
+    from dbxdec.model.changes import Changes
+
 
 KEYED = "dbxdec1"
 """The beginning of the transaction identifier of a write with a key."""
@@ -96,12 +99,16 @@ class Receipt:
     build: str
     parameters: str
     lock: str = ""
+    progress: Progress | None = field(default=None, compare=False)
+    """How far the writer has read what is new in other tables; None for a task that reads nothing of that kind."""
 
     def to_metadata(self, **facts: Any) -> str:
         """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
 
         It holds the receipt and `facts` as JSON.
         """
+        if self.progress is not None:
+            facts |= self.progress.facts()
         identity = asdict(self.id)
         identity = {name: identity[name] for name in identity if name not in _OPTIONAL or identity[name]}
         body = {**identity, "attempt": self.attempt, "build": self.build, "parameters": self.parameters, **facts}
@@ -155,6 +162,8 @@ class InputContext:
         producer: The write whose result is wanted; None asks for the newest version.
         started: The run's start in milliseconds since the epoch: no write of this run is older.
         rows: Which rows of the producer's result: `"run"`, `"table"` or `"changed"`.
+        changes: What the reader wants of the rows that are new to it; None for a reader of a result or a whole table.
+        span: The versions in which these rows are.
 
     Example:
         ```python
@@ -170,11 +179,13 @@ class InputContext:
     producer: WriteId | None = None
     started: int = 0
     rows: Rows = "run"
+    changes: Changes | None = None
+    span: Span | None = None
     facts: ReadFacts = field(default_factory=ReadFacts, compare=False, repr=False)
 
-    def tell(self, *, version: int | None = None, rows: int | None = None) -> None:
-        """Note what is known of the read: the version of the table, how many rows."""
-        self.facts.version, self.facts.rows = version, rows
+    def tell(self, *, version: int | None = None, rows: int | None = None, note: str = "") -> None:
+        """Note what is known of the read: the version of the table, how many rows, anything else in words."""
+        self.facts.version, self.facts.rows, self.facts.note = version, rows, note
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dbxdec.errors import Problem, SourceLocation, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from dbxdec.model.changes import Changes
     from dbxdec.model.following import Follower
     from dbxdec.model.keys import Key
     from dbxdec.model.literals import Json
@@ -45,19 +46,24 @@ version that the task wrote in this run. "newest": the table at its newest versi
 
 @dataclass(frozen=True, slots=True)
 class TaskOutput:
-    """The output that another task of the job stored, and which rows of it are read."""
+    """The output that another task of the job stored, and which rows of it are read.
+
+    With `changes` they are those of the newest version that the reader has not read yet.
+    """
 
     task: str
     output: str = RESULT
     rows: Rows = "run"
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that the job did not produce. It is read at its newest version."""
+    """A table that the job did not produce. It is read at its newest version; with `changes`, what is new there."""
 
     io: str
     target: str
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +223,15 @@ class Task:
         """The key of the job that a "run_job" task runs."""
         text: str = self.settings["run_job_task"]["job_id"]
         return text.removeprefix("${resources.jobs.").removesuffix(".id}")
+
+
+def changes_of(task: Task) -> dict[str, tuple[TaskOutput | Table, Changes]]:
+    """Return the parameters of `task` that get the new rows of a table, with that table."""
+    return {
+        name: (binding, binding.changes)
+        for name, binding in task.inputs.items()
+        if isinstance(binding, TaskOutput | Table) and binding.changes is not None
+    }
 
 
 def places_of(task: Task) -> list[tuple[str | None, str]]:

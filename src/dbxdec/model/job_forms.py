@@ -15,6 +15,7 @@ from dbxdec.support.pauses import without_collection
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dbxdec.model.changes import Changes
     from dbxdec.model.keys import Key
     from dbxdec.model.literals import Json
 
@@ -34,12 +35,12 @@ def encode_jobs(jobs: Iterable[dag.Job]) -> dict[str, Any]:
 def encode_binding(binding: dag.Binding) -> Json:
     """Return the manifest's form of a binding."""
     match binding:
-        case dag.TaskOutput(task, output, rows):
-            return {"task": task, "output": output, "rows": rows}
+        case dag.TaskOutput(task, output, rows, changes):
+            return {"task": task, "output": output, "rows": rows, **_encode_changes(changes)}
         case dag.TaskValue(task, key):
             return {"value": {"task": task, "key": key}}
-        case dag.Table(io, target):
-            return {"table": {"io": io, "target": target}}
+        case dag.Table(io, target, changes):
+            return {"table": {"io": io, "target": target}, **_encode_changes(changes)}
         case dag.Literal(value):
             return {"literal": value}
         case dag.Parameter(name):
@@ -63,11 +64,11 @@ def decode_binding(form: Any) -> dag.Binding:
 def _decode_binding(form: Any, deepest: int) -> dag.Binding:
     match form:
         case {"task": str(task), "output": str(output), "rows": str(rows)} if rows in _ROWS:
-            return dag.TaskOutput(task, output, rows)  # type: ignore[arg-type]
+            return dag.TaskOutput(task, output, rows, _decode_changes(form))  # type: ignore[arg-type]
         case {"value": {"task": str(task), "key": str(key)}}:
             return dag.TaskValue(task, key)
         case {"table": {"io": str(io), "target": str(target)}}:
-            return dag.Table(io, target)
+            return dag.Table(io, target, _decode_changes(form))
         case {"literal": value}:
             return dag.Literal(checked(value))
         case {"parameter": str(name)}:
@@ -84,6 +85,21 @@ def _decode_binding(form: Any, deepest: int) -> dag.Binding:
             return dag.Mapped(tuple((key, _decode_binding(items[key], deepest - 1)) for key in order))
         case _:
             raise FormError("", f"is a binding of an unknown kind: {soundness.shown(form)}")
+
+
+def _encode_changes(changes: Changes | None) -> dict[str, Json]:
+    return {} if changes is None else {"changes": changes.json_form()}
+
+
+def _decode_changes(form: Any) -> Changes | None:
+    if "changes" not in form:
+        return None
+    from dbxdec.model.changes import Changes  # few tasks read any
+
+    try:
+        return Changes.from_json_form(form["changes"])
+    except FormError as error:
+        raise error.inside("changes") from None
 
 
 def encode_output(output: dag.Output) -> dict[str, Any]:

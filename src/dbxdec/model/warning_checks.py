@@ -53,6 +53,10 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += outcome_warnings.hidden_failures(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)
+    if any(dag.changes_of(task) for job in jobs for task in job.tasks):
+        from dbxdec.model import change_warnings
+
+        warnings += change_warnings.rewritten_sources(jobs)
     return list(dict.fromkeys(warnings))  # several jobs may run one
 
 
@@ -124,7 +128,7 @@ def _of_doubled_rows(job: Job) -> Iterator[Problem]:
             continue
         for name, binding in task.inputs.items():
             for leaf in dag.flatten(binding):
-                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest"):
+                if not isinstance(leaf, dag.TaskOutput) or leaf.rows not in ("table", "newest") or leaf.changes:
                     continue
                 if _appends(tasks[leaf.task].outputs[leaf.output]):
                     spelt = f"{leaf.task}.table" if leaf.rows == "table" else f"latest({leaf.task})"

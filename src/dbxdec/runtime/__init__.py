@@ -66,6 +66,11 @@ def run_task() -> None:
         with ready.environment() as within:
             with _boundary(DbxdecError):
                 positional, keyword = ready.read(within)
+            if ready.is_done:
+                with _boundary(DbxdecError):
+                    ready.skip()
+                    ready.end()
+                return
             result = ready.call(positional, keyword)
             del positional, keyword  # large inputs must not outlive the call
             with _boundary(DbxdecError):

@@ -43,6 +43,8 @@ class Reader:
     certain: frozenset[tuple[str, str]] = frozenset()
     iteration: Iteration | None = None
     not_run: Mapping[str, str] = field(default_factory=dict)
+    new: Callable[[str], Any] | None = None
+    """Gives what is new for a parameter that reads changes; None for a task without such parameters."""
 
     def arguments(self, task: dag.Task, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return the positional and keyword arguments for `function`."""
@@ -82,6 +84,9 @@ class Reader:
 
     def _value(self, binding: dag.Binding, note: Annotation, parameter: str) -> Any:
         match binding:
+            case dag.Table(changes=changes) | dag.TaskOutput(changes=changes) if changes is not None:
+                assert self.new is not None  # noqa: S101 - a task that reads changes has it
+                return self.new(parameter)
             case dag.Literal(value):
                 return literals.decode(value)
             case dag.Parameter(name):

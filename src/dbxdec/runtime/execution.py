@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.runtime.consuming import Consuming, Plan
     from dbxdec.runtime.no_items import Waiting
 
 
@@ -48,6 +49,8 @@ class Execution:
     variables: Mapping[str, str]
     waiting: tuple[Waiting, ...] = ()
     """The tables with keys of for-each tasks that take their items from this task."""
+    consuming: Consuming | None = None
+    """What it reads of tables of which it has read a part before; None for a task that reads nothing of the kind."""
 
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
@@ -75,8 +78,47 @@ class Execution:
             within.enter_context(settings_of(self.task))
         for name, manager in self.managers.items():
             manager.preflight(self.output(name))
+        if self.consuming is not None:
+            self._plan(self.consuming, within)
+            if self.is_done:
+                return [], {}
         with blame.noted(lambda: f"raised while the inputs of the task `{self.task.key}` were read, before its call"):
             return self.reader.arguments(self.task, self.function)
+
+    def read_by_others(self, within: ExitStack) -> None:
+        """Take what is new as read, for a result that a test gives; where that can't be told, nothing is."""
+        if self.consuming is not None:
+            with suppress(RunError):
+                self._plan(self.consuming, within)
+
+    def _plan(self, consuming: Consuming, within: ExitStack | None) -> None:
+        """Find out what is new to the task; its own commits from here on say how far it has read."""
+        consuming.begin({name: self.output(name) for name in self.managers}, self.function)
+        if within is not None:
+            named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}
+            own = {"" if name == dag.RESULT else name: one for name, one in consuming.begun.progress.items()}
+            within.enter_context(base.running(self.run.job, self.task.key, self.receipt, named, own))
+
+    @property
+    def _planned(self) -> Plan | None:
+        """What is new to the task; None for one that reads nothing of the kind, and before its inputs are read."""
+        return None if self.consuming is None else self.consuming.plan
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier attempt of this run has stored what the task returned: it must not be called again.
+
+        It would read what is new by now, and that belongs to the next run.
+        """
+        return self._planned is not None and self._planned.is_done
+
+    def skip(self) -> None:
+        """Do what is left of a task that an earlier attempt of this run has done."""
+        assert self._planned is not None  # noqa: S101 - `is_done`
+        for name, result in self._planned.done.items():
+            record.note("write", self._title(name), self.output(name).uri, result, None, 0.0)
+        log.info("the task `%s` is not called again: this run has stored its result", self.task.key)
+        self._leave_dates()
 
     def call(self, positional: list[Any], keyword: dict[str, Any]) -> Any:
         """Return what the function returns; its exceptions pass as they are."""
@@ -101,7 +143,7 @@ class Execution:
             self._keep(result)
 
     def _keep(self, result: Any) -> None:
-        outputs, job = self.task.outputs, self.reader.job
+        outputs = self.task.outputs
         if not outputs:
             if result is not None:
                 log.info("the task `%s` returned a %s, which nothing stores", self.task.key, type(result).__name__)
@@ -111,6 +153,10 @@ class Execution:
             self._write(dag.RESULT, result, of_parameter(self.function, "return"))
         else:
             self._set_task_value(result)
+        self._leave_dates()
+
+    def _leave_dates(self) -> None:
+        job = self.reader.job
         for name in comparisons.dates_of(job, self.task.key):
             kind = next(parameter.type for parameter in job.parameters if parameter.name == name)
             task_values.leave(dag.DATE_OF + name, kind.to_text(self.run.parameters[name]))
@@ -175,7 +221,8 @@ class Execution:
             )
         note = of_parameter(self.function, "return")
         element = note.element() if note else None
-        written = {name: self._write(name, result[name], element) for name in self.managers}
+        stored = self.managers if self._planned is None else self._planned.progress
+        written = {name: self._write(name, result[name], element) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
         if earlier and len(earlier) < len(written):
             log.warning(
@@ -194,9 +241,11 @@ class Execution:
                 f"the task `{self.task.key}` returned None, but is annotated `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
+        if result is None and self.consuming is not None:
+            self.consuming.refuse_none(name, context)
         with blame.noted(lambda: self._blame(name)):
             written = self.managers[name].write(context, result)
-        title = self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
+        title = self._title(name)
         if written is not None and not isinstance(written, contexts.WriteResult):
             raise RunError(
                 f"`{type(self.managers[name]).__name__}.write` returned a {type(written).__name__} for the task "
@@ -206,6 +255,9 @@ class Execution:
         facts = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
         return facts
+
+    def _title(self, name: str) -> str:
+        return self.task.key if name == dag.RESULT else f"{self.task.key}[{name}]"
 
     def _blame(self, name: str) -> str:
         what = "result" if name == dag.RESULT else f"output `{name}`"
@@ -225,8 +277,13 @@ class Execution:
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
-        receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name))
+        progress = None if self._planned is None else self._planned.progress.get(name)
+        receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
         return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
+
+
+# Parameters that dbxdec has added to the job (`model/changes.py`, ADOPT and RESTART).
+_OF_CHANGES = frozenset({"dbxdec_adopt", "dbxdec_restart"})
 
 
 def prepare(argv: Sequence[str]) -> Execution:
@@ -277,7 +334,7 @@ def ready(
         run_id=arguments.run_id,
         attempt=arguments.attempt,
         started=trigger_of(arguments).moment,
-        parameters=values,
+        parameters={name: value for name, value in values.items() if name not in _OF_CHANGES},
     )
     with context.entered(run):
         iteration = find_iteration(job, task, arguments.item, values)
@@ -307,7 +364,13 @@ def ready(
         from dbxdec.runtime.no_items import waiting_for
 
         waiting = waiting_for(job, task.key, built.managers)
-    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables, waiting)
+    consuming = None
+    if dag.changes_of(task):
+        from dbxdec.runtime.consuming import Consuming
+
+        consuming = Consuming(arguments.package, job, task, own, built.managers, built.tables, values)
+        reader = replace(reader, new=consuming.read)
+    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables, waiting, consuming)
 
 
 def _always_stores(built: BuiltJob, key: str, output: str) -> bool:

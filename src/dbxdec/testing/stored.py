@@ -33,8 +33,8 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
 
     def binding(found: dag.Binding) -> dag.Binding:
         match found:
-            case dag.Table(io, target):
-                return dag.Table(io, place(target))
+            case dag.Table(_, target):
+                return replace(found, target=place(target))
             case dag.Sequence(items, kind):
                 return dag.Sequence(tuple(map(binding, items)), kind)
             case dag.Mapped(items):

@@ -25,17 +25,26 @@ ROWS = {
 }
 
 
+NEW = {
+    "rows": "the rows that are new to this task",
+    "latest": "the last change of each key that is new to this task",
+    "feed": "every change that is new to this task",
+}
+
+
 def binding(found: dag.Binding) -> str:
     """Return an argument's source: `extract`, `split["bad"]`, `parameter day`, `table ${var.root}/x`, or a value."""
     match found:
-        case dag.TaskOutput(task, output, rows):
+        case dag.TaskOutput(task, output, rows, changes):
             name = task if output == dag.RESULT else f"{task}[{json.dumps(output)}]"
+            if changes is not None:
+                return changes.text(name)
             spelt = {"table": f"{name}.table", "changed": f"{name}.written", "newest": f"latest({name})"}
             return spelt.get(rows, name)
         case dag.TaskValue(task, key):
             return f"{task}.value({json.dumps(key)})"
-        case dag.Table(_, target):
-            return f"table {target}"
+        case dag.Table(_, target, changes):
+            return f"table {target}" if changes is None else changes.text(f"table {target}")
         case dag.Parameter(name):
             return f"parameter {name}"
         case dag.Item():
@@ -81,6 +90,8 @@ def kind(task: dag.Task) -> str:
 
 def rows_of(found: dag.Binding, job: dag.Job) -> str:
     """Return which rows of another task's table an argument gets, if the table may have more; "" otherwise."""
+    if isinstance(found, dag.TaskOutput | dag.Table) and found.changes is not None:
+        return NEW[found.changes.kind]
     if not isinstance(found, dag.TaskOutput):
         return ""
     stored = job.task(found.task).outputs.get(found.output)

@@ -16,9 +16,9 @@ from dbxdec.model.typehints import Annotation
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, ItemWrite
     from dbxdec.io_managers.delta.manager import DeltaIoManager
+    from dbxdec.io_managers.delta.progress import Head
 
 POLARS = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 SPARK = frozenset({"pyspark.DataFrame"})
@@ -36,6 +36,9 @@ class Reading(Protocol):
     def empty(self, context: InputContext) -> Any:
         """Return an empty value; see `IoManager.empty`."""
 
+    def head(self, context: InputContext) -> Head | None:
+        """Return what a table is now; see `DeltaIoManager.head`."""
+
 
 def to_spark(context: InputContext) -> Reading | None:
     """Return what reads a table of Polars for a reader of Spark; None for any other reader."""
@@ -46,7 +49,7 @@ def to_spark(context: InputContext) -> Reading | None:
     return SparkDeltaIoManager("unused")
 
 
-def to_polars(manager: IoManager, context: InputContext, path: Callable[[str], str | None]) -> Reading | None:
+def to_polars(manager: DeltaIoManager, context: InputContext, path: Callable[[str], str | None]) -> Reading | None:
     """Return what reads a table of Spark for a reader of Polars; None for any other reader.
 
     `path` gives the path of a table on a file system of this machine. Such a table Polars reads itself. Of another one
@@ -78,7 +81,7 @@ class _AtPath:
     def _moved(self, context: InputContext) -> InputContext:
         return replace(context, uri=self.path(context.uri) or context.uri)
 
-    def _manager(self) -> IoManager:
+    def _manager(self) -> DeltaIoManager:
         from dbxdec.io_managers import PolarsDeltaIoManager
 
         return PolarsDeltaIoManager("unused")
@@ -93,12 +96,15 @@ class _AtPath:
     def empty(self, context: InputContext) -> Any:
         return self._manager().empty(self._moved(context))
 
+    def head(self, context: InputContext) -> Head | None:
+        return self._manager().head(self._moved(context))
+
 
 @dataclass(frozen=True)
 class _Collected:
     """Lets Spark read the table, and makes Polars frames of its rows."""
 
-    manager: IoManager
+    manager: DeltaIoManager
 
     def read(self, context: InputContext) -> Any:
         return _collected(self.manager.read(replace(context, annotation=None)), context)
@@ -111,6 +117,9 @@ class _Collected:
 
     def empty(self, context: InputContext) -> Any:
         return _collected(self.manager.empty(replace(context, annotation=None)), context)
+
+    def head(self, context: InputContext) -> Head | None:
+        return self.manager.head(replace(context, annotation=None))
 
 
 def _collected(frame: Any, context: InputContext) -> Any:

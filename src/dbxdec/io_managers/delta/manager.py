@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from dbxdec.io_managers.contexts import OutputContext
+    from dbxdec.io_managers.contexts import InputContext, OutputContext
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
     from dbxdec.model.variables import BundleVariable
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
@@ -26,6 +27,7 @@ class DeltaIoManager(IoManager):
     """The options of a manager of Delta tables; a subclass reads and writes with its engine."""
 
     reads_table: ClassVar[bool] = True
+    reads_changes: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]]
     """Attributes whose options are passed on to the engine, each with what to write instead of the options dbxdec sets.
     """
@@ -107,6 +109,34 @@ class DeltaIoManager(IoManager):
         merges_only = returns is not None and self.merges.issuperset(returns)
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)
+
+    def head(self, context: InputContext) -> Head | None:
+        """Return what the table at `context.uri` is now; None where there is none. Raises RunError if it can't be read.
+
+        The annotation of the reader in `context` says which engine looks.
+        """
+        raise RunError(f"the log of {context.uri} can't be read here")
+
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
+        """Return how far a consumer has read, by the table that it writes. Raises RunError where that can't be told.
+
+        With `counts` it says whether there are rows even where the position is known.
+        """
+        raise RunError(f"the log of {context.uri} can't be read here")
+
+    def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
+        """Return what reads the log of the table at `uri` on this machine, and the place by which it does.
+
+        Raises RunError where this machine can't.
+        """
+        return self, uri
+
+    def behind(self, context: InputContext) -> dict[str, int]:
+        """Return the rows that were added in a span (`rows`), and the time of its first commit in ms (`since`).
+
+        What the log does not tell is left out.
+        """
+        return {}
 
     def key_log(self, uri: str) -> KeyLog | None:
         """Return what the log of the table at `uri` says of keys; None where there is no table.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import DbxdecError, Problem, RunError, did_you_mean, listed
+from dbxdec.model.changes import FEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -39,7 +40,8 @@ class DeltaMerge:
     Without clauses it updates the rows that match and inserts the others. With clauses the first one that applies to a
     row decides, as in Delta's MERGE. Their methods and arguments are called as in delta-rs, and each returns a new
     DeltaMerge. If the table does not exist yet, it is made with the columns of the source, and the clauses apply to an
-    empty table. A retry of a merge that was committed does nothing.
+    empty table. A retry of a merge that was committed does nothing. The columns that `.changes()` adds, such as
+    `_change_type`, are for the conditions: clauses for all columns leave them out, unless the table has them.
 
     Args:
         source: The new rows: a frame of the IoManager's engine. Keys must be unique in it.
@@ -161,6 +163,23 @@ class DeltaMerge:
         names = [quote + name.replace(quote, quote * 2) + quote for name in self.keys]
         return " AND ".join(f"{TARGET}.{name} = {SOURCE}.{name}" for name in names)
 
+    def without_feed(self, table: Collection[str], *, one: Callable[[str], str] = str) -> DeltaMerge:
+        """Return the merge whose clauses for all columns leave out those of `.changes()` that the table lacks.
+
+        `_change_type` says what to do with a row, and is not a part of it.
+        """
+        there = {one(name) for name in table}
+        own = tuple(name for name in feed_columns(_columns(self.source), one=one) if one(name) not in there)
+        if not own:
+            return self
+        steps = (
+            replace(clause, except_cols=(*clause.except_cols, *own))
+            if clause.values is None and clause.action != "delete"
+            else clause
+            for clause in self.steps
+        )
+        return replace(self, clauses=tuple(steps))
+
     def refuse_unknown(
         self, source: Iterable[str], table: Iterable[str], *, task: str, one: Callable[[str], str] = str
     ) -> None:
@@ -207,6 +226,11 @@ class DeltaMerge:
 
     def _with(self, clause: Clause) -> DeltaMerge:
         return replace(self, clauses=(*self.clauses, clause))
+
+
+def feed_columns(columns: Iterable[str], *, one: Callable[[str], str] = str) -> list[str]:
+    """Return those of the columns that `.changes()` adds: a merge makes no table with them."""
+    return [name for name in columns if one(name) in FEED]
 
 
 def _columns(frame: Any) -> Collection[str]:

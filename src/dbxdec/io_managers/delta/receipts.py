@@ -15,10 +15,11 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import Receipt, WriteId
 from dbxdec.io_managers.delta.slices import Slice
+from dbxdec.io_managers.positions import NUMBER
 from dbxdec.io_managers.repairs import note_other_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
 
@@ -119,6 +120,14 @@ class Found:
             return None
         return cls(commit.version, proof[0], left, proof[1], commit.metrics, commit.operation)
 
+    @property
+    def ends_it(self) -> bool:
+        """Whether the write has nothing left to do: one that left the table alone may still store something.
+
+        A write that has noted how far its task has read what is new is done, even if that gave no rows.
+        """
+        return self.left.kind not in ("kept", "none") or NUMBER in self.facts
+
 
 _MARK = "dbxdec:"
 
@@ -159,6 +168,26 @@ class Trail:
     cut: set[WriteId] = field(default_factory=set)
 
 
+def judged(commits: Iterable[Commit]) -> Iterator[tuple[Commit, Commit | None, bool]]:
+    """Yield each commit with the RESTORE that has undone it, None for one that counts, and whether that is in doubt.
+
+    The commits come newest first. A RESTORE voids all commits between itself and the version that it went back to.
+    """
+    restore: Commit | None = None
+    floor: int | None = None  # commits above it are undone
+    for commit in commits:
+        if floor is not None and commit.version <= floor:
+            restore = floor = None
+        age = _age(commit, restore) if restore is not None and floor is None else None
+        if age is not None and age > _DOUBT_MS:
+            restore = age = None
+        if restore is None and commit.operation == "RESTORE":
+            yield commit, None, False
+            restore, floor = commit, restored_version(commit)
+            continue
+        yield commit, restore, restore is not None and floor is None and (age is None or age > -_DOUBT_MS)
+
+
 def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
     """Return the results of `writes` in `commits`, which come newest first and are read only as far as needed.
 
@@ -168,25 +197,15 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
     """
     trail, open_ = Trail(), set(writes)
     last: dict[WriteId, int] = {}  # of a write of several commits: where the search for them ends
-    restore: Commit | None = None
-    floor: int | None = None  # commits above it are undone
-    for commit in commits:
+    for commit, restore, in_doubt in judged(commits):
         trail.newest = max(trail.newest, commit.version)
-        if floor is not None and commit.version <= floor:
-            restore = floor = None
-        age = _age(commit, restore) if restore is not None and floor is None else None
-        if age is not None and age > _DOUBT_MS:
-            restore = age = None
-        if restore is None and commit.operation == "RESTORE":
-            restore, floor = commit, _restored_version(commit)
-            continue
-        found = Found.of_commit(commit)
+        found = None if commit.operation == "RESTORE" else Found.of_commit(commit)
         if found is not None and (write := found.receipt.id) in open_:
             if found.left.after is not None:
                 last[write] = min(last.get(write, commit.version), found.left.after + 1)
             if restore is not None:
                 trail.undone.setdefault(write, (found, restore.version))
-                if floor is None and (age is None or age > -_DOUBT_MS):
+                if in_doubt:
                     trail.unclear = restore.version
             elif _counts(trail, found) and write not in last:
                 open_.discard(write)
@@ -222,7 +241,8 @@ def _rank(found: Found) -> int:
     return 0 if found.left.kind == "none" else 1 if found.left.own else _FINAL
 
 
-def _restored_version(restore: Commit) -> int | None:
+def restored_version(restore: Commit) -> int | None:
+    """Return the version that a RESTORE went back to; None if its commit does not state it."""
     text = str(restore.parameters.get("version", ""))
     return int(text) if text.isdecimal() else None
 

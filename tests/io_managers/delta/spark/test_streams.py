@@ -387,6 +387,15 @@ class TestRefusals:
         assert 'use mode="append"' in str(raised.value)
         assert not Path(path.uri).exists()
 
+    def test_a_stream_of_a_task_that_reads_what_is_new_is_refused(self, path: Place, source: Source) -> None:
+        """Its first batch would say that all of it has been read."""
+        from dbxdec.io_managers.positions import Progress, Span
+
+        given = replace(receipt("1"), progress=Progress("consumer", -1, 1, {"orders": Span("source", -1, 3)}))
+        for value in (source.stream(), DeltaMerge(source.stream(), on="x")):
+            with pytest.raises(RunError, match="keeps what it has read itself"):
+                path.manager("append").write(output(path.uri, given), value)
+
     @pytest.mark.slow
     def test_a_frame_after_a_stream_of_the_same_run_is_refused(self, path: Place, source: Source) -> None:
         """It would add rows beside those of the stream, which no reader told apart."""

@@ -13,11 +13,12 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars import definition as table_definition
-from dbxdec.io_managers.delta.polars import features, notes, once, scan, storage, table_log
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
+from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.model import places
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.polars.new_rows import NewRows
+    from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
@@ -168,6 +171,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         context = context or InputContext(self.uri())
         if (other := crossing.to_spark(context)) is not None:
             return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
+        if context.changes is not None and context.span is not None:
+            return self._collected(self._new_rows(context).frame(), context, context.span.until)
         table = self._table_of(context)
         if context.producer is None:
             context.tell(version=table.version())
@@ -186,6 +191,37 @@ class PolarsDeltaIoManager(DeltaIoManager):
         found = results.of_items(items)
         return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
 
+    def head(self, context: InputContext) -> Head | None:
+        if (other := crossing.to_spark(context)) is not None:
+            return other.head(context)
+        from dbxdec.io_managers.delta.polars import outline
+
+        found = outline.of_log(context.uri, self._storage_options())
+        if found is None:
+            try:
+                found = outline.Outline.of_table(self._table_of(context))
+            except NotWrittenError:
+                return None
+        return Head(found.id, found.version, found)
+
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
+        return cursors.standing(self._target(context), consumer, counts=counts)
+
+    def behind(self, context: InputContext) -> dict[str, int]:
+        return self._new_rows(context).behind()
+
+    def _new_rows(self, context: InputContext) -> NewRows:
+        from dbxdec.io_managers.delta.polars.new_rows import NewRows, Wanted  # few tasks need it
+        from dbxdec.io_managers.delta.polars.outline import Outline
+
+        assert context.changes is not None  # noqa: S101 - the caller gives both
+        assert context.span is not None  # noqa: S101
+        wanted = Wanted(context, context.changes, context.span)
+        opened = context.span.opened
+        if not isinstance(opened, Outline):
+            opened = Outline.of_table(self._table_of(context))
+        return NewRows(opened, wanted, lambda: self._table_of(context))
+
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_spark(context)) is not None:
             return other.empty(context)
@@ -202,11 +238,14 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return table
 
     def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        return self._collected(frame, context, table.version())
+
+    def _collected(self, frame: pl.LazyFrame, context: InputContext, version: int) -> pl.DataFrame | pl.LazyFrame:
         import polars as pl
 
         if context.annotation is not pl.DataFrame:
             return frame
-        with storage.reading(context.uri, table.version()):
+        with storage.reading(context.uri, version):
             return frame.collect()
 
     # Writing

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, outcomes
+from dbxdec.io_managers.base import has_asked
 from dbxdec.io_managers.contexts import WriteResult
-from dbxdec.io_managers.delta.merge import SOURCE, TARGET
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import checks, definition, once, schemas, storage, table_log
+from dbxdec.io_managers.delta.polars import checks, cursors, definition, once, schemas, storage, table_log
 from dbxdec.io_managers.delta.polars.delta_rs import once_only
 from dbxdec.io_managers.delta.polars.direct import commit
 from dbxdec.io_managers.delta.polars.predicates import quoted
@@ -54,7 +55,13 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
         return done
     after = -1 if before is None else before.version()
+    if target.receipt.progress is not None and not has_asked(target.receipt.id.output):
+        raise RunError(
+            f"the task `{target.receipt.id.task}` reads what is new, and returned a merge that would not note how far",
+            hint="give the merge `commit_properties=io.commit_properties()`, or return a DeltaMerge",
+        )
     if before is not None:
+        cursors.refuse_taken(target, before)
         checks.refuse_rewrites(before, uri)
     try:
         metrics = merger.execute()
@@ -91,6 +98,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             hint="give it a pl.DataFrame or a pl.LazyFrame",
         )
     table = target.open()
+    merge = merge.without_feed([] if table is None else pl.Schema(table.schema()).names())
     if table is not None:
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
@@ -126,6 +134,7 @@ def _merge(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFram
         table = target.open() or _create(target, merge, source)
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
+        cursors.refuse_taken(target, table)
         if target.definition:
             definition.adjust(target, table)
         frame, schema = schemas.storable(source, _types(merge, table))
@@ -235,12 +244,14 @@ def _create(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFra
     import polars as pl
     from deltalake.exceptions import DeltaError
 
-    schema = schemas.stored(source.collect_schema())
+    given_schema = schemas.stored(source.collect_schema())
+    own = feed_columns(given_schema)
+    schema = {name: kind for name, kind in given_schema.items() if name not in own}
     schemas.check_partitions(schema, target.partitions, task=target.receipt.id.task)
     _check(target, merge, schema)
-    _rehearse(target, merge, schema, schema)
+    _rehearse(target, merge, schema, given_schema)
     if target.definition:
-        return definition.create(target, schema, source)
+        return definition.create(target, schema, source.drop(own))
     options = {**target.write_options, "partition_by": list(target.partitions) or None}
     given = {name: value for name, value in options.items() if value is not None}
     try:

@@ -32,7 +32,7 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     log = table_log.Log.of(table)
     trail = log.find([receipt.id])
     found = trail.found.get(receipt.id)
-    if found is not None and found.left.kind in ("kept", "none"):
+    if found is not None and not found.ends_it:
         found = None  # from an attempt before the one that committed
     if found is not None and (own or not found.left.own):
         return outcomes.already(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
 
-_PARTITION = "partition."
+PARTITION = "partition."
 
 
 def scan(table: DeltaTable) -> pl.LazyFrame:
@@ -46,13 +46,16 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     files = files_of(table)
     if only is not None:
         files = files.filter(pl.col("path").is_in(list(only)))
-    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(_PARTITION)}.*$"))
+    files = files.select(pl.col("path").alias("place"), pl.col(f"^{re.escape(PARTITION)}.*$"))
     files = files.with_columns(pl.Series("place", [place_of(table, path) for path in files["place"]], dtype=pl.String))
     deleted = _deleted(table)
     cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
     whole = files.filter(~cut)
-    frames = [_scan(table, whole, schema)] if whole.height else []
-    frames += [_scan(table, one, schema, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)]
+    options = table._storage_options
+    frames = [scan_places(whole, schema, options)] if whole.height else []
+    frames += [
+        scan_places(one, schema, options, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)
+    ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
 
 
@@ -65,18 +68,23 @@ def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str,
     files = {"place": pl.Series([place_of(table, add["path"]) for add in adds], dtype=pl.String())}
     for name in names:
         texts = [add["partitionValues"].get(name) or None for add in adds]
-        files[_PARTITION + name] = column_values.series(texts, schema[name])
-    return _scan(table, pl.DataFrame(files), schema) if adds else pl.LazyFrame(schema=schema)
+        files[PARTITION + name] = column_values.series(texts, schema[name])
+    return scan_places(pl.DataFrame(files), schema, table._storage_options) if adds else pl.LazyFrame(schema=schema)
 
 
-def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None) -> pl.LazyFrame:
+def scan_places(
+    files: pl.DataFrame,
+    schema: pl.Schema,
+    storage_options: dict[str, str] | None,
+    deleted: pl.Series | None = None,
+) -> pl.LazyFrame:
     """Return the rows of `files`, a frame of their places and of the values of their partitions.
 
     `deleted` are the numbers of rows that no longer count; it is given only for a single file.
     """
     import polars as pl
 
-    partitions = [name.removeprefix(_PARTITION) for name in files.columns[1:]]
+    partitions = [name.removeprefix(PARTITION) for name in files.columns[1:]]
     free = "_" * (max(map(len, schema), default=0) + 1)  # the name of no column
     number, place = f"{free}n", f"{free}p"
     frame = pl.scan_parquet(
@@ -90,7 +98,7 @@ def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl
         include_file_paths=place if partitions else None,
         glob=False,
         hive_partitioning=False,
-        storage_options=table._storage_options,
+        storage_options=storage_options,
     )
     if deleted is not None:
         frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
@@ -102,8 +110,11 @@ def _scan(table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl
     return frame.select(map(named, schema))
 
 
-def place_of(table: DeltaTable, path: str) -> str:
-    """Return the place of the file with the path `path` in the log, as Polars names it."""
+def place_of(table: DeltaTable | str, path: str) -> str:
+    """Return the place of the file with the path `path` in the log, as Polars names it.
+
+    A string is the place of the table.
+    """
     if "://" in path:
         return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
     return f"{table_log.root_of(table).rstrip('/')}/{unquote(path)}"
@@ -137,7 +148,7 @@ def files_of_partitions(table: DeltaTable, values: pl.DataFrame) -> pl.DataFrame
     there = files_of(table)
     if not there.height:
         return pl.DataFrame(schema={"path": pl.String()})
-    here = values.select(pl.all().name.prefix(_PARTITION))
+    here = values.select(pl.all().name.prefix(PARTITION))
     texts = pl.col(pl.String).replace({"": None})
     here = here.cast({name: there.schema[name] for name in here.columns}).with_columns(texts)
     return there.with_columns(texts).join(here, on=here.columns, how="semi", nulls_equal=True)
@@ -150,7 +161,7 @@ def files_of(table: DeltaTable) -> pl.DataFrame:
     # Not flat: the statistics of a column "a.b" and of a field "b" of "a" would have the same name.
     found = pl.DataFrame(table.get_add_actions(flatten=False))
     parts = found["partition"].struct.unnest() if "partition" in found.columns else pl.DataFrame()
-    values = {_PARTITION + name: parts[name] for name in parts.columns}
+    values = {PARTITION + name: parts[name] for name in parts.columns}
     return pl.DataFrame({"path": found["path"], "size_bytes": found["size_bytes"], **values})
 
 
@@ -163,10 +174,10 @@ def _paths_tell(table: DeltaTable) -> bool:
     files = files_of(table)
     if files.height and all(map(folder_names.is_keyed, files["path"])):
         return True
-    partitions = [name for name in files.columns if name.startswith(_PARTITION)]
+    partitions = [name for name in files.columns if name.startswith(PARTITION)]
     # The files of a folder are alike, and large tables have few folders compared with their files.
     folders = files.select(pl.col("path").str.replace(r"[^/]*$", ""), *map(pl.col, partitions)).unique()
-    names = [name.removeprefix(_PARTITION) for name in partitions]
+    names = [name.removeprefix(PARTITION) for name in partitions]
     return all(
         folder_names.tells(unquote(path), dict(zip(names, values, strict=True)))
         for path, *values in folders.iter_rows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,11 +95,11 @@ def at_version(table: DeltaTable, version: int, uri: str) -> DeltaTable:
 def refuse_gone(table: DeltaTable, files: Iterable[str], uri: str, version: int) -> None:
     """Raise RunError if one of `files` of `version` is gone; a later version has dropped them."""
     for file in list(files)[:_MAX_LOOKED_AT]:
-        if not _exists(file, table._storage_options):
+        if not exists(file, table._storage_options):
             raise receipts.gone(uri, version, f"{file} does not exist")
 
 
-def _exists(file: str, storage_options: dict[str, str] | None) -> bool:
+def exists(file: str, storage_options: dict[str, str] | None) -> bool:
     if "://" not in file:
         return Path(file).exists()
     import polars as pl
@@ -132,16 +133,22 @@ def commit_properties(
     """
     from deltalake import CommitProperties
 
+    if facts.get(MADE):
+        receipt = replace(receipt, progress=None)
     transaction: str | None = receipt.id.own_transaction if left.own else receipt.id.transaction
-    if left.kind in _UNCLAIMED:  # a retry may still write, but nothing is what this key has
+    if left.kind in _UNCLAIMED and receipt.progress is None:  # a retry may still write
         is_key = receipt.id.key and left.kind == "none" and not facts.get(MADE)
-        transaction = receipt.id.empty_transaction if is_key else None
+        transaction = receipt.id.empty_transaction if is_key else None  # nothing is what this key has
+    transactions = [] if transaction is None else [_transaction(transaction, receipt.attempt)]
+    if receipt.progress is not None:
+        known = {receipt.progress.identifier: receipt.progress.number, **receipt.progress.positions()}
+        transactions += [_transaction(name, version) for name, version in known.items()]
     metadata: dict[str, Any] = {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
     if metrics is not None:
         metadata["operationMetrics"] = dict(metrics)
     return CommitProperties(
         custom_metadata=metadata,
-        app_transactions=[_transaction(transaction, receipt.attempt)] if transaction is not None else None,
+        app_transactions=transactions or None,
         max_commit_retries=0 if alone else _COMMIT_RETRIES,
     )
 
@@ -225,7 +232,7 @@ class Log:
     def lines(self, version: int) -> list[str] | None:
         """Return the actions of one commit, a JSON document each; None if its file has been cleaned up."""
         if version not in self._lines:
-            self._lines[version] = _read_lines(f"{self.root}/{version:020}.json", self._options)
+            self._lines[version] = read_lines(f"{self.root}/{version:020}.json", self._options)
         return self._lines[version]
 
     def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
@@ -300,7 +307,8 @@ class Log:
                 list(pool.map(self.lines, missing))
 
 
-def _read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+    """Return the lines of a file; None if there is none."""
     try:
         if "://" not in path:
             return Path(path).read_text(encoding="utf-8").split("\n")  # a string may contain other line endings

@@ -8,7 +8,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import definition, features, once, storage, table_log
+from dbxdec.io_managers.delta.polars import cursors, definition, features, once, storage, table_log
 from dbxdec.io_managers.delta.polars.rows import Rows
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
@@ -56,6 +56,7 @@ def write_nothing(target: Target) -> WriteResult:
         # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
         if (done := once.done_before(table, target.receipt)) is not None:
             return done
+        cursors.refuse_taken(target, table)
         with refusals(target.context.uri, "write"):
             table_log.add_receipt(table, target.receipt, Left("none"))
     return WriteResult(note="nothing to write")
@@ -79,6 +80,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
             return done
         if target.mode == "error" and not shell:
             raise outcomes.exists(target.context)
+        cursors.refuse_taken(target, table)
     target.check_partitions(table)
     if target.definition:
         definition.adjust(target, table)

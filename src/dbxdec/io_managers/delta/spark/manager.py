@@ -62,6 +62,7 @@ class SparkDelta(DeltaIoManager):
         "read_options": _OWN_OPTIONS,
         "write_options": _OWN_OPTIONS,
     }
+    merges_by_settings: ClassVar[bool] = True
     one_name: ClassVar[Callable[[str], str]] = str.lower
     _named: ClassVar[bool] = False
 
@@ -283,6 +284,12 @@ class SparkDelta(DeltaIoManager):
             checkpoint=checkpoint,
             shared=self.shared,
         )
+
+    def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
+        path = self._path(uri)
+        if path is None:
+            raise RunError(f"only Spark can read the log of {uri}")
+        return crossing.keys_at(), path
 
     def key_log(self, uri: str) -> KeyLog | None:
         """Return what the log says of keys. Spark is not started for it but on the platform."""

@@ -249,7 +249,7 @@ def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) 
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, table.uri, receipt.id.task)
     # Neither a commit of the task's own code nor a note that the table was left alone is a result.
-    if found is None or found.left.own or found.left.kind in ("kept", "none"):
+    if found is None or found.left.own or not found.ends_it:
         return None
     if found.left.after is not None:
         if streams:

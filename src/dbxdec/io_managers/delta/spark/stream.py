@@ -62,6 +62,7 @@ def append(target: FrameWrite, frame: Any) -> WriteResult:
             hint='a stream only adds rows: use mode="append", or return a DeltaMerge of the stream',
         )
     table, receipt = target.table, target.context.receipt
+    _refuse_position(target)
     detail = table.detail()
     if detail is None:
         checkpoints.refuse_used(table, receipt.id, target.checkpoint)
@@ -92,6 +93,7 @@ def append(target: FrameWrite, frame: Any) -> WriteResult:
 def merge(target: FrameWrite, wanted: DeltaMerge) -> WriteResult:
     """Run the stream that `wanted` merges, batch by batch. Raises RunError if something prevents it."""
     table, receipt = target.table, target.context.receipt
+    _refuse_position(target)
     if (there := table.detail()) is None:
         checkpoints.refuse_used(table, receipt.id, target.checkpoint)
     else:
@@ -129,6 +131,16 @@ def merge(target: FrameWrite, wanted: DeltaMerge) -> WriteResult:
     found = run.to_the_end(start)
     note = f"{messages.merged(found)}; stream: {_counted(found, receipt.attempt)}"
     return WriteResult(found.version, messages.affected(found), note)
+
+
+def _refuse_position(target: FrameWrite) -> None:
+    """Raise RunError for a task that reads what is new: it would note all of it as read with the first batch."""
+    if target.context.receipt.progress is not None:
+        raise RunError(
+            f"the task `{target.task}` reads what is new in a table (`.changes()`), and returned a stream, which keeps "
+            "what it has read itself",
+            hint="return a frame, or let a task of its own run the stream",
+        )
 
 
 def without_rows(frame: Any) -> Any:

@@ -1,0 +1,242 @@
+"""How far a task has read what is new in other tables: kept in the commits of the table that it writes.
+
+Each such commit has one transaction identifier for the task and the output, whose version is a number that rises by
+one: of two writers that have read from the same place only one can commit (Delta protocol, "Transaction identifiers").
+Which versions of the sources the commit covers is in its receipt, for any number of them. So rows and position are
+written in one step, whatever is killed.
+
+The receipt goes with the log's clean-up. What survives it, as identifiers of their own, are the positions: their
+versions hold the number and the version of the source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
+from dbxdec.io_managers.positions import CONSUMER, NUMBER, READ, SEEN, Span, unpacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dbxdec.io_managers.contexts import WriteResult
+    from dbxdec.io_managers.delta.receipts import Commit
+    from dbxdec.io_managers.positions import Progress
+
+_NAME = "dbxdec/changes"
+# The rows of a table by another definition are not those that earlier commits tell of.
+_REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A source as it is now: its id, which another table at the same place does not have, and its newest version.
+
+    `opened` is what its reader has opened for that, and goes back to it with the span.
+    """
+
+    id: str
+    version: int
+    opened: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """The task and the output that read something; the names of a workspace or a run are no part of it."""
+
+    project: str
+    job: str
+    task: str
+    output: str
+
+    @property
+    def base(self) -> str:
+        """The beginning of its transaction identifiers."""
+        parts = [self.project, self.job, self.task, self.output]
+        return "|".join([_NAME, *(quote(part, safe="") for part in parts)])
+
+    @property
+    def of_task(self) -> str:
+        """The beginning of the transaction identifiers of all outputs of the task."""
+        return self.base.rpartition("|")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The newest commit of a consumer that counts, and what it covers.
+
+    `version` is the target's version of that commit, None where its log has been cleaned.
+    """
+
+    epoch: int
+    number: int
+    read: Mapping[str, Span]
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The target of a consumer, before a run reads anything.
+
+    `version` is that of the target, -1 without one. `epoch` is the one for the next commit. `done` is what this run has
+    written already. `has_rows` is known where there is no cursor, and where it was asked for. With `is_shared` another
+    output of the task has written the same table.
+    """
+
+    version: int = -1
+    epoch: int = 0
+    cursor: Cursor | None = None
+    done: WriteResult | None = None
+    has_rows: bool = False
+    is_shared: bool = False
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether the table has rows, and no commit tells from where."""
+        return self.cursor is None and self.has_rows and not self.is_shared
+
+
+@dataclass(slots=True)
+class Search:
+    """What the commits of a target tell of a consumer.
+
+    `is_whole` says that they reach back to the beginning of the table. `others` says that another output of the task
+    has written the table.
+    """
+
+    cursor: Cursor | None = None
+    epoch: int = 0
+    is_whole: bool = False
+    others: bool = False
+    oldest: int = 0
+    back_to: int | None = None
+    """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
+
+
+def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
+    """Return the newest cursor that counts. The commits come newest first, and are read only as far as needed.
+
+    A RESTORE takes back the positions of the commits that it voids. Raises RunError where nobody can tell which these
+    are, and for a commit of a writer that did not know of the RESTORE before it: it has added rows whose predecessors
+    are gone.
+    """
+    found = Search()
+    newest: tuple[Commit, Cursor, int] | None = None
+    for commit, restore, in_doubt in judged(commits):
+        found.is_whole, found.oldest = commit.version == 0, commit.version
+        if commit.operation == "RESTORE" and restore is None:
+            found.epoch = max(found.epoch, commit.version)
+            to = restored_version(commit)
+            found.back_to = -1 if to is None else to if found.back_to is None else min(found.back_to, to)
+            if newest is not None and commit.version > newest[2]:
+                raise _blind(newest[0], commit, uri, consumer)
+            continue
+        if newest is not None:
+            if commit.version <= newest[2]:
+                break
+            continue
+        if restore is None and commit.operation.startswith(_REDEFINES):
+            found.is_whole = True
+            break
+        proof = Found.of_commit(commit)
+        name = str(proof.facts.get(CONSUMER, "")) if proof is not None else ""
+        if proof is None or not name.startswith(consumer.of_task):
+            continue
+        if name.rpartition("|")[0] != consumer.base:
+            found.others = True
+        elif restore is None:
+            found.cursor, seen = _cursor(name, proof, uri)
+            newest = (commit, found.cursor, seen)
+            if newest[2] >= commit.version - 1:
+                break
+        elif in_doubt:
+            raise RunError(
+                f"version {restore.version} of {uri} is a RESTORE that does not say which version it went back to, so "
+                f"nobody can tell how far the task `{consumer.task}` has read",
+                hint=f"say where it goes on: `--adopt {consumer.task}=VERSION`",
+            )
+    if found.cursor is not None:
+        found.epoch = max(found.epoch, found.cursor.epoch)
+    return found
+
+
+def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Search, uri: str) -> Cursor | None:
+    """Return the cursor by the identifiers that outlive the log, given with their versions; None without one.
+
+    `found` is what the rest of the log has told. Raises RunError where they don't tell how far the consumer has read.
+    """
+    epochs = {
+        int(name.rpartition("|")[2]): name
+        for name in versions
+        if name.startswith(f"{consumer.base}|") and name.rpartition("|")[2].isdecimal()
+    }
+    if not epochs:
+        return None
+    epoch = max(epochs)
+    name, number = epochs[epoch], versions[epochs[epoch]]
+    read: dict[str, Span] = {}
+    for other, version in versions.items():
+        if other.startswith(f"{name}/"):
+            parameter, _, source = other.removeprefix(f"{name}/").partition("/")
+            at, until = unpacked(version)
+            if at == number:
+                read[parameter] = Span(source, None, until)
+    # A RESTORE to a version that the log still has voids nothing from before the log.
+    is_certain = found.back_to is None or found.back_to >= found.oldest
+    if not read or not is_certain:
+        raise lost(consumer.task, uri)
+    return Cursor(epoch, number, read)
+
+
+def lost(task: str, uri: str) -> RunError:
+    """Return the error of a target whose log no longer tells how far a task has read."""
+    return RunError(
+        f"the log of {uri} no longer tells how far the task `{task}` has read what is new: it has been cleaned up "
+        "since the task wrote there",
+        hint="let no run be later than the log is kept (`delta.logRetentionDuration`); say where it goes on: "
+        f"`--adopt {task}=VERSION`, or `--adopt {task}=latest`",
+    )
+
+
+def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
+    """Return what a commit states, and the version of the target that its writer went by."""
+    try:
+        spans = {str(parameter): Span(*span) for parameter, span in proof.facts[READ].items()}
+        cursor = Cursor(int(name.rpartition("|")[2]), int(proof.facts[NUMBER]), spans, proof.version)
+        return cursor, int(proof.facts[SEEN])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RunError(
+            f"version {proof.version} of {uri} says in its receipt how far a task has read, but in another form than "
+            "this dbxdec writes",
+            hint="the table was written by another version of dbxdec: install it where the task runs",
+        ) from None
+
+
+def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> RunError:
+    return RunError(
+        f"version {late.version} of {uri} is of an attempt of the task `{consumer.task}` that had begun before the "
+        f"RESTORE of version {restore.version}: it has added rows, and those before them are gone",
+        hint=f"restore the table again, to version {restore.version}: the next run reads what follows",
+    )
+
+
+def taken(progress: Progress, uri: str, task: str) -> RunError:
+    """Return the error of a commit that lost against one of another run, which had read the same rows."""
+    spans = "; ".join(f"`{name}`: {span.text}" for name, span in progress.read.items())
+    return RunError(
+        f"another run has taken what the task `{task}` has read ({spans}) into {uri}, so nothing is written again",
+        hint="nothing is lost: run the task again, and it reads what came since; let a job have one run at a time "
+        "(`max_concurrent_runs=1`)",
+    )
+
+
+def restored(uri: str, version: int, task: str) -> RunError:
+    """Return the error of a target that was restored while a task was at work."""
+    return RunError(
+        f"{uri} was restored (version {version}) after the task `{task}` had begun, so what it has read no longer "
+        "follows what is there; nothing was written",
+        hint="run the task again: it reads on from where the table is now",
+    )

@@ -1,0 +1,234 @@
+"""What the commits of a table have done to its rows, for a reader of what is new, for all engines.
+
+A commit adds files, removes them, or does both (Delta protocol, "Actions"). Compaction says of its files that their
+rows are no change.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError, listed
+from dbxdec.model.changes import FEED_PROPERTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from dbxdec.io_managers.contexts import InputContext
+    from dbxdec.model.changes import Changes
+
+_REDEFINES = ("CREATE OR REPLACE", "REPLACE TABLE")
+_KINDS = ('{"add"', '{"remove"', '{"cdc"', '{"metaData"', '{"commitInfo"')
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCommit:
+    """One commit of a source.
+
+    `moment` is the writer's clock, in milliseconds since the epoch. `added`, `removed` and `changes` are the actions
+    `add`, `remove` and `cdc` that concern rows; `dropped` are the paths of all files that it removed. `metadata` is the
+    table's definition where the commit changed it.
+    """
+
+    version: int
+    moment: int | None
+    operation: str
+    added: Sequence[Mapping[str, Any]]
+    removed: Sequence[Mapping[str, Any]]
+    changes: Sequence[Mapping[str, Any]]
+    dropped: frozenset[str]
+    metadata: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_lines(cls, version: int, lines: Iterable[str]) -> SourceCommit:
+        """Return the commit whose actions are `lines`, a JSON document each."""
+        actions = [json.loads(line) for line in lines if line.startswith(_KINDS)]
+        info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
+        stamp = info.get("inCommitTimestamp", info.get("timestamp"))
+        return cls(
+            version,
+            stamp if isinstance(stamp, int) else None,
+            str(info.get("operation", "")),
+            tuple(one["add"] for one in actions if one.get("add", {}).get("dataChange") is True),
+            tuple(one["remove"] for one in actions if one.get("remove", {}).get("dataChange") is True),
+            tuple(one["cdc"] for one in actions if "cdc" in one),
+            frozenset(one["remove"]["path"] for one in actions if "remove" in one),
+            next((one["metaData"] for one in actions if "metaData" in one), None),
+        )
+
+    @property
+    def is_rewrite(self) -> bool:
+        """Whether it did more to rows than add some."""
+        if self.operation.startswith(_REDEFINES) and self.version > 0:
+            return True
+        return bool(self.removed) or (self.operation == "RESTORE" and bool(self.added))
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the added files have; None where their statistics don't say it."""
+        counts = [json.loads(add.get("stats") or "{}").get("numRecords") for add in self.added]
+        return sum(counts) if all(isinstance(count, int) for count in counts) else None
+
+    @property
+    def marks_rows(self) -> bool:
+        """Whether it marks single rows of files as deleted (Delta protocol, "Deletion Vectors")."""
+        return any(one.get("deletionVector") for one in (*self.added, *self.removed))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The commits of a span, and how each of them is read. Their versions rise."""
+
+    commits: Sequence[SourceCommit]
+    by_files: Sequence[SourceCommit] = field(default=())
+    by_feed: Sequence[SourceCommit] = field(default=())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether none of the commits has a row for the reader."""
+        return not self.by_files and not self.by_feed
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows the reader gets, where that is known without reading them."""
+        counts = [commit.rows for commit in self.by_files]
+        known = [count for count in counts if count is not None]
+        return sum(known) if not self.by_feed and len(known) == len(counts) else None
+
+
+def reading(
+    commits: Sequence[SourceCommit], context: InputContext, changes: Changes, fed: Mapping[int, bool]
+) -> Reading:
+    """Return how the commits of a span are read; `fed` says by version whether the change data feed was on.
+
+    Raises RunError for commits that did more than add rows where no feed tells what, unless they are skipped.
+    """
+    by_files, by_feed, refused = [], [], []
+    for commit in commits:
+        if not commit.is_rewrite:
+            if commit.added:
+                by_files.append(commit)
+        elif fed[commit.version]:
+            by_feed.append(commit)
+        elif changes.on_rewrite == "error":
+            refused.append(commit)
+    if refused:
+        raise RunError([*_rewritten(refused, context)])
+    return Reading(commits, by_files, by_feed)
+
+
+_SHOWN = 3
+
+
+def _rewritten(commits: Sequence[SourceCommit], context: InputContext) -> Iterator[Problem]:
+    for commit in commits[:_SHOWN]:
+        more = len(commits) - _SHOWN
+        also = f" (and {more} more such versions)" if more > 0 and commit is commits[_SHOWN - 1] else ""
+        yield Problem(
+            f"version {commit.version} of {context.uri} is a {commit.operation or 'commit'} that did more than add "
+            f"rows{also}, and `{context.parameter}` reads what is new there: no change data feed says what has changed",
+            hint='leave such versions out (`.changes(on_rewrite="skip")`), go on after it (`--adopt TASK='
+            f"{commit.version}`, once the table that the task writes is right), read all again (`--restart TASK`), or "
+            f"set `{FEED_PROPERTY}` on the source, which tells of later ones",
+        )
+
+
+def feeds(commits: Sequence[SourceCommit], before: Mapping[str, Any] | None) -> dict[int, bool]:
+    """Return by version whether the change data feed was on; `before` are the table's properties before the span."""
+    on, found = _is_fed(before or {}), {}
+    for commit in commits:
+        if commit.metadata is not None:
+            on = _is_fed(commit.metadata.get("configuration") or {})
+        found[commit.version] = on
+    return found
+
+
+def _is_fed(properties: Mapping[str, Any]) -> bool:
+    return str(properties.get(FEED_PROPERTY, "")).lower() == "true"
+
+
+def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputContext) -> None:
+    """Raise RunError if a column of an earlier schema is gone, or has another type in the newest one.
+
+    Schemas are in JSON (Delta protocol, "Schema Serialization Format"). Rows of the span have the columns of its end.
+    """
+    now = _fields(newest)
+    lost: dict[str, None] = {}
+    other: dict[str, str] = {}
+    for schema in earlier:
+        for name, kind in _fields(schema).items():
+            if name not in now:
+                lost[name] = None
+            elif not _grew(kind, now[name]):
+                other[name] = f"`{name}` was {_shown(kind)} and is {_shown(now[name])}"
+    said = [f"has lost its columns {listed(list(lost))}"] if lost else []
+    said += [f"has other types in some columns: {', '.join(other.values())}"] if other else []
+    if said:
+        raise RunError(
+            f"{context.uri} {' and '.join(said)} since the task has read it, so `{context.parameter}` can't give old "
+            "and new rows the same columns",
+            hint="go on at the newest version, once the table that the task writes is right (`--adopt TASK=latest`), "
+            "or read all again (`--restart TASK`)",
+        )
+
+
+def _fields(schema: str) -> dict[str, Any]:
+    return {one["name"]: one["type"] for one in json.loads(schema)["fields"]}
+
+
+def _grew(before: Any, now: Any) -> bool:
+    """Return whether values of the type `before` are values of the type `now`: structs may have got fields."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return bool(before == now)
+    if before["type"] != now["type"]:
+        return False
+    if before["type"] == "struct":
+        there = {one["name"]: one["type"] for one in now["fields"]}
+        return all(one["name"] in there and _grew(one["type"], there[one["name"]]) for one in before["fields"])
+    inside = [part for part in ("elementType", "keyType", "valueType") if part in before]
+    return all(_grew(before[part], now[part]) for part in inside)
+
+
+def _shown(kind: Any) -> str:
+    return str(kind) if isinstance(kind, str) else str(kind["type"])
+
+
+def gone(context: InputContext, version: int, why: str) -> RunError:
+    """Return the error of a version in the span that can't be read any more."""
+    return RunError(
+        f"version {version} of {context.uri}, which is new to the parameter `{context.parameter}`, can't be read any "
+        f"more: {why}",
+        hint="a task that pauses longer than the source keeps its log and its files can't go on "
+        "(`delta.logRetentionDuration`, `delta.deletedFileRetentionDuration`): read all again (`--restart TASK`), or "
+        "go on at the newest version (`--adopt TASK=latest`)",
+    )
+
+
+def refuse_taken_names(columns: Iterable[str], names: Sequence[str], context: InputContext, kind: str) -> None:
+    """Raise RunError if the source has columns with the names of the feed's own ones."""
+    if taken := [name for name in columns if name in names]:
+        raise RunError(
+            f'{context.uri} has the column {listed(taken)}, which `.changes(kind="{kind}")` adds itself',
+            hint='read the rows (`kind="rows"`), or rename the column',
+        )
+
+
+def refuse_missing_keys(columns: Iterable[str], by: Sequence[str], context: InputContext) -> None:
+    """Raise RunError if the source lacks a column of the key."""
+    known = list(columns)
+    if missing := [name for name in by if name not in known]:
+        raise RunError(
+            f"{context.uri} has no column {listed(missing)}, by which `{context.parameter}` tells rows apart",
+            hint=f"its columns are {listed(known)}",
+        )
+
+
+def several(context: InputContext, key: str, version: int) -> RunError:
+    """Return the error of a key that one commit changed several times: none of the changes is the last one."""
+    return RunError(
+        f'version {version} of {context.uri} has several rows with the key {key}, so `.changes(kind="latest")` can\'t '
+        "tell which of them is the last change",
+        hint='choose in the task: read `kind="rows"` or `kind="feed"`, and keep one row for each key',
+    )
