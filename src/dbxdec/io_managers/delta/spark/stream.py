@@ -194,7 +194,8 @@ class Run:
                 except Exception as error:
                     failure = Failure.of(error, query)
                     # A process that was killed may have left a JVM that is still ending.
-                    again = failure.is_conflict or (failure.has_other_writer and alone and not failure.is_at_work)
+                    again = failure.is_conflict or failure.has_not_begun
+                    again = again or (failure.has_other_writer and alone and not failure.is_at_work)
                     if not again or attempt == ATTEMPTS - 1:
                         if failure.has_other_writer:
                             raise checkpoints.refused(self.checkpoint, task) from error

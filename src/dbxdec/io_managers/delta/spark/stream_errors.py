@@ -77,6 +77,11 @@ class Failure:
         """Whether another stream of this JVM is at work with the checkpoint."""
         return any(sign in self.text for sign in _AT_WORK)
 
+    @property
+    def has_not_begun(self) -> bool:
+        """Whether a server's process for the batches was too slow to start: Spark gives it ten seconds."""
+        return "Python worker failed to connect back" in self.text
+
     def told(self, uri: str, task: str) -> RunError:
         """Return the error in one sentence, with the traceback of the task's own code if that raised it."""
         if FAILED in self.text:
