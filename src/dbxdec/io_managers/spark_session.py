@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import spark_start
+from dbxdec.io_managers import auto_loader, spark_start
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.spark_errors import condition as condition
 from dbxdec.io_managers.spark_errors import first_line as first_line
@@ -29,6 +29,8 @@ _settings_lock = threading.RLock()
 def session() -> Any:
     """Return the session of this thread, the session of the process, or a new one. Sessions of Spark Connect count too.
 
+    Where there is no Auto Loader, its streams of files can be read nevertheless (see `auto_loader`).
+
     Where Databricks Connect is installed, outside of Databricks, a new session is one of the workspace. Otherwise it is
     of this machine, with Delta if delta-spark is installed, and its Python workers are of the running interpreter.
     Raises RunError, with the cause, if Spark is missing or does not start.
@@ -40,13 +42,19 @@ def session() -> Any:
         raise RunError(
             f"Spark is needed here, but can't be imported: {error}", hint="pip install 'dbxdec[spark]'"
         ) from error
+    found = _found(SparkSession)
+    auto_loader.provide(found)
+    return found
+
+
+def _found(kind: Any) -> Any:
     try:
-        return SparkSession.active()
+        return kind.active()
     except Exception as error:  # noqa: BLE001 - a client of Spark Connect may fail to import what it needs
         log.debug("there is no active session: %s", first_line(error))
     if spark_start.has_databricks_connect():
         return spark_start.of_databricks_connect()
-    return spark_start.of_pyspark(SparkSession.builder)
+    return spark_start.of_pyspark(kind.builder)
 
 
 def is_connect(spark: Any) -> bool:

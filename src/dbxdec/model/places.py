@@ -37,10 +37,10 @@ def here(uri: str) -> str:
     scheme, rest = remote["scheme"].lower(), remote["rest"].rstrip("/")
     if scheme in _OF_AZURE:
         rest = rest.replace("@", "_", 1)
-    return "/".join((root, scheme, *map(_folder, rest.split("/"))))
+    return "/".join((root, scheme, *map(folder, rest.split("/"))))
 
 
-def _folder(name: str) -> str:
+def folder(name: str) -> str:
     """Return `name` as a folder's name, another one for each.
 
     Engines escape some characters in file names, each in its own way, and would read them back differently.
@@ -69,7 +69,7 @@ def table_here(name: str) -> str | None:
     """Return the path of the catalog table `name` in a local run; None outside one: then the catalog has it."""
     root = os.environ.get(ROOT)
     # Catalogs take Orders and orders for one table (docs.databricks.com, "Names").
-    return "/".join((root, "tables", *map(_folder, name.lower().split(".")))) if root else None
+    return "/".join((root, "tables", *map(folder, name.lower().split(".")))) if root else None
 
 
 def place_here(target: str) -> str:

@@ -167,6 +167,10 @@ class MemoryIoManager(IoManager):
                 f"the task `{context.receipt.id.task}` returned a {kind}, which {type(self._own).__name__} can't store",
                 hint=f"it stores {', '.join(sorted(self.writes))}",
             )
+        if getattr(value, "isStreaming", False) is True:
+            raise RunError(
+                f"the stream that the task `{context.receipt.id.task}` returned needs a Delta table", hint=_REAL
+            )
         if self.mode == "error":
             self._refuse_existing(context)
         before = self._lake.newest(context.uri)

@@ -32,13 +32,14 @@ def dbxdec_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     Tests are skipped where pyspark is not installed.
     """
     sql = pytest.importorskip("pyspark.sql")
-    from dbxdec.io_managers import spark_session, spark_start
+    from dbxdec.io_managers import auto_loader, spark_session, spark_start
 
     if sql.SparkSession.getActiveSession() is not None or spark_start.has_databricks_connect():
         yield spark_session.session()
         return
     warehouse = tmp_path_factory.mktemp("warehouse").as_uri()
     spark = spark_start.of_pyspark(sql.SparkSession.builder.config("spark.sql.warehouse.dir", warehouse))
+    auto_loader.provide(spark)
     yield spark
     spark.stop()
 

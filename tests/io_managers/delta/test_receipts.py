@@ -262,3 +262,44 @@ def test_writes_differ_in_each_part() -> None:
     others = [WriteId("1", "job", run, "load", item, output) for run, item, output in ("8..", "7i.", "7.o")]
     commits = [wrote(i, by=receipt(task="load").__class__(one, 1, "b", "p")) for i, one in enumerate(others)]
     assert versions(*reversed(commits)) == ({}, {}, None)
+
+
+def streamed(version: int, after: int, kind: Kind = "files") -> Commit:
+    """A commit of a stream, whose first one follows the version `after`."""
+    return Commit(version, NOON, "STREAMING UPDATE", metadata=LOAD.to_metadata(**Left(kind, after=after).facts()))
+
+
+class TestStreams:
+    def test_all_commits_of_a_stream_count(self) -> None:
+        """Those of other writers between them do not, and nothing below the version at its start is read."""
+        read = []
+
+        def log() -> Iterator[Commit]:
+            for commit in (streamed(9, 4), wrote(8, by=OTHER), streamed(7, 4), streamed(5, 4), wrote(4), wrote(3)):
+                read.append(commit.version)
+                yield commit
+
+        trail = search(log(), [LOAD.id])
+        assert [part.version for part in trail.found[LOAD.id].parts] == [5, 7, 9]
+        assert read == [9, 8, 7, 5]
+        assert not trail.cut
+
+    def test_a_retry_that_saw_nothing_of_an_earlier_attempt_ends_no_search(self) -> None:
+        """The earlier attempt committed after the retry had looked."""
+        trail = search([streamed(9, 6), streamed(7, 4), streamed(5, 4), wrote(4, by=OTHER)], [LOAD.id])
+        assert [part.version for part in trail.found[LOAD.id].parts] == [5, 7, 9]
+
+    def test_a_part_of_a_stream_is_no_result(self) -> None:
+        """Commits that are cleaned from the log, or undone by a RESTORE, are an error of the reader."""
+        trail = search([streamed(9, 4), streamed(7, 4)], [LOAD.id])
+        assert trail.cut == {LOAD.id}
+        with pytest.raises(RunError, match="no longer has all commits of the stream of the task `load`"):
+            result(trail, LOAD.id, HERE, committed=False, complete=True)
+        trail = search([restored(8, version=6), streamed(7, 4), streamed(5, 4), wrote(4, by=OTHER)], [LOAD.id])
+        with pytest.raises(RunError, match=r"wrote version 7 of lake/orders.*the RESTORE of version 8 has undone it"):
+            result(trail, LOAD.id, HERE, committed=False, complete=True)
+
+    def test_nothing_to_write_beside_a_stream_is_no_other_result(self) -> None:
+        """A retry that returned None leaves what the stream has stored."""
+        trail = search([wrote(9, "none"), streamed(7, 4), streamed(5, 4), wrote(4, by=OTHER)], [LOAD.id])
+        assert [part.version for part in trail.found[LOAD.id].parts] == [5, 7]

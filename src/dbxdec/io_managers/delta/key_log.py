@@ -122,6 +122,8 @@ class KeyLog:
             proof = Found.of_commit(commit)
             if proof is None or proof.left.kind == "kept" or proof.facts.get("made") or not proof.receipt.id.key:
                 continue
+            if proof.left.after is not None:
+                continue  # a stream commits its key once it has ended
             if (write := parsed(proof.receipt.id.transaction)) is not None:
                 found.append((Identifier("", commit.version, commit.timestamp), write))
         return found

@@ -66,7 +66,7 @@ class Results(Generic[F]):
         if len(merges) > 1:
             raise receipts.mixed(self.context)
         self._refuse_lost(items, found)
-        by_files = [one for one in there if one.left.kind in ("files", "whole")]
+        by_files = [part for one in there if one.left.kind in ("files", "whole") for part in one.parts]
         frames = [self._rows(one) for one in there if one.left.kind not in ("files", "whole")]
         return self.together([*([self.files(by_files)] if by_files else []), *frames])
 
@@ -91,7 +91,8 @@ class Results(Generic[F]):
         if (both := receipts.overlap(slices)) is not None:
             raise receipts.overwritten(self.context, *both)
         added: dict[str, Found] = {}
-        by_files = [one for one in there if self._is_told_by_files(one)]
+        parts = [part for one in there if self._is_told_by_files(one) for part in one.parts]
+        by_files = sorted(parts, key=lambda part: part.version)
         for one in by_files if len(by_files) > 1 else ():
             if lost := [added[path] for path in self.removed(one) if path in added]:
                 raise receipts.overwritten(self.context, labels[lost[0].receipt.id], labels[one.receipt.id])
@@ -110,9 +111,10 @@ class Results(Generic[F]):
         """Return what the write of `found` returned; for a merge, the table or the rows that it changed."""
         changed = self.context.rows == "changed"
         if found.left.kind == "merge" and changed:
-            return self.changes(found)
+            changes = [self.changes(part) for part in found.parts]
+            return self.together(changes) if len(changes) > 1 else changes[0]
         if found.left.kind == "files":
-            return self.files([found])
+            return self.files(found.parts)
         if found.left.slice is not None:
             return self.slice(found, found.left.slice)
         frame = self.at(found)

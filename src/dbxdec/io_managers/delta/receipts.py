@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import RunError
@@ -36,18 +36,22 @@ mode="ignore" left alone. `none`: nothing.
 class Left:
     """The result of one write in a table, as its receipt states it. `slice` is set only for the kind "slice".
 
-    `own` says that the task's own code made the commit, with the properties that its manager gave it.
+    `own` says that the task's own code made the commit, with the properties that its manager gave it. `after` is set
+    for a write of several commits, as that of a stream: the version of the table before the first of them.
     """
 
     kind: Kind
     slice: Slice | None = None
     own: bool = False
+    after: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return the form that stands beside the receipt in a commit's metadata."""
         facts: dict[str, Any] = {"kind": self.kind}
         if self.slice is not None:
             facts["slice"] = self.slice.json_form()
+        if self.after is not None:
+            facts["after"] = self.after
         return {**facts, "own": True} if self.own else facts
 
     @classmethod
@@ -59,7 +63,8 @@ class Left:
             slice_ is not None
         ):
             return None
-        return cls(kind, slice_, facts.get("own") is True)
+        after = facts.get("after")
+        return cls(kind, slice_, facts.get("own") is True, after if isinstance(after, int) else None)
 
 
 def of_partitions(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Left:
@@ -88,7 +93,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A commit with a receipt, and its result. `facts` are all facts beside the receipt."""
+    """A commit with a receipt, and its result. `facts` are all facts beside the receipt.
+
+    `earlier` are the other commits of a write that has several, newest first.
+    """
 
     version: int
     receipt: Receipt
@@ -96,6 +104,12 @@ class Found:
     facts: Mapping[str, Any]
     metrics: Mapping[str, Any]
     operation: str = ""
+    earlier: tuple[Found, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Found, ...]:
+        """All commits of the write, oldest first."""
+        return (*reversed(self.earlier), self)
 
     @classmethod
     def of_commit(cls, commit: Commit) -> Found | None:
@@ -143,13 +157,15 @@ class Trail:
     """The outcome of a search: the result of each write that still counts, and the results that a RESTORE has undone.
 
     `unclear` is the version of a RESTORE that does not state the version it went back to, if the search found receipts
-    of the writes below it; otherwise None. `newest` is the newest version that the search saw.
+    of the writes below it; otherwise None. `newest` is the newest version that the search saw. `cut` are writes of
+    several commits of which the search did not see all.
     """
 
     newest: int = -1
     found: dict[WriteId, Found] = field(default_factory=dict)
     undone: dict[WriteId, tuple[Found, int]] = field(default_factory=dict)
     unclear: int | None = None
+    cut: set[WriteId] = field(default_factory=set)
 
 
 def judged(commits: Iterable[Commit]) -> Iterator[tuple[Commit, Commit | None, bool]]:
@@ -175,29 +191,42 @@ def judged(commits: Iterable[Commit]) -> Iterator[tuple[Commit, Commit | None, b
 def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
     """Return the results of `writes` in `commits`, which come newest first and are read only as far as needed.
 
-    The newest commit of a write counts. A commit that left nothing, and one that the task's own code made, count only
-    if there is no other. A RESTORE voids all commits between itself and the version that it went back to.
+    The newest commit of a write counts; of a write of several commits, all of them. A commit that left nothing, and one
+    that the task's own code made, count only if there is no other. A RESTORE voids all commits between itself and the
+    version that it went back to.
     """
     trail, open_ = Trail(), set(writes)
+    last: dict[WriteId, int] = {}  # of a write of several commits: where the search for them ends
     for commit, restore, in_doubt in judged(commits):
         trail.newest = max(trail.newest, commit.version)
         found = None if commit.operation == "RESTORE" else Found.of_commit(commit)
-        if found is None or found.receipt.id not in open_:
-            continue
-        write = found.receipt.id
-        if restore is not None:
-            trail.undone.setdefault(write, (found, restore.version))
-            if in_doubt:
-                trail.unclear = restore.version
-            continue
-        before = trail.found.get(write)
-        if before is None or _rank(found) > _rank(before):
-            trail.found[write] = found
-        if _rank(trail.found[write]) == _FINAL:
-            open_.discard(write)
-            if not open_:
-                break
+        if found is not None and (write := found.receipt.id) in open_:
+            if found.left.after is not None:
+                last[write] = min(last.get(write, commit.version), found.left.after + 1)
+            if restore is not None:
+                trail.undone.setdefault(write, (found, restore.version))
+                if in_doubt:
+                    trail.unclear = restore.version
+            elif _counts(trail, found) and write not in last:
+                open_.discard(write)
+        for several in [one for one in last if commit.version <= last[one]]:
+            open_.discard(several)
+            del last[several]
+        if not open_:
+            break
+    trail.cut.update(last)
     return trail
+
+
+def _counts(trail: Trail, found: Found) -> bool:
+    """Add a commit to what counts of its write. Return whether no earlier one may count in its place."""
+    write = found.receipt.id
+    before = trail.found.get(write)
+    if before is None or _rank(found) > _rank(before):
+        trail.found[write] = found
+    elif found.left.after is not None and before.left.after is not None:
+        trail.found[write] = replace(before, earlier=(*before.earlier, found))
+    return _rank(trail.found[write]) == _FINAL
 
 
 CLOCK_SKEW_MS = 24 * 3_600_000
@@ -244,6 +273,7 @@ def result(
     says whether the log was read back to the run's start. Without proof the error is a RunError.
     """
     found = trail.found.get(write)
+    _refuse_partial(trail, write, context)
     if found is not None and found.left.kind != "none":
         note_other_lock(found.receipt, context)
         return found
@@ -273,6 +303,24 @@ def result(
             hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
         )
     raise outcomes.not_written(context)
+
+
+def _refuse_partial(trail: Trail, write: WriteId, context: InputContext) -> None:
+    """Raise RunError if only some commits of a write of several are there: a part of the rows is no result."""
+    undone, restore = trail.undone.get(write, (None, -1))
+    if undone is not None and undone.left.after is not None:
+        raise RunError(
+            f"the stream of the task `{write.task}` of this run wrote version {undone.version} of {context.uri}, which "
+            f"the parameter `{context.parameter}` reads, but the RESTORE of version {restore} has undone it",
+            hint="the stream does not read these rows again by itself: start a new run, and give the stream a new "
+            "checkpoint if it is to read them again",
+        )
+    if write in trail.cut:
+        raise RunError(
+            f"the log of {context.uri} no longer has all commits of the stream of the task `{write.task}` of this run, "
+            f"which the parameter `{context.parameter}` reads",
+            hint="keep the log as long as runs are repaired (`delta.logRetentionDuration`), or start a new run",
+        )
 
 
 def unclear(restore: int, uri: str, task: str) -> RunError:

@@ -20,15 +20,19 @@ _EQUAL = "equal keys"
 
 def refused(source: Any, keys: Sequence[str]) -> Any:
     """Return `source` with a check of its `keys`, which makes its query fail. `is_told` recognises the error."""
+    return source.selectExpr(*checks(source.columns, keys)) if keys else source
+
+
+def checks(columns: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return the expressions that select `columns` with a check of the `keys` among them."""
     if not keys:
-        return source
-    columns = source.columns
+        return [*map(quoted, columns)]
     first = keys[0] if keys[0] in columns else next(name for name in columns if name.lower() == keys[0].lower())
     names = ", ".join(map(quoted, keys))
     count = f"count(1) OVER (PARTITION BY {names})"
     fail = f"raise_error({string_literal(CHECK + _EQUAL)})"
     checked = f"CASE WHEN {_some(keys)} AND {count} > 1 THEN {fail} ELSE {quoted(first)} END AS {quoted(first)}"
-    return source.selectExpr(*(checked if name == first else quoted(name) for name in columns))
+    return [checked if name == first else quoted(name) for name in columns]
 
 
 def is_told(error: BaseException) -> bool:

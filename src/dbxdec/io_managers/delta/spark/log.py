@@ -46,6 +46,8 @@ class Detail:
     properties: Mapping[str, str]
     comment: str = ""
     clustering: tuple[str, ...] = ()
+    is_guarded: bool = False
+    """Whether only the platform may write files into the table's folder."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class SparkTable:
             {name: value for name, value in properties.items() if not _is_of_the_protocol(name)},
             facts.get("Comment", ""),
             self._clustering(properties, sections),
+            self.named and _is_guarded(facts),
         )
 
     def _clustering(self, properties: Mapping[str, str], sections: Mapping[str, list[Any]]) -> tuple[str, ...]:
@@ -244,6 +247,16 @@ def _sections(rows: list[Any]) -> dict[str, list[Any]]:
         elif name and name != _COLUMNS:
             sections.setdefault(heading, []).append(row)
     return sections
+
+
+_OWN_CATALOGS = ("spark_catalog", "hive_metastore")
+
+
+def _is_guarded(facts: Mapping[str, str]) -> bool:
+    """Return whether a table is managed by Unity Catalog (docs.databricks.com, "Unity Catalog managed tables")."""
+    location = facts.get("Location", "")
+    managed = facts.get("Type") == "MANAGED" and facts.get("Catalog", "spark_catalog") not in _OWN_CATALOGS
+    return managed or "/__unitystorage/" in location or "/" not in location
 
 
 def _features(properties: Mapping[str, str]) -> frozenset[str]:

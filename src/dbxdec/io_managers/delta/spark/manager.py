@@ -13,8 +13,8 @@ from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.spark import checkpoints, merge, reader, store, stream, write
 from dbxdec.io_managers.delta.spark import definition as table_definition
-from dbxdec.io_managers.delta.spark import merge, reader, store, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
@@ -159,7 +159,7 @@ class SparkDelta(DeltaIoManager):
         if context.returns is None or set(context.returns) & _MERGES:
             return
         if self.mode in ("error", "append"):
-            done = store.already_done(table, context.receipt)
+            done = store.already_done(table, context.receipt, streams=True)
             if done is None and self.mode == "error" and not write.is_shell(table, detail, context.receipt):
                 raise outcomes.exists(context)
         if self.mode == "overwrite" and detail.properties.get("delta.appendOnly") == "true":
@@ -203,8 +203,12 @@ class SparkDelta(DeltaIoManager):
             return self._write_nothing(table, context)
         if is_merge(value):
             return merge.execute_builder(table, context, value)
+        if isinstance(value, DeltaMerge) and stream.is_streaming(value.source):
+            return stream.merge(self._write_to(table, context), value)
         if isinstance(value, DeltaMerge):
             return merge.execute(self._write_to(table, context), value)
+        if stream.is_streaming(value):
+            return stream.append(self._write_to(table, context), value)
         return self._write_to(table, context).store(value)
 
     def delta_table(self, name: str | None = None) -> Any:
@@ -259,12 +263,14 @@ class SparkDelta(DeltaIoManager):
     def _write_nothing(self, table: SparkTable, context: OutputContext) -> WriteResult:
         if table.detail() is not None:
             # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
-            if (done := store.already_done(table, context.receipt)) is not None:
+            if (done := store.already_done(table, context.receipt, streams=True)) is not None:
                 return done
             write.add_receipt(table, context.receipt, Left("none"))
         return WriteResult(note="nothing to write")
 
     def _write_to(self, table: SparkTable, context: OutputContext) -> store.FrameWrite:
+        options = self.resolve(dict(self.write_options or {}))
+        checkpoint = options.pop(checkpoints.OPTION, None)
         part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return store.FrameWrite(
             table=table,
@@ -273,8 +279,10 @@ class SparkDelta(DeltaIoManager):
             partitions=self.partitions,
             replace=self.resolve(part) if part is not None else None,
             schema=self.schema,
-            options=self.resolve(dict(self.write_options or {})),
+            options=options,
             definition=self.definition(),
+            checkpoint=checkpoint,
+            shared=self.shared,
         )
 
     def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:

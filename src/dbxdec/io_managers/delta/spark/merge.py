@@ -11,7 +11,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbxdec.errors import DbxdecError, RunError, listed
 from dbxdec.io_managers import outcomes, spark_frames
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.log import SparkTable
     from dbxdec.io_managers.delta.spark.store import FrameWrite
 
+T = TypeVar("T")
 _KINDS = ("matched", "not matched", "not matched by source")
 
 
@@ -86,6 +87,17 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
     Raises RunError, with nothing merged, if the source does not fit, and if a later attempt has taken over.
     """
+    merge = fitted(target, merge)
+    return _through(target, merge, lambda attempt: _exactly_once(target, merge, again=attempt > 0))
+
+
+def prepare(target: FrameWrite, merge: DeltaMerge) -> None:
+    """Check a fitted merge, and make the table ready for it, without a merge."""
+    _through(target, merge, lambda _: None)
+
+
+def fitted(target: FrameWrite, merge: DeltaMerge) -> DeltaMerge:
+    """Return `merge` with a source as the table takes it. Raises RunError if it can't be merged."""
     table = target.table
     detail = table.detail()
     source = merge.source if detail is None else schemas.fitted(merge.source, table.frame().schema)
@@ -101,6 +113,12 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             "merges on",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
+    return merge
+
+
+def _through(target: FrameWrite, merge: DeltaMerge, run: Callable[[int], T]) -> T:
+    """Return what `run` returns for the table made ready; it is tried again after a conflict with another writer."""
+    table, source = target.table, merge.source
     with _view(table.spark, source) as rehearsed:
         for attempt in range(ATTEMPTS):
             detail = table.detail()
@@ -115,7 +133,7 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
                     if target.definition and (now := table.detail()) is not None:
                         target.adjust(now)
                     _grow(target, merge)
-                    return _exactly_once(target, merge, again=attempt > 0)
+                    return run(attempt)
             except Exception as error:
                 if isinstance(error, DbxdecError) or not is_conflict(error):
                     fail(error, table.uri, "write")
@@ -154,8 +172,8 @@ def _explained(target: FrameWrite, merge: DeltaMerge) -> Iterator[None]:
 
 def _runs(table: SparkTable, merge: DeltaMerge, view: str, mark: str = "") -> Callable[[], list[Any]]:
     """Return a function that runs the merge from the view of its source."""
-    statement = _statement(table, merge, view, mark)
-    return lambda: list(table.spark.sql(statement).collect())
+    sql = statement(table, merge, view, mark)
+    return lambda: list(table.spark.sql(sql).collect())
 
 
 def _marked(table: SparkTable, context: OutputContext, merge: DeltaMerge, *, again: bool) -> WriteResult:
@@ -266,7 +284,7 @@ def _view(spark: Any, frame: Any) -> Iterator[str]:
         spark.catalog.dropTempView(name)
 
 
-def _statement(table: SparkTable, merge: DeltaMerge, view: str, mark: str = "") -> str:
+def statement(table: SparkTable, merge: DeltaMerge, view: str, mark: str = "") -> str:
     """Return the merge as SQL, which both classic sessions and Connect take.
 
     `mark` is a column of the view that is always true.

@@ -30,14 +30,20 @@ def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False
 
 
 def merged(found: Found, into: str = "") -> str:
-    """Return the note of a merge: how many rows it inserted, updated and deleted."""
-    counts = [(found.metrics.get(f"numTargetRows{kind.title()}", 0), kind) for kind in _COUNTED]
+    """Return the note of a merge, or of those of a stream: how many rows it inserted, updated and deleted."""
+    counts = [
+        (sum(part.metrics.get(f"numTargetRows{kind.title()}", 0) for part in found.parts), kind) for kind in _COUNTED
+    ]
     return f"merged{into}: " + ", ".join(f"{count:,} {kind}" for count, kind in counts)
 
 
 def affected(found: Found) -> int:
     """Return how many rows a merge inserted, updated and deleted."""
-    return sum(found.metrics.get(f"numTargetRows{kind.title()}", 0) for kind in _COUNTED)
+    return sum(_count(found, kind) for kind in _COUNTED)
+
+
+def _count(found: Found, kind: str) -> int:
+    return sum(part.metrics.get(f"numTargetRows{kind.title()}", 0) for part in found.parts)
 
 
 def other_partitions(uri: str, there: Sequence[str], said: Sequence[str]) -> RunError:

@@ -10,6 +10,7 @@ from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.reader import Results
 from dbxdec.io_managers.delta.receipts import KEEP_VERSIONS, gone
 from dbxdec.io_managers.delta.spark import commit_files, log_files, predicates
+from dbxdec.io_managers.delta.spark.commit_files import CommitFiles
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_connect, is_gone
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, WriteId
     from dbxdec.io_managers.delta.receipts import Found, Trail
     from dbxdec.io_managers.delta.slices import Slice
-    from dbxdec.io_managers.delta.spark.commit_files import CommitFiles
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _LOOKED_AT = 100
@@ -130,8 +130,25 @@ class SparkResults(Results[Any]):
         return frame.where(predicates.receipt_predicate(slice_, kinds, self.partitions()))
 
     def files(self, results: Sequence[Found]) -> Any:
-        frames = [self._files_of(found) for found in results]
-        return self.together(frames)
+        if len(results) > 1 and (rows := self._of_several(results)) is not None:
+            return rows
+        return self.together([self._files_of(found) for found in results])
+
+    def _of_several(self, results: Sequence[Found]) -> Any | None:
+        """Return the rows of several commits by one read of their files; None if their paths can't be read.
+
+        A stream makes a commit for each batch, and a union of thousands is too much for Spark.
+        """
+        commits = [self._commit(found) for found in results]
+        if any(commit is None for commit in commits):
+            return None
+        both = CommitFiles(tuple(file for commit in commits if commit for file in commit.added), frozenset())
+        newest = max(results, key=lambda found: found.version)
+        schema = self._table.frame(newest.version).schema
+        rows = both.rows(self._table, self._detail, schema)
+        if rows is not None and not is_connect(self._table.spark):
+            self._refuse_gone([file.uri for file in both.added], newest.version)
+        return rows
 
     def _files_of(self, found: Found) -> Any:
         """Return the rows that an append stored, without a look into other files where Spark allows that."""

@@ -45,6 +45,10 @@ class FrameWrite:
     schema: str
     options: Mapping[str, str]
     definition: Definition
+    checkpoint: str | None = None
+    """Where the author wants the checkpoint of a stream."""
+    shared: bool = False
+    """Whether other tasks write the table too."""
 
     @property
     def task(self) -> str:
@@ -88,7 +92,7 @@ class FrameWrite:
                     raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
             detail = self.adjust(detail)
-            frame = self._fitted(frame, detail)
+            frame = self.fitted(frame, detail)
         frame = spark_frames.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
         # Distinguishes this write from another one of the same attempt.
         mark = uuid.uuid4().hex
@@ -121,7 +125,7 @@ class FrameWrite:
         grows = self.schema == "add-columns"
         return definition.adjust(self.table, self.definition, detail, task=self.task, grows=grows)
 
-    def _fitted(self, frame: Any, detail: Detail) -> Any:
+    def fitted(self, frame: Any, detail: Detail) -> Any:
         """Return `frame` as the table takes it. Raises RunError if it does not fit."""
         schema = self.table.frame().schema
         filled = {} if self.schema == "replace" else computed.left_out(self.table, detail, schema, frame.schema)
@@ -229,8 +233,10 @@ class FrameWrite:
         fail(error, self.table.uri, "write")
 
 
-def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
+def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) -> WriteResult | None:
     """Return the result that an earlier attempt of the same write committed; None if no result counts.
+
+    The batches of a stream are no result by which another attempt is done: with `streams` it may go on, else RunError.
 
     A first attempt has no earlier one, and Spark checks the transaction identifier itself in any case. A result that a
     RESTORE undid does not count. Raises RunError if nobody can tell what it undid, and if another build, or a run with
@@ -245,6 +251,14 @@ def already_done(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     # Neither a commit of the task's own code nor a note that the table was left alone is a result.
     if found is None or found.left.own or not found.ends_it:
         return None
+    if found.left.after is not None:
+        if streams:
+            return None
+        raise RunError(
+            f"attempt {found.receipt.attempt} of the task `{receipt.id.task}` returned a stream, whose batches are in "
+            f"{table.uri}, and this one something else",
+            hint="return a stream in each attempt, or start a new run",
+        )
     return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
 
 
