@@ -1,4 +1,4 @@
-"""Both jobs, run in this process with one session of Spark, on tables below a temporary folder."""
+"""All jobs, run in this process with one session of Spark, on tables below a temporary folder."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dbxdec.testing import JobResult, run_job
 from orders_pipeline.money import currency_of
 from orders_pipeline.pipelines.ingest import ingest
 from orders_pipeline.pipelines.revenue import revenue
+from orders_pipeline.pipelines.tally import tally
 
 # One session of Spark for all tests of a run: with pytest-xdist one process takes them all.
 pytestmark = pytest.mark.xdist_group("spark")
@@ -77,3 +78,16 @@ class TestJobs:
             (MARCH, "JAPAN", "JPY", Decimal("100.00")),
             (APRIL, "FRANCE", "EUR", Decimal("300.00")),
         ]
+
+    @pytest.mark.slow
+    def test_new_orders_are_counted_once(self, run: Any) -> None:
+        """A tally goes on with what has landed since; run again without anything new it changes nothing."""
+        counted = []
+        for month in (MARCH, APRIL, None):
+            if month is not None:
+                run(ingest, month=month)
+            found = run(tally)["orders_by_customer"].value
+            counted.append(sorted(map(tuple, found.select("customer", "orders", "last_order").collect())))
+        march = [(7, 1, dt.date(1995, 3, 15)), (8, 1, dt.date(1995, 3, 20))]
+        april = [(7, 2, dt.date(1995, 4, 1)), (8, 1, dt.date(1995, 3, 20))]
+        assert counted == [march, april, april]

@@ -12,6 +12,13 @@ from dbxdec import DeltaMerge, job, job_cluster, run_date, task
 from orders_pipeline.money import currency_of
 from orders_pipeline.pipelines.common import lake, landing
 
+cluster = job_cluster(
+    "ingest",
+    spark_version="16.4.x-scala2.13",
+    node_type_id="i3.xlarge",
+    num_workers=2,
+    data_security_mode="SINGLE_USER",
+)
 # What has landed is added once, whatever is retried.
 bronze_orders = lake.table("bronze/orders", mode="append", comment="As it has landed")
 bronze_lines = lake.table("bronze/lineitem", mode="append", comment="As it has landed")
@@ -70,13 +77,7 @@ def orders(orders: DataFrame, lines: DataFrame) -> DeltaMergeBuilder:
 
 
 @job(
-    cluster=job_cluster(
-        "ingest",
-        spark_version="16.4.x-scala2.13",
-        node_type_id="i3.xlarge",
-        num_workers=2,
-        data_security_mode="SINGLE_USER",
-    ),
+    cluster=cluster,
     schedule={"quartz_cron_expression": "0 0 4 2 * ?", "timezone_id": "UTC"},
 )
 def ingest(month: dt.date = run_date(offset_days=-31)) -> None:
