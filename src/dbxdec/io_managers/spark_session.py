@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CHECK = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
+INSTEAD = "; instead: "
+"""What stands before the hint in such a message, if it has one."""
 _RAISED = f"java.lang.RuntimeException: {CHECK}"
 """The same of Spark before 4.0, which has no name for it."""
 _settings_lock = threading.RLock()
@@ -180,7 +182,8 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     if "Traceback (most recent call last)" in text:
         return None  # a function of the task raised it, and may say anything
     if (said := said_by_check(error)) is not None:
-        return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
+        said, _, instead = said.partition(INSTEAD)
+        return RunError(said, hint=instead or "replace them in the task: with null, or with a name such as 'none'")
     if (violated := _VIOLATED.search(text)) is not None:
         said = " ".join(violated[0].split())
         return RunError(

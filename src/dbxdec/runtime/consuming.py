@@ -10,7 +10,7 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
 from dbxdec.io_managers.delta.manager import DeltaIoManager
-from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
+from dbxdec.io_managers.delta.progress import Consumer, Head, Standing, lost
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.changes import ADOPT, RESTART
@@ -278,6 +278,8 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
         return span.until
     if name in wanted.adopted:
         return _adopted(wanted.adopted[name], head, source, task)
+    if standing.is_lost:
+        raise lost(task, uri)
     if cursor is None and not standing.is_strange:
         return None
     others = "" if cursor is None else f" (it has read {listed(list(cursor.read))})"

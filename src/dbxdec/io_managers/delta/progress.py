@@ -79,7 +79,8 @@ class Standing:
 
     `version` is that of the target, -1 without one. `epoch` is the one for the next commit. `done` is what this run has
     written already. `has_rows` is known where there is no cursor, and where it was asked for. With `is_shared` another
-    output of the task has written the same table.
+    output of the task has written the same table. `is_lost` says that the log no longer tells whether there is a
+    cursor.
     """
 
     version: int = -1
@@ -88,6 +89,7 @@ class Standing:
     done: WriteResult | None = None
     has_rows: bool = False
     is_shared: bool = False
+    is_lost: bool = False
 
     @property
     def is_strange(self) -> bool:
