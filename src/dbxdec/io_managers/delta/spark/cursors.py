@@ -11,6 +11,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import progress, receipts
 from dbxdec.io_managers.delta.progress import Standing
@@ -130,12 +131,15 @@ def note(table: SparkTable, receipt: Receipt, left: Left, mark: str) -> WriteRes
     return dropped(table, receipt)
 
 
-def keep_positions(table: SparkTable, receipt: Receipt) -> None:
+def keep_positions(table: SparkTable, receipt: Receipt, result: WriteResult) -> None:
     """Commit the positions of the write that was just committed in a form that outlives the log's clean-up.
 
-    What prevents it is logged: it is needed only for a task that pauses for longer than the log is kept.
+    What prevents it is logged: it is needed only for a task that pauses for longer than the log is kept. Of a named
+    table nobody can read them again.
     """
     assert receipt.progress is not None  # noqa: S101 - callers ask
+    if table.named or outcomes.is_earlier(result):  # an earlier attempt may have read less
+        return
     for name, version in receipt.progress.positions().items():
         try:
             write.add_identifier(table, name, version)

@@ -207,9 +207,8 @@ class SparkDelta(DeltaIoManager):
         result = self._written(table, context, value)
         if context.receipt.id.key:
             self.settle(context, lambda older: write.note(table, before=began, has_older_keys=older))
-        # An earlier attempt may have read less. Of a named table nobody can read the identifiers again.
-        if context.receipt.progress is not None and not table.named and not outcomes.is_earlier(result):
-            cursors.keep_positions(table, context.receipt)
+        if context.receipt.progress is not None and (value is not None or table.detail() is not None):
+            cursors.keep_positions(table, context.receipt, result)
         return result
 
     def _refuse(self, context: OutputContext, value: Any) -> None:
