@@ -22,7 +22,7 @@ from dbxdec.io_managers.positions import CONSUMER, NUMBER
 from dbxdec.io_managers.spark_session import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dbxdec.io_managers.contexts import Receipt, WriteResult
     from dbxdec.io_managers.delta.progress import Consumer, Cursor, Search
@@ -132,15 +132,24 @@ def note(table: SparkTable, receipt: Receipt, left: Left, mark: str) -> WriteRes
 
 
 def keep_positions(table: SparkTable, receipt: Receipt, result: WriteResult) -> None:
-    """Commit the positions of the write that was just committed in a form that outlives the log's clean-up.
-
-    What prevents it is logged: it is needed only for a task that pauses for longer than the log is kept. Of a named
-    table nobody can read them again.
-    """
+    """Commit the positions of the write that was just committed in a form that outlives the log's clean-up."""
     assert receipt.progress is not None  # noqa: S101 - callers ask
-    if table.named or outcomes.is_earlier(result):  # an earlier attempt may have read less
-        return
-    for name, version in receipt.progress.positions().items():
+    if not outcomes.is_earlier(result):  # an earlier attempt may have read less
+        _keep(table, receipt, receipt.progress.positions())
+
+
+def keep_number(table: SparkTable, receipt: Receipt) -> None:
+    """Commit the number of a merge whose own commit could not carry it."""
+    if receipt.progress is not None:
+        _keep(table, receipt, {receipt.progress.identifier: receipt.progress.number})
+
+
+def _keep(table: SparkTable, receipt: Receipt, versions: Mapping[str, int]) -> None:
+    """Commit identifiers alone. Of a named table nobody can read them again.
+
+    What prevents it is logged: they are needed only by a task that pauses for longer than the log is kept.
+    """
+    for name, version in () if table.named else versions.items():
         try:
             write.add_identifier(table, name, version)
         except Exception as error:  # noqa: BLE001 - of Spark, or of a storage

@@ -64,6 +64,7 @@ def execute(table: SparkTable, receipt: Receipt, run: Callable[[str], object], *
             return cursors.note(table, receipt, left, mark) or WriteResult(None, 0, "merged: nothing to change")
         write.add_receipt(table, receipt, left, write=mark)
         return WriteResult(None, 0, "merged: nothing to change")
+    cursors.keep_number(table, receipt)
     result = WriteResult(found.version, messages.affected(found), messages.merged(found))
     return _with_key(table, receipt, result)
 

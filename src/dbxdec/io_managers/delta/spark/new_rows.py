@@ -75,7 +75,7 @@ class NewRows:
         try:
             return self.table.frame(version)
         except RunError as error:
-            if error.__cause__ is None or not isinstance(error.__cause__, Exception) or not is_gone(error.__cause__):
+            if error.__cause__ is None or not is_gone(error.__cause__):
                 raise
             raise source_commits.gone(self.context, version, "its log has been cleaned up") from error
 
