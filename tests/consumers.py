@@ -38,7 +38,9 @@ class Consumer:
 
     def context(self, run: str, attempt: int, output: str) -> OutputContext:
         write = WriteId("1", "job", run, "task", output="" if output == "return" else output)
-        return OutputContext(self.outputs[output].uri, Receipt(write, attempt, "b" * 64, "p"), self.returns)
+        return OutputContext(
+            self.outputs[output].uri, Receipt(write, attempt, "b" * 64, "p"), self.returns, has_readers=False
+        )
 
     def plan(self, run: str, attempt: int = 1, adopted: Mapping[str, str] | None = None, restart: bool = False) -> Plan:
         outputs = {name: Output(one.manager, self.context(run, attempt, name)) for name, one in self.outputs.items()}

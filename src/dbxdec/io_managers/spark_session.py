@@ -23,6 +23,8 @@ CHECK = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
 INSTEAD = "; instead: "
 """What stands before the hint in such a message, if it has one."""
+_WRAPPED = f"[USER_RAISED_EXCEPTION] {CHECK}"
+"""The same in the cause of another error, as of a write."""
 _RAISED = f"java.lang.RuntimeException: {CHECK}"
 """The same of Spark before 4.0, which has no name for it."""
 _settings_lock = threading.RLock()
@@ -164,7 +166,7 @@ def fail(error: Exception, uri: str, doing: str) -> NoReturn:
 def said_by_check(error: BaseException) -> str | None:
     """Return the message of one of dbxdec's own checks in a query; None for another error."""
     name, text = condition(error), text_of(error)
-    if CHECK not in text or not (name.startswith("USER_RAISED_EXCEPTION") or _RAISED in text):
+    if CHECK not in text or not (name.startswith("USER_RAISED_EXCEPTION") or _WRAPPED in text or _RAISED in text):
         return None
     return text.partition(CHECK)[2].splitlines()[0].partition(" SQLSTATE")[0]
 

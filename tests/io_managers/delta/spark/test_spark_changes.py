@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import polars as pl
 import pytest
 
@@ -25,6 +26,7 @@ from dbxdec.testing import run_job
 from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
 pytest.importorskip("pyspark")
+from pyspark.sql import DataFrame
 
 pytestmark = needs_spark
 spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
@@ -203,9 +205,6 @@ class TestAppends:
         task_.run("1")
         for number in range(3):
             add(at, (number, 1))
-        PolarsDeltaIoManager("unused").read(wanted(at.uri))  # opens
-        import deltalake
-
         deltalake.DeltaTable(at.uri).create_checkpoint()
         for number in range(2):
             os.unlink(Path(at.uri, "_delta_log", f"{number:020}.json"))
@@ -710,27 +709,19 @@ class TestTargets:
 
 
 def clean(at: Place) -> None:
-    """Clean the log up to a checkpoint of now."""
+    """Clean the log up to a checkpoint of now; the commit of its version stays, as Spark wants it."""
+    sql(at, "COMMENT ON TABLE {} IS 'cleaned'")
     (row,) = at.spark.sql(f"DESCRIBE DETAIL {sql_name(at)}").collect()
-    folder = Path(row["location"].removeprefix("file:"), "_delta_log")
-    newest = version(at)
+    root = row["location"].removeprefix("file:")
     if not IS_CONNECT:
         jvm = at.spark._jvm
-        jvm.org.apache.spark.sql.delta.DeltaLog.forTable(at.spark._jsparkSession, str(folder.parent)).checkpoint()
+        jvm.org.apache.spark.sql.delta.DeltaLog.forTable(at.spark._jsparkSession, root).checkpoint()
     else:
-        import deltalake
-
-        deltalake.DeltaTable(str(folder.parent)).create_checkpoint()
-    for file in folder.glob("*.json"):
-        if int(file.stem) <= newest:
+        deltalake.DeltaTable(root).create_checkpoint()
+    newest = version(at)
+    for file in Path(root, "_delta_log").glob("*.json"):
+        if int(file.stem) < newest:
             file.unlink()
-    for file in folder.glob("*.crc"):
-        file.unlink()
-    add_nothing(at)
-
-
-def add_nothing(at: Place) -> None:
-    sql(at, "COMMENT ON TABLE {} IS 'cleaned'")
 
 
 class TestWithoutTheLog:
@@ -786,8 +777,6 @@ class TestCrossing:
     @pytest.mark.slow
     def test_a_consumer_changes_its_engine(self, path: Place) -> None:
         """The cursor of one is understood by the other, with rows of either for either's reader."""
-        from pyspark.sql import DataFrame
-
         at = other(path, "source")
         add(at, (0, 0))
         polars: Any = PolarsDeltaIoManager("unused", mode="append")
@@ -801,8 +790,6 @@ class TestCrossing:
 
     def test_a_whole_job(self, path: Place, tmp_path: Path) -> None:
         """A job that runs twice, as its author writes it; its optional parameter is None without new rows."""
-        from pyspark.sql import DataFrame
-
         lake = SparkDeltaIoManager(str(tmp_path / "lake"), mode="append")
         seen: list[Any] = []
 

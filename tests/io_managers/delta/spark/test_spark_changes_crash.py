@@ -215,7 +215,7 @@ def test_a_few_steps(path: Place, merges: bool) -> None:
     ):
         getattr(loop, step)()
     loop.end()
-    assert loop.seen["died after"] == 2
+    assert loop.seen["died after"] >= 1
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.io_managers.delta.spark.column_names import Stored
 from dbxdec.io_managers.delta.spark.reader import metadata_of
 from dbxdec.io_managers.spark_frames import escaped, quoted
 from dbxdec.io_managers.spark_session import condition, text_of
@@ -13,6 +14,8 @@ from dbxdec.model.changes import CHANGE, MOMENT, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+AS_IT_IS = Stored()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +33,58 @@ class File:
         return self.uri.rpartition("/")[2]
 
 
-def read(spark: Any, files: Sequence[File], schema: Any, partitions: Sequence[str], *, kind: str | None) -> Any:
+def read(
+    spark: Any,
+    files: Sequence[File],
+    schema: Any,
+    partitions: Sequence[str],
+    *,
+    kind: str | None,
+    stored: Stored = AS_IT_IS,
+) -> Any:
     """Return the rows of the files with the columns of `schema`, and those of the feed where `kind` is their change.
 
     Raises the engine's error if a file is gone, before the query runs; `missing` tells which.
     """
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import StructField, StructType
 
-    inside = StructType([field for field in schema if field.name not in partitions])
-    frames = [
-        labelled(
-            spark.read.schema(inside).parquet(*(escaped(file.uri) for file in layer)),
-            layer,
-            schema,
-            partitions,
-            kind=kind,
-        )
-        for layer in _layers(files)
-    ]
+    inside = StructType(
+        [
+            StructField(stored.name(field.name), stored.kind(field.name, field.dataType))
+            for field in schema
+            if field.name not in partitions
+        ]
+    )
+    frames = []
+    for layer in _layers(files):
+        frame = spark.read.schema(inside).parquet(*(escaped(file.uri) for file in layer))
+        frames.append(labelled(frame, layer, schema, partitions, kind=kind, stored=stored))
     found = functools.reduce(lambda one, other: one.unionAll(other), frames)
     _ = found.schema  # only this looks a Connect frame up
     return found
 
 
-def labelled(frame: Any, files: Sequence[File], schema: Any, partitions: Sequence[str], *, kind: str | None) -> Any:
+def labelled(
+    frame: Any,
+    files: Sequence[File],
+    schema: Any,
+    partitions: Sequence[str],
+    *,
+    kind: str | None,
+    stored: Stored = AS_IT_IS,
+) -> Any:
     """Return the rows of `frame`, which come from `files` with names of their own, with what is known of each file."""
     from pyspark.sql import functions
 
     columns = {name: _typed(schema[name].dataType) for name in partitions}
-    values = [[file.partition.get(name) for name in partitions] for file in files]
+    values = [[file.partition.get(stored.name(name)) for name in partitions] for file in files]
     if kind is not None:
         columns |= {VERSION: "CAST({} AS BIGINT)", MOMENT: "timestamp_millis(CAST({} AS BIGINT))"}
         values = [
             [*given, *(None if one is None else str(one) for one in (file.version, file.moment))]
             for given, file in zip(values, files, strict=True)
         ]
-    free = "_" * (max(map(len, [*schema.names, *columns]), default=0) + 1)  # the beginning of no column
+    free = "_" * (max(map(len, [*frame.columns, *schema.names, *columns]), default=0) + 1)  # the beginning of no name
     labels = [f"{free}{number}" for number in range(len(columns))]
     if len({tuple(given) for given in values}) == 1:
         for label, value in zip(labels, values[0], strict=True):
@@ -78,15 +97,22 @@ def labelled(frame: Any, files: Sequence[File], schema: Any, partitions: Sequenc
         known = frame.sparkSession.createDataFrame(rows, kinds)
         named = frame.withColumn(name, metadata_of(frame)["file_name"])
         frame = named.join(functions.broadcast(known), on=name, how="inner")
-    made = dict(zip(columns, labels, strict=True))
-    chosen = [
-        f"{columns[name].format(made[name])} AS {quoted(name)}" if name in made else quoted(name)
-        for name in schema.names
-    ]
+    made = {
+        column: functions.expr(columns[column].format(label)) for column, label in zip(columns, labels, strict=True)
+    }
+    chosen = [made[field.name] if field.name in made else _own(field, stored) for field in schema]
+    chosen = [column.alias(name) for column, name in zip(chosen, schema.names, strict=True)]
     if kind is not None:
-        chosen.append(f"'{kind}' AS {CHANGE}")
-        chosen += [f"{columns[name].format(made[name])} AS {name}" for name in (VERSION, MOMENT)]
-    return frame.selectExpr(*chosen)
+        chosen += [functions.lit(kind).alias(CHANGE), made[VERSION].alias(VERSION), made[MOMENT].alias(MOMENT)]
+    return frame.select(*chosen)
+
+
+def _own(field: Any, stored: Stored) -> Any:
+    """Return a column of the files as the table has it: the fields of a struct keep their places."""
+    from pyspark.sql import functions
+
+    column = functions.col(quoted(stored.name(field.name)))
+    return column.cast(field.dataType) if field.name in stored.columns else column
 
 
 def _typed(kind: Any) -> str:

@@ -67,11 +67,12 @@ def of_frame(frame: Any, spark: Any) -> LogFiles | None:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The definition of a table at one version (Delta protocol, "Change Metadata")."""
+    """The definition of a table at one version (Delta protocol, "Change Metadata"); its schema is in JSON."""
 
     id: str
     version: int
     configuration: Mapping[str, str]
+    schema: str
 
 
 def definition_of(frame: Any, spark: Any, properties: Iterable[str] = ()) -> Definition | None:
@@ -83,7 +84,7 @@ def definition_of(frame: Any, spark: Any, properties: Iterable[str] = ()) -> Def
         found = snapshot.metadata()
         options = {name: found.configuration().get(name) for name in properties}
         given = {name: str(option.get()) for name, option in options.items() if option.isDefined()}
-        return Definition(str(found.id()), int(snapshot.version()), given)
+        return Definition(str(found.id()), int(snapshot.version()), given, str(found.schemaString()))
     except Exception as error:  # noqa: BLE001 - a view, or a platform whose Delta has other classes
         log.debug("Spark does not tell the definition of a table: %s", first_line(error))
         return None

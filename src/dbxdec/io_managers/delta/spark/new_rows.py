@@ -16,7 +16,7 @@ from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import source_commits
 from dbxdec.io_managers.delta.source_commits import FEED_PROPERTY, Reading
-from dbxdec.io_managers.delta.spark import commit_files, data_files, last_changes
+from dbxdec.io_managers.delta.spark import column_names, commit_files, data_files, last_changes
 from dbxdec.io_managers.delta.spark.data_files import File
 from dbxdec.io_managers.delta.spark.reader import metadata_of, together
 from dbxdec.io_managers.delta.spark.source_log import SourceLog
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.contexts import InputContext
     from dbxdec.io_managers.delta.source_commits import SourceCommit
+    from dbxdec.io_managers.delta.spark.column_names import Stored
     from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
     from dbxdec.io_managers.positions import Span
     from dbxdec.model.changes import Changes
@@ -104,8 +105,8 @@ class NewRows:
         before = dict(self._detail.properties)
         if redefined:
             start = self._at(source_commits.before_span(self.span))
-            found = self._log.configuration(source_commits.before_span(self.span), start)
-            before = dict(found) if found is not None else {}
+            found = self._log.definition(source_commits.before_span(self.span), start)
+            before = dict(found.configuration) if found is not None else {}
             schemas = [start.schema.json(), *(str(one["schemaString"]) for one in redefined)]
             source_commits.refuse_lost_columns(schemas, self._end.schema.json(), self.context)
         fed = source_commits.feeds(commits, before)
@@ -139,14 +140,13 @@ class NewRows:
 
     def _of_files(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the rows of the files that commits have added."""
-        if self._detail.properties.get("delta.columnMapping.mode", "none") != "none" or any(
-            commit.marks_rows for commit in commits
-        ):
+        stored = self._stored()
+        if stored is None or any(commit.marks_rows for commit in commits):
             return self._of_versions(commits)
         files = self._files(commits)
         schema, partitions = self._end.schema, self._detail.partitions
         try:
-            return data_files.read(self.table.spark, files, schema, partitions, kind=self._kind)
+            return data_files.read(self.table.spark, files, schema, partitions, kind=self._kind, stored=stored)
         except Exception as error:
             if (gone := data_files.missing(error, files)) is not None:
                 raise self._vacuumed(gone) from error
@@ -154,6 +154,14 @@ class NewRows:
                 raise
             log.info("the files of %s can't be read by their paths: %s", self.context.uri, first_line(error))
             return self._of_versions(commits)
+
+    def _stored(self) -> Stored | None:
+        """Return the columns as the files have them; None if they can't be told by their names."""
+        mode = self._detail.properties.get("delta.columnMapping.mode", "none")
+        if mode == "none":
+            return data_files.AS_IT_IS
+        found = self._log.definition(self.span.until, self._end) if mode == "name" else None
+        return None if found is None else column_names.of_schema(found.schema)
 
     def _of_versions(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the same of versions of the table: of the newest where it has the files, of older ones where not."""

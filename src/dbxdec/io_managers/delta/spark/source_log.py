@@ -15,6 +15,7 @@ from dbxdec.io_managers.delta import source_commits
 from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.delta.spark.log import History
+from dbxdec.io_managers.delta.spark.log_files import Definition
 from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line, is_connect
 
@@ -123,12 +124,10 @@ class SourceLog:
             )
         return found
 
-    def configuration(self, version: int, frame: Any) -> Mapping[str, str] | None:
-        """Return the properties of the table at a version, which `frame` reads; None if nobody can tell."""
+    def definition(self, version: int, frame: Any) -> Definition | None:
+        """Return the definition of the table at a version, which `frame` reads; None if nobody can tell."""
         found = log_files.definition_of(frame, self.table.spark, [source_commits.FEED_PROPERTY])
-        if found is not None:
-            return found.configuration
-        return _configuration(self.table.spark, self.folder, version)
+        return found or _definition(self.table.spark, self.folder, version)
 
 
 def lines(spark: Any, folder: str, first: int, last: int) -> dict[int, list[str]]:
@@ -176,24 +175,21 @@ def _ranges(low: str, high: str) -> list[str]:
     return found + after
 
 
-_METADATA = "metaData STRUCT<configuration: MAP<STRING, STRING>>"
+_METADATA = "metaData STRUCT<id: STRING, configuration: MAP<STRING, STRING>, schemaString: STRING>"
 
 
-def _configuration(spark: Any, folder: str, version: int) -> Mapping[str, str] | None:
-    """Return the newest properties in the commits and the checkpoints up to a version."""
+def _definition(spark: Any, folder: str, version: int) -> Definition | None:
+    """Return the newest definition in the commits and the checkpoints up to a version."""
     reader, place = spark.read.schema(_METADATA), escaped(folder)
     number = "CAST(substring(_metadata.file_name, 1, 20) AS BIGINT)"
-    chosen = [f"{number} AS number", "metaData.configuration AS configuration"]
     rows: list[Any] = []
-    for kind in (reader.json, reader.parquet):
-        name = "*.json" if kind == reader.json else "*.checkpoint*.parquet"
+    for kind, name in ((reader.json, "*.json"), (reader.parquet, "*.checkpoint*.parquet")):
         try:
             there = kind(f"{place}/{name}").where(f"metaData IS NOT NULL AND {number} <= {version}")
-            rows += there.selectExpr(*chosen).collect()
+            rows += there.selectExpr(f"{number} AS number", "metaData.*").collect()
         except Exception as error:  # noqa: BLE001 - there is none, no permission
             log.debug("the definition of a table in %s can't be read: %s", folder, first_line(error))
     if not rows:
         return None
     newest = max(rows, key=lambda row: row["number"])
-    found: dict[str, str] = newest["configuration"] or {}
-    return found
+    return Definition(newest["id"], version, newest["configuration"] or {}, newest["schemaString"])
