@@ -11,6 +11,7 @@ import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
@@ -165,15 +166,17 @@ class NewRows:
 
     def _of_versions(self, commits: Sequence[SourceCommit]) -> Any:
         """Return the same of versions of the table: of the newest where it has the files, of older ones where not."""
-        there = {uri.rpartition("/")[2] for uri in self._end.inputFiles()}
+        there = {_name(uri) for uri in self._end.inputFiles()}
         groups: dict[int, list[File]] = {}
         for file in self._files(commits):
             groups.setdefault(self.span.until if file.name in there else file.version, []).append(file)
-        frames = []
+        # Older versions may have fewer columns.
+        frames = [self._with_feed(self._end.limit(0), moments=False)]
         for version, files in groups.items():
             frame = self._at(version)
-            frame = frame.where(metadata_of(frame)["file_name"].isin(sorted({file.name for file in files})))
-            frames.append(data_files.labelled(frame, files, self._end.schema, (), kind=self._kind))
+            names = sorted({file.name for file in files})
+            chosen = frame.where(metadata_of(frame)["file_name"].isin(names))
+            frames.append(data_files.labelled(chosen, files, frame.schema, (), kind=self._kind))
         return together(frames)
 
     @property
@@ -285,6 +288,11 @@ def _stretches(reading: Reading) -> list[tuple[int, int]]:
             found.append((first, commit.version))
             is_open = True
     return found
+
+
+def _name(uri: str) -> str:
+    """Return the name of a file, whose URI is encoded."""
+    return unquote(uri.rpartition("/")[2])
 
 
 def _plan(frame: Any) -> None:
