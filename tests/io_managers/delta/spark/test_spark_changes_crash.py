@@ -124,14 +124,16 @@ class Loop:
 
     def both(self) -> None:
         """Two runs that have read one after the other write in one order, in the other, or at once."""
-        short = self.task.plan(f"s{self.run_id}.{self.next}")
+        self.run_id += 1
+        one, other = f"{self.run_id} short", f"{self.run_id} long"
+        short = self.task.plan(one)
         first = self.task.read(short)["new"]
         self.add()
-        long = self.task.plan(f"l{self.run_id}.{self.next}")
+        long = self.task.plan(other)
         second = self.task.read(long)["new"]
         acts = [
-            lambda: self.task.write(short, f"s{self.run_id}.{self.next}", 1, self.value(first)),
-            lambda: self.task.write(long, f"l{self.run_id}.{self.next}", 1, self.value(second)),
+            lambda: self.task.write(short, one, 1, self.value(first)),
+            lambda: self.task.write(long, other, 1, self.value(second)),
         ]
         self.random.shuffle(acts)
         if self.random.random() < 0.5:

@@ -110,7 +110,8 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
             "merges on",
             hint=f"its columns are {listed(source.columns) or 'none'}",
         )
-    made = source.drop(*feed_columns(source.columns, one=str.lower))
+    own = feed_columns(source.columns, one=str.lower)
+    made = source.drop(*own) if own else source
     with _view(table.spark, source) as rehearsed:
         for attempt in range(ATTEMPTS):
             detail = table.detail()
