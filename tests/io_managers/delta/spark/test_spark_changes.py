@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import spark_tools
-from consumers import Consumer, Table
+from spark_consumers import Consumer, Table
 from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager

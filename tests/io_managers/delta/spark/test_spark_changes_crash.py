@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import spark_tools
-from consumers import Consumer, Table
+from spark_consumers import Consumer, Table
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.spark.log import SparkTable
@@ -236,7 +236,7 @@ PROGRAM = textwrap.dedent(
     tools, lake, run, attempt, jars, end = sys.argv[1:]
     sys.path.insert(0, tools)
     import spark_tools
-    from consumers import Consumer, Table
+    from spark_consumers import Consumer, Table
     from dbxdec.io_managers.delta.spark.log import SparkTable
     from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
 
