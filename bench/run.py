@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
+import changes
 import history
 import keys
 import killing
@@ -41,6 +42,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "tasks": many_tasks.compared,
     "times": storage.times,
     "results": reading.results,
+    "news": changes.read,
     "peaks": memory.peaks,
     "growth": memory.growth,
     "spark": sparking.through_spark,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KINDS = ("append", "merge", "overwrite", "partitions", "replace")
+KINDS = ("append", "merge", "overwrite", "partitions", "replace", "news")
 _POINTS = ("before", "after")
 
 
@@ -88,7 +88,7 @@ class Template:
 def expected(kind: str, runs: int) -> list[tuple[Any, ...]]:
     """The rows after the runs 0 to `runs`, each once."""
     match kind:
-        case "append":
+        case "append" | "news":
             return sorted((run, i) for run in range(runs + 1) for i in range(20))
         case "merge":
             return [(0, runs + 1), *((1000 + run, 1) for run in range(runs + 1))]
@@ -109,6 +109,9 @@ def _write(kind: str, table: str, run: int, attempt: int) -> None:
         Path(table), receipt(str(run), attempt=attempt), ("dbxdec.DeltaMerge",) if kind == "merge" else None
     )
     lazy = run % 2 == 1
+    if kind == "news":
+        _read_on(Path(table), run, attempt)
+        return
     if kind == "merge":
         source = pl.DataFrame({"id": [0, 1000 + run], "n": [1, 1]})
         value: Any = DeltaMerge(source.lazy() if lazy else source, on="id")
@@ -129,6 +132,21 @@ def _write(kind: str, table: str, run: int, attempt: int) -> None:
     # With an option of its own delta-rs writes the rows, without one Polars does: they take turns.
     options: dict[str, Any] = {"delta_write_options": {"target_file_size": 2**27}} if run % 4 >= 2 else {}
     PolarsDeltaIoManager("unused", **modes[kind], **options).write(context, frame.lazy() if lazy else frame)
+
+
+def _read_on(table: Path, run: int, attempt: int) -> None:
+    """Add the rows of a run to a source, once, and append what is new there to the table."""
+    import polars as pl
+
+    import consumers
+    from dbxdec.io_managers import PolarsDeltaIoManager
+    from delta_tools import output, receipt
+
+    source, io = table.parent / "source", PolarsDeltaIoManager("unused", mode="append")
+    frame = pl.DataFrame({"run": [run] * 20, "i": [*range(20)]})
+    io.write(output(source, receipt(str(run), attempt=attempt)), frame)
+    consumer = consumers.Consumer({"result": (io, table)}, {"rows": (io, source)})
+    consumers.run(consumer, str(run), number=attempt)
 
 
 def _die_at(point: str | None) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from dbxdec.io_managers.contexts import InputContext, OutputContext, ReadFacts, Receipt, WriteId, WriteResult
 from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.model.beginnings import Wanted
 from dbxdec.model.changes import Changes
-from dbxdec.runtime.consuming import Output, Plan, Source, Wanted, plan
+from dbxdec.runtime.consuming import Output, Plan, Source, plan
 
 
 @dataclass(frozen=True)

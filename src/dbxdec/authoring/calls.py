@@ -245,6 +245,11 @@ class _Binder:
         bound = self.bind(what)
         if not isinstance(bound, dag.TaskOutput):
             return None
+        if bound.changes is not None:
+            self._recorder.problem(
+                f"{self._where} is `latest` of {what.describe()}", "pass `x.changes()` itself, or `latest(x)`: all rows"
+            )
+            return None
         if bound.rows == "changed":
             self._recorder.problem(
                 f"{self._where} is `latest` of {what.describe()}",

@@ -111,6 +111,10 @@ class OutputReference(TaskReference):
         """The rows of the output's table that the reader has not read yet; see `TaskProxy.changes`."""
         from dbxdec.model.changes import asked  # few tasks need it
 
+        if self._rows not in ("run", "table"):
+            self._call.recorder.problem(
+                f"`.changes()` is asked of {self.describe()}", "ask it of the task's result: `x.changes()`"
+            )
         wanted = asked(kind=kind, by=by, starting=starting, on_rewrite=on_rewrite, at_least_once=at_least_once)
         return ChangesReference(self._call, self._output, wanted)
 

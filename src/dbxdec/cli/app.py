@@ -22,6 +22,7 @@ _COMMANDS = {
     "graph": "Draw the DAG of a job.",
     "init": "Set dbxdec up in a project, or make a new one.",
     "keys": "Say which keys tables have, or take it back.",
+    "lag": "Show how far tasks are behind the tables of which they read what is new.",
     "missing": "Show which keys of jobs are missing.",
     "run": "Run a job on this machine.",
     "runs": "List earlier runs, show one, or write its report.",

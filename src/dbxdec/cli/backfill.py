@@ -112,14 +112,16 @@ def command(
     from dbxdec.local.backfill import one_at_a_time, planned, run_anew, thinned
     from dbxdec.local.inside import check_inside
     from dbxdec.local.key_runs import Meanwhile
-    from dbxdec.local.missing import Question, keys_of, variables_of
-    from dbxdec.local.parameters import check_parameters, jobs_run_by
+    from dbxdec.local.missing import keys_of, variables_of
+    from dbxdec.local.parameters import check_parameters, jobs_run_by, refuse_readers
     from dbxdec.local.parameters import variables_of as variables_of_run
+    from dbxdec.local.question import Question
     from dbxdec.local.request import RunRequest
 
     here, out = home(), console()
     build, source = find(job, here, None, None)
     found = build.manifest.job(job)
+    refuse_readers(build.manifest, found)
     if not any(parameter.key for parameter in found.parameters):
         raise RunError(f"the job `{job}` has no key", hint="give it one: `day: dt.date = daily(since=...)`")
     given = options.selection(keys)

@@ -57,6 +57,15 @@ def parameters(context: click.Context, _: click.Parameter, incomplete: str) -> l
     return [CompletionItem(f"{name}=") for name in names if name.startswith(incomplete)]
 
 
+def readers(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the tasks of the job that read what is new; for `--adopt` with a `=`."""
+    from dbxdec.model.beginnings import readers
+
+    job, end = _job(context), "=" if parameter.name == "adopt" else ""
+    found = [] if job is None else readers(job)
+    return [CompletionItem(f"{key}{end}") for key in found if key.startswith(incomplete)]
+
+
 def variables(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return `name=` of the bundle variables that the job uses."""
     form = _job(context)

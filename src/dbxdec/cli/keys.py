@@ -117,7 +117,8 @@ def _change(
     from dataclasses import replace
 
     from dbxdec.local.asked import asked_keys
-    from dbxdec.local.missing import Question, change_of, keys_of, variables_of
+    from dbxdec.local.missing import change_of, keys_of, variables_of
+    from dbxdec.local.question import Question
     from dbxdec.model import run_keys
     from dbxdec.runtime.marking import Change
 

@@ -64,7 +64,8 @@ def command(
       dbxdec missing delays --target prod --json
       dbxdec missing delays -t prod --on-platform
     """
-    from dbxdec.local.missing import Question, keys_of, variables_of  # their imports take longer than `--help`
+    from dbxdec.local.missing import keys_of, variables_of  # their imports take longer than `--help`
+    from dbxdec.local.question import Question
 
     if target is None and (on_platform or job_id is not None or host is not None or profile is not None):
         raise click.UsageError("--on-platform, --job-id, --host and --profile are about a target: name it by --target")

@@ -75,8 +75,9 @@ def run(wanted: Wanted, words: Words) -> None:
     from dbxdec.local.asked import asked_keys
     from dbxdec.local.backfill import one_at_a_time, plan_of, run_anew, thinned
     from dbxdec.local.inside import check_inside
-    from dbxdec.local.missing import Question, keys_of, variables_of
+    from dbxdec.local.missing import keys_of, variables_of
     from dbxdec.local.parameters import check_parameters, jobs_run_by
+    from dbxdec.local.question import Question
     from dbxdec.remote import place, states
     from dbxdec.remote.asking import keys_there
     from dbxdec.remote.backfilling import Backfill, known_runs

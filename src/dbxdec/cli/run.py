@@ -62,6 +62,21 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     is_flag=True,
     help="First move existing local outputs of this job to .dbxdec/set_aside.",
 )
+@click.option(
+    "--adopt",
+    multiple=True,
+    metavar="TASK=WHERE",
+    shell_complete=completion.readers,
+    help="Where a task begins that reads what is new, and whose table does not say how far: after a VERSION of its "
+    "source, after the `latest`, or with a `snapshot`, all rows; may be repeated.",
+)
+@click.option(
+    "--restart",
+    multiple=True,
+    metavar="TASK",
+    shell_complete=completion.readers,
+    help="Let a task that reads what is new read all again; may be repeated.",
+)
 @click.option("--wheel", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Run this finished wheel.")
 @click.option("--package", metavar="NAME", help="Run this installed pipeline, also inside a project.")
 @click.option(
@@ -92,6 +107,8 @@ def command(
     replaced: dict[str, str],
     resume: str | None,
     fresh: bool,
+    adopt: tuple[str, ...],
+    restart: tuple[str, ...],
     wheel: Path | None,
     package: str | None,
     root: Path | None,
@@ -152,6 +169,8 @@ def command(
         root=root,
         remote=remote,
         at_once=at_once,
+        adopt=adopt,
+        restart=restart,
     )
     out = console(stderr=as_json)
     ready = prepared(request, told=say)

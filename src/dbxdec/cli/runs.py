@@ -240,4 +240,5 @@ def _fact(fact: Mapping[str, Any]) -> str:
     words = [f"{fact['name']}: {tables.short(str(fact.get('uri') or fact.get('value')))}"]
     words += [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [f"{fact['rows']:,} rows"] if fact.get("rows") is not None else []
+    words += [fact["span"]] if fact.get("span") else []
     return ", ".join(words)

@@ -6,7 +6,7 @@ import copy
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +36,13 @@ class _Running:
     receipt: Receipt
     outputs: Mapping[str, IoManager]
     progress: Mapping[str, Progress]
+    asked: set[str] = field(default_factory=set)
+    """The outputs whose receipts the task's own code has asked for."""
+
+
+def has_asked(output: str) -> bool:
+    """Return whether the task's own code has asked for the receipt of an output: it makes a commit itself."""
+    return _running is not None and output in _running.asked
 
 
 class TableChanges:
@@ -43,6 +50,9 @@ class TableChanges:
 
     def __init__(self, table: IoManager, changes: Changes) -> None:
         self.table, self.changes = table, changes
+
+    def __repr__(self) -> str:
+        return self.changes.text(repr(self.table))
 
 
 _running: _Running | None = None
@@ -73,6 +83,7 @@ def current_receipt(manager: IoManager | None = None) -> Receipt | None:
     if _running is None:
         return None
     name = next((name for name, output in _running.outputs.items() if output is manager), "")
+    _running.asked.add(name)
     identity = replace(_running.receipt.id, output=name)
     return replace(_running.receipt, id=identity, progress=_running.progress.get(name))
 

@@ -18,13 +18,14 @@ _HALF = 32
 class Span:
     """Versions of the source `source`: those above `after`, up to `until`; all rows of `until` where `after` is None.
 
-    With `skips` the rows that are there at first are left out.
+    With `skips` the rows that are there at first are left out. `opened` is what the reader of the source has opened.
     """
 
     source: str
     after: int | None
     until: int
     skips: bool = field(default=False, compare=False)
+    opened: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_empty(self) -> bool:

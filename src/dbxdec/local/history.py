@@ -345,6 +345,7 @@ def is_fact(fact: Any) -> bool:
     return (
         (fact.get("rows") is None or type(fact["rows"]) is int)
         and (fact.get("seconds") is None or type(fact["seconds"]) in (int, float))
+        and (fact.get("span") is None or _is_text(fact["span"]))
         and isinstance(columns, list)
         and all(isinstance(one, list) and len(one) == 2 for one in columns)
     )

@@ -14,7 +14,8 @@ from dbxdec.model.following import passed_on
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from dbxdec.local.missing import Key, Question
+    from dbxdec.local.missing import Key
+    from dbxdec.local.question import Question
     from dbxdec.model.dag import Job
     from dbxdec.model.manifest import Manifest
 

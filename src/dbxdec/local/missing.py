@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, counted, did_you_mean, listed
-from dbxdec.local import builds
 from dbxdec.local.asked import Asked, key_parameters, moment_of_key
-from dbxdec.local.survey import asked_for
-from dbxdec.model import places, protocol, required, run_keys
+from dbxdec.local.question import answer_of
+from dbxdec.model import required, run_keys
 from dbxdec.model.dag import RESULT
 from dbxdec.model.variables import names_in, resolve
-from dbxdec.platform.known import of_run
-from dbxdec.platform.references import resolve as resolve_references
-from dbxdec.support import streams
-from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from dbxdec.local.builds import Build
+    from dbxdec.local.question import Question
     from dbxdec.model.dag import Job, JobParameter, Output
     from dbxdec.runtime.marking import Change
 
-_LONGEST_S = 600
 _MOST_KEYS = 1_000_000
 Key = tuple[str, ...]
 """The strings of a key, in the order of the job's key parameters."""
@@ -181,22 +169,6 @@ def absence(table: Table, job: str) -> Problem:
     )
 
 
-@dataclass(frozen=True)
-class Question:
-    """Where to look: the values of bundle variables, the project's folder, the folder that stands for remote places.
-
-    `elsewhere` gives the answer of `survey.answer` from where tables can be read that this machine can't read. It is
-    asked at most once, and only where there is such a table.
-    """
-
-    build: Build
-    variables: Mapping[str, str]
-    folder: Path
-    root: str | None
-    now: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    elsewhere: Callable[[], Mapping[str, Any]] | None = None
-
-
 def variables_of(job: Job) -> set[str]:
     """Return the bundle variables that tell where the tables of `job` are and which keys there should be."""
     since = [parameter.key.since for parameter in key_parameters(job) if parameter.key and parameter.key.is_period]
@@ -213,7 +185,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingPr
     if not wanted:
         hint = "store a result through an IoManager for Delta tables, outside of branches"
         raise RunError(f"no run of the job `{job.key}` must write a Delta table, so no log has its keys", hint=hint)
-    answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question)
+    answer = answer_of(job, question, [(task.key, name) for task, name, _ in wanted])
     told = _told_elsewhere(answer["tables"], question)
     parameters = key_parameters(job)
     tables = {}
@@ -225,7 +197,7 @@ def keys_of(job: Job, question: Question, asked: Mapping[str, Asked] = MappingPr
         untold = frozenset(key for text in found.get("untold", ()) if (key := _read(text, parameters)) is not None)
         by = f" by {task.key}" if output.shared else ""
         tables[uri, writer] = Table(
-            _short(uri, question) + by,
+            question.short(uri) + by,
             keys,
             begun,
             found.get("created"),
@@ -366,12 +338,6 @@ def _read(text: str, parameters: Iterable[JobParameter]) -> Key | None:
     return tuple(found)
 
 
-def _short(uri: str, question: Question) -> str:
-    """Return the name of a table for people: below the project, or as it is."""
-    folder = str(question.folder.absolute()) + os.sep
-    return uri.removeprefix(folder)
-
-
 def change_of(
     job: Job, question: Question, change: Change, only: Collection[str] = ()
 ) -> list[tuple[str, list[Key], str]]:
@@ -386,60 +352,13 @@ def change_of(
             f"{listed(strange)} of the job `{job.key}` writes no table with keys",
             hint=did_you_mean(strange[0], known) or f"its tasks that do are {listed(known)}",
         )
-    answer = _answer(job, [(task.key, name) for task, name, _ in wanted], question, change)
+    answer = answer_of(job, question, [(task.key, name) for task, name, _ in wanted], change)
     parameters = key_parameters(job)
     return [
         (
-            _short(str(found["uri"]), question) + (f" by {task.key}" if output.shared else ""),
+            question.short(str(found["uri"])) + (f" by {task.key}" if output.shared else ""),
             [key for text in found["keys"] if (key := _read(text, parameters)) is not None],
             str(found.get("why", "")),
         )
         for (task, _, output), found in zip(wanted, answer["tables"], strict=True)
     ]
-
-
-def _answer(
-    job: Job, outputs: Sequence[tuple[str, str]], question: Question, change: Change | None = None
-) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
-        result = Path(scratch, "keys.json")
-        try:
-            asked = subprocess.run(
-                [sys.executable, "-P", "-X", "utf8", "-m", "dbxdec.local.survey"],
-                cwd=question.folder,
-                env={**os.environ, **_environment(question)},
-                input=asked_for(outputs, _arguments(job, question), str(result), change),
-                capture_output=True,
-                check=False,
-                timeout=_LONGEST_S,
-            )
-        except subprocess.TimeoutExpired:
-            raise RunError(f"the tables of the job `{job.key}` did not answer within {_LONGEST_S} s") from None
-        if not result.exists():
-            said = asked.stderr.decode("utf-8", "backslashreplace").rstrip().splitlines()
-            why = Mask(of_this_machine()).text(said[-1]) if said else f"exit code {asked.returncode}"
-            raise RunError(f"the tables of the job `{job.key}` can't be asked: {why}")
-        answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        return answer
-
-
-def _arguments(job: Job, question: Question) -> list[str]:
-    """Return the arguments that a task would be started with; they include all bundle variables."""
-    any_task = replace(job.tasks[0], each=None, variables=tuple(question.variables))
-    known = {
-        **of_run(job.key, "0", int(question.now.timestamp() * 1000), {}),
-        "task.name": any_task.key,
-        "task.execution_count": "1",
-    }
-    manifest = question.build.manifest
-    own = protocol.task_parameters(manifest.project, manifest.build_id, job.key, any_task)
-    texts = {name: resolve(text, question.variables) for name, text in own.items()}
-    return [f"--{name}={resolve_references(text, known)}" for name, text in texts.items()]
-
-
-def _environment(question: Question) -> dict[str, str]:
-    return {
-        **streams.CHILD,
-        **({places.ROOT: question.root} if question.root else {}),
-        **builds.environment(question.build),
-    }

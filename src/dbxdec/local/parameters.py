@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
-from dbxdec.model import items, outside, protocol
+from dbxdec.model import beginnings, items, outside, protocol
+from dbxdec.model.changes import ADOPT, RESTART
 from dbxdec.model.dag import no_parameter
 from dbxdec.model.following import passed_on
 from dbxdec.model.values import REQUIRED_TEXT
@@ -55,6 +56,8 @@ def check_parameters(
             problems.append(_unresolved(name, text.strip()))
             del resolved[name]
     problems += outside.refused(job, resolved, variables)
+    if ADOPT in known:
+        problems += beginnings.mistakes(texts.get(ADOPT, ""), texts.get(RESTART, ""), job)
     problems += [] if manifest is None else _of_other_jobs(manifest, job, variables)
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
@@ -133,6 +136,18 @@ def jobs_run_by(manifest: Manifest, job: Job) -> list[Job]:
                 found[task.runs_job] = manifest.job(task.runs_job)
                 waiting.append(found[task.runs_job])
     return [one for one in found.values() if one is not job]
+
+
+def refuse_readers(manifest: Manifest, job: Job) -> None:
+    """Raise RunError if a backfill of `job` would run tasks that read what is new: that is the same for each key."""
+    for one in (job, *jobs_run_by(manifest, job)):
+        if found := beginnings.readers(one):
+            by = "" if one is job else f", which `{job.key}` runs,"
+            raise RunError(
+                f"the job `{one.key}`{by} reads what is new ({listed(found)}): it can't be run again for a key, since "
+                "each run goes on where the one before it has ended",
+                hint=f"`dbxdec run {one.key}` reads what has come since; all again: `--restart {found[0]}`",
+            )
 
 
 def check_variables(manifest: Manifest, given: Iterable[str]) -> None:

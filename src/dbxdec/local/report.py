@@ -194,6 +194,7 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
     """Return a read or a write."""
     words = [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [counted(fact["rows"], "row")] if fact.get("rows") is not None else []
+    words += [fact["span"]] if fact.get("span") else []
     words += [f"{fact['seconds']:.2f} s"] if fact.get("seconds") is not None else []
     return {
         "kind": fact["kind"],

@@ -16,7 +16,7 @@ from dbxdec.local.pool import Pool
 from dbxdec.local.selection import check_replaced, select
 from dbxdec.local.setting_aside import set_aside
 from dbxdec.local.variables import local_values
-from dbxdec.model import places
+from dbxdec.model import beginnings, places
 from dbxdec.support import streams
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class RunRequest:
     are shell commands in the place of tasks. `before` is the run to resume. With `fresh`, local outputs of earlier runs
     are moved out of the way first. Remote places are folders below `root`, by default `.dbxdec/lake`; with `remote`
     they are used as they are. `at_once` is how many tasks run at the same time. `source` is what to call the build.
+    `adopt` and `restart` say where tasks begin that read what is new (`model/beginnings.py`).
     """
 
     job: str
@@ -53,6 +54,8 @@ class RunRequest:
     root: Path | None = None
     remote: bool = False
     at_once: int = 1
+    adopt: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def prepared(
     before, folder = request.before, request.folder
     job = request.build.manifest.job(request.job)
     given, variables, target = request.parameters, request.variables, request.target
+    if request.adopt or request.restart:
+        given = {**given, **beginnings.parameters_of(request.adopt, request.restart, job)}
     if before is not None:
         had = before.head["parameters"]
         given = earlier.as_before("parameter", "--param", had, given, same_values(job, had, given))

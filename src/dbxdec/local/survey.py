@@ -1,4 +1,4 @@
-"""A process that asks the tables of a job which keys they have, or notes keys in their logs.
+"""A process that asks the tables of a job which keys they have, or how far its tasks have read; or it notes keys.
 
 It reads one request from stdin, imports the module that defines the job, and no other module of the project. It writes
 what it found to the file that the request names.
@@ -25,16 +25,22 @@ def main() -> None:
     request = json.load(sys.stdin)
     arguments = protocol.parse(request["arguments"])
     outputs, change = request["outputs"], request["change"]
-    found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
+    if outputs is None:
+        from dbxdec.runtime.lagging import lags
+
+        found = lags(arguments)
+    else:
+        found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
     files.replace(request["result"], json.dumps(found).encode())
 
 
 def asked_for(
-    outputs: Sequence[tuple[str, str]], arguments: Sequence[str], result: str, change: Change | None
+    outputs: Sequence[tuple[str, str]] | None, arguments: Sequence[str], result: str, change: Change | None
 ) -> bytes:
-    """Return a request of this process."""
+    """Return a request of this process; without `outputs`, how far tasks have read what is new."""
     form = None if change is None else request_form(change)
-    request = {"arguments": list(arguments), "outputs": list(outputs), "result": result, "change": form}
+    named = None if outputs is None else list(outputs)
+    request = {"arguments": list(arguments), "outputs": named, "result": result, "change": form}
     return json.dumps(request).encode()
 
 

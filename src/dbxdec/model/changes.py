@@ -21,6 +21,8 @@ CHANGE, VERSION, MOMENT = "_change_type", "_commit_version", "_commit_timestamp"
 FEED = (CHANGE, VERSION, MOMENT)
 """The columns of a change data feed; no table with a feed has columns of these names (Delta protocol, "Change Data
 Files")."""
+FEED_PROPERTY = "delta.enableChangeDataFeed"
+"""The property of a table that has a change data feed."""
 ADOPT = "dbxdec_adopt"
 """The job parameter that says at which versions tasks of a job begin whose tables have rows of unknown origin."""
 RESTART = "dbxdec_restart"

@@ -143,7 +143,7 @@ def _two_writers(jobs: Iterable[Job]) -> list[Problem]:
         for task in job.tasks:
             for output in task.outputs.values():
                 if output.target is not None:
-                    writers[_place(output.target)].append((job, task, output))
+                    writers[place(output.target)].append((job, task, output))
     problems = _inside_others(writers)
     for entries in writers.values():
         if len(entries) < 2 or all(output.shared for _, _, output in entries):
@@ -169,10 +169,10 @@ def _inside_others(writers: Mapping[str, list[tuple[Job, Task, Output]]]) -> lis
     documentation, "Remove files no longer referenced by a Delta table").
     """
     problems = []
-    for place, entries in writers.items():
-        for end in (i for i, letter in enumerate(place) if letter == "/" and i):
-            around = [entry for entry in writers.get(place[:end], ()) if storage_paths.is_delta(entry[2].io)]
-            if not around or place[end + 1 :].startswith(("_", ".")):
+    for where, entries in writers.items():
+        for end in (i for i, letter in enumerate(where) if letter == "/" and i):
+            around = [entry for entry in writers.get(where[:end], ()) if storage_paths.is_delta(entry[2].io)]
+            if not around or where[end + 1 :].startswith(("_", ".")):
                 continue
             (job, task, output), (other_job, other, other_output) = entries[0], around[0]
             problems.append(
@@ -195,7 +195,7 @@ def _or_else(entries: list[tuple[Job, Task, Output]]) -> str:
     return keys + (" or put `{job}` into base_path" if len(jobs) > 1 else "")
 
 
-def _place(target: str) -> str:
+def place(target: str) -> str:
     """Return one spelling for all names of the same place; names in a catalog are case-insensitive."""
     if "/" not in target:
         return target.lower()

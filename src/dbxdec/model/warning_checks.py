@@ -53,6 +53,10 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += outcome_warnings.hidden_failures(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)
+    if any(dag.changes_of(task) for job in jobs for task in job.tasks):
+        from dbxdec.model import change_warnings
+
+        warnings += change_warnings.rewritten_sources(jobs)
     return list(dict.fromkeys(warnings))  # several jobs may run one
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from dbxdec.errors import Problem, RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
-from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.progress import Consumer, Head, Standing, lost
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
-from dbxdec.model.changes import ADOPT, RESTART
+from dbxdec.model.beginnings import LATEST, SNAPSHOT, Wanted
+from dbxdec.model.changes import ADOPT
 from dbxdec.model.typehints import of_parameter
 from dbxdec.runtime import record
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import OutputContext, WriteResult
     from dbxdec.model.changes import Changes
 
-_SNAPSHOT, _LATEST = "snapshot", "latest"
+
+class Manager(Protocol):
+    """What a manager of Delta tables does for a task that reads what is new, or what stands for one in a test."""
+
+    @property
+    def merges(self) -> frozenset[str]: ...
+    def read(self, context: InputContext) -> Any: ...
+    def head(self, context: InputContext) -> Head | None: ...
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Source:
     parameter: str
     uri: str
     changes: Changes
-    manager: DeltaIoManager
+    manager: Manager
     annotation: Any
     optional: bool
 
@@ -48,7 +56,7 @@ class Source:
 class Output:
     """An output of the task: its manager, and what a write of it is told."""
 
-    manager: DeltaIoManager
+    manager: Manager
     context: OutputContext
 
     @property
@@ -74,68 +82,6 @@ class Plan:
     def is_done(self) -> bool:
         """Whether this run has written everything."""
         return not self.progress
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Where a task whose position is unknown begins, and whether it begins anew; as a person has said for one run."""
-
-    adopted: Mapping[str, str]
-    restarts: bool
-
-    @classmethod
-    def of(cls, task: str, parameters: Mapping[str, Any], job: dag.Job) -> Wanted:
-        """Return what the job parameters say of a task. Raises RunError with all mistakes in them."""
-        problems = list(mistakes(str(parameters.get(ADOPT) or ""), str(parameters.get(RESTART) or ""), job))
-        if problems:
-            raise RunError(problems)
-        adopted = dict(pairs(str(parameters.get(ADOPT) or "")))
-        own = {
-            name: adopted[key]
-            for name in dag.changes_of(job.task(task))
-            if (key := next((one for one in (f"{task}.{name}", task) if one in adopted), None)) is not None
-        }
-        return cls(own, task in words(str(parameters.get(RESTART) or "")))
-
-
-def words(text: str) -> list[str]:
-    """Return the parts of a job parameter that is a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the tasks, or `task.parameter`, and the beginnings in a string like `clean=latest, join.orders=12`."""
-    for word in words(text):
-        name, _, value = word.partition("=")
-        yield name.strip(), value.strip()
-
-
-def mistakes(adopt: str, restart: str, job: dag.Job) -> Iterator[Problem]:
-    """Yield what is wrong with the tasks that are to begin elsewhere."""
-    readers = {task.key: dag.changes_of(task) for task in job.tasks}
-    known = [key for key, read in readers.items() if read]
-    for name, value in pairs(adopt):
-        key, _, parameter = name.partition(".")
-        if key not in known:
-            yield _unknown_reader(key, known, f"--adopt {name}={value}")
-        elif parameter and parameter not in readers[key]:
-            near = did_you_mean(parameter, readers[key]) or f"it reads {listed(list(readers[key]))}"
-            yield Problem(f"`--adopt {name}={value}`: the task `{key}` reads nothing new as `{parameter}`", hint=near)
-        if value not in (_SNAPSHOT, _LATEST) and not value.isdecimal():
-            yield Problem(
-                f"`--adopt {name}={value}` does not say where the task begins",
-                hint=f"write a version of its source, `{name}=12`, or `{name}=latest`, or `{name}=snapshot`",
-            )
-    for key in words(restart):
-        if key not in known:
-            yield _unknown_reader(key, known, f"--restart {key}")
-        elif any(name.partition(".")[0] == key for name, _ in pairs(adopt)):
-            yield Problem(f"the task `{key}` is in `--restart` and in `--adopt`", hint="leave one of them out")
-
-
-def _unknown_reader(key: str, known: list[str], option: str) -> Problem:
-    hint = did_you_mean(key, known) or f"tasks that do are {listed(known) or 'none'}"
-    return Problem(f"`{option}`: no task `{key}` reads what is new in a table", hint=hint)
 
 
 def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wanted: Wanted) -> Plan:
@@ -191,9 +137,9 @@ def _of_positions(
     for source, after, to in zip(sources, lowest, until, strict=True):
         head = heads[source.parameter]
         assert head is not None and to is not None  # noqa: PT018, S101 - an output that is ahead has a position
-        skips = after is None and source.changes.starting == _LATEST and not wanted.restarts
+        skips = after is None and source.changes.starting == LATEST and not wanted.restarts
         skips = skips and source.parameter not in wanted.adopted
-        spans[source.parameter] = Span(head.id, after, to, skips)
+        spans[source.parameter] = Span(head.id, after, to, skips, head.opened)
     lagging = [name for name in open_ if behind[name] == lowest]
     if ahead:
         log.info("reading again what %s lacks; what is new since is for the next run", listed(lagging))
@@ -233,7 +179,7 @@ def _absent(
                 f"there is nothing at {source.uri} any more, of which `{source.parameter}` has read a part",
                 hint="bring the table back; or pass another one, under another name of the parameter",
             )
-        elif source.changes.starting == _LATEST:
+        elif source.changes.starting == LATEST:
             yield Problem(
                 f'there is nothing at {source.uri} yet, and `{source.parameter}` reads it with starting="latest"',
                 hint="start the job once the table is there: nobody could tell later which rows came first",
@@ -293,9 +239,9 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
 
 
 def _adopted(said: str, head: Head, source: Source, task: str) -> int | None:
-    if said == _SNAPSHOT:
+    if said == SNAPSHOT:
         return None
-    if said == _LATEST:
+    if said == LATEST:
         return head.version
     if int(said) > head.version:
         raise RunError(
@@ -332,7 +278,7 @@ class Consuming:
         tables: Mapping[str, IoManager],
         parameters: Mapping[str, Any],
     ) -> None:
-        self.plan = Plan({}, {}, {})
+        self.plan: Plan | None = None
         self._project, self._job, self._task = project, job, task
         self._own, self._managers, self._tables = own, managers, tables
         self._parameters = parameters
@@ -344,6 +290,12 @@ class Consuming:
         outputs = {name: Output(_delta(self._own[name]), context) for name, context in contexts.items()}
         wanted = Wanted.of(self._task.key, self._parameters, self._job)
         self.plan = plan(self._project, outputs, list(self._sources.values()), wanted)
+
+    @property
+    def begun(self) -> Plan:
+        """The plan, once there is one."""
+        assert self.plan is not None  # noqa: S101 - inputs are read after `begin`
+        return self.plan
 
     def _source(self, name: str, function: Callable[..., Any]) -> Source:
         binding, changes = dag.changes_of(self._task)[name]
@@ -360,7 +312,7 @@ class Consuming:
 
     def read(self, parameter: str) -> Any:
         """Return the new rows for a parameter; None for an optional one if there are none."""
-        source, span = self._sources[parameter], self.plan.spans.get(parameter)
+        source, span = self._sources[parameter], self.begun.spans.get(parameter)
         if span is None:
             log.info("read %s: None, since there is nothing at %s yet", parameter, source.uri)
             return None
@@ -372,6 +324,8 @@ class Consuming:
 
     def refuse_none(self, output: str, context: OutputContext) -> None:
         """Raise RunError for a task that stores nothing, although its first commit has to say what it has left out."""
+        if self.plan is None or not self.plan.needs_table:
+            return
         what = "result" if output == dag.RESULT else f"output `{output}`"
         raise RunError(
             f"the {what} of the task `{self._task.key}` is None, but there is no table at {context.uri} yet that could "
@@ -380,6 +334,6 @@ class Consuming:
         )
 
 
-def _delta(manager: IoManager) -> DeltaIoManager:
-    assert isinstance(manager, DeltaIoManager)  # noqa: S101 - the build has checked it
-    return manager
+def _delta(manager: IoManager) -> Manager:
+    assert manager.reads_changes  # noqa: S101 - the build has checked it
+    return cast("Manager", manager)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.authoring.jobs import BuiltJob
-    from dbxdec.runtime.consuming import Consuming
+    from dbxdec.runtime.consuming import Consuming, Plan
     from dbxdec.runtime.no_items import Waiting
 
 
@@ -85,13 +85,24 @@ class Execution:
         with blame.noted(lambda: f"raised while the inputs of the task `{self.task.key}` were read, before its call"):
             return self.reader.arguments(self.task, self.function)
 
+    def read_by_others(self, within: ExitStack) -> None:
+        """Take what is new as read, for a result that a test gives; where that can't be told, nothing is."""
+        if self.consuming is not None:
+            with suppress(RunError):
+                self._plan(self.consuming, within)
+
     def _plan(self, consuming: Consuming, within: ExitStack | None) -> None:
         """Find out what is new to the task; its own commits from here on say how far it has read."""
         consuming.begin({name: self.output(name) for name in self.managers}, self.function)
         if within is not None:
             named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}
-            own = {"" if name == dag.RESULT else name: one for name, one in consuming.plan.progress.items()}
+            own = {"" if name == dag.RESULT else name: one for name, one in consuming.begun.progress.items()}
             within.enter_context(base.running(self.run.job, self.task.key, self.receipt, named, own))
+
+    @property
+    def _planned(self) -> Plan | None:
+        """What is new to the task; None for one that reads nothing of the kind, and before its inputs are read."""
+        return None if self.consuming is None else self.consuming.plan
 
     @property
     def is_done(self) -> bool:
@@ -99,12 +110,12 @@ class Execution:
 
         It would read what is new by now, and that belongs to the next run.
         """
-        return self.consuming is not None and self.consuming.plan.is_done
+        return self._planned is not None and self._planned.is_done
 
     def skip(self) -> None:
         """Do what is left of a task that an earlier attempt of this run has done."""
-        assert self.consuming is not None  # noqa: S101 - `is_done`
-        for name, result in self.consuming.plan.done.items():
+        assert self._planned is not None  # noqa: S101 - `is_done`
+        for name, result in self._planned.done.items():
             record.note("write", self._title(name), self.output(name).uri, result, None, 0.0)
         log.info("the task `%s` is not called again: this run has stored its result", self.task.key)
         self._leave_dates()
@@ -210,7 +221,7 @@ class Execution:
             )
         note = of_parameter(self.function, "return")
         element = note.element() if note else None
-        stored = self.managers if self.consuming is None else self.consuming.plan.progress
+        stored = self.managers if self._planned is None else self._planned.progress
         written = {name: self._write(name, result[name], element) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
         if earlier and len(earlier) < len(written):
@@ -230,7 +241,7 @@ class Execution:
                 f"the task `{self.task.key}` returned None, but is annotated `{note.text}`",
                 hint="return the result, or annotate `| None` if there may be nothing to write",
             )
-        if result is None and self.consuming is not None and self.consuming.plan.needs_table:
+        if result is None and self.consuming is not None:
             self.consuming.refuse_none(name, context)
         with blame.noted(lambda: self._blame(name)):
             written = self.managers[name].write(context, result)
@@ -266,7 +277,7 @@ class Execution:
         if output.per_item and self.reader.iteration is not None:
             uri = self.managers[name].item_target(uri, self.reader.iteration.id)
         returns = returned_types(self.function, named=name != dag.RESULT)
-        progress = None if self.consuming is None else self.consuming.plan.progress.get(name)
+        progress = None if self._planned is None else self._planned.progress.get(name)
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
         return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
 

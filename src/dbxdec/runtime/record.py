@@ -37,7 +37,15 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
     words += [facts.note] if facts.note else []
     log.info("%s %s: %s (%.2f s)", kind, name, ", ".join(words), seconds)
     _append(
-        {"kind": kind, "name": name, "uri": uri, "version": facts.version, "rows": rows, "seconds": round(seconds, 3)},
+        {
+            "kind": kind,
+            "name": name,
+            "uri": uri,
+            "version": facts.version,
+            "rows": rows,
+            "seconds": round(seconds, 3),
+            **({"span": facts.note} if kind == "read" and facts.note else {}),
+        },
         value,
     )
 

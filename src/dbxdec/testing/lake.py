@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dbxdec.io_managers.contexts import WriteId
+    from dbxdec.io_managers.positions import Progress
 
 NOTHING: Any = object()
 """No table; the content of a write that had nothing to write; what a merge returned, which has no rows."""
@@ -24,13 +26,15 @@ class Version:
     """A table after one write: its whole `content`, and what the write itself returned.
 
     `returned` is NOTHING for a merge, which has no rows of its own. A test has no `writer`. With `kept` the write left
-    the table alone (mode="ignore").
+    the table alone (mode="ignore"). `progress` says how far its task has read what is new elsewhere.
     """
 
     writer: WriteId | None
     content: Any
     returned: Any
     kept: bool = False
+    progress: Progress | None = None
+    moment: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
 
 class Lake:

@@ -12,14 +12,17 @@ from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.base import IoManager, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.progress import Head
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
-from dbxdec.testing import rules
+from dbxdec.testing import new_rows, rules
 from dbxdec.testing.engines import engine_of, in_engine_of
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from dbxdec.io_managers.delta.progress import Consumer, Standing
 
 _REAL = "`in_memory=False` has the task's own IoManager store it, below `variables={...}` of a temporary folder"
 
@@ -33,6 +36,8 @@ class MemoryIoManager(IoManager):
         self._target = target
         self.reads = own.reads  # type: ignore[misc]
         self.writes = own.writes  # type: ignore[misc]
+        self.merges = own.merges  # type: ignore[misc]
+        self.reads_changes = own.reads_changes  # type: ignore[misc]
 
     @property
     def mode(self) -> str:
@@ -42,6 +47,9 @@ class MemoryIoManager(IoManager):
     # Reading
 
     def read(self, context: InputContext) -> Any:
+        if context.changes is not None and context.span is not None:
+            versions = self._lake.versions(context.uri)
+            return self._asked(new_rows.read(versions, context, context.changes, context.span), context)
         if context.producer is None:
             newest = self._lake.newest(context.uri)
             if newest is NOTHING:
@@ -51,6 +59,16 @@ class MemoryIoManager(IoManager):
                 )
             return self._asked(newest, context)
         return self._asked(self._of_run(self._version(context), context), context)
+
+    def head(self, context: InputContext) -> Head | None:
+        """Return the newest version of a table, which is the same table for as long as the lake is; None without."""
+        versions = self._lake.versions(context.uri)
+        there = any(version.content is not NOTHING for version in versions)
+        return Head(context.uri, len(versions) - 1) if there else None
+
+    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
+        """Return how far a consumer has read; whether there are rows is always known."""
+        return new_rows.standing(self._lake.versions(context.uri), consumer)
 
     def _version(self, context: InputContext) -> Version:
         """Return what the producer wrote in this run. Raises NotWrittenError when it had nothing to write."""
@@ -134,7 +152,8 @@ class MemoryIoManager(IoManager):
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
         if value is None:
-            self._lake.add(context.uri, Version(context.receipt.id, NOTHING, NOTHING))
+            nothing = Version(context.receipt.id, NOTHING, NOTHING, progress=context.receipt.progress)
+            self._lake.add(context.uri, nothing)
             return WriteResult(note="nothing to write")
         kind = type_name(type(value))
         if kind == "dbxdec.DeltaMerge":
@@ -157,7 +176,8 @@ class MemoryIoManager(IoManager):
         return self._add(context, content, added)
 
     def _add(self, context: OutputContext, content: Any, added: Any) -> WriteResult:
-        self._lake.add(context.uri, Version(context.receipt.id, content, added))
+        version = Version(context.receipt.id, content, added, progress=context.receipt.progress)
+        self._lake.add(context.uri, version)
         rows = getattr(added, "height", None)
         return WriteResult(rows=rows if isinstance(rows, int) else None)
 
@@ -212,6 +232,8 @@ class MemoryIoManager(IoManager):
             raise RunError(f"the merge into {context.uri} needs a Delta table of Spark", hint=_REAL)
         own: Any = copy.copy(self._own)
         own.storage_options = None
+        # How far the task has read is kept by the lake.
+        context = replace(context, receipt=replace(context.receipt, progress=None))
         with tempfile.TemporaryDirectory() as folder:
             uri = f"{folder}/table"
             if (before := self._lake.newest(context.uri)) is not NOTHING:

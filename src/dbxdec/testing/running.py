@@ -263,7 +263,8 @@ class Run:
         )
 
     def _store(self, ready: Execution, title: str, value: Any) -> TaskResult:
-        with ready.environment():
+        with ready.environment() as within:
+            ready.read_by_others(within)
             ready.keep(value)  # the test gives as `task_values` what the task's function would set
         return self._done(ready, title, value, {})
 

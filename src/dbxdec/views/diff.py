@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import counted
+from dbxdec.model import dag
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
@@ -130,20 +131,36 @@ def _job(old: Job, new: Job) -> Iterator[Change]:
             )
         elif name not in before:
             targets = [o.target for o in after[name].outputs.values() if o.target]
-            yield Change("added", place, effect=f"writes {', '.join(targets)}" if targets else None)
+            words = [f"writes {', '.join(targets)}"] if targets else []
+            words += [adopts] if (adopts := _begins(old, after[name])) else []
+            yield Change("added", place, effect="; ".join(words) or None)
         else:
-            yield from _task(place, before[name], after[name])
+            yield from _task(place, before[name], after[name], _begins(old, after[name]))
 
 
 def _parameters(job: Job) -> dict[str, str]:
     return {p.name: f"{p.type} = {texts.parameter(p)}" for p in job.parameters}
 
 
-def _task(place: str, old: Task, new: Task) -> Iterator[Change]:
+def _begins(old: Job, new: Task) -> str | None:
+    """Return what the next run of a task needs that reads what is new under a name that the job did not have.
+
+    How far it has read is noted under the names of the task and its parameter, in a table that has rows by then.
+    """
+    before = next((dag.changes_of(task) for task in old.tasks if task.key == new.key), {})
+    strange = [name for name in dag.changes_of(new) if name not in before]
+    there = {output.target for task in old.tasks for output in task.outputs.values()}
+    if not strange or there.isdisjoint(output.target for output in new.outputs.values()):
+        return None
+    return f"nothing tells up to where it has read {', '.join(strange)}: its next run needs `--adopt {new.key}=...`"
+
+
+def _task(place: str, old: Task, new: Task, begins: str | None) -> Iterator[Change]:
     yield from _texts(place, _facts(old), _facts(new))
-    for what, effect in (("inputs", None), ("settings", None)):
-        found = [_inputs(task) if what == "inputs" else dict(texts.settings(task.settings)) for task in (old, new)]
-        yield from _texts(f"{place}.{what}", *found, removed=effect)
+    for change in _texts(f"{place}.inputs", _inputs(old), _inputs(new)):
+        is_new = change.what.rpartition(".")[2] in dag.changes_of(new) and change.kind != "removed"
+        yield replace(change, effect=begins) if is_new and begins else change
+    yield from _texts(f"{place}.settings", *(dict(texts.settings(task.settings)) for task in (old, new)))
     yield from _texts(f"{place}.spark_conf", *(dict(texts.settings(task.spark_conf)) for task in (old, new)))
     yield from _texts(f"{place}.closes_over", dict(old.closes_over), dict(new.closes_over))
     before = {name: texts.output(o) for name, o in old.outputs.items()}

@@ -51,7 +51,7 @@ def _label(found: Dependency, task: Task, job: Job) -> str:
         return found.outcome
     leaves = [leaf for binding in task.inputs.values() for leaf in flatten(binding)]
     rows = [
-        _LABELS[leaf.rows]
+        "new" if leaf.changes is not None else _LABELS[leaf.rows]
         for leaf in leaves
         if isinstance(leaf, TaskOutput) and leaf.task == found.task and texts.rows_of(leaf, job)
     ]

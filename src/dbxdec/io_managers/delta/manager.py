@@ -124,6 +124,20 @@ class DeltaIoManager(IoManager):
         """
         raise RunError(f"the log of {context.uri} can't be read here")
 
+    def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
+        """Return what reads the log of the table at `uri` on this machine, and the place by which it does.
+
+        Raises RunError where this machine can't.
+        """
+        return self, uri
+
+    def behind(self, context: InputContext) -> dict[str, int]:
+        """Return the rows that were added in a span (`rows`), and the time of its first commit in ms (`since`).
+
+        What the log does not tell is left out.
+        """
+        return {}
+
     def key_log(self, uri: str) -> KeyLog | None:
         """Return what the log of the table at `uri` says of keys; None where there is no table.
 

@@ -11,8 +11,8 @@ versions hold the number and the version of the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
@@ -33,10 +33,14 @@ _REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A source as it is now: its id, which another table at the same place does not have, and its newest version."""
+    """A source as it is now: its id, which another table at the same place does not have, and its newest version.
+
+    `opened` is what its reader has opened for that, and goes back to it with the span.
+    """
 
     id: str
     version: int
+    opened: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,8 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
         if name.rpartition("|")[0] != consumer.base:
             found.others = True
         elif restore is None:
-            newest = (commit, _cursor(name, proof), int(proof.facts.get(SEEN, commit.version)))
-            found.cursor = newest[1]
+            found.cursor, seen = _cursor(name, proof, uri)
+            newest = (commit, found.cursor, seen)
             if newest[2] >= commit.version - 1:
                 break
         elif in_doubt:
@@ -199,9 +203,18 @@ def lost(task: str, uri: str) -> RunError:
     )
 
 
-def _cursor(name: str, proof: Found) -> Cursor:
-    spans = {parameter: Span(*span) for parameter, span in proof.facts[READ].items()}
-    return Cursor(int(name.rpartition("|")[2]), int(proof.facts[NUMBER]), spans, proof.version)
+def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
+    """Return what a commit states, and the version of the target that its writer went by."""
+    try:
+        spans = {str(parameter): Span(*span) for parameter, span in proof.facts[READ].items()}
+        cursor = Cursor(int(name.rpartition("|")[2]), int(proof.facts[NUMBER]), spans, proof.version)
+        return cursor, int(proof.facts[SEEN])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RunError(
+            f"version {proof.version} of {uri} says in its receipt how far a task has read, but in another form than "
+            "this dbxdec writes",
+            hint="the table was written by another version of dbxdec: install it where the task runs",
+        ) from None
 
 
 def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> RunError:

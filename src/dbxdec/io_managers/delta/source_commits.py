@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
-    from dbxdec.io_managers.positions import Span
     from dbxdec.model.changes import Changes
 
-FEED_PROPERTY = "delta.enableChangeDataFeed"
 _REDEFINES = ("CREATE OR REPLACE", "REPLACE TABLE")
 _KINDS = ('{"add"', '{"remove"', '{"cdc"', '{"metaData"', '{"commitInfo"')
 
@@ -233,8 +232,3 @@ def several(context: InputContext, key: str, version: int | str) -> RunError:
         "tell which of them is the last change",
         hint='choose in the task: read `kind="rows"` or `kind="feed"`, and keep one row for each key',
     )
-
-
-def before_span(span: Span) -> int:
-    """Return the version whose definition counts for the first commit of a span."""
-    return 0 if span.after is None else span.after

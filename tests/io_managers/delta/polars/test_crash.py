@@ -12,7 +12,7 @@ import crash
 from thorough import examples
 
 # `make bench ONLY=crash` takes any number.
-ALL = {"append": 60, "merge": 50, "overwrite": 30, "partitions": 30, "replace": 30}
+ALL = {"append": 60, "merge": 50, "overwrite": 30, "partitions": 30, "replace": 30, "news": 40}
 KILLS = {kind: examples(count) for kind, count in ALL.items()}
 
 

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 
 import spark_tools
-from spark_consumers import Consumer, Table
 from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
@@ -23,6 +22,7 @@ from dbxdec.io_managers.delta.spark import log_files, source_log
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.changes import Changes
 from dbxdec.testing import run_job
+from spark_consumers import Consumer, Table
 from spark_tools import IS_CONNECT, Place, needs_spark, output, receipt, rows, wanted
 
 pytest.importorskip("pyspark")

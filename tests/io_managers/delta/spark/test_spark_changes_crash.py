@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 import spark_tools
-from spark_consumers import Consumer, Table
 from dbxdec import DeltaMerge
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.manager import SparkDeltaIoManager
 from dbxdec.model.changes import Changes
 from dbxdec.runtime.consuming import Plan
+from spark_consumers import Consumer, Table
 from spark_tools import IS_CONNECT, Place, needs_own_spark, needs_spark, rows, wanted
 from thorough import THOROUGH
 

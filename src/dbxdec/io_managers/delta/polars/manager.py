@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.polars.new_rows import NewRows
     from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
@@ -170,12 +171,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
         context = context or InputContext(self.uri())
         if (other := crossing.to_spark(context)) is not None:
             return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
-        table = self._table_of(context)
         if context.changes is not None and context.span is not None:
-            from dbxdec.io_managers.delta.polars.new_rows import NewRows  # few tasks need it
-
-            rows = NewRows(table, context, context.changes, context.span).frame()
-            return self._as_asked(rows, table, context)
+            return self._collected(self._new_rows(context).frame(), context, context.span.until)
+        table = self._table_of(context)
         if context.producer is None:
             context.tell(version=table.version())
             return self._as_asked(scan.scan(table), table, context)
@@ -196,14 +194,33 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def head(self, context: InputContext) -> Head | None:
         if (other := crossing.to_spark(context)) is not None:
             return other.head(context)
-        try:
-            table = self._table_of(context)
-        except NotWrittenError:
-            return None
-        return Head(str(table.metadata().id), table.version())
+        from dbxdec.io_managers.delta.polars import outline
+
+        found = outline.of_log(context.uri, self._storage_options())
+        if found is None:
+            try:
+                found = outline.Outline.of_table(self._table_of(context))
+            except NotWrittenError:
+                return None
+        return Head(found.id, found.version, found)
 
     def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
         return cursors.standing(self._target(context), consumer, counts=counts)
+
+    def behind(self, context: InputContext) -> dict[str, int]:
+        return self._new_rows(context).behind()
+
+    def _new_rows(self, context: InputContext) -> NewRows:
+        from dbxdec.io_managers.delta.polars.new_rows import NewRows, Wanted  # few tasks need it
+        from dbxdec.io_managers.delta.polars.outline import Outline
+
+        assert context.changes is not None  # noqa: S101 - the caller gives both
+        assert context.span is not None  # noqa: S101
+        wanted = Wanted(context, context.changes, context.span)
+        opened = context.span.opened
+        if not isinstance(opened, Outline):
+            opened = Outline.of_table(self._table_of(context))
+        return NewRows(opened, wanted, lambda: self._table_of(context))
 
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_spark(context)) is not None:
@@ -221,11 +238,14 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return table
 
     def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+        return self._collected(frame, context, table.version())
+
+    def _collected(self, frame: pl.LazyFrame, context: InputContext, version: int) -> pl.DataFrame | pl.LazyFrame:
         import polars as pl
 
         if context.annotation is not pl.DataFrame:
             return frame
-        with storage.reading(context.uri, table.version()):
+        with storage.reading(context.uri, version):
             return frame.collect()
 
     # Writing

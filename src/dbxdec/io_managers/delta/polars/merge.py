@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, outcomes
+from dbxdec.io_managers.base import has_asked
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
@@ -54,6 +55,11 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
         return done
     after = -1 if before is None else before.version()
+    if target.receipt.progress is not None and not has_asked(target.receipt.id.output):
+        raise RunError(
+            f"the task `{target.receipt.id.task}` reads what is new, and returned a merge that would not note how far",
+            hint="give the merge `commit_properties=io.commit_properties()`, or return a DeltaMerge",
+        )
     if before is not None:
         cursors.refuse_taken(target, before)
         checks.refuse_rewrites(before, uri)

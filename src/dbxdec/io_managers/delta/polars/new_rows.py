@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta import source_commits
 from dbxdec.io_managers.delta.polars import column_values, scan, table_log
+from dbxdec.io_managers.delta.polars.outline import Outline
 from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.polars_frames import named, watched
 from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
     from deltalake import DeltaTable
@@ -31,82 +32,126 @@ _INSERT, _DELETE, _POST = "insert", "delete", "update_postimage"
 
 
 @dataclass(frozen=True)
-class NewRows:
-    """What a reader wants of a span of versions; `table` is a handle of the newest version."""
+class Wanted:
+    """What a reader asks for: a span of versions of a table, and what of it."""
 
-    table: DeltaTable
     context: InputContext
     changes: Changes
     span: Span
 
-    def frame(self) -> pl.LazyFrame:
-        """Return the rows, and tell the reader's log line what they are. Raises RunError if they can't be read."""
-        schema = scan.schema_of(self._end)
-        if self.changes.kind != "rows":
-            source_commits.refuse_taken_names(schema, FEED, self.context, self.changes.kind)
-            source_commits.refuse_missing_keys(schema, self.changes.by, self.context)
-        if self.span.skips or self.span.is_empty:
-            return self._told(self._shaped(self._with_feed(scan.scan(self._end).clear(), _INSERT)), 0)
-        if self.span.after is None:
-            return self._told(self._shaped(self._with_feed(scan.scan(self._end), _INSERT)), None)
-        reading = self._reading()
-        if reading.is_empty:
-            return self._told(self._shaped(self._with_feed(scan.scan(self._end).clear(), _INSERT)), 0)
-        self._refuse_gone(reading)
-        rows = reading.rows if self.changes.kind != "latest" else None
-        return self._told(self._shaped(self._of(reading)), rows)
-
-    @cached_property
-    def _end(self) -> DeltaTable:
-        return table_log.at_version(self.table, self.span.until, self.context.uri)
-
-    @cached_property
-    def _log(self) -> table_log.Log:
-        return table_log.Log.of(self.table)
-
-    def _told(self, frame: pl.LazyFrame, rows: int | None) -> pl.LazyFrame:
+    def told(self, frame: pl.LazyFrame, rows: int | None) -> pl.LazyFrame:
+        """Tell the reader's log line what it gets."""
         self.context.tell(version=self.span.until, rows=rows, note=self.span.text)
         return frame
 
-    def _reading(self) -> Reading:
-        """Return the commits of the span, and how each is read. Raises RunError if one of them is gone or refused."""
-        after, until = source_commits.before_span(self.span), self.span.until
-        self._log.load(range(after + 1, self.table.version() + 1))
+
+@dataclass(frozen=True)
+class NewRows:
+    """The new rows of a table; `source` is its newest version, and `open_` gives a handle with all of its files."""
+
+    source: Outline
+    wanted: Wanted
+    open_: Callable[[], DeltaTable]
+
+    def frame(self) -> pl.LazyFrame:
+        """Return the rows, and tell the reader's log line what they are. Raises RunError if they can't be read."""
+        wanted = self.wanted
+        span, changes = wanted.span, wanted.changes
+        if changes.kind != "rows":
+            source_commits.refuse_taken_names(self._end.schema, FEED, wanted.context, changes.kind)
+            source_commits.refuse_missing_keys(self._end.schema, changes.by, wanted.context)
+        if span.skips or span.is_empty:
+            return wanted.told(self._none(), 0)
+        if span.after is None:
+            whole = scan.scan(table_log.at_version(self.open_(), span.until, wanted.context.uri))
+            return wanted.told(self._shaped(self._with_feed(whole)), None)
+        reading = self._reading()
+        if reading.is_empty:
+            return wanted.told(self._none(), 0)
+        self._refuse_gone(reading)
+        rows = reading.rows if changes.kind != "latest" else None
+        return wanted.told(self._shaped(self._of(reading)), rows)
+
+    def behind(self) -> dict[str, int]:
+        """Return how many rows the commits of the span have added, and when the first was made, in ms.
+
+        What a log that has been cleaned up does not tell is left out.
+        """
+        try:
+            commits = self._commits()
+        except RunError:
+            return {}
+        counts = [commit.rows for commit in commits if commit.added]
+        known = [count for count in counts if count is not None]
+        found = {"rows": sum(known)} if len(known) == len(counts) else {}
+        moments = [commit.moment for commit in commits if commit.moment is not None]
+        return {**found, **({"since": min(moments)} if moments else {})}
+
+    @cached_property
+    def _end(self) -> Outline:
+        """The table at the end of the span."""
+        until, newest = self.wanted.span.until, self.source.version
+        if until == newest or not self.source.log.has(("metaData",), above=until):
+            return self.source
+        return Outline.of_table(table_log.at_version(self.open_(), until, self.wanted.context.uri))
+
+    @property
+    def _log(self) -> table_log.Log:
+        return self.source.log
+
+    def _none(self) -> pl.LazyFrame:
+        import polars as pl
+
+        return self._shaped(self._with_feed(pl.LazyFrame(schema=self._end.schema)))
+
+    def _commits(self) -> list[SourceCommit]:
+        """Return the commits of the span. Raises RunError if one of them is gone."""
+        span = self.wanted.span
+        after = -1 if span.after is None else span.after
+        self._log.load(range(after + 1, self.source.version + 1))
         commits = []
-        for version in range(after + 1, until + 1):
+        for version in range(after + 1, span.until + 1):
             lines = self._log.lines(version)
             if lines is None:
-                raise source_commits.gone(self.context, version, "its log has been cleaned up")
+                raise source_commits.gone(self.wanted.context, version, "its log has been cleaned up")
             commits.append(SourceCommit.of_lines(version, lines))
+        return commits
+
+    def _reading(self) -> Reading:
+        """Return how each commit of the span is read. Raises RunError if one of them is gone or refused."""
+        context, after, commits = self.wanted.context, self.wanted.span.after or 0, self._commits()
         redefined = [commit.metadata for commit in commits if commit.metadata is not None]
-        before: Mapping[str, Any] = self._end.metadata().configuration or {}
+        before = self._end.properties
         if redefined:
             try:
-                start = table_log.at_version(self.table, after, self.context.uri)
+                start = Outline.of_table(table_log.at_version(self.open_(), after, context.uri))
             except RunError as error:
-                raise source_commits.gone(self.context, after, "its log has been cleaned up") from error
-            before = start.metadata().configuration or {}
-            schemas = [start.schema().to_json(), *(str(one["schemaString"]) for one in redefined)]
-            source_commits.refuse_lost_columns(schemas, self._end.schema().to_json(), self.context)
+                raise source_commits.gone(context, after, "its log has been cleaned up") from error
+            before = start.properties
+            schemas = [start.schema_json, *(str(one["schemaString"]) for one in redefined)]
+            source_commits.refuse_lost_columns(schemas, self._end.schema_json, context)
         fed = source_commits.feeds(commits, before)
-        return source_commits.reading(commits, self.context, self.changes, fed)
+        return source_commits.reading(commits, context, self.wanted.changes, fed)
 
     def _refuse_gone(self, reading: Reading) -> None:
         """Raise RunError if a file of the span is gone; only files that a commit of or after the span dropped can be.
 
         Compaction drops files whose rows are new, and VACUUM then removes them.
         """
-        later = range(self.span.until + 1, self.table.version() + 1)
+        source = self.source
+        later = range(self.wanted.span.until + 1, source.version + 1)
         dropped = {path for commit in reading.commits for path in commit.dropped}
         dropped |= {action["remove"]["path"] for v in later for action in self._log.actions(v, "remove")}
         wanted = [(commit.version, action["path"]) for commit, action, _ in self._files(reading)]
         wanted += [(commit.version, action["path"]) for commit in reading.by_feed for action in commit.changes]
-        asked = [(v, scan.place_of(self._end, p)) for v, p in wanted if p in dropped or p.startswith("_change_data")]
+        asked = [(v, scan.place_of(source.root, p)) for v, p in wanted if p in dropped or p.startswith("_change_data")]
+        if not asked:
+            return
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            there = list(pool.map(lambda one: table_log.exists(one[1], self.table._storage_options), asked))
+            there = list(pool.map(lambda one: table_log.exists(one[1], source.storage_options), asked))
         for (version, place), is_there in zip(asked, there, strict=True):
             if not is_there:
-                raise source_commits.gone(self.context, version, f"{place} has been vacuumed")
+                raise source_commits.gone(self.wanted.context, version, f"{place} has been vacuumed")
 
     def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
         """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
@@ -116,13 +161,14 @@ class NewRows:
             if commit.changes:
                 continue
             if commit.marks_rows:
+                context = self.wanted.context
                 raise RunError(
-                    f"version {commit.version} of {self.context.uri} marks single rows as deleted (deletion vectors), "
-                    f"and Polars can't tell `{self.context.parameter}` which",
+                    f"version {commit.version} of {context.uri} marks single rows as deleted (deletion vectors), and "
+                    f"Polars can't tell `{context.parameter}` which",
                     hint="annotate the parameter as a Spark DataFrame, or turn deletion vectors off on the source "
                     "(`delta.enableDeletionVectors`)",
                 )
-            if self.changes.kind != "rows":
+            if self.wanted.changes.kind != "rows":
                 yield from ((commit, remove, _DELETE) for remove in commit.removed)
             yield from ((commit, add, _INSERT) for add in commit.added)
 
@@ -130,19 +176,22 @@ class NewRows:
         """Return all changes of the span, with the columns of the feed; for `kind="rows"` only what was added."""
         import polars as pl
 
-        schema = scan.schema_of(self._end)
+        schema, only_rows = self._end.schema, self.wanted.changes.kind == "rows"
         kinds = pl.Schema({**schema, CHANGE: pl.String(), VERSION: pl.Int64(), MOMENT: _moment_type()})
         files = list(self._files(reading))
         frames = []
         if files:
+            actions = [action for _, action, _ in files]
             constants = [(kind, commit.version, _moment(commit.moment)) for commit, _, kind in files]
-            frames.append(self._scan([action for _, action, _ in files], constants, FEED, kinds))
+            frames.append(
+                self._scan(actions, [], (), schema) if only_rows else self._scan(actions, constants, FEED, kinds)
+            )
         fed = [(commit, action) for commit in reading.by_feed for action in commit.changes]
         if fed:
             stamps = [(commit.version, _moment(commit.moment)) for commit, _ in fed]
             rows = self._scan([action for _, action in fed], stamps, (VERSION, MOMENT), kinds)
             added = pl.col(CHANGE).is_in([_INSERT, _POST])
-            frames.append(rows.filter(added) if self.changes.kind == "rows" else rows)
+            frames.append(rows.filter(added).select(map(named, schema)) if only_rows else rows)
         return pl.concat(frames)
 
     def _scan(
@@ -155,32 +204,39 @@ class NewRows:
         """Return the rows of files, with the same values in all rows of a file for the columns `names`."""
         import polars as pl
 
-        files = {"place": pl.Series([scan.place_of(self._end, one["path"]) for one in actions], dtype=pl.String())}
-        for name in self._end.metadata().partition_columns:
+        root, options = self.source.root, self.source.storage_options
+        files = {"place": pl.Series([scan.place_of(root, one["path"]) for one in actions], dtype=pl.String())}
+        for name in self._end.partitions:
             texts = [(one.get("partitionValues") or {}).get(name) or None for one in actions]
             files[scan.PARTITION + name] = column_values.series(texts, schema[name])
         for number, name in enumerate(names):
             files[scan.PARTITION + name] = pl.Series([one[number] for one in constants], dtype=schema[name])
-        return scan.scan_places(self._end, pl.DataFrame(files), schema)
+        found = pl.DataFrame(files)
+        if files["place"].n_unique() == found.height:
+            return scan.scan_places(found, schema, options)
+        # A file that was added and later removed is in two changes, and the scan knows its rows by their place.
+        layer = pl.int_range(pl.len()).over("place").alias("layer")
+        layers = found.with_columns(layer).partition_by("layer", include_key=False)
+        return pl.concat([scan.scan_places(files_of, schema, options) for files_of in layers])
 
-    def _with_feed(self, frame: pl.LazyFrame, kind: str) -> pl.LazyFrame:
-        """Return rows of the end version as changes of that version."""
+    def _with_feed(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return rows of the end version as if that version had inserted them."""
         import polars as pl
 
-        if self.changes.kind == "rows":
+        if self.wanted.changes.kind == "rows":
             return frame
-        commit = self._log.commit(self.span.until)
+        commit = self._log.commit(self.wanted.span.until)
         moment = _moment(None if commit is None else commit.timestamp)
         return frame.with_columns(
-            pl.lit(kind).alias(CHANGE),
-            pl.lit(self.span.until, pl.Int64()).alias(VERSION),
+            pl.lit(_INSERT).alias(CHANGE),
+            pl.lit(self.wanted.span.until, pl.Int64()).alias(VERSION),
             pl.lit(moment, _moment_type()).alias(MOMENT),
         )
 
     def _shaped(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Return the changes as the reader's `kind` has them."""
-        columns = list(scan.schema_of(self._end))
-        match self.changes.kind:
+        columns = list(self._end.schema)
+        match self.wanted.changes.kind:
             case "rows":
                 return frame.select(map(named, columns))
             case "feed":
@@ -194,14 +250,14 @@ class NewRows:
 
         free = "_" * (max(map(len, frame.collect_schema())) + 1)
         order, newest, several = f"{free}o", f"{free}n", f"{free}s"
-        keys = list(self.changes.by)
+        keys = list(self.wanted.changes.by)
         kept = frame.filter(pl.col(CHANGE) != "update_preimage")
         kept = kept.with_columns((pl.col(VERSION) * 2 + (pl.col(CHANGE) != _DELETE)).alias(order))
         last = kept.group_by(list(map(named, keys))).agg(
             pl.col(order).max().alias(newest), (pl.col(order) == pl.col(order).max()).sum().alias(several)
         )
         rows = kept.join(last, left_on=[*keys, order], right_on=[*keys, newest], how="inner", nulls_equal=True)
-        context = self.context
+        context = self.wanted.context
 
         def check(data: pl.DataFrame) -> pl.DataFrame:
             if (twice := data.filter(pl.col(several) > 1).head(1)).height:

@@ -51,9 +51,10 @@ def scan_files(table: DeltaTable, schema: pl.Schema, only: Collection[str] | Non
     deleted = _deleted(table)
     cut = pl.Series([_name(place) in deleted for place in files["place"]], dtype=pl.Boolean)
     whole = files.filter(~cut)
-    frames = [scan_places(table, whole, schema)] if whole.height else []
+    options = table._storage_options
+    frames = [scan_places(whole, schema, options)] if whole.height else []
     frames += [
-        scan_places(table, one, schema, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)
+        scan_places(one, schema, options, deleted[_name(one["place"][0])]) for one in files.filter(cut).iter_slices(1)
     ]
     return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
 
@@ -68,11 +69,14 @@ def scan_added(table: DeltaTable, schema: pl.Schema, adds: Iterable[Mapping[str,
     for name in names:
         texts = [add["partitionValues"].get(name) or None for add in adds]
         files[PARTITION + name] = column_values.series(texts, schema[name])
-    return scan_places(table, pl.DataFrame(files), schema) if adds else pl.LazyFrame(schema=schema)
+    return scan_places(pl.DataFrame(files), schema, table._storage_options) if adds else pl.LazyFrame(schema=schema)
 
 
 def scan_places(
-    table: DeltaTable, files: pl.DataFrame, schema: pl.Schema, deleted: pl.Series | None = None
+    files: pl.DataFrame,
+    schema: pl.Schema,
+    storage_options: dict[str, str] | None,
+    deleted: pl.Series | None = None,
 ) -> pl.LazyFrame:
     """Return the rows of `files`, a frame of their places and of the values of their partitions.
 
@@ -94,7 +98,7 @@ def scan_places(
         include_file_paths=place if partitions else None,
         glob=False,
         hive_partitioning=False,
-        storage_options=table._storage_options,
+        storage_options=storage_options,
     )
     if deleted is not None:
         frame = frame.join(pl.LazyFrame({number: deleted}), on=number, how="anti")
@@ -106,8 +110,11 @@ def scan_places(
     return frame.select(map(named, schema))
 
 
-def place_of(table: DeltaTable, path: str) -> str:
-    """Return the place of the file with the path `path` in the log, as Polars names it."""
+def place_of(table: DeltaTable | str, path: str) -> str:
+    """Return the place of the file with the path `path` in the log, as Polars names it.
+
+    A string is the place of the table.
+    """
     if "://" in path:
         return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
     return f"{table_log.root_of(table).rstrip('/')}/{unquote(path)}"

@@ -232,7 +232,7 @@ class Log:
     def lines(self, version: int) -> list[str] | None:
         """Return the actions of one commit, a JSON document each; None if its file has been cleaned up."""
         if version not in self._lines:
-            self._lines[version] = _read_lines(f"{self.root}/{version:020}.json", self._options)
+            self._lines[version] = read_lines(f"{self.root}/{version:020}.json", self._options)
         return self._lines[version]
 
     def actions(self, version: int, *kinds: str) -> list[dict[str, Any]]:
@@ -307,7 +307,8 @@ class Log:
                 list(pool.map(self.lines, missing))
 
 
-def _read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
+    """Return the lines of a file; None if there is none."""
     try:
         if "://" not in path:
             return Path(path).read_text(encoding="utf-8").split("\n")  # a string may contain other line endings

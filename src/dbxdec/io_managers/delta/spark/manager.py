@@ -310,6 +310,12 @@ class SparkDelta(DeltaIoManager):
             definition=self.definition(),
         )
 
+    def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
+        path = self._path(uri)
+        if path is None:
+            raise RunError(f"only Spark can read the log of {uri}")
+        return crossing.keys_at(), path
+
     def key_log(self, uri: str) -> KeyLog | None:
         """Return what the log says of keys. Spark is not started for it but on the platform."""
         path = self._path(uri)

@@ -16,14 +16,14 @@ from urllib.parse import unquote
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import source_commits
-from dbxdec.io_managers.delta.source_commits import FEED_PROPERTY, Reading
+from dbxdec.io_managers.delta.source_commits import Reading
 from dbxdec.io_managers.delta.spark import column_names, commit_files, data_files, last_changes
 from dbxdec.io_managers.delta.spark.data_files import File
 from dbxdec.io_managers.delta.spark.reader import metadata_of, together
 from dbxdec.io_managers.delta.spark.source_log import SourceLog
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import first_line, is_gone
-from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
+from dbxdec.model.changes import CHANGE, FEED, FEED_PROPERTY, MOMENT, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ class NewRows:
             return self._told(self._nothing(), 0)
         if self.span.after is None:
             return self._told(self._shaped(self._with_feed(self._end)), None)
-        commits = self._log.commits(source_commits.before_span(self.span) + 1, self.span.until)
+        commits = self._log.commits(self._after + 1, self.span.until)
         if commits is None:
             return self._without_log()
         reading = self._reading(commits)
@@ -67,6 +67,11 @@ class NewRows:
             return self._told(self._nothing(), 0)
         rows = reading.rows if self.changes.kind != "latest" else None
         return self._told(self._shaped(self._of(reading)), rows)
+
+    @property
+    def _after(self) -> int:
+        """The version before the span, whose definition counts for its first commit."""
+        return self.span.after or 0
 
     @cached_property
     def _end(self) -> Any:
@@ -105,8 +110,8 @@ class NewRows:
         redefined = [commit.metadata for commit in commits if commit.metadata is not None]
         before = dict(self._detail.properties)
         if redefined:
-            start = self._at(source_commits.before_span(self.span))
-            found = self._log.definition(source_commits.before_span(self.span), start)
+            start = self._at(self._after)
+            found = self._log.definition(self._after, start)
             before = dict(found.configuration) if found is not None else {}
             schemas = [start.schema.json(), *(str(one["schemaString"]) for one in redefined)]
             source_commits.refuse_lost_columns(schemas, self._end.schema.json(), self.context)
@@ -115,7 +120,7 @@ class NewRows:
 
     def _without_log(self) -> Any:
         """Return the rows where this session may not read the files of the log: by the feed, or by comparison."""
-        first, last = source_commits.before_span(self.span) + 1, self.span.until
+        first, last = self._after + 1, self.span.until
         start = self._at(first - 1)
         source_commits.refuse_lost_columns([start.schema.json()], self._end.schema.json(), self.context)
         if self._detail.properties.get(FEED_PROPERTY) == "true":

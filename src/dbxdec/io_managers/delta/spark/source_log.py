@@ -18,6 +18,7 @@ from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.delta.spark.log_files import Definition
 from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line, is_connect
+from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,7 @@ class SourceLog:
             raise RunError(
                 f"the log of {self.context.uri} can't be read by its path here, and `{self.context.parameter}` reads "
                 f"{len(versions)} versions that are new: to compare the files of so many takes too long",
-                hint=f"set `{source_commits.FEED_PROPERTY}` on the table, which tells of later ones, and go on at the "
+                hint=f"set `{FEED_PROPERTY}` on the table, which tells of later ones, and go on at the "
                 "newest version (`--adopt TASK=latest`) or read all again (`--restart TASK`)",
             )
         log.info("the log of %s can't be read here, so the files of its versions are compared", self.context.uri)
@@ -126,7 +127,7 @@ class SourceLog:
 
     def definition(self, version: int, frame: Any) -> Definition | None:
         """Return the definition of the table at a version, which `frame` reads; None if nobody can tell."""
-        found = log_files.definition_of(frame, self.table.spark, [source_commits.FEED_PROPERTY])
+        found = log_files.definition_of(frame, self.table.spark, [FEED_PROPERTY])
         return found or _definition(self.table.spark, self.folder, version)
 
 

@@ -1,0 +1,87 @@
+"""How far the tasks of a job are behind the tables of which they read what is new, as the logs tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import DbxdecError, RunError
+from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
+from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.io_managers.delta.progress import Consumer
+from dbxdec.io_managers.positions import Span
+from dbxdec.model import dag, places, variables
+from dbxdec.runtime.survey import live_job
+from dbxdec.support.masking import Mask, of_this_machine
+
+if TYPE_CHECKING:
+    from dbxdec.authoring.jobs import BuiltJob
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.model.protocol import RunArguments
+
+
+def lags(arguments: RunArguments) -> dict[str, Any]:
+    """Return of each reader of something new its task, parameter and source, and how far it is (`lags`).
+
+    `read` is the version up to which all its outputs have it, `newest` that of the source; they are absent where there
+    is nothing. `rows` and `since`, the time in ms of the oldest commit that is new, are there where the log tells them.
+    `why` says why it can't be told.
+    """
+    job, built = live_job(arguments)
+    with variables.using(arguments.variables, live=True):
+        found = [
+            {"task": task.key, "parameter": name, **_lag(arguments, job, task, built, name)}
+            for task in job.tasks
+            for name in dag.changes_of(task)
+        ]
+    return {"lags": found}
+
+
+def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, name: str) -> dict[str, Any]:
+    binding, changes = dag.changes_of(task)[name]
+    if isinstance(binding, dag.Table):
+        manager, target = built.tables[binding.target], binding.target
+    else:
+        manager = built.managers[binding.task, binding.output]
+        target = job.task(binding.task).outputs[binding.output].target or ""
+    uri, mask = places.resolved(target), Mask(of_this_machine())
+    try:
+        reader, place = _by_log(manager, uri)
+        context = InputContext(place, name, changes=changes)
+        head = reader.head(context)
+        read, gone = _read(arguments.package, job, task, built, name)
+        found: dict[str, Any] = {"source": uri, "read": read}
+        if head is None:
+            return found
+        found["newest"] = head.version
+        if gone is not None and gone != head.id:
+            return {**found, "why": "the source is another table than the one that the task has read"}
+        span = Span(head.id, read, head.version, opened=head.opened)
+        if not span.is_empty:
+            found |= reader.behind(replace(context, span=span))
+    except DbxdecError as error:
+        return {"source": uri, "why": mask.text(str(error.problems[0].message))}
+    except Exception as error:  # noqa: BLE001 - of a library: one table costs no other
+        return {"source": uri, "why": mask.text(f"{type(error).__name__}: {error}".splitlines()[0])}
+    return found
+
+
+def _read(package: str, job: dag.Job, task: dag.Task, built: BuiltJob, name: str) -> tuple[int | None, str | None]:
+    """Return the version up to which all outputs of a task have a source, and the id of that source."""
+    versions, source = [], None
+    for output, stored in task.outputs.items():
+        reader, place = _by_log(built.managers[task.key, output], places.resolved(stored.target or ""))
+        receipt = Receipt(WriteId("local", job.key, "lag", task.key), 1, "", "")
+        standing = reader.standing(OutputContext(place, receipt), Consumer(package, job.key, task.key, output))
+        span = standing.cursor.read.get(name) if standing.cursor is not None else None
+        if span is None and standing.is_strange:
+            raise RunError(f"{place} has rows, and nothing says up to where the task has read")
+        versions.append(None if span is None else span.until)
+        source = source if span is None else span.source
+    known = [version for version in versions if version is not None]
+    return (min(known) if len(known) == len(versions) else None), source
+
+
+def _by_log(manager: IoManager, uri: str) -> tuple[DeltaIoManager, str]:
+    assert isinstance(manager, DeltaIoManager)  # noqa: S101 - the build has checked it
+    return manager.reader_of_log(uri)

@@ -1,0 +1,223 @@
+"""What is new in a table in memory, and how far a task has read: as a Delta table's log tells it.
+
+There are no files, so what a version has done to rows is seen by comparing it with the one before: rows that are gone
+were deleted, others were inserted. A table in memory has a change data feed for those who ask for changes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta.progress import Cursor, Standing
+from dbxdec.model.changes import CHANGE, FEED, MOMENT, VERSION
+from dbxdec.model.typehints import type_name
+from dbxdec.testing.lake import NOTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+    from dbxdec.io_managers.contexts import InputContext
+    from dbxdec.io_managers.delta.progress import Consumer
+    from dbxdec.io_managers.positions import Span
+    from dbxdec.model.changes import Changes
+    from dbxdec.testing.lake import Version
+
+
+def standing(versions: Sequence[Version], consumer: Consumer) -> Standing:
+    """Return how far a consumer has read, by the versions of the table that it writes."""
+    known = [version.progress for version in versions if version.progress is not None]
+    own = [one for one in known if one.consumer == consumer.base]
+    cursor = None if not own else Cursor(own[-1].epoch, own[-1].number, own[-1].read)
+    newest = next((version.content for version in reversed(versions) if version.content is not NOTHING), NOTHING)
+    return Standing(
+        version=len(versions) - 1 if newest is not NOTHING else -1,
+        cursor=cursor,
+        has_rows=newest is not NOTHING and not _is_empty(newest),
+        is_shared=any(one.consumer != consumer.base and one.consumer.startswith(consumer.of_task) for one in known),
+    )
+
+
+def _is_empty(frame: Any) -> bool:
+    height = getattr(frame, "height", None)
+    return height == 0 if height is not None else not frame.head(1)
+
+
+def read(versions: Sequence[Version], context: InputContext, changes: Changes, span: Span) -> Any:
+    """Return the new rows of a table, and tell the reader's log line what they are."""
+    end = _content(versions, span.until)
+    spark = type_name(type(end)).startswith("pyspark.")
+    rows: _Frames = _OfSpark() if spark else _OfPolars()
+    if not spark and type_name(type(end)) != "polars.DataFrame":
+        raise RunError(
+            f"the table at {context.uri} is a {type_name(type(end))} in this test, and `{context.parameter}` reads "
+            "what is new in it",
+            hint="give the test a frame of Polars or Spark",
+        )
+    if changes.kind != "rows":
+        source_commits.refuse_taken_names(end.columns, FEED, context, changes.kind)
+        source_commits.refuse_missing_keys(end.columns, changes.by, context)
+    parts = [] if span.is_empty else list(_parts(versions, context, changes, span, rows))
+    context.tell(version=span.until, rows=None if parts else 0, note=span.text)
+    found = rows.together([rows.marked(end, "insert", span.until, versions[span.until]).head(0), *parts])
+    if changes.kind == "rows":
+        return rows.only(found, end.columns)
+    if changes.kind == "feed":
+        return rows.only(found, [*end.columns, *FEED])
+    return rows.only(rows.latest(found, changes.by, context), [*end.columns, CHANGE])
+
+
+def _content(versions: Sequence[Version], number: int) -> Any:
+    """Return the table at a version; writes that stored nothing left it alone."""
+    return next((one.content for one in reversed(versions[: number + 1]) if one.content is not NOTHING), NOTHING)
+
+
+def _parts(
+    versions: Sequence[Version], context: InputContext, changes: Changes, span: Span, rows: _Frames
+) -> Iterator[Any]:
+    if span.after is None:
+        yield rows.marked(_content(versions, span.until), "insert", span.until, versions[span.until])
+        return
+    for number in range(span.after + 1, span.until + 1):
+        version = versions[number]
+        if version.content is NOTHING or version.kept:
+            continue
+        before = _content(versions, number - 1)
+        deleted, inserted = rows.compared(before, version.content)
+        is_rewrite = deleted is not None
+        if is_rewrite and changes.on_rewrite == "skip" and changes.kind == "rows":
+            continue
+        if is_rewrite and changes.kind == "rows":
+            raise RunError(
+                f"version {number} of {context.uri} deletes or changes rows, and `{context.parameter}` reads the rows "
+                "that are new there: without a change data feed such a version is refused",
+                hint='leave such versions out (`.changes(on_rewrite="skip")`), or read the changes themselves: '
+                '`kind="feed"`, `kind="latest"`',
+            )
+        if is_rewrite:
+            yield rows.marked(deleted, "delete", number, version)
+        if inserted is not None:
+            yield rows.marked(inserted, "insert", number, version)
+
+
+class _Frames:
+    """The frames of one engine."""
+
+    def compared(self, before: Any, after: Any) -> tuple[Any, Any]:
+        """Return the rows that are gone, and those that came; None for none."""
+        raise NotImplementedError
+
+    def marked(self, frame: Any, kind: str, number: int, version: Version) -> Any:
+        """Return rows with the columns of a feed."""
+        raise NotImplementedError
+
+    def together(self, frames: list[Any]) -> Any:
+        """Return all rows, with the columns of the first frame."""
+        raise NotImplementedError
+
+    def only(self, frame: Any, columns: Sequence[str]) -> Any:
+        """Return a frame with only these columns."""
+        return frame.select(columns)
+
+    def latest(self, frame: Any, by: Sequence[str], context: InputContext) -> Any:
+        """Return the last change of each key."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _OfPolars(_Frames):
+    def compared(self, before: pl.DataFrame, after: pl.DataFrame) -> tuple[Any, Any]:
+        # By their shown form: cells may be lists.
+        there, here = (list(map(repr, frame.rows())) for frame in (before.select(_both(before, after)), after))
+        gone, new = _beyond(there, here), _beyond(here, there)
+        if before.columns != after.columns:
+            gone, new = list(range(len(there))), list(range(len(here)))
+        return before[gone] if gone else None, after[new] if new else None
+
+    def marked(self, frame: pl.DataFrame, kind: str, number: int, version: Version) -> pl.DataFrame:
+        import polars as pl
+
+        return frame.with_columns(
+            pl.lit(kind).alias(CHANGE),
+            pl.lit(number, pl.Int64).alias(VERSION),
+            pl.lit(version.moment, pl.Datetime("us", "UTC")).alias(MOMENT),
+        )
+
+    def together(self, frames: list[pl.DataFrame]) -> pl.DataFrame:
+        import polars as pl
+
+        return pl.concat(frames, how="diagonal")
+
+    def latest(self, frame: pl.DataFrame, by: Sequence[str], context: InputContext) -> pl.DataFrame:
+        import polars as pl
+
+        order = pl.col(VERSION) * 2 + (pl.col(CHANGE) != "delete")
+        last = frame.filter(order == order.max().over(by))
+        twice = last.filter(pl.len().over(by) > 1)
+        if twice.height:
+            key = ", ".join(f"{name}={twice[name][0]!r}" for name in by)
+            raise source_commits.several(context, key, twice[VERSION][0])
+        return last
+
+
+def _both(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
+    return after.columns if set(after.columns) <= set(before.columns) else before.columns
+
+
+def _beyond(some: list[str], others: list[str]) -> list[int]:
+    """Return the numbers of the rows of `some` that `others` does not have as often."""
+    left = Counter(others)
+    found = []
+    for number, row in enumerate(some):
+        if left[row]:
+            left[row] -= 1
+        else:
+            found.append(number)
+    return found
+
+
+@dataclass(frozen=True)
+class _OfSpark(_Frames):
+    def compared(self, before: Any, after: Any) -> tuple[Any, Any]:
+        gone, new = before.exceptAll(after), after.exceptAll(before)
+        return gone if gone.head(1) else None, new if new.head(1) else None
+
+    def marked(self, frame: Any, kind: str, number: int, version: Version) -> _SparkRows:
+        from pyspark.sql import functions
+
+        moment = functions.lit(version.moment).cast("timestamp")
+        named = frame.withColumn(CHANGE, functions.lit(kind)).withColumn(VERSION, functions.lit(number).cast("long"))
+        return _SparkRows(named.withColumn(MOMENT, moment))
+
+    def together(self, frames: list[Any]) -> Any:
+        first, *others = (one.frame for one in frames)
+        for other in others:
+            first = first.unionByName(other, allowMissingColumns=True)
+        return first
+
+    def latest(self, frame: Any, by: Sequence[str], context: InputContext) -> Any:
+        from pyspark.sql import Window, functions
+
+        order = functions.col(VERSION) * 2 + (functions.col(CHANGE) != "delete").cast("int")
+        keys = Window.partitionBy(*by)
+        ranked = frame.withColumn("__order", order).withColumn("__last", functions.max("__order").over(keys))
+        last = ranked.where("__order = __last").withColumn("__twice", functions.count("*").over(keys))
+        if found := last.where("__twice > 1").head(1):
+            key = ", ".join(f"{name}={found[0][name]!r}" for name in by)
+            raise source_commits.several(context, key, found[0][VERSION])
+        return last
+
+
+@dataclass(frozen=True)
+class _SparkRows:
+    """A Spark frame whose `head` is a frame, as that of Polars."""
+
+    frame: Any
+
+    def head(self, count: int) -> _SparkRows:
+        return _SparkRows(self.frame.limit(count))
