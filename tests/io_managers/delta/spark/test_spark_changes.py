@@ -540,7 +540,7 @@ class TestTaken:
         """It is told apart: another run took the number, or somebody else wrote and the commit is tried again."""
         from dbxdec.io_managers.delta.spark import write
 
-        class ConcurrentTransactionException(Exception):
+        class ConcurrentTransactionException(Exception):  # noqa: N818
             """As Spark raises it."""
 
         at = Place(path.spark, f"{path.uri}_source", path.kind)
