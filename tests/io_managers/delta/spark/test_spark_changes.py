@@ -533,6 +533,37 @@ class TestTaken:
             task_.write(zombie, "zombie", 1, given)
         assert stored(path) == [(0,), (1,)]
 
+    @pytest.mark.parametrize("other", ["took it", "did something else"])
+    def test_a_conflict_of_a_commit_without_rows(
+        self, path: Place, other: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is told apart: another run took the number, or somebody else wrote and the commit is tried again."""
+        from dbxdec.io_managers.delta.spark import write
+
+        class ConcurrentTransactionException(Exception):  # noqa: N818
+            """As Spark raises it."""
+
+        at = Place(path.spark, f"{path.uri}_source", path.kind)
+        add(at, (0, 0))
+        task_ = reader(path, at)
+        task_.run("1")
+        zombie, run = task_.plan("zombie"), task_.plan("2")
+        genuine = write.add_receipt
+
+        def conflict(*arguments: Any, **options: Any) -> None:
+            monkeypatch.setattr(write, "add_receipt", genuine)
+            if other == "took it":
+                task_.write(run, "2", 1, None)
+            raise ConcurrentTransactionException
+
+        monkeypatch.setattr(write, "add_receipt", conflict)
+        if other == "took it":
+            with pytest.raises(RunError, match="another run has taken"):
+                task_.write(zombie, "zombie", 1, None)
+        else:
+            assert task_.write(zombie, "zombie", 1, None).note == "nothing to write"
+        assert len(facts_of(path)) == 2
+
     def test_spark_drops_what_the_look_before_has_missed(self, path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The number in the commit decides, and the receipts say who has it."""
         from dbxdec.io_managers.delta.spark import cursors

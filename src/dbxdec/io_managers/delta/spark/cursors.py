@@ -14,12 +14,13 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import progress, receipts
+from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.progress import Standing
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.io_managers.delta.spark import identifiers, messages, write
 from dbxdec.io_managers.delta.spark.log import History
 from dbxdec.io_managers.positions import CONSUMER, NUMBER
-from dbxdec.io_managers.spark_session import first_line
+from dbxdec.io_managers.spark_session import first_line, is_conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -121,7 +122,18 @@ def note(table: SparkTable, receipt: Receipt, left: Left, mark: str) -> WriteRes
     `mark` tells this write from others of the same attempt. Raises RunError if another run has taken what was read.
     """
     began = time.time_ns() // 1_000_000
-    write.add_receipt(table, receipt, left, write=mark)
+    for attempt in range(ATTEMPTS):
+        try:
+            write.add_receipt(table, receipt, left, write=mark)
+            break
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            if (done := committed(table, receipt)) is not None:
+                return done
+            if attempt == ATTEMPTS - 1:
+                raise
+        pause(attempt)
     found = table.find(receipt.id, since=began).found.get(receipt.id)
     if found is not None and found.facts.get("write") == mark:
         return None
