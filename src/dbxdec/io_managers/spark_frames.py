@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
@@ -47,6 +48,14 @@ def refuse_lost(frame: Any, partitions: Sequence[str]) -> Any:
 
 def is_string(kind: str) -> bool:
     return kind == "string" or kind.startswith(("char", "varchar"))
+
+
+_GLOB = re.compile(r"([*?{}\[\]\\])")
+
+
+def escaped(path: str) -> str:
+    """Return `path` so that Spark's readers take its characters as they are, and not as those of a pattern."""
+    return _GLOB.sub(r"\\\1", path)
 
 
 def quoted(name: str) -> str:

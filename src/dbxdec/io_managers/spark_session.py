@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 CHECK = "dbxdec: "
 """The start of the message of an error that one of dbxdec's own checks raises in a query."""
+INSTEAD = "; instead: "
+"""What stands before the hint in such a message, if it has one."""
+_WRAPPED = f"[USER_RAISED_EXCEPTION] {CHECK}"
+"""The same in the cause of another error, as of a write."""
 _RAISED = f"java.lang.RuntimeException: {CHECK}"
 """The same of Spark before 4.0, which has no name for it."""
 _settings_lock = threading.RLock()
@@ -170,7 +174,7 @@ def fail(error: Exception, uri: str, doing: str) -> NoReturn:
 def said_by_check(error: BaseException) -> str | None:
     """Return the message of one of dbxdec's own checks in a query; None for another error."""
     name, text = condition(error), text_of(error)
-    if CHECK not in text or not (name.startswith("USER_RAISED_EXCEPTION") or _RAISED in text):
+    if CHECK not in text or not (name.startswith("USER_RAISED_EXCEPTION") or _WRAPPED in text or _RAISED in text):
         return None
     return text.partition(CHECK)[2].splitlines()[0].partition(" SQLSTATE")[0]
 
@@ -188,7 +192,8 @@ def explained(error: BaseException, uri: str, doing: str) -> RunError | None:
     if "Traceback (most recent call last)" in text:
         return None  # a function of the task raised it, and may say anything
     if (said := said_by_check(error)) is not None:
-        return RunError(said, hint="replace them in the task: with null, or with a name such as 'none'")
+        said, _, instead = said.partition(INSTEAD)
+        return RunError(said, hint=instead or "replace them in the task: with null, or with a name such as 'none'")
     if (violated := _VIOLATED.search(text)) is not None:
         said = " ".join(violated[0].split())
         return RunError(

@@ -235,8 +235,9 @@ def feed_columns(columns: Iterable[str], *, one: Callable[[str], str] = str) -> 
 
 def _columns(frame: Any) -> Collection[str]:
     """Return the names of a frame's columns; none for a value that is no frame, which the engine refuses."""
-    schema = getattr(frame, "collect_schema", None)
-    names = schema().names() if schema is not None else getattr(frame, "columns", ())
+    # A frame of Spark Connect takes any other attribute for a column.
+    is_polars = hasattr(type(frame), "collect_schema")
+    names = frame.collect_schema().names() if is_polars else getattr(frame, "columns", ())
     return names if isinstance(names, list) else ()
 
 

@@ -225,7 +225,7 @@ def refuse_missing_keys(columns: Iterable[str], by: Sequence[str], context: Inpu
         )
 
 
-def several(context: InputContext, key: str, version: int) -> RunError:
+def several(context: InputContext, key: str, version: int | str) -> RunError:
     """Return the error of a key that one commit changed several times: none of the changes is the last one."""
     return RunError(
         f'version {version} of {context.uri} has several rows with the key {key}, so `.changes(kind="latest")` can\'t '

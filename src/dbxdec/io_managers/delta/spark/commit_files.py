@@ -138,7 +138,7 @@ def of_actions(root: str, lines: Iterable[str]) -> CommitFiles:
             file = _data_file(root, action["add"])
             added[file.uri] = file
         else:
-            removed.add(_uri(root, action["remove"]["path"]))
+            removed.add(uri_of(root, action["remove"]["path"]))
     return CommitFiles(
         tuple(file for uri, file in added.items() if uri not in removed), frozenset(removed - added.keys())
     )
@@ -148,7 +148,7 @@ def _data_file(root: str, add: Mapping[str, Any]) -> DataFile:
     stats = json.loads(add.get("stats") or "{}")
     partition = {name: value or None for name, value in (add.get("partitionValues") or {}).items()}
     return DataFile(
-        _uri(root, add["path"]),
+        uri_of(root, add["path"]),
         partition,
         stats.get("minValues") or {},
         stats.get("maxValues") or {},
@@ -156,7 +156,7 @@ def _data_file(root: str, add: Mapping[str, Any]) -> DataFile:
     )
 
 
-def _uri(root: str, path: str) -> str:
+def uri_of(root: str, path: str) -> str:
     """Return the URI of a file, whose path may be relative (Delta protocol, "Add File and Remove File")."""
     plain = unquote(path)
     return plain if "://" in plain or plain.startswith(("/", "file:")) else f"{root}/{plain}"

@@ -13,12 +13,13 @@ from dbxdec.io_managers.delta.epochs import needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.io_managers.delta.spark.log import History
+from dbxdec.io_managers.spark_frames import escaped, string_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dbxdec.io_managers.delta.receipts import Commit
-    from dbxdec.io_managers.delta.spark.log import SparkTable
+    from dbxdec.io_managers.delta.spark.log import Detail, SparkTable
 
 _SCHEMA = "txn STRUCT<appId: STRING, version: BIGINT, lastUpdated: BIGINT>"
 _COMMIT = re.compile(r"/(\d{20})\.json$")
@@ -40,18 +41,36 @@ def read(table: SparkTable) -> KeyLog | None:
     return KeyLog(found, list(needed(History(table).known())), created)
 
 
-def _in_files(spark: Any, folder: str) -> list[Identifier]:
-    """Return the identifiers of all commits and checkpoints, the newest of each name."""
+def versions(spark: Any, detail: Detail, beginning: str) -> dict[str, int]:
+    """Return the versions of the identifiers that begin so, the highest of each, in the files of a table's log.
+
+    Only for identifiers whose versions never fall.
+    """
+    folder = f"{escaped(detail.location).rstrip('/')}/_delta_log"
+    found: dict[str, int] = {}
+    for row in _rows(spark, folder, f"startswith(txn.appId, {string_literal(beginning)})"):
+        name, version = row["txn"]["appId"], row["txn"]["version"]
+        found[name] = max(version, found.get(name, version))
+    return found
+
+
+def _rows(spark: Any, folder: str, where: str) -> list[Any]:
+    """Return the identifiers of all commits and checkpoints, with the files that have them."""
     from pyspark.sql import functions
 
     reader = spark.read.schema(_SCHEMA)
     path = functions.col("_metadata.file_path")
     chosen = [functions.col("txn"), path.alias("file")]
-    rows = reader.json(f"{folder}/*.json").select(chosen).where("txn IS NOT NULL").collect()
+    rows: list[Any] = reader.json(f"{folder}/*.json").select(chosen).where(where).collect()
     if _exist(spark, f"{folder}/*.checkpoint*.parquet"):
-        rows += reader.parquet(f"{folder}/*.checkpoint*.parquet").select(chosen).where("txn IS NOT NULL").collect()
+        rows += reader.parquet(f"{folder}/*.checkpoint*.parquet").select(chosen).where(where).collect()
+    return rows
+
+
+def _in_files(spark: Any, folder: str) -> list[Identifier]:
+    """Return the identifiers of all commits and checkpoints, the newest of each name."""
     found: dict[str, Identifier] = {}
-    for row in rows:
+    for row in _rows(spark, folder, "txn IS NOT NULL"):
         commit = _COMMIT.search(row["file"])
         one = Identifier(row["txn"]["appId"], int(commit[1]) if commit else None, row["txn"]["lastUpdated"])
         before = found.get(one.name)

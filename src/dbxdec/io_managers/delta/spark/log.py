@@ -103,14 +103,14 @@ class SparkTable:
         if (text := properties.get(_CLUSTERING)) is not None:
             return tuple(".".join(path) for path in json.loads(text))
         if f"{_FEATURE}clustering" in properties and _CLUSTERS not in sections:
-            return tuple(self._described()["clusteringColumns"] or ())
+            return tuple(self.described()["clusteringColumns"] or ())
         return tuple(_unquoted(row["col_name"]) for row in sections.get(_CLUSTERS, ()))
 
     def is_empty(self) -> bool:
         """Return whether the table, which exists, has no file."""
-        return bool(self._described()["numFiles"] == 0)
+        return bool(self.described()["numFiles"] == 0)
 
-    def _described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """Return the details that only this statement has, which starts a job."""
         (row,) = self.spark.sql(f"DESCRIBE DETAIL {self.sql}").collect()
         found: dict[str, Any] = {"clusteringColumns": None, **row.asDict()}
@@ -118,7 +118,7 @@ class SparkTable:
 
     def created(self) -> int | None:
         """Return when the table was made, in milliseconds since the epoch."""
-        found: dt.datetime | None = self._described().get("createdAt")
+        found: dt.datetime | None = self.described().get("createdAt")
         return _milliseconds(found)
 
     def frame(self, version: int | None = None) -> Any:
@@ -203,6 +203,10 @@ class History:
             if not rows:
                 return
             seen, limit = oldest, limit * _CHUNK_GROWTH
+
+    def back(self) -> Iterator[Commit]:
+        """Yield all commits, newest first, as far as the log has them and as far as they are asked for."""
+        return self._commits(0)
 
     def known(self) -> Iterator[Commit]:
         """Yield all commits, newest first, beginning with those that were read last."""

@@ -15,7 +15,7 @@ from dbxdec.io_managers.delta.receipts import Commit
 from dbxdec.io_managers.spark_session import first_line, is_connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _MOST = 10
 """How many commits are read one by one. Beyond that one job for all of them is quicker."""
@@ -58,14 +58,44 @@ def of_frame(frame: Any, spark: Any) -> LogFiles | None:
     if is_connect(spark):
         return None
     try:
-        plan = frame._jdf.queryExecution().analyzed()
-        while plan.getClass().getSimpleName() == "SubqueryAlias":  # the name of a table
-            plan = plan.child()
-        index = plan.relation().location()
+        index = _index_of(frame)
         return LogFiles(spark, index.deltaLog().logPath().toString(), int(index.getSnapshot().version()))
     except Exception as error:  # noqa: BLE001 - a view, or a platform whose Delta has other classes
         log.debug("Spark does not tell the log of a table: %s", first_line(error))
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The definition of a table at one version (Delta protocol, "Change Metadata"); its schema is in JSON."""
+
+    id: str
+    version: int
+    configuration: Mapping[str, str]
+    schema: str
+
+
+def definition_of(frame: Any, spark: Any, properties: Iterable[str] = ()) -> Definition | None:
+    """Return the definition of the table that `frame` reads, with these of its properties; None if Spark can't tell."""
+    if is_connect(spark):
+        return None
+    try:
+        snapshot = _index_of(frame).getSnapshot()
+        found = snapshot.metadata()
+        options = {name: found.configuration().get(name) for name in properties}
+        given = {name: str(option.get()) for name, option in options.items() if option.isDefined()}
+        return Definition(str(found.id()), int(snapshot.version()), given, str(found.schemaString()))
+    except Exception as error:  # noqa: BLE001 - a view, or a platform whose Delta has other classes
+        log.debug("Spark does not tell the definition of a table: %s", first_line(error))
+        return None
+
+
+def _index_of(frame: Any) -> Any:
+    """Return Delta's list of the files that `frame` reads."""
+    plan = frame._jdf.queryExecution().analyzed()
+    while plan.getClass().getSimpleName() == "SubqueryAlias":  # the name of a table
+        plan = plan.child()
+    return plan.relation().location()
 
 
 def actions(spark: Any, folder: str, version: int) -> list[str] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
@@ -12,8 +14,9 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import crossing, definition
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
+from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
-from dbxdec.io_managers.delta.spark import checkpoints, merge, reader, store, stream, write
+from dbxdec.io_managers.delta.spark import checkpoints, cursors, log_files, merge, reader, store, stream, write
 from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
+    from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
@@ -116,6 +120,11 @@ class SparkDelta(DeltaIoManager):
         if (other := crossing.to_polars(self, context, self._path)) is not None:
             return other.read(context)
         table = self._at(context.uri)
+        changes, span = context.changes, context.span
+        if changes is not None and span is not None:
+            from dbxdec.io_managers.delta.spark.new_rows import NewRows  # few tasks need it
+
+            return self._looked_up(context, lambda: NewRows(table, context, changes, span).frame())
         if context.producer is None:
             return self._looked_up(context, lambda: reader.newest(table, context))
         producer = context.producer
@@ -128,6 +137,25 @@ class SparkDelta(DeltaIoManager):
             return super().read_items(context, items, apart=apart)
         results = SparkResults(self._at(context.uri), context)
         return self._looked_up(context, lambda: results.of_items(items) if apart else results.of_all(items))
+
+    def head(self, context: InputContext) -> Head | None:
+        if (other := crossing.to_polars(self, context, self._path)) is not None:
+            return other.head(context)
+        table = self._at(context.uri)
+        try:
+            found = log_files.definition_of(table.frame(), table.spark)
+            if found is not None:
+                return Head(found.id, found.version)
+            return Head(str(table.described()["id"]), table.version())
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            if is_missing(error):
+                return None
+            fail(error, context.uri, "read")
+
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing:
+        return cursors.standing(self._at(context.uri), consumer, context.receipt, counts=counts, anew=anew)
 
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_polars(self, context, self._path)) is not None:
@@ -181,6 +209,8 @@ class SparkDelta(DeltaIoManager):
         result = self._written(table, context, value)
         if context.receipt.id.key:
             self.settle(context, lambda older: write.note(table, before=began, has_older_keys=older))
+        if context.receipt.progress is not None and (value is not None or table.detail() is not None):
+            cursors.keep_positions(table, context.receipt, result)
         return result
 
     def _refuse(self, context: OutputContext, value: Any) -> None:
@@ -258,6 +288,8 @@ class SparkDelta(DeltaIoManager):
         if receipt is None:
             return {}
         own = {"txnAppId": receipt.id.own_transaction, "txnVersion": "1"}
+        # How far the task has read is for the commit of its result.
+        receipt = replace(receipt, progress=None)
         return {**write.write_options(receipt, Left("merge", own=True)), **own}
 
     def _write_nothing(self, table: SparkTable, context: OutputContext) -> WriteResult:
@@ -265,6 +297,9 @@ class SparkDelta(DeltaIoManager):
             # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
             if (done := store.already_done(table, context.receipt, streams=True)) is not None:
                 return done
+            if context.receipt.progress is not None:
+                done = cursors.note(table, context.receipt, Left("none"), uuid.uuid4().hex)
+                return done or WriteResult(note="nothing to write")
             write.add_receipt(table, context.receipt, Left("none"))
         return WriteResult(note="nothing to write")
 

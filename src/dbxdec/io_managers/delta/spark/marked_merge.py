@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from dbxdec.errors import RunError
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.receipts import Left, marking
-from dbxdec.io_managers.delta.spark import messages, write
+from dbxdec.io_managers.delta.spark import cursors, messages, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ def execute(table: SparkTable, receipt: Receipt, run: Callable[[str], object], *
 
     `again` says that the process has tried before, and lost against another writer.
     """
-    if receipt.attempt > 1 or again:
+    if receipt.attempt > 1 or again or receipt.progress is not None:
         if (done := _done_before(table, receipt)) is not None:
             return _with_key(table, receipt, done)
         if receipt.attempt > 1:
@@ -60,8 +60,11 @@ def execute(table: SparkTable, receipt: Receipt, run: Callable[[str], object], *
     run(marking(receipt.to_metadata(**left.facts(), write=mark)))
     found = table.find(receipt.id, since=began).found.get(receipt.id)
     if found is None:  # Delta makes no commit of a merge that changes nothing
+        if receipt.progress is not None:
+            return cursors.note(table, receipt, left, mark) or WriteResult(None, 0, "merged: nothing to change")
         write.add_receipt(table, receipt, left, write=mark)
         return WriteResult(None, 0, "merged: nothing to change")
+    cursors.keep_number(table, receipt)
     result = WriteResult(found.version, messages.affected(found), messages.merged(found))
     return _with_key(table, receipt, result)
 
@@ -74,6 +77,9 @@ def _with_key(table: SparkTable, receipt: Receipt, done: WriteResult) -> WriteRe
 
 
 def _done_before(table: SparkTable, receipt: Receipt) -> WriteResult | None:
+    if receipt.progress is not None:
+        # The mark tells how far the task has read, but takes no number: two runs at once may both merge.
+        return cursors.committed(table, receipt)
     trail = table.find(receipt.id)
     found = trail.found.get(receipt.id)
     if found is None or found.left.kind == "none":

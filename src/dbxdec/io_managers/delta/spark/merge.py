@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbxdec.errors import DbxdecError, RunError, listed
 from dbxdec.io_managers import outcomes, spark_frames
 from dbxdec.io_managers.contexts import WriteResult
-from dbxdec.io_managers.delta.merge import SOURCE, TARGET
+from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
-from dbxdec.io_managers.delta.spark import equal_keys, marked_merge, messages, schemas, write
+from dbxdec.io_managers.delta.spark import cursors, equal_keys, marked_merge, messages, schemas, write
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.spark.store import FrameWrite
 
 T = TypeVar("T")
+_BUILDER = "merged; at least once: this compute accepts no settings, so return a DeltaMerge instead of a builder"
 _KINDS = ("matched", "not matched", "not matched by source")
 
 
@@ -50,6 +51,9 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
             "take that table as an input (`io.table(...)`)",
         )
 
+    if into is not table:
+        cursors.refuse_elsewhere(context.receipt, into.uri, context.uri)
+
     def run() -> list[Any] | None:
         outcome = builder.execute()
         return outcome.collect() if outcome is not None else None  # older versions of Delta return nothing
@@ -59,6 +63,10 @@ def execute_builder(table: SparkTable, context: OutputContext, builder: Any) -> 
     except Exception as error:
         if isinstance(error, DbxdecError) or not is_conflict(error):
             fail(error, into.uri, "write")
+        if context.receipt.progress is not None:
+            if (done := cursors.committed(into, context.receipt)) is not None:
+                return done
+            raise messages.conflict(context, error) from error
         if (found := into.find(context.receipt.id).found.get(context.receipt.id)) is None:
             raise messages.conflict(context, error) from error
         return messages.already(found, context.receipt, into.uri)  # another attempt was faster
@@ -100,6 +108,7 @@ def fitted(target: FrameWrite, merge: DeltaMerge) -> DeltaMerge:
     """Return `merge` with a source as the table takes it. Raises RunError if it can't be merged."""
     table = target.table
     detail = table.detail()
+    merge = merge.without_feed([] if detail is None else table.frame().columns, one=str.lower)
     source = merge.source if detail is None else schemas.fitted(merge.source, table.frame().schema)
     parts = {name.lower() for name in (target.partitions if detail is None else detail.partitions)}
     copied = merge.copied(source.columns, one=str.lower)
@@ -119,17 +128,19 @@ def fitted(target: FrameWrite, merge: DeltaMerge) -> DeltaMerge:
 def _through(target: FrameWrite, merge: DeltaMerge, run: Callable[[int], T]) -> T:
     """Return what `run` returns for the table made ready; it is tried again after a conflict with another writer."""
     table, source = target.table, merge.source
+    own = feed_columns(source.columns, one=str.lower)
+    made = source.drop(*own) if own else source
     with _view(table.spark, source) as rehearsed:
         for attempt in range(ATTEMPTS):
             detail = table.detail()
             there = detail is not None
             marked_merge.refuse_fenced(table, detail, target.context.receipt)
-            _check(target, merge, table.frame().schema if there else source.schema)
+            _check(target, merge, table.frame().schema if there else made.schema)
             try:
                 with _explained(target, merge):
                     _rehearse(table, merge, rehearsed, there=there)
                     if not there:
-                        target.create_empty(source)
+                        target.create_empty(made)
                     if target.definition and (now := table.detail()) is not None:
                         target.adjust(now)
                     _grow(target, merge)
@@ -195,9 +206,11 @@ def _with_transaction(
     Returns None, with nothing done, if the session does not accept the settings.
     """
     receipt = context.receipt
+    if receipt.progress is not None and (done := cursors.committed(table, receipt)) is not None:
+        return done
     mark, left = uuid.uuid4().hex, Left("merge")
     began = time.time_ns() // 1_000_000
-    trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
+    trail = table.find(receipt.id) if receipt.attempt > 1 and receipt.progress is None else Trail()
     once = write.next_transaction(trail, receipt)
     with settings(table.spark, write.transaction_settings(receipt, left, once=once, write=mark)) as taken:
         if not taken:
@@ -207,8 +220,14 @@ def _with_transaction(
     if found is not None and found.facts.get("write") == mark:
         where = "" if table.uri == context.uri else f" into {table.uri}"
         return WriteResult(found.version, messages.affected(found), messages.merged(found, where))
+    if outcome and receipt.progress is not None:
+        if outcome[0]["num_affected_rows"]:
+            cursors.refuse_elsewhere(receipt, "another table", table.uri)
+        return cursors.note(table, receipt, left, mark) or WriteResult(None, 0, "merged: nothing to change")
     if outcome:
         return WriteResult(None, outcome[0]["num_affected_rows"], "merged into another table")
+    if receipt.progress is not None:
+        return cursors.dropped(table, receipt)
     found = found or table.find(receipt.id).found.get(receipt.id)
     if found is not None:
         return messages.already(found, receipt, table.uri)
@@ -218,17 +237,19 @@ def _with_transaction(
 def _at_least_once(table: SparkTable, context: OutputContext, run: Callable[[], list[Any] | None]) -> WriteResult:
     """Run a merge that can carry no receipt, unless one that follows an earlier attempt's merge is found."""
     receipt = context.receipt
+    if receipt.progress is not None:
+        if (done := cursors.committed(table, receipt)) is not None:
+            return done
+        outcome = run()
+        rows = outcome[0]["num_affected_rows"] if outcome else None
+        return cursors.note(table, receipt, Left("merge"), uuid.uuid4().hex) or WriteResult(None, rows, _BUILDER)
     trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
     if (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
         return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
     outcome = run()
     write.add_receipt(table, receipt, Left("merge"))
     count = outcome[0]["num_affected_rows"] if outcome else None
-    return WriteResult(
-        None,
-        count,
-        "merged; at least once: this compute accepts no settings, so return a DeltaMerge instead of a builder",
-    )
+    return WriteResult(None, count, _BUILDER)
 
 
 def _check(target: FrameWrite, merge: DeltaMerge, schema: Any) -> None:

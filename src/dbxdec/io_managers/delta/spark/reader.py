@@ -210,10 +210,10 @@ def together(frames: Sequence[Any]) -> Any:
 
 
 def _of_files(frame: Any, names: Iterable[str]) -> Any:
-    return frame.where(_metadata_of(frame)["file_name"].isin(sorted(names)))
+    return frame.where(metadata_of(frame)["file_name"].isin(sorted(names)))
 
 
-def _metadata_of(frame: Any) -> Any:
+def metadata_of(frame: Any) -> Any:
     """Return the column of Spark's own metadata; a column of the table may have its name too."""
     if hasattr(type(frame), "metadataColumn"):
         return frame.metadataColumn("_metadata")

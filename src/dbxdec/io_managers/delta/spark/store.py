@@ -15,7 +15,7 @@ from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.delta.slices import Slice
-from dbxdec.io_managers.delta.spark import computed, definition, messages, predicates, schemas, write
+from dbxdec.io_managers.delta.spark import computed, cursors, definition, messages, predicates, schemas, write
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 
@@ -111,6 +111,8 @@ class FrameWrite:
             found = table.find(receipt.id, since=began).found.get(receipt.id)
             return WriteResult(found.version if found else None, 0)
         # Spark dropped the rows, since this write was committed before.
+        if receipt.progress is not None:
+            return cursors.dropped(table, receipt)
         found = found or table.find(receipt.id).found.get(receipt.id)
         if found is not None:
             return messages.already(found, receipt, table.uri)
@@ -240,8 +242,10 @@ def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) 
 
     A first attempt has no earlier one, and Spark checks the transaction identifier itself in any case. A result that a
     RESTORE undid does not count. Raises RunError if nobody can tell what it undid, and if another build, or a run with
-    other parameters, made the result.
+    other parameters, made the result; and if another run has taken what this one has read that is new.
     """
+    if receipt.progress is not None:
+        return cursors.committed(table, receipt)
     if receipt.attempt <= 1:
         return None
     trail = table.find(receipt.id)

@@ -36,8 +36,13 @@ def write_options(receipt: Receipt, left: Left, *, once: int | None = None, **fa
     """Return writer options that put `receipt`, the write's result and more `facts` into the commit.
 
     With `once` they also carry the write's transaction identifier, at this version (Delta protocol, "Transaction
-    identifiers"). Spark drops a write whose version is not above the last one's.
+    identifiers"). Spark drops a write whose version is not above the last one's. A commit has one identifier, and that
+    of the task's progress comes first: the receipt still tells the write itself.
     """
+    if receipt.progress is not None:
+        wanted = receipt.progress
+        metadata = receipt.to_metadata(**left.facts(), **facts)
+        return {"userMetadata": metadata, "txnAppId": wanted.identifier, "txnVersion": str(wanted.number)}
     if once is None:
         return {"userMetadata": receipt.to_metadata(**left.facts(), **facts)}
     metadata = receipt.to_metadata(**left.facts(), **facts, **({_TXN: once} if once > 1 else {}))
@@ -241,8 +246,11 @@ def _replace_where(table: SparkTable, frame: Any, predicate: str, options: Mappi
 
 
 def add_receipt(table: SparkTable, receipt: Receipt, left: Left, **facts: Any) -> None:
-    """Commit `receipt` without any data."""
+    """Commit `receipt` without any data. Spark drops it where another run has taken the number of its progress."""
     options = write_options(receipt, left, **facts)
+    if receipt.progress is not None:
+        _append_nothing(table, options)
+        return
     # Delta makes no commit without an action. A separate transaction identifier is one, and conflicts with nothing.
     # What was there before is nothing that this key has.
     write = replace(receipt.id, key="") if left.kind == "kept" else receipt.id
@@ -254,6 +262,11 @@ def add_key(table: SparkTable, receipt: Receipt) -> None:
     """Commit the key of a write alone, for one whose own commit can't carry an identifier."""
     identifier = {"txnAppId": receipt.id.empty_transaction, "txnVersion": str(time.time_ns() // 1_000_000)}
     _append_nothing(table, identifier)
+
+
+def add_identifier(table: SparkTable, name: str, version: int) -> None:
+    """Commit a transaction identifier alone, at this version."""
+    _append_nothing(table, {"userMetadata": name, "txnAppId": name, "txnVersion": str(version)})
 
 
 def note(table: SparkTable, *, before: int, has_older_keys: Callable[[], bool]) -> None:
