@@ -119,6 +119,28 @@ def items_missing(context: InputContext, labels: Sequence[str]) -> RunError:
     )
 
 
+def refuse_as_new(context: OutputContext, mode: str) -> None:
+    """Raise RunError for a frame of a task that reads what is new, where it would replace or double earlier rows.
+
+    The build allows any mode for a task that says it returns a merge.
+    """
+    progress, task = context.receipt.progress, context.receipt.id.task
+    if progress is None:
+        return
+    if mode != "append":
+        raise RunError(
+            f"the task `{task}` reads what is new and returned a frame, which "
+            f'mode="{mode}" would not add to the rows of {context.uri}',
+            hint='return a DeltaMerge, as its annotation says, or append: `mode="append"`',
+        )
+    if progress.again:
+        raise RunError(
+            f"the task `{task}` has read all again (`--restart`) and returned a frame, which would be appended to the "
+            f"rows of {context.uri}",
+            hint="delete the rows of that table first, or return a DeltaMerge, as its annotation says",
+        )
+
+
 def unstorable(manager: object, value: object, *, task: str, wanted: str) -> RunError:
     """Return the error of a result whose type the manager can't store; `wanted` names the types that it can."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"

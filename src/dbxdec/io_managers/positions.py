@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONSUMER, NUMBER, READ, SEEN, ABSENT = "consumer", "n", "read", "seen", "absent"
+CONSUMER, NUMBER, READ, SEEN, ABSENT, NOTHING = "consumer", "n", "read", "seen", "absent", "nothing"
 """The facts of such a commit: who has read, the number of the commit, the spans, the target's version by then, and the
 parameters whose sources were not there yet."""
 # A version of a transaction identifier has 63 bits: the number of the commit, and the version of the source.
@@ -60,6 +60,10 @@ class Progress:
     read: Mapping[str, Span]
     seen: int = -1
     absent: tuple[str, ...] = ()
+    nothing: tuple[str, ...] = ()
+    """Other outputs of the task that got nothing of these spans, and have no table to say so."""
+    again: bool = False
+    """Whether the target has rows and all is read again: only a merge may take them. It is not stated."""
 
     @property
     def identifier(self) -> str:
@@ -70,7 +74,8 @@ class Progress:
         """Return what stands beside the receipt in the commit's metadata."""
         read = {name: [span.source, span.after, span.until] for name, span in self.read.items()}
         facts = {CONSUMER: self.identifier, NUMBER: self.number, READ: read, SEEN: self.seen}
-        return {**facts, ABSENT: list(self.absent)} if self.absent else facts
+        facts |= {ABSENT: list(self.absent)} if self.absent else {}
+        return {**facts, NOTHING: list(self.nothing)} if self.nothing else facts
 
     def positions(self) -> dict[str, int]:
         """Return the identifiers that outlive the receipt, with their versions."""

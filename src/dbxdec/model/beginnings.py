@@ -56,7 +56,10 @@ def mistakes(adopt: str, restart: str, job: dag.Job) -> Iterator[Problem]:
     """Yield what is wrong with the tasks that are to begin elsewhere."""
     reads = {task.key: dag.changes_of(task) for task in job.tasks}
     known = readers(job)
+    said: dict[str, str] = {}
     for name, value in pairs(adopt):
+        if said.setdefault(name, value) != value:
+            yield Problem(f"`--adopt {name}` is given twice: {said[name]} and {value}", hint="leave one of them out")
         key, _, parameter = name.partition(".")
         if key not in known:
             yield _unknown_reader(key, known, f"--adopt {name}={value}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dbxdec.errors import Problem, RunError, listed
@@ -93,13 +93,14 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
     """
     said = wanted.restarts or all(source.parameter in wanted.adopted for source in sources)
     standings = {
-        name: _standing(one, _consumer(project, one.context, name), wanted, said=said) for name, one in outputs.items()
+        name: _standing(one, _consumer(project, name, outputs), wanted, said=said) for name, one in outputs.items()
     }
+    standings = _with_nothing(standings)
     done = {name: one.done for name, one in standings.items() if one.done is not None}
     if len(done) == len(outputs):
         return Plan({}, {}, done)
     heads = {source.parameter: source.manager.head(source.context()) for source in sources}
-    problems = list(_absent(sources, heads, standings))
+    problems = list(_absent(sources, heads, standings, wanted))
     there = [source for source in sources if heads[source.parameter] is not None]
     positions: dict[str, dict[str, int | None]] = {}
     for name, standing in standings.items():
@@ -113,6 +114,8 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
                 problems += error.problems
     task = next(iter(outputs.values())).context.receipt.id.task
     problems += _needless(wanted, standings, there, task)
+    problems += _apart(wanted, positions, standings, there, task)
+    problems += _own_tables(standings, there, heads, task)
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return _of_positions(project, outputs, there, heads, standings, positions, done, wanted)
@@ -126,6 +129,19 @@ def _standing(output: Output, consumer: Consumer, wanted: Wanted, *, said: bool)
         if not said:
             raise
         return output.manager.standing(output.context, consumer, counts=wanted.restarts, anew=True)
+
+
+def _with_nothing(standings: Mapping[str, Standing]) -> dict[str, Standing]:
+    """Return the standings, in which an output without a table has what the commits of the others say of it."""
+    found = dict(standings)
+    for name, one in standings.items():
+        told = [
+            other.cursor for other in standings.values() if other.cursor is not None and name in other.cursor.nothing
+        ]
+        if one.version < 0 and told:
+            newest = max(told, key=lambda cursor: cursor.number)
+            found[name] = replace(one, cursor=replace(newest, number=0, version=None))
+    return found
 
 
 def _of_positions(
@@ -163,15 +179,18 @@ def _of_positions(
     for name in lagging:
         standing = standings[name]
         number = 1 if standing.cursor is None else standing.cursor.number + 1
-        base = _consumer(project, outputs[name].context, name).base
-        found[name] = Progress(base, standing.epoch, number, spans, standing.version, tuple(absent))
-    needs_table = any(span.skips for span in spans.values()) and any(standings[name].version < 0 for name in lagging)
+        base = _consumer(project, name, outputs).base
+        again = wanted.restarts and standing.has_rows
+        found[name] = Progress(base, standing.epoch, number, spans, standing.version, tuple(absent), again=again)
+    begun = [name for name, span in spans.items() if span.skips or (name in wanted.adopted and span.after is not None)]
+    needs_table = bool(begun) and any(standings[name].version < 0 for name in lagging)
     return Plan(spans, found, done, needs_table)
 
 
-def _consumer(project: str, context: OutputContext, output: str) -> Consumer:
-    write = context.receipt.id
-    return Consumer(project, write.job, write.task, output)
+def _consumer(project: str, output: str, outputs: Mapping[str, Output]) -> Consumer:
+    context = outputs[output].context
+    write, beside = context.receipt.id, [name for name, one in outputs.items() if one.context.uri == context.uri]
+    return Consumer(project, write.job, write.task, output, frozenset(beside) - {output})
 
 
 def _rank(position: tuple[int | None, ...]) -> tuple[int, ...]:
@@ -183,12 +202,17 @@ def _version(head: Head | None) -> int | None:
 
 
 def _absent(
-    sources: list[Source], heads: Mapping[str, Head | None], standings: Mapping[str, Standing]
+    sources: list[Source], heads: Mapping[str, Head | None], standings: Mapping[str, Standing], wanted: Wanted
 ) -> Iterator[Problem]:
     """Yield a problem for each source that is not there, where its reader can't do without it."""
     for source in sources:
         if heads[source.parameter] is not None:
             continue
+        if source.parameter in wanted.adopted:
+            yield Problem(
+                f"there is nothing at {source.uri} yet, so `--adopt` can't say where `{source.parameter}` begins in it",
+                hint="leave it out: all rows will be new once the table is there",
+            )
         read = any(one.cursor is not None and source.parameter in one.cursor.read for one in standings.values())
         if read:
             yield Problem(
@@ -292,6 +316,44 @@ def _needless(wanted: Wanted, standings: Mapping[str, Standing], sources: list[S
             )
 
 
+def _apart(
+    wanted: Wanted,
+    positions: Mapping[str, Mapping[str, int | None]],
+    standings: Mapping[str, Standing],
+    sources: list[Source],
+    task: str,
+) -> Iterator[Problem]:
+    """Yield a problem where an output is to begin after the position of another one, which nothing would note."""
+    for name in (source.parameter for source in sources if source.parameter in wanted.adopted):
+        known = [one.cursor.read[name].until for one in standings.values() if one.cursor and name in one.cursor.read]
+        said = [
+            positions[output].get(name)
+            for output, one in standings.items()
+            if not one.cursor or name not in one.cursor.read
+        ]
+        if known and any(version is not None and version > min(known) for version in said):
+            yield Problem(
+                f"`--adopt {task}`: another output of the task has `{name}` only up to version {min(known)}, and all "
+                "outputs go on together",
+                hint=f"begin there: `--adopt {task}={min(known)}`",
+            )
+
+
+def _own_tables(
+    standings: Mapping[str, Standing], sources: list[Source], heads: Mapping[str, Head | None], task: str
+) -> Iterator[Problem]:
+    """Yield a problem for each source that is a table which the task writes, by another name."""
+    own = {one.id for one in standings.values() if one.id}
+    for source in sources:
+        head = heads[source.parameter]
+        if head is not None and head.id in own:
+            yield Problem(
+                f"{source.uri}, of which the task `{task}` reads what is new (`{source.parameter}`), is the table that "
+                "it writes: its own rows would be new in the next run",
+                hint="write another table",
+            )
+
+
 class Consuming:
     """The changes that one attempt of a task reads; `begin` decides which they are."""
 
@@ -348,6 +410,14 @@ class Consuming:
         record.note("read", parameter, source.uri, context.facts, value, time.perf_counter() - began)
         # What is left out at first makes the table, by its columns.
         return None if context.facts.rows == 0 and source.optional and not span.skips else value
+
+    def note_nothing(self, result: Mapping[str, Any]) -> None:
+        """Have the commits of the outputs say which others get nothing, and have no table that could say it."""
+        if self.plan is None:
+            return
+        nothing = tuple(name for name, one in self.plan.progress.items() if result.get(name) is None and one.seen < 0)
+        progress = {name: replace(one, nothing=nothing) for name, one in self.plan.progress.items()}
+        self.plan = replace(self.plan, progress=progress if nothing else self.plan.progress)
 
     def refuse_none(self, output: str, context: OutputContext) -> None:
         """Raise RunError for a task that stores nothing, although its first commit has to say what it has left out."""

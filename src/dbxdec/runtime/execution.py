@@ -221,6 +221,8 @@ class Execution:
             )
         note = of_parameter(self.function, "return")
         element = note.element() if note else None
+        if self.consuming is not None:
+            self.consuming.note_nothing(result)
         stored = self.managers if self._planned is None else self._planned.progress
         written = {name: self._write(name, result[name], element) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]

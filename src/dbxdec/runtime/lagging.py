@@ -56,6 +56,8 @@ def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob,
         found["newest"] = head.version
         if gone is not None and gone != head.id:
             return {**found, "why": "the source is another table than the one that the task has read"}
+        if read is not None and read > head.version:
+            return {**found, "why": "the source is an older copy than the one that the task has read"}
         span = Span(head.id, read, head.version, opened=head.opened)
         if not span.is_empty:
             found |= reader.behind(replace(context, span=span))
@@ -74,7 +76,8 @@ def _read(package: str, job: dag.Job, task: dag.Task, built: BuiltJob, name: str
         receipt = Receipt(WriteId("local", job.key, "lag", task.key), 1, "", "")
         standing = reader.standing(OutputContext(place, receipt), Consumer(package, job.key, task.key, output))
         span = standing.cursor.read.get(name) if standing.cursor is not None else None
-        if span is None and standing.is_strange:
+        has_others = standing.cursor is not None and name not in standing.cursor.absent
+        if span is None and (standing.is_strange or has_others):
             raise RunError(f"{place} has rows, and nothing says up to where the task has read")
         versions.append(None if span is None else span.until)
         source = source if span is None else span.source

@@ -31,15 +31,19 @@ if TYPE_CHECKING:
 
 def standing(versions: Sequence[Version], consumer: Consumer) -> Standing:
     """Return how far a consumer has read, by the versions of the table that it writes."""
+    newest = next((version.content for version in reversed(versions) if version.content is not NOTHING), NOTHING)
+    if newest is NOTHING:
+        return Standing()
     known = [version.progress for version in versions if version.progress is not None]
     own = [one for one in known if one.consumer == consumer.base]
-    cursor = None if not own else Cursor(own[-1].epoch, own[-1].number, own[-1].read, absent=own[-1].absent)
-    newest = next((version.content for version in reversed(versions) if version.content is not NOTHING), NOTHING)
+    cursor = (
+        None if not own else Cursor(own[-1].epoch, own[-1].number, own[-1].read, None, own[-1].absent, own[-1].nothing)
+    )
     return Standing(
-        version=len(versions) - 1 if newest is not NOTHING else -1,
+        version=len(versions) - 1,
         cursor=cursor,
-        has_rows=newest is not NOTHING and not _is_empty(newest),
-        is_shared=any(one.consumer != consumer.base and one.consumer.startswith(consumer.of_task) for one in known),
+        has_rows=not _is_empty(newest),
+        is_shared=any(consumer.is_beside(one.identifier) for one in known),
     )
 
 
@@ -132,12 +136,17 @@ class _Frames:
 @dataclass(frozen=True)
 class _OfPolars(_Frames):
     def compared(self, before: pl.DataFrame, after: pl.DataFrame) -> tuple[Any, Any]:
+        import polars as pl
+
+        if not set(before.columns) <= set(after.columns):  # a column is gone: no row is what it was
+            return before, after
+        # A new column is null in older rows.
+        new = [pl.lit(None, after.schema[name]).alias(name) for name in after.columns if name not in before.columns]
+        before = before.with_columns(new).select(after.columns)
         # By their shown form: cells may be lists.
-        there, here = (list(map(repr, frame.rows())) for frame in (before.select(_both(before, after)), after))
-        gone, new = _beyond(there, here), _beyond(here, there)
-        if before.columns != after.columns:
-            gone, new = list(range(len(there))), list(range(len(here)))
-        return before[gone] if gone else None, after[new] if new else None
+        there, here = (list(map(repr, frame.rows())) for frame in (before, after))
+        gone, came = _beyond(there, here), _beyond(here, there)
+        return before[gone] if gone else None, after[came] if came else None
 
     def marked(self, frame: pl.DataFrame, kind: str, number: int, version: Version) -> pl.DataFrame:
         import polars as pl
@@ -163,10 +172,6 @@ class _OfPolars(_Frames):
             key = ", ".join(f"{name}={twice[name][0]!r}" for name in by)
             raise source_commits.several(context, key, twice[VERSION][0])
         return last
-
-
-def _both(before: pl.DataFrame, after: pl.DataFrame) -> list[str]:
-    return after.columns if set(after.columns) <= set(before.columns) else before.columns
 
 
 def _beyond(some: list[str], others: list[str]) -> list[int]:

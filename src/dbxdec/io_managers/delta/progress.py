@@ -11,13 +11,13 @@ versions hold the number and the version of the source.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
-from dbxdec.io_managers.positions import ABSENT, CONSUMER, NUMBER, READ, SEEN, Span, unpacked
+from dbxdec.io_managers.positions import ABSENT, CONSUMER, NOTHING, NUMBER, READ, SEEN, Span, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,6 +55,8 @@ class Consumer:
     job: str
     task: str
     output: str
+    beside: frozenset[str] = field(default=frozenset(), compare=False)
+    """The other outputs of the task that write the same table."""
 
     @property
     def base(self) -> str:
@@ -65,7 +67,11 @@ class Consumer:
     @property
     def of_task(self) -> str:
         """The beginning of the transaction identifiers of all outputs of the task."""
-        return self.base.rpartition("|")[0]
+        return f"{self.base.rpartition('|')[0]}|"
+
+    def is_beside(self, name: str) -> bool:
+        """Return whether an identifier is of another output that writes the same table."""
+        return any(name.rpartition("|")[0] == replace(self, output=other).base for other in self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Cursor:
     """The newest commit of a consumer that counts, and what it covers.
 
     `version` is the target's version of that commit, None where its log has been cleaned. `absent` are the parameters
-    whose sources were not there then.
+    whose sources were not there then, and `nothing` the outputs that got nothing of it and had no table.
     """
 
     epoch: int
@@ -81,15 +87,16 @@ class Cursor:
     read: Mapping[str, Span]
     version: int | None = None
     absent: tuple[str, ...] = ()
+    nothing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The target of a consumer, before a run reads anything.
 
-    `version` is that of the target, -1 without one. `epoch` is the one for the next commit. `done` is what this run has
-    written already. `has_rows` is known where there is no cursor, and where it was asked for. With `is_shared` another
-    output of the task has written the same table.
+    `version` is that of the target, -1 without one, and `id` that of the table, where it is known. `epoch` is the one
+    for the next commit. `done` is what this run has written already. `has_rows` is known where there is no cursor, and
+    where it was asked for. With `is_shared` another output of the task has written the same table.
     """
 
     version: int = -1
@@ -98,6 +105,7 @@ class Standing:
     done: WriteResult | None = None
     has_rows: bool = False
     is_shared: bool = False
+    id: str = ""
 
     @property
     def is_strange(self) -> bool:
@@ -118,6 +126,8 @@ class Search:
     is_whole: bool = False
     others: bool = False
     oldest: int = 0
+    is_voided: bool = False
+    """Whether a RESTORE has undone a position of the consumer that the log still has."""
     back_to: int | None = None
     """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
 
@@ -148,22 +158,27 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
         if newest is not None:
             if commit.version <= newest[2]:
                 break
+            if restore is None and _epoch_of(commit, consumer) > newest[1].epoch:
+                raise _blind(newest[0], commit, uri, consumer)
             continue
         if restore is None and commit.operation.startswith(_REDEFINES):
-            found.is_whole = True
+            # The engine still knows the identifiers of the earlier table: those of this one begin anew.
+            found.is_whole, found.epoch = True, max(found.epoch, commit.version)
             break
         proof = Found.of_commit(commit)
         name = str(proof.facts.get(CONSUMER, "")) if proof is not None else ""
         if proof is None or not name.startswith(consumer.of_task):
             continue
         if name.rpartition("|")[0] != consumer.base:
-            found.others = True
+            found.others = found.others or consumer.is_beside(name)
         elif restore is None:
             found.cursor, seen = _cursor(name, proof, uri)
             newest = (commit, found.cursor, seen)
             if newest[2] >= commit.version - 1:
                 break
-        elif in_doubt:
+        elif not in_doubt:
+            found.is_voided = True
+        else:
             raise UnclearError(
                 f"version {restore.version} of {uri} is a RESTORE that does not say which version it went back to, so "
                 f"nobody can tell how far the task `{consumer.task}` has read",
@@ -197,7 +212,8 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
                 read[parameter] = Span(source, None, until)
     # A RESTORE to a version that the log still has voids nothing from before the log.
     is_certain = found.back_to is None or found.back_to >= found.oldest
-    if not read or not is_certain:
+    # Identifiers are those of the newest commit, also of one that has been undone.
+    if not read or not is_certain or found.is_voided:
         raise lost(consumer.task, uri)
     return Cursor(epoch, number, read)
 
@@ -215,10 +231,11 @@ def lost(task: str, uri: str) -> UnclearError:
 def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
     """Return what a commit states, and the version of the target that its writer went by."""
     try:
-        spans = {str(parameter): Span(*span) for parameter, span in proof.facts[READ].items()}
-        epoch, absent = int(name.rpartition("|")[2]), tuple(map(str, proof.facts.get(ABSENT, ())))
-        cursor = Cursor(epoch, int(proof.facts[NUMBER]), spans, proof.version, absent)
-        return cursor, int(proof.facts[SEEN])
+        facts = proof.facts
+        spans = {str(parameter): _span(*span) for parameter, span in facts[READ].items()}
+        epoch, absent, nothing = int(name.rpartition("|")[2]), facts.get(ABSENT, ()), facts.get(NOTHING, ())
+        number, seen = _whole(facts[NUMBER]), _whole(facts[SEEN], least=-1)
+        return Cursor(epoch, number, spans, proof.version, tuple(map(str, absent)), tuple(map(str, nothing))), seen
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UnclearError(
             f"version {proof.version} of {uri} says in its receipt how far a task has read, but in another form than "
@@ -227,10 +244,29 @@ def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
         ) from None
 
 
+def _span(source: Any, after: Any, until: Any) -> Span:
+    if type(source) is not str:
+        raise ValueError("no id")
+    return Span(source, None if after is None else _whole(after), _whole(until))
+
+
+def _whole(value: Any, *, least: int = 0) -> int:
+    if type(value) is not int or value < least:
+        raise ValueError("no number")
+    return value
+
+
+def _epoch_of(commit: Commit, consumer: Consumer) -> int:
+    """Return the epoch of a commit of a consumer; -1 for another commit."""
+    proof = Found.of_commit(commit)
+    base, _, epoch = str(proof.facts.get(CONSUMER, "") if proof is not None else "").rpartition("|")
+    return int(epoch) if base == consumer.base and epoch.isdecimal() else -1
+
+
 def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> UnclearError:
     return UnclearError(
-        f"version {late.version} of {uri} is of an attempt of the task `{consumer.task}` that had begun before the "
-        f"RESTORE of version {restore.version}: it has added rows, and those before them are gone",
+        f"version {late.version} of {uri} is of an attempt of the task `{consumer.task}` that had begun before a "
+        f"RESTORE, which version {restore.version} knows: it has added rows, and others may be gone or there twice",
         hint=f"restore the table again, to version {restore.version}: the next run reads what follows",
     )
 

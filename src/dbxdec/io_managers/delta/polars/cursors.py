@@ -34,6 +34,7 @@ def standing(target: Target, consumer: Consumer, *, counts: bool, anew: bool) ->
         done=once.done_before(table, target.receipt, own=True),
         has_rows=(counts or cursor is None) and bool(table.file_uris()),
         is_shared=found.others,
+        id=str(table.metadata().id),
     )
 
 
@@ -59,8 +60,8 @@ def refuse_taken(target: Target, table: DeltaTable) -> None:
     if there is not None and there >= wanted.number:
         raise progress.taken(wanted, target.context.uri, target.receipt.id.task)
     log = table_log.Log.of(table)
-    later = range(wanted.seen + 1, table.version() + 1) if wanted.seen >= 0 else ()
-    for version in later:
+    for version in range(wanted.seen + 1, table.version() + 1):
         commit = log.commit(version)
-        if commit is not None and commit.operation == "RESTORE":
+        # Where the log has been cleaned up meanwhile, nobody can tell.
+        if commit is None or commit.operation == "RESTORE":
             raise progress.restored(target.context.uri, version, target.receipt.id.task)

@@ -51,6 +51,12 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
             hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
             "take that table as an input (`io.table(...)`)",
         )
+    if elsewhere and target.receipt.progress is not None:
+        raise RunError(
+            f"the task `{target.receipt.id.task}` returned a merge into {uri}, but how far it has read what is new is "
+            f"kept in its own table, {target.context.uri}",
+            hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`)",
+        )
     before = table_log.open_table(uri, target.storage_options)
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
         return done

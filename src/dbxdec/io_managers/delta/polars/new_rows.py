@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dbxdec.model.changes import Changes
 
 _AT_ONCE = 16
-_INSERT, _DELETE, _POST = "insert", "delete", "update_postimage"
+_INSERT, _DELETE, _PRE, _POST = "insert", "delete", "update_preimage", "update_postimage"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class NewRows:
             whole = scan.scan(table_log.at_version(self.open_(), span.until, wanted.context.uri))
             return wanted.told(self._shaped(self._with_feed(whole)), None)
         reading = self._reading()
-        if reading.is_empty:
+        if reading.is_empty or not self._names_files(reading):
             return wanted.told(self._none(), 0)
         self._refuse_gone(reading)
         rows = reading.rows if changes.kind != "latest" else None
@@ -81,7 +81,8 @@ class NewRows:
             commits = self._commits()
         except RunError:
             return {}
-        counts = [commit.rows for commit in commits if commit.added]
+        # Of commits that rewrite rows the files tell no number of new ones.
+        counts = [None if commit.is_rewrite else commit.rows for commit in commits if commit.added or commit.is_rewrite]
         known = [count for count in counts if count is not None]
         found = {"rows": sum(known)} if len(known) == len(counts) else {}
         moments = [commit.moment for commit in commits if commit.moment is not None]
@@ -152,6 +153,10 @@ class NewRows:
         for (version, place), is_there in zip(asked, there, strict=True):
             if not is_there:
                 raise source_commits.gone(self.wanted.context, version, f"{place} has been vacuumed")
+
+    def _names_files(self, reading: Reading) -> bool:
+        """Return whether there is a file to read: whole files that were deleted have no new rows."""
+        return any(commit.changes for commit in reading.by_feed) or any(True for _ in self._files(reading))
 
     def _files(self, reading: Reading) -> Iterable[tuple[SourceCommit, Mapping[str, Any], str]]:
         """Yield the files whose rows all had the same change, with their commits and the kind of the change."""
@@ -245,27 +250,37 @@ class NewRows:
                 return self._latest(frame).select(map(named, [*columns, CHANGE]))
 
     def _latest(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Return the last change of each key. A row that a commit deletes and adds again is there after it."""
+        """Return the last change of each key. A row that a commit deletes and adds again is there after it.
+
+        A row whose key an update has changed is gone under the old one: only the image of before the update has that.
+        """
         import polars as pl
 
         free = "_" * (max(map(len, frame.collect_schema())) + 1)
         order, newest, several = f"{free}o", f"{free}n", f"{free}s"
-        keys = list(self.wanted.changes.by)
-        kept = frame.filter(pl.col(CHANGE) != "update_preimage")
-        kept = kept.with_columns((pl.col(VERSION) * 2 + (pl.col(CHANGE) != _DELETE)).alias(order))
-        last = kept.group_by(list(map(named, keys))).agg(
-            pl.col(order).max().alias(newest), (pl.col(order) == pl.col(order).max()).sum().alias(several)
+        by = self.wanted.changes.by
+        keys = [f"{free}k{number}" for number in range(len(by))]
+        stays = ~pl.col(CHANGE).is_in([_DELETE, _PRE])
+        kept = frame.with_columns(
+            (pl.col(VERSION) * 2 + stays).alias(order),
+            pl.when(stays).then(pl.col(CHANGE)).otherwise(pl.lit(_DELETE)).alias(CHANGE),
+            *(named(name).alias(key) for name, key in zip(by, keys, strict=True)),
+        )
+        last = kept.group_by(keys).agg(
+            pl.col(order).max().alias(newest),
+            ((pl.col(order) == pl.col(order).max()) & (pl.col(CHANGE) != _DELETE)).sum().alias(several),
         )
         rows = kept.join(last, left_on=[*keys, order], right_on=[*keys, newest], how="inner", nulls_equal=True)
         context = self.wanted.context
 
         def check(data: pl.DataFrame) -> pl.DataFrame:
             if (twice := data.filter(pl.col(several) > 1).head(1)).height:
-                key = ", ".join(f"{name}={twice[name][0]!r}" for name in keys)
+                key = ", ".join(f"{name}={twice[name][0]!r}" for name in by)
                 raise source_commits.several(context, key, twice[VERSION][0])
             return data
 
-        return watched(rows, check).lazy()
+        # A commit may delete several rows of a key: it is gone.
+        return watched(rows, check).lazy().unique(subset=keys, keep="any")
 
 
 def _moment_type() -> pl.DataType:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 def write_frame(target: Target, frame: pl.DataFrame | pl.LazyFrame) -> WriteResult:
     """Store `frame` by the mode. Raises RunError, with nothing written, if it can't be stored."""
+    outcomes.refuse_as_new(target.context, target.mode)
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     with Rows(target, frame) as rows:

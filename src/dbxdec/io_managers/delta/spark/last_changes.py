@@ -25,18 +25,24 @@ def of(frame: Any, keys: Sequence[str], context: InputContext) -> Any:
     """
     columns = frame.columns
     free = "_" * (max(map(len, columns)) + 1)
-    order, newest, several = f"{free}o", f"{free}n", f"{free}s"
+    order, newest, several, number = f"{free}o", f"{free}n", f"{free}s", f"{free}r"
     by = ", ".join(map(quoted, keys))
-    kept = frame.where(f"{CHANGE} <> 'update_preimage'")
+    # A row whose key an update has changed is gone under the old one: only the image of before the update has that.
+    others = [quoted(name) for name in columns if name != CHANGE]
+    told = f"IF({CHANGE} = 'update_preimage', 'delete', {CHANGE}) AS {CHANGE}"
+    kept = frame.selectExpr(*others, told)
     ranked = kept.selectExpr("*", f"{VERSION} * 2 + IF({CHANGE} = 'delete', 0, 1) AS {order}")
     counted = ranked.selectExpr(
         "*",
         f"max({order}) OVER (PARTITION BY {by}) AS {newest}",
-        f"count(1) OVER (PARTITION BY {by}, {order}) AS {several}",
+        f"IF({CHANGE} = 'delete', 1, count(1) OVER (PARTITION BY {by}, {order})) AS {several}",
+        f"row_number() OVER (PARTITION BY {by}, {order} ORDER BY {VERSION}) AS {number}",
     )
     fail = f"CAST(raise_error({_said(keys, context)}) AS BOOLEAN)"
     # One expression: Spark may compute the parts of a condition in any order.
-    last = f"CASE WHEN {order} < {newest} THEN FALSE WHEN {several} > 1 THEN {fail} ELSE TRUE END"
+    # A commit may delete several rows of a key: it is gone.
+    repeated = f"({number} > 1 AND {CHANGE} = 'delete')"
+    last = f"CASE WHEN {order} < {newest} OR {repeated} THEN FALSE WHEN {several} > 1 THEN {fail} ELSE TRUE END"
     return counted.where(last).select(*map(quoted, columns))
 
 

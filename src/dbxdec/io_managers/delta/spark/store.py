@@ -56,6 +56,7 @@ class FrameWrite:
 
     def store(self, frame: Any) -> WriteResult:
         """Store `frame`. Raises RunError if the table, the frame or another writer prevents it."""
+        outcomes.refuse_as_new(self.context, self.mode)
         for attempt in range(ATTEMPTS):
             detail = self.table.detail()
             try:
