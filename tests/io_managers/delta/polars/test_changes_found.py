@@ -1,0 +1,237 @@
+"""What a tester has found in readers of what is new: each once wrong in silence, or with a wrong error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from test_changes import Tables
+
+from consumers import Consumer, run
+from dbxdec import DeltaMerge, bundle_variable, job, task
+from dbxdec.errors import RunError
+from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.model import beginnings
+from dbxdec.model.changes import Changes
+from dbxdec.testing import Lake, run_job
+
+lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
+
+
+@task(outputs={"good": lake.table("good"), "bad": lake.table("bad")})
+def split(source: pl.DataFrame) -> dict[str, pl.DataFrame | None]:
+    bad = source.filter(pl.col("id") < 0)
+    return {"good": source.filter(pl.col("id") >= 0), "bad": bad if bad.height else None}
+
+
+@job
+def splits() -> None:
+    split(lake.table("source").changes())
+
+
+@task(io_manager=lake.table("known", mode="overwrite"))
+def wrong(source: pl.DataFrame) -> DeltaMerge:
+    return source  # type: ignore[return-value]
+
+
+@job
+def wrongs() -> None:
+    wrong(lake.table("source").changes())
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(tmp_path)
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_an_output_that_never_had_rows_holds_no_other_back(tables: Tables, in_memory: bool) -> None:
+    """It has no table that could say how far it is; the commits of the others say that it got nothing."""
+    memory = Lake()
+    for ids in ([1], [2], [3, -3], [4]):
+        if in_memory:
+            there = memory["source"] if "source" in memory else pl.DataFrame(schema={"id": pl.Int64})
+            memory["source"] = pl.concat([there, pl.DataFrame({"id": ids})])
+            run_job(splits, tables=memory)
+        else:
+            tables.add(*ids)
+            run_job(splits, variables={"root": str(tables.folder)}, in_memory=False)
+    found = [memory[name]["id"].to_list() if in_memory else tables.ids(name) for name in ("good", "bad")]
+    assert [sorted(ids) for ids in found] == [[1, 2, 3, 4], [-3]]
+
+
+def test_a_frame_in_place_of_a_merge_does_not_replace_the_table(tables: Tables) -> None:
+    """The build allows any mode for a task that says it returns a merge."""
+    tables.add(1)
+    with pytest.raises(RunError, match='returned a frame, which mode="overwrite" would not add'):
+        run_job(wrongs, variables={"root": str(tables.folder)}, in_memory=False)
+
+
+@pytest.mark.parametrize("other", ["clean_orders", "clea", "cleaner"])
+def test_another_name_of_the_task_is_never_a_first_run(tables: Tables, other: str) -> None:
+    """Also one that begins as the earlier one, or the reverse."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    with pytest.raises(RunError, match="has rows, and nothing in its log says up to where"):
+        run(tables.consumer(None, task=other), "b")
+
+
+def test_another_name_of_an_output_is_never_a_first_run(tables: Tables) -> None:
+    """Neither a single result that gets a name, nor two outputs that change places."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    places = {name: (tables.manager, tables.folder / name) for name in ("target", "other")}
+    source = {"source": (tables.manager, tables.source)}
+    with pytest.raises(RunError, match="has rows, and nothing in its log says up to where"):
+        run(Consumer({"named": places["target"]}, source), "b")
+    both = Consumer({"x": places["other"], "y": (tables.manager, tables.folder / "third")}, source)
+    run(both, "c")
+    swapped = Consumer({"y": places["other"], "x": (tables.manager, tables.folder / "third")}, source)
+    with pytest.raises(RunError, match="has rows, and nothing in its log says up to where"):
+        run(swapped, "d")
+
+
+def test_an_undone_position_does_not_come_back_from_the_checkpoint(tables: Tables) -> None:
+    """The commit that counts has been cleaned up, a later one was undone: the identifiers are those of the later."""
+    for i in range(2):
+        tables.add(i)
+        run(tables.consumer(), f"run-{i}")
+    target = DeltaTable(str(tables.target))
+    target.restore(0)
+    target.create_checkpoint()
+    DeltaTable(str(tables.target)).alter.set_table_description("since then")
+    (tables.target / "_delta_log" / f"{0:020}.json").unlink()
+    with pytest.raises(RunError, match="no longer tells how far the task `clean` has read"):
+        run(tables.consumer(), "after")
+
+
+def test_an_update_of_a_key_deletes_the_old_one(tables: Tables) -> None:
+    """Only the image of before the update has it. Several rows of a key that one commit deletes are one change."""
+    tables.add(1, 2, 3, 3, feed=True)
+    consumer = tables.consumer(Changes("latest", by=("id",), starting="latest"), optional=True)
+    run(consumer, "a")
+    table = DeltaTable(str(tables.source))
+    table.update(updates={"id": "10"}, predicate="id = 1")
+    table.delete("id = 3")
+    found = consumer.attempt("b").read()["source"].collect()
+    assert sorted(found.rows()) == [(1, "delete"), (3, "delete"), (10, "update_postimage")]
+
+
+def test_names_of_keys_are_no_patterns(tables: Tables) -> None:
+    """A column may be called `^k.*$`."""
+    pl.DataFrame({"^k.*$": [1, 2], "k": [1, 1]}).write_delta(str(tables.source))
+    found = tables.consumer(Changes("latest", by=("^k.*$",))).attempt("a").read()["source"].collect()
+    assert found.height == 2
+
+
+def test_an_output_begins_where_the_others_are(tables: Tables) -> None:
+    """A beginning after their position would be noted nowhere."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    tables.add(2)
+    tables.add(9, to="other")
+    source = {"source": (tables.manager, tables.source)}
+    both = Consumer({"result": (tables.manager, tables.target), "o": (tables.manager, tables.folder / "other")}, source)
+    with pytest.raises(RunError, match="another output of the task has `source` only up to version 0"):
+        run(both, "b", adopt="latest")
+    run(both, "b", adopt="0")
+    assert (tables.ids(), tables.ids("other")) == ([1, 2], [2, 9])
+
+
+def test_what_is_not_there_can_not_be_begun(tables: Tables) -> None:
+    """A beginning in a source that does not exist yet is not ignored, nor one that is given twice."""
+    with pytest.raises(RunError, match=r"there is nothing at .* yet, so `--adopt` can't say"):
+        run(tables.consumer(optional=True), "a", adopt="latest")
+
+    @job
+    def splits() -> None:
+        split(lake.table("source").changes())
+
+    found = list(beginnings.mistakes("split=1,split=latest", "", splits.build(__name__).dag))
+    assert [problem.message for problem in found] == ["`--adopt split` is given twice: 1 and latest"]
+
+
+def test_an_attempt_of_before_the_table_does_not_commit_after_a_restore(tables: Tables) -> None:
+    """It began when there was no target; another program has made, changed and restored it since."""
+    tables.add(1)
+    late = tables.consumer().attempt("late")
+    rows = late.read()["source"].collect()
+    pl.DataFrame(schema={"id": pl.Int64}).write_delta(str(tables.target))
+    tables.add(7, to="target")
+    DeltaTable(str(tables.target)).restore(0)
+    with pytest.raises(RunError, match="was restored"):
+        late.commit(rows)
+
+
+def test_a_table_by_another_name_is_not_its_own_source(tables: Tables) -> None:
+    """Its own rows would be new in the next run."""
+    tables.add(1, to="target")
+    alias = tables.folder / ".." / tables.folder.name / "target"
+    consumer = Consumer({"result": (tables.manager, tables.target)}, {"source": (tables.manager, alias)})
+    with pytest.raises(RunError, match="is the table that it writes"):
+        run(consumer, "a", adopt="latest")
+
+
+def test_rows_that_are_all_gone_are_nothing_new(tables: Tables) -> None:
+    """A feed may tell of whole files that were deleted."""
+    tables.add(1, feed=True)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete()
+    run(tables.consumer(), "b")
+    assert tables.ids() == [1]
+
+
+def test_a_target_that_is_replaced_begins_anew(tables: Tables) -> None:
+    """The engine knows the identifiers of the earlier table still."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    schema = DeltaTable(str(tables.target)).schema()
+    DeltaTable.create(str(tables.target), schema, mode="overwrite")
+    tables.add(2)
+    run(tables.consumer(), "b")
+    run(tables.consumer(), "c")
+    assert tables.ids() == [1, 2]
+
+
+def test_a_merge_into_another_table_keeps_no_position(tables: Tables) -> None:
+    """It would be sought in the task's own table."""
+    tables.add(1)
+    tables.add(5, to="elsewhere")
+
+    def merge(_: dict[str, Any]) -> Any:
+        new = pl.DataFrame({"id": [1]})
+        merger = DeltaTable(str(tables.folder / "elsewhere")).merge(new, "s.id = t.id", "s", "t")
+        return merger.when_not_matched_insert_all()
+
+    with pytest.raises(RunError, match="returned a merge into"):
+        run(tables.consumer(), "a", merge)
+
+
+@pytest.mark.parametrize("read", [{"source": ["x", None, None]}, {"source": ["x", 0, "0"]}, {"source": "x"}, 3])
+def test_a_damaged_receipt_is_an_error_in_one_sentence(tables: Tables, read: Any) -> None:
+    """Whatever stands there."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    path = tables.target / "_delta_log" / f"{0:020}.json"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if "commitInfo" in line:
+            stated = json.loads(line["commitInfo"]["userMetadata"])
+            stated["dbxdec"]["read"] = read
+            line["commitInfo"]["userMetadata"] = json.dumps(stated)
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    with pytest.raises(RunError, match="in another form than this dbxdec writes"):
+        run(tables.consumer(), "b")
+
+
+def test_a_new_column_in_memory_is_null_in_older_rows() -> None:
+    """As in a table; so is another order of the columns."""
+    memory = Lake({"source": pl.DataFrame({"id": [1], "n": [1]})})
+    run_job(splits, tables=memory)
+    memory["source"] = pl.DataFrame({"x": [None, "a"], "n": [1, 2], "id": [1, 2]})
+    found = run_job(splits, tables=memory)["split"].reads["source"]
+    assert found.select("id", "n", "x").rows() == [(2, 2, "a")]
