@@ -83,7 +83,8 @@ class Terminal:
 
     def ended(self) -> int:
         """The exit code of the command, which ends by itself."""
-        self.shown += b"".join(_until_closed(self._ours)).decode()
+        # Ctrl-C has a terminal drop what it has not shown yet, also in the middle of a character.
+        self.shown += b"".join(_until_closed(self._ours)).decode(errors="replace")
         os.close(self._ours)
         return os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
 
