@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
 from dbxdec.io_managers.base import IoManager, described, log
-from dbxdec.io_managers.delta import definition
+from dbxdec.io_managers.delta import definition, expectations
 from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class DeltaIoManager(IoManager):
         comment: str | BundleVariable | None,
         columns: Mapping[str, Any] | None,
         constraints: Mapping[str, str] | None,
+        expect: Mapping[str, Any] | None,
+        expect_or_drop: Mapping[str, Any] | None,
+        expect_or_fail: Mapping[str, Any] | None,
+        quarantine: Any,
     ) -> None:
         self.base_path = options.base_path(base_path)
         self.mode = mode
@@ -66,6 +70,10 @@ class DeltaIoManager(IoManager):
         self.comment = comment
         self.columns = columns
         self.constraints = constraints
+        self.expect = expect
+        self.expect_or_drop = expect_or_drop
+        self.expect_or_fail = expect_or_fail
+        self.quarantine = quarantine
         self.check_options()
 
     def check_options(self) -> None:
@@ -73,6 +81,7 @@ class DeltaIoManager(IoManager):
         self.cluster_by = definition.clustering(self.cluster_by)
         problems = list(options.of_delta(self, one=type(self).one_name))
         problems += definition.problems(self, one=type(self).one_name)
+        problems += expectations.problems(self)
         for name, own in self.engine_options.items():
             problems += options.of_engine(name, getattr(self, name), own=own, texts=name not in self.untexted)
         if problems:
@@ -86,10 +95,11 @@ class DeltaIoManager(IoManager):
             settings["replace"] = {name: described(value) for name, value in self.replace.items()}
         if not self.keyed:
             settings["keyed"] = False
-        return {**settings, **definition.described(self)}
+        return {**settings, **definition.described(self), **expectations.described(self)}
 
     def variables(self) -> set[str]:
-        return super().variables() | names_in(definition.strings(self))
+        said = names_in(definition.strings(self)) | names_in(expectations.strings(self))
+        return super().variables() | said | (self.quarantine.variables() if self.quarantine is not None else set())
 
     def definition(self) -> definition.Definition:
         """Return the table as it is wanted, with the values of bundle variables in this run."""

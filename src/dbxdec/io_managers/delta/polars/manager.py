@@ -10,7 +10,7 @@ from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, list
 from dbxdec.io_managers import outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing, definition
+from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
@@ -24,12 +24,13 @@ from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.polars.judging import Judge
     from dbxdec.io_managers.delta.polars.new_rows import NewRows
     from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
@@ -74,6 +75,12 @@ class PolarsDeltaIoManager(DeltaIoManager):
         comment: The comment of a table.
         columns: Rules of columns by their names, as `column(...)` makes them.
         constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
+        expect: What rows are expected to be, by name: SQL of Polars, or a function of the frame that gives a `pl.Expr`.
+            Rows that are not are counted, and kept.
+        expect_or_drop: The same for rows that are left out where they are not.
+        expect_or_fail: The same for rows that fail the write where they are not; also `unique(...)`, `rows(...)` and
+            `fraction(...)`.
+        quarantine: A Delta table, with `mode="append"`, that gets the rows which `expect_or_drop` leaves out.
         storage_options: Options of the storage for delta-rs; strings, bundle variables and secrets. They are never in
             the manifest, and no local run uses them.
         delta_write_options: Further arguments of `deltalake.write_deltalake`.
@@ -108,6 +115,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         "keyed",
         "delta_write_options",
         *definition.OPTIONS,
+        *expectations.OPTIONS,
     )
     engine_lacks: ClassVar[Mapping[str, str]] = {
         "cluster_by": f"delta-rs can't write clustered tables: {_THROUGH_SPARK}",
@@ -130,6 +138,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
         comment: str | BundleVariable | None = None,
         columns: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -148,6 +160,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
             comment=comment,
             columns=columns,
             constraints=constraints,
+            expect=expect,
+            expect_or_drop=expect_or_drop,
+            expect_or_fail=expect_or_fail,
+            quarantine=quarantine,
         )
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
@@ -348,7 +364,27 @@ class PolarsDeltaIoManager(DeltaIoManager):
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
             definition=self.definition(),
+            judge=self._judge(context),
         )
+
+    def _judge(self, context: OutputContext) -> Judge | None:
+        found = expectations.of(self, self.resolve)
+        if not found:
+            return None
+        from dbxdec.io_managers.delta.polars import quarantining
+        from dbxdec.io_managers.delta.polars.judging import Judge
+
+        keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
+        return Judge(found, context.parameters, context.receipt.id.task, context.uri, keep, self._rows_of(context))
+
+    def _rows_of(self, context: OutputContext) -> Callable[[], pl.LazyFrame | None]:
+        """Return what gives the rows of the target as they are."""
+
+        def there() -> pl.LazyFrame | None:
+            table = table_log.open_table(context.uri, self._storage_options())
+            return None if table is None else scan.scan(table)
+
+        return there
 
     def _refuse_unknown_options(self) -> None:
         if not self.delta_write_options:

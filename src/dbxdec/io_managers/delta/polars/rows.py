@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta import expectations
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import bounds, checks, definition, delta_rs, once, predicates, schemas, table_log
+from dbxdec.io_managers.delta.polars import (
+    bounds,
+    checks,
+    definition,
+    delta_rs,
+    judging,
+    once,
+    predicates,
+    scan,
+    schemas,
+    table_log,
+)
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
 from dbxdec.io_managers.delta.slices import Slice
+from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
+    from dbxdec.io_managers.delta.polars.judging import Conditions
     from dbxdec.io_managers.delta.polars.target import Target
 
 
@@ -39,6 +53,10 @@ class Rows:
         self._slice: dict[str, Any] = {}
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
+        self._conditions: Conditions | None = None
+        self._accepted = False
+        """Whether the frame has only rows that the table expects."""
+        self._quarantined = False
 
     def __enter__(self) -> Rows:
         return self
@@ -74,6 +92,8 @@ class Rows:
         if table is not None and there is not None and target.schema == "add-columns":
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
+        if target.judge is not None and not self._accepted:
+            self._conditions = target.judge.for_schema(pl.Schema(self._schema))
 
     def _computed(self, table: DeltaTable | None) -> dict[str, str]:
         """Return the columns that the table computes, or will compute, itself, with their expressions."""
@@ -122,7 +142,7 @@ class Rows:
                 target.storage_options,
                 self._properties(files, Left("whole"), alone=True),
             )
-        return committed(0, files)
+        return committed(0, files, self._target)
 
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
@@ -145,7 +165,7 @@ class Rows:
         files = self._files_of(table)
         with refusals(self._target.context.uri, "write"):
             commit.overwrite(table, files, self._properties(files, Left("whole"), alone=True))
-        return committed(table.version() + 1, files)
+        return committed(table.version() + 1, files, self._target)
 
     def replace_partitions(self, table: DeltaTable) -> WriteResult:
         """Replace the partitions that are in the data."""
@@ -194,7 +214,7 @@ class Rows:
                 if not (replacement.is_untouched() and patience.lasts(replacement.table.version())):
                     raise
             else:
-                return committed(after + 1, files)
+                return committed(after + 1, files, self._target)
 
     def _by_files(self, table: DeltaTable | None) -> bool:
         """Return whether delta-rs' own writer would do nothing more than store the rows."""
@@ -209,7 +229,24 @@ class Rows:
         return table is None or commit.is_plain(table)
 
     def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+        self._judge_all()
         return checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
+
+    def _judge_all(self) -> None:
+        """Leave only rows in the frame that the table expects, where delta-rs is to write it. The query runs once."""
+        import polars as pl
+
+        judge, conditions = self._target.judge, self._conditions
+        if judge is None or conditions is None or self._accepted:
+            return
+        frame = conditions.flagged(self._frame.lazy()) if judge.drops else self._frame.lazy()
+        spilled = self._kept.enter_context(delta_rs.once_only(frame)).lazy()
+        bad = pl.col(conditions.bad) if judge.drops else pl.lit(value=False)
+        rows, dropped = (spilled.filter(some).select(map(named, self._schema)) for some in (~bad, bad))
+        has_dropped = judge.drops and not dropped.head(1).collect().is_empty()
+        self._judge(conditions, spilled, rows, dropped if has_dropped else None)
+        self._given = self._frame = rows
+        self._accepted = True
 
     def _files_of(self, table: DeltaTable) -> list[DataFile]:
         return self._files(table, table.metadata().partition_columns)
@@ -223,10 +260,59 @@ class Rows:
         if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
             folder = parquet_files.Folder(table, self._target.storage_options)
-            frame = checks.signed(self._frame, self._schema, uri=uri)
+            frame = checks.signed(self._frame, self._schema, uri=uri).lazy()
             folder.prepare()
-            self._stored = form, parquet_files.write(frame.lazy(), folder, partitions)
+            self._stored = form, self._write_expected(frame, folder, partitions)
         return self._stored[1]
+
+    def _write_expected(
+        self, frame: pl.LazyFrame, folder: parquet_files.Folder, partitions: list[str]
+    ) -> list[DataFile]:
+        """Store the rows, and return the files of those that the table expects."""
+        import polars as pl
+
+        judge, conditions = self._target.judge, self._conditions
+        if judge is None or conditions is None or self._accepted:
+            return parquet_files.write(frame, folder, partitions)
+        flagged = conditions.flagged(frame) if judge.drops else frame
+        files = parquet_files.write(flagged, folder, partitions, conditions.bad if judge.drops else None)
+        kept = [file for file in files if not file.is_apart]
+        bad = [file for file in files if file.is_apart]
+        try:
+            rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
+            self._judge(conditions, pl.concat([rows, dropped]), rows, dropped if bad else None)
+        except BaseException:
+            parquet_files.remove(folder, kept)
+            raise
+        finally:
+            parquet_files.remove(folder, bad)
+        return kept
+
+    def _scanned(self, files: Sequence[DataFile], folder: parquet_files.Folder, partitions: list[str]) -> pl.LazyFrame:
+        """Return the rows of files that have been stored."""
+        import polars as pl
+
+        schema = pl.Schema(self._schema)
+        if not files:
+            return pl.LazyFrame(schema=schema)
+        places = {"place": pl.Series([scan.place_of(folder.root, file.path) for file in files], dtype=pl.String())}
+        for i, name in enumerate(partitions):
+            values = [file.partition[i] for file in files]
+            places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
+        return scan.scan_places(pl.DataFrame(places), schema, folder.options)
+
+    def _judge(
+        self, conditions: Conditions, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None
+    ) -> None:
+        """Note how the expectations came out. Raises RunError if rows are not what they must be."""
+        judge = conditions.judge
+        outcomes = conditions.outcomes(everything, kept)
+        judging.tell(outcomes)
+        if judge.quarantine is not None and dropped is not None and not self._quarantined:
+            judge.quarantine(conditions.rejected(dropped))
+            self._quarantined = True
+        expectations.refuse_failed(outcomes, task=judge.task, uri=judge.uri)
+        self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
 
     def _through_delta_rs(
         self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
@@ -245,9 +331,9 @@ class Rows:
         )
 
 
-def committed(version: int, files: Sequence[DataFile]) -> WriteResult:
-    """Return the result of a commit of `files` that must have become `version`."""
-    return WriteResult(version, _rows(files))
+def committed(version: int, files: Sequence[DataFile], target: Target) -> WriteResult:
+    """Return the result of a commit of `files` to `target` that must have become `version`."""
+    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get("expect") or {})
 
 
 def _rows(files: Sequence[DataFile]) -> int:

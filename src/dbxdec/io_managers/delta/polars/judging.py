@@ -1,0 +1,222 @@
+"""Whether the rows of a write are what its table expects, through Polars.
+
+The frame of the task runs once: its rows are stored first, those that are dropped apart, and what was stored is counted
+before the commit. Running a query twice could give other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError, listed
+from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta import expectations
+from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Outcome, Rows, Unique
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_DROPPING = ("dropped", "quarantined")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The expectations of one write.
+
+    `quarantine` stores rows that are dropped; it is None where nobody keeps them. `there` gives the rows of the table,
+    for rules over all of them.
+    """
+
+    expectations: tuple[Expectation, ...]
+    parameters: Mapping[str, Any]
+    task: str
+    uri: str
+    quarantine: Callable[[pl.LazyFrame], None] | None = None
+    there: Callable[[], pl.LazyFrame | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def _droppers(self) -> list[Expectation]:
+        return [one for one in self.expectations if one.action in _DROPPING]
+
+    @property
+    def drops(self) -> bool:
+        """Whether rows may be left out."""
+        return bool(self._droppers)
+
+    def for_schema(self, schema: pl.Schema) -> Conditions:
+        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them."""
+        import polars as pl
+
+        problems: list[Problem] = []
+        found: dict[str, pl.Expr] = {}
+        values: dict[str, pl.Expr] = {}
+        free = "_" * (max(map(len, schema), default=0) + 1)
+
+        def write(name: str, value: Any) -> str:
+            values[f"{free}{name}"] = pl.lit(value)
+            return f'"{free}{name}"'
+
+        two = pl.DataFrame({name: pl.Series([None, None], dtype=kind) for name, kind in schema.items()})
+        for one in self.expectations:
+            if isinstance(one.rule, Unique):
+                missing = [name for name in one.rule.columns if name not in schema]
+                problems += [self._without(one, missing, schema)] if missing else []
+            if one.condition is None:
+                continue
+            try:
+                found[one.name] = self._expression(one.condition, two, values, write)
+            except RunError as error:
+                said = error.problems[0]
+                problems.append(
+                    Problem(
+                        f'the expectation "{one.name}" of {self.uri} can\'t be evaluated: {said.message}',
+                        hint=said.hint,
+                    )
+                )
+        if problems:
+            raise RunError(problems)
+        return Conditions(self, found, values, f"{free}bad")
+
+    def _without(self, one: Expectation, missing: Sequence[str], schema: Mapping[str, Any]) -> Problem:
+        return Problem(
+            f'the expectation "{one.name}" of {self.uri} names {listed(missing)}, which the rows do not have',
+            hint=f"their columns are {listed(list(schema)) or 'none'}",
+        )
+
+    def _expression(
+        self, condition: Any, two: pl.DataFrame, values: Mapping[str, pl.Expr], write: Callable[[str, Any], str]
+    ) -> pl.Expr:
+        """Return a condition as an expression that is true, false or null for each row."""
+        import polars as pl
+
+        if isinstance(condition, str):
+            text = expectations.filled(condition, self.parameters, write)
+            try:
+                pl.sql_expr(text)
+                found = pl.sql_expr(f"(\n{text}\n)")
+            except pl.exceptions.PolarsError as error:
+                raise RunError(
+                    f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
+                    hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
+                ) from error
+        else:
+            found = condition(two.lazy())
+            if not isinstance(found, pl.Expr):
+                raise RunError(
+                    f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
+                    hint='return a pl.Expr, as in `lambda frame: pl.col("delay") < 5000`',
+                )
+        try:
+            tried = two.lazy().with_columns(**values).select(found.alias("met")).collect()
+        except pl.exceptions.PolarsError as error:
+            columns = listed(two.columns) or "none"
+            raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
+        if tried.schema["met"] != pl.Boolean or tried.height != two.height:
+            what = f"it gives {tried.schema['met']}" if tried.height == two.height else "it is one value for all rows"
+            raise RunError(f"{what}, not true or false for each row", hint="compare columns, as in `delay < 5000`")
+        return found
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of a judge for rows of some columns; `bad` is the name of a column that says which are dropped."""
+
+    judge: Judge
+    met: Mapping[str, pl.Expr]
+    values: Mapping[str, pl.Expr]
+    bad: str
+
+    def flagged(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return `frame` with the column `bad`."""
+
+        with_values = frame.with_columns(**self.values)
+        return (
+            with_values.with_columns(self._dropped().alias(self.bad)).drop(list(self.values))
+            if self.values
+            else (frame.with_columns(self._dropped().alias(self.bad)))
+        )
+
+    def _dropped(self) -> pl.Expr:
+        import polars as pl
+
+        return pl.any_horizontal(self._missed(one) for one in self.judge._droppers)
+
+    def _missed(self, one: Expectation) -> pl.Expr:
+        # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
+        return ~self.met[one.name].fill_null(value=False)
+
+    def rejected(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return dropped rows with the names of the expectations that they don't meet."""
+        import polars as pl
+
+        names = [
+            pl.when(self._missed(one)).then(pl.lit(one.name)).otherwise(pl.lit(None, pl.String()))
+            for one in self.judge._droppers
+        ]
+        told = frame.with_columns(**self.values).with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED))
+        return told.drop(list(self.values)) if self.values else told
+
+    def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
+        """Return how all expectations came out: those that fail a write, for the rows that are kept."""
+
+        before = [one for one in self.judge.expectations if one.action != "failed"]
+        after = [one for one in self.judge.expectations if one.action == "failed"]
+        all_, counts = self._counted(everything, before) if before else (0, {})
+        total, stored = self._counted(kept, [one for one in after if not isinstance(one.rule, Unique | Rows)])
+        found = []
+        for one in self.judge.expectations:
+            if one.action != "failed":
+                found.append(expectations.judged(one, counts[one.name], all_))
+            elif isinstance(one.rule, Unique):
+                found.append(expectations.judged(one, self._shared(kept, one.rule, total), total))
+            elif isinstance(one.rule, Rows):
+                found.append(expectations.judged(one, 0, total))
+            else:
+                found.append(expectations.judged(one, stored[one.name], total))
+        return found
+
+    def _counted(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[int, dict[str, int]]:
+        """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
+        import polars as pl
+
+        sums = [
+            (self.met[one.name].fill_null(value=False) if isinstance(one.rule, Fraction) else self._missed(one)).sum()
+            for one in some
+        ]
+        asked = [pl.len().alias("n"), *(one.alias(f"e{i}") for i, one in enumerate(sums))]
+        row = frame.with_columns(**self.values).select(asked).collect(engine="streaming").row(0)
+        return int(row[0]), {one.name: int(count or 0) for one, count in zip(some, row[1:], strict=True)}
+
+    def _shared(self, kept: pl.LazyFrame, rule: Unique, total: int) -> int:
+        """Return how many rows have values that other rows have, too.
+
+        Hashes are counted first, which takes little memory: if they all differ, so do the values.
+        """
+        import polars as pl
+
+        columns = list(map(named, rule.columns))
+        there = self.judge.there() if rule.of == "table" else None
+        own, parts = pl.lit(value=True).alias("own"), [kept.select(columns)]
+        parts += [] if there is None else [there.select(columns)]
+        rows = pl.concat(parts)
+        count, hashes = rows.select(pl.len(), pl.struct(columns).hash().n_unique()).collect(engine="streaming").row(0)
+        if count == hashes:
+            return 0
+        marked = [part.with_columns(own if i == 0 else ~own) for i, part in enumerate(parts)]
+        grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias("n"), pl.col("own").sum())
+        shared = grouped.filter(pl.col("n") > 1).select(pl.col("own").sum()).collect(engine="streaming").item()
+        return int(shared or 0)
+
+
+def _first(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def tell(outcomes: Sequence[Outcome]) -> None:
+    """Write each outcome to the log."""
+    for one in outcomes:
+        log.info("expect %s", one.text())
