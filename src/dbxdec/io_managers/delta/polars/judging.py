@@ -15,9 +15,12 @@ from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import expectations
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Outcome, Rows, Unique
+from dbxdec.io_managers.delta.polars.delta_rs import once_only
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import polars as pl
 
 _DROPPING = ("dropped", "quarantined")
@@ -160,6 +163,39 @@ class Conditions:
         told = frame.with_columns(**self.values).with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED))
         return told.drop(list(self.values)) if self.values else told
 
+    def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> AbstractContextManager[pl.DataFrame | pl.LazyFrame]:
+        """Return what runs `frame` once, with the column `bad` where rows may be left out."""
+        return once_only(self.flagged(frame.lazy()) if self.judge.drops else frame)
+
+    def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome]]:
+        """Return the rows of `spilled` that a table expects, and how the expectations came out.
+
+        Rows that are left out go into quarantine. Raises RunError if rows are not what they must be.
+        """
+        import polars as pl
+
+        rows, columns = frame.lazy(), [name for name in frame.collect_schema() if name != self.bad]
+        if not self.judge.drops:
+            return rows, self.settled(rows, rows, None)
+        kept, dropped = (
+            rows.filter(some).select(map(named, columns)) for some in (~pl.col(self.bad), pl.col(self.bad))
+        )
+        has_dropped = not dropped.head(1).collect().is_empty()
+        return kept, self.settled(rows, kept, dropped if has_dropped else None)
+
+    def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
+        """Return how the expectations came out, and store the dropped rows where they are kept.
+
+        Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
+        """
+        outcomes = self.outcomes(everything, kept)
+        for one in outcomes:
+            log.info("expect %s", one.text())
+        if self.judge.quarantine is not None and dropped is not None:
+            self.judge.quarantine(self.rejected(dropped))
+        expectations.refuse_failed(outcomes, task=self.judge.task, uri=self.judge.uri)
+        return outcomes
+
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
 
@@ -214,9 +250,3 @@ class Conditions:
 
 def _first(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def tell(outcomes: Sequence[Outcome]) -> None:
-    """Write each outcome to the log."""
-    for one in outcomes:
-        log.info("expect %s", one.text())

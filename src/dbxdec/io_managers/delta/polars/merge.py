@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
@@ -110,9 +111,32 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             "which it merges on",
             hint=f"its columns are {listed(list(schema)) or 'none'}",
         )
-    with once_only(frame) as source:
-        _refuse_equal_keys(target, source, merge.keys)
-        return _merge(target, merge, source)
+    if target.judge is None:
+        with once_only(frame) as source:
+            return _merged(target, merge, source)
+    _refuse_lost_rows(target, merge)
+    conditions = target.judge.for_schema(pl.Schema(schema))
+    with conditions.spilled(frame) as source:
+        rows, outcomes_ = conditions.accepted(source)
+        facts = {one.expectation.name: one.facts() for one in outcomes_}
+        done = _merged(target.stating(expect=facts), merge, rows)
+        return done if done.expectations else replace(done, expectations=facts)
+
+
+def _merged(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> WriteResult:
+    _refuse_equal_keys(target, source, merge.keys)
+    return _merge(target, merge, source)
+
+
+def _refuse_lost_rows(target: Target, merge: DeltaMerge) -> None:
+    """Raise RunError if a row that is left out of the source would be deleted from the table, or changed there."""
+    assert target.judge is not None  # noqa: S101 - the caller has looked
+    if target.judge.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
+        raise RunError(
+            f"the table {target.context.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
+            f"`{target.receipt.id.task}` has a clause for rows that are not in the source: it would apply to them, too",
+            hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
+        )
 
 
 def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
-from dbxdec.io_managers.delta import expectations
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import (
     bounds,
     checks,
     definition,
     delta_rs,
-    judging,
     once,
     predicates,
     scan,
@@ -25,7 +23,6 @@ from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
 from dbxdec.io_managers.delta.slices import Slice
-from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.delta import expectations
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
     from dbxdec.io_managers.delta.polars.judging import Conditions
     from dbxdec.io_managers.delta.polars.target import Target
@@ -234,17 +232,11 @@ class Rows:
 
     def _judge_all(self) -> None:
         """Leave only rows in the frame that the table expects, where delta-rs is to write it. The query runs once."""
-        import polars as pl
-
-        judge, conditions = self._target.judge, self._conditions
-        if judge is None or conditions is None or self._accepted:
+        conditions = self._conditions
+        if conditions is None or self._accepted:
             return
-        frame = conditions.flagged(self._frame.lazy()) if judge.drops else self._frame.lazy()
-        spilled = self._kept.enter_context(delta_rs.once_only(frame)).lazy()
-        bad = pl.col(conditions.bad) if judge.drops else pl.lit(value=False)
-        rows, dropped = (spilled.filter(some).select(map(named, self._schema)) for some in (~bad, bad))
-        has_dropped = judge.drops and not dropped.head(1).collect().is_empty()
-        self._judge(conditions, spilled, rows, dropped if has_dropped else None)
+        rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(self._frame)))
+        self._state(outcomes)
         self._given = self._frame = rows
         self._accepted = True
 
@@ -280,11 +272,13 @@ class Rows:
         bad = [file for file in files if file.is_apart]
         try:
             rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
-            self._judge(conditions, pl.concat([rows, dropped]), rows, dropped if bad else None)
+            everything = pl.concat([rows, dropped])
+            self._state(conditions.settled(everything, rows, dropped if bad and not self._quarantined else None))
         except BaseException:
             parquet_files.remove(folder, kept)
             raise
         finally:
+            self._quarantined = True
             parquet_files.remove(folder, bad)
         return kept
 
@@ -301,17 +295,8 @@ class Rows:
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
         return scan.scan_places(pl.DataFrame(places), schema, folder.options)
 
-    def _judge(
-        self, conditions: Conditions, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None
-    ) -> None:
-        """Note how the expectations came out. Raises RunError if rows are not what they must be."""
-        judge = conditions.judge
-        outcomes = conditions.outcomes(everything, kept)
-        judging.tell(outcomes)
-        if judge.quarantine is not None and dropped is not None and not self._quarantined:
-            judge.quarantine(conditions.rejected(dropped))
-            self._quarantined = True
-        expectations.refuse_failed(outcomes, task=judge.task, uri=judge.uri)
+    def _state(self, outcomes: Sequence[expectations.Outcome]) -> None:
+        """Have the commit say how the expectations came out."""
         self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
 
     def _through_delta_rs(
