@@ -239,8 +239,9 @@ class Conditions:
         own, parts = pl.lit(value=True).alias("own"), [kept.select(columns)]
         parts += [] if there is None else [there.select(columns)]
         rows = pl.concat(parts)
-        count, hashes = rows.select(pl.len(), pl.struct(columns).hash().n_unique()).collect(engine="streaming").row(0)
-        if count == hashes:
+        # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
+        hashes = rows.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
+        if hashes.n_unique() == hashes.len():
             return 0
         marked = [part.with_columns(own if i == 0 else ~own) for i, part in enumerate(parts)]
         grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias("n"), pl.col("own").sum())
