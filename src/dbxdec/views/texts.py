@@ -58,6 +58,14 @@ def binding(found: dag.Binding) -> str:
             return "{" + ", ".join(f"{json.dumps(key)}: {binding(item)}" for key, item in items) + "}"
 
 
+def expectations(fact: Mapping[str, Any]) -> list[str]:
+    """Return how the expectations of a write came out: `"plausible delay": 3 of 842 rows failed (kept)`."""
+    return [
+        f'"{name}": {one["failed"]:,} of {one["rows"]:,} rows failed ({one["action"]})'
+        for name, one in (fact.get("expect") or {}).items()
+    ]
+
+
 def output(found: dag.Output) -> str:
     """Return the place of a result: `${var.root}/x (PolarsDeltaIoManager, mode=append)`, or `task value (int)`."""
     if found.io is None:

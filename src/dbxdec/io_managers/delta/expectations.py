@@ -15,7 +15,7 @@ from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 OPTIONS = ("expect", "expect_or_drop", "expect_or_fail", "quarantine")
 """The options of a manager that say what is expected."""
@@ -308,13 +308,43 @@ def filled(text: str, parameters: Mapping[str, Any], write: Callable[[str, Any],
                 f"the condition {text!r:.80} has `:{name}`, but the job has no parameter `{name}`",
                 hint=did_you_mean(name, parameters) or f"its parameters are {listed(list(parameters)) or 'none'}",
             )
-            for name in dict.fromkeys(unknown)
+            for name in unknown
         )
 
     def one(found: re.Match[str]) -> str:
         return write(found["name"], parameters[found["name"]]) if found["name"] else found[0]
 
     return _TOKENS.sub(one, text)
+
+
+def unknown_parameters(manager: Expecting, parameters: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for each `:name` in a condition that is no parameter of the job."""
+    for name, condition in conditions(manager):
+        if isinstance(condition, str):
+            for hole in holes(condition):
+                if hole not in parameters:
+                    yield Problem(
+                        f'the expectation "{name}" has `:{hole}`, but the job has no parameter `{hole}`',
+                        hint=did_you_mean(hole, parameters)
+                        or f"its parameters are {listed(list(parameters)) or 'none'}",
+                    )
+
+
+def conditions(manager: Expecting) -> Iterator[tuple[str, Any]]:
+    """Yield the conditions of a manager, by the names of their expectations."""
+    for option in _ACTIONS:
+        for name, rule in (getattr(manager, option) or {}).items():
+            if not isinstance(rule, Unique | Rows):
+                yield name, str(found) if isinstance(found := _condition_of(rule), BundleVariable) else found
+
+
+def _condition_of(rule: Any) -> Any:
+    return rule.condition if isinstance(rule, Fraction) else rule
+
+
+def holes(text: str) -> list[str]:
+    """Return the names of the job parameters that a condition has, as `:name`."""
+    return list(dict.fromkeys(found["name"] for found in _TOKENS.finditer(text) if found["name"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,9 +358,7 @@ class Expectation:
     @property
     def condition(self) -> Condition | None:
         """The condition of a row; for a fraction, that of the rows that are counted; None for a rule of all rows."""
-        if isinstance(self.rule, Fraction):
-            return self.rule.condition
-        return None if isinstance(self.rule, Unique | Rows) else self.rule
+        return None if isinstance(self.rule, Unique | Rows) else _condition_of(self.rule)
 
     @property
     def is_of_rows(self) -> bool:
@@ -356,8 +384,7 @@ def _resolved(rule: Any, resolve: Callable[[Any], Any]) -> Any:
 
 def strings(manager: Expecting) -> list[Any]:
     """Return what may hold bundle variables."""
-    rules = [rule for option in _ACTIONS for rule in (getattr(manager, option) or {}).values()]
-    return [rule.condition if isinstance(rule, Fraction) else rule for rule in rules]
+    return [_condition_of(rule) for option in _ACTIONS for rule in (getattr(manager, option) or {}).values()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
@@ -53,10 +54,10 @@ class DeltaIoManager(IoManager):
         comment: str | BundleVariable | None,
         columns: Mapping[str, Any] | None,
         constraints: Mapping[str, str] | None,
-        expect: Mapping[str, Any] | None,
-        expect_or_drop: Mapping[str, Any] | None,
-        expect_or_fail: Mapping[str, Any] | None,
-        quarantine: Any,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
     ) -> None:
         self.base_path = options.base_path(base_path)
         self.mode = mode
@@ -119,6 +120,13 @@ class DeltaIoManager(IoManager):
         merges_only = returns is not None and self.merges.issuperset(returns)
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)
+
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        """Return what is wrong with the conditions of expectations, for a job with these parameters.
+
+        Their SQL is checked where the engine is installed.
+        """
+        return list(expectations.unknown_parameters(self, parameters))
 
     def head(self, context: InputContext) -> Head | None:
         """Return what the table at `context.uri` is now; None where there is none. Raises RunError if it can't be read.

@@ -97,15 +97,7 @@ class Judge:
         import polars as pl
 
         if isinstance(condition, str):
-            text = expectations.filled(condition, self.parameters, write)
-            try:
-                pl.sql_expr(text)
-                found = pl.sql_expr(f"(\n{text}\n)")
-            except pl.exceptions.PolarsError as error:
-                raise RunError(
-                    f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
-                    hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
-                ) from error
+            found = parsed(condition, expectations.filled(condition, self.parameters, write))
         else:
             found = condition(two.lazy())
             if not isinstance(found, pl.Expr):
@@ -247,6 +239,20 @@ class Conditions:
         grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias("n"), pl.col("own").sum())
         shared = grouped.filter(pl.col("n") > 1).select(pl.col("own").sum()).collect(engine="streaming").item()
         return int(shared or 0)
+
+
+def parsed(condition: str, text: str) -> pl.Expr:
+    """Return the condition whose SQL is `text`. Raises RunError for something else than one condition."""
+    import polars as pl
+
+    try:
+        pl.sql_expr(text)  # in brackets, `1=1) OR (1=1` would be one
+        return pl.sql_expr(f"(\n{text}\n)")  # without, `delay < 5000 BANANA` would be one
+    except pl.exceptions.PolarsError as error:
+        raise RunError(
+            f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
+            hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
+        ) from error
 
 
 def _first(error: BaseException) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import time
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
@@ -21,10 +23,11 @@ from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.model import places
+from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
@@ -173,6 +176,22 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def setup(self) -> None:
         requirements.require("polars", "polars", "deltalake")
 
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        found = super().condition_problems(parameters)
+        conditions = [(name, text) for name, text in expectations.conditions(self) if isinstance(text, str)]
+        if not conditions or find_spec("polars") is None:
+            return found
+        from dbxdec.io_managers.delta.polars.judging import parsed
+
+        for name, condition in conditions:
+            if names_in(condition):
+                continue  # a bundle variable has no value yet
+            try:
+                parsed(condition, expectations.filled(condition, dict.fromkeys(expectations.holes(condition)), _hole))
+            except RunError as error:
+                found += [replace(one, message=f'the expectation "{name}": {one.message}') for one in error.problems]
+        return found
+
     # Reading
 
     def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
@@ -267,6 +286,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
     # Writing
 
     def preflight(self, context: OutputContext) -> None:
+        import polars as pl
+
         target = self._target(context)
         table = target.open()
         if table is None:
@@ -283,6 +304,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
             once.done_before(table, context.receipt)
         if self.mode == "overwrite":
             features.refuse_paths(table, context.uri)
+        if target.judge is not None and self.schema == "strict":
+            target.judge.for_schema(pl.Schema(table.schema()))
         if self.mode in ("append", "overwrite"):
             table_definition.refuse(target.definition, table, context.uri)
             target.check_partitions(table)
@@ -422,3 +445,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         with storage.refusals(uri, "read"):
             found = {tuple(str(part[name]) for name in columns) for part in (table.partitions() if columns else ())}
         return columns, sorted(found)
+
+
+def _hole(name: str, _: object) -> str:
+    """Return the name of a column that stands for a job parameter."""
+    return f'"{name}"'

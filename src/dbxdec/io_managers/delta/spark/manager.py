@@ -81,10 +81,6 @@ class SparkDelta(DeltaIoManager):
         comment: str | BundleVariable | None = None,
         columns: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
-        expect: Mapping[str, Any] | None = None,
-        expect_or_drop: Mapping[str, Any] | None = None,
-        expect_or_fail: Mapping[str, Any] | None = None,
-        quarantine: Any = None,
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
@@ -103,10 +99,6 @@ class SparkDelta(DeltaIoManager):
             comment=comment,
             columns=columns,
             constraints=constraints,
-            expect=expect,
-            expect_or_drop=expect_or_drop,
-            expect_or_fail=expect_or_fail,
-            quarantine=quarantine,
         )
 
     # Reading

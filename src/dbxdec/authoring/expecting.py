@@ -1,0 +1,21 @@
+"""What tables expect of their rows, as far as the build can check it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.model import dag
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dbxdec.authoring.nodes import Call
+
+
+def check(call: Call, parameters: Collection[str]) -> None:
+    """Note conditions that can't be evaluated in a run of the job, which has these parameters."""
+    for name, manager in call.managers.items():
+        what = "the result" if name == dag.RESULT else f"the output `{name}`"
+        for problem in manager.condition_problems(parameters):
+            message = f"{what} of the task `{call.key}` goes into a table that it doesn't fit: {problem.message}"
+            call.recorder.problem(message, problem.hint, call.where)
