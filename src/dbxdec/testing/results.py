@@ -30,6 +30,8 @@ class TaskResult:
         iterations: Those of a task with `each(...)`, in the order of the items.
         item: The item, of an iteration.
         run: The run of another job that the task has started.
+        expectations: How the expectations of its table came out, by their names: `failed` of `rows`, and the `action`;
+            with named outputs by the output first.
 
     Example:
         ```python
@@ -48,6 +50,7 @@ class TaskResult:
     iterations: tuple[TaskResult, ...] = ()
     item: Any = None
     run: JobResult | None = None
+    expectations: Mapping[str, Any] = field(default_factory=dict)
     load: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property

@@ -51,7 +51,7 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
         for task in job.tasks
     )
     managers: dict[tuple[str, str], Any] = {
-        (key, name): MemoryIoManager(lake, own, job.task(key).outputs[name].target)
+        (key, name): MemoryIoManager(lake, own, job.task(key).outputs[name].target, place)
         for (key, name), own in built.managers.items()
     }
     tables = {place(target): MemoryIoManager(lake, own, target) for target, own in built.tables.items()}

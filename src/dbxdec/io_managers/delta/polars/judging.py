@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from dbxdec.io_managers.delta.merge import DeltaMerge
+
 _DROPPING = ("dropped", "quarantined")
 
 
@@ -49,6 +51,15 @@ class Judge:
     def drops(self) -> bool:
         """Whether rows may be left out."""
         return bool(self._droppers)
+
+    def refuse_lost_rows(self, merge: DeltaMerge) -> None:
+        """Raise RunError if a row that is left out of a merge would be deleted from the table, or changed there."""
+        if self.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
+            raise RunError(
+                f"the table {self.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
+                f"`{self.task}` has a clause for rows that are not in the source: it would apply to them, too",
+                hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
+            )
 
     def for_schema(self, schema: pl.Schema) -> Conditions:
         """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them."""
@@ -228,16 +239,16 @@ class Conditions:
 
         columns = list(map(named, rule.columns))
         there = self.judge.there() if rule.of == "table" else None
-        own, parts = pl.lit(value=True).alias("own"), [kept.select(columns)]
-        parts += [] if there is None else [there.select(columns)]
-        rows = pl.concat(parts)
+        parts = [kept.select(columns), *([] if there is None else [there.select(columns)])]
         # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
-        hashes = rows.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
+        hashes = pl.concat(parts).select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
         if hashes.n_unique() == hashes.len():
             return 0
-        marked = [part.with_columns(own if i == 0 else ~own) for i, part in enumerate(parts)]
-        grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias("n"), pl.col("own").sum())
-        shared = grouped.filter(pl.col("n") > 1).select(pl.col("own").sum()).collect(engine="streaming").item()
+        free = "_" * (max(map(len, rule.columns)) + 1)
+        number, own = f"{free}n", f"{free}o"
+        marked = [part.with_columns(pl.lit(i == 0).alias(own)) for i, part in enumerate(parts)]
+        grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias(number), pl.col(own).sum())
+        shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
         return int(shared or 0)
 
 
@@ -256,4 +267,4 @@ def parsed(condition: str, text: str) -> pl.Expr:
 
 
 def _first(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

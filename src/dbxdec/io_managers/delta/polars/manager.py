@@ -387,10 +387,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
             definition=self.definition(),
-            judge=self._judge(context),
+            judge=self.judge(context),
         )
 
-    def _judge(self, context: OutputContext) -> Judge | None:
+    def judge(self, context: OutputContext) -> Judge | None:
+        """Return what judges the rows of a write; None for a table that expects nothing."""
         found = expectations.of(self, self.resolve)
         if not found:
             return None

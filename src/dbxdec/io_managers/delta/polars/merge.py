@@ -114,7 +114,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     if target.judge is None:
         with once_only(frame) as source:
             return _merged(target, merge, source)
-    _refuse_lost_rows(target, merge)
+    target.judge.refuse_lost_rows(merge)
     conditions = target.judge.for_schema(pl.Schema(schema))
     with conditions.spilled(frame) as source:
         rows, outcomes_ = conditions.accepted(source)
@@ -126,17 +126,6 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
 def _merged(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> WriteResult:
     _refuse_equal_keys(target, source, merge.keys)
     return _merge(target, merge, source)
-
-
-def _refuse_lost_rows(target: Target, merge: DeltaMerge) -> None:
-    """Raise RunError if a row that is left out of the source would be deleted from the table, or changed there."""
-    assert target.judge is not None  # noqa: S101 - the caller has looked
-    if target.judge.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
-        raise RunError(
-            f"the table {target.context.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
-            f"`{target.receipt.id.task}` has a clause for rows that are not in the source: it would apply to them, too",
-            hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
-        )
 
 
 def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:

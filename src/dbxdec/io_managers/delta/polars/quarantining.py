@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.contexts import OutputContext
 from dbxdec.io_managers.delta.expectations import RUN, TASK
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.contexts import WriteId
 
 
 def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], None]:
@@ -25,14 +26,19 @@ def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], N
     write = context.receipt.id
 
     def keep(rows: pl.LazyFrame) -> None:
-        import polars as pl
-
         table.check_name()
         table.setup()
         uri = places.resolved(table.template(write.job, write.task) or "")
         own = replace(write, output=f"{write.output}/quarantine" if write.output else "quarantine", key="", slot="")
         receipt = replace(context.receipt, id=own, progress=None)
-        told: Any = rows.with_columns(pl.lit(write.run).alias(RUN), pl.lit(write.task).alias(TASK))
+        told = marked(rows, write)
         table.write(OutputContext(uri, receipt, ("polars.LazyFrame",), context.parameters, has_readers=False), told)
 
     return keep
+
+
+def marked(rows: pl.LazyFrame, write: WriteId) -> pl.LazyFrame:
+    """Return rows with the run and the task that would have stored them."""
+    import polars as pl
+
+    return rows.with_columns(pl.lit(write.run).alias(RUN), pl.lit(write.task).alias(TASK))
