@@ -227,11 +227,14 @@ class Rows:
         return table is None or commit.is_plain(table)
 
     def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
-        self._judge_all()
+        self.judge()
         return checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
 
-    def _judge_all(self) -> None:
-        """Leave only rows in the frame that the table expects, where delta-rs is to write it. The query runs once."""
+    def judge(self) -> None:
+        """Leave only rows that the table expects, before anything of it is written. The query runs once.
+
+        Where Polars stores the files, that is done with these. Raises RunError if rows are not what they must be.
+        """
         conditions = self._conditions
         if conditions is None or self._accepted:
             return

@@ -71,6 +71,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
         rows.fit(None)
         if not target.definition:
             return rows.create()
+        rows.judge()
         table = rows.make()
     shell = target.mode in ("ignore", "error") and target.is_shell(table)
     if target.mode == "ignore" and not shell:
