@@ -27,7 +27,7 @@ from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
@@ -399,16 +399,13 @@ class PolarsDeltaIoManager(DeltaIoManager):
         from dbxdec.io_managers.delta.polars.judging import Judge
 
         keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
-        return Judge(found, context.parameters, context.receipt.id.task, context.uri, keep, self._rows_of(context))
+        task = context.receipt.id.task
+        return Judge(found, context.parameters, task, context.uri, keep, lambda: self.rows_there(context))
 
-    def _rows_of(self, context: OutputContext) -> Callable[[], pl.LazyFrame | None]:
-        """Return what gives the rows of the target as they are."""
-
-        def there() -> pl.LazyFrame | None:
-            table = table_log.open_table(context.uri, self._storage_options())
-            return None if table is None else scan.scan(table)
-
-        return there
+    def rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
+        """Return the rows of the target as they are now; None without a table."""
+        table = table_log.open_table(context.uri, self._storage_options())
+        return None if table is None else scan.scan(table)
 
     def _refuse_unknown_options(self) -> None:
         if not self.delta_write_options:
