@@ -84,6 +84,9 @@ demo: setup
 	UV_FIND_LINKS=$(DEMO)/wheels $(BIN)/uv pip install --quiet --python $(DEMO)/env/bin/python \
 	  "dbxdec[cli]" $(FLIGHTS)/dist/*.whl
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run daily_delays --param day=2013-01-01 --jobs 4 --report $(DEMO)/report.html
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run departures --param day=2013-01-01
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run departures --param day=2013-01-02
+	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec lag
 	cd $(FLIGHTS) && $(DEMO)/env/bin/dbxdec run yearly_summary
 	cd $(FLIGHTS) && $(DEMO)/env/bin/python show_tables.py lake
 	@echo "== the other days of the week: those that the tables lack"

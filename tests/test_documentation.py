@@ -201,6 +201,27 @@ def test_a_high_water_mark_takes_each_event_once(documented: Any, tmp_path: Path
     assert _rows(tmp_path, "hourly/bronze/events") == sorted(((n,) for n in range(20)), key=repr)
 
 
+def test_what_is_new_is_read_once(documented: Any, tmp_path: Path) -> None:
+    """docs/changes.md: each order is counted once; the copy follows its source, and the audit has every change."""
+    _runs(documented("docs/changes.md", "src/shop/pipelines/new.py"), "docs/changes.md", tmp_path)
+    assert _rows(tmp_path, "hourly/gold/customers") == [("ann", 9)]
+    first, second, _ = DAYS
+    _runs(documented("docs/changes.md", "src/shop/pipelines/follow.py"), "docs/changes.md", tmp_path)
+    assert _rows(tmp_path, "daily/silver/customers") == _rows(tmp_path, "daily/bronze/customers")
+    changes = pl.read_delta(str(tmp_path / "daily" / "audit" / "customers"))
+    of_new = changes.filter(pl.col("id") > 0).sort("version", "change").select("id", "change")
+    assert of_new.rows() == [
+        (first.day, "insert"),
+        (first.day, "delete"),
+        (second.day, "insert"),
+        (second.day, "delete"),
+        (first.day, "insert"),
+    ]
+    page: dict[str, Any] = {}
+    exec(compile(files("docs/changes.md")["tests/test_new.py"], "test_new", "exec"), page)  # noqa: S102 - our own
+    page["test_each_order_is_counted_once"](Lake())
+
+
 @pytest.mark.slow
 def test_merges_leave_what_their_clauses_say(documented: Any, tmp_path: Path) -> None:
     """docs/merges.md: every clause, after two days and the first again."""

@@ -77,7 +77,7 @@ def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
     from databricks.bundles.jobs import Job
 
     jobs = flights.jobs()
-    assert set(jobs) == {"daily_delays", "yearly_summary"}
+    assert set(jobs) == {"daily_delays", "departures", "yearly_summary"}
     for definition in jobs.values():
         loaded = Job.from_dict(definition).tasks
         assert isinstance(loaded, list)
@@ -98,7 +98,7 @@ def test_the_wheel_and_the_resources_belong_together(flights: Project) -> None:
 
 @pytest.mark.slow
 def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefix: Path, tmp_path: Path) -> None:
-    """Each task of both jobs, started with the parameters of the resources file, leaves the tables that it should."""
+    """Each task of each job, started with the parameters of the resources file, leaves the tables that it should."""
     python = str(prefix / "bin" / "python")
     probe = "import importlib.util as u; print([m for m in ('hatchling', 'databricks') if u.find_spec(m)])"
     assert Project(tmp_path).run(python, "-P", "-c", probe).output.strip() == "[]"
@@ -127,6 +127,7 @@ def test_every_task_runs_as_a_process_from_the_resources(flights: Project, prefi
     assert pl.read_delta(str(daily / "enrich")).height == 842
     assert pl.read_delta(str(daily / "delays"))["flights"].sum() == 842
     assert pl.read_delta(str(daily / "carriers"))["flights"].sum() == 842
+    assert pl.read_delta(str(lake / "departures" / "tally"))["flights"].sum() == 838  # four were cancelled
     assert pl.read_delta(str(yearly / "extract_year")).height == 336_776
     carriers = dict(pl.read_delta(str(yearly / "carriers")).select("carrier", "flights").rows())
     assert carriers["UA"] == 58_665

@@ -1,4 +1,4 @@
-"""Prints the tables that the two jobs have written below a folder: `python show_tables.py lake`."""
+"""Prints the tables that the jobs have written below a folder: `python show_tables.py lake`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def show(path: Path, rows: int = 5) -> None:
 
 
 def main(lake: Path) -> None:
-    """Every Delta table below the two jobs' folders."""
-    for job in ("daily_delays", "yearly_summary"):
+    """Every Delta table below the jobs' folders."""
+    for job in ("daily_delays", "departures", "yearly_summary"):
         for log in sorted((lake / job).glob("*/_delta_log")):
             show(log.parent)
 

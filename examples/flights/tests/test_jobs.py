@@ -10,6 +10,7 @@ import pytest
 
 from dbxdec.testing import Lake, job_dag, run_job, run_task
 from flights_pipeline.pipelines.daily import daily_delays
+from flights_pipeline.pipelines.departures import departures
 from flights_pipeline.pipelines.yearly import yearly_summary
 
 NEW_YEAR = dt.date(2013, 1, 1)
@@ -69,6 +70,28 @@ def test_a_failed_query_is_the_authors_own_error() -> None:
     """What a task raises is raised in the test."""
     with pytest.raises(pl.exceptions.ColumnNotFoundError, match="origin"):
         run_task(daily_delays, "enrich", inputs={"extract": pl.DataFrame({"carrier": ["UA"]})})
+
+
+def test_each_departure_is_counted_once(dbxdec_lake: Lake) -> None:
+    """A second run of the day counts what has come since, a third one nothing."""
+    flights = pl.DataFrame(
+        {
+            "time_hour": [dt.datetime(2013, 1, 1, hour) for hour in (5, 5, 6)],
+            "carrier": ["UA", "AA", "UA"],
+            "flight": [1, 2, 3],
+            "origin": ["EWR", "JFK", "EWR"],
+            "dest": ["IAH", "MIA", "ORD"],
+            "dep_time": [517, 542, None],
+            "dep_delay": [2, -3, None],
+        }
+    )
+    landed = flights.with_columns(pl.col("dep_time").fill_null(600), pl.col("dep_delay").fill_null(10))
+    counted = []
+    for known in (flights, landed, landed):
+        result = run_job(departures, day=NEW_YEAR, inputs={"extract": known}, tables=dbxdec_lake)
+        counted.append(result["tally"].reads["departed"].collect().height)
+    assert counted == [2, 1, 0]
+    assert sorted(dbxdec_lake["tally"].rows()) == [("AA", 1, 0), ("UA", 2, 12)]
 
 
 def test_the_year_from_the_real_flights() -> None:

@@ -158,7 +158,7 @@ class _Binder:
             return self._bind_latest(value._what)
         if isinstance(value, TableChanges):
             table = self._bind_table(value.table)
-            return table and replace(table, changes=value.changes)
+            return table and replace(table, changes=value.wanted)
         if isinstance(value, ParameterProxy):
             if value._recorder is not recorder:
                 recorder.problem(

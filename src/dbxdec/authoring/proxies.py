@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from dbxdec.authoring import recording
 from dbxdec.authoring.references import Reference, Spoiled
-from dbxdec.errors import did_you_mean, listed, shown
+from dbxdec.errors import Problem, did_you_mean, listed, shown
 from dbxdec.model import dag
 from dbxdec.model.mistakes import forgiving, itself
 from dbxdec.platform import references
@@ -335,6 +335,11 @@ class Latest(Reference):
 
     def describe(self) -> str:
         return f"latest({shown(self._what)})"
+
+    def changes(self, *_: object, **__: object) -> Any:
+        """Note that what is new is asked of the result itself."""
+        recording.refuse([Problem(f"`.changes()` is asked of {self.describe()}", hint="write `x.changes()`")])
+        return Spoiled(self)
 
 
 @forgiving()

@@ -94,7 +94,7 @@ def _behind(lag: Mapping[str, Any], now: dt.datetime) -> str:
     if lag.get("newest") is None:
         return "the table is not there yet"
     if lag["read"] is None:
-        return "everything: it has not run yet"
+        return "everything: it has read nothing of it yet"
     if lag["read"] == lag["newest"]:
         return "nothing"
     words = [counted(lag["newest"] - lag["read"], "version")]

@@ -67,8 +67,8 @@ _A_TASK: dict[str, Any] = {"multiple": True, "metavar": "KEY", "shell_complete":
     multiple=True,
     metavar="TASK=WHERE",
     shell_complete=completion.readers,
-    help="Where a task begins that reads what is new, and whose table does not say how far: after a VERSION of its "
-    "source, after the `latest`, or with a `snapshot`, all rows; may be repeated.",
+    help="Where a task begins that reads what is new: after a VERSION of its source; where its table does not say how "
+    "far it has read, also after the `latest`, or with a `snapshot`, all rows; may be repeated.",
 )
 @click.option(
     "--restart",

@@ -49,10 +49,10 @@ class TableChanges:
     """The rows of a table that are new to the task which gets them as an argument."""
 
     def __init__(self, table: IoManager, changes: Changes) -> None:
-        self.table, self.changes = table, changes
+        self.table, self.wanted = table, changes
 
     def __repr__(self) -> str:
-        return self.changes.text(repr(self.table))
+        return self.wanted.text(repr(self.table))
 
 
 _running: _Running | None = None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONSUMER, NUMBER, READ, SEEN = "consumer", "n", "read", "seen"
-"""The facts of such a commit: who has read, the number of the commit, the spans, the target's version by then."""
+CONSUMER, NUMBER, READ, SEEN, ABSENT = "consumer", "n", "read", "seen", "absent"
+"""The facts of such a commit: who has read, the number of the commit, the spans, the target's version by then, and the
+parameters whose sources were not there yet."""
 # A version of a transaction identifier has 63 bits: the number of the commit, and the version of the source.
 _HALF = 32
 
@@ -50,7 +51,7 @@ class Progress:
     """What one commit of a consumer states: its number, and the spans that it covers, by parameter.
 
     `epoch` is the version of the newest RESTORE of the target, which begins a new count. `seen` is the version of the
-    target that the writer went by.
+    target that the writer went by. `absent` are the parameters that got None, since their sources were not there yet.
     """
 
     consumer: str
@@ -58,6 +59,7 @@ class Progress:
     number: int
     read: Mapping[str, Span]
     seen: int = -1
+    absent: tuple[str, ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -67,7 +69,8 @@ class Progress:
     def facts(self) -> dict[str, Any]:
         """Return what stands beside the receipt in the commit's metadata."""
         read = {name: [span.source, span.after, span.until] for name, span in self.read.items()}
-        return {CONSUMER: self.identifier, NUMBER: self.number, READ: read, SEEN: self.seen}
+        facts = {CONSUMER: self.identifier, NUMBER: self.number, READ: read, SEEN: self.seen}
+        return {**facts, ABSENT: list(self.absent)} if self.absent else facts
 
     def positions(self) -> dict[str, int]:
         """Return the identifiers that outlive the receipt, with their versions."""

@@ -76,7 +76,7 @@ def mistakes(adopt: str, restart: str, job: dag.Job) -> Iterator[Problem]:
 
 
 def _unknown_reader(key: str, known: list[str], option: str) -> Problem:
-    hint = did_you_mean(key, known) or f"tasks that do are {listed(known) or 'none'}"
+    hint = did_you_mean(key, known) or (f"tasks that do are {listed(known)}" if known else "no task of the job does")
     return Problem(f"`{option}`: no task `{key}` reads what is new in a table", hint=hint)
 
 

@@ -88,7 +88,7 @@ def asked(**given: Any) -> Changes:
     """Return what a call of `.changes()` asks for. Raises DbxdecError with every mistake in its arguments."""
     by = given["by"]
     names = (by,) if isinstance(by, str) else () if by is None else by
-    if problems := [*_unknown(given), *_keys(given["kind"], names)]:
+    if problems := [*_unknown(given), *_keys(given["kind"], by, names)]:
         raise DbxdecError(problems)
     return Changes(**{**given, "by": tuple(names)})
 
@@ -105,8 +105,8 @@ def _unknown(given: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"`.changes()` has at_least_once={shown}", hint="give True or False")
 
 
-def _keys(kind: Any, names: Any) -> Iterator[Problem]:
-    what = on_one_line(names)
+def _keys(kind: Any, by: Any, names: Any) -> Iterator[Problem]:
+    what = on_one_line(by)
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
         yield Problem(f"`.changes()` has by={what}", hint='name the columns of the key: by="id" or by=["id", "day"]')
     elif kind == "latest" and not names:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
-from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
+from dbxdec.io_managers.delta.progress import Consumer, Head, Standing, UnclearError
 from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, SNAPSHOT, Wanted
@@ -32,7 +32,9 @@ class Manager(Protocol):
     def merges(self) -> frozenset[str]: ...
     def read(self, context: InputContext) -> Any: ...
     def head(self, context: InputContext) -> Head | None: ...
-    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing: ...
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing: ...
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
 
     Raises RunError, with all problems, where a position or a source is not what it was.
     """
+    said = wanted.restarts or all(source.parameter in wanted.adopted for source in sources)
     standings = {
-        name: one.manager.standing(one.context, _consumer(project, one.context, name), counts=wanted.restarts)
-        for name, one in outputs.items()
+        name: _standing(one, _consumer(project, one.context, name), wanted, said=said) for name, one in outputs.items()
     }
     done = {name: one.done for name, one in standings.items() if one.done is not None}
     if len(done) == len(outputs):
@@ -116,6 +118,16 @@ def plan(project: str, outputs: Mapping[str, Output], sources: list[Source], wan
     return _of_positions(project, outputs, there, heads, standings, positions, done, wanted)
 
 
+def _standing(output: Output, consumer: Consumer, wanted: Wanted, *, said: bool) -> Standing:
+    """Return how far an output has read. Where its log doesn't tell, it begins anew if a person has `said` where."""
+    try:
+        return output.manager.standing(output.context, consumer, counts=wanted.restarts)
+    except UnclearError:
+        if not said:
+            raise
+        return output.manager.standing(output.context, consumer, counts=wanted.restarts, anew=True)
+
+
 def _of_positions(
     project: str,
     outputs: Mapping[str, Output],
@@ -134,9 +146,13 @@ def _of_positions(
     # Outputs that one attempt has not written get exactly what the others have: the same rows for all.
     until = min(ahead, key=_rank) if ahead else tuple(_version(heads[name]) for name in names)
     spans: dict[str, Span] = {}
+    absent = [name for name, head in heads.items() if head is None]
     for source, after, to in zip(sources, lowest, until, strict=True):
         head = heads[source.parameter]
-        assert head is not None and to is not None  # noqa: PT018, S101 - an output that is ahead has a position
+        assert head is not None  # noqa: S101 - `sources` are there
+        if to is None:  # it was not there for the output that is ahead
+            absent.append(source.parameter)
+            continue
         skips = after is None and source.changes.starting == LATEST and not wanted.restarts
         skips = skips and source.parameter not in wanted.adopted
         spans[source.parameter] = Span(head.id, after, to, skips, head.opened)
@@ -148,7 +164,7 @@ def _of_positions(
         standing = standings[name]
         number = 1 if standing.cursor is None else standing.cursor.number + 1
         base = _consumer(project, outputs[name].context, name).base
-        found[name] = Progress(base, standing.epoch, number, spans, standing.version)
+        found[name] = Progress(base, standing.epoch, number, spans, standing.version, tuple(absent))
     needs_table = any(span.skips for span in spans.values()) and any(standings[name].version < 0 for name in lagging)
     return Plan(spans, found, done, needs_table)
 
@@ -221,19 +237,29 @@ def _position(output: Output, standing: Standing, source: Source, head: Head, wa
                 f"version {span.until}",
                 hint="the table was put back to an older copy: bring back the newer one",
             )
-        return span.until
+        return _adopted(wanted.adopted[name], head, source, task) if _leaves_out(wanted, name, span) else span.until
     if name in wanted.adopted:
         return _adopted(wanted.adopted[name], head, source, task)
     if cursor is None and not standing.is_strange:
         return None
+    if cursor is not None and name in cursor.absent:
+        return None
+    # Other parameters have a position, which a beginning for the whole task would contradict.
+    key = task if cursor is None else f"{task}.{name}"
     others = "" if cursor is None else f" (it has read {listed(list(cursor.read))})"
     raise RunError(
         f"{uri} has rows, and nothing in its log says up to where the task `{task}` has read `{name}`{others}: the "
         "job, the task or the parameter had another name, or another program has filled the table",
-        hint=f"say where it begins: `--adopt {task}=VERSION` after that version of {source.uri}, "
-        f"`--adopt {task}=latest` after the newest, `--adopt {task}=snapshot` with all rows; on the platform the job "
+        hint=f"say where it begins: `--adopt {key}=VERSION` after that version of {source.uri}, "
+        f"`--adopt {key}=latest` after the newest, `--adopt {key}=snapshot` with all rows; on the platform the job "
         f"parameter `{ADOPT}`",
     )
+
+
+def _leaves_out(wanted: Wanted, name: str, span: Span) -> bool:
+    """Return whether a person has a task go on after a later version than the one that it has read."""
+    said = wanted.adopted.get(name, "")
+    return said.isdecimal() and int(said) > span.until
 
 
 def _adopted(said: str, head: Head, source: Source, task: str) -> int | None:
@@ -256,10 +282,13 @@ def _needless(wanted: Wanted, standings: Mapping[str, Standing], sources: list[S
         known = [
             one.cursor.read[name] for one in standings.values() if one.cursor is not None and name in one.cursor.read
         ]
+        if any(_leaves_out(wanted, name, span) for span in known):
+            continue
         if name in wanted.adopted and len(known) == len(standings) and not any(one.done for one in standings.values()):
             yield Problem(
                 f"`--adopt {task}`: the task has read `{name}` up to version {known[0].until}, and goes on from there",
-                hint="leave it out; to read all again: `--restart`",
+                hint=f"leave it out; to leave out what comes next, name a newer version: `--adopt {task}=VERSION`; to "
+                f"read all again: `--restart {task}`",
             )
 
 

@@ -70,7 +70,9 @@ class MemoryIoManager(IoManager):
         there = any(version.content is not NOTHING for version in versions)
         return Head(context.uri, len(versions) - 1) if there else None
 
-    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing:
         """Return how far a consumer has read; whether there are rows is always known."""
         return new_rows.standing(self._lake.versions(context.uri), consumer)
 

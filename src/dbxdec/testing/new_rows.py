@@ -33,7 +33,7 @@ def standing(versions: Sequence[Version], consumer: Consumer) -> Standing:
     """Return how far a consumer has read, by the versions of the table that it writes."""
     known = [version.progress for version in versions if version.progress is not None]
     own = [one for one in known if one.consumer == consumer.base]
-    cursor = None if not own else Cursor(own[-1].epoch, own[-1].number, own[-1].read)
+    cursor = None if not own else Cursor(own[-1].epoch, own[-1].number, own[-1].read, absent=own[-1].absent)
     newest = next((version.content for version in reversed(versions) if version.content is not NOTHING), NOTHING)
     return Standing(
         version=len(versions) - 1 if newest is not NOTHING else -1,

@@ -135,10 +135,13 @@ class DeltaIoManager(IoManager):
         """
         raise RunError(f"the log of {context.uri} can't be read here")
 
-    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
-        """Return how far a consumer has read, by the table that it writes. Raises RunError where that can't be told.
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing:
+        """Return how far a consumer has read, by the table that it writes.
 
-        With `counts` it says whether there are rows even where the position is known.
+        With `counts` it says whether there are rows even where the position is known. With `anew` the consumer begins
+        anew, whatever the log says. Raises RunError where the table can't be read, UnclearError where it doesn't tell.
         """
         raise RunError(f"the log of {context.uri} can't be read here")
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
-from dbxdec.io_managers.positions import CONSUMER, NUMBER, READ, SEEN, Span, unpacked
+from dbxdec.io_managers.positions import ABSENT, CONSUMER, NUMBER, READ, SEEN, Span, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _NAME = "dbxdec/changes"
 # The rows of a table by another definition are not those that earlier commits tell of.
 _REDEFINES = ("CREATE OR REPLACE TABLE", "REPLACE TABLE")
+
+
+class UnclearError(RunError):
+    """Raised where the log of a target does not tell how far a task has read. A person may say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +72,15 @@ class Consumer:
 class Cursor:
     """The newest commit of a consumer that counts, and what it covers.
 
-    `version` is the target's version of that commit, None where its log has been cleaned.
+    `version` is the target's version of that commit, None where its log has been cleaned. `absent` are the parameters
+    whose sources were not there then.
     """
 
     epoch: int
     number: int
     read: Mapping[str, Span]
     version: int | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,11 @@ class Search:
     """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
 
 
+def anew(version: int) -> Search:
+    """Return what is known of a consumer that begins anew, of a target at this version: its count begins there."""
+    return Search(epoch=version, is_whole=True)
+
+
 def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
     """Return the newest cursor that counts. The commits come newest first, and are read only as far as needed.
 
@@ -153,7 +164,7 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
             if newest[2] >= commit.version - 1:
                 break
         elif in_doubt:
-            raise RunError(
+            raise UnclearError(
                 f"version {restore.version} of {uri} is a RESTORE that does not say which version it went back to, so "
                 f"nobody can tell how far the task `{consumer.task}` has read",
                 hint=f"say where it goes on: `--adopt {consumer.task}=VERSION`",
@@ -191,9 +202,9 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
     return Cursor(epoch, number, read)
 
 
-def lost(task: str, uri: str) -> RunError:
+def lost(task: str, uri: str) -> UnclearError:
     """Return the error of a target whose log no longer tells how far a task has read."""
-    return RunError(
+    return UnclearError(
         f"the log of {uri} no longer tells how far the task `{task}` has read what is new: it has been cleaned up "
         "since the task wrote there",
         hint="let no run be later than the log is kept (`delta.logRetentionDuration`); say where it goes on: "
@@ -205,18 +216,19 @@ def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
     """Return what a commit states, and the version of the target that its writer went by."""
     try:
         spans = {str(parameter): Span(*span) for parameter, span in proof.facts[READ].items()}
-        cursor = Cursor(int(name.rpartition("|")[2]), int(proof.facts[NUMBER]), spans, proof.version)
+        epoch, absent = int(name.rpartition("|")[2]), tuple(map(str, proof.facts.get(ABSENT, ())))
+        cursor = Cursor(epoch, int(proof.facts[NUMBER]), spans, proof.version, absent)
         return cursor, int(proof.facts[SEEN])
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise RunError(
+        raise UnclearError(
             f"version {proof.version} of {uri} says in its receipt how far a task has read, but in another form than "
             "this dbxdec writes",
             hint="the table was written by another version of dbxdec: install it where the task runs",
         ) from None
 
 
-def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> RunError:
-    return RunError(
+def _blind(late: Commit, restore: Commit, uri: str, consumer: Consumer) -> UnclearError:
+    return UnclearError(
         f"version {late.version} of {uri} is of an attempt of the task `{consumer.task}` that had begun before the "
         f"RESTORE of version {restore.version}: it has added rows, and those before them are gone",
         hint=f"restore the table again, to version {restore.version}: the next run reads what follows",

@@ -169,8 +169,8 @@ def refuse_lost_columns(earlier: Iterable[str], newest: str, context: InputConte
         raise RunError(
             f"{context.uri} {' and '.join(said)} since the task has read it, so `{context.parameter}` can't give old "
             "and new rows the same columns",
-            hint="go on at the newest version, once the table that the task writes is right (`--adopt TASK=latest`), "
-            "or read all again (`--restart TASK`)",
+            hint="go on after the newest version, once the table that the task writes is right (`--adopt "
+            "TASK=VERSION`), or read all again (`--restart TASK`)",
         )
 
 
@@ -202,7 +202,7 @@ def gone(context: InputContext, version: int, why: str) -> RunError:
         f"more: {why}",
         hint="a task that pauses longer than the source keeps its log and its files can't go on "
         "(`delta.logRetentionDuration`, `delta.deletedFileRetentionDuration`): read all again (`--restart TASK`), or "
-        "go on at the newest version (`--adopt TASK=latest`)",
+        "go on after a newer version (`--adopt TASK=VERSION`)",
     )
 
 

@@ -324,6 +324,29 @@ def test_two_sources_have_one_position_in_one_commit(tables: Tables) -> None:
     assert {name: span[1:] for name, span in tables.facts()["read"].items()} == {"left": [1, 1], "right": [1, 1]}
 
 
+def test_a_source_that_comes_later_is_read_from_its_beginning(tables: Tables) -> None:
+    """An optional one that was not there in earlier runs, also where one of two outputs was written by then."""
+    tables.add(1, to="left")
+    outputs = {"good": (tables.manager, tables.folder / "good"), "bad": (tables.manager, tables.folder / "bad")}
+    names = {name: (tables.manager, tables.folder / name) for name in ("left", "right")}
+    consumer = Consumer(outputs, names, optional=True)
+
+    def both(read: dict[str, Any]) -> Any:
+        return pl.concat([frame for frame in read.values() if frame is not None])
+
+    run(consumer, "a", both)
+    tables.add(2, to="left")
+    attempt = consumer.attempt("b")
+    attempt.commit(both(attempt.read()), "good")
+    tables.add(10, to="right")
+    assert consumer.attempt("c").spans == {"left": (0, 1)}
+    run(consumer, "c", both)
+    assert run(consumer, "d", both).spans["right"].text == "all rows of version 0"
+    assert tables.ids("good") == tables.ids("bad") == [1, 2, 10]
+    run(consumer, "e", both)
+    assert tables.ids("good") == tables.ids("bad") == [1, 2, 10]
+
+
 def test_of_two_that_have_read_the_same_one_commits(tables: Tables) -> None:
     """Whichever is first: the other one is told that its rows were taken, and writes nothing."""
     tables.add(1)
@@ -445,6 +468,20 @@ def test_a_beginning_for_a_task_that_has_a_position_is_an_error(tables: Tables) 
         run(tables.consumer(), "b", adopt="latest")
 
 
+def test_a_person_goes_on_after_what_can_not_be_read(tables: Tables) -> None:
+    """After a rewrite, by its version; what comes later is read, and a version that is read already changes nothing."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    DeltaTable(str(tables.source)).delete("id = 1")
+    tables.add(2)
+    with pytest.raises(RunError, match="--adopt TASK=1"):
+        run(tables.consumer(), "b")
+    assert run(tables.consumer(), "c", adopt="1").spans["source"].text == "new in version 2"
+    with pytest.raises(RunError, match="the task has read `source` up to version 2"):
+        run(tables.consumer(), "d", adopt="1")
+    assert tables.ids() == [1, 2]
+
+
 def test_reading_all_again_is_refused_where_rows_would_be_doubled(tables: Tables) -> None:
     """An append to a table with rows; a merge may get a row twice."""
     tables.add(1)
@@ -498,6 +535,26 @@ def test_a_position_outlives_the_log_of_the_target(tables: Tables) -> None:
     assert run(tables.consumer(), "c").spans["source"].after == 1
     assert tables.ids() == [1, 2, 3]
     assert tables.facts()["n"] == 3
+
+
+@pytest.mark.parametrize(("adopt", "expected"), [("0", [0, 1, 2, 3, 9]), ("latest", [0, 9])])
+def test_a_person_says_where_a_task_goes_on_that_no_log_tells(tables: Tables, adopt: str, expected: list[int]) -> None:
+    """The target was restored to a version that its log no longer has; what a person says begins a new count."""
+    for i in range(4):
+        tables.add(i)
+        run(tables.consumer(), f"run-{i}")
+    target = DeltaTable(str(tables.target))
+    target.restore(0)
+    target.create_checkpoint()
+    DeltaTable(str(tables.target)).alter.set_table_description("since then")
+    for version in range(4):
+        (tables.target / "_delta_log" / f"{version:020}.json").unlink()
+    with pytest.raises(RunError, match="no longer tells how far the task `clean` has read"):
+        run(tables.consumer(), "after")
+    run(tables.consumer(), "after", adopt=adopt)
+    tables.add(9)
+    run(tables.consumer(), "later")
+    assert tables.ids() == expected
 
 
 def test_a_source_whose_log_is_gone_is_an_error(tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""What both jobs use: the lake, and the task that fills its first table."""
+"""What the jobs use: the lake, and the task that fills its first table."""
 
 from __future__ import annotations
 

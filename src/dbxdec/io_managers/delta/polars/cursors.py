@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.progress import Consumer, Cursor, Search
 
 
-def standing(target: Target, consumer: Consumer, *, counts: bool) -> Standing:
-    """Return the newest position that counts, and what this run has written. Raises RunError if nobody can tell.
+def standing(target: Target, consumer: Consumer, *, counts: bool, anew: bool) -> Standing:
+    """Return the newest position that counts, and what this run has written. Raises UnclearError if nobody can tell.
 
-    With `counts` it says whether there are rows even where a position is known.
+    With `counts` it says whether there are rows even where a position is known. With `anew` no position counts.
     """
     table = target.open()
     if table is None:
         return Standing()
     uri = target.context.uri
-    found = progress.search(table_log.Log.of(table).back(0), consumer, uri)
+    commits = table_log.Log.of(table).back(0)
+    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, uri)
     cursor = found.cursor or _outlived(table, consumer, found, uri)
     return Standing(
         version=table.version(),

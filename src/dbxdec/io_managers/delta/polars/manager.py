@@ -239,8 +239,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
                 return None
         return Head(found.id, found.version, found)
 
-    def standing(self, context: OutputContext, consumer: Consumer, *, counts: bool = False) -> Standing:
-        return cursors.standing(self._target(context), consumer, counts=counts)
+    def standing(
+        self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
+    ) -> Standing:
+        return cursors.standing(self._target(context), consumer, counts=counts, anew=anew)
 
     def behind(self, context: InputContext) -> dict[str, int]:
         return self._new_rows(context).behind()

@@ -1,0 +1,192 @@
+"""Tasks that read what is new, by the command line: how far they are, where they begin, no backfill runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from dbxdec.local import ledger
+from projects import Project
+from running import Said, dbxdec, define, empty, states
+
+JOB = """
+from dbxdec import DeltaMerge
+
+@task(io_manager=lake.table("silver"))
+def clean(orders: pl.DataFrame) -> pl.DataFrame:
+    if os.environ.get("BROKEN"):
+        raise ValueError("on purpose")
+    return orders
+
+@job
+def hourly() -> None:
+    clean(lake.table("bronze").changes())
+
+@job
+def plain() -> None:
+    clean.override(key="plain", io_manager=lake)(lake.table("bronze"))
+"""
+
+
+class Shop(Project):
+    """A project with one source, `bronze`, of which a task reads what is new into `silver`."""
+
+    @property
+    def lake(self) -> Path:
+        return self.root / "lake"
+
+    def add(self, *ids: int, to: str = "bronze", **options: Any) -> None:
+        """Let another program append rows."""
+        pl.DataFrame({"id": ids}).write_delta(str(self.lake / to), mode=options.pop("mode", "append"), **options)
+
+    def ids(self, table: str = "silver") -> list[int]:
+        return sorted(pl.read_delta(str(self.lake / table))["id"].to_list())
+
+    def run_hourly(self, *arguments: str, **environment: str) -> Said:
+        return dbxdec(self, "run", "hourly", *arguments, **environment)
+
+    def lag(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """The exit code, and the only reader of the first job."""
+        said = dbxdec(self, "lag", *arguments, "--json")
+        assert said.out, said.err
+        (reader,) = json.loads(said.out)["jobs"][0]["readers"]
+        return said.code, reader
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    project = empty(tmp_path / "repository")
+    define(project, JOB)
+    return Shop(project.root)
+
+
+def test_lag_tells_versions_rows_and_since_when(shop: Shop) -> None:
+    """Before the first run, behind, and up to date: as text and as JSON."""
+    code, reader = shop.lag()
+    assert (code, reader) == (
+        0,
+        {"task": "clean", "parameter": "orders", "source": "lake/bronze", "read": None},
+    )
+    assert "the table is not there yet" in dbxdec(shop, "lag").out
+    shop.add(1)
+    assert "everything: it has read nothing of it yet" in dbxdec(shop, "lag", "hourly").out
+    assert shop.run_hourly().code == 0
+    shop.add(2)
+    shop.add(3, 4)
+    code, reader = shop.lag()
+    added = DeltaTable(str(shop.lake / "bronze")).history()[1]["timestamp"]
+    assert (code, reader.pop("since")) == (0, added)
+    assert {name: reader[name] for name in ("read", "newest", "rows")} == {"read": 0, "newest": 2, "rows": 3}
+    text = dbxdec(shop, "lag").out
+    assert "hourly\n" in text
+    assert "clean.orders" in text
+    assert "2 versions, 3 rows, for " in text
+
+
+@pytest.mark.slow
+def test_nothing_is_new_after_a_run(shop: Shop) -> None:
+    """The position is that of the newest version."""
+    shop.add(1)
+    assert shop.run_hourly().code == 0
+    code, reader = shop.lag()
+    assert (code, reader["read"], reader["newest"], "rows" in reader) == (0, 0, 0, False)
+    assert "nothing" in dbxdec(shop, "lag").out
+
+
+def test_lag_says_what_it_can_not_tell(shop: Shop) -> None:
+    """Rows of unknown origin, and a source that was made again, are exit code 3 and a reason."""
+    shop.add(1)
+    shop.add(9, to="silver")
+    code, reader = shop.lag()
+    assert (code, reader["why"]) == (3, "lake/silver has rows, and nothing says up to where the task has read")
+    assert shop.run_hourly("--adopt", "clean=latest").code == 0
+    shutil.rmtree(shop.lake / "bronze")
+    shop.add(2)
+    said = dbxdec(shop, "lag")
+    assert said.code == 3
+    assert "can't be told" in said.out
+    why = "the source is another table than the one that the task has read"
+    assert f"hourly: how far `clean` has read `orders` can't be told: {why}" in said.err
+
+
+def test_lag_is_refused_where_nothing_reads_what_is_new(shop: Shop) -> None:
+    """Of a job, and of a project."""
+    said = dbxdec(shop, "lag", "plain")
+    assert (said.code, said.out) == (2, "")
+    assert "no task of the job `plain` reads what is new in a table" in said.err
+
+
+def test_a_person_says_where_a_task_begins_and_a_resumed_run_keeps_it(shop: Shop) -> None:
+    """It is a parameter of the run: what fails after the plan was made begins there again."""
+    shop.add(1)
+    shop.add(2)
+    shop.add(9, to="silver")
+    refused = shop.run_hourly()
+    assert refused.code == 1
+    assert "say where it begins: `--adopt clean=VERSION`" in refused.out
+    assert shop.run_hourly("--adopt", "clean=0", BROKEN="1").code == 1
+    assert ledger.find(shop.root, "last").head["parameters"]["dbxdec_adopt"] == "clean=0"
+    assert shop.run_hourly("--resume").code == 0
+    assert shop.ids() == [2, 9]
+    shop.add(3)
+    assert shop.run_hourly().code == 0
+    assert (shop.ids(), states(shop)) == ([2, 3, 9], {"clean": "success"})
+
+
+@pytest.mark.slow
+def test_a_task_that_reads_all_again_needs_an_empty_table(shop: Shop) -> None:
+    """An append would have each row twice."""
+    shop.add(1)
+    assert shop.run_hourly().code == 0
+    refused = shop.run_hourly("--restart", "clean")
+    assert refused.code == 1
+    assert "`--restart clean` would append all rows of" in refused.out
+    DeltaTable(str(shop.lake / "silver")).delete()
+    assert shop.run_hourly("--restart", "clean").code == 0
+    assert shop.ids() == [1]
+
+
+def test_wrong_beginnings_are_refused_before_anything_runs(shop: Shop) -> None:
+    """All mistakes at once, with what to write."""
+    wrong = ["--adopt", "clen=latest", "--adopt", "clean=newest", "--adopt", "clean.order=3", "--restart", "clean"]
+    said = shop.run_hourly(*wrong)
+    assert said.code == 2
+    for text in (
+        "`--adopt clen=latest`: no task `clen` reads what is new in a table",
+        "did you mean `clean`?",
+        "`--adopt clean=newest` does not say where the task begins",
+        "write a version of its source, `clean=12`, or `clean=latest`, or `clean=snapshot`",
+        "`--adopt clean.order=3`: the task `clean` reads nothing new as `order`",
+        "the task `clean` is in `--restart` and in `--adopt`",
+    ):
+        assert text in said.err
+    of_parameter = shop.run_hourly("-p", "dbxdec_adopt=clen=3")
+    assert (of_parameter.code, "no task `clen` reads" in of_parameter.err) == (2, True)
+    of_another_job = dbxdec(shop, "run", "plain", "--adopt", "plain=latest")
+    assert (of_another_job.code, "no task of the job does" in of_another_job.err) == (2, True)
+    assert list((shop.root / ".dbxdec").glob("runs/*")) == []
+
+
+def test_no_backfill_runs_a_task_that_reads_what_is_new(shop: Shop) -> None:
+    """Each run goes on where the one before it has ended, whatever its key is; so for jobs that a job runs."""
+    said = dbxdec(shop, "backfill", "hourly", "--yes")
+    assert said.code == 2
+    assert "the job `hourly` reads what is new (`clean`): it can't be run again for a key" in said.err
+    outer = """
+import datetime as dt
+from dbxdec import daily
+
+@job
+def outer(day: dt.date = daily(since=dt.date(2024, 1, 1))) -> None:
+    hourly()
+"""
+    define(shop, JOB + outer)
+    said = dbxdec(shop, "backfill", "outer", "day=2024-01-01", "--yes")
+    assert said.code == 2
+    assert "the job `hourly`, which `outer` runs, reads what is new (`clean`)" in said.err
