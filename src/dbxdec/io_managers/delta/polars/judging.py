@@ -15,7 +15,7 @@ from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import expectations
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Outcome, Rows, Unique
-from dbxdec.io_managers.delta.polars.delta_rs import once_only
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import checks, cursors, definition, once, schemas, storage, table_log
-from dbxdec.io_managers.delta.polars.delta_rs import once_only
 from dbxdec.io_managers.delta.polars.direct import commit
 from dbxdec.io_managers.delta.polars.predicates import quoted
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.polars_frames import named

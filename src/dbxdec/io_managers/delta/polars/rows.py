@@ -20,6 +20,7 @@ from dbxdec.io_managers.delta.polars import (
     table_log,
 )
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
 from dbxdec.io_managers.delta.slices import Slice
@@ -119,7 +120,7 @@ class Rows:
             self._files_of(table)
         else:
             frame = self._for_delta_rs(table.metadata().partition_columns)
-            self._given = self._kept.enter_context(delta_rs.once_only(frame))
+            self._given = self._kept.enter_context(once_only(frame))
         commit.grow(table, new, uri=self._target.context.uri)
         return True
 
