@@ -19,3 +19,10 @@ def check(call: Call, parameters: Collection[str]) -> None:
         for problem in manager.condition_problems(parameters):
             message = f"{what} of the task `{call.key}` goes into a table that it doesn't fit: {problem.message}"
             call.recorder.problem(message, problem.hint, call.where)
+        quarantine, job = getattr(manager, "quarantine", None), call.recorder.job
+        if quarantine is not None and quarantine.template(job, call.key) == manager.template(job, call.key):
+            call.recorder.problem(
+                f"{what} of the task `{call.key}` goes into the table that is its own quarantine",
+                'name another table for rows that are left out: `quarantine=lake.table("bad/flights")`',
+                call.where,
+            )

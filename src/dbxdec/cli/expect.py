@@ -12,11 +12,13 @@ from dbxdec.cli.builds import find
 from dbxdec.cli.console import console, escape, print_json, say
 from dbxdec.cli.home import home
 from dbxdec.cli.missing import CANT_TELL
-from dbxdec.errors import RunError, did_you_mean, listed
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.variables import local_values
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dbxdec.model.dag import Job, Output, Task
     from dbxdec.model.manifest import Manifest
 
@@ -51,6 +53,7 @@ def command(
     manifest = pipelines.chosen(here).manifest
     found = _of_table(manifest, table)
     build, _ = find(found[0][0].key, here, None, None)
+    _refuse_unknown(parameters, {parameter.name for job, _, _ in found for parameter in job.parameters})
     names = {name for job, _, _ in found for name in job.variables}
     question = Question(
         build, local_values(names, variables, here, target), here, None if target is not None else ledger.lake(here)
@@ -69,6 +72,20 @@ def command(
         raise SystemExit(CANT_TELL)
     if any(_is_broken(one) for table_ in told for one in table_["outcomes"]):
         raise SystemExit(FAILED)
+
+
+def _refuse_unknown(parameters: Collection[str], known: Collection[str]) -> None:
+    """Raise RunError for parameters that no job has which writes the table."""
+    problems = [
+        Problem(
+            f"no job that writes the table has a parameter `{name}`",
+            hint=did_you_mean(name, known) or f"there are {listed(sorted(known)) or 'none'}",
+        )
+        for name in parameters
+        if name not in known
+    ]
+    if problems:
+        raise RunError(problems)
 
 
 def _is_broken(outcome: dict[str, Any]) -> bool:

@@ -190,12 +190,18 @@ class MemoryIoManager(IoManager):
         judge = self._own.judge(context) if hasattr(self._own, "judge") and kind.startswith("polars.") else None
         if judge is None:
             return value, {}
+        import polars as pl
+
+        from dbxdec.io_managers.delta.polars import checks, schemas
+
         if merge is not None:
-            judge.refuse_lost_rows(merge)
+            judge.refuse_merge(merge)
         keep = None if self._own.quarantine is None else self._into_quarantine(context)  # type: ignore[attr-defined]
         judge = replace(judge, quarantine=keep, there=lambda: self._rows(context))
-        conditions = judge.for_schema(value.collect_schema())
-        with conditions.spilled(value) as rows:
+        # As the table would have them: a category is a string, and unsigned integers have a sign.
+        frame, schema = schemas.storable(value)
+        conditions = judge.for_schema(pl.Schema(schema))
+        with conditions.spilled(checks.signed(frame, schema, uri=context.uri)) as rows:
             kept, outcomes_ = conditions.accepted(rows)
             return kept.collect(), {one.expectation.name: one.facts() for one in outcomes_}
 

@@ -133,6 +133,15 @@ class Expecting(Protocol):
     expect_or_fail: Any
     quarantine: Any
     mode: Any
+    schema: Any
+
+    @property
+    def writes(self) -> Collection[str] | None:
+        """The kinds of results that it stores."""
+
+    @property
+    def merges(self) -> Collection[str]:
+        """Those of them that are merges."""
 
 
 def problems(manager: Expecting) -> Iterator[Problem]:
@@ -156,9 +165,10 @@ def problems(manager: Expecting) -> Iterator[Problem]:
 
 
 def _of_name(option: str, name: Any, names: dict[str, str]) -> Iterator[Problem]:
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST or not name.isprintable():
         yield Problem(
-            f"`{option}` has the name {on_one_line(name):.60}", hint=f"use a string of 1 to {LONGEST} characters"
+            f"`{option}` has the name {on_one_line(name):.60}",
+            hint=f"use a string of 1 to {LONGEST} characters on one line",
         )
     elif name in names:
         yield Problem(f"`{option}` and `{names[name]}` both have {name!r}", hint="give each expectation its own name")
@@ -176,6 +186,8 @@ def _of_rule(option: str, name: Any, rule: Any, manager: Expecting) -> Iterator[
         case Unique(columns, of):
             if not columns or not all(isinstance(column, str) and column for column in columns):
                 yield Problem(f"{what} is unique{columns!r:.60}", hint='name the columns: unique("day", "flight")')
+            elif len(set(columns)) < len(columns):
+                yield Problem(f"{what} is unique{columns!r:.60}", hint="name each column once")
             if of not in ("write", "table"):
                 yield Problem(f"{what} has of={of!r:.40}", hint='write of="write" or of="table"')
             elif of == "table" and manager.mode != "append":
@@ -224,10 +236,21 @@ def _of_quarantine(manager: Expecting) -> Iterator[Problem]:
         yield Problem(
             f"`quarantine` is {on_one_line(place):.60}, not a Delta table", hint='name one: `lake.table("bad/flights")`'
         )
+    elif not set(manager.writes or ()) & set(place.writes or ()) - set(manager.merges):
+        yield Problem(
+            f"`quarantine` is a table of {type(place).__name__}, which can't store the rows of "
+            f"{type(manager).__name__}",
+            hint=f"name a table of {type(manager).__name__}, too",
+        )
     elif getattr(place, "mode", None) != "append":
         yield Problem(
             f'`quarantine` is a table with mode="{getattr(place, "mode", None)}": each write would lose earlier rows',
             hint='`lake.table("bad/flights", mode="append")`',
+        )
+    elif manager.schema != "strict" and place.schema == "strict":
+        yield Problem(
+            f'the columns may change (`schema="{manager.schema}"`), but the table of `quarantine` takes no others',
+            hint='let it grow, too: `lake.table("bad/flights", mode="append", schema="add-columns")`',
         )
 
 
@@ -239,7 +262,7 @@ def described(manager: Expecting) -> dict[str, Any]:
         if getattr(manager, option)
     }
     if manager.quarantine is not None:
-        found["quarantine"] = str(manager.quarantine._table)
+        found["quarantine"] = manager.quarantine.template("{job}", "{task}")
     return found
 
 
@@ -269,15 +292,12 @@ _TOKENS = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|--[^\n]*|/\*.*?\*/|::|:(?P<name>[^\W\d]\w*)|(?P<word>[^\W\d]\w*)|.""",
     re.DOTALL,
 )
-_MOVING = frozenset(
+# SQL calls these without brackets; the others are names of columns where none follow.
+_BARE = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_MOVING = _BARE | frozenset(
     {
-        "current_date",
-        "current_time",
-        "current_timestamp",
         "current_timezone",
         "gen_random_uuid",
-        "localtime",
-        "localtimestamp",
         "now",
         "rand",
         "randn",
@@ -292,8 +312,13 @@ _MOVING = frozenset(
 
 def moving(text: str) -> list[str]:
     """Return the functions in a condition that give something else each time."""
-    words = (found["word"] for found in _TOKENS.finditer(text) if found["word"])
-    return list(dict.fromkeys(word for word in words if word.lower() in _MOVING))
+    found = [
+        token["word"]
+        for token in _TOKENS.finditer(text)
+        if (word := (token["word"] or "").lower()) in _MOVING
+        and (word in _BARE or text[token.end() :].lstrip().startswith("("))
+    ]
+    return list(dict.fromkeys(found))
 
 
 def filled(text: str, parameters: Mapping[str, Any], write: Callable[[str, Any], str]) -> str:

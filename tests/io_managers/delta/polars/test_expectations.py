@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from dbxdec import DeltaMerge, bundle_variable, fraction, rows, unique
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import Receipt, WriteResult
 from dbxdec.model.variables import using
 from delta_tools import output, receipt
@@ -323,6 +324,8 @@ def test_quotes_are_names_and_comments_end_nothing(tables: Tables) -> None:
         ({"expect": {"x": unique("id")}}, "put it into `expect_or_fail`"),
         ({"expect": {"x": "a"}, "expect_or_fail": {"x": "b"}}, "both have 'x'"),
         ({"expect_or_fail": {"x": unique()}}, "name the columns"),
+        ({"expect_or_fail": {"x": unique("id", "id")}}, "name each column once"),
+        ({"expect": {"two\nlines": "delay < 5"}}, "use a string of 1 to 128 characters on one line"),
         ({"expect_or_fail": {"x": unique("id", of="all")}}, 'write of="write" or of="table"'),  # type: ignore[arg-type]
         ({"expect_or_fail": {"x": unique("id", of="table")}, "mode": "overwrite"}, "only an append"),
         ({"expect_or_fail": {"x": rows()}}, "write rows(at_least=1)"),
@@ -332,12 +335,188 @@ def test_quotes_are_names_and_comments_end_nothing(tables: Tables) -> None:
         ({"expect_or_drop": {"x": "a"}, "quarantine": "bad"}, "not a Delta table"),
         ({"expect_or_drop": {"x": "a"}, "quarantine": PolarsDeltaIoManager("x").table("bad")}, 'mode="append"'),
         ({"expect": {f"x{i}": "a" for i in range(101)}}, "a table may have 100"),
+        (
+            {"expect_or_drop": {"x": "a"}, "quarantine": SparkDeltaIoManager("x", mode="append").table("bad")},
+            "name a table of PolarsDeltaIoManager, too",
+        ),
+        (
+            {
+                "expect_or_drop": {"x": "a"},
+                "quarantine": PolarsDeltaIoManager("x", mode="append").table("bad"),
+                "schema": "add-columns",
+            },
+            "let it grow, too",
+        ),
     ],
 )
 def test_wrong_options_say_what_to_write(tables: Tables, options: dict[str, Any], said: str) -> None:
     """When the table is named."""
     with pytest.raises(DbxdecError, match=re.escape(said)):
         tables.lake.table("flights", **options)
+
+
+def test_a_column_may_be_called_as_a_function(tables: Tables) -> None:
+    """`uuid` and `today` are names where no bracket follows."""
+    frame = pl.DataFrame({"flight": [1], "uuid": ["a"], "today": [1]})
+    assert tables.write(frame, expect={"x": "uuid IS NOT NULL AND today > 0"}).expectations["x"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"partition_by": "day", "mode": "overwrite", "properties": {"delta.enableChangeDataFeed": True}},
+        {"delta_write_options": {"target_file_size": 1_000_000}},
+        {"properties": {"delta.enableChangeDataFeed": True}},
+    ],
+    ids=["partitions", "options", "feed"],
+)
+def test_what_delta_rs_writes_states_its_numbers_too(tables: Tables, options: dict[str, Any]) -> None:
+    """In the first commit with rows and in later ones."""
+    for run in ("1", "2"):
+        found = tables.write(FLIGHTS.lazy(), run, expect={"late": "delay < 5000"}, **options)
+        assert dict(found.expectations) == tables.stated == {"late": {"failed": 2, "rows": 6, "action": "kept"}}
+
+
+@pytest.mark.parametrize("name", ["bad", "n", "e0", "0"])
+@writers
+def test_parameters_and_columns_may_have_any_name(tables: Tables, name: str, options: Any) -> None:
+    """No name is one of our own."""
+    frame = FLIGHTS.with_columns(pl.lit(1).alias(name), own=pl.lit(1), met=pl.lit(1), __bad=pl.lit(1))
+    found = tables.write(
+        frame,
+        parameters={name if name.isidentifier() else "bad": 3},
+        expect={"all": lambda frame: pl.all_horizontal(pl.all().is_not_null())},
+        expect_or_drop={"not it": f"flight <> :{name if name.isidentifier() else 'bad'}"},
+        expect_or_fail={"one": unique("flight", name)},
+        quarantine=tables.lake.table("bad"),
+        **options,
+    )
+    assert tables.flights() == [1, 2, 4, 5, 6]
+    assert found.expectations["all"]["failed"] == 2
+    assert pl.read_delta(str(tables.bad)).columns[:-3] == frame.columns
+
+
+@ways
+@writers
+def test_functions_see_the_columns_of_the_rows_alone(tables: Tables, form: Any, options: Any) -> None:
+    """Neither values of parameters nor our own columns, whatever `pl.all()` asks of them."""
+    found = tables.write(
+        form(pl.DataFrame({"flight": [1, 2, -1]})),
+        parameters={"none": None},
+        expect={"positive": lambda frame: pl.all_horizontal(pl.all() > 0), "null": "flight = :none"},
+        expect_or_drop={"more": "flight > 1"},
+        **options,
+    )
+    assert [one["failed"] for one in found.expectations.values()] == [1, 3, 2]
+
+
+@pytest.mark.parametrize("kind", ["files", "delta-rs", "merge"])
+def test_conditions_see_the_types_of_the_table(tables: Tables, kind: str) -> None:
+    """Unsigned numbers have a sign there, categories are strings: `3 - 5 >= 0` is false for all writers."""
+    frame = pl.DataFrame({"flight": [3, 9], "c": ["a", "b"], "e": ["x", "y"]}).cast(
+        {"flight": pl.UInt8, "c": pl.Categorical, "e": pl.Enum(["x", "y"])}
+    )
+    options = {"properties": {"delta.enableChangeDataFeed": True}} if kind == "delta-rs" else {}
+    value = DeltaMerge(frame, on="flight") if kind == "merge" else frame
+    found = tables.write(value, expect={"n": "flight - 5 >= 0", "c": "c = 'a'", "e": "e IN ('x', 'y')"}, **options)
+    assert [one["failed"] for one in found.expectations.values()] == [1, 1, 0]
+
+
+def test_outcomes_have_the_order_of_the_expectations(tables: Tables) -> None:
+    """In a retry, too, which reads them from the commit."""
+    for attempt in (1, 2):
+        found = tables.write(FLIGHTS, attempt=attempt, expect={"z": "flight > 0", "a": "flight > 1"})
+        assert list(found.expectations) == ["z", "a"]
+
+
+def test_a_retry_that_drops_other_rows_loses_none(tables: Tables) -> None:
+    """The quarantine has the same rows once, and those of an attempt with others, or of another build, again."""
+    options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}, "quarantine": tables.lake.table("bad")}
+    for attempt in (1, 2):
+        with pytest.raises(RunError, match="at least 100"):
+            tables.write(FLIGHTS.reverse(), attempt=attempt, expect_or_fail={"many": rows(at_least=100)}, **options)
+    assert tables.flights("bad") == [3, 4]
+    more = pl.concat([FLIGHTS, FLIGHTS.slice(2, 1).with_columns(flight=pl.lit(33, pl.Int64))])
+    tables.write(more, attempt=3, **options)
+    assert (tables.flights(), tables.flights("bad")) == ([1, 2, 5, 6], [3, 3, 4, 4, 33])
+
+
+def test_a_repair_with_another_build_is_not_stopped_by_the_quarantine(tables: Tables) -> None:
+    """What failed is mended, deployed and repaired in the same run."""
+    options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}, "quarantine": tables.lake.table("bad")}
+    with pytest.raises(RunError, match="at least 100"):
+        tables.write(FLIGHTS, expect_or_fail={"many": rows(at_least=100)}, **options)
+    mended = receipt("1", attempt=2)
+    context = replace(output(tables.path, replace(mended, build="c" * 64)), parameters={"day": DAY})
+    tables.lake.table("flights", **options).write(context, FLIGHTS)
+    assert tables.flights() == [1, 2, 5, 6]
+
+
+def test_a_merge_that_nobody_sees_is_refused(tables: Tables) -> None:
+    """A TableMerger has its rows already; before the function is called where it is annotated so."""
+    tables.write(FLIGHTS.head(1), "0")
+    handle = DeltaTable(str(tables.path))
+    merger = handle.merge(FLIGHTS, "target.flight = source.flight", source_alias="source", target_alias="target")
+    options: dict[str, Any] = {"expect_or_fail": {"plausible": "delay < 5000"}}
+    with pytest.raises(RunError, match="returns a TableMerger, whose rows dbxdec doesn't see"):
+        tables.write(merger.when_not_matched_insert_all(), **options)
+    assert tables.flights() == [1]
+    with pytest.raises(RunError, match="return a DeltaMerge"):
+        tables.lake.table("flights", **options).preflight(output(tables.path, returns=("deltalake.TableMerger",)))
+
+
+def test_a_merge_is_not_unique_over_the_table(tables: Tables) -> None:
+    """The rows that it updates are there."""
+    with pytest.raises(RunError, match='leave `of="table"` out'):
+        tables.write(DeltaMerge(FLIGHTS, on="flight"), expect_or_fail={"one": unique("flight", of="table")})
+
+
+def test_a_column_that_is_new_to_the_table_is_null_in_its_rows(tables: Tables) -> None:
+    """`of="table"` asks for no column that is not there."""
+    tables.write(FLIGHTS, "0")
+    rule = {"new": unique("new", of="table")}
+    tables.write(FLIGHTS.with_columns(new=pl.int_range(6)), "1", schema="add-columns", expect_or_fail=rule)
+    with pytest.raises(RunError, match="6 of 6 rows share"):
+        tables.write(FLIGHTS.with_columns(new=pl.lit(None, pl.Int64)), "2", expect_or_fail=rule)
+
+
+def test_writes_that_store_nothing_say_that_nothing_was_checked(tables: Tables) -> None:
+    """None, and a table that is kept."""
+    tables.write(FLIGHTS, "0")
+    rule = {"some": rows(at_least=1)}
+    for value, options in ((None, {}), (FLIGHTS, {"mode": "ignore"})):
+        found = tables.write(value, "1", expect_or_fail=rule, **options)
+        assert found.note.endswith("no expectation was checked")
+        assert not found.expectations
+
+
+def test_an_error_of_a_function_says_whose_it_is(tables: Tables) -> None:
+    """It is the author's, and passes as it is."""
+    with pytest.raises(ZeroDivisionError) as raised:
+        tables.write(FLIGHTS, expect={"broken": lambda frame: pl.col("flight") > 1 / 0})
+    assert raised.value.__notes__ == ['raised by the expectation "broken"']
+
+
+@pytest.mark.parametrize("mode", ["append", "overwrite"])
+def test_frames_without_rows_are_judged(tables: Tables, mode: str) -> None:
+    """Also where partitions or a slice are replaced; a quarantine is made when there is a row for it."""
+    ways: list[dict[str, Any]] = [{}, {"partition_by": "day"}]
+    ways += [{"replace": {"day": DAY}}] if mode == "overwrite" else []
+    for i, way in enumerate(ways):
+        for run in "ab":
+            found = tables.write(
+                FLIGHTS.head(0).lazy(),
+                f"{i}{run}",
+                mode=mode,
+                expect_or_drop={"delay": "delay > 0"},
+                expect_or_fail={"one": unique("flight"), "late": fraction("delay > 0", at_most=0)},
+                quarantine=tables.lake.table("bad"),
+                schema="strict",
+                **way,
+            )
+            assert [one["rows"] for one in found.expectations.values()] == [0, 0, 0]
+        shutil.rmtree(tables.path)
+    assert not tables.bad.exists()
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), st.integers(-3, 3)), st.integers(0, 3)), max_size=40))

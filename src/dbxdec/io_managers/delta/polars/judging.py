@@ -6,7 +6,8 @@ before the commit. Running a query twice could give other rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,23 @@ class Judge:
         """Whether rows may be left out."""
         return bool(self._droppers)
 
-    def refuse_lost_rows(self, merge: DeltaMerge) -> None:
-        """Raise RunError if a row that is left out of a merge would be deleted from the table, or changed there."""
+    def in_order(self, outcomes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return outcomes, which the receipt has by name, in the order of the expectations."""
+        order = [one.name for one in self.expectations if one.name in outcomes]
+        return {name: outcomes[name] for name in [*order, *outcomes]}
+
+    def refuse_merge(self, merge: DeltaMerge) -> None:
+        """Raise RunError if a row that is left out of a merge would be deleted from the table, or changed there.
+
+        So it does for rules over the rows that are there: those that the merge updates would always break them.
+        """
+        for one in self.expectations:
+            if isinstance(one.rule, Unique) and one.rule.of == "table":
+                raise RunError(
+                    f'the expectation "{one.name}" of {self.uri} is unique(..., of="table"), and the task '
+                    f"`{self.task}` returned a DeltaMerge, whose rows may be there",
+                    hint='leave `of="table"` out: then no two rows of the source are equal',
+                )
         if self.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
             raise RunError(
                 f"the table {self.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
@@ -71,8 +87,8 @@ class Judge:
         free = "_" * (max(map(len, schema), default=0) + 1)
 
         def write(name: str, value: Any) -> str:
-            values[f"{free}{name}"] = pl.lit(value)
-            return f'"{free}{name}"'
+            values[f"{free}:{name}"] = pl.lit(value)
+            return f'"{free}:{name}"'
 
         two = pl.DataFrame({name: pl.Series([None, None], dtype=kind) for name, kind in schema.items()})
         for one in self.expectations:
@@ -82,7 +98,8 @@ class Judge:
             if one.condition is None:
                 continue
             try:
-                found[one.name] = self._expression(one.condition, two, values, write)
+                with _told_of(one):
+                    found[one.name] = self._expression(one.condition, two, values, write)
             except RunError as error:
                 said = error.problems[0]
                 problems.append(
@@ -93,7 +110,7 @@ class Judge:
                 )
         if problems:
             raise RunError(problems)
-        return Conditions(self, found, values, f"{free}bad")
+        return Conditions(self, found, values, free)
 
     def _without(self, one: Expectation, missing: Sequence[str], schema: Mapping[str, Any]) -> Problem:
         return Problem(
@@ -107,17 +124,19 @@ class Judge:
         """Return a condition as an expression that is true, false or null for each row."""
         import polars as pl
 
+        rows = two.lazy()
         if isinstance(condition, str):
             found = parsed(condition, expectations.filled(condition, self.parameters, write))
+            rows = rows.with_columns(**values)
         else:
-            found = condition(two.lazy())
+            found = condition(rows)
             if not isinstance(found, pl.Expr):
                 raise RunError(
                     f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
                     hint='return a pl.Expr, as in `lambda frame: pl.col("delay") < 5000`',
                 )
         try:
-            tried = two.lazy().with_columns(**values).select(found.alias("met")).collect()
+            tried = rows.select(found.alias("met")).collect()
         except pl.exceptions.PolarsError as error:
             columns = listed(two.columns) or "none"
             raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
@@ -129,42 +148,52 @@ class Judge:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The conditions of a judge for rows of some columns; `bad` is the name of a column that says which are dropped."""
+    """The conditions of a judge for rows of some columns; names that begin with `free` are those of no column."""
 
     judge: Judge
     met: Mapping[str, pl.Expr]
     values: Mapping[str, pl.Expr]
-    bad: str
+    free: str
+
+    @property
+    def bad(self) -> str:
+        """The name of a column that says which rows are dropped."""
+        return f"{self.free}bad"
 
     def flagged(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Return `frame` with the column `bad`."""
-
-        with_values = frame.with_columns(**self.values)
-        return (
-            with_values.with_columns(self._dropped().alias(self.bad)).drop(list(self.values))
-            if self.values
-            else (frame.with_columns(self._dropped().alias(self.bad)))
-        )
-
-    def _dropped(self) -> pl.Expr:
         import polars as pl
 
-        return pl.any_horizontal(self._missed(one) for one in self.judge._droppers)
+        told, met = self._told(frame, self.judge._droppers)
+        return told.with_columns((~pl.all_horizontal(met.values())).alias(self.bad)).drop(list(met.values()))
 
-    def _missed(self, one: Expectation) -> pl.Expr:
-        # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
-        return ~self.met[one.name].fill_null(value=False)
+    def _told(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[pl.LazyFrame, dict[str, str]]:
+        """Return `frame` with a column for each of some expectations, whether a row meets it; and their names.
+
+        The functions of an author see no other columns than those of the rows.
+        """
+        met = {one.name: f"{self.free}{i}" for i, one in enumerate(some)}
+        of_functions: list[pl.Expr] = []
+        of_sql: list[pl.Expr] = []
+        for one in some:
+            # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
+            told = self.met[one.name].fill_null(value=False).alias(met[one.name])
+            (of_sql if isinstance(one.condition, str) else of_functions).append(told)
+        found = frame.with_columns(of_functions)
+        if not self.values:
+            return found.with_columns(of_sql), met
+        return found.with_columns(**self.values).with_columns(of_sql).drop(list(self.values)), met
 
     def rejected(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Return dropped rows with the names of the expectations that they don't meet."""
         import polars as pl
 
+        told, met = self._told(frame, self.judge._droppers)
         names = [
-            pl.when(self._missed(one)).then(pl.lit(one.name)).otherwise(pl.lit(None, pl.String()))
-            for one in self.judge._droppers
+            pl.when(~pl.col(column)).then(pl.lit(name)).otherwise(pl.lit(None, pl.String()))
+            for name, column in met.items()
         ]
-        told = frame.with_columns(**self.values).with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED))
-        return told.drop(list(self.values)) if self.values else told
+        return told.with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED)).drop(list(met.values()))
 
     def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> AbstractContextManager[pl.DataFrame | pl.LazyFrame]:
         """Return what runs `frame` once, with the column `bad` where rows may be left out."""
@@ -184,7 +213,7 @@ class Conditions:
             rows.filter(some).select(map(named, columns)) for some in (~pl.col(self.bad), pl.col(self.bad))
         )
         has_dropped = not dropped.head(1).collect().is_empty()
-        return kept, self.settled(rows, kept, dropped if has_dropped else None)
+        return kept, self.settled(rows.select(map(named, columns)), kept, dropped if has_dropped else None)
 
     def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
         """Return how the expectations came out, and store the dropped rows where they are kept.
@@ -222,12 +251,11 @@ class Conditions:
         """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
         import polars as pl
 
-        sums = [
-            (self.met[one.name].fill_null(value=False) if isinstance(one.rule, Fraction) else self._missed(one)).sum()
-            for one in some
-        ]
-        asked = [pl.len().alias("n"), *(one.alias(f"e{i}") for i, one in enumerate(sums))]
-        row = frame.with_columns(**self.values).select(asked).collect(engine="streaming").row(0)
+        told, met = self._told(frame, some)
+        columns = [(pl.col(met[one.name]), isinstance(one.rule, Fraction)) for one in some]
+        counted = [(column if fulfilled else ~column).sum() for column, fulfilled in columns]
+        asked = [pl.len().alias(f"{self.free}n"), *counted]
+        row = told.select(asked).collect(engine="streaming").row(0)
         return int(row[0]), {one.name: int(count or 0) for one, count in zip(some, row[1:], strict=True)}
 
     def _shared(self, kept: pl.LazyFrame, rule: Unique, total: int) -> int:
@@ -239,15 +267,23 @@ class Conditions:
 
         columns = list(map(named, rule.columns))
         there = self.judge.there() if rule.of == "table" else None
-        parts = [kept.select(columns), *([] if there is None else [there.select(columns)])]
+        parts = [kept.select(columns)]
+        if there is not None:
+            known = there.collect_schema()  # a column that is new to the table is null in the rows that are there
+            parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
         # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
-        hashes = pl.concat(parts).select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
+        everything = pl.concat(parts, how="vertical_relaxed")
+        hashes = everything.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
         if hashes.n_unique() == hashes.len():
             return 0
         free = "_" * (max(map(len, rule.columns)) + 1)
         number, own = f"{free}n", f"{free}o"
         marked = [part.with_columns(pl.lit(i == 0).alias(own)) for i, part in enumerate(parts)]
-        grouped = pl.concat(marked).group_by(list(rule.columns)).agg(pl.len().alias(number), pl.col(own).sum())
+        grouped = (
+            pl.concat(marked, how="vertical_relaxed")
+            .group_by(list(rule.columns))
+            .agg(pl.len().alias(number), pl.col(own).sum())
+        )
         shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
         return int(shared or 0)
 
@@ -264,6 +300,18 @@ def parsed(condition: str, text: str) -> pl.Expr:
             f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
             hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
         ) from error
+
+
+@contextmanager
+def _told_of(one: Expectation) -> Iterator[None]:
+    """Say whose function it is that raises an error."""
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        error.add_note(f'raised by the expectation "{one.name}"')
+        raise
 
 
 def _first(error: BaseException) -> str:

@@ -290,7 +290,11 @@ class PolarsDeltaIoManager(DeltaIoManager):
     def preflight(self, context: OutputContext) -> None:
         import polars as pl
 
+        from dbxdec.io_managers.delta.polars import merge
+
         target = self._target(context)
+        if context.returns == ("deltalake.TableMerger",):
+            merge.refuse_unseen(target)
         table = target.open()
         if table is None:
             return
@@ -317,6 +321,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """Store a DataFrame or LazyFrame by the mode, execute a merge, note that there was nothing to write."""
         target, began = self._target(context), time.time_ns() // 1_000_000
         result = self._written(target, value)
+        if target.judge is not None and result.expectations:
+            result = replace(result, expectations=target.judge.in_order(result.expectations))
         if context.receipt.id.key:
             version = result.version
             self.settle(context, lambda older: notes.note(target, version, before=began, has_older_keys=older))

@@ -52,6 +52,7 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
             hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`), or let the readers "
             "take that table as an input (`io.table(...)`)",
         )
+    refuse_unseen(target)
     before = table_log.open_table(uri, target.storage_options)
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
         return done
@@ -84,6 +85,16 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     return WriteResult(found.version, _rows(metrics), note)
 
 
+def refuse_unseen(target: Target) -> None:
+    """Raise RunError if the table expects something of its rows: nobody sees those of a merge that the author made."""
+    if target.judge is not None:
+        raise RunError(
+            f"the table {target.context.uri} has expectations, and the task `{target.receipt.id.task}` returns a "
+            "TableMerger, whose rows dbxdec doesn't see",
+            hint="return a DeltaMerge, whose source is checked, or take the expectations from the table",
+        )
+
+
 def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
 
@@ -114,9 +125,9 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     if target.judge is None:
         with once_only(frame) as source:
             return _merged(target, merge, source)
-    target.judge.refuse_lost_rows(merge)
+    target.judge.refuse_merge(merge)
     conditions = target.judge.for_schema(pl.Schema(schema))
-    with conditions.spilled(frame) as source:
+    with conditions.spilled(checks.signed(frame, schema, uri=target.context.uri)) as source:
         rows, outcomes_ = conditions.accepted(source)
         facts = {one.expectation.name: one.facts() for one in outcomes_}
         done = _merged(target.stating(expect=facts), merge, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dbxdec.io_managers.contexts import OutputContext
 from dbxdec.io_managers.delta.expectations import RUN, TASK
 from dbxdec.model import places
+from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], None]:
-    """Return what stores dropped rows of the write of `context` in `table`, once for all attempts of a run.
+    """Return what stores dropped rows of the write of `context` in `table`: the same ones once in a run.
 
-    It stays when the write itself fails: these are the rows that tell why.
+    They stay when the write itself fails: these are the rows that tell why. An attempt that drops other rows than one
+    before, or is of another build, stores its own: a row that is dropped is never lost.
     """
     write = context.receipt.id
 
@@ -29,12 +31,25 @@ def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], N
         table.check_name()
         table.setup()
         uri = places.resolved(table.template(write.job, write.task) or "")
-        own = replace(write, output=f"{write.output}/quarantine" if write.output else "quarantine", key="", slot="")
-        receipt = replace(context.receipt, id=own, progress=None)
         told = marked(rows, write)
+        digest = digests.of_text(f"{_content(told)} {context.receipt.build} {context.receipt.parameters}")
+        parts = [*([write.output] if write.output else []), "quarantine", digest[:16]]
+        receipt = replace(context.receipt, id=replace(write, output="/".join(parts), key="", slot=""), progress=None)
         table.write(OutputContext(uri, receipt, ("polars.LazyFrame",), context.parameters, has_readers=False), told)
 
     return keep
+
+
+def _content(rows: pl.LazyFrame) -> tuple[int, int]:
+    """Return what is the same for the same rows in any order: their number, and the sum of their hashes."""
+    import polars as pl
+
+    hashes = rows.select(pl.struct(pl.all()).hash().alias("of_row"))
+    # In halves, whose sums fit.
+    high, low = (pl.col("of_row") // 2**32).sum(), (pl.col("of_row") % 2**32).sum()
+    asked = [pl.len().alias("number"), high.alias("high"), low.alias("low")]
+    number, above, below = hashes.select(asked).collect(engine="streaming").row(0)
+    return number, (above << 32) + below
 
 
 def marked(rows: pl.LazyFrame, write: WriteId) -> pl.LazyFrame:

@@ -55,7 +55,6 @@ class Rows:
         self._conditions: Conditions | None = None
         self._accepted = False
         """Whether the frame has only rows that the table expects."""
-        self._quarantined = False
 
     def __enter__(self) -> Rows:
         return self
@@ -129,7 +128,8 @@ class Rows:
         target = self._target
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
-            delta_rs.sink(target, self._for_delta_rs(partitions), uri, Left("whole"), mode="error")
+            frame = self._for_delta_rs(partitions)  # before the target: it states how expectations came out
+            delta_rs.sink(self._target, frame, uri, Left("whole"), mode="error")
             return once.result_of(target.open(), target.receipt, after=-1)
         files = self._files(uri, partitions)
         with refusals(uri, "write"):
@@ -172,8 +172,8 @@ class Rows:
 
         partitions = list(self._target.partitions)
         if not self._by_files(table):
-            after = table.version()
-            delta_rs.replace_partitions(self._target, self._for_delta_rs(partitions), table)
+            frame, after = self._for_delta_rs(partitions), table.version()
+            delta_rs.replace_partitions(self._target, frame, table)
             return once.result_of(table, self._target.receipt, after=after)
         files = self._files_of(table)
         kinds = {name: self._schema[name] for name in partitions}
@@ -239,7 +239,8 @@ class Rows:
         conditions = self._conditions
         if conditions is None or self._accepted:
             return
-        rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(self._frame)))
+        frame = checks.signed(self._frame, self._schema, uri=self._target.context.uri)
+        rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(frame)))
         self._state(outcomes)
         self._given = self._frame = rows
         self._accepted = True
@@ -277,12 +278,11 @@ class Rows:
         try:
             rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
             everything = pl.concat([rows, dropped])
-            self._state(conditions.settled(everything, rows, dropped if bad and not self._quarantined else None))
+            self._state(conditions.settled(everything, rows, dropped if bad else None))
         except BaseException:
             parquet_files.remove(folder, kept)
             raise
         finally:
-            self._quarantined = True
             parquet_files.remove(folder, bad)
         return kept
 

@@ -38,6 +38,11 @@ class Target:
     def receipt(self) -> Receipt:
         return self.context.receipt
 
+    @property
+    def unjudged(self) -> str:
+        """What the note of a write says that stores no rows: nothing was expected of it."""
+        return "" if self.judge is None else "; no expectation was checked"
+
     def stating(self, **facts: Any) -> Target:
         """Return the target of a write whose commit states more facts."""
         receipt = replace(self.receipt, facts={**self.receipt.facts, **facts})
