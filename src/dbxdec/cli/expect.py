@@ -47,7 +47,8 @@ def command(
       dbxdec expect silver/flights
       dbxdec expect flights -p day=2024-01-31 --target prod --json
     """
-    from dbxdec.local.question import Question, answer_of  # their imports take longer than `--help`
+    from dbxdec.local.parameters import check_parameters  # their imports take longer than `--help`
+    from dbxdec.local.question import Question, answer_of
 
     here = home()
     manifest = pipelines.chosen(here).manifest
@@ -55,12 +56,12 @@ def command(
     build, _ = find(found[0][0].key, here, None, None)
     _refuse_unknown(parameters, {parameter.name for job, _, _ in found for parameter in job.parameters})
     names = {name for job, _, _ in found for name in job.variables}
-    question = Question(
-        build, local_values(names, variables, here, target), here, None if target is not None else ledger.lake(here)
-    )
+    values = local_values(names, variables, here, target)
+    question = Question(build, values, here, None if target is not None else ledger.lake(here))
     told = []
     for job, task, output in found:
         known = {name: text for name, text in parameters.items() if name in {one.name for one in job.parameters}}
+        check_parameters(job, known, values)
         answer = answer_of(build.manifest.job(job.key), question, [(task.key, output)], expects=known)
         told.append({"job": job.key, "task": task.key, **answer["tables"][0]})
     if as_json:

@@ -242,7 +242,8 @@ class WriteResult:
         version: The version of the table, where the storage has versions.
         rows: How many rows were written, where the storage knows it.
         note: Anything else, in words.
-        expectations: How each expectation of the table came out, by its name: `failed` of `rows`, and the `action`.
+        expectations: How each expectation of the table came out, by its name: `failed` of `rows`, and the `action`;
+            of those over all rows also the `rule`.
 
     Example:
         ```python

@@ -359,6 +359,7 @@ def _is_outcomes(value: Any) -> bool:
         and type(one.get("failed")) is int
         and type(one.get("rows")) is int
         and _is_text(one.get("action"))
+        and (one.get("rule") is None or _is_text(one["rule"]))
         for one in value.values()
     )
 

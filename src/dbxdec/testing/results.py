@@ -31,7 +31,8 @@ class TaskResult:
         item: The item, of an iteration.
         run: The run of another job that the task has started.
         expectations: How the expectations of its table came out, by their names: `failed` of `rows`, and the `action`;
-            with named outputs by the output first.
+            of those over all rows also the `rule`. With named outputs by the output first; those of a for-each task are
+            in its `iterations`.
 
     Example:
         ```python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import dag, following
+from dbxdec.model import dag, following, outcomes
 from dbxdec.model.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
@@ -59,11 +59,8 @@ def binding(found: dag.Binding) -> str:
 
 
 def expectations(fact: Mapping[str, Any]) -> list[str]:
-    """Return how the expectations of a write came out: `"plausible delay": 3 of 842 rows failed (kept)`."""
-    return [
-        f'"{name}": {one["failed"]:,} of {one["rows"]:,} rows failed ({one["action"]})'
-        for name, one in (fact.get("expect") or {}).items()
-    ]
+    """Return how the expectations of a write came out."""
+    return [outcomes.text(name, one) for name, one in (fact.get("expect") or {}).items()]
 
 
 def output(found: dag.Output) -> str:

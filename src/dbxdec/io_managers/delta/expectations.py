@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
+from dbxdec.model import outcomes
 from dbxdec.model.variables import BundleVariable
 
 if TYPE_CHECKING:
@@ -416,7 +417,7 @@ def strings(manager: Expecting) -> list[Any]:
 class Outcome:
     """How one expectation came out: how many of `total` rows do not meet it; `why` where the write fails by it.
 
-    Of `rows` and `unique` it is the number of rows that there are, and of those whose values are not theirs alone.
+    Of `rows` it is no row, of `unique` those whose values are not theirs alone, of `fraction` those that fulfil it.
     """
 
     expectation: Expectation
@@ -426,13 +427,12 @@ class Outcome:
 
     def facts(self) -> dict[str, Any]:
         """Return what stands in the receipt."""
-        return {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
+        found = {"failed": self.failed, "rows": self.total, "action": self.expectation.action}
+        return found if self.expectation.is_of_rows else {**found, "rule": type(self.expectation.rule).__name__.lower()}
 
     def text(self) -> str:
         """Return it for the log: `"plausible delay": 3 of 842 rows failed (kept)`."""
-        if isinstance(self.expectation.rule, Rows):
-            return f'"{self.expectation.name}": {self.total:,} rows'
-        return f'"{self.expectation.name}": {self.failed:,} of {self.total:,} rows failed ({self.expectation.action})'
+        return outcomes.text(self.expectation.name, self.facts())
 
 
 def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
@@ -454,9 +454,9 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
     return Outcome(expectation, failed, total, why)
 
 
-def refuse_failed(outcomes: Sequence[Outcome], *, task: str, uri: str) -> None:
+def refuse_failed(found: Sequence[Outcome], *, task: str, uri: str) -> None:
     """Raise RunError, with all of them, if rows are not what they must be."""
-    failed = [one for one in outcomes if one.why is not None]
+    failed = [one for one in found if one.why is not None]
     if failed:
         raise RunError(
             Problem(

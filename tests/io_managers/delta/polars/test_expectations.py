@@ -49,7 +49,9 @@ class Tables:
         context = output(self.path, receipt(run, attempt=attempt), ("polars.LazyFrame", "dbxdec.DeltaMerge"))
         context = replace(context, parameters=parameters)
         table.preflight(context)
-        return table.write(context, value)
+        found = table.write(context, value)
+        assert found is not None
+        return found
 
     def flights(self, path: str = "flights") -> list[int]:
         return sorted(pl.read_delta(str(self.folder / path))["flight"].to_list())
@@ -247,7 +249,8 @@ def test_partitions_and_slices_judge_the_rows_of_the_write(tables: Tables) -> No
     """What is replaced and what stays does not matter."""
     other = FLIGHTS.with_columns(day=pl.lit(dt.date(2023, 1, 1)))
     tables.write(other, "0", partition_by="day")
-    for number, options in enumerate(({"partition_by": "day"}, {"replace": {"day": DAY}})):
+    ways: list[dict[str, Any]] = [{"partition_by": "day"}, {"replace": {"day": DAY}}]
+    for number, options in enumerate(ways):
         tables.write(
             FLIGHTS.lazy(), f"{number + 1}", mode="overwrite", expect_or_drop={"d": "delay >= 0"},
             expect_or_fail={"its day": "day = :day"}, **options,
@@ -416,7 +419,7 @@ def test_conditions_see_the_types_of_the_table(tables: Tables, kind: str) -> Non
     frame = pl.DataFrame({"flight": [3, 9], "c": ["a", "b"], "e": ["x", "y"]}).cast(
         {"flight": pl.UInt8, "c": pl.Categorical, "e": pl.Enum(["x", "y"])}
     )
-    options = {"properties": {"delta.enableChangeDataFeed": True}} if kind == "delta-rs" else {}
+    options: dict[str, Any] = {"properties": {"delta.enableChangeDataFeed": True}} if kind == "delta-rs" else {}
     value = DeltaMerge(frame, on="flight") if kind == "merge" else frame
     found = tables.write(value, expect={"n": "flight - 5 >= 0", "c": "c = 'a'", "e": "e IN ('x', 'y')"}, **options)
     assert [one["failed"] for one in found.expectations.values()] == [1, 1, 0]
@@ -484,7 +487,8 @@ def test_writes_that_store_nothing_say_that_nothing_was_checked(tables: Tables) 
     """None, and a table that is kept."""
     tables.write(FLIGHTS, "0")
     rule = {"some": rows(at_least=1)}
-    for value, options in ((None, {}), (FLIGHTS, {"mode": "ignore"})):
+    kept: dict[str, Any] = {"mode": "ignore"}
+    for value, options in ((None, {}), (FLIGHTS, kept)):
         found = tables.write(value, "1", expect_or_fail=rule, **options)
         assert found.note.endswith("no expectation was checked")
         assert not found.expectations
