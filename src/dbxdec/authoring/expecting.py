@@ -17,7 +17,7 @@ def check(call: Call, parameters: Collection[str]) -> None:
     for name, manager in call.managers.items():
         what = "the result" if name == dag.RESULT else f"the output `{name}`"
         for problem in manager.condition_problems(parameters):
-            message = f"{what} of the task `{call.key}` goes into a table that it doesn't fit: {problem.message}"
+            message = f"{what} of the task `{call.key}` can't be checked: {problem.message}"
             call.recorder.problem(message, problem.hint, call.where)
         quarantine, job = getattr(manager, "quarantine", None), call.recorder.job
         if quarantine is not None and quarantine.template(job, call.key) == manager.template(job, call.key):

@@ -29,15 +29,13 @@ _REAL = "`in_memory=False` has the task's own IoManager store it, below `variabl
 
 
 class MemoryIoManager(IoManager):
-    """Replaces `own`, which would write to the place `target`."""
+    """Replaces `own`, which would write to the place `target`, and rows that it leaves out to `quarantine`."""
 
-    def __init__(
-        self, lake: Lake, own: IoManager, target: str | None, place: Callable[[str], str] = lambda target: target
-    ) -> None:
+    def __init__(self, lake: Lake, own: IoManager, target: str | None, quarantine: str = "") -> None:
         self._lake = lake
         self._own = own
         self._target = target
-        self._place = place
+        self._quarantine = quarantine
         self.reads = own.reads  # type: ignore[misc]
         self.writes = own.writes  # type: ignore[misc]
         self.merges = own.merges  # type: ignore[misc]
@@ -211,8 +209,7 @@ class MemoryIoManager(IoManager):
 
     def _into_quarantine(self, context: OutputContext) -> Callable[[Any], None]:
         """Return what adds dropped rows to the quarantine's table in the lake."""
-        table, write = self._own.quarantine, context.receipt.id  # type: ignore[attr-defined]
-        uri = places.resolved(self._place(table.template(write.job, write.task) or ""))
+        table, write, uri = self._own.quarantine, context.receipt.id, self._quarantine  # type: ignore[attr-defined]
 
         def keep(rows: Any) -> None:
             added = quarantining.marked(rows, write).collect()

@@ -263,7 +263,9 @@ def described(manager: Expecting) -> dict[str, Any]:
         if getattr(manager, option)
     }
     if manager.quarantine is not None:
-        found["quarantine"] = manager.quarantine.template("{job}", "{task}")
+        root = manager.quarantine.base_path
+        place = root.template if isinstance(root, BundleVariable) else str(root)  # its string is a value in a run
+        found["quarantine"] = f"{place.rstrip('/')}/{manager.quarantine._table}"
     return found
 
 
