@@ -72,7 +72,7 @@ def test_numbers_rows_and_quarantine_are_those_of_a_run() -> None:
 def test_both_write_the_same(tmp_path: Any) -> None:
     """In memory, and by the tasks' own managers."""
     given: dict[str, Any] = {"tables": {"bronze/flights": FLIGHTS}}
-    with_files = {"in_memory": False, "variables": {"lake_root": tmp_path}}
+    with_files: dict[str, Any] = {"in_memory": False, "variables": {"lake_root": tmp_path}}
     (tmp_path / "bronze").mkdir()
     FLIGHTS.write_delta(str(tmp_path / "bronze" / "flights"))
     in_memory, real = run_job(daily, **given), run_job(daily, **with_files)

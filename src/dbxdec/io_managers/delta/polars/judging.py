@@ -273,7 +273,8 @@ class Conditions:
             parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
         # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
         everything = pl.concat(parts, how="vertical_relaxed")
-        hashes = everything.select(pl.struct(columns).hash()).collect(engine="streaming").to_series()
+        values = columns[0] if len(columns) == 1 else pl.struct(columns)
+        hashes = everything.select(values.hash()).collect(engine="streaming").to_series()
         if hashes.n_unique() == hashes.len():
             return 0
         free = "_" * (max(map(len, rule.columns)) + 1)
