@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import building
 import changes
+import expecting
 import history
 import keys
 import killing
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[Path], Any]] = {
     "times": storage.times,
     "results": reading.results,
     "news": changes.read,
+    "expect": expecting.expectations,
     "peaks": memory.peaks,
     "growth": memory.growth,
     "spark": sparking.through_spark,

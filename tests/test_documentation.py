@@ -31,6 +31,7 @@ import click
 import polars as pl
 import pytest
 import yaml
+from deltalake import DeltaTable
 
 import dbxdec
 from dbxdec import io_managers, testing
@@ -220,6 +221,20 @@ def test_what_is_new_is_read_once(documented: Any, tmp_path: Path) -> None:
     page: dict[str, Any] = {}
     exec(compile(files("docs/changes.md")["tests/test_new.py"], "test_new", "exec"), page)  # noqa: S102 - our own
     page["test_each_order_is_counted_once"](Lake())
+
+
+def test_bad_rows_are_kept_apart(documented: Any, tmp_path: Path) -> None:
+    """docs/expectations.md: the numbers of the commit are those of the page, and its tests pass."""
+    page = "docs/expectations.md"
+    _runs(documented(page, "src/shop/pipelines/expected.py"), page, tmp_path)
+    assert len(_rows(tmp_path, "daily/silver/flights")) == 2 * len(DAYS)
+    assert {row[0] for row in _rows(tmp_path, "daily/bad/flights")} == {3}
+    history = DeltaTable(str(tmp_path / "daily" / "silver" / "flights")).history(1)[0]
+    assert '"plausible delay": {"action": "kept", "failed": 1, "rows": 3}' in history["userMetadata"]
+    tests: dict[str, Any] = {}
+    exec(compile(files(page)["tests/test_expected.py"], "test_expected", "exec"), tests)  # noqa: S102 - our own
+    tests["test_flights_without_carrier_are_kept_apart"]()
+    tests["test_a_day_twice_is_refused"](Lake())
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.definition import column
+    from dbxdec.io_managers.delta.expectations import fraction, rows, unique
     from dbxdec.io_managers.delta.merge import DeltaMerge
     from dbxdec.model.rundate import run_date
     from dbxdec.model.secrets import Secret, secret
@@ -46,6 +47,7 @@ _HOMES = {
     "dbxdec.io_managers.base": ("IoManager",),
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.definition": ("column",),
+    "dbxdec.io_managers.delta.expectations": ("fraction", "rows", "unique"),
     "dbxdec.io_managers.delta.merge": ("DeltaMerge",),
     "dbxdec.authoring.keys": ("daily", "hourly", "key", "monthly", "weekly"),
     "dbxdec.model.rundate": ("run_date",),
@@ -80,6 +82,7 @@ __all__ = [
     "daily",
     "each",
     "environment",
+    "fraction",
     "get_task_value",
     "handled",
     "hourly",
@@ -91,11 +94,13 @@ __all__ = [
     "native_task",
     "on_update",
     "params",
+    "rows",
     "run_date",
     "secret",
     "set_task_value",
     "task",
     "task_values",
+    "unique",
     "weekly",
 ]
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring import new_rows, recording
+from dbxdec.authoring import expecting, new_rows, recording
 from dbxdec.authoring.captured import captured
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
@@ -110,9 +110,11 @@ def assemble(
         _task(node, options, variables, surroundings) if isinstance(node, Call) else _step(node, options)
         for node in nodes
     )
+    names = [parameter.name for parameter in parameters]
     for node, task in zip(nodes, tasks, strict=True):
         if isinstance(node, Call):
             new_rows.check(node, task, parameters)
+            expecting.check(node, names)
     parameters = [*parameters, *new_rows.parameters(recorder, tasks, where)]
     return dag.Job(
         key=recorder.job,

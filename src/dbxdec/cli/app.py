@@ -19,6 +19,7 @@ _COMMANDS = {
     "bundle": "Bring the wheel and the resources that a bundle deploys up to date.",
     "check": "Find every mistake that a build would find, without a build.",
     "diff": "Show what changes between two builds, and what a deploy would do.",
+    "expect": "Show how the expectations of a table come out for the rows that it has now.",
     "graph": "Draw the DAG of a job.",
     "init": "Set dbxdec up in a project, or make a new one.",
     "keys": "Say which keys tables have, or take it back.",

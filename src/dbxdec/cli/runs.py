@@ -16,6 +16,7 @@ from dbxdec.errors import RunError, did_you_mean, listed
 from dbxdec.local import ledger
 from dbxdec.local.history import damage, title_of
 from dbxdec.local.parameters import parameters_shown
+from dbxdec.views import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -241,4 +242,4 @@ def _fact(fact: Mapping[str, Any]) -> str:
     words += [f"version {fact['version']}"] if fact.get("version") is not None else []
     words += [f"{fact['rows']:,} rows"] if fact.get("rows") is not None else []
     words += [fact["span"]] if fact.get("span") else []
-    return ", ".join(words)
+    return "\n        expect ".join([", ".join(words), *texts.expectations(fact)])

@@ -18,7 +18,7 @@ from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt, WriteResult
     from dbxdec.io_managers.positions import Progress
@@ -383,6 +383,10 @@ class IoManager(ABC):
                 hint='name a table: `io.table("...").changes()`',
             )
         return TableChanges(self, wanted)
+
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        """Return what is wrong with conditions among its options, for a job with these parameters."""
+        return []
 
     def name_problems(self, name: str) -> list[Problem]:
         """What is wrong with the name of a table: one below `base_path` must not lead out of it.

@@ -101,12 +101,15 @@ class Receipt:
     lock: str = ""
     progress: Progress | None = field(default=None, compare=False)
     """How far the writer has read what is new in other tables; None for a task that reads nothing of that kind."""
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What else the commit states, such as how its expectations came out."""
 
     def to_metadata(self, **facts: Any) -> str:
         """Return the string for a commit's `userMetadata`, the only field that delta-rs and Spark both write and read.
 
         It holds the receipt and `facts` as JSON.
         """
+        facts = {**self.facts, **facts}
         if self.progress is not None:
             facts |= self.progress.facts()
         identity = asdict(self.id)
@@ -239,6 +242,8 @@ class WriteResult:
         version: The version of the table, where the storage has versions.
         rows: How many rows were written, where the storage knows it.
         note: Anything else, in words.
+        expectations: How each expectation of the table came out, by its name: `failed` of `rows`, and the `action`;
+            of those over all rows also the `rule`.
 
     Example:
         ```python
@@ -251,3 +256,4 @@ class WriteResult:
     version: int | None = None
     rows: int | None = None
     note: str = ""
+    expectations: Mapping[str, Any] = field(default_factory=dict)

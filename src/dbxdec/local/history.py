@@ -346,8 +346,21 @@ def is_fact(fact: Any) -> bool:
         (fact.get("rows") is None or type(fact["rows"]) is int)
         and (fact.get("seconds") is None or type(fact["seconds"]) in (int, float))
         and (fact.get("span") is None or _is_text(fact["span"]))
+        and (fact.get("expect") is None or _is_outcomes(fact["expect"]))
         and isinstance(columns, list)
         and all(isinstance(one, list) and len(one) == 2 for one in columns)
+    )
+
+
+def _is_outcomes(value: Any) -> bool:
+    """Return whether this says how expectations came out (`io_managers/delta/expectations.py`, Outcome.facts)."""
+    return isinstance(value, dict) and all(
+        isinstance(one, dict)
+        and type(one.get("failed")) is int
+        and type(one.get("rows")) is int
+        and _is_text(one.get("action"))
+        and (one.get("rule") is None or _is_text(one["rule"]))
+        for one in value.values()
     )
 
 

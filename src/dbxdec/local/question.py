@@ -53,12 +53,19 @@ class Question:
 
 
 def answer_of(
-    job: Job, question: Question, outputs: Sequence[tuple[str, str]] | None, change: Change | None = None
+    job: Job,
+    question: Question,
+    outputs: Sequence[tuple[str, str]] | None,
+    change: Change | None = None,
+    *,
+    expects: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what the tables of a job say, by a process of its own: of `outputs` which keys they have, or are given.
 
-    Without `outputs` it is how far tasks have read what is new. Raises RunError where they can't be asked.
+    Without `outputs` it is how far tasks have read what is new. With `expects`, the job's parameters, it is how the
+    expectations of `outputs` come out. Raises RunError where they can't be asked.
     """
+    arguments = [*_arguments(job, question), *(f"--{name}={text}" for name, text in (expects or {}).items())]
     with tempfile.TemporaryDirectory(prefix="dbxdec-") as scratch:
         result = Path(scratch, "answer.json")
         try:
@@ -66,7 +73,7 @@ def answer_of(
                 [sys.executable, "-P", "-X", "utf8", "-m", "dbxdec.local.survey"],
                 cwd=question.folder,
                 env={**os.environ, **_environment(question)},
-                input=asked_for(outputs, _arguments(job, question), str(result), change),
+                input=asked_for(outputs, arguments, str(result), change, expects=expects is not None),
                 capture_output=True,
                 check=False,
                 timeout=_LONGEST_S,

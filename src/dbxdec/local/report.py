@@ -202,6 +202,7 @@ def _fact(fact: Mapping[str, Any]) -> dict[str, Any]:
         "words": ", ".join(words),
         "place": fact.get("uri") or fact.get("value") or "",
         "columns": fact.get("columns", []),
+        "expect": texts.expectations(fact),
     }
 
 

@@ -29,18 +29,30 @@ def main() -> None:
         from dbxdec.runtime.lagging import lags
 
         found = lags(arguments)
+    elif request["expects"]:
+        from dbxdec.runtime.expecting import outcomes
+
+        found = outcomes(arguments, outputs)
     else:
         found = answer(arguments, outputs) if change is None else changed(arguments, outputs, Change(**change))
     files.replace(request["result"], json.dumps(found).encode())
 
 
 def asked_for(
-    outputs: Sequence[tuple[str, str]] | None, arguments: Sequence[str], result: str, change: Change | None
+    outputs: Sequence[tuple[str, str]] | None,
+    arguments: Sequence[str],
+    result: str,
+    change: Change | None,
+    *,
+    expects: bool = False,
 ) -> bytes:
-    """Return a request of this process; without `outputs`, how far tasks have read what is new."""
+    """Return a request of this process; without `outputs`, how far tasks have read what is new.
+
+    With `expects` it is how the expectations of tables come out.
+    """
     form = None if change is None else request_form(change)
     named = None if outputs is None else list(outputs)
-    request = {"arguments": list(arguments), "outputs": named, "result": result, "change": form}
+    request = {"arguments": list(arguments), "outputs": named, "result": result, "change": form, "expects": expects}
     return json.dumps(request).encode()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_you_mean, listed
@@ -49,6 +49,8 @@ class Execution:
     variables: Mapping[str, str]
     waiting: tuple[Waiting, ...] = ()
     """The tables with keys of for-each tasks that take their items from this task."""
+    written: dict[str, contexts.WriteResult] = field(default_factory=dict)
+    """What has become of its outputs."""
     consuming: Consuming | None = None
     """What it reads of tables of which it has read a part before; None for a task that reads nothing of the kind."""
 
@@ -254,7 +256,7 @@ class Execution:
                 f"`{self.task.key}`, not a WriteResult or None; by then it has run",
                 hint="return `WriteResult(rows=...)`, or nothing",
             )
-        facts = written or contexts.WriteResult()
+        facts = self.written[name] = written or contexts.WriteResult()
         record.note("write", title, context.uri, facts, result, time.perf_counter() - began)
         return facts
 
@@ -372,7 +374,8 @@ def ready(
 
         consuming = Consuming(arguments.package, job, task, own, built.managers, built.tables, values)
         reader = replace(reader, new=consuming.read)
-    return Execution(task, built.tasks[task.key].fn, reader, receipt, own, run, arguments.variables, waiting, consuming)
+    function = built.tasks[task.key].fn
+    return Execution(task, function, reader, receipt, own, run, arguments.variables, waiting, consuming=consuming)
 
 
 def _always_stores(built: BuiltJob, key: str, output: str) -> bool:

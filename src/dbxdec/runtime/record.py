@@ -45,6 +45,7 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
             "rows": rows,
             "seconds": round(seconds, 3),
             **({"span": facts.note} if kind == "read" and facts.note else {}),
+            **({"expect": dict(told)} if (told := getattr(facts, "expectations", None)) else {}),
         },
         value,
     )

@@ -12,6 +12,7 @@ from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.base import IoManager, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.polars import quarantining
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
@@ -20,7 +21,7 @@ from dbxdec.testing.engines import engine_of, in_engine_of
 from dbxdec.testing.lake import NOTHING, Lake, Version, cleared, copied, detached
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.io_managers.delta.progress import Consumer, Standing
 
@@ -28,12 +29,13 @@ _REAL = "`in_memory=False` has the task's own IoManager store it, below `variabl
 
 
 class MemoryIoManager(IoManager):
-    """Replaces `own`, which would write to the place `target`."""
+    """Replaces `own`, which would write to the place `target`, and rows that it leaves out to `quarantine`."""
 
-    def __init__(self, lake: Lake, own: IoManager, target: str | None) -> None:
+    def __init__(self, lake: Lake, own: IoManager, target: str | None, quarantine: str = "") -> None:
         self._lake = lake
         self._own = own
         self._target = target
+        self._quarantine = quarantine
         self.reads = own.reads  # type: ignore[misc]
         self.writes = own.writes  # type: ignore[misc]
         self.merges = own.merges  # type: ignore[misc]
@@ -159,7 +161,9 @@ class MemoryIoManager(IoManager):
             return WriteResult(note="nothing to write")
         kind = type_name(type(value))
         if kind == "dbxdec.DeltaMerge":
-            return self._add(context, self._merged(context, value), NOTHING)
+            source, outcomes_ = self._expected(value.source, context, value)
+            merged = self._merged(context, replace(value, source=source))
+            return replace(self._add(context, merged, NOTHING), expectations=outcomes_)
         if kind == "deltalake.TableMerger":
             return self._add(context, self._executed(context, value), NOTHING)
         if self.writes is not None and not any(type_name(base) in self.writes for base in type(value).__mro__):
@@ -177,9 +181,47 @@ class MemoryIoManager(IoManager):
         if before is not NOTHING and self.mode == "ignore":
             self._lake.add(context.uri, Version(context.receipt.id, before, NOTHING, kept=True))
             return WriteResult(note="kept what was there")
-        added = self._checked(detached(value), context)
+        expected, outcomes_ = self._expected(detached(value), context)
+        added = self._checked(expected, context)
         content = added if before is NOTHING else self._after(before, added, context)
-        return self._add(context, content, added)
+        return replace(self._add(context, content, added), expectations=outcomes_)
+
+    def _expected(self, value: Any, context: OutputContext, merge: Any = None) -> tuple[Any, dict[str, Any]]:
+        """Return the rows of a Polars frame that the table expects, and how its expectations came out."""
+        kind = type_name(type(value))
+        judge = self._own.judge(context) if hasattr(self._own, "judge") and kind.startswith("polars.") else None
+        if judge is None:
+            return value, {}
+        import polars as pl
+
+        from dbxdec.io_managers.delta.polars import checks, schemas
+
+        if merge is not None:
+            judge.refuse_merge(merge)
+        keep = None if self._own.quarantine is None else self._into_quarantine(context)  # type: ignore[attr-defined]
+        judge = replace(judge, quarantine=keep, there=lambda: self._rows(context))
+        # As the table would have them: a category is a string, and unsigned integers have a sign.
+        frame, schema = schemas.storable(value)
+        conditions = judge.for_schema(pl.Schema(schema))
+        with conditions.spilled(checks.signed(frame, schema, uri=context.uri)) as rows:
+            kept, outcomes_ = conditions.accepted(rows)
+            return kept.collect(), {one.expectation.name: one.facts() for one in outcomes_}
+
+    def _rows(self, context: OutputContext) -> Any:
+        newest = self._lake.newest(context.uri)
+        return None if newest is NOTHING else newest.lazy()
+
+    def _into_quarantine(self, context: OutputContext) -> Callable[[Any], None]:
+        """Return what adds dropped rows to the quarantine's table in the lake."""
+        table, write, uri = self._own.quarantine, context.receipt.id, self._quarantine  # type: ignore[attr-defined]
+
+        def keep(rows: Any) -> None:
+            added = quarantining.marked(rows, write).collect()
+            before = self._lake.newest(uri)
+            content = added if before is NOTHING else table.combine([before, added], InputContext(uri)).lazy().collect()
+            self._lake.add(uri, Version(write, content, added))
+
+        return keep
 
     def _add(self, context: OutputContext, content: Any, added: Any) -> WriteResult:
         version = Version(context.receipt.id, content, added, progress=context.receipt.progress)

@@ -30,6 +30,9 @@ class TaskResult:
         iterations: Those of a task with `each(...)`, in the order of the items.
         item: The item, of an iteration.
         run: The run of another job that the task has started.
+        expectations: How the expectations of its table came out, by their names: `failed` of `rows`, and the `action`;
+            of those over all rows also the `rule`. With named outputs by the output first; those of a for-each task are
+            in its `iterations`.
 
     Example:
         ```python
@@ -48,6 +51,7 @@ class TaskResult:
     iterations: tuple[TaskResult, ...] = ()
     item: Any = None
     run: JobResult | None = None
+    expectations: Mapping[str, Any] = field(default_factory=dict)
     load: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property

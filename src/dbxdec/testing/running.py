@@ -182,6 +182,7 @@ class Run:
             reads=reads,
             task_values=left,
             item=None if iteration is None else iteration.value(_PLAIN, "the item"),
+            expectations=_expectations(ready),
             load=self._loader(ready, result),
         )
 
@@ -311,6 +312,11 @@ class Run:
         if run.state in status.SUCCEEDED:
             return TaskResult(task.key, State.SUCCESS, fields=fields, run=run, load=lambda: None)
         return TaskResult(task.key, run.state, fields=fields, error=run.error, run=run)
+
+
+def _expectations(ready: Execution) -> dict[str, Any]:
+    found = {name: dict(one.expectations) for name, one in ready.written.items() if one.expectations}
+    return found.get(dag.RESULT, found)
 
 
 def _in_words(value: Any) -> str:

@@ -27,6 +27,10 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
         # Places need no storage here, so variables in them may be unknown.
         return _TOKEN.sub(lambda match: variables.get(match[1], f"<{match[1]}>"), target)
 
+    def quarantine(own: Any, task: str) -> str:
+        table = getattr(own, "quarantine", None)
+        return "" if table is None else place(table.template(job.key, task) or "")
+
     def output(task: dag.Task, name: str, found: dag.Output) -> dag.Output:
         target = found.target or "/".join([job.key, task.key, *([] if name == dag.RESULT else [name])])
         return found if found.io is None else replace(found, target=place(target))
@@ -51,7 +55,7 @@ def in_memory(built: BuiltJob, lake: Lake, variables: Mapping[str, str]) -> Buil
         for task in job.tasks
     )
     managers: dict[tuple[str, str], Any] = {
-        (key, name): MemoryIoManager(lake, own, job.task(key).outputs[name].target)
+        (key, name): MemoryIoManager(lake, own, job.task(key).outputs[name].target, quarantine(own, key))
         for (key, name), own in built.managers.items()
     }
     tables = {place(target): MemoryIoManager(lake, own, target) for target, own in built.tables.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.model import dag, following
+from dbxdec.model import dag, following, outcomes
 from dbxdec.model.literals import TAG
 from dbxdec.platform import references
 from dbxdec.platform.conditions import SYMBOLS
@@ -56,6 +56,11 @@ def binding(found: dag.Binding) -> str:
             return f"[{inside}]" if kind == "list" else f"({inside}{',' if len(items) == 1 else ''})"
         case dag.Mapped(items):
             return "{" + ", ".join(f"{json.dumps(key)}: {binding(item)}" for key, item in items) + "}"
+
+
+def expectations(fact: Mapping[str, Any]) -> list[str]:
+    """Return how the expectations of a write came out."""
+    return [outcomes.text(name, one) for name, one in (fact.get("expect") or {}).items()]
 
 
 def output(found: dag.Output) -> str:

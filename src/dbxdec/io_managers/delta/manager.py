@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
 from dbxdec.io_managers.base import IoManager, described, log
-from dbxdec.io_managers.delta import definition
+from dbxdec.io_managers.delta import definition, expectations
 from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
@@ -53,6 +54,10 @@ class DeltaIoManager(IoManager):
         comment: str | BundleVariable | None,
         columns: Mapping[str, Any] | None,
         constraints: Mapping[str, str] | None,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
     ) -> None:
         self.base_path = options.base_path(base_path)
         self.mode = mode
@@ -66,6 +71,10 @@ class DeltaIoManager(IoManager):
         self.comment = comment
         self.columns = columns
         self.constraints = constraints
+        self.expect = expect
+        self.expect_or_drop = expect_or_drop
+        self.expect_or_fail = expect_or_fail
+        self.quarantine = quarantine
         self.check_options()
 
     def check_options(self) -> None:
@@ -73,6 +82,7 @@ class DeltaIoManager(IoManager):
         self.cluster_by = definition.clustering(self.cluster_by)
         problems = list(options.of_delta(self, one=type(self).one_name))
         problems += definition.problems(self, one=type(self).one_name)
+        problems += expectations.problems(self)
         for name, own in self.engine_options.items():
             problems += options.of_engine(name, getattr(self, name), own=own, texts=name not in self.untexted)
         if problems:
@@ -86,10 +96,11 @@ class DeltaIoManager(IoManager):
             settings["replace"] = {name: described(value) for name, value in self.replace.items()}
         if not self.keyed:
             settings["keyed"] = False
-        return {**settings, **definition.described(self)}
+        return {**settings, **definition.described(self), **expectations.described(self)}
 
     def variables(self) -> set[str]:
-        return super().variables() | names_in(definition.strings(self))
+        said = names_in(definition.strings(self)) | names_in(expectations.strings(self))
+        return super().variables() | said | (self.quarantine.variables() if self.quarantine is not None else set())
 
     def definition(self) -> definition.Definition:
         """Return the table as it is wanted, with the values of bundle variables in this run."""
@@ -109,6 +120,13 @@ class DeltaIoManager(IoManager):
         merges_only = returns is not None and self.merges.issuperset(returns)
         parts = self.mode == "overwrite" and (bool(self.partitions) or self.replace is not None)
         return not merges_only and (self.mode == "append" or parts)
+
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        """Return what is wrong with the conditions of expectations, for a job with these parameters.
+
+        Their SQL is checked where the engine is installed.
+        """
+        return list(expectations.unknown_parameters(self, parameters))
 
     def head(self, context: InputContext) -> Head | None:
         """Return what the table at `context.uri` is now; None where there is none. Raises RunError if it can't be read.

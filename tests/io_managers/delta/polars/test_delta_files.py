@@ -24,7 +24,7 @@ from polars.testing import assert_frame_equal
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.delta.polars import delta_rs
+from dbxdec.io_managers.delta.polars import spilling
 from dbxdec.io_managers.delta.polars.direct import parquet_files
 from delta_tools import frame, output, receipt, stored
 from thorough import examples
@@ -346,5 +346,5 @@ def test_a_file_that_is_still_written_when_its_query_fails_hides_no_error(monkey
 
     monkeypatch.setattr("shutil.rmtree", still_there)
     query = pl.LazyFrame({"x": [1]}).map_batches(fail)
-    with pytest.raises(Exception, match="of the query"), delta_rs.once_only(query):
+    with pytest.raises(Exception, match="of the query"), spilling.once_only(query):
         pass

@@ -7,18 +7,17 @@ tables that get other columns or lose single rows, and writes with options of de
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.delta.polars import predicates, stream, table_log
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import of_partitions
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import polars as pl
     from deltalake import DeltaTable
@@ -30,25 +29,6 @@ if TYPE_CHECKING:
 # delta-rs hands the rows of partitions to several writers. While one of them waits, it holds any number of rows for the
 # others, so memory grew with the data. One writer, few batches ahead, keeps it flat. These settings are read once.
 _BOUNDED = {"DELTARS_MAX_CONCURRENT_WRITERS": "1", "DELTARS_WRITER_BATCH_CHANNEL_SIZE": "1"}
-
-
-@contextmanager
-def once_only(frame: pl.DataFrame | pl.LazyFrame) -> Iterator[pl.DataFrame | pl.LazyFrame]:
-    """Yield `frame` so that it can be read repeatedly: a LazyFrame runs once, into local files next to the process.
-
-    Running it twice would double the work, and collecting it could exceed the memory.
-    """
-    import polars as pl
-
-    if not isinstance(frame, pl.LazyFrame):
-        yield frame
-        return
-    # A query that fails may still be writing: what is left of it then must not take the place of its error.
-    with tempfile.TemporaryDirectory(prefix="dbxdec-", ignore_cleanup_errors=True) as scratch:
-        # Not Arrow's IPC, which takes memory in proportion to its size when it is read again.
-        spill = Path(scratch, "spill.parquet")
-        frame.sink_parquet(spill, compression="lz4", statistics=False)
-        yield pl.scan_parquet(spill)
 
 
 def replace_partitions(target: Target, frame: pl.DataFrame | pl.LazyFrame, table: DeltaTable) -> None:

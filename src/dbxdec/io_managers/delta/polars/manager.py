@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import time
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing, definition
+from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
 from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
@@ -21,15 +23,17 @@ from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.model import places
+from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
     from dbxdec.io_managers.delta.key_log import KeyLog
+    from dbxdec.io_managers.delta.polars.judging import Judge
     from dbxdec.io_managers.delta.polars.new_rows import NewRows
     from dbxdec.io_managers.delta.progress import Consumer, Standing
     from dbxdec.model.secrets import Secret
@@ -74,6 +78,12 @@ class PolarsDeltaIoManager(DeltaIoManager):
         comment: The comment of a table.
         columns: Rules of columns by their names, as `column(...)` makes them.
         constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
+        expect: What rows are expected to be, by name: SQL of Polars, or a function of the frame that gives a `pl.Expr`.
+            Rows that are not are counted, and kept.
+        expect_or_drop: The same for rows that are left out where they are not.
+        expect_or_fail: The same for rows that fail the write where they are not; also `unique(...)`, `rows(...)` and
+            `fraction(...)`.
+        quarantine: A Delta table, with `mode="append"`, that gets the rows which `expect_or_drop` leaves out.
         storage_options: Options of the storage for delta-rs; strings, bundle variables and secrets. They are never in
             the manifest, and no local run uses them.
         delta_write_options: Further arguments of `deltalake.write_deltalake`.
@@ -108,6 +118,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         "keyed",
         "delta_write_options",
         *definition.OPTIONS,
+        *expectations.OPTIONS,
     )
     engine_lacks: ClassVar[Mapping[str, str]] = {
         "cluster_by": f"delta-rs can't write clustered tables: {_THROUGH_SPARK}",
@@ -130,6 +141,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
         comment: str | BundleVariable | None = None,
         columns: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
         storage_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         delta_write_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -148,6 +163,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
             comment=comment,
             columns=columns,
             constraints=constraints,
+            expect=expect,
+            expect_or_drop=expect_or_drop,
+            expect_or_fail=expect_or_fail,
+            quarantine=quarantine,
         )
 
     def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
@@ -156,6 +175,22 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     def setup(self) -> None:
         requirements.require("polars", "polars", "deltalake")
+
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        found = super().condition_problems(parameters)
+        conditions = [(name, text) for name, text in expectations.conditions(self) if isinstance(text, str)]
+        if not conditions or find_spec("polars") is None:
+            return found
+        from dbxdec.io_managers.delta.polars.judging import parsed
+
+        for name, condition in conditions:
+            if names_in(condition):
+                continue  # a bundle variable has no value yet
+            try:
+                parsed(condition, expectations.filled(condition, dict.fromkeys(expectations.holes(condition)), _hole))
+            except RunError as error:
+                found += [replace(one, message=f'the expectation "{name}": {one.message}') for one in error.problems]
+        return found
 
     # Reading
 
@@ -253,7 +288,13 @@ class PolarsDeltaIoManager(DeltaIoManager):
     # Writing
 
     def preflight(self, context: OutputContext) -> None:
+        import polars as pl
+
+        from dbxdec.io_managers.delta.polars import merge
+
         target = self._target(context)
+        if context.returns == ("deltalake.TableMerger",):
+            merge.refuse_unseen(target)
         table = target.open()
         if table is None:
             return
@@ -269,6 +310,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
             once.done_before(table, context.receipt)
         if self.mode == "overwrite":
             features.refuse_paths(table, context.uri)
+        if target.judge is not None and self.schema == "strict":
+            target.judge.for_schema(pl.Schema(table.schema()))
         if self.mode in ("append", "overwrite"):
             table_definition.refuse(target.definition, table, context.uri)
             target.check_partitions(table)
@@ -278,6 +321,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """Store a DataFrame or LazyFrame by the mode, execute a merge, note that there was nothing to write."""
         target, began = self._target(context), time.time_ns() // 1_000_000
         result = self._written(target, value)
+        if target.judge is not None and result.expectations:
+            result = replace(result, expectations=target.judge.in_order(result.expectations))
         if context.receipt.id.key:
             version = result.version
             self.settle(context, lambda older: notes.note(target, version, before=began, has_older_keys=older))
@@ -350,7 +395,25 @@ class PolarsDeltaIoManager(DeltaIoManager):
             storage_options=self._storage_options(),
             write_options=self.resolve(dict(self.delta_write_options or {})),
             definition=self.definition(),
+            judge=self.judge(context),
         )
+
+    def judge(self, context: OutputContext) -> Judge | None:
+        """Return what judges the rows of a write; None for a table that expects nothing."""
+        found = expectations.of(self, self.resolve)
+        if not found:
+            return None
+        from dbxdec.io_managers.delta.polars import quarantining
+        from dbxdec.io_managers.delta.polars.judging import Judge
+
+        keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
+        task = context.receipt.id.task
+        return Judge(found, context.parameters, task, context.uri, keep, lambda: self.rows_there(context))
+
+    def rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
+        """Return the rows of the target as they are now; None without a table."""
+        table = table_log.open_table(context.uri, self._storage_options())
+        return None if table is None else scan.scan(table)
 
     def _refuse_unknown_options(self) -> None:
         if not self.delta_write_options:
@@ -388,3 +451,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         with storage.refusals(uri, "read"):
             found = {tuple(str(part[name]) for name in columns) for part in (table.partitions() if columns else ())}
         return columns, sorted(found)
+
+
+def _hole(name: str, _: object) -> str:
+    """Return the name of a column that stands for a job parameter."""
+    return f'"{name}"'

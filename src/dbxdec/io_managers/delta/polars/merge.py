@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
@@ -14,9 +15,9 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import checks, cursors, definition, once, schemas, storage, table_log
-from dbxdec.io_managers.delta.polars.delta_rs import once_only
 from dbxdec.io_managers.delta.polars.direct import commit
 from dbxdec.io_managers.delta.polars.predicates import quoted
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.polars_frames import named
@@ -57,6 +58,7 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
             f"kept in its own table, {target.context.uri}",
             hint="bind its IoManager to the table that it merges into (`io_manager=io.table(...)`)",
         )
+    refuse_unseen(target)
     before = table_log.open_table(uri, target.storage_options)
     if before is not None and (done := once.done_before(before, target.receipt, own=True)) is not None:
         return done
@@ -89,6 +91,16 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
     return WriteResult(found.version, _rows(metrics), note)
 
 
+def refuse_unseen(target: Target) -> None:
+    """Raise RunError if the table expects something of its rows: nobody sees those of a merge that the author made."""
+    if target.judge is not None:
+        raise RunError(
+            f"the table {target.context.uri} has expectations, and the task `{target.receipt.id.task}` returns a "
+            "TableMerger, whose rows dbxdec doesn't see",
+            hint="return a DeltaMerge, whose source is checked, or take the expectations from the table",
+        )
+
+
 def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     """Execute `merge` exactly once; after a conflict with another writer, merge into the new state of the table.
 
@@ -116,9 +128,21 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
             "which it merges on",
             hint=f"its columns are {listed(list(schema)) or 'none'}",
         )
-    with once_only(frame) as source:
-        _refuse_equal_keys(target, source, merge.keys)
-        return _merge(target, merge, source)
+    if target.judge is None:
+        with once_only(frame) as source:
+            return _merged(target, merge, source)
+    target.judge.refuse_merge(merge)
+    conditions = target.judge.for_schema(pl.Schema(schema))
+    with conditions.spilled(checks.signed(frame, schema, uri=target.context.uri)) as source:
+        rows, outcomes_ = conditions.accepted(source)
+        facts = {one.expectation.name: one.facts() for one in outcomes_}
+        done = _merged(target.stating(expect=facts), merge, rows)
+        return done if done.expectations else replace(done, expectations=facts)
+
+
+def _merged(target: Target, merge: DeltaMerge, source: pl.DataFrame | pl.LazyFrame) -> WriteResult:
+    _refuse_equal_keys(target, source, merge.keys)
+    return _merge(target, merge, source)
 
 
 def _types(merge: DeltaMerge, table: DeltaTable | None) -> dict[str, pl.DataType]:

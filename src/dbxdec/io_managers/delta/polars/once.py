@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers import outcomes
@@ -35,9 +36,10 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
     if found is not None and not found.ends_it:
         found = None  # from an attempt before the one that committed
     if found is not None and (own or not found.left.own):
-        return outcomes.already(
+        done = outcomes.already(
             found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest
         )
+        return replace(done, expectations=found.facts.get("expect") or {})
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
     if trail.undone or found is not None or may_differ:
@@ -50,4 +52,6 @@ def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> Writ
     if table is None:
         return WriteResult()
     found = table_log.committed_by(table, receipt, after=after)
-    return WriteResult(found.version, found.metrics.get("num_added_rows")) if found else WriteResult()
+    if found is None:
+        return WriteResult()
+    return WriteResult(found.version, found.metrics.get("num_added_rows"), expectations=found.facts.get("expect") or {})

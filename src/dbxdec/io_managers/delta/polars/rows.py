@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.patience import Patience
-from dbxdec.io_managers.delta.polars import bounds, checks, definition, delta_rs, once, predicates, schemas, table_log
+from dbxdec.io_managers.delta.polars import (
+    bounds,
+    checks,
+    definition,
+    delta_rs,
+    once,
+    predicates,
+    scan,
+    schemas,
+    table_log,
+)
 from dbxdec.io_managers.delta.polars.direct import commit, parquet_files
+from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left, of_partitions
 from dbxdec.io_managers.delta.slices import Slice
@@ -20,7 +31,9 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.delta import expectations
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
+    from dbxdec.io_managers.delta.polars.judging import Conditions
     from dbxdec.io_managers.delta.polars.target import Target
 
 
@@ -39,6 +52,9 @@ class Rows:
         self._slice: dict[str, Any] = {}
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
+        self._conditions: Conditions | None = None
+        self._accepted = False
+        """Whether the frame has only rows that the table expects."""
 
     def __enter__(self) -> Rows:
         return self
@@ -74,6 +90,8 @@ class Rows:
         if table is not None and there is not None and target.schema == "add-columns":
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
+        if target.judge is not None and not self._accepted:
+            self._conditions = target.judge.for_schema(pl.Schema(self._schema))
 
     def _computed(self, table: DeltaTable | None) -> dict[str, str]:
         """Return the columns that the table computes, or will compute, itself, with their expressions."""
@@ -101,7 +119,7 @@ class Rows:
             self._files_of(table)
         else:
             frame = self._for_delta_rs(table.metadata().partition_columns)
-            self._given = self._kept.enter_context(delta_rs.once_only(frame))
+            self._given = self._kept.enter_context(once_only(frame))
         commit.grow(table, new, uri=self._target.context.uri)
         return True
 
@@ -110,7 +128,8 @@ class Rows:
         target = self._target
         uri, partitions = target.context.uri, list(target.partitions)
         if not self._by_files(None):
-            delta_rs.sink(target, self._for_delta_rs(partitions), uri, Left("whole"), mode="error")
+            frame = self._for_delta_rs(partitions)  # before the target: it states how expectations came out
+            delta_rs.sink(self._target, frame, uri, Left("whole"), mode="error")
             return once.result_of(target.open(), target.receipt, after=-1)
         files = self._files(uri, partitions)
         with refusals(uri, "write"):
@@ -122,7 +141,7 @@ class Rows:
                 target.storage_options,
                 self._properties(files, Left("whole"), alone=True),
             )
-        return committed(0, files)
+        return committed(0, files, self._target)
 
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
@@ -145,7 +164,7 @@ class Rows:
         files = self._files_of(table)
         with refusals(self._target.context.uri, "write"):
             commit.overwrite(table, files, self._properties(files, Left("whole"), alone=True))
-        return committed(table.version() + 1, files)
+        return committed(table.version() + 1, files, self._target)
 
     def replace_partitions(self, table: DeltaTable) -> WriteResult:
         """Replace the partitions that are in the data."""
@@ -153,8 +172,8 @@ class Rows:
 
         partitions = list(self._target.partitions)
         if not self._by_files(table):
-            after = table.version()
-            delta_rs.replace_partitions(self._target, self._for_delta_rs(partitions), table)
+            frame, after = self._for_delta_rs(partitions), table.version()
+            delta_rs.replace_partitions(self._target, frame, table)
             return once.result_of(table, self._target.receipt, after=after)
         files = self._files_of(table)
         kinds = {name: self._schema[name] for name in partitions}
@@ -194,7 +213,7 @@ class Rows:
                 if not (replacement.is_untouched() and patience.lasts(replacement.table.version())):
                     raise
             else:
-                return committed(after + 1, files)
+                return committed(after + 1, files, self._target)
 
     def _by_files(self, table: DeltaTable | None) -> bool:
         """Return whether delta-rs' own writer would do nothing more than store the rows."""
@@ -209,7 +228,22 @@ class Rows:
         return table is None or commit.is_plain(table)
 
     def _for_delta_rs(self, partitions: Sequence[str]) -> pl.DataFrame | pl.LazyFrame:
+        self.judge()
         return checks.for_delta_rs(self._frame, partitions, uri=self._target.context.uri)
+
+    def judge(self) -> None:
+        """Leave only rows that the table expects, before anything of it is written. The query runs once.
+
+        Where Polars stores the files, that is done with these. Raises RunError if rows are not what they must be.
+        """
+        conditions = self._conditions
+        if conditions is None or self._accepted:
+            return
+        frame = checks.signed(self._frame, self._schema, uri=self._target.context.uri)
+        rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(frame)))
+        self._state(outcomes)
+        self._given = self._frame = rows
+        self._accepted = True
 
     def _files_of(self, table: DeltaTable) -> list[DataFile]:
         return self._files(table, table.metadata().partition_columns)
@@ -223,10 +257,51 @@ class Rows:
         if self._stored is None or self._stored[0] != form:
             uri = self._target.context.uri
             folder = parquet_files.Folder(table, self._target.storage_options)
-            frame = checks.signed(self._frame, self._schema, uri=uri)
+            frame = checks.signed(self._frame, self._schema, uri=uri).lazy()
             folder.prepare()
-            self._stored = form, parquet_files.write(frame.lazy(), folder, partitions)
+            self._stored = form, self._write_expected(frame, folder, partitions)
         return self._stored[1]
+
+    def _write_expected(
+        self, frame: pl.LazyFrame, folder: parquet_files.Folder, partitions: list[str]
+    ) -> list[DataFile]:
+        """Store the rows, and return the files of those that the table expects."""
+        import polars as pl
+
+        judge, conditions = self._target.judge, self._conditions
+        if judge is None or conditions is None or self._accepted:
+            return parquet_files.write(frame, folder, partitions)
+        flagged = conditions.flagged(frame) if judge.drops else frame
+        files = parquet_files.write(flagged, folder, partitions, conditions.bad if judge.drops else None)
+        kept = [file for file in files if not file.is_apart]
+        bad = [file for file in files if file.is_apart]
+        try:
+            rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
+            everything = pl.concat([rows, dropped])
+            self._state(conditions.settled(everything, rows, dropped if bad else None))
+        except BaseException:
+            parquet_files.remove(folder, kept)
+            raise
+        finally:
+            parquet_files.remove(folder, bad)
+        return kept
+
+    def _scanned(self, files: Sequence[DataFile], folder: parquet_files.Folder, partitions: list[str]) -> pl.LazyFrame:
+        """Return the rows of files that have been stored."""
+        import polars as pl
+
+        schema = pl.Schema(self._schema)
+        if not files:
+            return pl.LazyFrame(schema=schema)
+        places = {"place": pl.Series([scan.place_of(folder.root, file.path) for file in files], dtype=pl.String())}
+        for i, name in enumerate(partitions):
+            values = [file.partition[i] for file in files]
+            places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
+        return scan.scan_places(pl.DataFrame(places), schema, folder.options)
+
+    def _state(self, outcomes: Sequence[expectations.Outcome]) -> None:
+        """Have the commit say how the expectations came out."""
+        self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
 
     def _through_delta_rs(
         self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
@@ -245,9 +320,9 @@ class Rows:
         )
 
 
-def committed(version: int, files: Sequence[DataFile]) -> WriteResult:
-    """Return the result of a commit of `files` that must have become `version`."""
-    return WriteResult(version, _rows(files))
+def committed(version: int, files: Sequence[DataFile], target: Target) -> WriteResult:
+    """Return the result of a commit of `files` to `target` that must have become `version`."""
+    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get("expect") or {})
 
 
 def _rows(files: Sequence[DataFile]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.definition import Definition
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
+    from dbxdec.io_managers.delta.polars.judging import Judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,21 @@ class Target:
     storage_options: dict[str, str] | None
     write_options: Mapping[str, Any]
     definition: Definition
+    judge: Judge | None = None
 
     @property
     def receipt(self) -> Receipt:
         return self.context.receipt
+
+    @property
+    def unjudged(self) -> str:
+        """What the note of a write says that stores no rows: nothing was expected of it."""
+        return "" if self.judge is None else "; no expectation was checked"
+
+    def stating(self, **facts: Any) -> Target:
+        """Return the target of a write whose commit states more facts."""
+        receipt = replace(self.receipt, facts={**self.receipt.facts, **facts})
+        return replace(self, context=replace(self.context, receipt=receipt))
 
     def open(self) -> DeltaTable | None:
         """Return the newest version of the table; None if it doesn't exist."""

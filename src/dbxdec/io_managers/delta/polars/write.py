@@ -60,7 +60,7 @@ def write_nothing(target: Target) -> WriteResult:
         cursors.refuse_taken(target, table)
         with refusals(target.context.uri, "write"):
             table_log.add_receipt(table, target.receipt, Left("none"))
-    return WriteResult(note="nothing to write")
+    return WriteResult(note=f"nothing to write{target.unjudged}")
 
 
 def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteResult | None:
@@ -72,6 +72,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
         rows.fit(None)
         if not target.definition:
             return rows.create()
+        rows.judge()
         table = rows.make()
     shell = target.mode in ("ignore", "error") and target.is_shell(table)
     if target.mode == "ignore" and not shell:
@@ -100,6 +101,7 @@ def _write_once(target: Target, rows: Rows, table: DeltaTable | None) -> WriteRe
 def _keep(target: Target, table: DeltaTable) -> WriteResult:
     """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
     note = 'kept the existing data (mode="ignore")'
+    note += target.unjudged
     if (done := once.done_before(table, target.receipt)) is not None:
         return done
     try:

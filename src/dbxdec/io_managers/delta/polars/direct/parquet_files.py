@@ -55,6 +55,8 @@ class DataFile:
     size: int
     partition: tuple[Any, ...]
     stats: str
+    is_apart: bool = False
+    """Whether its rows do not go into the table."""
 
     def added(self, partitions: Sequence[str]) -> AddAction:
         """Return the action that adds the file (Delta protocol, "Add File and Remove File")."""
@@ -134,13 +136,21 @@ def _metadata(file: Any, size: int) -> bytes:
     return end[-tail - length : -tail]
 
 
-def _remove_all(folder: Folder, names: Mapping[str, tuple[str, tuple[Any, ...]]]) -> None:
-    for path, _ in [*names.values()]:
+def remove(folder: Folder, files: Sequence[DataFile]) -> None:
+    """Remove files that no commit names."""
+    for file in files:
+        folder.remove(file.path)
+
+
+def _remove_all(folder: Folder, names: Mapping[str, tuple[str, tuple[Any, ...], bool]]) -> None:
+    for path, _, _ in [*names.values()]:
         folder.remove(path)
 
 
-def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> list[DataFile]:
+def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str], apart: str | None = None) -> list[DataFile]:
     """Run `frame` once, and store its rows in files below `folder` that nothing refers to yet.
+
+    `apart` is a column of `frame` that is no part of the rows: those for which it holds get files of their own.
 
     Raises RunError if the folder's storage refuses, and for partitions of strings that mean null. Errors of the query
     pass as they are. Files stay behind only if their footers can't be read, or if a thread of Polars makes them after
@@ -149,8 +159,8 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     import polars as pl
 
     schema = frame.collect_schema()
-    stored = {name: kind for name, kind in schema.items() if name not in partitions}
-    names: dict[str, tuple[str, tuple[Any, ...]]] = {}
+    stored = {name: kind for name, kind in schema.items() if name not in partitions and name != apart}
+    names: dict[str, tuple[str, tuple[Any, ...], bool]] = {}
     lost: list[RunError] = []
     ended = threading.Event()
     numbers = itertools.count()  # Polars asks from several threads
@@ -159,7 +169,9 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     def place(of: FileProviderArgs) -> str:
         if ended.is_set():  # threads of a query that has failed may still ask
             raise RuntimeError("the query has failed")
-        values = of.partition_keys.row(0) if partitions else ()
+        values = of.partition_keys.row(0) if partitions or apart else ()
+        is_apart = bool(values[-1]) if apart else False
+        values = values[:-1] if apart else values
         text = next((value for value in values if value in columns.LOST), None)
         if text is not None:
             # The values are known here; a check of all rows would take as long as the writing. The error has to wait
@@ -167,18 +179,18 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
             lost.append(checks.lost_texts([partitions[values.index(text)]], text))
         name = folder_names.file_name(next(numbers), write_id, keyed=keyed)
         path = folder_names.folder(dict(zip(partitions, values, strict=True))) + name
-        names[name] = (path, values)
+        names[name] = (path, values, is_apart)
         return path
 
     found: list[DataFile] = []
 
     def note(written: SinkedPathsCallbackArgs) -> None:
         for file in written.paths:
-            path, values = names[str(file.path).rsplit("/", 1)[-1]]
+            path, values, is_apart = names[str(file.path).rsplit("/", 1)[-1]]
             if not file.num_rows:
                 folder.remove(path)
                 continue
-            found.append(DataFile(path, file.num_rows, file.num_bytes, values, ""))
+            found.append(DataFile(path, file.num_rows, file.num_bytes, values, "", is_apart))
 
     # If folders can't express the partitions, readers that go by folders find them in the files.
     keyed = not all(map(folder_names.can_name, partitions))
@@ -186,8 +198,8 @@ def write(frame: pl.LazyFrame, folder: Folder, partitions: Sequence[str]) -> lis
     target = pl.PartitionBy(
         folder.root,
         file_path_provider=place,
-        key=keys or None,
-        include_key=False if partitions else None,
+        key=[*keys, *([apart] if apart else [])] or None,
+        include_key=False if partitions or apart else None,
         approximate_bytes_per_file=_BYTES_PER_FILE,
     )
     try:

@@ -1,0 +1,77 @@
+"""What a table pays for its expectations: a write with them over the same write without, in time and in memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import frames
+import polars as pl
+from measure import Budget, Pair, paired, peak_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from dbxdec import unique
+from dbxdec.io_managers import PolarsDeltaIoManager
+from delta_tools import output, receipt
+
+ROWS = 10_000_000
+_ROUNDS, _PEAKS = 5, 3
+_FIVE = {
+    "id": "id >= 0",
+    "text": "text IS NOT NULL",
+    "x": "x BETWEEN -1 AND 1",
+    "part": "part < 16",
+    "short": "LENGTH(text) < 4",
+}
+_SOME: dict[str, dict[str, Any]] = {
+    "none": {},
+    "five": {"expect": _FIVE},
+    "unique": {"expect_or_fail": {"one": unique("id")}},
+    "drop": {"expect": _FIVE, "expect_or_drop": {"even": "id % 100 <> 0"}},
+}
+"""Options of the table, by the name that a process of its own is given."""
+_runs = frames.numbers()
+
+
+def expectations(folder: Path) -> Iterator[Pair]:
+    """A LazyFrame from a file into a table that is there: five conditions, a key, rows that are dropped."""
+    rows = int(os.environ.get("ROWS", str(ROWS)).split()[0])
+    source, named = str(frames.parquet(rows, folder)), frames.named(rows)
+    over = "the same without"
+    for name, what, budget in (
+        ("five", "five conditions", Budget("ratio", 1.2)),
+        ("unique", "unique", Budget("ratio", 1.4)),
+        ("drop", "five, and rows dropped", None),
+    ):
+        ours, plain = (partial(_store, folder, pl.scan_parquet(source), one) for one in (name, "none"))
+        yield paired(f"expect: {what}, {named}", over, budget, ours, plain, _ROUNDS)
+    for name, what, budget in (("five", "five conditions", Budget("ratio", 1.05)), ("unique", "unique", None)):
+        yield _peak(f"peak: {what}, {named}", over, budget, folder, source, name)
+
+
+def _peak(name: str, over: str, budget: Budget | None, folder: Path, source: str, options: str) -> Pair:
+    found: dict[str, list[float]] = {options: [], "none": []}
+    for _ in range(_PEAKS):
+        for one, peaks in found.items():
+            peaks.append(peak_of("expecting", "write", str(folder), source, one).peak)
+    return Pair(name, over, budget, found[options], found["none"], "MB")
+
+
+def write(folder: str, source: str, options: str) -> Iterator[None]:
+    """One write in a process of its own."""
+    frame = pl.scan_parquet(source)
+    yield
+    _store(Path(folder), frame, options)
+
+
+def _store(folder: Path, frame: pl.LazyFrame, options: str) -> None:
+    io = PolarsDeltaIoManager("unused", mode="overwrite", **_SOME[options])
+    target = folder / f"table-{options}"
+    context = output(target, receipt(next(_runs)), ("polars.LazyFrame",))
+    io.preflight(context)
+    io.write(context, frame)

@@ -1,0 +1,28 @@
+"""What tables expect of their rows, as far as the build can check it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dbxdec.model import dag
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from dbxdec.authoring.nodes import Call
+
+
+def check(call: Call, parameters: Collection[str]) -> None:
+    """Note conditions that can't be evaluated in a run of the job, which has these parameters."""
+    for name, manager in call.managers.items():
+        what = "the result" if name == dag.RESULT else f"the output `{name}`"
+        for problem in manager.condition_problems(parameters):
+            message = f"{what} of the task `{call.key}` can't be checked: {problem.message}"
+            call.recorder.problem(message, problem.hint, call.where)
+        quarantine, job = getattr(manager, "quarantine", None), call.recorder.job
+        if quarantine is not None and quarantine.template(job, call.key) == manager.template(job, call.key):
+            call.recorder.problem(
+                f"{what} of the task `{call.key}` goes into the table that is its own quarantine",
+                'name another table for rows that are left out: `quarantine=lake.table("bad/flights")`',
+                call.where,
+            )

@@ -1,0 +1,319 @@
+"""Whether the rows of a write are what its table expects, through Polars.
+
+The frame of the task runs once: its rows are stored first, those that are dropped apart, and what was stored is counted
+before the commit. Running a query twice could give other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError, listed
+from dbxdec.io_managers.base import log
+from dbxdec.io_managers.delta import expectations
+from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Outcome, Rows, Unique
+from dbxdec.io_managers.delta.polars.spilling import once_only
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import polars as pl
+
+    from dbxdec.io_managers.delta.merge import DeltaMerge
+
+_DROPPING = ("dropped", "quarantined")
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The expectations of one write.
+
+    `quarantine` stores rows that are dropped; it is None where nobody keeps them. `there` gives the rows of the table,
+    for rules over all of them.
+    """
+
+    expectations: tuple[Expectation, ...]
+    parameters: Mapping[str, Any]
+    task: str
+    uri: str
+    quarantine: Callable[[pl.LazyFrame], None] | None = None
+    there: Callable[[], pl.LazyFrame | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def _droppers(self) -> list[Expectation]:
+        return [one for one in self.expectations if one.action in _DROPPING]
+
+    @property
+    def drops(self) -> bool:
+        """Whether rows may be left out."""
+        return bool(self._droppers)
+
+    def in_order(self, outcomes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return outcomes, which the receipt has by name, in the order of the expectations."""
+        order = [one.name for one in self.expectations if one.name in outcomes]
+        return {name: outcomes[name] for name in [*order, *outcomes]}
+
+    def refuse_merge(self, merge: DeltaMerge) -> None:
+        """Raise RunError if a row that is left out of a merge would be deleted from the table, or changed there.
+
+        So it does for rules over the rows that are there: those that the merge updates would always break them.
+        """
+        for one in self.expectations:
+            if isinstance(one.rule, Unique) and one.rule.of == "table":
+                raise RunError(
+                    f'the expectation "{one.name}" of {self.uri} is unique(..., of="table"), and the task '
+                    f"`{self.task}` returned a DeltaMerge, whose rows may be there",
+                    hint='leave `of="table"` out: then no two rows of the source are equal',
+                )
+        if self.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
+            raise RunError(
+                f"the table {self.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
+                f"`{self.task}` has a clause for rows that are not in the source: it would apply to them, too",
+                hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
+            )
+
+    def for_schema(self, schema: pl.Schema) -> Conditions:
+        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them."""
+        import polars as pl
+
+        problems: list[Problem] = []
+        found: dict[str, pl.Expr] = {}
+        values: dict[str, pl.Expr] = {}
+        free = "_" * (max(map(len, schema), default=0) + 1)
+
+        def write(name: str, value: Any) -> str:
+            values[f"{free}:{name}"] = pl.lit(value)
+            return f'"{free}:{name}"'
+
+        two = pl.DataFrame({name: pl.Series([None, None], dtype=kind) for name, kind in schema.items()})
+        for one in self.expectations:
+            if isinstance(one.rule, Unique):
+                missing = [name for name in one.rule.columns if name not in schema]
+                problems += [self._without(one, missing, schema)] if missing else []
+            if one.condition is None:
+                continue
+            try:
+                with _told_of(one):
+                    found[one.name] = self._expression(one.condition, two, values, write)
+            except RunError as error:
+                said = error.problems[0]
+                problems.append(
+                    Problem(
+                        f'the expectation "{one.name}" of {self.uri} can\'t be evaluated: {said.message}',
+                        hint=said.hint,
+                    )
+                )
+        if problems:
+            raise RunError(problems)
+        return Conditions(self, found, values, free)
+
+    def _without(self, one: Expectation, missing: Sequence[str], schema: Mapping[str, Any]) -> Problem:
+        return Problem(
+            f'the expectation "{one.name}" of {self.uri} names {listed(missing)}, which the rows do not have',
+            hint=f"their columns are {listed(list(schema)) or 'none'}",
+        )
+
+    def _expression(
+        self, condition: Any, two: pl.DataFrame, values: Mapping[str, pl.Expr], write: Callable[[str, Any], str]
+    ) -> pl.Expr:
+        """Return a condition as an expression that is true, false or null for each row."""
+        import polars as pl
+
+        rows = two.lazy()
+        if isinstance(condition, str):
+            found = parsed(condition, expectations.filled(condition, self.parameters, write))
+            rows = rows.with_columns(**values)
+        else:
+            found = condition(rows)
+            if not isinstance(found, pl.Expr):
+                raise RunError(
+                    f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
+                    hint='return a pl.Expr, as in `lambda frame: pl.col("delay") < 5000`',
+                )
+        try:
+            tried = rows.select(found.alias("met")).collect()
+        except pl.exceptions.PolarsError as error:
+            columns = listed(two.columns) or "none"
+            raise RunError(_first(error), hint=f"the columns of the rows are {columns}") from error
+        if tried.schema["met"] != pl.Boolean or tried.height != two.height:
+            what = f"it gives {tried.schema['met']}" if tried.height == two.height else "it is one value for all rows"
+            raise RunError(f"{what}, not true or false for each row", hint="compare columns, as in `delay < 5000`")
+        return found
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of a judge for rows of some columns; names that begin with `free` are those of no column."""
+
+    judge: Judge
+    met: Mapping[str, pl.Expr]
+    values: Mapping[str, pl.Expr]
+    free: str
+
+    @property
+    def bad(self) -> str:
+        """The name of a column that says which rows are dropped."""
+        return f"{self.free}bad"
+
+    def flagged(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return `frame` with the column `bad`."""
+        import polars as pl
+
+        told, met = self._told(frame, self.judge._droppers)
+        return told.with_columns((~pl.all_horizontal(met.values())).alias(self.bad)).drop(list(met.values()))
+
+    def _told(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[pl.LazyFrame, dict[str, str]]:
+        """Return `frame` with a column for each of some expectations, whether a row meets it; and their names.
+
+        The functions of an author see no other columns than those of the rows.
+        """
+        met = {one.name: f"{self.free}{i}" for i, one in enumerate(some)}
+        of_functions: list[pl.Expr] = []
+        of_sql: list[pl.Expr] = []
+        for one in some:
+            # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
+            told = self.met[one.name].fill_null(value=False).alias(met[one.name])
+            (of_sql if isinstance(one.condition, str) else of_functions).append(told)
+        found = frame.with_columns(of_functions)
+        if not self.values:
+            return found.with_columns(of_sql), met
+        return found.with_columns(**self.values).with_columns(of_sql).drop(list(self.values)), met
+
+    def rejected(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return dropped rows with the names of the expectations that they don't meet."""
+        import polars as pl
+
+        told, met = self._told(frame, self.judge._droppers)
+        names = [
+            pl.when(~pl.col(column)).then(pl.lit(name)).otherwise(pl.lit(None, pl.String()))
+            for name, column in met.items()
+        ]
+        return told.with_columns(pl.concat_list(names).list.drop_nulls().alias(FAILED)).drop(list(met.values()))
+
+    def spilled(self, frame: pl.DataFrame | pl.LazyFrame) -> AbstractContextManager[pl.DataFrame | pl.LazyFrame]:
+        """Return what runs `frame` once, with the column `bad` where rows may be left out."""
+        return once_only(self.flagged(frame.lazy()) if self.judge.drops else frame)
+
+    def accepted(self, frame: pl.DataFrame | pl.LazyFrame) -> tuple[pl.LazyFrame, list[Outcome]]:
+        """Return the rows of `spilled` that a table expects, and how the expectations came out.
+
+        Rows that are left out go into quarantine. Raises RunError if rows are not what they must be.
+        """
+        import polars as pl
+
+        rows, columns = frame.lazy(), [name for name in frame.collect_schema() if name != self.bad]
+        if not self.judge.drops:
+            return rows, self.settled(rows, rows, None)
+        kept, dropped = (
+            rows.filter(some).select(map(named, columns)) for some in (~pl.col(self.bad), pl.col(self.bad))
+        )
+        has_dropped = not dropped.head(1).collect().is_empty()
+        return kept, self.settled(rows.select(map(named, columns)), kept, dropped if has_dropped else None)
+
+    def settled(self, everything: pl.LazyFrame, kept: pl.LazyFrame, dropped: pl.LazyFrame | None) -> list[Outcome]:
+        """Return how the expectations came out, and store the dropped rows where they are kept.
+
+        Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
+        """
+        outcomes = self.outcomes(everything, kept)
+        for one in outcomes:
+            log.info("expect %s", one.text())
+        if self.judge.quarantine is not None and dropped is not None:
+            self.judge.quarantine(self.rejected(dropped))
+        expectations.refuse_failed(outcomes, task=self.judge.task, uri=self.judge.uri)
+        return outcomes
+
+    def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
+        """Return how all expectations came out: those that fail a write, for the rows that are kept."""
+
+        before = [one for one in self.judge.expectations if one.action != "failed"]
+        after = [one for one in self.judge.expectations if one.action == "failed"]
+        all_, counts = self._counted(everything, before) if before else (0, {})
+        total, stored = self._counted(kept, [one for one in after if not isinstance(one.rule, Unique | Rows)])
+        found = []
+        for one in self.judge.expectations:
+            if one.action != "failed":
+                found.append(expectations.judged(one, counts[one.name], all_))
+            elif isinstance(one.rule, Unique):
+                found.append(expectations.judged(one, self._shared(kept, one.rule, total), total))
+            elif isinstance(one.rule, Rows):
+                found.append(expectations.judged(one, 0, total))
+            else:
+                found.append(expectations.judged(one, stored[one.name], total))
+        return found
+
+    def _counted(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[int, dict[str, int]]:
+        """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
+        import polars as pl
+
+        told, met = self._told(frame, some)
+        columns = [(pl.col(met[one.name]), isinstance(one.rule, Fraction)) for one in some]
+        counted = [(column if fulfilled else ~column).sum() for column, fulfilled in columns]
+        asked = [pl.len().alias(f"{self.free}n"), *counted]
+        row = told.select(asked).collect(engine="streaming").row(0)
+        return int(row[0]), {one.name: int(count or 0) for one, count in zip(some, row[1:], strict=True)}
+
+    def _shared(self, kept: pl.LazyFrame, rule: Unique, total: int) -> int:
+        """Return how many rows have values that other rows have, too.
+
+        Hashes are counted first, which takes little memory: if they all differ, so do the values.
+        """
+        import polars as pl
+
+        columns = list(map(named, rule.columns))
+        there = self.judge.there() if rule.of == "table" else None
+        parts = [kept.select(columns)]
+        if there is not None:
+            known = there.collect_schema()  # a column that is new to the table is null in the rows that are there
+            parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
+        # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
+        everything = pl.concat(parts, how="vertical_relaxed")
+        values = columns[0] if len(columns) == 1 else pl.struct(columns)
+        hashes = everything.select(values.hash()).collect(engine="streaming").to_series()
+        if hashes.n_unique() == hashes.len():
+            return 0
+        free = "_" * (max(map(len, rule.columns)) + 1)
+        number, own = f"{free}n", f"{free}o"
+        marked = [part.with_columns(pl.lit(i == 0).alias(own)) for i, part in enumerate(parts)]
+        grouped = (
+            pl.concat(marked, how="vertical_relaxed")
+            .group_by(list(rule.columns))
+            .agg(pl.len().alias(number), pl.col(own).sum())
+        )
+        shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
+        return int(shared or 0)
+
+
+def parsed(condition: str, text: str) -> pl.Expr:
+    """Return the condition whose SQL is `text`. Raises RunError for something else than one condition."""
+    import polars as pl
+
+    try:
+        pl.sql_expr(text)  # in brackets, `1=1) OR (1=1` would be one
+        return pl.sql_expr(f"(\n{text}\n)")  # without, `delay < 5000 BANANA` would be one
+    except pl.exceptions.PolarsError as error:
+        raise RunError(
+            f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
+            hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
+        ) from error
+
+
+@contextmanager
+def _told_of(one: Expectation) -> Iterator[None]:
+    """Say whose function it is that raises an error."""
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        error.add_note(f'raised by the expectation "{one.name}"')
+        raise
+
+
+def _first(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,160 @@
+"""`dbxdec expect TABLE`: how expectations come out for the rows of a table; and what runs show of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from projects import Project
+from running import Said, dbxdec, define, empty
+
+JOB = """
+import datetime as dt
+
+from dbxdec import fraction, rows, unique
+
+
+@task(io_manager=lake.table(
+    "silver/flights",
+    expect={"plausible": "delay < 5000"},
+    expect_or_drop={"has carrier": "carrier IS NOT NULL"},
+    expect_or_fail={
+        "its day": "day = :day",
+        "one row": unique("flight"),
+        "some": rows(at_least=1),
+        "late": fraction("delay > 60", at_most=0.9),
+    },
+    quarantine=lake.table("bad/flights"),
+))
+def clean(day: dt.date) -> pl.DataFrame:
+    flights = {"flight": [1, 2, 3], "delay": [1, 6000, None], "carrier": ["a", "b", None]}
+    return pl.DataFrame(flights).with_columns(day=pl.lit(day))
+
+@task(io_manager=lake.table("gold/flights", expect={"late": "delay > 60"}))
+def late(flights: pl.DataFrame) -> pl.DataFrame:
+    return flights
+
+@job
+def daily(day: dt.date = dt.date(2024, 1, 1)) -> None:
+    late(clean(day))
+
+@task(io_manager=lake.table("days", expect={"it": "day = :when"}))
+def days(when: dt.date) -> pl.DataFrame:
+    return pl.DataFrame({"day": [when]})
+
+@job
+def needs(when: dt.date) -> None:
+    days(when)
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    project = empty(tmp_path / "repository")
+    define(project, JOB)
+    return project
+
+
+def store(project: Project, table: str = "silver/flights", *, carrier: str | None = "a") -> None:
+    """Let another program make the table."""
+    row = {"flight": 1, "delay": 6000, "carrier": carrier, "day": dt.date(2024, 1, 1)}
+    place = project.root / "lake" / table
+    place.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame([row], schema_overrides={"carrier": pl.String}).write_delta(str(place), mode="overwrite")
+
+
+def expect(project: Project, *arguments: str) -> Said:
+    return dbxdec(project, "expect", *arguments)
+
+
+def test_rows_that_are_as_expected_are_exit_code_0(shop: Project) -> None:
+    """Those that are only counted, too: as text and as JSON."""
+    store(shop)
+    found = json.loads(expect(shop, "silver/flights", "-p", "day=2024-01-01", "--json").out)["tables"]
+    (table,) = found
+    assert (table["job"], table["task"], table["uri"]) == ("daily", "clean", "lake/silver/flights")
+    assert [(one["name"], one["failed"], one["rows"], one["action"], one["why"]) for one in table["outcomes"][:3]] == [
+        ("plausible", 1, 1, "kept", None),
+        ("has carrier", 0, 1, "quarantined", None),
+        ("its day", 0, 1, "failed", None),
+    ]
+    assert table["outcomes"][-1]["rule"] == "fraction"
+
+
+def test_rows_that_should_not_be_there_are_exit_code_1(shop: Project) -> None:
+    """One that should have been dropped, a part that is too large, and the rows of another day."""
+    store(shop, carrier=None)
+    said = expect(shop, "silver/flights", "-p", "day=2024-01-02")
+    assert said.code == 1
+    lines = {line[: line.find("  ")]: line for line in said.out.splitlines()}
+    assert "counted" in lines["plausible"]
+    assert "broken" in lines["has carrier"]
+    assert "broken" in lines["its day"]
+    assert "1 of 1 rows do not meet it" in lines["its day"]
+    assert "1 of 1 rows (100.0%) fulfil it, and at most 0.9 of them may" in lines["late"]
+    assert "met" in lines["one row"]
+
+
+def test_a_table_that_can_not_be_read_is_exit_code_3(shop: Project) -> None:
+    """It is not there yet, or lacks a column."""
+    said = expect(shop, "silver/flights")
+    assert (said.code, said.err) == (
+        3,
+        "dbxdec: lake/silver/flights: its expectations can't be evaluated: there is no table yet\n",
+    )
+    (shop.root / "lake" / "gold").mkdir(parents=True)
+    pl.DataFrame({"id": [1]}).write_delta(str(shop.root / "lake" / "gold" / "flights"))
+    said = expect(shop, "gold/flights", "--json")
+    assert said.code == 3
+    assert 'unable to find column "delay"' in json.loads(said.out)["tables"][0]["why"]
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["flights"], "'flights' is the end of `${var.lake}/silver/flights` and `${var.lake}/gold/flights`"),
+        (["silver/flihgts"], "no task writes a table 'silver/flihgts' that expects something of its rows"),
+        (["silver/flights", "-p", "dya=2024-01-01"], "did you mean `day`?"),
+        (["silver/flights", "-p", "day=soon"], "the job parameter `day`"),
+        (["days"], "the job parameter `when` has no default and needs a value"),
+    ],
+)
+def test_what_is_wrong_in_the_command_is_said(shop: Project, arguments: list[str], said: str) -> None:
+    """A table that there is not, or that is one of several; parameters."""
+    found = expect(shop, *arguments)
+    assert (found.code, found.out) == (2, "")
+    assert said in found.err
+
+
+def test_numbers_of_a_run_are_in_its_log_in_runs_show_and_in_the_report(shop: Project) -> None:
+    """Those of a write that failed are in the log and in its error."""
+    report = shop.root / "report.html"
+    assert dbxdec(shop, "run", "daily", "--report", str(report)).code == 0
+    lines = [
+        'expect "plausible": 2 of 3 rows failed (kept)',
+        'expect "has carrier": 1 of 3 rows failed (quarantined)',
+        'expect "its day": 0 of 2 rows failed',
+        'expect "one row": 0 of 2 rows failed',
+        'expect "some": 2 rows',
+        'expect "late": 1 of 2 rows fulfil it',
+    ]
+    (log,) = shop.root.glob(".dbxdec/runs/*/logs/clean.1.log")
+    logged = log.read_text(encoding="utf-8").splitlines()
+    assert [line.removeprefix("dbxdec: ") for line in logged if " expect " in line] == lines
+    shown = dbxdec(shop, "runs", "show").out.splitlines()
+    assert [line.strip() for line in shown if " expect " in line] == [
+        *lines,
+        'expect "late": 1 of 2 rows failed (kept)',
+    ]
+    page = report.read_text(encoding="utf-8")
+    assert all(line.replace('"', "&#34;") in page or line in page for line in lines)
+    tasks = json.loads(dbxdec(shop, "runs", "show", "--json").out)["tasks"]
+    (fact,) = next(task for task in tasks if task["task"] == "clean")["runs"][0]["facts"]
+    assert fact["expect"]["has carrier"] == {"failed": 1, "rows": 3, "action": "quarantined"}
+    assert fact["expect"]["some"] == {"failed": 0, "rows": 2, "action": "failed", "rule": "rows"}
+    assert pl.read_delta(str(shop.root / "lake" / "bad" / "flights"))["flight"].to_list() == [3]
