@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,16 @@ def _secrets_of_one_test() -> Iterator[None]:
     """A secret that a test uses in this process is none to the next one."""
     with masking.scope():
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sockets_of_spark(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Py4J leaves the sockets of ended threads to the garbage collector, which would blame any later test."""
+    yield
+    if "spark" in str(request.path.relative_to(ROOT)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
-from dbxdec.io_managers.base import running
+from dbxdec.io_managers.base import has_asked, running
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
 
 OLD = Receipt(WriteId("1", "daily", "7", "load"), 1, "b" * 64, "p", lock="0123456789ab")
@@ -52,6 +52,7 @@ def test_a_read_of_what_another_lock_wrote_says_so(manager: Any, lock: str, note
     own = replace(OLD, id=replace(OLD.id, task="report"), build="c" * 64, lock=lock)
     with running("daily", "report", own):
         frame = io.read(context)
+        assert not has_asked("")  # the task's own code has asked for nothing
     assert frame["x"].to_list() == [1]
     assert context.facts.note == note
 

@@ -78,6 +78,11 @@ def running(
         _running = before
 
 
+def running_receipt() -> Receipt | None:
+    """Return the receipt of the running task, without one of its outputs; None outside a run."""
+    return None if _running is None else _running.receipt
+
+
 def current_receipt(manager: IoManager | None = None) -> Receipt | None:
     """Return the receipt of the running task, for the named output that `manager` is; None outside a run."""
     if _running is None:

@@ -187,8 +187,11 @@ class InputContext:
     facts: ReadFacts = field(default_factory=ReadFacts, compare=False, repr=False)
 
     def tell(self, *, version: int | None = None, rows: int | None = None, note: str = "") -> None:
-        """Note what is known of the read: the version of the table, how many rows, anything else in words."""
-        self.facts.version, self.facts.rows, self.facts.note = version, rows, note
+        """Note what is known of the read: the version of the table, how many rows, anything else in words.
+
+        Words that are there already stay, unless others come.
+        """
+        self.facts.version, self.facts.rows, self.facts.note = version, rows, note or self.facts.note
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbxdec.io_managers.base import current_receipt
+from dbxdec.io_managers.base import running_receipt
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, Receipt
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 def note_other_lock(found: Receipt, context: InputContext) -> None:
     """Note for the log that a result was written with another lock; `found` is its receipt, of this run."""
-    own = current_receipt()
+    own = running_receipt()
     if own is not None and found.lock != own.lock:
         context.facts.note = "written in this run with another lock, so with other versions of packages"
