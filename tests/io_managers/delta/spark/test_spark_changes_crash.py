@@ -252,7 +252,12 @@ PROGRAM = textwrap.dedent(
         SparkTable.find = lambda self, write, *, since=0: die() if since else find(self, write)
         task.run(run, int(attempt))
     else:
-        task.run(run, int(attempt), make=lambda new: at.midway("100", die).crossJoin(new.select("k")).select("k"))
+        # The filter uses `x`: Spark computes no column that nobody uses.
+        task.run(
+            run,
+            int(attempt),
+            make=lambda new: at.midway("100", die).crossJoin(new.select("k")).where("x = 100").select("k"),
+        )
     """
 )
 
