@@ -93,14 +93,7 @@ def _newest(log: Log, checkpoint: int) -> int:
         if checkpoint < 0 and 0 not in versions:
             return -1
         return max(versions, default=checkpoint)
-    version, size = checkpoint, _PROBED
-    while True:
-        chunk = range(version + 1, version + 1 + size)
-        log.load(chunk)
-        version = next((number - 1 for number in chunk if log.lines(number) is None), chunk[-1])
-        if version < chunk[-1]:
-            return version
-        size *= 2
+    return log.last_after(checkpoint, at_once=_PROBED)
 
 
 def _of(action: dict[str, Any], version: int | None) -> Identifier:

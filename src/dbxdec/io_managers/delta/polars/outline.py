@@ -74,7 +74,7 @@ def of_log(uri: str, storage_options: dict[str, str] | None) -> Outline | None:
     log = Log(root, -1, storage_options)
     try:
         version, actions = _checkpoint(log.root, storage_options)
-        log.newest = _newest(log, version)
+        log.newest = log.last_after(version, at_once=_PROBED)
         if log.newest == version:
             return None  # it may be an old one, before commits that have been cleaned up
         for number in range(version + 1, log.newest + 1):
@@ -104,18 +104,6 @@ def _properties(form: Any) -> dict[str, str]:
     if isinstance(form, Mapping):
         return dict(form)
     return {one["key"]: one["value"] for one in form or ()}
-
-
-def _newest(log: Log, checkpoint: int) -> int:
-    """Return the newest version: commits follow each other without a gap."""
-    version, size = checkpoint, _PROBED
-    while True:
-        chunk = range(version + 1, version + 1 + size)
-        log.load(chunk)
-        version = next((number - 1 for number in chunk if log.lines(number) is None), chunk[-1])
-        if version < chunk[-1]:
-            return version
-        size *= 2
 
 
 def _checkpoint(root: str, options: dict[str, str] | None) -> tuple[int, dict[str, Any]]:

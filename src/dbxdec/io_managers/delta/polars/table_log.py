@@ -247,6 +247,19 @@ class Log:
         self.load(versions)
         return any(kind in line[:_HEAD] for v in versions for line in self.lines(v) or () for kind in kinds)
 
+    def last_after(self, version: int, *, at_once: int) -> int:
+        """Return the newest version from `version` on: commits follow each other without a gap.
+
+        A storage that can't be listed cheaply is asked for `at_once` commits, then for twice as many.
+        """
+        while True:
+            chunk = range(version + 1, version + 1 + at_once)
+            self.load(chunk)
+            version = next((number - 1 for number in chunk if self.lines(number) is None), chunk[-1])
+            if version < chunk[-1]:
+                return version
+            at_once *= 2
+
     def commit(self, version: int) -> Commit | None:
         """Return what the log says about one commit; None if its file has been cleaned up."""
         if self.lines(version) is None:
