@@ -114,7 +114,7 @@ def fraction(condition: Condition, *, at_most: float) -> Fraction:
         What `expect_or_fail` takes.
 
     Raises:
-        DbxdecError: The part is none; raised by the table that gets it.
+        DbxdecError: The part is not between 0 and 1; raised by the table that gets it.
 
     Example:
         ```python

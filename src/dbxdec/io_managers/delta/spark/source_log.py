@@ -188,7 +188,7 @@ def _definition(spark: Any, folder: str, version: int) -> Definition | None:
         try:
             there = kind(f"{place}/{name}").where(f"metaData IS NOT NULL AND {number} <= {version}")
             rows += there.selectExpr(f"{number} AS number", "metaData.*").collect()
-        except Exception as error:  # noqa: BLE001 - there is none, no permission
+        except Exception as error:  # noqa: BLE001 - no such file, no permission
             log.debug("the definition of a table in %s can't be read: %s", folder, first_line(error))
     if not rows:
         return None
