@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError
@@ -33,11 +32,9 @@ def _of_one(job: dag.Job, task: dag.Task, output: str, manager: Any, values: Map
     mask = Mask(of_this_machine())
     try:
         context = OutputContext(uri, Receipt(WriteId("local", job.key, "expect", task.key), 1, "", ""), None, values)
-        judge = replace(manager.judge(context), there=lambda: None)
-        rows = manager.rows_there(context)
-        if rows is None:
+        outcomes = manager.outcomes_there(context)
+        if outcomes is None:
             return {"uri": uri, "why": "there is no table yet"}
-        outcomes = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text("; ".join(one.message for one in error.problems))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other

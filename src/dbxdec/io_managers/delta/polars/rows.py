@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta import judging
+from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import (
     bounds,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
-    from dbxdec.io_managers.delta import expectations
+    from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
     from dbxdec.io_managers.delta.polars.judging import Conditions
     from dbxdec.io_managers.delta.polars.target import Target
@@ -299,9 +301,9 @@ class Rows:
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
         return scan.scan_places(pl.DataFrame(places), schema, folder.options)
 
-    def _state(self, outcomes: Sequence[expectations.Outcome]) -> None:
+    def _state(self, outcomes: Sequence[Outcome]) -> None:
         """Have the commit say how the expectations came out."""
-        self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
+        self._target = self._target.stating(**{EXPECT: judging.facts(outcomes)})
 
     def _through_delta_rs(
         self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
@@ -322,7 +324,7 @@ class Rows:
 
 def committed(version: int, files: Sequence[DataFile], target: Target) -> WriteResult:
     """Return the result of a commit of `files` to `target` that must have become `version`."""
-    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get("expect") or {})
+    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get(EXPECT) or {})
 
 
 def _rows(files: Sequence[DataFile]) -> int:

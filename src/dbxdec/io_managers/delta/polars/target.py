@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
+from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.polars import checks, table_log
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Target:
     @property
     def unjudged(self) -> str:
         """What the note of a write says that stores no rows: nothing was expected of it."""
-        return "" if self.judge is None else "; no expectation was checked"
+        return "" if self.judge is None else UNJUDGED
 
     def stating(self, **facts: Any) -> Target:
         """Return the target of a write whose commit states more facts."""

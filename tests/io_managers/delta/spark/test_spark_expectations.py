@@ -1,0 +1,542 @@
+"""What tables expect of their rows, through Spark: bad rows never become visible."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import re
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spark_tools
+from dbxdec import DeltaMerge, bundle_variable, fraction, unique
+from dbxdec import rows as number_of_rows
+from dbxdec.errors import RunError, TargetExistsError
+from dbxdec.io_managers.contexts import Receipt, WriteResult
+from dbxdec.io_managers.delta.spark import staging, store, write
+from dbxdec.model.variables import using
+from spark_tools import Place, needs_spark, output, receipt
+
+pytestmark = needs_spark
+spark, path, table, place = spark_tools.spark, spark_tools.path, spark_tools.table, spark_tools.place
+
+DAY = dt.date(2024, 1, 1)
+ROWS = [
+    (DAY, 1, 1, "a"),
+    (DAY, 2, 6000, "b"),
+    (DAY, 3, -1, "c"),
+    (DAY, 4, None, "d"),
+    (DAY, 5, 5, None),
+    (DAY, 6, 5, "f"),
+]
+
+
+class Flights:
+    """A table of flights, and its quarantine."""
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.spark = place, place.spark
+        self.bad = f"{place.uri}_bad"
+
+    def frame(self, *numbers: int) -> Any:
+        rows = [row for row in ROWS if row[1] in numbers or not numbers]
+        return self.spark.createDataFrame(rows, "day date, flight bigint, delay bigint, carrier string")
+
+    @property
+    def quarantine(self) -> Any:
+        head, _, name = self.bad.rpartition("/" if "/" in self.bad else ".")
+        return self.place.kind(head, mode="append").table(name)
+
+    def write(
+        self, value: Any, run: str = "1", *, attempt: int = 1, mode: Any = "append", **options: Any
+    ) -> WriteResult:
+        """Store a result in a table with these expectations."""
+        parameters = options.pop("parameters", {"day": DAY})
+        given = options.pop("receipt", receipt(run, attempt=attempt))
+        io = self.place.manager(mode, **options)
+        context = output(self.place.uri, given, ("pyspark.DataFrame", "dbxdec.DeltaMerge"))
+        context = replace(context, parameters=parameters)
+        io.preflight(context)
+        return io.write(context, value)
+
+    def stored(self, uri: str | None = None) -> list[int]:
+        table = replace(self.place, uri=uri or self.place.uri)
+        frame = table.bound().read()
+        return sorted(row["flight"] for row in frame.select("flight").collect())
+
+    def rejected(self) -> list[tuple[Any, ...]]:
+        frame = replace(self.place, uri=self.bad).bound().read()
+        return sorted(map(tuple, frame.select("flight", "_dbxdec_failed", "_dbxdec_run", "_dbxdec_task").collect()))
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What the newest commits say of expectations."""
+        kind = self.place.uri if "/" not in self.place.uri else f"delta.`{self.place.uri}`"
+        for row in self.spark.sql(f"DESCRIBE HISTORY {kind}").orderBy("version", ascending=False).collect():
+            found = Receipt.from_metadata(row["userMetadata"])
+            if found is not None and "expect" in found[1]:
+                return found[1]["expect"]  # type: ignore[no-any-return]
+        return {}
+
+    def left_behind(self) -> list[str]:
+        """Rows that were stored apart and are still there."""
+        if "/" in self.place.uri:
+            return [str(path) for path in Path(self.place.uri).glob("_dbxdec/*")]
+        return [row["tableName"] for row in self.spark.sql("SHOW TABLES LIKE 'dbxdec_staged*'").collect()]
+
+
+@pytest.fixture
+def flights(path: Place) -> Flights:
+    return Flights(path)
+
+
+@pytest.fixture
+def anywhere(place: Place) -> Any:
+    found = Flights(place)
+    yield found
+    if "/" not in found.bad:
+        place.spark.sql(f"DROP TABLE IF EXISTS {found.bad}")
+
+
+DROPS: dict[str, Any] = {"carrier": "carrier IS NOT NULL", "delay": lambda frame: frame["delay"] >= 0}
+
+
+@pytest.mark.connect
+def test_rows_are_counted_and_kept(anywhere: Flights) -> None:
+    """`expect` stores all rows, of a new table and of one that is there; its numbers are in result and commit."""
+    for run in ("1", "2"):
+        found = anywhere.write(anywhere.frame(), run, expect={"plausible": "delay < 5000", "any": "flight > 0"})
+        wanted = {
+            "plausible": {"failed": 2, "rows": 6, "action": "kept"},  # null is a violation
+            "any": {"failed": 0, "rows": 6, "action": "kept"},
+        }
+        assert dict(found.expectations) == anywhere.stated == wanted
+    assert anywhere.stored() == sorted([1, 2, 3, 4, 5, 6] * 2)
+    assert not anywhere.left_behind()
+
+
+@pytest.mark.connect
+def test_rows_are_dropped_in_the_query_that_stores_them(
+    anywhere: Flights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is stored twice for it, and the numbers are logged."""
+    anywhere.write(anywhere.frame(1), "0")
+    monkeypatch.setattr("dbxdec.io_managers.delta.spark.judged.staged", lambda *_: pytest.fail("stored apart"))
+    with caplog.at_level(logging.INFO):
+        found = anywhere.write(
+            anywhere.frame(), expect_or_drop=DROPS, expect_or_fail={"its day": "day = :day"}, expect={"x": "delay > 5"}
+        )
+    assert anywhere.stored() == [1, 1, 2, 6]
+    assert dict(found.expectations) == {
+        "x": {"failed": 5, "rows": 6, "action": "kept"},
+        "carrier": {"failed": 1, "rows": 6, "action": "dropped"},
+        "delay": {"failed": 2, "rows": 6, "action": "dropped"},
+        "its day": {"failed": 0, "rows": 3, "action": "failed"},
+    }
+    assert 'expect "delay": 2 of 6 rows failed (dropped)' in caplog.text
+    assert found.rows == 3
+
+
+@pytest.mark.connect
+def test_rows_are_dropped_into_quarantine(anywhere: Flights) -> None:
+    """Good and bad rows are all rows; a bad one says what it does not meet, and who would have stored it."""
+    found = anywhere.write(anywhere.frame(), expect_or_drop=DROPS, quarantine=anywhere.quarantine)
+    assert anywhere.stored() == [1, 2, 6]
+    assert anywhere.rejected() == [
+        (3, ["delay"], "1", "task"),
+        (4, ["delay"], "1", "task"),
+        (5, ["carrier"], "1", "task"),
+    ]
+    assert found.expectations["delay"] == anywhere.stated["delay"] == {"failed": 2, "rows": 6, "action": "quarantined"}
+    assert not anywhere.left_behind()
+
+
+@pytest.mark.connect
+def test_a_random_frame_loses_no_row(flights: Flights) -> None:
+    """Its query runs once: good and bad rows are all rows."""
+    frame = flights.spark.range(10_000).selectExpr("id AS flight", "rand() AS chance")
+    flights.write(frame, expect_or_drop={"even": "chance < 0.5"}, quarantine=flights.quarantine)
+    assert sorted([*flights.stored(), *flights.stored(flights.bad)]) == list(range(10_000))
+
+
+@pytest.mark.connect
+def test_a_row_that_must_not_be_there_fails_the_write(anywhere: Flights) -> None:
+    """All that it does not meet is named, nothing is committed, and dropped rows need not meet it."""
+    anywhere.write(anywhere.frame(1), "0")
+    with pytest.raises(RunError) as raised:
+        anywhere.write(
+            anywhere.frame(3, 6),
+            expect_or_drop={"carrier": "carrier <> 'f'"},
+            expect_or_fail={"its; instead: day": "day <> :day", "plausible": "delay >= 0", "any": "flight > 0"},
+        )
+    assert [re.findall(r'"(.*)" failed: (.*)', one.message) for one in raised.value.problems] == [
+        [(name, "a row does not meet it; Spark stopped there, so nobody has counted how many don't")]
+        for name in ("its; instead: day", "plausible")
+    ]
+    assert anywhere.stored() == [1]
+
+
+RULES: dict[str, Any] = {
+    "its day": "day = :day",
+    "plausible": "delay < 5000",
+    "one row a flight": unique("day", "flight"),
+    "many": number_of_rows(at_least=100),
+    "late": fraction("delay > 60", at_most=0.1),
+}
+
+
+@pytest.mark.connect
+def test_rules_over_all_rows_fail_the_write_with_their_numbers(anywhere: Flights) -> None:
+    """All that failed are named, and the rows that were stored apart are gone."""
+    twice = anywhere.frame().unionAll(anywhere.frame(1, 2))
+    drops: dict[str, Any] = {"expect_or_drop": {"carrier": "carrier IS NOT NULL"}, "quarantine": anywhere.quarantine}
+    with pytest.raises(RunError) as raised:
+        anywhere.write(twice, expect_or_fail=RULES, **drops)
+    assert [problem.message.partition("failed: ")[2] for problem in raised.value.problems] == [
+        "3 of 7 rows do not meet it",
+        "4 of 7 rows share their `day` and `flight` with others",
+        "7 rows, and there must be at least 100",
+        "2 of 7 rows (28.6%) fulfil it, and at most 0.1 of them may",
+    ]
+    assert anywhere.place.bound().read is not None
+    assert [row[0] for row in anywhere.rejected()] == [5]
+    assert not anywhere.left_behind()
+    found = anywhere.write(anywhere.frame(1, 6), "2", expect_or_fail={**RULES, "many": number_of_rows(at_least=2)})
+    assert anywhere.stored() == [1, 6]
+    assert found.expectations["one row a flight"] == {"failed": 0, "rows": 2, "action": "failed", "rule": "unique"}
+    assert not anywhere.left_behind()
+
+
+def test_a_first_write_that_fails_makes_no_table(flights: Flights) -> None:
+    """Neither its folder nor its log."""
+    with pytest.raises(RunError, match="4 of 6 rows do not meet it"):
+        flights.write(flights.frame(), expect_or_fail={"d": "delay BETWEEN 0 AND 100 AND carrier > ''", **RULES})
+    assert not Path(flights.place.uri).exists()
+
+
+def test_rows_are_unique_among_those_that_are_there_too(flights: Flights) -> None:
+    """`of="table"` reads what earlier writes have stored; a column that is new to the table is null there."""
+    rule = {"flight": unique("flight", of="table")}
+    flights.write(flights.frame(1, 2).drop("carrier"), "1", expect_or_fail=rule)
+    with pytest.raises(RunError, match="1 of 2 rows share their `flight` with others"):
+        flights.write(flights.frame(2, 3).drop("carrier"), "2", expect_or_fail=rule)
+    more = {"both": unique("FLIGHT", "carrier", of="table")}
+    flights.write(flights.frame(2, 3), "3", expect_or_fail=more, schema="add-columns")
+    assert flights.stored() == [1, 2, 2, 3]
+
+
+def test_nulls_are_values_and_nan_is_one_value(flights: Flights) -> None:
+    """Two nulls are equal, and so are two NaN."""
+    frame = flights.spark.sql(
+        "SELECT * FROM VALUES (NULL), (NULL), (double('nan')), (double('nan')), (1D) AS t(flight)"
+    )
+    with pytest.raises(RunError, match="4 of 5 rows share"):
+        flights.write(frame, expect_or_fail={"u": unique("flight")})
+
+
+@pytest.mark.parametrize("quarantined", [True, False])
+def test_a_retry_keeps_the_numbers_of_the_write(flights: Flights, quarantined: bool) -> None:
+    """It stores neither rows nor bad rows again, whether the numbers are in the commit of the rows or in the next."""
+    options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}}
+    options |= {"quarantine": flights.quarantine} if quarantined else {}
+    first = flights.write(flights.frame(), **options)
+    again = flights.write(flights.frame().limit(0), attempt=2, **options)
+    assert again.note == "already written by attempt 1"
+    assert again.expectations == first.expectations
+    assert (again.version, flights.stored()) == (first.version, [1, 2, 5, 6])
+    if quarantined:
+        assert [row[0] for row in flights.rejected()] == [3, 4]
+
+
+def test_another_build_is_told_how_to_undo_the_write_and_its_numbers(flights: Flights) -> None:
+    """The commit of the numbers is not one of another writer."""
+    flights.write(flights.frame(1), "0")
+    flights.write(flights.frame(), expect={"delay": "delay >= 0"})
+    with pytest.raises(RunError) as raised:
+        flights.write(flights.frame(), receipt=receipt("1", attempt=2, build="c" * 64), expect={"delay": "delay >= 0"})
+    assert "restore the table to version 0" in str(raised.value)
+
+
+def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The retry finds the bad rows stored, by another build too, and stores the good ones."""
+    options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}, "quarantine": flights.quarantine}
+    flights.write(flights.frame(1), "0")
+    genuine = write.append
+
+    def die(table: Any, *rest: Any) -> None:
+        if "bad" not in table.uri:
+            raise KeyboardInterrupt
+        genuine(table, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "append", die)
+        with pytest.raises(KeyboardInterrupt):
+            flights.write(flights.frame(), **options)
+    assert (flights.stored(), [row[0] for row in flights.rejected()]) == ([1], [3, 4])
+    flights.write(flights.frame(), receipt=receipt("1", attempt=2, build="c" * 64), **options)
+    assert (flights.stored(), [row[0] for row in flights.rejected()]) == ([1, 1, 2, 5, 6], [3, 4])
+
+
+def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Flights) -> None:
+    """They are nowhere else."""
+    flights.write(flights.frame(1), "0")
+    killed = staging._place(spark_table(flights), receipt("1"), 1)
+    killed.store(flights.frame())
+    assert flights.left_behind()
+    flights.write(flights.frame(), attempt=2, expect_or_fail={"some": number_of_rows(at_least=1)})
+    assert not flights.left_behind()
+
+
+def spark_table(flights: Flights) -> Any:
+    return flights.place.manager()._at(flights.place.uri)
+
+
+@pytest.mark.connect
+def test_merges_judge_the_rows_of_their_source(anywhere: Flights) -> None:
+    """Bad rows of the source are neither merged nor visible; the numbers are in the merge's own commit."""
+    options: dict[str, Any] = {
+        "expect_or_drop": {"delay": "delay >= 0"},
+        "expect_or_fail": {"some": number_of_rows(at_least=1)},
+    }
+    for run in ("1", "2"):
+        found = anywhere.write(DeltaMerge(anywhere.frame(), on="flight"), run, **options)
+        assert anywhere.stored() == [1, 2, 5, 6]
+        assert found.expectations["delay"] == anywhere.stated["delay"] == {"failed": 2, "rows": 6, "action": "dropped"}
+    again = anywhere.write(DeltaMerge(anywhere.frame(), on="flight"), "2", attempt=2, **options)
+    assert (again.note, again.expectations) == ("already written by attempt 1", found.expectations)
+    with pytest.raises(RunError, match="0 rows, and there must be at least 1"):
+        anywhere.write(DeltaMerge(anywhere.frame(3), on="flight"), "3", **options)
+    assert not anywhere.left_behind()
+
+
+def test_merges_that_are_refused(flights: Flights) -> None:
+    """A row that is left out would be deleted; nobody sees the rows of a builder; of the table it is not unique."""
+    flights.write(flights.frame(), "0")
+    merge = DeltaMerge(flights.frame(), on="flight")
+    with pytest.raises(RunError, match="has a clause for rows that are not in the source"):
+        flights.write(merge.when_not_matched_by_source_delete(), expect_or_drop={"delay": "delay >= 0"})
+    with pytest.raises(RunError, match="returned a DeltaMerge, whose rows may be there"):
+        flights.write(merge, expect_or_fail={"delay": unique("flight", of="table")})
+
+
+@pytest.mark.classic
+def test_a_merge_that_nobody_sees_is_refused_before_the_function_runs(flights: Flights) -> None:
+    """And one of a function that does not say what it returns, when it is there."""
+    flights.place.write("append", "0", flights.place.pairs((1, 1)))
+    io = flights.place.manager("append", expect={"x": "x > 0"})
+    with pytest.raises(RunError, match="returns a DeltaMergeBuilder, whose rows dbxdec doesn't see"):
+        io.preflight(output(flights.place.uri, receipt("1"), ("delta.DeltaMergeBuilder",)))
+    with pytest.raises(RunError, match="returns a DeltaMergeBuilder, whose rows dbxdec doesn't see"):
+        io.write(output(flights.place.uri, receipt("1"), None), flights.place.merge((1, 2)))
+
+
+def test_a_stream_is_refused(flights: Flights, tmp_path: Path) -> None:
+    """By name, before it starts."""
+    flights.write(flights.frame(), "0")
+    frame = flights.spark.readStream.format("delta").load(flights.place.uri)
+    for value in (frame, DeltaMerge(frame, on="flight")):
+        with pytest.raises(RunError, match="returned a stream, whose rows are stored batch by batch"):
+            flights.write(value, expect={"d": "delay > 0"})
+
+
+@pytest.mark.connect
+def test_overwrites_judge_the_rows_of_the_write(anywhere: Flights) -> None:
+    """The whole table, its partitions, a slice, and a table that gets another schema."""
+    other = anywhere.frame(1, 2).selectExpr("date'2023-01-01' AS day", "flight + 10 AS flight", "delay", "carrier")
+    kept = {"positive": "delay >= 0"}
+    wanted = {"positive": {"failed": 2, "rows": 6, "action": "dropped"}}
+    anywhere.write(other, "0", partition_by="day")
+    parts = anywhere.write(anywhere.frame(), "1", mode="overwrite", partition_by="day", expect_or_drop=kept)
+    assert anywhere.stored() == [1, 2, 5, 6, 11, 12]
+    part = anywhere.write(anywhere.frame(), "2", mode="overwrite", replace={"day": DAY}, expect_or_drop=kept)
+    assert anywhere.stored() == [1, 2, 5, 6, 11, 12]
+    whole = anywhere.write(anywhere.frame(), "3", mode="overwrite", expect_or_drop=kept)
+    new = anywhere.write(anywhere.frame().drop("carrier"), "4", mode="overwrite", schema="replace", expect_or_drop=kept)
+    assert anywhere.stored() == [1, 2, 5, 6]
+    assert [dict(one.expectations) for one in (parts, part, whole, new)] == [wanted] * 4
+
+
+@pytest.mark.slow
+def test_a_clustered_table_is_judged(table: Place) -> None:
+    """Its overwrite is another command of Spark's."""
+    flights = Flights(table)
+    for run in ("1", "2"):
+        found = flights.write(
+            flights.frame(), run, mode="overwrite", cluster_by="flight", expect_or_drop={"positive": "delay >= 0"}
+        )
+        assert dict(found.expectations) == {"positive": {"failed": 2, "rows": 6, "action": "dropped"}}
+    assert flights.stored() == [1, 2, 5, 6]
+
+
+def test_partitions_with_empty_strings_are_judged_on_rows_that_are_stored_apart(flights: Flights) -> None:
+    """Their overwrite runs the query twice."""
+    flights.write(flights.frame(), "0", partition_by="carrier")
+    flights.spark.sql(
+        f"ALTER TABLE delta.`{flights.place.uri}` SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"
+    )
+    frame = flights.spark.range(100).selectExpr(
+        "date'2024-01-01' AS day", "id AS flight", "CAST(rand() * 100 AS BIGINT) AS delay", "'a' AS carrier"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "_compares_by_type", lambda _: False)
+        found = flights.write(
+            frame, mode="overwrite", partition_by="carrier", expect_or_drop={"positive": "delay >= 50"}
+        )
+    assert flights.stored() == sorted([*flights.stored()])
+    assert found.expectations["positive"]["failed"] == 100 - found.rows
+
+
+@pytest.mark.connect
+def test_frames_without_rows_are_judged(flights: Flights) -> None:
+    """As 0 of 0 rows; also where none is left."""
+    flights.write(flights.frame(1), "0")
+    none = flights.write(flights.frame().limit(0), "1", expect_or_drop={"delay": "delay >= 0"})
+    assert none.expectations == {"delay": {"failed": 0, "rows": 0, "action": "dropped"}}
+    left = flights.write(flights.frame(3), "2", expect_or_drop={"delay": "delay >= 0"})
+    assert left.expectations == {"delay": {"failed": 1, "rows": 1, "action": "dropped"}}
+    empty = flights.write(flights.frame().limit(0), "3", mode="overwrite", expect={"delay": "delay >= 0"})
+    assert empty.expectations == {"delay": {"failed": 0, "rows": 0, "action": "kept"}}
+    assert flights.stored() == []
+
+
+@pytest.mark.connect
+def test_parameters_and_variables_are_values(flights: Flights) -> None:
+    """Of each type; in strings, comments and names a colon is one."""
+    values = {
+        "day": DAY,
+        "at": dt.datetime(2024, 1, 1, 6, tzinfo=dt.UTC),
+        "plain": dt.datetime(2024, 1, 1, 6),
+        "text": "it's ${x} \\ :day",
+        "number": -7,
+        "big": 2**70,
+        "float": 1.5,
+        "exact": Decimal("-12.50"),
+        "small": Decimal("1E-3"),
+        "flag": False,
+    }
+    frame = flights.frame(1).selectExpr(
+        "flight",
+        "date'2024-01-01' AS day",
+        "timestamp'2024-01-01T06:00:00Z' AS at",
+        "timestamp_ntz'2024-01-01T06:00:00' AS plain",
+        f"CAST(X'{values['text'].encode().hex()}' AS STRING) AS text",  # type: ignore[attr-defined]
+        "-7 AS number",
+        f"{2**70}BD AS big",
+        "1.5D AS float",
+        "-12.50BD AS exact",
+        "0.001BD AS small",
+        "false AS flag",
+    )
+    met: dict[str, Any] = {name: f"{name} = :{name}" for name in values}
+    met |= {
+        "string": "text <> ':nobody' AND text <> 'it\\'s :nobody'",
+        "raw": r"text <> r'\' AND day = :day",
+        "comment": "day = :day -- :nobody",
+        "cast": "day::STRING = '2024-01-01' /* :nobody */",
+        "variable": "flight < " + bundle_variable("most"),
+    }
+    with using({"most": "5"}):
+        found = flights.write(frame, expect=met, parameters=values)
+    assert {name: one["failed"] for name, one in found.expectations.items()} == dict.fromkeys(met, 0)
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("delay < 5000 BANANA", "is no condition in Spark's SQL"),
+        ("delay < 5000 AND", "is no condition in Spark's SQL"),
+        ("1=1) OR (1=1", "names no column"),
+        ("delay=1) OR (1=1", "is no condition in Spark's SQL"),
+        ('"delay" IS NOT NULL', "names no column, so it is the same for all rows"),
+        ("TRUE", "names no column"),
+        ("max(delay) < 1", "is no condition in Spark's SQL: .*max"),
+        ("explode(array(delay > 1))", "is no condition in Spark's SQL"),
+        ("delay > avg(delay) OVER ()", "is no condition in Spark's SQL"),
+        ("delay IN (SELECT 1)", "has a query inside"),
+        ("delay IN (VALUES 1)", "has a query inside"),
+        ("delay", "is no condition in Spark's SQL: .*delay"),
+        ("dely < 5", "names no column.*the columns of the rows are `day`"),
+        ("dely < delay", "is no condition in Spark's SQL: .*dely"),
+        ("day = :date", "has `:date`, but the job has no parameter `date`"),
+        ("carrier IN :list", "the job parameter `list` is a list"),
+        (lambda frame: "delay", "its function returned a builtins.str"),
+        (lambda frame: frame["delay"], "not a boolean"),
+        (unique("nothing"), "names `nothing`, which the rows do not have"),
+    ],
+)
+def test_what_is_no_condition_is_refused_before_the_function_runs(flights: Flights, condition: Any, said: str) -> None:
+    """With what is wrong; and where there is no table yet, by the write."""
+    io = flights.place.manager("append", expect_or_fail={"it": condition})
+    parameters = {"day": DAY, "list": [1]}
+    context = replace(output(flights.place.uri, receipt("1")), parameters=parameters)
+    with pytest.raises(RunError, match=f"(?s){said}.*") as written:
+        io.write(context, flights.frame())
+    assert not Path(flights.place.uri, "_delta_log").exists()
+    flights.place.write("append", "0", flights.frame())
+    with pytest.raises(RunError) as refused:
+        io.preflight(context)
+    assert str(written.value) == str(refused.value)
+    assert '"it" of' in str(refused.value)
+
+
+def test_an_error_of_a_function_says_whose_it_is(flights: Flights) -> None:
+    """It is the author's, with a note."""
+
+    def broken(frame: Any) -> Any:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        flights.write(flights.frame(), expect={"it": broken})
+    assert raised.value.__notes__ == ['raised by the expectation "it"']
+
+
+@pytest.mark.parametrize("name", ["a b", "a.b", "ä", "`x`", "_0", "total"])
+def test_columns_may_have_any_name(flights: Flights, name: str) -> None:
+    """In both ways to judge."""
+    quoted = "`" + name.replace("`", "``") + "`"
+    options = {"delta.columnMapping.mode": "name"}
+    frame = flights.frame().withColumnRenamed("delay", name)
+    rules: list[dict[str, Any]] = [{}, {"expect_or_fail": {"u": unique(name, "flight")}}]
+    for run, more in enumerate(rules):
+        flights.write(frame, str(run), write_options=options, expect_or_drop={"d": f"{quoted} >= 0"}, **more)
+    assert flights.stored() == sorted([1, 2, 5, 6] * 2)
+
+
+def test_writes_that_store_nothing_say_that_nothing_was_checked(flights: Flights) -> None:
+    """A table that is kept, and no result."""
+    expect = {"some": number_of_rows(at_least=1)}
+    flights.write(flights.frame(), "0")
+    kept = flights.write(flights.frame(), "1", mode="ignore", expect_or_fail=expect)
+    assert kept.note == 'kept the existing data (mode="ignore"); no expectation was checked'
+    none = flights.write(None, "2", expect_or_fail=expect)
+    assert none.note == "nothing to write; no expectation was checked"
+    with pytest.raises(TargetExistsError):
+        flights.write(flights.frame(), "3", mode="error", expect_or_fail=expect)
+
+
+def test_a_conflict_judges_again_nothing_that_is_stored_apart(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are those of the first query, and the quarantine has them once."""
+    flights.write(flights.frame(1), "0")
+    genuine, tries = write.append, []
+
+    def lose(table: Any, *rest: Any) -> None:
+        if "bad" not in table.uri:
+            tries.append(table)
+            if len(tries) == 1:
+                raise type("ConcurrentAppendException", (Exception,), {})("lost")
+        genuine(table, *rest)
+
+    monkeypatch.setattr(write, "append", lose)
+    monkeypatch.setattr(store, "pause", lambda _: None)
+    frame = flights.spark.range(50).selectExpr(
+        "date'2024-01-01' AS day", "id AS flight", "CAST(rand() * 9 AS BIGINT) AS delay", "'a' AS carrier"
+    )
+    flights.write(frame, expect_or_drop={"d": "delay < 5"}, quarantine=flights.quarantine)
+    assert len(tries) == 2
+    assert sorted([*flights.stored(), *flights.stored(flights.bad)]) == sorted([1, *range(50)])
