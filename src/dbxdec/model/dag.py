@@ -165,6 +165,8 @@ class Output:
     shared: bool = False
     per_item: bool = False
     partial: bool = False
+    # Only the build knows it: whether the task may return None for it.
+    may_be_none: bool = field(default=False, compare=False)
 
     @property
     def keyed(self) -> bool:

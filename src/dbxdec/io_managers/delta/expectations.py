@@ -160,7 +160,7 @@ def described(manager: Expecting) -> dict[str, Any]:
     if manager.quarantine is not None:
         root = manager.quarantine.base_path
         place = root.template if isinstance(root, BundleVariable) else str(root)  # its string is a value in a run
-        found["quarantine"] = f"{place.rstrip('/')}/{manager.quarantine._table}"
+        found["quarantine"] = manager.quarantine.place_of(place, manager.quarantine._table)
     return found
 
 

@@ -103,6 +103,11 @@ class Judge:
         return [one for one in self.expectations if one.action in DROPPING]
 
     @property
+    def of_table(self) -> list[tuple[Expectation, Unique]]:
+        """The rules over the rows of the write and those that are there."""
+        return [(one, one.rule) for one in self.expectations if isinstance(one.rule, Unique) and one.rule.of == "table"]
+
+    @property
     def drops(self) -> bool:
         """Whether rows may be left out."""
         return bool(self.droppers)
@@ -117,13 +122,12 @@ class Judge:
 
         So it does for rules over the rows that are there: those that the merge updates would always break them.
         """
-        for one in self.expectations:
-            if isinstance(one.rule, Unique) and one.rule.of == "table":
-                raise RunError(
-                    f'the expectation "{one.name}" of {self.uri} is unique(..., of="table"), and the task '
-                    f"`{self.task}` returned a DeltaMerge, whose rows may be there",
-                    hint='leave `of="table"` out: then no two rows of the source are equal',
-                )
+        for one, _ in self.of_table:
+            raise RunError(
+                f'the expectation "{one.name}" of {self.uri} is unique(..., of="table"), and the task '
+                f"`{self.task}` returned a DeltaMerge, whose rows may be there",
+                hint='leave `of="table"` out: then no two rows of the source are equal',
+            )
         if self.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
             raise RunError(
                 f"the table {self.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "

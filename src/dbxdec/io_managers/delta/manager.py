@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
-    from dbxdec.io_managers.delta.judging import Outcome
+    from dbxdec.io_managers.delta.judging import Judge, Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
     from dbxdec.io_managers.delta.sql import Sql
@@ -131,6 +131,15 @@ class DeltaIoManager(IoManager):
         Their SQL is checked where the engine is installed.
         """
         return list(expectation_problems.unknown_parameters(self, parameters))
+
+    def judge(self, context: OutputContext) -> Judge | None:
+        """Return what judges the rows of a write; None for a table that expects nothing."""
+        return None
+
+    def parameters_of_conditions(self) -> set[str]:
+        """Return the job parameters that conditions name, with the values of bundle variables in this run."""
+        found = [one.condition for one in expectations.of(self, self.resolve)]
+        return {name for condition in found if isinstance(condition, str) for name in self.sql.holes(condition)}
 
     def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
         """Return how expectations come out for all rows that the table has now; None where there is no table."""

@@ -98,15 +98,17 @@ class Sql:
                 before = token[0]
         return False
 
+    def in_quotes(self, text: str, quotes: str = '"`') -> Iterator[str]:
+        """Yield what stands in these quotes, which are around names."""
+        for token in self.tokens.finditer(text):
+            quote = token[0][0]
+            if quote in quotes and len(token[0]) > 1:
+                yield token[0][1:-1].replace(quote * 2, quote)
+
     def names(self, text: str) -> set[str]:
         """Return all words and names in backticks, in lower case: those of columns are among them."""
-        found = set()
-        for token in self.tokens.finditer(text):
-            if token["word"]:
-                found.add(token["word"].lower())
-            elif token[0].startswith("`") and len(token[0]) > 1:
-                found.add(token[0][1:-1].replace("``", "`").lower())
-        return found
+        words = (token["word"] for token in self.tokens.finditer(text) if token["word"])
+        return {name.lower() for name in (*words, *self.in_quotes(text, "`"))}
 
 
 POLARS_SQL = Sql(re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|""" + _REST, re.DOTALL))

@@ -137,7 +137,7 @@ def test_rows_are_dropped_in_the_query_that_stores_them(
         "delay": {"failed": 2, "rows": 6, "action": "dropped"},
         "its day": {"failed": 0, "rows": 3, "action": "failed"},
     }
-    assert 'expect "delay": 2 of 6 rows failed (dropped)' in caplog.text
+    assert 'expect "delay": 2 of 6 rows failed (dropped)' in [one.getMessage() for one in caplog.records]
     assert found.rows == 3
 
 
@@ -202,7 +202,6 @@ def test_rules_over_all_rows_fail_the_write_with_their_numbers(anywhere: Flights
         "7 rows, and there must be at least 100",
         "2 of 7 rows (28.6%) fulfil it, and at most 0.1 of them may",
     ]
-    assert anywhere.place.bound().read is not None
     assert [row[0] for row in anywhere.rejected()] == [5]
     assert not anywhere.left_behind()
     found = anywhere.write(anywhere.frame(1, 6), "2", expect_or_fail={**RULES, "many": number_of_rows(at_least=2)})
@@ -218,6 +217,7 @@ def test_a_first_write_that_fails_makes_no_table(flights: Flights) -> None:
     assert not Path(flights.place.uri).exists()
 
 
+@pytest.mark.slow
 def test_rows_are_unique_among_those_that_are_there_too(flights: Flights) -> None:
     """`of="table"` reads what earlier writes have stored; a column that is new to the table is null there."""
     rule = {"flight": unique("flight", of="table")}
@@ -252,6 +252,7 @@ def test_a_retry_keeps_the_numbers_of_the_write(flights: Flights, quarantined: b
         assert [row[0] for row in flights.rejected()] == [3, 4]
 
 
+@pytest.mark.slow
 def test_another_build_is_told_how_to_undo_the_write_and_its_numbers(flights: Flights) -> None:
     """The commit of the numbers is not one of another writer."""
     flights.write(flights.frame(1), "0")
@@ -281,6 +282,7 @@ def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monk
     assert (flights.stored(), [row[0] for row in flights.rejected()]) == ([1, 1, 2, 5, 6], [3, 4])
 
 
+@pytest.mark.slow
 def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Flights) -> None:
     """They are nowhere else."""
     flights.write(flights.frame(1), "0")
@@ -313,6 +315,7 @@ def test_merges_judge_the_rows_of_their_source(anywhere: Flights) -> None:
     assert not anywhere.left_behind()
 
 
+@pytest.mark.slow
 def test_merges_that_are_refused(flights: Flights) -> None:
     """A row that is left out would be deleted; nobody sees the rows of a builder; of the table it is not unique."""
     flights.write(flights.frame(), "0")
@@ -334,6 +337,7 @@ def test_a_merge_that_nobody_sees_is_refused_before_the_function_runs(flights: F
         io.write(output(flights.place.uri, receipt("1"), None), flights.place.merge((1, 2)))
 
 
+@pytest.mark.slow
 def test_a_stream_is_refused(flights: Flights, tmp_path: Path) -> None:
     """By name, before it starts."""
     flights.write(flights.frame(), "0")
@@ -343,6 +347,7 @@ def test_a_stream_is_refused(flights: Flights, tmp_path: Path) -> None:
             flights.write(value, expect={"d": "delay > 0"})
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_overwrites_judge_the_rows_of_the_write(anywhere: Flights) -> None:
     """The whole table, its partitions, a slice, and a table that gets another schema."""
@@ -372,6 +377,7 @@ def test_a_clustered_table_is_judged(table: Place) -> None:
     assert flights.stored() == [1, 2, 5, 6]
 
 
+@pytest.mark.slow
 def test_partitions_with_empty_strings_are_judged_on_rows_that_are_stored_apart(flights: Flights) -> None:
     """Their overwrite runs the query twice."""
     flights.write(flights.frame(), "0", partition_by="carrier")
@@ -386,10 +392,10 @@ def test_partitions_with_empty_strings_are_judged_on_rows_that_are_stored_apart(
         found = flights.write(
             frame, mode="overwrite", partition_by="carrier", expect_or_drop={"positive": "delay >= 50"}
         )
-    assert flights.stored() == sorted([*flights.stored()])
-    assert found.expectations["positive"]["failed"] == 100 - found.rows
+    assert len(flights.stored()) - 5 == found.rows == 100 - found.expectations["positive"]["failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.connect
 def test_frames_without_rows_are_judged(flights: Flights) -> None:
     """As 0 of 0 rows; also where none is left."""
@@ -403,7 +409,6 @@ def test_frames_without_rows_are_judged(flights: Flights) -> None:
     assert flights.stored() == []
 
 
-@pytest.mark.connect
 def test_parameters_and_variables_are_values(flights: Flights) -> None:
     """Of each type; in strings, comments and names a colon is one."""
     values = {
@@ -479,7 +484,8 @@ def test_what_is_no_condition_is_refused_before_the_function_runs(flights: Fligh
     flights.place.write("append", "0", flights.frame())
     with pytest.raises(RunError) as refused:
         io.preflight(context)
-    assert str(written.value) == str(refused.value)
+    # Spark counts columns.
+    assert re.sub(r"#\d+", "", str(written.value)) == re.sub(r"#\d+", "", str(refused.value))
     assert '"it" of' in str(refused.value)
 
 
@@ -494,6 +500,7 @@ def test_an_error_of_a_function_says_whose_it_is(flights: Flights) -> None:
     assert raised.value.__notes__ == ['raised by the expectation "it"']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a b", "a.b", "ä", "`x`", "_0", "total"])
 def test_columns_may_have_any_name(flights: Flights, name: str) -> None:
     """In both ways to judge."""
@@ -506,6 +513,7 @@ def test_columns_may_have_any_name(flights: Flights, name: str) -> None:
     assert flights.stored() == sorted([1, 2, 5, 6] * 2)
 
 
+@pytest.mark.slow
 def test_writes_that_store_nothing_say_that_nothing_was_checked(flights: Flights) -> None:
     """A table that is kept, and no result."""
     expect = {"some": number_of_rows(at_least=1)}
@@ -518,6 +526,7 @@ def test_writes_that_store_nothing_say_that_nothing_was_checked(flights: Flights
         flights.write(flights.frame(), "3", mode="error", expect_or_fail=expect)
 
 
+@pytest.mark.slow
 def test_a_conflict_judges_again_nothing_that_is_stored_apart(
     flights: Flights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

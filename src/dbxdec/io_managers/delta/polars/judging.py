@@ -161,6 +161,15 @@ class Conditions:
         self.judge.settle(outcomes, None if dropped is None else self.rejected(dropped))
         return outcomes
 
+    def refuse_shared(self, kept: pl.LazyFrame) -> None:
+        """Raise RunError if rows that were judged before have values that the table has by now."""
+        import polars as pl
+
+        rules = self.judge.of_table
+        total = int(kept.select(pl.len()).collect(engine="streaming").item()) if rules else 0
+        found = [judging.judged(one, self._shared(kept, rule), total) for one, rule in rules]
+        judging.refuse_failed(found, task=self.judge.task, uri=self.judge.uri)
+
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
 
@@ -216,6 +225,11 @@ def parsed(condition: str, text: str) -> pl.Expr:
     """Return the condition whose SQL is `text`. Raises RunError for something else than one condition."""
     import polars as pl
 
+    if patterns := [name for name in POLARS_SQL.in_quotes(text) if name.startswith("^") and name.endswith("$")]:
+        raise RunError(
+            f"{condition!r:.80} names {listed(patterns)}, which Polars' SQL takes for a pattern of names",
+            hint="give a function, `lambda frame: polars.selectors.by_name(...).as_expr() > 0`, or rename the column",
+        )
     try:
         pl.sql_expr(text)  # in brackets, `1=1) OR (1=1` would be one
         return pl.sql_expr(f"(\n{text}\n)")  # without, `delay < 5000 BANANA` would be one

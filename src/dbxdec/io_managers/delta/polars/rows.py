@@ -55,6 +55,7 @@ class Rows:
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
         self._conditions: Conditions | None = None
+        self._judged: tuple[Conditions, pl.LazyFrame] | None = None
         self._accepted = False
         """Whether the frame has only rows that the table expects."""
 
@@ -147,11 +148,15 @@ class Rows:
 
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
+        if self._judged is not None:  # others may have come since: this is another try
+            conditions, kept = self._judged
+            conditions.refuse_shared(kept)
         if not self._by_files(table):
             return self._through_delta_rs(table, Left("files"), mode="append")
         files, after = self._files_of(table), table.version()
         with refusals(self._target.context.uri, "write"):
-            commit.append(table, files, self._properties(files, Left("files"), alone=False))
+            alone = self._target.watches_table
+            commit.append(table, files, self._properties(files, Left("files"), alone=alone))
         return once.result_of(table, self._target.receipt, after=after)
 
     def overwrite(self, table: DeltaTable) -> WriteResult:
@@ -244,6 +249,7 @@ class Rows:
         frame = checks.signed(self._frame, self._schema, uri=self._target.context.uri)
         rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(frame)))
         self._state(outcomes)
+        self._judged = conditions, rows
         self._given = self._frame = rows
         self._accepted = True
 
@@ -281,6 +287,7 @@ class Rows:
             rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
             everything = pl.concat([rows, dropped])
             self._state(conditions.settled(everything, rows, dropped if bad else None))
+            self._judged = conditions, rows
         except BaseException:
             parquet_files.remove(folder, kept)
             raise

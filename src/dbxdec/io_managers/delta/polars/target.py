@@ -44,6 +44,11 @@ class Target:
         """What the note of a write says that stores no rows: nothing was expected of it."""
         return "" if self.judge is None else UNJUDGED
 
+    @property
+    def watches_table(self) -> bool:
+        """Whether its rows are judged by those that are there, so that none may come in between."""
+        return self.judge is not None and bool(self.judge.of_table)
+
     def stating(self, **facts: Any) -> Target:
         """Return the target of a write whose commit states more facts."""
         receipt = replace(self.receipt, facts={**self.receipt.facts, **facts})

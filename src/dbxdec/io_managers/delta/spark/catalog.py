@@ -110,11 +110,9 @@ class SparkTableIoManager(SparkDelta):
             write_options=write_options,
         )
 
-    def template(self, job: str, task: str) -> str | None:
-        namespace = str(self.base_path).replace("{job}", job).replace("{task}", task)
-        name = self._table or task
+    def place_of(self, root: str, name: str) -> str:
         # The spelling of a bundle variable contains a dot.
-        return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{namespace}.{name}"
+        return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{root}.{name}"
 
     def name_problems(self, name: str) -> list[Problem]:
         return names.of_catalog(name)
