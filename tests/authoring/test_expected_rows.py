@@ -159,7 +159,7 @@ def test_tables_through_spark_have_the_same_options() -> None:
     """The quarantine is named as tables of a catalog are."""
     built = spark(**{**FULL, "quarantine": SPARK.table("bad_orders")})
     assert not built.problems
-    settings = built.dag.task("of_any_engine").outputs["result"].settings
+    settings: Any = built.dag.task("of_any_engine").outputs["result"].settings
     assert settings["quarantine"] == "${var.catalog}.silver.bad_orders"
     assert settings["expect_or_fail"]["one"] == {"unique": ["id"], "of": "table"}
 

@@ -191,7 +191,8 @@ def test_rows_that_come_while_others_are_judged_count_for_the_table(
     """Two writes at the same time: the second one sees the rows of the first, and stores its own if it may."""
     rule = {"flight": unique("flight", of="table")}
     tables.write(FLIGHTS.slice(5, 1), "0", **options)
-    genuine, seen = Conditions.outcomes, []
+    genuine = Conditions.outcomes
+    seen: list[bool] = []
 
     def meanwhile(conditions: Conditions, *rows: pl.LazyFrame) -> Any:
         found = genuine(conditions, *rows)

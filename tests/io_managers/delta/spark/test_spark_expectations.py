@@ -16,8 +16,10 @@ import spark_tools
 from dbxdec import DeltaMerge, bundle_variable, fraction, unique
 from dbxdec import rows as number_of_rows
 from dbxdec.errors import RunError, TargetExistsError
-from dbxdec.io_managers.contexts import Receipt, WriteResult
+from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta.receipts import Found
 from dbxdec.io_managers.delta.spark import staging, store, write
+from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.variables import using
 from spark_tools import Place, needs_spark, output, receipt
 
@@ -75,12 +77,12 @@ class Flights:
     @property
     def stated(self) -> dict[str, Any]:
         """What the newest commits say of expectations."""
-        kind = self.place.uri if "/" not in self.place.uri else f"delta.`{self.place.uri}`"
-        for row in self.spark.sql(f"DESCRIBE HISTORY {kind}").orderBy("version", ascending=False).collect():
-            found = Receipt.from_metadata(row["userMetadata"])
-            if found is not None and "expect" in found[1]:
-                return found[1]["expect"]  # type: ignore[no-any-return]
-        return {}
+        found = map(Found.of_commit, History(self.spark_table).back())
+        return next((dict(one.expectations) for one in found if one is not None and one.expectations), {})
+
+    @property
+    def spark_table(self) -> SparkTable:
+        return self.place.manager()._at(self.place.uri)
 
     def left_behind(self) -> list[str]:
         """Rows that were stored apart and are still there."""
@@ -286,15 +288,11 @@ def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monk
 def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Flights) -> None:
     """They are nowhere else."""
     flights.write(flights.frame(1), "0")
-    killed = staging._place(spark_table(flights), receipt("1"), 1)
+    killed = staging._place(flights.spark_table, receipt("1"), 1)
     killed.store(flights.frame())
     assert flights.left_behind()
     flights.write(flights.frame(), attempt=2, expect_or_fail={"some": number_of_rows(at_least=1)})
     assert not flights.left_behind()
-
-
-def spark_table(flights: Flights) -> Any:
-    return flights.place.manager()._at(flights.place.uri)
 
 
 @pytest.mark.connect
