@@ -18,7 +18,7 @@ from dbxdec import rows as number_of_rows
 from dbxdec.errors import RunError, TargetExistsError
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.receipts import Found
-from dbxdec.io_managers.delta.spark import staging, store, write
+from dbxdec.io_managers.delta.spark import observing, staging, store, write
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
 from dbxdec.model.variables import using
 from spark_tools import Place, needs_spark, output, receipt
@@ -87,7 +87,7 @@ class Flights:
     def left_behind(self) -> list[str]:
         """Rows that were stored apart and are still there."""
         if "/" in self.place.uri:
-            return [str(path) for path in Path(self.place.uri).glob("_dbxdec/*")]
+            return [str(path) for path in Path(self.place.uri).parent.glob("_dbxdec*")]
         return [row["tableName"] for row in self.spark.sql("SHOW TABLES LIKE 'dbxdec_staged*'").collect()]
 
 
@@ -220,6 +220,64 @@ def test_a_first_write_that_fails_makes_no_table(flights: Flights) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.classic
+def test_rows_on_a_storage_that_only_spark_sees_are_removed_by_it(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those on DBFS, or in a bucket."""
+    monkeypatch.setattr(staging, "_is_seen", lambda _: False)
+    flights.write(flights.frame(1, 2), expect_or_fail={"u": unique("flight")})
+    assert not list(Path(flights.place.uri).parent.glob("_dbxdec/staged/*"))
+    assert flights.stored() == [1, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.connect
+def test_rows_that_nobody_here_could_remove_are_a_table_of_the_session(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over Connect, of a table in a bucket."""
+    monkeypatch.setattr(staging, "_is_seen", lambda _: False)
+    monkeypatch.setattr(staging, "is_connect", lambda _: True)
+    seen: list[str] = []
+    genuine = staging.Apart.store
+
+    def watch(apart: Any, frame: Any) -> Any:
+        seen.append(apart.sql)
+        return genuine(apart, frame)
+
+    monkeypatch.setattr(staging.Apart, "store", watch)
+    flights.write(flights.frame(1, 2), expect_or_fail={"u": unique("flight")})
+    assert (len(seen), flights.stored()) == (1, [1, 2])
+    assert not flights.spark.sql("SHOW TABLES LIKE 'dbxdec_staged*'").collect()
+
+
+def test_numbers_that_spark_does_not_tell_are_in_no_report(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rows are judged all the same, and the log says it."""
+    monkeypatch.setattr(observing.Observed, "_row", lambda _: {})
+    found = flights.write(flights.frame(), expect_or_drop={"delay": "delay >= 0"})
+    assert (found.expectations, flights.stored()) == ({}, [1, 2, 5, 6])
+    assert "Spark doesn't tell how the expectations" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_new_table_is_made_as_it_is_wanted(anywhere: Flights) -> None:
+    """Rows that are stored apart are in nobody's way, of a merge neither."""
+    options: dict[str, Any] = {"comment": "All flights.", "expect_or_fail": {"u": unique("flight")}}
+    anywhere.write(anywhere.frame(1, 2), **options)
+    name = anywhere.spark_table.sql
+    (detail,) = anywhere.spark.sql(f"DESCRIBE DETAIL {name}").collect()
+    assert (detail["description"], anywhere.stored()) == ("All flights.", [1, 2])
+    merged = Flights(replace(anywhere.place, uri=anywhere.bad))
+    merged.write(DeltaMerge(anywhere.frame(1, 2), on="flight"), **options)
+    (detail,) = anywhere.spark.sql(f"DESCRIBE DETAIL {merged.spark_table.sql}").collect()
+    assert (detail["description"], merged.stored()) == ("All flights.", [1, 2])
+    assert not anywhere.left_behind()
+
+
+@pytest.mark.slow
 def test_rows_are_unique_among_those_that_are_there_too(flights: Flights) -> None:
     """`of="table"` reads what earlier writes have stored; a column that is new to the table is null there."""
     rule = {"flight": unique("flight", of="table")}
@@ -288,7 +346,7 @@ def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monk
 def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Flights) -> None:
     """They are nowhere else."""
     flights.write(flights.frame(1), "0")
-    killed = staging._place(flights.spark_table, receipt("1"), 1)
+    killed = staging.place(flights.spark_table, receipt("1"), 1)
     killed.store(flights.frame())
     assert flights.left_behind()
     flights.write(flights.frame(), attempt=2, expect_or_fail={"some": number_of_rows(at_least=1)})

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import Receipt
     from dbxdec.io_managers.delta.spark.log import SparkTable
 
-# VACUUM and readers of the table leave folders alone that begin with an underscore.
 _FOLDER = "_dbxdec/staged"
 _NAME = "dbxdec_staged"
 
@@ -34,26 +33,39 @@ _NAME = "dbxdec_staged"
 def staged(table: SparkTable, frame: Any, receipt: Receipt) -> Iterator[Any]:
     """Store the rows of `frame`, whose query runs once, and yield them as they are stored; they are gone afterwards.
 
-    They lie in the table's folder. Those of a table of the catalog are a table beside it: the platform lets nobody
-    write into the folder of a managed one. What a killed attempt has left goes with the next attempt.
+    They lie beside the table: in its own folder Delta would make no table. Those of a table of the catalog are another
+    table of its schema, since the platform lets nobody write beside a managed one. What a killed attempt has left goes
+    with the next attempt.
     """
     for earlier in range(1, receipt.attempt):
-        _place(table, receipt, earlier).remove()
-    place = _place(table, receipt, receipt.attempt)
+        place(table, receipt, earlier).remove()
+    own = place(table, receipt, receipt.attempt)
     try:
-        yield place.store(frame)
+        yield own.store(frame)
     finally:
-        place.remove()
+        own.remove()
 
 
-def _place(table: SparkTable, receipt: Receipt, attempt: int) -> Folder | Apart:
-    name = f"{digests.of_text(receipt.id.transaction)[:16]}_{attempt}"
+def place(table: SparkTable, receipt: Receipt, attempt: int) -> Folder | Apart:
+    """Return where the rows of an attempt are stored."""
+    name = f"{digests.of_text(f'{table.uri} {receipt.id.transaction}')[:16]}_{attempt}"
     if table.named:
         schema, _, _ = table.sql.rpartition(".")
         return Apart(table.spark, f"{schema}.{_NAME}_{name}" if schema else f"{_NAME}_{name}")
-    if is_connect(table.spark) and (places.is_remote(table.uri) or spark_start.has_databricks_connect()):
+    is_seen = _is_seen(table)
+    if not is_seen and is_connect(table.spark):
         return Apart(table.spark, f"{_NAME}_{name}")  # of the session's schema: nobody here could remove files
-    return Folder(table.spark, f"{table.uri.rstrip('/')}/{_FOLDER}/{name}")
+    beside, _, _ = table.uri.rstrip("/").rpartition("/")
+    return Folder(table.spark, f"{beside}/{_FOLDER}/{name}", is_seen)
+
+
+def _is_seen(table: SparkTable) -> bool:
+    """Return whether this process has the paths that Spark has."""
+    if places.is_remote(table.uri):
+        return False
+    if places.is_databricks():
+        return table.uri.startswith("/Volumes/")  # others are of DBFS
+    return not (is_connect(table.spark) and spark_start.has_databricks_connect())
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class Folder:
 
     spark: Any
     uri: str
+    is_seen: bool
 
     def store(self, frame: Any) -> Any:
         plain = _plain(frame)
@@ -72,17 +85,17 @@ class Folder:
         return _named(self.spark.read.schema(plain.schema).parquet(self.uri), frame)
 
     def remove(self) -> None:
-        """Remove the folder, and those above it that are empty then, up to that of a table which is not there."""
-        if places.is_remote(self.uri):
-            self._remove_remote()
+        """Remove the folder, and those above it that are empty then and have no other use."""
+        if not self.is_seen:
+            self._remove_by_spark()
             return
         folder = Path(places.path_of(self.uri))
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # they are not empty
-            for parent in list(folder.parents)[:3]:
+        with suppress(OSError):  # others have rows there
+            for parent in list(folder.parents)[:2]:
                 parent.rmdir()
 
-    def _remove_remote(self) -> None:
+    def _remove_by_spark(self) -> None:
         try:
             path = self.spark._jvm.org.apache.hadoop.fs.Path(self.uri)
             path.getFileSystem(self.spark._jsc.hadoopConfiguration()).delete(path, True)
