@@ -18,7 +18,7 @@ from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.trigger import Trigger
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, leaving, record, upstream
+from dbxdec.runtime import blame, context, contracting, leaving, record, upstream
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.bodies import check_same, live
@@ -222,11 +222,10 @@ class Execution:
                 hint="return a dict with exactly these keys; a value may be None where its annotation says so",
             )
         note = of_parameter(self.function, "return")
-        element = note.element() if note else None
         if self.consuming is not None:
             self.consuming.note_nothing(result)
         stored = self.managers if self._planned is None else self._planned.progress
-        written = {name: self._write(name, result[name], element) for name in stored}
+        written = {name: self._write(name, result[name], note.output(name) if note else None) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
         if earlier and len(earlier) < len(written):
             log.warning(
@@ -247,12 +246,13 @@ class Execution:
             )
         if result is None and self.consuming is not None:
             self.consuming.refuse_none(name, context)
-        with blame.noted(lambda: self._blame(name)):
-            written = self.managers[name].write(context, result)
+        manager = self.managers[name]
+        with blame.noted(lambda: self._blame(name)), contracting.written(result, context, manager) as stored:
+            written = manager.write(context, stored)
         title = self._title(name)
         if written is not None and not isinstance(written, contexts.WriteResult):
             raise RunError(
-                f"`{type(self.managers[name]).__name__}.write` returned a {type(written).__name__} for the task "
+                f"`{type(manager).__name__}.write` returned a {type(written).__name__} for the task "
                 f"`{self.task.key}`, not a WriteResult or None; by then it has run",
                 hint="return `WriteResult(rows=...)`, or nothing",
             )
@@ -283,7 +283,10 @@ class Execution:
         returns = returned_types(self.function, named=name != dag.RESULT)
         progress = None if self._planned is None else self._planned.progress.get(name)
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
-        return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
+        note = of_parameter(self.function, "return")
+        contract = None if note is None else note.contract if name == dag.RESULT else note.output(name).contract
+        read = self.reader.job.reads(self.task.key, name)
+        return OutputContext(uri, receipt, returns, self.run.parameters, read, contract)
 
 
 # Parameters that dbxdec has added to the job (`model/changes.py`, ADOPT and RESTART).
@@ -382,7 +385,7 @@ def _always_stores(built: BuiltJob, key: str, output: str) -> bool:
     """Return whether the annotation of a task says that it stores something whenever it runs."""
     note = of_parameter(built.tasks[key].fn, "return")
     if note is not None and output != dag.RESULT:
-        note = note.element()
+        note = note.output(output)
     return note is not None and note.excludes_none
 
 
