@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ManifestError
 from dbxdec.model import dag
-from dbxdec.support.forms import FormError, each_of, kind_of, take
+from dbxdec.support.forms import FormError, at, each_of, kind_of, table, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,16 +75,13 @@ def _column(form: Any) -> Column:
     return Column(take(form, "name", str), take(form, "type", str), take(form, "nullable", bool))
 
 
-def names(jobs: Iterable[dag.Job]) -> list[str]:
-    """Return the contracts of all results and inputs, by their names."""
+def names(jobs: Mapping[str, Any]) -> list[str]:
+    """Return the contracts of all results and inputs by their names; `jobs` are as in a manifest, undecoded."""
+    tasks = [task for job in jobs.values() for task in at(job, "tasks") or ()]
+    outputs = [output for task in tasks for output in table(task, "outputs").values()]
+    found = {at(output, "contract") for output in outputs}
     return sorted(
-        {
-            found.name
-            for job in jobs
-            for task in job.tasks
-            for found in (*(output.contract for output in task.outputs.values()), *task.contracts.values())
-            if found is not None
-        }
+        {name for name in found if name} | {one for task in tasks for one in table(task, "contracts").values()}
     )
 
 

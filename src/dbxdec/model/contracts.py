@@ -7,6 +7,7 @@ that a build says the same with and without the library.
 from __future__ import annotations
 
 import sys
+import types
 import typing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,7 @@ def marked(plain: Any, contract: Contract) -> Any:
     """Return a type that carries a contract, also through unions."""
     if is_union(plain):
         return typing.Union[tuple(marked(one, contract) for one in typing.get_args(plain))]  # noqa: UP007
-    return plain if plain in (None, type(None)) else typing.Annotated[plain, contract]
+    return plain if plain is None or plain is types.NoneType else typing.Annotated[plain, contract]
 
 
 def taken(plain: Any) -> tuple[Any, Contract | None, tuple[tuple[str, Any], ...]]:
@@ -150,7 +151,7 @@ def _joined(found: list[Contract]) -> Contract | None:
     if len(several) < 2:
         return several[0] if several else None
     names = " and ".join(one.title for one in several)
-    return Contract(several[0].name, refusal=f"is not the only contract: there are {names} for one frame")
+    return Contract(several[0].name, refusal=f"is one of several for one frame: {names}")
 
 
 def _place(schema: type) -> SourceLocation | None:

@@ -240,7 +240,10 @@ class _Discovery:
     def contracts(self) -> dict[str, Any]:
         """Return the columns of contracts, as far as they are known here."""
         found = contracting.forms(self.dags)
-        return {name: replace(one, source=self._map(one.source)).json_form() for name, one in found.items()}
+        # Another machine has a class that is installed somewhere else.
+        own = {name: one.source.startswith(self._spec.root) for name, one in found.items()}
+        sources = {name: self._map(one.source) if own[name] else "" for name, one in found.items()}
+        return {name: replace(one, source=sources[name]).json_form() for name, one in found.items()}
 
     def _map(self, text: str) -> str:
         return self._ours.sub(lambda match: self._source(match[1]), text)

@@ -129,7 +129,7 @@ def problems(
     total = rows.select(pl.len()).collect(engine="streaming").item()
     return [
         Problem(
-            f"the task `{task}` can't write {uri}: {_said(one, int(total))} of its contract {contract.located}",
+            f"the task `{task}` can't write {uri or 'its result'}: {_said(one, int(total))} of its contract {contract.located}",
             hint="nothing was written to it; mend the rows in the task, or change the contract",
         )
         for one in broken
