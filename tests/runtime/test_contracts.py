@@ -111,6 +111,7 @@ KINDS = {
 }
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
 @pytest.mark.parametrize("manager", MANAGERS.values(), ids=MANAGERS)
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -165,10 +165,10 @@ def _of_contracts(made: Manifest, discovered: Discovered) -> list[Problem]:
     unknown = [name for name in contract_forms.names(made.raw_jobs) if name not in discovered.contracts]
     if not unknown:
         return []
-    titles = listed([f"`{name.rpartition(':')[2]}`" for name in unknown])
+    titles = listed([name.rpartition(":")[2] for name in unknown])
     message = f"the contract{'s' * (len(unknown) > 1)} {titles} {'are' if len(unknown) > 1 else 'is'} not compared"
-    why = "where their libraries are installed, the build compares what tasks ask for with what others give"
-    return [Problem(f"{message}: only named, since the library is not installed where the wheel is built", hint=why)]
+    hint = "the build compares what tasks ask for with what others give where the library is installed"
+    return [Problem(f"{message}: the library is not installed where the wheel is built", hint=hint)]
 
 
 def _locking(

@@ -126,10 +126,11 @@ def problems(
     if not broken:
         log.info("contract %s: all rows are as it says", contract.title)
         return []
-    total = rows.select(pl.len()).collect(engine="streaming").item()
+    total = int(rows.select(pl.len()).collect(engine="streaming").item())
+    where = uri or "its result"
     return [
         Problem(
-            f"the task `{task}` can't write {uri or 'its result'}: {_said(one, int(total))} of its contract {contract.located}",
+            f"the task `{task}` can't write {where}: {_said(one, total)} of its contract {contract.located}",
             hint="nothing was written to it; mend the rows in the task, or change the contract",
         )
         for one in broken
