@@ -113,6 +113,19 @@ class TestMerges:
         assert rows(place.manager().read(wanted(place.uri))) == [(1, 10)]
 
     @pytest.mark.slow
+    @pytest.mark.parametrize("key", ["order id", "o.id", "o`id", "größe", "select"])
+    def test_a_key_may_have_any_name(self, path: Place, key: str) -> None:
+        """Its rows are found, a retry finds its merge, and a key that the source has twice is refused."""
+        source = path.pairs((1, 5)).withColumnRenamed("k", key)
+        path.write("append", "0", source)
+        merge = self.adding(source, on=key)
+        for attempt in (1, 2):
+            path.write("append", "1", merge, attempt)
+        assert rows(path.manager().read(wanted(path.uri))) == [(1, 10)]
+        with pytest.raises(RunError, match="keys must be unique"):
+            path.write("append", "2", self.adding(source.union(source), on=key))
+
+    @pytest.mark.slow
     def test_a_kill_after_the_commit_is_mended(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The process that dies before it has looked for its commit has merged, and the retry sees that."""
         place.write("append", "0", place.pairs((1, 1)))
