@@ -12,7 +12,18 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from dbxdec import DeltaMerge, InputContext, IoManager, OutputContext, RunError, bundle_variable, job, task
+from dbxdec import (
+    DbxdecError,
+    DeltaMerge,
+    InputContext,
+    IoManager,
+    OutputContext,
+    RunError,
+    bundle_variable,
+    each,
+    job,
+    task,
+)
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
 from dbxdec.testing import Lake, run_job
 
@@ -47,6 +58,10 @@ class Model(pa.DataFrameModel):
 
     class Config:
         strict = True
+
+
+class Tails(dy.Schema):
+    tail = dy.String()
 
 
 GOOD = pl.DataFrame({"day": [DAY] * 3, "delay": [1, 2, 3], "carrier": ["a", "b", "c"]})
@@ -455,3 +470,100 @@ def test_a_query_runs_once_for_a_manager_that_knows_no_contracts() -> None:
     run_job(job_of(dy.LazyFrame[Flights], GOOD.lazy().map_batches(count), Kept), in_memory=False)
     assert len(calls) == 1
     assert Kept.stored[0].height == 3
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_iterations_are_compared_one_by_one(in_memory: bool, tmp_path: Path) -> None:
+    """The reader's list has frames with a contract; the iteration with a bad row fails alone."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("parts"))
+    def part(n: int) -> dy.DataFrame[Flights]:
+        return GOOD.with_columns(delay=pl.lit(n, pl.Int64))  # type: ignore[return-value]
+
+    @task
+    def gather(parts: list[dy.DataFrame[Report]]) -> None:
+        seen.extend(parts)
+
+    @job
+    def fine() -> None:
+        gather(part(each([1, 2])))
+
+    @job
+    def wrong() -> None:
+        part(each([1, -2]))
+
+    arguments: Any = {"in_memory": in_memory, "variables": {"root": str(tmp_path)}}
+    run_job(fine, **arguments)
+    assert [one["delay"][0] for one in seen] == [1, 2]
+    with pytest.raises(RunError, match=r"3 of 3 rows break the rule `delay\|min`"):
+        run_job(wrong, **arguments)
+
+
+def test_what_is_new_has_the_contract_of_its_parameter(tmp_path: Path) -> None:
+    """`.changes()` gives frames like any other; a column that is not there is refused before the function runs."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("copied"))
+    def follow(new: dy.LazyFrame[Report]) -> dy.LazyFrame[Flights]:
+        seen.append(new.collect_schema().names())
+        return new  # type: ignore[return-value]
+
+    @task(io_manager=lake.table("other"))
+    def lost(new: dy.DataFrame[Tails]) -> pl.DataFrame:
+        seen.append("called")
+        return new
+
+    @job
+    def fine() -> None:
+        follow(lake.table("flights").changes())
+
+    @job
+    def wrong() -> None:
+        lost(lake.table("flights").changes())
+
+    GOOD.write_delta(str(tmp_path / "flights"))
+    arguments: Any = {"in_memory": False, "variables": {"root": str(tmp_path)}}
+    run_job(fine, **arguments)
+    assert seen == [["day", "delay", "carrier"]]
+    with pytest.raises(RunError, match="don't match the contract `Tails`"):
+        run_job(wrong, **arguments)
+    assert len(seen) == 1
+
+
+def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
+    """Models that drop rows, of another library, or for other frames; a job whose parameter asks for more."""
+
+    class Dropping(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            drop_invalid_rows = True
+
+    class Same(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            dtype = pl.Int64
+
+    for annotation, why in (
+        (DataFrame[Dropping], "drops rows"),
+        (DataFrame[Same], "has one type for all columns"),
+        (Annotated[DeltaMerge, Flights], "which is for frames of Polars, and may be a dbxdec.DeltaMerge"),
+        (Annotated[dy.DataFrame[Flights], Model], "one of several for one frame: Flights and Model"),
+    ):
+        with pytest.raises(DbxdecError, match=why):
+            run_job(job_of(annotation, GOOD))
+
+    @task
+    def asking(flights: dy.LazyFrame[Tails]) -> None: ...
+
+    @task(io_manager=lake)
+    def giving() -> dy.LazyFrame[Flights]: ...
+
+    @job
+    def both() -> None:
+        asking(giving())
+
+    with pytest.raises(DbxdecError, match="asks for more by its contract `Tails`"):
+        run_job(both)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.authoring.definitions import arguments_of
 from dbxdec.errors import Problem, RunError, concerning
 from dbxdec.model import dag
-from dbxdec.model.typehints import of_parameter
+from dbxdec.model.typehints import Annotation, of_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contracts.structure import Column, Structure
     from dbxdec.model.contract_forms import Columns
     from dbxdec.model.contracts import Contract
-    from dbxdec.model.typehints import Annotation
 
 _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+_UNSAID = Annotation("", Any)
 _LIKELY = re.compile(r"Frame\[|\bAnnotated\[")
 
 
@@ -87,18 +87,6 @@ def _leaves(
             yield place, note if note.contract is not None else note.element(), binding
 
 
-def _places(binding: dag.Binding, place: str) -> Iterator[tuple[str, dag.Binding]]:
-    match binding:
-        case dag.Sequence(items):
-            for i, item in enumerate(items):
-                yield from _places(item, f"{place}[{i}]")
-        case dag.Mapped(items):
-            for key, item in items:
-                yield from _places(item, f"{place}[{key!r}]")
-        case _:
-            yield place, binding
-
-
 def across(jobs: Sequence[dag.Job]) -> list[Problem]:
     """Return a problem for each input whose contract asks for more than that of its producer gives.
 
@@ -115,7 +103,7 @@ def across(jobs: Sequence[dag.Job]) -> list[Problem]:
     for job in jobs:
         for task in job.tasks:
             for name, binding in task.inputs.items():
-                for place, leaf in _places(binding, name):
+                for place, _, leaf in _leaves(_UNSAID, binding, name):
                     wanted = task.contracts.get(place)
                     givers = [] if wanted is None else _givers(job, leaf, writers)
                     problems = [_compared(task, place, wanted, *giver) for giver in givers if wanted is not None]

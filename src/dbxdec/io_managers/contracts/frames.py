@@ -11,11 +11,11 @@ from dbxdec.io_managers.contracts import classes
 from dbxdec.io_managers.polars_frames import cast, named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import polars as pl
 
-    from dbxdec.io_managers.contracts.structure import Broken, Structure
+    from dbxdec.io_managers.contracts.structure import Broken, Others, Structure
     from dbxdec.model.contracts import Contract
 
     Types = Mapping[str, Any]
@@ -41,12 +41,9 @@ def returned(value: Any, contract: Contract, *, task: str) -> pl.DataFrame | pl.
         value = found.collect() if isinstance(value, pl.DataFrame) else found
     value = _without_others(value, asked) if asked.others == "dropped" else value
     schema = value.collect_schema()
-    rows = [*_wrong(asked, schema, lambda _: False)]
-    rows += [(name, "-", str(schema[name])) for name in asked.surplus(schema)] if asked.others == "refused" else []
-    if rows:
+    if lines := _wrong(asked, schema, asked.others, "result"):
         raise RunError(
-            f"the columns that the task `{task}` returned don't match its contract {contract.located}:"
-            f"{columns.lines([('column', 'contract', 'result'), *rows])}",
+            f"the columns that the task `{task}` returned don't match its contract {contract.located}:{lines}",
             hint="cast, drop or rename them in the task, or change the contract",
         )
     frame: pl.DataFrame | pl.LazyFrame = value
@@ -76,12 +73,9 @@ def loaded(
     kinds = {name: one.kinds[0] for name in schema if (one := asked.column(name)) is not None and len(one.kinds) == 1}
     others = {name: kind for name, kind in kinds.items() if not _accepts(asked, name, schema[name])}
     fits = {name: kind for name, kind in others.items() if stored({name: kind})[name] == schema[name]}
-    rows = [*_wrong(asked, schema, fits.__contains__)]
-    rows += [(name, "-", str(schema[name])) for name in asked.surplus(schema)] if asked.others_read == "refused" else []
-    if rows:
+    if lines := _wrong(asked, schema, asked.others_read, "there", fits):
         raise RunError(
-            f"the columns of {uri} don't match the contract {contract.located} of the parameter `{parameter}`:"
-            f"{columns.lines([('column', 'contract', 'there'), *rows])}",
+            f"the columns of {uri} don't match the contract {contract.located} of the parameter `{parameter}`:{lines}",
             hint="change the contract, or what writes the columns",
         )
     return cast(value, fits)
@@ -92,15 +86,16 @@ def _accepts(asked: Structure, name: str, kind: Any) -> bool:
     return column is None or column.accepts(kind)
 
 
-def _wrong(asked: Structure, schema: Mapping[str, Any], is_fine: Callable[[str], bool]) -> list[tuple[str, str, str]]:
-    """Return the columns that are missing, and those of other types."""
-    lacking = [(one.name, one.type, "-") for one in asked.missing(schema)]
-    others = [
+def _wrong(asked: Structure, schema: Mapping[str, Any], others: Others, what: str, fine: Collection[str] = ()) -> str:
+    """Return the lines of a message: missing columns, those of other types but for `fine`, and surplus ones."""
+    rows = [(one.name, one.type, "-") for one in asked.missing(schema)]
+    rows += [
         (name, column.type, str(kind))
         for name, kind in schema.items()
-        if (column := asked.column(name)) is not None and not column.accepts(kind) and not is_fine(name)
+        if name not in fine and (column := asked.column(name)) is not None and not column.accepts(kind)
     ]
-    return lacking + others
+    rows += [(name, "-", str(schema[name])) for name in asked.surplus(schema)] if others == "refused" else []
+    return columns.lines([("column", "contract", what), *rows]) if rows else ""
 
 
 def _without_others(value: pl.DataFrame | pl.LazyFrame, asked: Structure) -> pl.DataFrame | pl.LazyFrame:
