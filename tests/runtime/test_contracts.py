@@ -165,6 +165,20 @@ def test_rows_as_the_contract_says_are_stored(kind: Any, in_memory: bool, tmp_pa
         variables={"root": str(tmp_path)},
     )
     assert found["returned"].value.lazy().collect().height == 3
+    assert found["returned"].expectations == {}
+
+
+def test_a_commit_states_no_expectations_where_there_are_none(tmp_path: Path) -> None:
+    """A contract leaves nothing in the log of a table."""
+    run_job(job_of(dy.DataFrame[Flights], GOOD), in_memory=False, variables={"root": str(tmp_path)})
+    assert "expect" not in DeltaTable(str(tmp_path / "flights")).history(1)[0]["userMetadata"]
+
+
+def test_no_rows_break_no_rule(tmp_path: Path) -> None:
+    """An empty frame has only to have the columns."""
+    for kind in (dy.LazyFrame[Flights], LazyFrame[Model]):
+        run_job(job_of(kind, GOOD.lazy().clear()), in_memory=False, variables={"root": str(tmp_path)})
+    assert pl.read_delta(str(tmp_path / "flights")).height == 0
 
 
 def test_a_failed_write_leaves_the_table_as_it_was(tmp_path: Path) -> None:
@@ -556,10 +570,12 @@ def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
             run_job(job_of(annotation, GOOD))
 
     @task
-    def asking(flights: dy.LazyFrame[Tails]) -> None: ...
+    def asking(flights: dy.LazyFrame[Tails]) -> None:
+        """Nothing is read."""
 
     @task(io_manager=lake)
-    def giving() -> dy.LazyFrame[Flights]: ...
+    def giving() -> dy.LazyFrame[Flights]:
+        return GOOD.lazy()  # type: ignore[return-value]
 
     @job
     def both() -> None:

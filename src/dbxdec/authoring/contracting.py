@@ -102,7 +102,7 @@ def across(jobs: Sequence[dag.Job]) -> list[Problem]:
     found: list[Problem] = []
     for job in jobs:
         for task in job.tasks:
-            for name, binding in task.inputs.items():
+            for name, binding in task.inputs.items() if task.contracts else ():
                 for place, _, leaf in _leaves(_UNSAID, binding, name):
                     wanted = task.contracts.get(place)
                     givers = [] if wanted is None else _givers(job, leaf, writers)

@@ -59,8 +59,16 @@ class Contract:
 
     @property
     def located(self) -> str:
-        """The name of the class alone, with its line."""
+        """The name of the class alone, with its line, for a build."""
         return f"`{self.title}`" if (place := self.place) is None else f"`{self.title}` ({place})"
+
+    @property
+    def told(self) -> str:
+        """The same for a run: the line is in a file of the wheel, wherever that is installed."""
+        package = f"/{(self.name.partition(':')[0]).partition('.')[0]}/"
+        place = self.place
+        _, found, path = ("", "", "") if place is None else place.path.replace("\\", "/").rpartition(package)
+        return f"`{self.title}` ({package[1:]}{path}:{place.line})" if place is not None and found else self.located
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def returned(value: Any, contract: Contract, *, task: str) -> pl.DataFrame | pl.
         kind = type(value)
         raise RunError(
             f"the task `{task}` returned a {kind.__module__}.{kind.__qualname__}, but has the contract "
-            f"{contract.located}, which is for Polars frames",
+            f"{contract.told}, which is for Polars frames",
             hint="return a frame, or take the contract from the annotation",
         )
     asked = classes.of(contract)
@@ -43,7 +43,7 @@ def returned(value: Any, contract: Contract, *, task: str) -> pl.DataFrame | pl.
     schema = value.collect_schema()
     if lines := _wrong(asked, schema, asked.others, "result"):
         raise RunError(
-            f"the columns that the task `{task}` returned don't match its contract {contract.located}:{lines}",
+            f"the columns that the task `{task}` returned don't match its contract {contract.told}:{lines}",
             hint="cast, drop or rename them in the task, or change the contract",
         )
     frame: pl.DataFrame | pl.LazyFrame = value
@@ -75,7 +75,7 @@ def loaded(
     fits = {name: kind for name, kind in others.items() if stored({name: kind})[name] == schema[name]}
     if lines := _wrong(asked, schema, asked.others_read, "there", fits):
         raise RunError(
-            f"the columns of {uri} don't match the contract {contract.located} of the parameter `{parameter}`:{lines}",
+            f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
             hint="change the contract, or what writes the columns",
         )
     return cast(value, fits)
@@ -125,7 +125,7 @@ def problems(
     where = uri or "its result"
     return [
         Problem(
-            f"the task `{task}` can't write {where}: {_said(one, total)} of its contract {contract.located}",
+            f"the task `{task}` can't write {where}: {_said(one, total)} of its contract {contract.told}",
             hint="nothing was written to it; mend the rows in the task, or change the contract",
         )
         for one in broken

@@ -252,6 +252,8 @@ class Conditions:
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
 
+        if not self.judge.expectations:
+            return []
         before = [one for one in self.judge.expectations if one.action != "failed"]
         after = [one for one in self.judge.expectations if one.action == "failed"]
         all_, counts = self._counted(everything, before) if before else (0, {})
