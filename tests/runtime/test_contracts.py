@@ -24,6 +24,7 @@ from dbxdec import (
     job,
     task,
 )
+from dbxdec.authoring import contracting
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
 from dbxdec.testing import Lake, run_job
 
@@ -583,3 +584,32 @@ def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
 
     with pytest.raises(DbxdecError, match="asks for more by its contract `Tails`"):
         run_job(both)
+
+
+def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
+    """The comparison across jobs goes on without it."""
+
+    class Dropping(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            drop_invalid_rows = True
+
+    @task
+    def asking(flights: Any) -> None:
+        """Nothing is read."""
+
+    asking.fn.__annotations__["flights"] = DataFrame[Dropping]
+
+    @task(io_manager=lake)
+    def giving() -> dy.LazyFrame[Flights]:
+        return GOOD.lazy()  # type: ignore[return-value]
+
+    @job
+    def both() -> None:
+        asking(giving())
+
+    built = both.build()
+    assert [problem for problem in built.problems if "drops rows" in problem.message]
+    assert contracting.across([built.dag]) == []
+    assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]

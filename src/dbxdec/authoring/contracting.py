@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.definitions import arguments_of
@@ -40,7 +41,7 @@ def refusal(note: Annotation, what: str) -> tuple[str, str] | None:
             "annotate a pl.LazyFrame or a pl.DataFrame",
         )
     try:
-        _known(contract)
+        _asked(contract)
     except RunError as error:
         said = error.problems[0]
         return f"{what} can't have its contract: {said.message}", said.hint or ""
@@ -51,6 +52,13 @@ def refusal(note: Annotation, what: str) -> tuple[str, str] | None:
 
 
 def _known(contract: Contract) -> Structure | None:
+    """Return what a contract asks for; None where that can't be told, which has been reported if it is a mistake."""
+    with suppress(Exception):
+        return _asked(contract)
+    return None
+
+
+def _asked(contract: Contract) -> Structure | None:
     """Return what a contract asks for; None where its library is absent."""
     from dbxdec.io_managers.contracts import classes  # few projects have any
 
@@ -117,7 +125,7 @@ def _givers(
     """Return who writes what an argument reads, and with which contract."""
     match leaf:
         case dag.TaskOutput(task, output):
-            stored = job.task(task).outputs.get(output)
+            stored = next((one.outputs.get(output) for one in job.tasks if one.key == task), None)
             contract = None if stored is None else stored.contract
             return [] if contract is None else [(f"the task `{task}`", contract)]
         case dag.Table(_, target):
@@ -177,11 +185,7 @@ def forms(jobs: Iterable[dag.Job]) -> dict[str, Columns]:
         for task in job.tasks:
             of_outputs = [output.contract for output in task.outputs.values() if output.contract is not None]
             for contract in (*of_outputs, *task.contracts.values()):
-                try:
-                    known = _known(contract)
-                except Exception:  # noqa: BLE001, S112 - it has been refused, with its reason
-                    continue
-                if known is not None:
+                if (known := _known(contract)) is not None:
                     found[contract.name] = _form(known)
     return found
 

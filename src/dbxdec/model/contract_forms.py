@@ -76,7 +76,7 @@ def _column(form: Any) -> Column:
 
 
 def names(jobs: Mapping[str, Any]) -> list[str]:
-    """Return the contracts of all results and inputs by their names; `jobs` are as in a manifest, undecoded."""
+    """Return the contracts of all results and inputs by their names; `jobs` are as a sound manifest has them."""
     tasks = [task for job in jobs.values() for task in at(job, "tasks") or ()]
     outputs = [output for task in tasks for output in table(task, "outputs").values()]
     found = {at(output, "contract") for output in outputs}
