@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dbxdec.build.discovery.process import discover
+from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.build.wheels import read_wheel
 from dbxdec.errors import ManifestError
 from dbxdec.model import contract_forms
@@ -57,11 +59,51 @@ def sales() -> None:
 # Python runs it when it starts: a library that is there is as if it were not.
 WITHOUT = """
 import importlib.machinery as machinery
+import os
 
+absent = os.environ["ABSENT"].split(",")
 find = machinery.PathFinder.find_spec
 machinery.PathFinder.find_spec = lambda name, path=None, target=None: (
-    None if name.partition(".")[0] == "dataframely" else find(name, path, target)
+    None if name.partition(".")[0] in absent else find(name, path, target)
 )
+"""
+MODEL = """
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+from pandera.typing.polars import DataFrame, LazyFrame
+
+from dbxdec import bundle_variable, job, task
+from dbxdec.io_managers import PolarsDeltaIoManager
+
+lake = PolarsDeltaIoManager(bundle_variable("lake"), mode="append")
+
+
+class Flights(pa.DataFrameModel):
+    day: pl.Date
+    delay: int = pa.Field(ge=0, nullable=True)
+
+    @pa.check("delay")
+    def plausible(cls, data) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key) < 5000)
+
+    class Config:
+        coerce = True
+
+
+@task(io_manager=lake.table("silver/flights"))
+def clean() -> LazyFrame[Flights]: ...
+
+
+@task
+def report(flights: DataFrame[Flights] | None, more: Annotated[pl.LazyFrame, Flights]) -> None: ...
+
+
+@job
+def daily() -> None:
+    made = clean()
+    report(made, made)
 """
 
 
@@ -101,7 +143,7 @@ def test_a_wheel_names_contracts_and_has_their_columns_beside_the_manifest(built
 def test_a_build_without_the_library_is_the_same_build(built: Project, tmp_path: Path) -> None:
     """It has the same id, no columns, and says that the contract is not compared."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT, encoding="utf-8")
-    other = copied(built, tmp_path / "tree", PYTHONPATH=str(tmp_path))
+    other = copied(built, tmp_path / "tree", PYTHONPATH=str(tmp_path), ABSENT="dataframely")
     said = other.build()
     assert said.code == 0, said.output
     assert "note: the contract `Orders` is not compared: the library is not installed where" in said.output
@@ -109,6 +151,28 @@ def test_a_build_without_the_library_is_the_same_build(built: Project, tmp_path:
     assert read_wheel(other.wheel).contracts == {}
     assert [name for name in members(built) if name not in members(other)] == [
         "shop_pipelines-1.2.0.dist-info/extra_metadata/dbxdec/contracts.json"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("absent", ["pandera", "pandera,polars"])
+def test_models_of_pandera_are_the_same_without_it(absent: str, tmp_path: Path) -> None:
+    """Also where Polars is absent, too."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT, encoding="utf-8")
+    files = []
+    for path, content in {"p/__init__.py": "", "p/pipelines/__init__.py": "", "p/pipelines/a.py": MODEL}.items():
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, encoding="utf-8")
+        files.append(ShippedFile(path, str(file), path))
+    found = discover(files, project="p", version="1")
+    other = discover(files, project="p", version="1", environment={"PYTHONPATH": str(tmp_path), "ABSENT": absent})
+    assert other.jobs == found.jobs
+    assert other.contracts == {}
+    columns = found.contracts["p.pipelines.a:Flights"]["columns"]
+    assert columns == [
+        {"name": "day", "type": "Date", "nullable": False},
+        {"name": "delay", "type": "Int64", "nullable": True},
     ]
 
 
