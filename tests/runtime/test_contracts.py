@@ -613,3 +613,25 @@ def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
     assert [problem for problem in built.problems if "drops rows" in problem.message]
     assert contracting.across([built.dag]) == []
     assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]
+
+
+def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> None:
+    """`.changes("feed")` adds what has become of each row, which no contract of a table names."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("copied"))
+    def follow(new: Any) -> pl.DataFrame:
+        seen.append(set(new.columns))
+        return pl.DataFrame({"n": [1]})
+
+    follow.fn.__annotations__["new"] = DataFrame[Model]
+
+    @job
+    def fed() -> None:
+        follow(lake.table("flights").changes("feed"))
+
+    GOOD.write_delta(
+        str(tmp_path / "flights"), delta_write_options={"configuration": {"delta.enableChangeDataFeed": "true"}}
+    )
+    run_job(fed, in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0] - set(GOOD.columns) == {"_change_type", "_commit_version", "_commit_timestamp"}

@@ -12,7 +12,7 @@ from dbxdec.model import dag
 from dbxdec.model.typehints import Annotation, of_parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from dbxdec.io_managers.contracts.structure import Column, Structure
     from dbxdec.model.contract_forms import Columns
@@ -114,9 +114,17 @@ def across(jobs: Sequence[dag.Job]) -> list[Problem]:
                 for place, _, leaf in _leaves(_UNSAID, binding, name):
                     wanted = task.contracts.get(place)
                     givers = [] if wanted is None else _givers(job, leaf, writers)
-                    problems = [_compared(task, place, wanted, *giver) for giver in givers if wanted is not None]
+                    # `.changes()` adds columns of its own.
+                    also = () if getattr(leaf, "changes", None) is None else _of_feed()
+                    problems = [_compared(task, place, wanted, also, *giver) for giver in givers if wanted is not None]
                     found += concerning((job.key,), [one for one in problems if one is not None])
     return found
+
+
+def _of_feed() -> tuple[str, ...]:
+    from dbxdec.model.changes import FEED  # few tasks need it
+
+    return FEED
 
 
 def _givers(
@@ -133,10 +141,12 @@ def _givers(
     return []
 
 
-def _compared(task: dag.Task, place: str, wanted: Contract, giver: str, given: Contract) -> Problem | None:
+def _compared(
+    task: dag.Task, place: str, wanted: Contract, also: Collection[str], giver: str, given: Contract
+) -> Problem | None:
     """Return the problem of an input that asks for more than it is given; None where that can't be told, too."""
     asks, gives = (None, None) if wanted == given else (_known(wanted), _known(given))
-    rows = [] if asks is None or gives is None else list(_lacking(asks, gives))
+    rows = [] if asks is None or gives is None else [row for row in _lacking(asks, gives) if row[0] not in also]
     if not rows:
         return None
     from dbxdec.io_managers import columns
@@ -151,17 +161,13 @@ def _compared(task: dag.Task, place: str, wanted: Contract, giver: str, given: C
 
 def _lacking(asks: Structure, gives: Structure) -> Iterator[tuple[str, str, str]]:
     for column in asks.columns:
-        if column.is_pattern or not column.required or column.name in _OF_FEED:
+        if column.is_pattern or not column.required:
             continue
         there = gives.column(column.name)
         if there is None:
             yield column.name, _told(column), "-"
         elif not _is_given(column, there):
             yield column.name, _told(column), _told(there)
-
-
-# Columns of a change data feed, which no contract of a producer has.
-_OF_FEED = frozenset({"_change_type", "_commit_version", "_commit_timestamp"})
 
 
 def _is_given(column: Column, there: Column) -> bool:

@@ -21,10 +21,13 @@ def read(value: Any, context: InputContext) -> Any:
         return value
     from dbxdec.io_managers.contracts import frames
     from dbxdec.io_managers.delta.polars.schemas import stored
+    from dbxdec.model.changes import FEED
 
     if isinstance(value, list):
         return [read(one, context) for one in value]
-    return frames.loaded(value, context.contract, parameter=context.parameter, uri=context.uri, stored=stored)
+    also = () if context.changes is None else FEED
+    parameter, uri = context.parameter, context.uri
+    return frames.loaded(value, context.contract, parameter=parameter, uri=uri, stored=stored, also=also)
 
 
 @contextmanager

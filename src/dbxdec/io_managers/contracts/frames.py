@@ -57,23 +57,24 @@ def loaded(
     parameter: str,
     uri: str,
     stored: Callable[[Types], Types],
+    also: Collection[str] = (),
 ) -> Any:
     """Return what is read for a parameter, with the types of the contract where a table can't have them.
 
-    `stored` gives the types as tables have them. Raises RunError for columns that the contract asks for and that are
-    not there. Values are not looked at.
+    `stored` gives the types as tables have them, and `also` names columns that come besides. Raises RunError for
+    columns that the contract asks for and that are not there. Values are not looked at.
     """
     import polars as pl
 
     if not isinstance(value, pl.DataFrame | pl.LazyFrame):
         return value
     asked = classes.of(contract)
-    value = _without_others(value, asked) if asked.others_read == "dropped" else value
+    value = _without_others(value, asked, also) if asked.others_read == "dropped" else value
     schema = value.collect_schema()
     kinds = {name: one.kinds[0] for name in schema if (one := asked.column(name)) is not None and len(one.kinds) == 1}
     others = {name: kind for name, kind in kinds.items() if not _accepts(asked, name, schema[name])}
     fits = {name: kind for name, kind in others.items() if stored({name: kind})[name] == schema[name]}
-    if lines := _wrong(asked, schema, asked.others_read, "there", fits):
+    if lines := _wrong(asked, schema, asked.others_read, "there", {*fits, *also}):
         raise RunError(
             f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
             hint="change the contract, or what writes the columns",
@@ -94,13 +95,16 @@ def _wrong(asked: Structure, schema: Mapping[str, Any], others: Others, what: st
         for name, kind in schema.items()
         if name not in fine and (column := asked.column(name)) is not None and not column.accepts(kind)
     ]
-    rows += [(name, "-", str(schema[name])) for name in asked.surplus(schema)] if others == "refused" else []
+    surplus = [name for name in asked.surplus(schema) if name not in fine] if others == "refused" else []
+    rows += [(name, "-", str(schema[name])) for name in surplus]
     return columns.lines([("column", "contract", what), *rows]) if rows else ""
 
 
-def _without_others(value: pl.DataFrame | pl.LazyFrame, asked: Structure) -> pl.DataFrame | pl.LazyFrame:
+def _without_others(
+    value: pl.DataFrame | pl.LazyFrame, asked: Structure, also: Collection[str] = ()
+) -> pl.DataFrame | pl.LazyFrame:
     schema = value.collect_schema()
-    surplus = asked.surplus(schema)
+    surplus = [name for name in asked.surplus(schema) if name not in also]
     return value.select(named(name) for name in schema if name not in surplus) if surplus else value
 
 
