@@ -121,6 +121,7 @@ def test_fields_of_a_typed_dict_are_told_apart() -> None:
 
 def test_a_model_for_other_frames_is_refused() -> None:
     """pandera has models for pandas, too."""
+    pytest.importorskip("pandas")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pandera.pandas
