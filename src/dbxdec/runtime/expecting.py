@@ -9,7 +9,7 @@ from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import places, variables
 from dbxdec.model.values import REQUIRED_TEXT
-from dbxdec.runtime.execution import trigger_of, typed_parameters
+from dbxdec.runtime.preparing import trigger_of, typed_parameters
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
 

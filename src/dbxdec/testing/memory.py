@@ -16,6 +16,7 @@ from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.polars import quarantining as polars_rows
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.spark import quarantining as spark_rows
+from dbxdec.io_managers.delta.spark.judging import Judge as SparkJudge
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
 from dbxdec.testing import new_rows, rules
@@ -42,6 +43,8 @@ class MemoryIoManager(IoManager):
         self.writes = own.writes  # type: ignore[misc]
         self.merges = own.merges  # type: ignore[misc]
         self.reads_changes = own.reads_changes  # type: ignore[misc]
+        # Another manager's rules are not applied here, so the run compares values before it writes.
+        self.checks_contracts = own.checks_contracts and hasattr(own, "judge")  # type: ignore[misc]
 
     @property
     def mode(self) -> str:
@@ -195,10 +198,16 @@ class MemoryIoManager(IoManager):
             return value, {}
         if merge is not None:
             judge.refuse_merge(merge)
-        kind = type_name(type(value))
+        of_spark = isinstance(judge, SparkJudge)
+        if type_name(type(value)).startswith("polars.") == of_spark:
+            engine = "Spark" if of_spark else "Polars"
+            raise RunError(
+                f"only {engine} can judge what {context.uri} expects, and its rows are a {type_name(type(value))}",
+                hint=_REAL,
+            )
         keep = None if self._own.quarantine is None else self._into_quarantine(context)  # type: ignore[attr-defined]
         judge = replace(judge, quarantine=keep, there=lambda: self._rows(context, type(value)))
-        if not kind.startswith("polars."):
+        if of_spark:
             # Kept as it is: its query would give other rows each time.
             marked = judge.marked(value)
             marked = marked.at(marked.frame.localCheckpoint())
@@ -209,7 +218,7 @@ class MemoryIoManager(IoManager):
 
         # As the table would have them: a category is a string, and unsigned integers have a sign.
         frame, schema = schemas.storable(value)
-        conditions = judge.for_schema(pl.Schema(schema))
+        conditions = judge.for_schema(pl.Schema(schema), value.collect_schema())
         with conditions.spilled(checks.signed(frame, schema, uri=context.uri)) as rows:
             kept, outcomes_ = conditions.accepted(rows)
             return kept.collect(), judging.facts(outcomes_)

@@ -194,16 +194,25 @@ class Judge:
                     found.append(judged(one, counts[one.name], seen))
         return found
 
-    def settle(self, found: Sequence[Outcome], dropped: Any) -> None:
+    def settle(
+        self, found: Sequence[Outcome], dropped: Any, others: Callable[[], Sequence[Problem]] = lambda: ()
+    ) -> None:
         """Log how the expectations came out, and store the `dropped` rows where they are kept; None if there are none.
 
-        Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
+        Raises RunError if rows are not what they must be: then nothing of the write is to be committed. `others` tells
+        what is wrong with the rows besides.
         """
         for one in found:
             log.info("expect %s", one.text())
         if self.quarantine is not None and dropped is not None:
             self.quarantine(dropped)
-        refuse_failed(found, task=self.task, uri=self.uri)
+        broken = others()
+        try:
+            refuse_failed(found, task=self.task, uri=self.uri)
+        except RunError as error:
+            raise RunError([*error.problems, *broken]) from None
+        if broken:
+            raise RunError(broken)
 
 
 def facts(found: Collection[Outcome]) -> dict[str, Any]:

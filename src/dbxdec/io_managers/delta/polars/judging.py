@@ -7,10 +7,12 @@ before the commit. Running a query twice could give other rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, listed
+from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Rows, Unique
 from dbxdec.io_managers.delta.polars.spilling import once_only
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dbxdec.io_managers.delta.judging import Outcome
+    from dbxdec.model.contracts import Contract
 
 
 @dataclass(frozen=True)
 class Judge(judging.Judge):
-    """The expectations of one write through Polars."""
+    """The expectations of one write through Polars. `contract` is that of the task's result, or None."""
 
-    def for_schema(self, schema: pl.Schema) -> Conditions:
-        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them."""
+    contract: Contract | None = None
+
+    def for_schema(self, schema: pl.Schema, returned: Mapping[str, pl.DataType] | None = None) -> Conditions:
+        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them.
+
+        `returned` are the columns that the task returned, where it has a contract.
+        """
         import polars as pl
 
         problems = self.without(list(schema), schema.__contains__)
@@ -53,7 +61,7 @@ class Judge(judging.Judge):
                 problems.append(self.unfit(one, error.problems[0]))
         if problems:
             raise RunError(problems)
-        return Conditions(self, found, values, free)
+        return Conditions(self, found, values, free, returned or {})
 
     def _expression(
         self, condition: Any, two: pl.DataFrame, values: Mapping[str, pl.Expr], write: Callable[[str, Any], str]
@@ -91,6 +99,7 @@ class Conditions:
     met: Mapping[str, pl.Expr]
     values: Mapping[str, pl.Expr]
     free: str
+    returned: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     @property
     def bad(self) -> str:
@@ -158,7 +167,9 @@ class Conditions:
         Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
         """
         outcomes = self.outcomes(everything, kept)
-        self.judge.settle(outcomes, None if dropped is None else self.rejected(dropped))
+        self.judge.settle(
+            outcomes, None if dropped is None else self.rejected(dropped), lambda: self._of_contract(kept)
+        )
         return outcomes
 
     def refuse_shared(self, kept: pl.LazyFrame) -> None:
@@ -170,9 +181,19 @@ class Conditions:
         found = [judging.judged(one, self._shared(kept, rule), total) for one, rule in rules]
         judging.refuse_failed(found, task=self.judge.task, uri=self.judge.uri)
 
+    def _of_contract(self, kept: pl.LazyFrame) -> list[Problem]:
+        """Return the rules of the contract that rows break."""
+        if self.judge.contract is None:
+            return []
+        from dbxdec.io_managers.contracts import frames  # few tasks have any
+
+        return frames.problems(kept, self.judge.contract, self.returned, task=self.judge.task, uri=self.judge.uri)
+
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
 
+        if not self.judge.expectations:
+            return []
         before = [one for one in self.judge.expectations if one.action != "failed"]
         after = [one for one in self.judge.expectations if one.action == "failed"]
         all_, counts = self._counted(everything, before) if before else (0, {})
@@ -193,7 +214,7 @@ class Conditions:
     def _shared(self, kept: pl.LazyFrame, rule: Unique) -> int:
         """Return how many rows have values that other rows have, too.
 
-        Hashes are counted first, which takes little memory: if they all differ, so do the values.
+        Numbers, or hashes, are counted first, which takes little memory: if they all differ, so do the values.
         """
         import polars as pl
 
@@ -205,9 +226,9 @@ class Conditions:
             parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
         # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
         everything = pl.concat(parts, how="vertical_relaxed")
-        values = columns[0] if len(columns) == 1 else pl.struct(columns)
-        hashes = everything.select(values.hash()).collect(engine="streaming").to_series()
-        if hashes.n_unique() == hashes.len():
+        told = everything.select(_told_apart(everything.collect_schema(), rule.columns))
+        apart = told.collect(engine="streaming").to_series()
+        if apart.n_unique() == apart.len():
             return 0
         free = "_" * (max(map(len, rule.columns)) + 1)
         number, own = f"{free}n", f"{free}o"
@@ -219,6 +240,16 @@ class Conditions:
         )
         shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
         return int(shared or 0)
+
+
+def _told_apart(schema: pl.Schema, columns: Sequence[str]) -> pl.Expr:
+    """Return an expression of eight bytes a row at most; rows for which it differs have other values in the columns."""
+
+    first = schema[columns[0]]
+    if len(columns) == 1 and (first.is_integer() or first.is_float() or first.is_temporal()):
+        return named(columns[0])  # counted several times faster than hashes if rows come in its order
+    # The hash of a struct takes four times as long. With one seed, equal values in two columns would cancel out.
+    return reduce(xor, (named(name).hash(seed) for seed, name in enumerate(columns))).alias("hash")
 
 
 def parsed(condition: str, text: str) -> pl.Expr:

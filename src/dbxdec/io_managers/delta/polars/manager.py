@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import outcomes, polars_frames, requirements
-from dbxdec.io_managers.base import current_receipt, of_run
+from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
@@ -23,6 +23,7 @@ from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Sql
+from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
 from dbxdec.model.variables import names_in
 
@@ -107,6 +108,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
     merges: ClassVar[frozenset[str]] = _MERGES
     sql: ClassVar[Sql] = POLARS_SQL
+    checks_contracts: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
         "delta_write_options": _OWN_OPTIONS,
@@ -402,16 +404,17 @@ class PolarsDeltaIoManager(DeltaIoManager):
         )
 
     def judge(self, context: OutputContext) -> Judge | None:
-        """Return what judges the rows of a write; None for a table that expects nothing."""
+        """Return what judges the rows of a write; None for a table that expects nothing, of a task without contract."""
         found = expectations.of(self, self.resolve)
-        if not found:
+        if not found and context.contract is None:
             return None
         from dbxdec.io_managers.delta.polars import quarantining
         from dbxdec.io_managers.delta.polars.judging import Judge
 
         keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
         task = context.receipt.id.task
-        return Judge(found, context.parameters, task, context.uri, keep, lambda: self._rows_there(context))
+        there = lambda: self._rows_there(context)  # noqa: E731
+        return Judge(found, context.parameters, task, context.uri, keep, there, context.contract)
 
     def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
         judge, rows = self.judge(context), self._rows_there(context)

@@ -42,7 +42,7 @@ class Target:
     @property
     def unjudged(self) -> str:
         """What the note of a write says that stores no rows: nothing was expected of it."""
-        return "" if self.judge is None else UNJUDGED
+        return "" if self.judge is None or not self.judge.expectations else UNJUDGED
 
     @property
     def watches_table(self) -> bool:
