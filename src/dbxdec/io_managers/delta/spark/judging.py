@@ -160,7 +160,10 @@ class Marked:
         return self._plain(self.frame.where(passes))
 
     def counts(self, *, drops: bool) -> list[Any]:
-        """Return the aggregates that `came_out` takes; with `drops` rows are left out of what must be met."""
+        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on.
+
+        With `drops` rows are left out of what must be met.
+        """
         from pyspark.sql import functions
 
         one, nothing = functions.lit(1), functions.lit(0)
@@ -169,13 +172,12 @@ class Marked:
             return functions.coalesce(functions.sum(functions.when(condition, one).otherwise(nothing)), nothing)
 
         here = ~self._bad if drops and self.judge.drops else functions.lit(True)
-        found = [functions.count(one).alias("total"), number(here).alias("kept")]
+        found = [functions.count(one), number(here)]
         for expectation in self._conditions():
             met = functions.col(self.met[expectation.name])
             asked = met if isinstance(expectation.rule, Fraction) else ~met
-            counted = number(asked & here) if expectation.action == "failed" else number(asked)
-            found.append(counted.alias(f"c{len(found)}"))
-        return found
+            found.append(number(asked & here) if expectation.action == "failed" else number(asked))
+        return [column.alias(f"c{i}") for i, column in enumerate(found)]
 
     def _conditions(self) -> list[Expectation]:
         return [one for one in self.judge.expectations if one.condition is not None]

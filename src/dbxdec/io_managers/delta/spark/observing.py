@@ -41,7 +41,8 @@ class Observed:
                 self.marked.judge.uri,
             )
             return None
-        return self.marked.came_out(list(row.values()), lambda _: 0)
+        # Spark 3.5 tells them in no order.
+        return self.marked.came_out([row[f"c{i}"] for i in range(len(row))], lambda _: 0)
 
     def _row(self) -> dict[str, Any]:
         found: list[dict[str, Any]] = []
