@@ -194,6 +194,13 @@ class Judge:
                     found.append(judged(one, counts[one.name], seen))
         return found
 
+    def refuse_shared(self, shared: Callable[[Unique], tuple[int, int]]) -> None:
+        """Raise RunError if rows that were judged before have values that the table has by now.
+
+        `shared` counts those rows of all, for a rule.
+        """
+        refuse_failed([judged(one, *shared(rule)) for one, rule in self.of_table], task=self.task, uri=self.uri)
+
     def settle(
         self, found: Sequence[Outcome], dropped: Any, others: Callable[[], Sequence[Problem]] = lambda: ()
     ) -> None:

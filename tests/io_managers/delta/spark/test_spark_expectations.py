@@ -532,8 +532,8 @@ def test_parameters_and_variables_are_values(flights: Flights) -> None:
     ],
 )
 def test_what_is_no_condition_is_refused_before_the_function_runs(flights: Flights, condition: Any, said: str) -> None:
-    """With what is wrong; and where there is no table yet, by the write."""
-    io = flights.place.manager("append", expect_or_fail={"it": condition})
+    """With what is wrong; and where there is no table yet, by the write, which makes none."""
+    io = flights.place.manager("append", expect_or_fail={"it": condition}, comment="wanted")
     parameters = {"day": DAY, "list": [1]}
     context = replace(output(flights.place.uri, receipt("1")), parameters=parameters)
     with pytest.raises(RunError, match=f"(?s){said}.*") as written:
@@ -582,6 +582,27 @@ def test_writes_that_store_nothing_say_that_nothing_was_checked(flights: Flights
     assert none.note == "nothing to write; no expectation was checked"
     with pytest.raises(TargetExistsError):
         flights.write(flights.frame(), "3", mode="error", expect_or_fail=expect)
+
+
+@pytest.mark.slow
+def test_a_conflict_compares_with_the_table_again(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another writer may have added the same rows."""
+    rule = {"one": unique("flight", of="table")}
+    flights.write(flights.frame(1), "0")
+    genuine, tries = write.append, []
+
+    def lose(table: Any, *rest: Any) -> None:
+        tries.append(table)
+        if len(tries) == 1:
+            genuine(table, flights.frame(2), {})
+            raise type("ConcurrentAppendException", (Exception,), {})("lost")
+        genuine(table, *rest)
+
+    monkeypatch.setattr(write, "append", lose)
+    monkeypatch.setattr(store, "pause", lambda _: None)
+    with pytest.raises(RunError, match="1 of 2 rows share their `flight` with others"):
+        flights.write(flights.frame(2, 3), expect_or_fail=rule)
+    assert (len(tries), flights.stored()) == (1, [1, 2])
 
 
 @pytest.mark.slow

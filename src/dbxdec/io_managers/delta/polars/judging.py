@@ -176,10 +176,10 @@ class Conditions:
         """Raise RunError if rows that were judged before have values that the table has by now."""
         import polars as pl
 
-        rules = self.judge.of_table
-        total = int(kept.select(pl.len()).collect(engine="streaming").item()) if rules else 0
-        found = [judging.judged(one, self._shared(kept, rule), total) for one, rule in rules]
-        judging.refuse_failed(found, task=self.judge.task, uri=self.judge.uri)
+        def shared(rule: Unique) -> tuple[int, int]:
+            return self._shared(kept, rule), int(kept.select(pl.len()).collect(engine="streaming").item())
+
+        self.judge.refuse_shared(shared)
 
     def _of_contract(self, kept: pl.LazyFrame) -> list[Problem]:
         """Return the rules of the contract that rows break."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dbxdec.io_managers.contexts import Receipt, WriteResult
-    from dbxdec.io_managers.delta.spark.judging import Judge
+    from dbxdec.io_managers.delta.spark.judging import Judge, Marked
     from dbxdec.io_managers.delta.spark.log import SparkTable
 
 
@@ -30,7 +30,7 @@ class JudgedRows:
 
     def __init__(self, judge: Judge | None, table: SparkTable, receipt: Receipt) -> None:
         self._judge, self._table, self._receipt = judge, table, receipt
-        self._staged: Any = None
+        self._marked: Marked | None = None
         self._stated: Mapping[str, Any] = {}
         self._observed: Observed | None = None
         self._kept = ExitStack()
@@ -41,10 +41,14 @@ class JudgedRows:
     def __exit__(self, *_: object) -> None:
         self._kept.close()
 
-    @property
-    def needs_all(self) -> bool:
-        """Whether all rows must be known before one is written."""
-        return self._judge is not None and not self._judge.is_of_rows
+    def before_table(self, frame: Any) -> Any:
+        """Return what there is to store in a table that is to be made: nothing is, if the rows can't be judged."""
+        if self._judge is None:
+            return frame
+        if not self._judge.is_of_rows:
+            return self.of(frame, once=False)
+        self._judge.marked(frame)
+        return frame
 
     def of(self, frame: Any, *, once: bool) -> Any:
         """Return the rows of `frame` that the table expects.
@@ -55,15 +59,17 @@ class JudgedRows:
         """
         if self._judge is None:
             return frame
-        if self._staged is None and once and not self.needs_all:
+        if self._marked is not None:  # another try: rows may have come since
+            self._judge.refuse_shared(self._marked.shared)
+        elif once and self._judge.is_of_rows:
             self._observed = Observed.of(self._judge.marked(frame))
             return self._observed.frame
-        if self._staged is None:
+        else:
             marked = self._judge.marked(frame)
             marked = marked.at(self._kept.enter_context(staged(self._table, marked.frame, self._receipt)))
             self._stated = judging.facts(marked.settled())
-            self._staged, self._observed = marked.kept, None
-        return self._staged
+            self._marked, self._observed = marked, None
+        return self._marked.kept
 
     def stating(self, receipt: Receipt) -> Receipt:
         """Return the receipt of a commit that states how the expectations came out, as far as that is known before."""

@@ -194,6 +194,10 @@ class Marked:
         kept = self.kept if drops else self.rows
         return self.came_out(tuple(row), lambda rule: self._shared(kept, rule))
 
+    def shared(self, rule: Unique) -> tuple[int, int]:
+        """Return how many of the rows that are kept have values that others have, too, and of how many."""
+        return self._shared(self.kept, rule), self.kept.count()
+
     def _shared(self, kept: Any, rule: Unique) -> int:
         """Return how many rows have values that other rows have, too."""
         from pyspark.sql import functions

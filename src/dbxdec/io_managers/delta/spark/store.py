@@ -95,8 +95,7 @@ class FrameWrite:
         receipt, table = self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
-            if rows.needs_all:  # before there is a table
-                frame = rows.of(frame, once=False)
+            frame = rows.before_table(frame)
         if detail is None and (self.replace is not None or self.definition):
             # Only an existing table refuses rows outside of the part that is replaced, and has all that is wanted.
             self.create_empty(frame)
