@@ -686,3 +686,31 @@ def test_a_reader_of_the_run_gets_the_rows_of_the_run(flights: Flights) -> None:
     flights.write(flights.frame(2, 3), "1", expect_or_drop={"delay": "delay >= 0"})
     found = flights.place.manager("append").read(spark_tools.wanted(flights.place.uri, receipt("1")))
     assert [row["flight"] for row in found.collect()] == [2]
+
+
+@pytest.mark.slow
+@pytest.mark.classic
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"expect": {"a": "flight > 5", "b": "flight < 90"}, "expect_or_drop": {"c": "flight % 10 <> 0"}},
+        {"expect": {"a": "flight > 5"}, "expect_or_fail": {"one": unique("flight"), "some": "flight >= 0"}},
+        {"expect": {"a": "flight > 5"}, "mode": "overwrite", "partition_by": "day"},
+    ],
+    ids=["observed", "apart", "partitions"],
+)
+def test_the_query_of_the_task_runs_once(flights: Flights, options: dict[str, Any]) -> None:
+    """Each row is computed once, whichever way it is judged."""
+    from pyspark.sql import functions
+
+    flights.write(flights.frame(1).select("day", "flight"), "0", partition_by="day")
+    count = flights.spark.sparkContext.accumulator(0)
+
+    def seen(value: int) -> int:
+        count.add(1)
+        return value
+
+    column = functions.udf(seen, "bigint", useArrow=False)("id").alias("flight")
+    frame = flights.spark.range(100).select(functions.expr("date'2024-01-01'").alias("day"), column)
+    flights.write(frame, **options)
+    assert count.value == 100
