@@ -12,6 +12,7 @@ from dbxdec.errors import HandledError, ManifestError, Problem, RunError, did_yo
 from dbxdec.io_managers import base, contexts, outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
+from dbxdec.io_managers.frames.connections import one_connection
 from dbxdec.model import comparisons, dag, places, protocol, storage_paths, variables
 from dbxdec.model.items import content
 from dbxdec.model.literals import UnsupportedLiteralError
@@ -57,6 +58,7 @@ class Execution:
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
+        stack.enter_context(one_connection())
         stack.enter_context(context.entered(self.run))
         stack.enter_context(variables.using(self.variables, live=True))
         named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}

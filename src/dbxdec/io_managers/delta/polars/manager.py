@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import outcomes, polars_frames, requirements
+from dbxdec.io_managers import frames, outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import current_receipt, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
@@ -22,6 +22,7 @@ from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.frames import conversions
 from dbxdec.model import places
 from dbxdec.model.variables import names_in
 
@@ -101,8 +102,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
         ```
     """
 
-    reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK
-    writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
+    reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK | frames.KINDS
+    writes: ClassVar[frozenset[str] | None] = crossing.POLARS | frames.KINDS | _MERGES
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = frames.NEEDS
     merges: ClassVar[frozenset[str]] = _MERGES
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
@@ -169,9 +171,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
             quarantine=quarantine,
         )
 
-    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+    def combine(self, values: list[Any], context: InputContext) -> Any:
         """All frames, one below the other; a column that some lack is null there."""
-        return polars_frames.together(values, context.annotation)
+        return conversions.given(polars_frames.together(values), context)
 
     def setup(self) -> None:
         requirements.require("polars", "polars", "deltalake")
@@ -194,8 +196,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     # Reading
 
-    def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
-        """Return the table as a LazyFrame, or as a DataFrame or a Spark DataFrame if the parameter is annotated so.
+    def read(self, context: InputContext | None = None) -> Any:
+        """Return the table as a LazyFrame, or as another frame if the parameter is annotated so (`docs/frames.md`).
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
         without, the newest version.
@@ -205,26 +207,27 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """
         context = context or InputContext(self.uri())
         if (other := crossing.to_spark(context)) is not None:
-            return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
+            return other.read(context)
         if context.changes is not None and context.span is not None:
-            return self._collected(self._new_rows(context).frame(), context, context.span.until)
+            return self._as_asked(self._new_rows(context).frame(), context.span.until, context)
         table = self._table_of(context)
         if context.producer is None:
             context.tell(version=table.version())
-            return self._as_asked(scan.scan(table), table, context)
-        return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
+            return self._as_asked(scan.scan(table), table.version(), context)
+        return self._as_asked(PolarsResults(table, context).of(context.producer), table.version(), context)
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
         if (other := crossing.to_spark(context)) is not None:
             return other.read_items(context, items, apart=apart)
         if any(item.uri != context.uri for item in items):  # each item has a table of its own
-            return super().read_items(context, items, apart=apart)
+            return conversions.of_items(super().read_items, context, items, apart=apart)
         table = self._table_of(context)
         results = PolarsResults(table, context)
         if not apart:
-            return self._as_asked(results.of_all(items), table, context)
+            return self._as_asked(results.of_all(items), table.version(), context)
         found = results.of_items(items)
-        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
+        version = table.version()
+        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, version, context) for one in found]
 
     def head(self, context: InputContext) -> Head | None:
         if (other := crossing.to_spark(context)) is not None:
@@ -263,7 +266,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if (other := crossing.to_spark(context)) is not None:
             return other.empty(context)
         table = self._table_of(context)
-        return self._as_asked(scan.scan(table).clear(), table, context)
+        return self._as_asked(scan.scan(table).clear(), table.version(), context)
 
     def _table_of(self, context: InputContext) -> DeltaTable:
         import polars as pl
@@ -274,16 +277,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         features.refuse_read(table, pl.scan_delta(table), context.uri)
         return table
 
-    def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
-        return self._collected(frame, context, table.version())
-
-    def _collected(self, frame: pl.LazyFrame, context: InputContext, version: int) -> pl.DataFrame | pl.LazyFrame:
-        import polars as pl
-
-        if context.annotation is not pl.DataFrame:
-            return frame
-        with storage.reading(context.uri, version):
-            return frame.collect()
+    def _as_asked(self, frame: pl.LazyFrame, version: int, context: InputContext) -> Any:
+        return conversions.given(frame, context, lambda: storage.reading(context.uri, version))
 
     # Writing
 
@@ -293,6 +288,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         from dbxdec.io_managers.delta.polars import merge
 
         target = self._target(context)
+        frames.require(context.returns or ())
         if context.returns == ("deltalake.TableMerger",):
             merge.refuse_unseen(target)
         table = target.open()
@@ -334,6 +330,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
         from dbxdec.io_managers.delta.polars import merge
 
+        value = conversions.taken(value, f"what the task `{target.receipt.id.task}` returned")
         if value is None:
             return write_nothing(target)
         if isinstance(value, TableMerger):

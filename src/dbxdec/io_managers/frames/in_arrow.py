@@ -1,0 +1,127 @@
+"""Arrow's tables, and its readers, which are batches that come one after another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers.frames import batches
+from dbxdec.io_managers.polars_frames import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import polars as pl
+    import pyarrow as pa
+
+
+def reader(frame: pl.LazyFrame) -> pa.RecordBatchReader:
+    """Return the rows of `frame` as a reader, which runs the query as it is read."""
+    import polars as pl
+    import pyarrow as pa
+
+    schema = pl.DataFrame(schema=frame.collect_schema()).to_arrow().schema
+    return pa.RecordBatchReader.from_batches(schema, _arrow(batches.of(frame)))
+
+
+def refuse_unknown(
+    schema: pl.Schema, parameter: str, library: str, has: Callable[[pl.DataType], bool] = lambda _: True
+) -> None:
+    """Raise RunError, naming them all, for columns of types that Arrow lacks, or that a library does not have."""
+    import polars as pl
+
+    lacking = pl.Int128 | pl.UInt128 | pl.Object
+    wrong = {
+        name: str(kind)
+        for name, kind in schema.items()
+        if not all(has(one) and not isinstance(one, lacking) for one in nodes(kind))
+    }
+    if wrong:
+        lines = "".join(f"\n    {name}: {kind}" for name, kind in wrong.items())
+        raise RunError(
+            f"the parameter `{parameter}` has columns of types that {library} does not have:{lines}",
+            hint="cast them where they are written, or annotate a pl.LazyFrame",
+        )
+
+
+def _arrow(frames: Iterator[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
+    for frame in frames:
+        yield from frame.to_arrow().to_batches()
+
+
+def of_table(table: pa.Table, what: str) -> pl.DataFrame:
+    """Return a table as a Polars frame. `what` describes the table in errors."""
+    schema_of(table.schema, what)
+    return frame_of(table)
+
+
+def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
+    """Return a LazyFrame of what a reader yields; it can be run once."""
+    begun = False
+
+    def run() -> Iterator[pl.DataFrame]:
+        nonlocal begun
+        if begun:
+            raise RunError(
+                f"{what} can be read once, but its rows are needed again",
+                hint="another writer has changed the table in between: run the task again, or return a pa.Table",
+            )
+        begun = True
+        yield from map(frame_of, found)
+
+    return batches.lazily(schema_of(found.schema, what), run)
+
+
+def frame_of(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
+    """Return the Polars frame of a table or batch."""
+    import polars as pl
+
+    found = pl.from_arrow(data)
+    assert isinstance(found, pl.DataFrame)  # noqa: S101 - only an array becomes a Series
+    return found
+
+
+def schema_of(schema: pa.Schema, what: str) -> pl.Schema:
+    """Return the types that Polars has for the columns of `schema`.
+
+    Raises RunError, with all problems, for names that are there twice and types that Polars does not have.
+    """
+    import polars as pl
+    import pyarrow as pa
+
+    refuse_repeated(schema.names, what)
+    found, wrong = {}, {}
+    for field in schema:
+        try:
+            if not _is_known(field.type):
+                raise TypeError
+            found[field.name] = frame_of(pa.schema([field]).empty_table()).schema[field.name]
+        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - whatever Polars raises, it can't take the type
+            wrong[field.name] = str(field.type)
+    if wrong:
+        raise unfit(wrong, what)
+    return pl.Schema(found)
+
+
+def _is_known(kind: pa.DataType) -> bool:
+    """Return whether Polars takes values of this type as what they are: it panics, or takes others as bare bytes."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_interval(kind) or pa.types.is_decimal256(kind):
+        return False
+    return all(_is_known(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def refuse_repeated(names: Iterable[str], what: str) -> None:
+    """Raise RunError, naming them all, for columns of the same name."""
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise RunError(
+            Problem(f"{what} has columns of the same name: {', '.join(map(repr, repeated))}", hint="rename them")
+        )
+
+
+def unfit(wrong: dict[str, str], what: str) -> RunError:
+    """Return the error of columns whose types can't be stored."""
+    lines = "".join(f"\n    {name}: {kind}" for name, kind in wrong.items())
+    return RunError(f"{what} has columns that can't be stored:{lines}", hint="cast them in the task")
