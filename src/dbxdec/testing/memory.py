@@ -113,7 +113,7 @@ class MemoryIoManager(IoManager):
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
         self._refuse_lost(context, items)
         if apart or len({item.uri for item in items}) > 1:
-            return super().read_items(context, items, apart=apart)
+            return self._read_each(context, items, apart=apart)
         # All write one table, and each of them has changed it further.
         versions = self._versions(context.uri)
         there = [(item, self._found(context, item)) for item in items]
@@ -125,7 +125,16 @@ class MemoryIoManager(IoManager):
             raise receipts.mixed(context)
         if found and (context.rows == "table" or merges == {True}):
             return self._asked(self._of_run(max(found, key=versions.index), context), context)
-        return super().read_items(context, items, apart=False)
+        return self._read_each(context, items, apart=False)
+
+    def _read_each(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if self._asks_for_others(context):
+            return conversions.of_items(super().read_items, context, items, apart=apart)
+        return super().read_items(context, items, apart=apart)
+
+    def _asks_for_others(self, context: InputContext) -> bool:
+        """Return whether the reader wants frames of another library than Polars, which `own` would make."""
+        return self._converts and conversions.asked(context.annotation)[0] in frames.KINDS
 
     def _found(self, context: InputContext, item: ItemWrite) -> Version | None:
         try:
@@ -156,7 +165,7 @@ class MemoryIoManager(IoManager):
     def _asked(self, value: Any, context: InputContext) -> Any:
         """Return `value` as the reader's annotation has it, else as the task's own manager would return it."""
         value = in_engine_of(value, context)
-        if self._converts and conversions.asked(context.annotation)[0] in frames.KINDS:
+        if self._asks_for_others(context):
             return conversions.given(value.lazy(), context)
         if type_name(type(value)) == "polars.DataFrame":
             asked = type_name(context.annotation)

@@ -61,7 +61,6 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
         in_arrow.refuse_repeated(found.columns, what)
         if wrong := {name: str(kind) for name, kind in kinds.items() if not _survives(kind)}:
             raise in_arrow.unfit(wrong, what)
-        # As a new query: of a relation that the task has begun to read, only what is left would come.
         rows = found.project(*(_column(name, kind) for name, kind in kinds.items()))
         schema = in_arrow.schema_of(rows.limit(0).to_arrow_table().schema, what)
     except duckdb.ConnectionException as error:

@@ -49,7 +49,7 @@ def _of_index(found: pd.DataFrame) -> Iterator[Problem]:
     index = found.index
     named = [name for name in index.names if name is not None]
     if not named and index.nlevels == 1 and (pd.api.types.is_integer_dtype(index.dtype) or not len(index)):
-        if not isinstance(index, pd.RangeIndex):
+        if not index.equals(pd.RangeIndex(len(index))):
             log.info("the index of the pandas frame has no name and counts rows: it is not stored")
         return
     what = f"the index {', '.join(map(repr, named))}" if named else f"an index of the type {index.dtype}"
