@@ -6,6 +6,7 @@ import datetime as dt
 import gc
 import logging
 import threading
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def test_a_result_is_an_instance_of_its_annotation(tmp_path: Path, name: str) ->
     io = PolarsDeltaIoManager(tmp_path)
     io.write(output(tmp_path / "t"), made(ROWS))
     found = io.read(wanted(tmp_path / "t", None, annotation))
-    assert isinstance(found, getattr(annotation, "__origin__", annotation))
+    assert isinstance(found, typing.get_origin(annotation) or annotation)
 
 
 lake = PolarsDeltaIoManager(bundle_variable("lake_root"), mode="append")
@@ -145,7 +146,7 @@ def together(rows: pa.Table, apart: list[pd.DataFrame], by_name: dict[str, duckd
 @job
 def countries() -> None:
     found = country(each(["fr", "ita"]))
-    together(found, found, found)  # type: ignore[arg-type]
+    together(found, found, found)
 
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "tables"])
@@ -161,7 +162,7 @@ reports = PolarsParquetIoManager(bundle_variable("lake_root"), mode="overwrite")
 @job
 def files_of_countries() -> None:
     found = country.override(io_manager=reports.table("files"))(each(["fr", "ita"]))
-    together(found, found, found)  # type: ignore[arg-type]
+    together(found, found, found)
 
 
 def test_iterations_with_files_of_their_own(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def log_new(new: pa.RecordBatchReader) -> pa.Table:
 
 @job
 def following(day: dt.date = dt.date(2024, 1, 1)) -> None:
-    log_new(extract(day).changes())  # type: ignore[attr-defined]
+    log_new(extract(day).changes())
 
 
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "tables"])
