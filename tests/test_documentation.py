@@ -237,6 +237,14 @@ def test_bad_rows_are_kept_apart(documented: Any, tmp_path: Path) -> None:
     tests["test_a_day_twice_is_refused"](Lake())
 
 
+def test_frames_of_other_libraries_are_read_and_returned(documented: Any) -> None:
+    """docs/frames.md: its test passes."""
+    documented("docs/frames.md", "src/shop/pipelines/frames.py")
+    tests: dict[str, Any] = {}
+    exec(compile(files("docs/frames.md")["tests/test_frames.py"], "test_frames", "exec"), tests)  # noqa: S102 - our own
+    tests["test_countries_with_large_orders_are_counted"]()
+
+
 @pytest.mark.slow
 def test_merges_leave_what_their_clauses_say(documented: Any, tmp_path: Path) -> None:
     """docs/merges.md: every clause, after two days and the first again."""

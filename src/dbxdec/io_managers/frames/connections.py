@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 class _Connection:
-    """The connection of one task, which is made when it is needed."""
+    """A connection that is made when it is needed."""
 
     def __init__(self) -> None:
         self.made: duckdb.DuckDBPyConnection | None = None
 
 
-_of_task: ContextVar[_Connection | None] = ContextVar("dbxdec_duckdb", default=None)
+_outside = _Connection()
+"""That of relations which are read outside of a task: before DuckDB 2 a relation does not keep its own open."""
+_of_task: ContextVar[_Connection] = ContextVar("dbxdec_duckdb", default=_outside)
 
 
 @contextmanager
@@ -38,15 +40,12 @@ def one_connection() -> Iterator[None]:
 
 
 def connection() -> duckdb.DuckDBPyConnection:
-    """Return the connection of the task that runs; outside of one a new one, which its relations keep open."""
+    """Return the connection of the task that runs."""
     require([RELATION])
     import duckdb
 
     own = _of_task.get()
-    if own is not None and own.made is not None:
-        return own.made
-    made = duckdb.connect()
-    made.execute("SET TimeZone = 'UTC'")  # else it is that of the machine
-    if own is not None:
-        own.made = made
-    return made
+    if own.made is None:
+        own.made = duckdb.connect()
+        own.made.execute("SET TimeZone = 'UTC'")  # else it is that of the machine
+    return own.made
