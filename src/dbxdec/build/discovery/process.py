@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,8 @@ class Discovered:
     places: Mapping[str, Mapping[str, Places]]
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
+    needs: Mapping[str, Problem] = field(default_factory=dict)
+    """Libraries that tasks need for their frames, with what to say where nothing brings them."""
 
 
 def discover(
@@ -123,8 +125,21 @@ def discover(
             for message, where, hint, jobs in mask.data(found["problems"])
         ]
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
-    warnings = tuple(Problem(message, _place(where), hint) for message, where, hint, _ in mask.data(found["warnings"]))
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+    warnings, needs = mask.data(found["warnings"]), mask.data(found["needs"])
+    return Discovered(
+        found["jobs"],
+        tuple(found["stand_ins"]),
+        tuple(map(_warning, warnings)),
+        output,
+        places,
+        tuple(found["imported"]),
+        {library: _warning(form) for library, form in needs.items()},
+    )
+
+
+def _warning(form: list[Any]) -> Problem:
+    message, where, hint, _ = form
+    return Problem(message, _place(where), hint)
 
 
 def _found(
