@@ -60,8 +60,8 @@ class MemoryIoManager(IoManager):
     def _newest(self, uri: str) -> Any:
         return self._frame(self._lake.newest(uri))
 
-    def _frame(self, value: Any) -> Any:
-        return conversions.taken(value, "the table") if self._converts else value
+    def _frame(self, value: Any, what: str = "the table") -> Any:
+        return conversions.taken(value, what) if self._converts else value
 
     # Reading
 
@@ -185,15 +185,17 @@ class MemoryIoManager(IoManager):
             self._refuse_existing(context)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
-        value = (
-            conversions.taken(value, f"what the task `{context.receipt.id.task}` returned") if self._converts else value
-        )
+        task = context.receipt.id.task
+        value = self._frame(value, f"what the task `{task}` returned")
         if value is None:
             nothing = Version(context.receipt.id, NOTHING, NOTHING, progress=context.receipt.progress)
             self._lake.add(context.uri, nothing)
             return WriteResult(note="nothing to write")
         kind = type_name(type(value))
         if kind == "dbxdec.DeltaMerge":
+            value = replace(
+                value, source=self._frame(value.source, f"the source of the DeltaMerge of the task `{task}`")
+            )
             source, outcomes_ = self._expected(value.source, context, value)
             merged = self._merged(context, replace(value, source=source))
             return replace(self._add(context, merged, NOTHING), expectations=outcomes_)

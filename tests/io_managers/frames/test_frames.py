@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,12 +22,17 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from dbxdec import bundle_variable, each, job, task
+from dbxdec import DeltaMerge, bundle_variable, each, job, task
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
+from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager, frames
+from dbxdec.io_managers.contexts import ReadFacts
 from dbxdec.io_managers.frames import in_arrow
+from dbxdec.io_managers.frames.connections import one_connection
+from dbxdec.model.typehints import type_name
+from dbxdec.runtime import record
 from dbxdec.testing import Lake, run_job
 from delta_tools import output, receipt, stored, wanted
+from repository import TESTS
 
 BIG = 2**60 + 1
 ROWS = pl.DataFrame({"n": [BIG, None, 3], "s": ["a", None, "c"]})
@@ -421,6 +429,80 @@ def test_a_frame_of_narwhals_around_another_library(tmp_path: Path) -> None:
         io.write(output(tmp_path / "t"), nw.from_native(pd.DataFrame({"n": [1]}).set_index("n", drop=False)))
     io.write(output(tmp_path / "t"), nw.from_native(_relation(ROWS)))
     assert pl.read_delta(str(tmp_path / "t")).rows() == ROWS.rows()
+
+
+@EACH_KIND
+def test_the_source_of_a_merge(tmp_path: Path, name: str) -> None:
+    """May be any of them; one that can be read once is merged whole."""
+    io = PolarsDeltaIoManager(tmp_path)
+    io.write(output(tmp_path / "t", receipt("1")), pl.DataFrame({"n": [BIG], "s": ["before"]}))
+    rows = KINDS[name][1](pl.DataFrame({"n": [BIG, 2], "s": ["after", "new"]}))
+    io.write(
+        output(tmp_path / "t", receipt("2")),
+        DeltaMerge(rows, on="n").when_matched_update_all().when_not_matched_insert_all(),
+    )
+    assert sorted(pl.read_delta(str(tmp_path / "t")).rows()) == [(2, "new"), (BIG, "after")]
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "narwhals lazy"])
+def test_a_library_that_is_missing_is_said_before_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By its name, with what to install; for a result before the function runs, for a parameter before it is read."""
+    annotation, _, _ = KINDS[name]
+    io = PolarsDeltaIoManager(tmp_path)
+    io.write(output(tmp_path / "t"), ROWS)
+    returns = type_name(annotation)
+    missing = frames.NEEDS[returns][-1]
+    monkeypatch.setitem(sys.modules, missing, None)
+    said = rf"{missing} is not installed\n    hint: install \"dbxdec\[{frames.NEEDS[returns][0]}\]\""
+    with pytest.raises(RunError, match=said):
+        io.preflight(output(tmp_path / "t", returns=(returns,)))
+    with pytest.raises(RunError, match=said):
+        io.read(wanted(tmp_path / "t", None, annotation))
+
+
+def test_no_library_is_imported_before_a_task_asks_for_it(tmp_path: Path) -> None:
+    """Reading and writing frames of Polars needs none of them. pyarrow may be imported by Polars itself."""
+    code = f"""
+import sys
+import polars as pl
+from delta_tools import output, receipt, wanted
+from dbxdec.io_managers import PolarsDeltaIoManager
+from pathlib import Path
+io = PolarsDeltaIoManager({str(tmp_path)!r})
+io.write(output(Path({str(tmp_path)!r}, "t")), pl.LazyFrame({{"x": [1]}}))
+io.read(wanted(Path({str(tmp_path)!r}, "t"), receipt()))
+print(sorted({{"pandas._libs", "duckdb", "narwhals"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@EACH_KIND
+def test_the_record_of_a_read_has_rows_and_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Rows where they are there; columns always, without reading."""
+    annotation, made, _ = KINDS[name]
+    io = PolarsDeltaIoManager(tmp_path)
+    io.write(output(tmp_path / "t"), made(ROWS))
+    monkeypatch.setenv(record.FILE, str(tmp_path / "record"))
+    found = io.read(wanted(tmp_path / "t", None, annotation))
+    record.note("read", "x", "t", ReadFacts(), found, 0.0)
+    (line,) = map(json.loads, (tmp_path / "record").read_text(encoding="utf-8").splitlines())
+    assert [column for column, _ in line["columns"]] == ["n", "s"]
+    assert line["rows"] == (None if "lazy" in name or name in ("reader", "duckdb") else 3)
+
+
+def test_relations_of_a_task_can_be_joined(tmp_path: Path) -> None:
+    """They are of one connection, which is closed at the end of the task."""
+    io = PolarsDeltaIoManager(tmp_path)
+    io.write(output(tmp_path / "t"), ROWS)
+    with one_connection():
+        one, two = (io.read(wanted(tmp_path / "t", None, duckdb.DuckDBPyRelation)) for _ in range(2))
+        both = one.set_alias("a").join(two.set_alias("b"), "a.n = b.n").project("a.s, b.s")
+        assert sorted(both.fetchall()) == [("a", "a"), ("c", "c")]
+    with pytest.raises(duckdb.ConnectionException):
+        both.fetchall()
 
 
 def test_names_of_columns_are_no_patterns(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem
 from dbxdec.model import dag
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dbxdec.authoring.jobs import BuiltJob
-    from dbxdec.io_managers.base import IoManager
     from dbxdec.model.typehints import Annotation
 
 _OF_CONNECTIONS = ("duckdb", "pyarrow")
@@ -33,13 +32,13 @@ def needed(built: BuiltJob) -> Iterator[tuple[str, Problem]]:
                 yield library, _problem(task, note_.text if note_ else kind, library)
 
 
-def _notes(built: BuiltJob, task: dag.Task) -> Iterator[tuple[Annotation, IoManager]]:
+def _notes(built: BuiltJob, task: dag.Task) -> Iterator[tuple[Annotation, Any]]:
     """Yield the annotations of the frames that a task reads and returns, with the managers that make and store them."""
     function = built.tasks[task.key].fn
     for parameter, binding in task.inputs.items():
         note = of_parameter(function, parameter)
         for leaf in dag.flatten(binding) if note is not None and not note.error else ():
-            manager = None
+            manager: Any = None
             if isinstance(leaf, dag.Table):
                 manager = built.tables.get(leaf.target)
             elif isinstance(leaf, dag.TaskOutput):

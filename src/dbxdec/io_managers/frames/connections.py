@@ -22,7 +22,7 @@ class _Connection:
 
 
 _outside = _Connection()
-"""That of relations which are read outside of a task: before DuckDB 2 a relation does not keep its own open."""
+"""That of relations which are read outside of a task."""
 _of_task: ContextVar[_Connection] = ContextVar("dbxdec_duckdb", default=_outside)
 
 

@@ -71,9 +71,7 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
         ) from error
 
     def run() -> Iterator[pl.DataFrame]:
-        # The older name warns in DuckDB 2, which has both.
-        read = rows.to_arrow_reader if hasattr(rows, "to_arrow_reader") else rows.fetch_arrow_reader
-        reader: pa.RecordBatchReader = read(batches.ROWS)
+        reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
         yield from map(in_arrow.frame_of, reader)
 
     return batches.lazily(schema, run)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
+from dbxdec.errors import NotWrittenError, Problem, RunError
 from dbxdec.io_managers import frames, outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
+from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log, write_options
 from dbxdec.io_managers.delta.polars import definition as table_definition
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
@@ -41,15 +40,6 @@ if TYPE_CHECKING:
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
-# Options of write_deltalake that dbxdec sets itself, and what to write instead.
-_OWN_OPTIONS = {
-    "mode": "`mode=`",
-    "partition_by": "`partition_by=`",
-    "schema_mode": "`schema=`",
-    "storage_options": "`storage_options=`",
-    "predicate": '`mode="overwrite"` with `partition_by=`',
-    "commit_properties": "nothing: the commit carries the receipt of the task",
-}
 _THROUGH_SPARK = "store the table through Spark (`SparkDeltaIoManager`)"
 _MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
 
@@ -58,7 +48,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
     """Stores Polars frames as Delta tables below `base_path`, through Polars and delta-rs.
 
     The default table of a task is named by its key. A returned `DeltaMerge` or `TableMerger` is executed, whatever the
-    mode. Parameters annotated `pl.DataFrame` get one, all others a `pl.LazyFrame`.
+    mode. A parameter gets a `pl.LazyFrame`, or the frame that it is annotated as: a `pl.DataFrame`, one of Spark, or
+    one of pyarrow, pandas, DuckDB or narwhals, which a task may return, too.
 
     Args:
         base_path: Where the tables are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
@@ -109,7 +100,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     merges: ClassVar[frozenset[str]] = _MERGES
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
-        "delta_write_options": _OWN_OPTIONS,
+        "delta_write_options": write_options.OWN,
     }
     untexted: ClassVar[frozenset[str]] = frozenset({"delta_write_options"})
     table_options: ClassVar[tuple[str, ...]] = (
@@ -339,7 +330,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if isinstance(value, DeltaMerge):
             return merge.execute(target, value)
         if not isinstance(value, pl.DataFrame | pl.LazyFrame):
-            wanted = "a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger"
+            wanted = "a pl.DataFrame, a pl.LazyFrame, another frame, a DeltaMerge or a TableMerger"
             raise outcomes.unstorable(self, value, task=target.receipt.id.task, wanted=wanted)
         return write_frame(target, value)
 
@@ -382,7 +373,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return CommitProperties() if receipt is None else table_log.commit_properties(receipt, Left("merge", own=True))
 
     def _target(self, context: OutputContext) -> Target:
-        self._refuse_unknown_options()
+        write_options.refuse_unknown(self.delta_write_options)
         slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return Target(
             context=context,
@@ -412,22 +403,6 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """Return the rows of the target as they are now; None without a table."""
         table = table_log.open_table(context.uri, self._storage_options())
         return None if table is None else scan.scan(table)
-
-    def _refuse_unknown_options(self) -> None:
-        if not self.delta_write_options:
-            return
-        from deltalake import write_deltalake
-
-        known = [name for name in inspect.signature(write_deltalake).parameters if name not in _OWN_OPTIONS][2:]
-        if problems := [
-            Problem(
-                f"`delta_write_options` has `{name}`, which write_deltalake does not know",
-                hint=did_you_mean(name, known) or f"it knows {listed(known)}",
-            )
-            for name in self.delta_write_options
-            if name not in known
-        ]:
-            raise RunError(problems)
 
     def key_log(self, uri: str) -> KeyLog | None:
         from dbxdec.io_managers.delta.polars import identifiers
