@@ -11,6 +11,9 @@ from dbxdec.build import frames
 from dbxdec.build.discovery.process import Discovered, discover
 from dbxdec.build.discovery.spec import ShippedFile
 from dbxdec.errors import DiscoveryError, Problem, SourceLocation
+from projects import shop
+
+SALES = "src/shop/pipelines/sales.py"
 
 PIPELINE = """
 from typing import Any
@@ -156,6 +159,23 @@ def test_a_connection_is_neither_passed_nor_returned(tmp_path: Path) -> None:
     said = refused(tmp_path, pipeline)
     assert any("`d` gets a value for `con`, but a run gives it a connection of DuckDB" in one for one in said)
     assert any("`a` returns `duckdb.DuckDBPyConnection`, which PolarsDeltaIoManager can't store" in one for one in said)
+
+
+@pytest.mark.slow
+def test_the_build_warns_with_the_place(tmp_path: Path) -> None:
+    """A requirement ends it."""
+    project = shop(tmp_path)
+    project.edit(SALES, "import polars as pl\n", "import polars as pl\nimport pyarrow as pa\n")
+    project.edit(SALES, "def orders(n: int) -> pl.DataFrame", "def orders(n: int) -> pa.Table")
+    built = project.build()
+    assert built.code == 0, built.output
+    assert f"{SALES}:" in built.output
+    assert (
+        "the task `orders` is annotated `pa.Table`, which needs pyarrow, but no dependency of the project"
+        in built.output
+    )
+    project.edit("pyproject.toml", '"dbxdec[polars]>=0.1"', '"dbxdec[polars,pyarrow]>=0.1"')
+    assert "which needs pyarrow" not in project.build().output
 
 
 NEEDS = {name: Problem(name) for name in LIBRARIES}

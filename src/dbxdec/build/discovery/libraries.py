@@ -53,8 +53,9 @@ def _notes(built: BuiltJob, task: dag.Task) -> Iterator[tuple[Annotation, Any]]:
 
 def _problem(task: dag.Task, text: str, library: str) -> Problem:
     return Problem(
-        f"the task `{task.key}` is annotated `{text}`, which needs {library}, and nothing in `[project.dependencies]` "
-        "says so",
+        f"the task `{task.key}` is annotated `{text}`, which needs {library}, but no dependency of the project names "
+        "it",
         task.source,
-        f'add "{library}" to them: without a version it takes the one of the platform, where that has one',
+        f'add "{library}" to `dependencies` of [project]: without a version it takes the one of the platform, where '
+        "that has one",
     )
