@@ -101,6 +101,7 @@ def test_what_tasks_need_is_known_by_their_annotations(tmp_path: Path) -> None:
     assert place.path == "p/pipelines/daily.py"
 
 
+@pytest.mark.slow
 def test_a_connection_needs_its_library(tmp_path: Path) -> None:
     """Although no manager makes it."""
     before, _, after = PIPELINE.partition("@task(io_manager=lake)\ndef a")
@@ -151,6 +152,7 @@ def test_tables_of_spark_have_none_of_these_frames(tmp_path: Path) -> None:
     assert all("annotate it as polars.DataFrame, polars.LazyFrame or pyspark.DataFrame" in one for one in reads)
 
 
+@pytest.mark.slow
 def test_a_connection_is_neither_passed_nor_returned(tmp_path: Path) -> None:
     """A run gives it, and nothing stores it."""
     pipeline = PIPELINE.replace("d(last.changes(),", "d(con=many, new=last.changes(), table=").replace(

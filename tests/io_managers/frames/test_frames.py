@@ -26,8 +26,9 @@ from dbxdec import DeltaMerge, bundle_variable, each, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager, frames
 from dbxdec.io_managers.contexts import ReadFacts
-from dbxdec.io_managers.frames import in_arrow
-from dbxdec.io_managers.frames.connections import one_connection
+from dbxdec.io_managers.frames import conversions, in_arrow, in_duckdb
+from dbxdec.io_managers.frames.connections import connection, one_connection
+from dbxdec.io_managers.frames.registering import register
 from dbxdec.model.typehints import type_name
 from dbxdec.runtime import record
 from dbxdec.testing import Lake, run_job
@@ -297,6 +298,14 @@ class TestReader:
             assert io.write(output(tmp_path / "t", receipt(run)), reader).version is not None
         assert stored(tmp_path / "t") == ([1, 2] if "replace" in options else [1, 1, 2, 2])
 
+    def test_rows_that_are_needed_again_are_an_error(self) -> None:
+        """They are gone: the write fails, and says what to return instead."""
+        found = conversions.taken(pa.table({"x": [1]}).to_reader(), "what the task `t` returned")
+        assert found.collect().rows() == [(1,)]
+        with pytest.raises(RunError, match="what the task `t` returned can be read once") as refused:
+            found.collect()
+        assert "return a pa.Table" in str(refused.value)
+
     def test_new_columns_are_added_by_a_reader(self, tmp_path: Path) -> None:
         """The query runs before the table grows, and its rows are kept."""
         for properties in (None, {"delta.enableChangeDataFeed": True}):
@@ -491,6 +500,28 @@ def test_the_record_of_a_read_has_rows_and_columns(tmp_path: Path, monkeypatch: 
     (line,) = map(json.loads, (tmp_path / "record").read_text(encoding="utf-8").splitlines())
     assert [column for column, _ in line["columns"]] == ["n", "s"]
     assert line["rows"] == (None if "lazy" in name or name in ("reader", "duckdb") else 3)
+
+
+def test_inputs_of_any_name_are_tables_of_the_connection() -> None:
+    """Also words of SQL. What is no frame is left out, and a reader is there once."""
+    with one_connection():
+        con = connection()
+        inputs = {
+            "order": in_duckdb.relation(pl.LazyFrame({"x": [1]}), "order"),
+            "table": pl.LazyFrame({"y": [2]}),
+            "select": pd.DataFrame({"z": [3]}),
+            "reader": pa.table({"r": [4]}).to_reader(),
+            "day": 5,
+            "none": None,
+        }
+        register(con, inputs)
+        assert con.sql('SELECT * FROM "order", "table", "select", reader').fetchall() == [(1, 2, 3, 4)]
+        assert sorted(name for (name,) in con.sql("SHOW TABLES").fetchall()) == ["order", "reader", "select", "table"]
+        assert con.sql('SELECT * FROM "order", "table"').fetchall() == [(1, 2)]
+        with pytest.raises(duckdb.Error, match="already been consumed"):
+            con.sql("FROM reader").fetchall()
+        with pytest.raises(RunError, match="the parameter `late` has columns of types that DuckDB does not have"):
+            register(con, {"late": pl.DataFrame({"a": [dt.timedelta(1)]})})
 
 
 def test_relations_of_a_task_can_be_joined(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from polars.testing import assert_frame_equal
+from polars.testing.parametric import dataframes
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsParquetIoManager
@@ -167,6 +170,23 @@ def test_readers_are_as_tables_and_narwhals_has_everything(name: str, kind: str)
     returned = back(asked(series, annotation))
     assert returned.dtype == series.dtype
     assert returned.equals(series, null_equal=True)
+
+
+TYPES: list[Any] = [
+    *(pl.Boolean, pl.Int8, pl.Int64, pl.UInt64, pl.Float32, pl.Float64, pl.String, pl.Binary, pl.Date, pl.Time),
+    *(pl.Datetime("us"), pl.Datetime("us", "UTC"), pl.Decimal(38, 3), pl.List(pl.Int64), FIELDS, pl.List(FIELDS)),
+]
+EVERY = {**{name: one[0] for name, one in KINDS.items()}, **{name: one[0] for name, one in SAME.items()}}
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@given(frame=dataframes(allowed_dtypes=TYPES, max_cols=4, max_size=6, allow_null=True))
+def test_any_frame_survives(kind: str, frame: pl.DataFrame) -> None:
+    """There and back it is equal, with its types, nulls and order of rows."""
+    if frame.width == 0:
+        return
+    found = conversions.given(frame.lazy(), InputContext("table", "frame", EVERY[kind]))
+    assert_frame_equal(conversions.taken(found, "what the task `t` returned").lazy().collect(), frame)
 
 
 @pytest.mark.parametrize("name", VALUES)
