@@ -13,14 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import narwhals as nw
-import narwhals.stable.v1 as nw_v1
-import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
+from polars.testing import assert_frame_equal
 
 from dbxdec import DeltaMerge, bundle_variable, each, job, task
 from dbxdec.errors import RunError
@@ -34,6 +30,16 @@ from dbxdec.runtime import record
 from dbxdec.testing import Lake, run_job
 from delta_tools import output, receipt, stored, wanted
 from repository import TESTS
+
+pytest.importorskip("duckdb")
+pytest.importorskip("narwhals")
+pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+import duckdb
+import narwhals as nw
+import narwhals.stable.v1 as nw_v1
+import pandas as pd
+import pyarrow as pa
 
 BIG = 2**60 + 1
 ROWS = pl.DataFrame({"n": [BIG, None, 3], "s": ["a", None, "c"]})
@@ -402,6 +408,25 @@ class TestDuckDB:
         with pytest.raises(Exception, match="170141183460469231731687303715884105727"):
             self.write(tmp_path, connection.sql("SELECT 170141183460469231731687303715884105727::HUGEINT AS n"))
 
+    def test_columns_have_any_name(self) -> None:
+        """Dots, quotes, stars and words of SQL are letters of names, also beside sums."""
+        names = ["a.b", "*", 'q"x', "with space", "select", "^n$", "rowid"]
+        frame = pl.DataFrame({name: [i] for i, name in enumerate(names)})
+        with one_connection():
+            relation = in_duckdb.relation(frame.lazy(), "order")
+            assert_frame_equal(conversions.taken(relation, "it").collect(), frame)
+            huge = relation.project(", ".join('"' + name.replace('"', '""') + '"::HUGEINT' for name in names))
+            found = conversions.taken(huge.project('*, 1 AS "A", 2 AS a'), "it").collect()
+            assert found.row(0) == (*range(7), 1, 2)
+            assert found.columns[-2:] == ["A", "a"]
+
+    def test_names_that_duckdb_takes_for_the_same_are_refused(self) -> None:
+        """It would call one of them otherwise."""
+        with one_connection(), pytest.raises(RunError, match=r"gives other names: 'A' \('A_1'\)"):
+            in_duckdb.relation(pl.LazyFrame({"a": [1], "A": [2]}), "order")
+        with pytest.raises(RunError, match="what the task `t` returned has columns of the same name: 'a'"):
+            conversions.taken(CONNECTION.sql("SELECT 1 AS a, 2 AS a"), "what the task `t` returned")
+
     def test_columns_that_duckdb_lacks_are_refused_before_the_call(self, tmp_path: Path) -> None:
         """All of them, with the parameter."""
         io = PolarsParquetIoManager(tmp_path)
@@ -515,6 +540,7 @@ def test_inputs_of_any_name_are_tables_of_the_connection() -> None:
             "none": None,
         }
         register(con, inputs)
+        gc.collect()
         assert con.sql('SELECT * FROM "order", "table", "select", reader').fetchall() == [(1, 2, 3, 4)]
         assert sorted(name for (name,) in con.sql("SHOW TABLES").fetchall()) == ["order", "reader", "select", "table"]
         assert con.sql('SELECT * FROM "order", "table"').fetchall() == [(1, 2)]

@@ -9,11 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import narwhals as nw
-import pandas as pd
 import polars as pl
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from polars.testing import assert_frame_equal
@@ -26,6 +22,15 @@ from dbxdec.io_managers.delta.polars import schemas
 from dbxdec.io_managers.frames import conversions
 from delta_tools import output, receipt, wanted
 from repository import ROOT
+
+pytest.importorskip("duckdb")
+pytest.importorskip("narwhals")
+pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
 
 BIG = 2**60 + 1
 MOMENTS = [dt.datetime(1, 1, 1, 0, 0, 0, 1), None, dt.datetime(9999, 12, 31, 23, 59, 59, 999999)]

@@ -23,21 +23,28 @@ _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
 
 def relation(frame: pl.LazyFrame, parameter: str) -> duckdb.DuckDBPyRelation:
-    """Return a relation of the rows of `frame`, whose query runs as often as DuckDB reads them."""
-    return connection().from_arrow(Rows.of(frame, parameter)).set_alias(parameter)
+    """Return a relation of the rows of `frame`, whose query runs as often as DuckDB reads them.
+
+    Raises RunError, naming them all, for columns of types that DuckDB does not have, or to which it gives other names.
+    """
+    schema = frame.collect_schema()
+    in_arrow.refuse_unknown(schema, parameter, "DuckDB", _has)
+    found = connection().from_arrow(_Rows(frame)).set_alias(parameter)
+    names = zip(schema.names(), found.columns, strict=True)
+    if others := [f"{name!r} ({other!r})" for name, other in names if name != other]:
+        raise RunError(
+            f"the parameter `{parameter}` has columns to which DuckDB gives other names: {', '.join(others)}",
+            hint="it does not tell upper and lower case apart: rename them where they are written, or annotate a "
+            "pl.LazyFrame",
+        )
+    return found
 
 
-class Rows:
+class _Rows:
     """A query of Polars as a stream of Arrow that can be read any number of times."""
 
     def __init__(self, frame: pl.LazyFrame) -> None:
         self._frame = frame
-
-    @classmethod
-    def of(cls, frame: pl.LazyFrame, parameter: str) -> Rows:
-        """Raises RunError, naming them all, for columns of types that DuckDB does not have."""
-        in_arrow.refuse_unknown(frame.collect_schema(), parameter, "DuckDB", _has)
-        return cls(frame)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return in_arrow.reader(self._frame).__arrow_c_stream__(requested_schema)
@@ -57,12 +64,14 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
     import duckdb
 
     try:
-        kinds = dict(zip(found.columns, found.types, strict=True))
         in_arrow.refuse_repeated(found.columns, what)
-        if wrong := {name: str(kind) for name, kind in kinds.items() if not _survives(kind)}:
+        kinds = zip(found.columns, found.types, strict=True)
+        if wrong := {name: str(kind) for name, kind in kinds if not _survives(kind)}:
             raise in_arrow.unfit(wrong, what)
-        rows = found.project(*(_column(name, kind) for name, kind in kinds.items()))
-        schema = in_arrow.schema_of(rows.limit(0).to_arrow_table().schema, what)
+        rows = _in_arrows_types(found)
+        # A query inside of another has other names where only upper and lower case differ.
+        names = list(found.columns)
+        schema = in_arrow.schema_of(rows.limit(0).to_arrow_table().rename_columns(names).schema, what)
     except duckdb.ConnectionException as error:
         raise RunError(
             f"{what} can't be read any more: {str(error).splitlines()[0]}",
@@ -72,7 +81,8 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
 
     def run() -> Iterator[pl.DataFrame]:
         reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
-        yield from map(in_arrow.frame_of, reader)
+        for batch in reader:
+            yield in_arrow.frame_of(batch.rename_columns(names))
 
     return batches.lazily(schema, run)
 
@@ -85,9 +95,11 @@ def _survives(kind: Any, *, inside: bool = False) -> bool:
     )
 
 
-def _column(name: str, kind: Any) -> duckdb.Expression:
-    """Return the column. A number that is too big for the type that Arrow has is an error of DuckDB's then."""
-    import duckdb
-
-    column = duckdb.ColumnExpression(name)
-    return column.cast("DECIMAL(38, 0)").alias(name) if kind.id in _HUGE else column
+def _in_arrows_types(found: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return the relation with numbers of the type that Arrow has for them; one that is too big is an error then."""
+    kinds = list(zip(found.columns, found.types, strict=True))
+    if all(kind.id not in _HUGE for _, kind in kinds):
+        return found
+    casts = ["CAST(#{} AS DECIMAL(38, 0))" if kind.id in _HUGE else "#{}" for _, kind in kinds]
+    names = [name.replace('"', '""') for name, _ in kinds]
+    return found.project(", ".join(f'{cast.format(i + 1)} AS "{names[i]}"' for i, cast in enumerate(casts)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def register(connection: DuckDBPyConnection, inputs: Mapping[str, Any]) -> None:
     """Make frames tables of the connection by the names of `inputs`; values that are no frames are left out.
 
-    Raises RunError for columns of types that DuckDB does not have.
+    The connection is that of the task. Raises RunError for columns that DuckDB can't have.
     """
     import polars as pl
 
@@ -26,4 +26,4 @@ def register(connection: DuckDBPyConnection, inputs: Mapping[str, Any]) -> None:
         elif kind == READER:  # DuckDB reads it, once
             connection.register(name, value)
         elif isinstance(frame := conversions.taken(value, f"the parameter `{name}`"), pl.DataFrame | pl.LazyFrame):
-            connection.register(name, in_duckdb.Rows.of(frame.lazy(), name))
+            in_duckdb.relation(frame.lazy(), name).create_view(name)
