@@ -15,7 +15,7 @@ from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, SNAPSHOT, Wanted
 from dbxdec.model.changes import ADOPT
 from dbxdec.model.typehints import of_parameter
-from dbxdec.runtime import record
+from dbxdec.runtime import contracting, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import OutputContext, WriteResult
     from dbxdec.model.changes import Changes
+    from dbxdec.model.contracts import Contract
 
 
 class Manager(Protocol):
@@ -47,11 +48,11 @@ class Source:
     manager: Manager
     annotation: Any
     optional: bool
+    contract: Contract | None = None
 
     def context(self, span: Span | None = None) -> InputContext:
-        return InputContext(
-            self.uri, self.parameter, self.annotation, changes=self.changes, span=span, facts=ReadFacts()
-        )
+        place = (self.uri, self.parameter, self.annotation)
+        return InputContext(*place, changes=self.changes, span=span, facts=ReadFacts(), contract=self.contract)
 
 
 @dataclass(frozen=True)
@@ -395,9 +396,8 @@ class Consuming:
             target = self._job.task(binding.task).outputs[binding.output].target or ""
         note = of_parameter(function, name)
         annotation = None if note is None or note.error else note.value
-        return Source(
-            name, places.resolved(target), changes, _delta(manager), annotation, note is not None and note.optional
-        )
+        optional, contract = (False, None) if note is None else (note.optional, note.contract)
+        return Source(name, places.resolved(target), changes, _delta(manager), annotation, optional, contract)
 
     def read(self, parameter: str) -> Any:
         """Return the new rows for a parameter; None for an optional one if there are none."""
@@ -406,7 +406,7 @@ class Consuming:
             log.info("read %s: None, since there is nothing at %s yet", parameter, source.uri)
             return None
         began, context = time.perf_counter(), source.context(span)
-        value = source.manager.read(context)
+        value = contracting.read(source.manager.read(context), context)
         record.note("read", parameter, source.uri, context.facts, value, time.perf_counter() - began)
         # What is left out at first makes the table, by its columns.
         return None if context.facts.rows == 0 and source.optional and not span.skips else value

@@ -54,6 +54,8 @@ class Discovered:
     warnings: tuple[Problem, ...]
     output: str
     places: Mapping[str, Mapping[str, Places]]
+    contracts: Mapping[str, Any] = field(default_factory=dict)
+    """The columns of contracts by their names (`model/contract_forms.py`), of those whose libraries are installed."""
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
     needs: Mapping[str, Problem] = field(default_factory=dict)
@@ -132,8 +134,9 @@ def discover(
         tuple(map(_warning, warnings)),
         output,
         places,
-        tuple(found["imported"]),
-        {library: _warning(form) for library, form in needs.items()},
+        contracts=found["contracts"],
+        imported=tuple(found["imported"]),
+        needs={library: _warning(form) for library, form in needs.items()},
     )
 
 

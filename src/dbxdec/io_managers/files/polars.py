@@ -33,6 +33,7 @@ class PolarsFiles(FilesIoManager):
     reads: ClassVar[frozenset[str] | None] = _FRAMES
     writes: ClassVar[frozenset[str] | None] = _FRAMES
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = frames.NEEDS
+    checks_contracts: ClassVar[bool] = True
     table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
     append_instead: ClassVar[str] = "PolarsDeltaIoManager"
     engine_options: ClassVar[tuple[str, ...]] = ("storage_options",)
@@ -91,6 +92,16 @@ class PolarsFiles(FilesIoManager):
 
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.LazyFrame:
         return self.frame_at(polars_stores.foreign(place) if facts is None else place, facts)
+
+    def check_stored(
+        self, place: str, facts: Mapping[str, Any], schema: Mapping[str, Any], context: OutputContext
+    ) -> None:
+        if context.contract is None:
+            return
+        from dbxdec.io_managers.contracts import frames as contracts  # few tasks have any
+
+        rows, task = self.frame_at(place, facts), context.receipt.id.task
+        contracts.refuse(rows, context.contract, schema, task=task, uri=context.uri)
 
     def cleared(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.clear()

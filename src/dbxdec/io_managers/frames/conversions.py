@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.frames import KINDS, NARWHALS, NARWHALS_LAZY, PANDAS, READER, RELATION, TABLE, require
-from dbxdec.model.typehints import is_union, type_name
+from dbxdec.model.annotations import is_union
+from dbxdec.model.typehints import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
