@@ -312,6 +312,21 @@ class TestReader:
             found.collect()
         assert "return a pa.Table" in str(refused.value)
 
+    def test_one_that_has_been_read_is_refused(self, tmp_path: Path) -> None:
+        """It would store nothing: as two outputs, or after the task has read what it was given."""
+        io = PolarsDeltaIoManager(tmp_path)
+        io.write(output(tmp_path / "t"), ROWS)
+        reader = io.read(wanted(tmp_path / "t", None, pa.RecordBatchReader))
+        reader.read_next_batch()
+        with pytest.raises(RunError, match=r"the task `task` returned is a pa\.RecordBatchReader that has been read"):
+            io.write(output(tmp_path / "u"), reader)
+        shared = ROWS.to_arrow().to_reader()
+        io.write(output(tmp_path / "v"), shared)
+        with pytest.raises(RunError, match="has been read, by the task or for another output"):
+            io.write(output(tmp_path / "w"), shared)
+        unread = io.read(wanted(tmp_path / "t", None, pa.RecordBatchReader))
+        assert io.write(output(tmp_path / "x"), unread).rows == 3
+
     def test_new_columns_are_added_by_a_reader(self, tmp_path: Path) -> None:
         """The query runs before the table grows, and its rows are kept."""
         for properties in (None, {"delta.enableChangeDataFeed": True}):

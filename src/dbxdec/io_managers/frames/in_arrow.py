@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,29 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+_read: weakref.WeakSet[pa.RecordBatchReader] = weakref.WeakSet()
+"""The readers of which it is known that their rows are gone, or will be: one does not tell that itself."""
+
 
 def reader(frame: pl.LazyFrame) -> pa.RecordBatchReader:
     """Return the rows of `frame` as a reader, which runs the query as it is read."""
     import polars as pl
     import pyarrow as pa
 
+    def rows() -> Iterator[pa.RecordBatch]:
+        note_begin()  # no variable here may hold the reader, which holds this generator
+        for batch in batches.of(frame):
+            yield from batch.to_arrow().to_batches()
+
+    def note_begin() -> None:
+        if (own := made[0]()) is not None:
+            _read.add(own)
+
+    made: list[weakref.ref[pa.RecordBatchReader]] = []
     schema = pl.DataFrame(schema=frame.collect_schema()).to_arrow().schema
-    return pa.RecordBatchReader.from_batches(schema, _arrow(batches.of(frame)))
+    found = pa.RecordBatchReader.from_batches(schema, rows())
+    made.append(weakref.ref(found))
+    return found
 
 
 def refuse_unknown(
@@ -45,11 +61,6 @@ def refuse_unknown(
         )
 
 
-def _arrow(frames: Iterator[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
-    for frame in frames:
-        yield from frame.to_arrow().to_batches()
-
-
 def of_table(table: pa.Table, what: str) -> pl.DataFrame:
     """Return a table as a Polars frame. `what` describes the table in errors."""
     schema_of(table.schema, what)
@@ -57,8 +68,17 @@ def of_table(table: pa.Table, what: str) -> pl.DataFrame:
 
 
 def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
-    """Return a LazyFrame of what a reader yields; it can be run once."""
+    """Return a LazyFrame of what a reader yields; it can be run once.
+
+    Raises RunError for a reader that is known to have been read: it would yield nothing.
+    """
     begun = False
+    if found in _read:
+        raise RunError(
+            f"{what} is a pa.RecordBatchReader that has been read, by the task or for another output",
+            hint="return another reader for each output, or a pa.Table, which can be read again",
+        )
+    _read.add(found)
 
     def run() -> Iterator[pl.DataFrame]:
         nonlocal begun
