@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from dbxdec.io_managers.frames import RELATION, require
@@ -21,20 +20,20 @@ class _Connection:
         self.made: duckdb.DuckDBPyConnection | None = None
 
 
-_outside = _Connection()
-"""That of relations which are read outside of a task."""
-_of_task: ContextVar[_Connection] = ContextVar("dbxdec_duckdb", default=_outside)
+_own = _Connection()
+"""That of the task that runs; outside of one, that of relations which are read by hand."""
 
 
 @contextmanager
 def one_connection() -> Iterator[None]:
     """Let all relations inside the block belong to one connection, which is closed at its end."""
-    own = _Connection()
-    token = _of_task.set(own)
+    global _own
+    before, own = _own, _Connection()
+    _own = own
     try:
         yield
     finally:
-        _of_task.reset(token)
+        _own = before
         if own.made is not None:
             own.made.close()
 
@@ -44,8 +43,7 @@ def connection() -> duckdb.DuckDBPyConnection:
     require([RELATION])
     import duckdb
 
-    own = _of_task.get()
-    if own.made is None:
-        own.made = duckdb.connect()
-        own.made.execute("SET TimeZone = 'UTC'")  # else it is that of the machine
-    return own.made
+    if _own.made is None:
+        _own.made = duckdb.connect()
+        _own.made.execute("SET TimeZone = 'UTC'")  # else it is that of the machine
+    return _own.made

@@ -97,7 +97,7 @@ def frame_of(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     """Return the Polars frame of a table or batch."""
     import polars as pl
 
-    found = pl.from_arrow(data)
+    found = pl.from_arrow(data, rechunk=False)
     assert isinstance(found, pl.DataFrame)  # noqa: S101 - only an array becomes a Series
     return found
 
