@@ -281,6 +281,23 @@ def test_the_page_says_what_results_become() -> None:
     documented(table(["Returned", "In Polars"], rows))
 
 
+@pytest.mark.parametrize("start", range(5))
+@pytest.mark.parametrize("length", range(5))
+def test_parts_of_arrays_are_taken_as_they_are(start: int, length: int) -> None:
+    """As a table has them after `slice`, and batches of a reader; also lists of a fixed size, inside of others too."""
+    fixed = pa.array([[1, 2], None, [3, 4], [5, None]], pa.list_(pa.int64(), 2))
+    columns = {
+        "fixed": fixed,
+        "inside": pa.StructArray.from_arrays([fixed], ["x"]),
+        "list": pa.array([[BIG], None, [], [None]]),
+        "flag": pa.array([True, None, False, True]),
+        "text": pa.array(["a", None, "", "b"]),
+    }
+    part = pa.table(columns).slice(start, length)
+    for found in (part, part.to_reader(2)):
+        assert conversions.taken(found, "it").lazy().collect().to_dicts() == part.to_pylist()
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
     "decimal256 inside": lambda: arrow([[Decimal(1)]], pa.list_(pa.decimal256(40, 0))),
     "uuid inside": lambda: pa.table({"c": pa.StructArray.from_arrays([pa.array([b"0" * 16], pa.uuid())], ["x"])}),

@@ -97,9 +97,19 @@ def frame_of(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
     """Return the Polars frame of a table or batch."""
     import polars as pl
 
-    found = pl.from_arrow(data, rechunk=False)
+    found = pl.from_arrow(_unsliced(data), rechunk=False)
     assert isinstance(found, pl.DataFrame)  # noqa: S101 - only an array becomes a Series
     return found
+
+
+def _unsliced(data: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
+    """Return `data` with copies of lists of a fixed size, of which Polars 2.1 can't read a part of an array."""
+    import pyarrow as pa
+
+    for i, field in enumerate(data.schema):
+        if _holds(field.type, pa.types.is_fixed_size_list):
+            data = data.set_column(i, field, data.column(i).take(pa.array(range(len(data)), pa.int64())))
+    return data
 
 
 def schema_of(schema: pa.Schema, what: str) -> pl.Schema:
@@ -128,9 +138,15 @@ def _is_known(kind: pa.DataType) -> bool:
     """Return whether Polars takes values of this type as what they are: it panics, or takes others as bare bytes."""
     import pyarrow as pa
 
-    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_interval(kind) or pa.types.is_decimal256(kind):
-        return False
-    return all(_is_known(kind.field(i).type) for i in range(kind.num_fields))
+    def is_unknown(one: pa.DataType) -> bool:
+        return isinstance(one, pa.BaseExtensionType) or pa.types.is_interval(one) or pa.types.is_decimal256(one)
+
+    return not _holds(kind, is_unknown)
+
+
+def _holds(kind: pa.DataType, is_one: Callable[[pa.DataType], bool]) -> bool:
+    """Return whether a type, or one inside of it, is one of those that `is_one` tells."""
+    return is_one(kind) or any(_holds(kind.field(i).type, is_one) for i in range(kind.num_fields))
 
 
 def refuse_repeated(names: Iterable[str], what: str) -> None:
