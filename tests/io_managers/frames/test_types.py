@@ -294,6 +294,8 @@ def test_parts_of_arrays_are_taken_as_they_are(start: int, length: int) -> None:
         "text": pa.array(["a", None, "", "b"]),
     }
     part = pa.table(columns).slice(start, length)
+    cut = pa.chunked_array([pa.array([7]), pa.array([8, 9, 10])]).slice(start, length)
+    part = part.append_column("cut", cut)
     for found in (part, part.to_reader(2)):
         assert conversions.taken(found, "it").lazy().collect().to_dicts() == part.to_pylist()
 

@@ -106,9 +106,16 @@ def _unsliced(data: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
     """Return `data` with copies of lists of a fixed size, of which Polars 2.1 can't read a part of an array."""
     import pyarrow as pa
 
-    for i, field in enumerate(data.schema):
-        if _holds(field.type, pa.types.is_fixed_size_list):
-            data = data.set_column(i, field, data.column(i).take(pa.array(range(len(data)), pa.int64())))
+    fixed = [i for i, field in enumerate(data.schema) if _holds(field.type, pa.types.is_fixed_size_list)]
+    if not fixed:
+        return data
+    if isinstance(
+        data, pa.Table
+    ):  # Polars reads its batches, which are parts of arrays where columns are cut elsewhere
+        return pa.Table.from_batches(map(_unsliced, data.to_batches()), data.schema)
+    every = pa.array(range(len(data)), pa.int64())
+    for i in fixed:
+        data = data.set_column(i, data.schema.field(i), data.column(i).take(every))
     return data
 
 
