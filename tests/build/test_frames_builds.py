@@ -70,27 +70,32 @@ def discovered(root: Path, pipeline: str = PIPELINE, **options: Any) -> Discover
     return discover(shipped, project="p", version="1", **options)
 
 
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Discovered:
+    """The pipeline where all libraries are installed."""
+    return discovered(tmp_path_factory.mktemp("there"))
+
+
 def refused(root: Path, pipeline: str) -> list[str]:
     with pytest.raises(DiscoveryError) as error:
         discovered(root, pipeline)
     return [f"{one.message}; {one.hint}" for one in error.value.problems]
 
 
-def test_libraries_that_are_absent_change_nothing(tmp_path: Path) -> None:
+def test_libraries_that_are_absent_change_nothing(there: Discovered, tmp_path: Path) -> None:
     """Placeholders replace them, with type parameters too: the jobs are those of a build that has them."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(HIDDEN, encoding="utf-8")
-    there = discovered(tmp_path / "a")
-    absent = discovered(tmp_path / "b", environment={"PYTHONPATH": str(tmp_path / "site")})
+    absent = discovered(tmp_path / "project", environment={"PYTHONPATH": str(tmp_path / "site")})
     assert absent.stand_ins == LIBRARIES
     assert there.stand_ins == ()
     assert absent.jobs == there.jobs
     assert absent.needs.keys() == there.needs.keys() == {*LIBRARIES}
 
 
-def test_what_tasks_need_is_known_by_their_annotations(tmp_path: Path) -> None:
+def test_what_tasks_need_is_known_by_their_annotations(there: Discovered) -> None:
     """Each library once, with the task that asks for it first, its line and its annotation."""
-    needs = discovered(tmp_path).needs
+    needs = there.needs
     assert sorted(needs) == [*LIBRARIES]
     assert "the task `a` is annotated `pa.RecordBatchReader | None`, which needs pyarrow" in needs["pyarrow"].message
     assert "the task `b` is annotated `dict[str, pd.DataFrame | None]`, which needs pandas" in needs["pandas"].message
