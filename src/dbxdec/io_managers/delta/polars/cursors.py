@@ -33,8 +33,7 @@ def standing(target: Target, consumer: Consumer, *, counts: bool, anew: bool) ->
         cursor=cursor,
         done=once.done_before(table, target.receipt, own=True),
         has_rows=(counts or cursor is None) and bool(table.file_uris()),
-        is_shared=found.others,
-        id=str(table.metadata().id),
+        is_shared=found.is_shared(consumer),
     )
 
 
