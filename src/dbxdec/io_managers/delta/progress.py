@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
+from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.epochs import is_rowless
-from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
+from dbxdec.io_managers.delta.receipts import SAME, Found, judged, restored_version
 from dbxdec.io_managers.positions import ABSENT, CONSUMER, NOTHING, NUMBER, READ, SEEN, STAMPS, Outlived, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from dbxdec.io_managers.contexts import WriteResult
+    from dbxdec.io_managers.contexts import WriteId
     from dbxdec.io_managers.delta.receipts import Commit
     from dbxdec.io_managers.positions import Progress
 
@@ -146,8 +147,15 @@ class Search:
     oldest: int = 0
     is_voided: bool = False
     """Whether a RESTORE has undone a position of the consumer that the log still has."""
+    shares: int | None = None
+    """The version of an earlier run's commit that has what the write would store, as a receipt of it says (`SAME`)."""
     back_to: int | None = None
     """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
+
+    @property
+    def done(self) -> WriteResult | None:
+        """What there is to say of the write if an earlier run has stored what it would store."""
+        return None if self.shares is None else WriteResult(self.shares, note="written by an earlier run")
 
     def is_shared(self, consumer: Consumer) -> bool:
         """Return whether it is known of all rows of the table who has written them, and it was not the consumer."""
@@ -159,9 +167,10 @@ def anew(version: int) -> Search:
     return Search(epoch=version, is_whole=True)
 
 
-def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
+def search(commits: Iterable[Commit], consumer: Consumer, write: WriteId, uri: str) -> Search:
     """Return the newest cursor that counts. The commits come newest first, and are read only as far as needed.
 
+    `write` is the one that is about to be made.
     A RESTORE takes back the positions of the commits that it voids. Raises RunError where nobody can tell which these
     are, and for a commit of a writer that did not know of the RESTORE before it: it has added rows whose predecessors
     are gone.
@@ -192,6 +201,8 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
             found.strangers = found.strangers or _is_strange(commit, proof, consumer)
         name = str(proof.facts.get(CONSUMER, "")) if proof is not None else ""
         if proof is None or not name.startswith(consumer.of_task):
+            same = proof.facts.get(SAME) if proof is not None and proof.receipt.id == write else None
+            found.shares = same if restore is None and isinstance(same, int) else found.shares
             continue
         if name.rpartition("|")[0] != consumer.base:
             found.others = found.others or consumer.is_beside(name)

@@ -452,3 +452,22 @@ def test_a_reader_gets_what_an_earlier_run_has_stored_for_this_one(tables: Table
     assert run_job(halving, variables=variables, in_memory=False)["count"].value == [2, -2]
     assert run_job(halving, variables=variables, in_memory=False)["count"].value == [3, -3]
     assert (tables.ids("good"), tables.ids("bad")) == ([1, 2, 3], [-3, -2, -1])
+
+
+def test_a_retry_of_a_run_that_shares_an_output_is_done(tables: Tables) -> None:
+    """It does not store what is new by then in the output that it has not written itself."""
+    outputs = {name: (tables.manager, tables.folder / name) for name in ("good", "bad")}
+    consumer = Consumer(outputs, {"source": (tables.manager, tables.source)})
+    tables.add(1)
+    run(consumer, "a")
+    tables.add(2)
+    died = consumer.attempt("b")
+    died.commit(died.read()["source"], "good")
+    attempt = consumer.attempt("c")
+    assert (list(attempt.plan.progress), attempt.plan.same) == (["bad"], {"good": 1})
+    tables.manager.share(attempt.outputs["good"].context, 1)
+    assert consumer.attempt("c", 2).plan.progress.keys() == {"bad"}
+    attempt.commit(attempt.read()["source"])
+    tables.add(3)
+    assert consumer.attempt("c", 3).plan.is_done
+    assert (tables.ids("good"), tables.ids("bad")) == ([1, 2], [1, 2])

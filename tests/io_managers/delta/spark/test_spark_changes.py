@@ -17,6 +17,7 @@ import spark_tools
 from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.delta.progress import Consumer as Name
 from dbxdec.io_managers.delta.spark import log_files, source_log
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
@@ -362,6 +363,27 @@ class TestRewrites:
         with pytest.raises(RunError, match=r"version 5 of .* is a UPDATE that did more"):
             task_.run("3")
 
+    @pytest.mark.connect
+    def test_an_older_copy_that_has_grown_is_an_error(self, path: Place) -> None:
+        """It has the id of the table and as many versions, but other commits; a person says where it goes on."""
+        at = other(path, "source")
+        task_ = reader(path, at)
+        add(at, (0, 0))
+        shutil.copytree(at.uri, f"{at.uri}_copy")
+        add(at, (1, 1))
+        task_.run("1")
+        shutil.rmtree(at.uri)
+        shutil.copytree(f"{at.uri}_copy", at.uri)
+        forget(at)
+        add(at, (2, 2))
+        add(at, (3, 3))
+        with pytest.raises(RunError, match=r"version 1 of .*source is another commit than the one up to which"):
+            task_.run("2")
+        task_.run("2", adopted={"new": "0"})
+        add(at, (4, 4))
+        task_.run("3")
+        assert stored(path) == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
+
     @pytest.mark.slow
     def test_a_merge_that_only_inserts_adds_rows(self, path: Place) -> None:
         """It needs no feed."""
@@ -639,6 +661,31 @@ class TestTaken:
         task_.run("3")
         assert (stored(path), stored(second)) == ([(1, 1), (2, 2), (3, 3)],) * 2
 
+    @pytest.mark.connect
+    def test_a_reader_gets_what_an_earlier_run_has_stored(self, path: Place) -> None:
+        """A run died between two outputs, and the next one writes the second alone."""
+        at, second = other(path, "source"), other(path, "second")
+        manager = path.manager("append")
+        task_ = Consumer(
+            {"a": Table(manager, path.uri), "b": Table(manager, second.uri)}, {"new": Table(manager, at.uri)}
+        )
+        for number in range(2):
+            add(at, (number, number))
+            found = task_.plan(str(number))
+            task_.write(found, str(number), 1, task_.read(found)["new"], "a")
+            if number == 0:
+                task_.write(found, "0", 1, task_.read(found)["new"], "b")
+        add(at, (2, 2))
+        found = task_.plan("2")
+        assert list(found.progress) == ["b"]
+        for output_, version_ in found.same.items():
+            manager.share(task_.context("2", 1, output_), version_)
+        task_.write(found, "2", 1, task_.read(found)["new"], "b")
+        for place_, output_ in ((path, "a"), (second, "b")):
+            write = task_.context("2", 1, output_).receipt.id
+            assert rows(manager.read(InputContext(place_.uri, producer=write))) == [(1, 1)]
+        assert list(task_.plan("2", 2).progress) == []
+
 
 class TestTargets:
     """What becomes of the table with the cursor."""
@@ -677,6 +724,31 @@ class TestTargets:
         task_.run("3")
         assert task_.facts["new"].note == "new in version 2"
         assert stored(path) == [(0, 0), (1, 1), (2, 2)]
+
+    @pytest.mark.slow
+    def test_a_restore_that_no_log_tells_of_is_not_passed_over(self, path: Place) -> None:
+        """The checkpoint has the position of the newest commit, although its rows are gone."""
+        at = other(path, "source")
+        task_ = reader(path, at)
+        for number in range(2):
+            add(at, (number, number))
+            task_.run(str(number))
+        sql(path, "RESTORE TABLE {} TO VERSION AS OF 1")
+        clean(path)
+        with pytest.raises(RunError, match="no longer tells whether version 4 took that back") as raised:
+            task_.run("2")
+        assert "--adopt task.new=1" in str(raised.value)
+        task_.run("2", adopted={"new": "0"})
+        assert stored(path) == [(0, 0), (1, 1)]
+
+    @pytest.mark.connect
+    def test_a_table_by_another_name_is_not_its_own_source(self, table: Place) -> None:
+        """Its own rows would be new in the next run; the path of a table of the catalog is another name."""
+        add(table, (1, 1))
+        (row,) = table.spark.sql(f"DESCRIBE DETAIL {table.uri}").collect()
+        at = Place(table.spark, row["location"].removeprefix("file:"), SparkDeltaIoManager)
+        with pytest.raises(RunError, match="is the table that it writes"):
+            reader(table, at).run("1", adopted={"new": "latest"})
 
     def test_a_cleaned_log_of_a_name_is_an_error(self, table: Place, tmp_path: Path) -> None:
         """Spark shows no identifiers; a person says where it goes on, and the count begins anew."""
@@ -745,6 +817,12 @@ class TestTargets:
         task_.run("1", attempt=2)
         assert stored(path) == [(1, 1)]
         assert len(facts_of(path)) == 1
+
+
+def forget(at: Place) -> None:
+    """Have Spark look at a table anew, whose folder is another one by now."""
+    if not IS_CONNECT:
+        at.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 def clean(at: Place) -> None:

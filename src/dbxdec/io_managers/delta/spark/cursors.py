@@ -44,7 +44,7 @@ def standing(table: SparkTable, consumer: Consumer, receipt: Receipt, *, counts:
         return Standing()
     seen: list[Commit] = []
     commits = _noted(History(table).back(), seen)
-    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, table.uri)
+    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, receipt.id, table.uri)
     version = seen[0].version if seen else table.version()
     cursor = found.cursor
     if cursor is None and not found.is_whole:
@@ -53,7 +53,7 @@ def standing(table: SparkTable, consumer: Consumer, receipt: Receipt, *, counts:
         version=version,
         epoch=max(found.epoch, cursor.epoch if cursor is not None else 0),
         cursor=cursor,
-        done=_done(chain(list(seen), commits), table, receipt),
+        done=_done(chain(list(seen), commits), table, receipt) or found.done,
         has_rows=(counts or cursor is None) and not table.is_empty(),
         is_shared=found.is_shared(consumer),
     )
