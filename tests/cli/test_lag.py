@@ -140,6 +140,21 @@ def test_lag_says_what_it_can_not_tell(shop: Shop) -> None:
     assert f"hourly: how far `clean` has read `orders` can't be told: {why}" in said.err
 
 
+@pytest.mark.slow
+def test_lag_knows_an_older_copy_that_has_grown(shop: Shop) -> None:
+    """It has as many versions as the task has read, but other commits."""
+    shop.add(1)
+    shutil.copytree(shop.lake / "bronze", shop.root / "copy")
+    shop.add(2)
+    assert shop.run_hourly().code == 0
+    shutil.rmtree(shop.lake / "bronze")
+    (shop.root / "copy").rename(shop.lake / "bronze")
+    shop.add(3)
+    shop.add(4)
+    code, reader = shop.lag()
+    assert (code, reader["why"]) == (3, "the source was put back to an older copy than the one that the task has read")
+
+
 def test_lag_is_refused_where_nothing_reads_what_is_new(shop: Shop) -> None:
     """Of a job, and of a project."""
     said = dbxdec(shop, "lag", "plain")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import InputContext, ReadFacts
 from dbxdec.io_managers.delta.progress import Consumer
 from dbxdec.model import checks, places
@@ -72,8 +72,14 @@ class Output:
         return Consumer(project, write.job, write.task, name, beside, self.others)
 
     def id(self, parameter: str) -> str:
-        """Return the id of the table; empty without one. `parameter` is who asks, for messages."""
-        head = self.manager.head(InputContext(self.context.uri, parameter))
+        """Return the id of the table; empty without one, and for one that can't be read, as no source of this task is.
+
+        `parameter` is who asks, for messages.
+        """
+        try:
+            head = self.manager.head(InputContext(self.context.uri, parameter))
+        except RunError:
+            return ""
         return "" if head is None else head.id
 
 

@@ -363,7 +363,6 @@ class TestRewrites:
         with pytest.raises(RunError, match=r"version 5 of .* is a UPDATE that did more"):
             task_.run("3")
 
-    @pytest.mark.connect
     def test_an_older_copy_that_has_grown_is_an_error(self, path: Place) -> None:
         """It has the id of the table and as many versions, but other commits; a person says where it goes on."""
         at = other(path, "source")
@@ -661,7 +660,7 @@ class TestTaken:
         task_.run("3")
         assert (stored(path), stored(second)) == ([(1, 1), (2, 2), (3, 3)],) * 2
 
-    @pytest.mark.connect
+    @pytest.mark.slow
     def test_a_reader_gets_what_an_earlier_run_has_stored(self, path: Place) -> None:
         """A run died between two outputs, and the next one writes the second alone."""
         at, second = other(path, "source"), other(path, "second")

@@ -232,7 +232,7 @@ class TestCheckpoints:
             with pytest.raises(RunError, match=r"there is no table .* but the stream of the task `task` has read"):
                 path.write("append", "2", value, write_options=own)
 
-    @pytest.mark.connect
+    @pytest.mark.slow
     def test_one_of_another_table_is_refused(self, path: Place, source: Source, tmp_path: Path) -> None:
         """The table was made again by another program, and lacks what the stream has read."""
         own = {"checkpointLocation": f"{tmp_path}/own"}
@@ -247,7 +247,6 @@ class TestCheckpoints:
         assert path.stored == [1, 2, 3, 9]
 
     @pytest.mark.slow
-    @pytest.mark.connect
     def test_a_checkpoint_without_a_note_goes_on(self, path: Place, source: Source) -> None:
         """It is of before there were notes."""
         path.write("append", "1", source.add(xs(1)).stream())
@@ -283,7 +282,6 @@ class TestCheckpoints:
         assert path.stored == [1]
 
     @pytest.mark.slow
-    @pytest.mark.connect
     def test_a_renamed_task_does_not_read_all_rows_again(self, path: Place, source: Source) -> None:
         """It finds the checkpoint of another task alone; a table that several tasks write may have it."""
         path.write("append", "1", source.add(xs(1)).stream())
