@@ -251,3 +251,35 @@ def outer(day: dt.date = daily(since=dt.date(2024, 1, 1))) -> None:
     said = dbxdec(shop, "backfill", "outer", "day=2024-01-01", "--yes")
     assert said.code == 2
     assert "the job `hourly`, which `outer` runs, reads what is new (`clean`)" in said.err
+
+
+@pytest.mark.slow
+def test_tasks_of_two_jobs_share_a_table(shop: Shop) -> None:
+    """Each begins there without a word: the rows that it finds are of the other one. Lag says the same."""
+    sharing = """
+shared = lake.table("both", shared=True)
+
+@task(io_manager=shared)
+def left(bronze: pl.DataFrame) -> pl.DataFrame:
+    return bronze
+
+@task(io_manager=shared)
+def right(other: pl.DataFrame) -> pl.DataFrame:
+    return other
+
+@job
+def lefts() -> None:
+    left(lake.table("bronze").changes())
+
+@job
+def rights() -> None:
+    right(lake.table("other").changes())
+"""
+    define(shop, sharing)
+    shop.add(1)
+    shop.add(2, to="other")
+    assert dbxdec(shop, "run", "lefts").code == 0
+    assert "everything: it has read nothing of it yet" in dbxdec(shop, "lag", "rights").out
+    assert dbxdec(shop, "run", "rights").code == 0
+    assert dbxdec(shop, "run", "lefts").code == 0
+    assert shop.ids("both") == [1, 2]
