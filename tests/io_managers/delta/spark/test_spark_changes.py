@@ -128,6 +128,7 @@ class TestAppends:
         assert stored(place) == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
         assert len(facts_of(place)) == 5
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_a_run_is_called_once(self, place: Place, source: Place) -> None:
         """Whether it is a retry, or the same attempt started again by hand."""
@@ -141,6 +142,7 @@ class TestAppends:
         assert task_.run("1", attempt=3) is None
         assert stored(place) == [(1, 1), (2, 2)]
 
+    @pytest.mark.slow
     def test_partitions_and_odd_values(self, path: Place, tmp_path: Path) -> None:
         """Values of partitions come from the log, with their types; names of folders may be anything."""
         at = Place(path.spark, str(tmp_path / "a b[1]{x}=y" / "source"), path.kind)
@@ -179,6 +181,7 @@ class TestAppends:
         assert plan.count("FileScan") == 1
         assert sorted((row["k"], row["_commit_version"]) for row in found.collect()) == [(n, n + 1) for n in range(40)]
 
+    @pytest.mark.slow
     def test_a_file_that_was_vacuumed_is_named(self, path: Place, tmp_path: Path) -> None:
         """Before the function is called, in one sentence."""
         at = Place(path.spark, str(tmp_path / "source"), path.kind)
@@ -256,6 +259,7 @@ class TestAppends:
 class TestStarting:
     """What a first run gets."""
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_none_of_what_is_there(self, place: Place, source: Place) -> None:
         """The table and the cursor are made by an empty frame, with the columns."""
@@ -332,6 +336,7 @@ class TestRewrites:
         task_.run("2")
         assert stored(path) == [(1, 1), (1, 9), (2, 2), (3, 3)]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_without_a_feed_they_are_an_error_or_left_out(self, place: Place, source: Place) -> None:
         """Each is named; what compaction does is none of them."""
@@ -415,6 +420,7 @@ class TestRewrites:
         with pytest.raises(RunError, match="is another table than the one that `new`"):
             task_.run("3")
 
+    @pytest.mark.slow
     def test_a_source_that_was_deleted_and_made_again(self, path: Place) -> None:
         """It is another table, whatever its version."""
         at = other(path, "source")
@@ -479,6 +485,7 @@ class TestLatest:
         assert stored(place) == [(1, 6), (3, 7), (4, 4)]
         assert len(facts_of(place)) == 4 or IS_CONNECT
 
+    @pytest.mark.slow
     def test_several_changes_of_a_key_in_one_commit_are_refused(self, path: Place) -> None:
         """By its name, when the query runs, whatever columns the task keeps."""
         at = other(path, "source")
@@ -554,6 +561,7 @@ class TestTaken:
             task_.write(zombie, "zombie", 1, given)
         assert stored(path) == [(0,), (1,)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("other", ["took it", "did something else"])
     def test_a_conflict_of_a_commit_without_rows(
         self, path: Place, other: str, monkeypatch: pytest.MonkeyPatch
@@ -585,6 +593,7 @@ class TestTaken:
             assert task_.write(zombie, "zombie", 1, None).note == "nothing to write"
         assert len(facts_of(path)) == 2
 
+    @pytest.mark.slow
     def test_spark_drops_what_the_look_before_has_missed(self, path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The number in the commit decides, and the receipts say who has it."""
         from dbxdec.io_managers.delta.spark import cursors
@@ -615,6 +624,7 @@ class TestTaken:
         assert again.note == "already written by attempt 1"
         assert stored(path) == [(0, 0), (1, 1)]
 
+    @pytest.mark.slow
     def test_two_sources_in_one_commit(self, place: Place, source: Place) -> None:
         """A death before it reads both again, one after it reads none again."""
         second = other(source, "second")
@@ -749,6 +759,7 @@ class TestTargets:
         with pytest.raises(RunError, match="is the table that it writes"):
             reader(table, at).run("1", adopted={"new": "latest"})
 
+    @pytest.mark.slow
     def test_a_cleaned_log_of_a_name_is_an_error(self, table: Place, tmp_path: Path) -> None:
         """Spark shows no identifiers; a person says where it goes on, and the count begins anew."""
         at = Place(table.spark, str(tmp_path / "source"), SparkDeltaIoManager)
@@ -764,6 +775,7 @@ class TestTargets:
         task_.run("3")
         assert stored(table) == [(0, 0), (1, 1), (2, 2)]
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_a_builder_carries_the_cursor(self, place: Place, source: Place) -> None:
         """A merge of the task's own, which may change nothing; into another table it is refused."""
@@ -781,6 +793,7 @@ class TestTargets:
         with pytest.raises(RunError, match=r"returned a merge into .*, but how far it has read"):
             task_.run("4", make=lambda new: source.merge((1, 1)))
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_merges_that_change_nothing_commit_the_cursor(self, path: Place) -> None:
         """Alone, once for each run."""
