@@ -120,7 +120,7 @@ def snapshot(folder: Path, *without: Path) -> dict[str, tuple[int, int]]:
 
 _MODULES = (
     *("databricks.bundles.jobs", "hatchling.builders.wheel", "jinja2", "rich.console", "rich.live", "rich.table"),
-    *("yaml", "dbxdec.bundle", "dbxdec.build.codegen.check", "dbxdec.local.report", "dbxdec.runtime.execution"),
+    *("yaml", "dbxdec.bundle", "dbxdec.build.codegen.check", "dbxdec.local.report", "dbxdec.runtime.preparing"),
     *("dbxdec.build.tree", "dbxdec.cli.app", "dbxdec.cli.display", "dbxdec.scaffold.plan", "dbxdec.build.rebuild"),
     *(f"dbxdec.cli.{name}" for name in ("bundle", "check", "diff", "graph", "init", "run", "runs", "show")),
 )

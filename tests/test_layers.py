@@ -136,7 +136,7 @@ def test_importing_dbxdec_and_every_public_name_loads_no_third_party_module() ->
     """Importing dbxdec with all its public names, its IoManagers included, loads only the standard library."""
     code = (
         "import dbxdec\nfor name in dbxdec.__all__: getattr(dbxdec, name)\n"
-        "import dbxdec.runtime.execution\nfrom dbxdec.io_managers import PolarsDeltaIoManager\n"
+        "import dbxdec.runtime.preparing\nfrom dbxdec.io_managers import PolarsDeltaIoManager\n"
         "PolarsDeltaIoManager(base_path='x')"
     )
     # What the interpreter itself starts with (editable installs put finders there) does not count.

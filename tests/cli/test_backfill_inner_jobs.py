@@ -80,6 +80,7 @@ def test_days_that_a_job_inside_has_appended_are_refused_by_name(project: Projec
     assert rows(project, "landed") == sorted([*DAYS, DAYS[1]])
 
 
+@pytest.mark.slow
 def test_a_backfill_keeps_others_of_the_jobs_that_it_runs_away(project: Project) -> None:
     """Both would append the day. A plan alone is shown in any case."""
     (project.root / "hang").touch()

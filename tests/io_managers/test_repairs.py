@@ -12,8 +12,8 @@ import pytest
 
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, PolarsParquetIoManager
-from dbxdec.io_managers.base import has_asked, running
 from dbxdec.io_managers.contexts import InputContext, OutputContext, Receipt, WriteId
+from dbxdec.io_managers.running import has_asked, running
 
 OLD = Receipt(WriteId("1", "daily", "7", "load"), 1, "b" * 64, "p", lock="0123456789ab")
 MANAGERS = [PolarsDeltaIoManager, PolarsParquetIoManager]
@@ -50,7 +50,7 @@ def test_a_read_of_what_another_lock_wrote_says_so(manager: Any, lock: str, note
     io.write(OutputContext(uri, OLD), pl.DataFrame({"x": [1]}))
     context = InputContext(uri, "orders", pl.DataFrame, OLD.id)
     own = replace(OLD, id=replace(OLD.id, task="report"), build="c" * 64, lock=lock)
-    with running("daily", "report", own):
+    with running(own):
         frame = io.read(context)
         assert not has_asked("")  # the task's own code has asked for nothing
     assert frame["x"].to_list() == [1]

@@ -14,7 +14,7 @@ from dbxdec.errors import RunError
 from dbxdec.local.parameters import check_parameters, same_values
 from dbxdec.model import checks, dag, job_forms
 from dbxdec.model.trigger import Trigger
-from dbxdec.runtime.execution import typed_parameters
+from dbxdec.runtime.preparing import typed_parameters
 from projects import Project
 from running import dbxdec, define, empty
 

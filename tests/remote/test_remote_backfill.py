@@ -118,6 +118,7 @@ def test_failures_of_all_other_requests_pass(
     assert "the same command goes on where this one was" in said.err
 
 
+@pytest.mark.slow
 def test_two_people_start_one_run(machine: Machine, platform: Platform, built: Built) -> None:
     """Both have seen that the day is missing, before either of them has started anything."""
     platform.server.together = threading.Barrier(2)

@@ -5,44 +5,27 @@ from __future__ import annotations
 import copy
 import logging
 from abc import ABC, abstractmethod
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import DbxdecError, NotWrittenError, Problem, RunError, did_you_mean
 from dbxdec.io_managers import names, outcomes
+from dbxdec.io_managers.running import running_receipt
 from dbxdec.model import literals, places
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.secrets import Secret
 from dbxdec.model.variables import BundleVariable, names_in, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, Receipt, WriteResult
-    from dbxdec.io_managers.positions import Progress
+    from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
     from dbxdec.model.changes import Changes, Kind, OnRewrite, Starting
 
 log = logging.getLogger("dbxdec")
 
 _PUBLIC = "dbxdec.io_managers"
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    job: str
-    task: str
-    receipt: Receipt
-    outputs: Mapping[str, IoManager]
-    progress: Mapping[str, Progress]
-    asked: set[str] = field(default_factory=set)
-    """The outputs whose receipts the task's own code has asked for."""
-
-
-def has_asked(output: str) -> bool:
-    """Return whether the task's own code has asked for the receipt of an output: it makes a commit itself."""
-    return _running is not None and output in _running.asked
 
 
 class TableChanges:
@@ -53,44 +36,6 @@ class TableChanges:
 
     def __repr__(self) -> str:
         return self.wanted.text(repr(self.table))
-
-
-_running: _Running | None = None
-
-
-@contextmanager
-def running(
-    job: str,
-    task: str,
-    receipt: Receipt,
-    outputs: Mapping[str, IoManager] = MappingProxyType({}),
-    progress: Mapping[str, Progress] = MappingProxyType({}),
-) -> Iterator[None]:
-    """Tell IoManagers that the task's own code uses which task is running; `outputs` are its named outputs.
-
-    `progress` is what the commits of its outputs state, by the name of the output; that of a single one has no name.
-    """
-    global _running
-    before, _running = _running, _Running(job, task, receipt, outputs, progress)
-    try:
-        yield
-    finally:
-        _running = before
-
-
-def running_receipt() -> Receipt | None:
-    """Return the receipt of the running task, without one of its outputs; None outside a run."""
-    return None if _running is None else _running.receipt
-
-
-def current_receipt(manager: IoManager | None = None) -> Receipt | None:
-    """Return the receipt of the running task, for the named output that `manager` is; None outside a run."""
-    if _running is None:
-        return None
-    name = next((name for name, output in _running.outputs.items() if output is manager), "")
-    _running.asked.add(name)
-    identity = replace(_running.receipt.id, output=name)
-    return replace(_running.receipt, id=identity, progress=_running.progress.get(name))
 
 
 def _mistaken(*_: object, **__: object) -> IoManager:
@@ -430,10 +375,11 @@ class IoManager(ABC):
         Raises:
             RunError: A bundle variable has no value, or the place needs a running task.
         """
-        job, task = (_running.job, _running.task) if _running else ("{job}", "{task}")
+        receipt = running_receipt()
+        job, task = (receipt.id.job, receipt.id.task) if receipt is not None else ("{job}", "{task}")
         bound = self if name is None else self.table(name)
         bound.check_name()
-        if bound._table is None and not _running:
+        if bound._table is None and receipt is None:
             raise RunError("the location of a task's result is known only while the task runs", hint="`io.uri('name')`")
         template = bound.template(job, task)
         if template is None or "{job}" in template or "{task}" in template:

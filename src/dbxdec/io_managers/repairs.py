@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dbxdec.io_managers.base import running_receipt
+from dbxdec.io_managers.running import running_receipt
 
 if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import InputContext, Receipt

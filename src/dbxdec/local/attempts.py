@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import counted
 from dbxdec.local import journal, naming, worker
 from dbxdec.local import ledger as ledgers
-from dbxdec.local.history import is_fact
+from dbxdec.local.forms import is_fact
 from dbxdec.local.interface import HANDLED, TaskRun
 from dbxdec.model import branches, dag, literals, protocol
 from dbxdec.model.values import REQUIRED_TEXT

@@ -7,7 +7,6 @@ other events have their types.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.local import journal
+from dbxdec.local import forms, journal
 from dbxdec.platform.run_if import State, failed
 from dbxdec.support.locks import try_lock
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 RUN, DEFINITION, EVENTS, LOCK = "run.json", "definition.json", "events.jsonl", "lock"
 RUNNING, INTERRUPTED = "running", "interrupted"
-_STATES = frozenset(map(str, State))
-_LOG = re.compile(r"logs/[^/\\]+")
-_LAST_MS = 253_402_300_799_000  # the year 9999
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class Run:
             return [], ()
         except OSError as error:
             raise RunError(f"the run {self.id} can't be read: {EVENTS}: {_why(error)}") from None
-        whole = [(number, _filled(event)) for number, event in found if _is_event(event)]
+        whole = [(number, forms.filled(event)) for number, event in found if forms.is_event(event)]
         wrong = {number for number, _ in found} - {number for number, _ in whole}
         return whole, tuple(sorted([*damaged, *wrong]))
 
@@ -268,7 +264,7 @@ def read(folder: Path) -> Run | Unreadable | None:
         return None if size is None else Unreadable(folder, f"{RUN} is missing")
     except (OSError, ValueError) as error:
         return Unreadable(folder, f"{RUN}: {_why(error)}")
-    for name, check in _HEAD.items():
+    for name, check in forms.HEAD.items():
         if not check(head.get(name)):
             return Unreadable(folder, f"{RUN} has no valid {name!r}")
     return Run(folder, head, size)
@@ -298,155 +294,6 @@ def _why(error: Exception) -> str:
 
 def _is_kept(event: Mapping[str, Any], iterations: Collection[int] | None) -> bool:
     return iterations is None or event.get("iteration") in iterations
-
-
-# Checks of what is read
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _LAST_MS
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isdecimal()
-
-
-def _is_log(value: Any) -> bool:
-    return isinstance(value, str) and _LOG.fullmatch(value) is not None
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _is_kept_form(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        numbers is None or (isinstance(numbers, list) and all(map(_is_number, numbers))) for numbers in value.values()
-    )
-
-
-def _is_facts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(is_fact, value))
-
-
-def is_fact(fact: Any) -> bool:
-    """Return whether this is a read or a write, as `runtime.record` notes it; a version may have any type."""
-    if not (isinstance(fact, dict) and _is_text(fact.get("kind")) and _is_text(fact.get("name"))):
-        return False
-    columns = fact.get("columns", [])
-    return (
-        (fact.get("rows") is None or type(fact["rows"]) is int)
-        and (fact.get("seconds") is None or type(fact["seconds"]) in (int, float))
-        and (fact.get("span") is None or _is_text(fact["span"]))
-        and (fact.get("expect") is None or _is_outcomes(fact["expect"]))
-        and isinstance(columns, list)
-        and all(isinstance(one, list) and len(one) == 2 for one in columns)
-    )
-
-
-def _is_outcomes(value: Any) -> bool:
-    """Return whether this says how expectations came out (`io_managers/delta/expectations.py`, Outcome.facts)."""
-    return isinstance(value, dict) and all(
-        isinstance(one, dict)
-        and type(one.get("failed")) is int
-        and type(one.get("rows")) is int
-        and _is_text(one.get("action"))
-        and (one.get("rule") is None or _is_text(one["rule"]))
-        for one in value.values()
-    )
-
-
-def _or_none(check: Any) -> Any:
-    return lambda value: value is None or check(value)
-
-
-_HEAD = {
-    "job": _is_text,
-    "project": _is_text,
-    "version": _is_text,
-    "build_id": _is_text,
-    "source": _is_text,
-    "started_ms": _is_time,
-    "parameters": _is_texts,
-    "variables": _is_texts,
-    "parent": _or_none(_is_id),
-    "task": _or_none(_is_text),
-    "target": _or_none(_is_text),
-    "root": _or_none(_is_text),
-    "definition": _or_none(lambda value: isinstance(value, dict)),
-    "end": _or_none(
-        lambda value: (
-            isinstance(value, dict)
-            and _is_text(value.get("state"))
-            and _is_time(value.get("time_ms"))
-            and all(_is_number(value.get(name)) for name in ("done", "tasks", "repairs", "spent_ms", "events_size"))
-        )
-    ),
-}
-_EVENT = {
-    "started": {
-        "repair": _is_number,
-        "time_ms": _is_time,
-        "selected": lambda value: isinstance(value, list) and all(map(_is_text, value)),
-        "kept": _is_kept_form,
-    },
-    "attempt": {
-        "task": _is_text,
-        "iteration": _or_none(_is_number),
-        "attempt": _is_number,
-        "state": _STATES.__contains__,
-        "started_ms": _is_time,
-        "ended_ms": _is_time,
-        "log": _is_log,
-        "facts": _is_facts,
-        "title": _or_none(_is_text),
-    },
-    "begun": {
-        "task": _is_text,
-        "iteration": _or_none(_is_number),
-        "attempt": _is_number,
-        "title": _or_none(_is_text),
-        "time_ms": _is_time,
-        "log": _is_log,
-    },
-    "inner": {"task": _is_text, "run": _is_id},
-    "task": {
-        "task": _is_text,
-        "state": _STATES.__contains__,
-        "started_ms": _is_time,
-        "ended_ms": _is_time,
-        "attempts": _is_number,
-        "outcome": _or_none(_is_text),
-        "run": _or_none(_is_id),
-        "said": _or_none(_is_text),
-    },
-    "ended": {"state": _is_text, "time_ms": _is_time},
-}
-
-
-def _is_event(event: Mapping[str, Any]) -> bool:
-    name = event.get("event")
-    if not isinstance(name, str):
-        return False
-    if name not in _EVENT:
-        return True  # an event of a newer dbxdec
-    try:
-        return all(check(event.get(field)) for field, check in _EVENT[name].items())
-    except TypeError:  # a list as the state
-        return False
-
-
-def _filled(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an event with all its fields: one that is not there is null."""
-    return {**dict.fromkeys(_EVENT.get(event["event"], ())), **event}
 
 
 def damage(run: Run) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError
 from dbxdec.model import dag, protocol, variables
-from dbxdec.runtime import bodies, execution
+from dbxdec.runtime import bodies, preparing
 from dbxdec.runtime.absent import stand_in_for_bundles
 from dbxdec.runtime.installed import find_manifest
 from dbxdec.support import files, streams
@@ -39,13 +39,13 @@ def _read_all(argv: Sequence[str], outputs: Sequence[Sequence[str]], rows: int) 
     arguments = protocol.parse(argv)
     job = find_manifest(arguments.package).job(arguments.job)
     stand_in_for_bundles()
-    values = execution.typed_parameters(job, arguments.parameters, arguments.variables, execution.trigger_of(arguments))
+    values = preparing.typed_parameters(job, arguments.parameters, arguments.variables, preparing.trigger_of(arguments))
     with variables.using(arguments.variables):
         built = bodies.live(job)
     mask, found = Mask(of_this_machine()), []
     for key, output in outputs:
         reader = replace(job.task(key), inputs={"value": dag.TaskOutput(key, output)}, outputs={}, each=None)
-        ready = execution.ready(replace(arguments, task=key), job, reader, built, values, {})
+        ready = preparing.ready(replace(arguments, task=key), job, reader, built, values, {})
         try:
             with ready.environment():
                 (value,), _ = replace(ready, function=_given).read()

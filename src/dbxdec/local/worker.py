@@ -77,7 +77,7 @@ def main() -> None:
         waiting.put(None)
 
     threading.Thread(target=listen, name="dbxdec-requests", daemon=True).start()
-    from dbxdec.runtime import execution  # noqa: F401 - warm before the first task
+    from dbxdec.runtime import preparing  # noqa: F401 - warm before the first task
 
     outlets.write(f"{ready} 0\n")
     while (request := waiting.get()) is not None:

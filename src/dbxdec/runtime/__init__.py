@@ -50,7 +50,7 @@ def run_task() -> None:
     """Run the task that the process's arguments name; the caller has set which secrets are hidden."""
     from dbxdec.errors import DbxdecError
     from dbxdec.model.protocol import KEYS
-    from dbxdec.runtime import execution, leaving
+    from dbxdec.runtime import leaving, preparing
 
     _log_to_stderr()
     if any(argument.removeprefix("--").startswith(f"{KEYS}=") for argument in sys.argv[1:]):
@@ -62,7 +62,7 @@ def run_task() -> None:
     # An error of the author's code passes the call with its traceback, also when it is one of dbxdec's.
     with _boundary(leaving.ExitedError), leaving.refused("the task"):
         with _boundary(DbxdecError):
-            ready = execution.prepare(sys.argv[1:])
+            ready = preparing.prepare(sys.argv[1:])
         with ready.environment() as within:
             with _boundary(DbxdecError):
                 positional, keyword = ready.read(within)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import DbxdecError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import places, variables
-from dbxdec.runtime.execution import trigger_of, typed_parameters
+from dbxdec.runtime.preparing import trigger_of, typed_parameters
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
 

@@ -21,7 +21,7 @@ from dbxdec.model.variables import using as using_variables
 from dbxdec.platform import known as known_references
 from dbxdec.platform import references, status
 from dbxdec.platform.run_if import State, failed
-from dbxdec.runtime import context, execution, leaving
+from dbxdec.runtime import context, leaving, preparing
 from dbxdec.runtime.iterations import all_items
 from dbxdec.runtime.task_values import MemoryStore, task_values
 from dbxdec.testing.arguments import check_call
@@ -74,9 +74,9 @@ class Run:
         self._flow = Flow(self._job, self._given.variables, known)
         self._selected = selected
         self._texts = {name: references.resolve(text, known) for name, text in pushed_down.items()}
-        trigger = Trigger.of(known["job.trigger.time.iso_datetime"], execution.moment(self._started))
+        trigger = Trigger.of(known["job.trigger.time.iso_datetime"], preparing.moment(self._started))
         with using_variables(self._given.variables):
-            self._parameters = execution.typed_parameters(self._job, self._texts, self._given.variables, trigger)
+            self._parameters = preparing.typed_parameters(self._job, self._texts, self._given.variables, trigger)
         self._flow.drive(self)
         stored = frozenset(task.key for task in self._job.tasks if task.outputs)
         ordered = {task.key: self._results[task.key] for task in self._job.tasks}
@@ -169,7 +169,7 @@ class Run:
         not_run = self._flow.not_run(task)
         # On the platform each task reads the parameters anew: a list that one changes is not the next one's.
         parameters = copied(self._parameters)
-        ready = execution.ready(arguments, self._job, task, self._one_job, parameters, not_run)
+        ready = preparing.ready(arguments, self._job, task, self._one_job, parameters, not_run)
         return replace(ready, variables=self._given.variables)
 
     def _done(self, ready: Execution, title: str, result: Any, reads: Mapping[str, Any]) -> TaskResult:
@@ -259,7 +259,7 @@ class Run:
             task=task.key,
             run_id=self._number,
             attempt=1,
-            started=execution.moment(self._started),
+            started=preparing.moment(self._started),
             parameters=self._parameters,
         )
 

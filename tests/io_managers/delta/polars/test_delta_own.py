@@ -9,8 +9,8 @@ import pytest
 from deltalake.table import TableMerger
 
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import running
 from dbxdec.io_managers.contexts import Receipt
+from dbxdec.io_managers.running import running
 from delta_tools import frame, output, receipt, stored, wanted
 
 
@@ -41,7 +41,7 @@ def named(given: Receipt, name: str) -> Receipt:
 def test_what_a_task_returns_is_stored_beside_what_it_has_committed_itself(table: Path) -> None:
     """The commit of the task's own is not taken for that of its result, in a retry neither."""
     io = PolarsDeltaIoManager("unused", mode="append")
-    with running("job", "task", receipt()):
+    with running(receipt()):
         append_itself(io, table, 1)
         io.write(output(table), frame(2))
     assert stored(table) == [1, 2]
@@ -53,7 +53,7 @@ def test_what_a_task_returns_is_stored_beside_what_it_has_committed_itself(table
 def test_a_result_that_an_earlier_attempt_did_not_come_to_is_stored(table: Path) -> None:
     """A kill between the task's own commit and that of its result loses nothing."""
     io = PolarsDeltaIoManager("unused", mode="append")
-    with running("job", "task", receipt()):
+    with running(receipt()):
         append_itself(io, table, 1)
     io.write(output(table, receipt(attempt=2)), frame(2))
     assert stored(table) == [1, 2]
@@ -67,7 +67,7 @@ def test_merges_of_two_named_outputs_are_told_apart(table: Path) -> None:
     outputs = {"one": one, "other": other}
     for attempt in (1, 2):
         for value, (name, io) in enumerate(outputs.items(), 1):
-            with running("job", "task", receipt(attempt=attempt), outputs):
+            with running(receipt(attempt=attempt), outputs):
                 made = merger(io, table, value)
                 result = io.write(output(table, named(receipt(attempt=attempt), name)), made)
             assert result is not None

@@ -24,8 +24,8 @@ from polars.testing import assert_frame_equal
 from dbxdec import bundle_variable
 from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
 from dbxdec.io_managers import PolarsDeltaIoManager
-from dbxdec.io_managers.base import current_receipt, running
 from dbxdec.io_managers.contexts import Rows
+from dbxdec.io_managers.running import current_receipt, running
 from dbxdec.model import variables
 from delta_tools import frame, output, receipt, stored, wanted
 from repository import TESTS
@@ -396,7 +396,7 @@ class TestReading:
         """A commit made with `io.commit_properties()`, which can't know what it comes after, is found as surely."""
         io = manager("append")
         io.write(output(table, receipt("0")), frame(0))
-        with running("job", "task", receipt("1")):
+        with running(receipt("1")):
             frame(1).write_delta(
                 str(table), mode="append", delta_write_options={"commit_properties": io.commit_properties()}
             )
@@ -512,7 +512,7 @@ class TestMerges:
         io = manager(mode)
         context = output(target, returns=("deltalake.TableMerger",))
         io.preflight(context)
-        with running("job", "task", context.receipt):
+        with running(context.receipt):
             result = io.write(context, self.merge(target, io, 1))
         assert stored(target) == [11]
         assert result.rows == 1
@@ -525,7 +525,7 @@ class TestMerges:
         io = manager()
         for attempt in (1, 2):
             context = output(target, receipt(attempt=attempt))
-            with running("job", "task", context.receipt), caplog.at_level(logging.INFO, "dbxdec"):
+            with running(context.receipt), caplog.at_level(logging.INFO, "dbxdec"):
                 result = io.write(context, self.merge(target, io, 1))
         assert stored(target) == [11]
         assert result.note == "already written by attempt 1"
@@ -554,7 +554,7 @@ class TestMerges:
         io = manager()
         mergers = []
         for attempt in (1, 2):
-            with running("job", "task", receipt(attempt=attempt)):
+            with running(receipt(attempt=attempt)):
                 mergers.append(self.merge(target, io, 1))
         genuine = TableMerger.execute
         late = iter([mergers[0]])
@@ -581,7 +581,7 @@ class TestMerges:
         """The version that the merge made is read, whoever writes behind it."""
         io = manager()
         context = output(target)
-        with running("job", "task", context.receipt):
+        with running(context.receipt):
             io.write(context, self.merge(target, io, 1))
         io.write(output(target, receipt("78")), pl.DataFrame({"k": [5], "x": [5]}))
         assert io.read(wanted(target, context.receipt)).lazy().collect()["x"].to_list() == [11]
@@ -771,9 +771,9 @@ class TestOptions:
     def test_uris_follow_base_path_job_task_and_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """`uri()` fills in job, task and bundle variables; `_uri` is the same."""
         io = PolarsDeltaIoManager(bundle_variable("root") / "{job}")
-        with running("sales", "orders", receipt()), variables.using({"root": "/lake"}):
-            assert io.uri() == "/lake/sales/orders"
-            assert io.uri("upsert") == io._uri("upsert") == "/lake/sales/upsert"
+        with running(receipt(task="orders")), variables.using({"root": "/lake"}):
+            assert io.uri() == f"/lake/{receipt().id.job}/orders"
+            assert io.uri("upsert") == io._uri("upsert") == f"/lake/{receipt().id.job}/upsert"
         with pytest.raises(RunError, match="outside a task"):
             io.uri("upsert")
         monkeypatch.setenv("DBXDEC_VAR_root", "/env")

@@ -157,7 +157,7 @@ def test_what_can_not_be_changed_is_told_before_the_function_runs(path: Place) -
 
 
 @needs_made_columns
-@pytest.mark.parametrize("mode", ["error", "append"])
+@pytest.mark.parametrize("mode", ["error", pytest.param("append", marks=pytest.mark.slow)])
 def test_a_kill_between_the_table_and_its_rows_is_mended(
     table: Place, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

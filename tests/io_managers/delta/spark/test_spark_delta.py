@@ -13,8 +13,8 @@ import pytest
 
 import spark_tools
 from dbxdec.errors import NotWrittenError, RunError, TargetExistsError
-from dbxdec.io_managers.base import running
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
+from dbxdec.io_managers.running import running
 from dbxdec.io_managers.spark_session import settings
 from dbxdec.model import places
 from spark_tools import Place, needs_spark, output, receipt, rows, wanted
@@ -174,7 +174,7 @@ class TestExactlyOnce:
         io = path.manager("append")
         assert io.commit_properties() == {}
         for _ in range(2):
-            with running("job", "task", receipt("1")):
+            with running(receipt("1")):
                 writer = path.frame(1).write.format("delta").mode("append")
                 writer.options(**io.commit_properties()).save(path.uri)
         assert path.read("1") == [1]
@@ -184,7 +184,7 @@ class TestExactlyOnce:
         """Neither is taken for the other, also where a kill in between has left only the first."""
         io = path.manager("append")
         for attempt in (1, 2, 3):
-            with running("job", "task", receipt("1", attempt=attempt)):
+            with running(receipt("1", attempt=attempt)):
                 writer = path.frame(1).write.format("delta").mode("append")
                 writer.options(**io.commit_properties()).save(path.uri)
             if attempt > 1:

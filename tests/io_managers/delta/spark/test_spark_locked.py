@@ -96,7 +96,7 @@ def test_slices(place: Place) -> None:
 class TestMerges:
     """A merge has its receipt in its own commit, and no attempt repeats it."""
 
-    def adding(self, source: Any, on: str = "k") -> DeltaMerge:
+    def adding(self, source: Any, on: str | list[str] = "k") -> DeltaMerge:
         """A merge that adds to what is there, and so shows if it ran twice."""
         merge = DeltaMerge(source, on=on).when_matched_update({"x": "target.x + source.x"})
         return merge.when_not_matched_insert_all()
@@ -111,6 +111,19 @@ class TestMerges:
         assert place.write("append", "2", merge).rows == 1
         assert rows(place.manager().read(wanted(place.uri, receipt("1")))) == [(1, 5)]
         assert rows(place.manager().read(wanted(place.uri))) == [(1, 10)]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("key", ["o.id", "o`id", "größe", "select"])
+    def test_a_key_may_have_any_name(self, path: Place, key: str) -> None:
+        """Its rows are found, a retry finds its merge, and a key that the source has twice is refused."""
+        source = path.pairs((1, 5)).withColumnRenamed("k", key)
+        path.write("append", "0", source)
+        merge = self.adding(source, on=[key])
+        for attempt in (1, 2):
+            path.write("append", "1", merge, attempt)
+        assert rows(path.manager().read(wanted(path.uri))) == [(1, 10)]
+        with pytest.raises(RunError, match="keys must be unique"):
+            path.write("append", "2", self.adding(source.union(source), on=[key]))
 
     @pytest.mark.slow
     def test_a_kill_after_the_commit_is_mended(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ import pytest
 import spark_tools
 from dbxdec import bundle_variable
 from dbxdec.errors import DbxdecError, RunError
-from dbxdec.io_managers.base import running
 from dbxdec.io_managers.delta.spark.catalog import SparkTableIoManager
 from dbxdec.io_managers.delta.spark.manager import SparkDelta, SparkDeltaIoManager
 from dbxdec.io_managers.files.spark import SparkParquetIoManager
+from dbxdec.io_managers.running import running
 from dbxdec.io_managers.spark_session import is_frame, session
 from dbxdec.model import variables
 from dbxdec.model.secrets import secret
@@ -150,7 +150,7 @@ def test_tables_of_a_catalog_are_named_by_schema_task_and_item() -> None:
     assert io.table(f"{bundle_variable('catalog')}.raw.orders").template("d", "l") == "${var.catalog}.raw.orders"
     assert io.table(f"orders_{bundle_variable('x')}").template("d", "l") == "${var.catalog}.sales_d.orders_${var.x}"
     assert io.item_target("main.raw.orders", "de_1") == "main.raw.orders_de_1"
-    with variables.using({"catalog": "main"}), running("daily", "load", receipt()):
+    with variables.using({"catalog": "main"}), running(receipt()):
         assert io.uri() == "main.sales_daily.load"
         assert io.uri("orders") == "main.sales_daily.orders"
 

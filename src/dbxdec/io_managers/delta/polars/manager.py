@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
 from dbxdec.io_managers import outcomes, polars_frames, requirements
-from dbxdec.io_managers.base import current_receipt, of_run
+from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
@@ -22,6 +22,7 @@ from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import SAME, Left
+from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
 from dbxdec.model.variables import names_in
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, outcomes
-from dbxdec.io_managers.base import has_asked
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
@@ -21,6 +20,7 @@ from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.polars_frames import named
+from dbxdec.io_managers.running import has_asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
