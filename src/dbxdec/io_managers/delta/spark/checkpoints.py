@@ -51,10 +51,15 @@ class Note:
             log.debug("there is no note in %s: %s", checkpoint, first_line(error))
             return None
 
-    def leave(self, spark: Any, checkpoint: str) -> None:
-        """Write it into a checkpoint."""
+    def leave(self, spark: Any, checkpoint: str) -> bool:
+        """Write it into a checkpoint. Return False where this session may not: the stream itself may."""
         frame = spark.createDataFrame([(json.dumps(asdict(self)),)], "value string")
-        frame.coalesce(1).write.mode("overwrite").text(f"{checkpoint}/{_NOTE}")
+        try:
+            frame.coalesce(1).write.mode("overwrite").text(f"{checkpoint}/{_NOTE}")
+        except Exception as error:  # noqa: BLE001 - no permission; else the stream's own error tells why
+            log.info("nothing can be noted in %s: %s", checkpoint, first_line(error))
+            return False
+        return True
 
 
 def place(table: SparkTable, detail: Detail, write: WriteId, said: str | None) -> str:

@@ -189,9 +189,11 @@ class Run:
                 query = None
                 note = replace(self.note, stream=self._name())
                 try:
-                    query = self._started(start, note)
+                    # A server outlives its client, so there Spark has to end an older stream: the note tells that one.
+                    is_noted = is_connect(table.spark) and note.leave(table.spark, self.checkpoint)
+                    query = self._started(start, note.stream)
                     _await(query)
-                    if is_connect(table.spark) and checkpoints.Note.of(table.spark, self.checkpoint) != note:
+                    if is_noted and checkpoints.Note.of(table.spark, self.checkpoint) != note:
                         raise checkpoints.refused(self.checkpoint, task)
                     break
                 except DbxdecError:
@@ -214,22 +216,18 @@ class Run:
         receipt = self.target.context.receipt
         return f"{receipt.id.transaction} {receipt.attempt} {uuid.uuid4().hex}"
 
-    def _started(self, start: Callable[[str], Any], note: checkpoints.Note) -> Any:
-        """Return the query, started. By itself Spark would end another one with this checkpoint, in silence.
-
-        A server outlives its client, so there it has to; the note tells the other one.
-        """
+    def _started(self, start: Callable[[str], Any], name: str) -> Any:
+        """Return the query, started. By itself Spark would end another one with this checkpoint, in silence."""
         spark = self.target.table.spark
         if is_connect(spark):
-            note.leave(spark, self.checkpoint)
-            return start(note.stream)
+            return start(name)
         with settings(spark, {_STOPS_OTHERS: "false"}):
             try:
-                return start(note.stream)
+                return start(name)
             except Exception as error:
                 if not Failure.of(error).is_at_work or not self._stop_earlier():
                     raise
-                return start(note.stream)
+                return start(name)
 
     def _stop_earlier(self) -> bool:
         """Stop a query that an earlier attempt of this write left in this JVM; return whether there was one."""
