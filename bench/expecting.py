@@ -1,14 +1,16 @@
-"""What a table pays for its expectations: a write with them over the same write without, in time and in memory."""
+"""What a table pays for expectations and contracts: a write with them over the same without, in time and in memory."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dataframely as dy
 import frames
 import polars as pl
 from measure import Budget, Pair, paired, peak_of
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from dbxdec import unique
 from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.model import contracts
 from delta_tools import output, receipt
 
 ROWS = 10_000_000
@@ -28,8 +31,20 @@ _FIVE = {
     "part": "part < 16",
     "short": "LENGTH(text) < 4",
 }
+
+
+class Numbers(dy.Schema):
+    """A contract with as many rules."""
+
+    id = dy.Int64(min=0)
+    x = dy.Float64(min=-1, max=1)
+    text = dy.String(max_length=3)
+    part = dy.Int32(max=15)
+
+
 _SOME: dict[str, dict[str, Any]] = {
     "none": {},
+    "contract": {},
     "five": {"expect": _FIVE},
     "unique": {"expect_or_fail": {"one": unique("id")}},
     "drop": {"expect": _FIVE, "expect_or_drop": {"even": "id % 100 <> 0"}},
@@ -50,10 +65,15 @@ def expectations(folder: Path) -> Iterator[Pair]:
         ("unique", "unique", source, Budget("ratio", 1.4)),
         ("unique", "unique, rows in no order", str(mixed), Budget("ratio", 1.4)),
         ("drop", "five, and rows dropped", source, None),
+        ("contract", "a contract of four columns", source, Budget("ratio", 1.5)),
     ):
         ours, plain = (partial(_store, folder, pl.scan_parquet(given), one) for one in (name, "none"))
         yield paired(f"expect: {what}, {named}", over, budget, ours, plain, _ROUNDS)
-    for name, what, budget in (("five", "five conditions", Budget("ratio", 1.05)), ("unique", "unique", None)):
+    for name, what, budget in (
+        ("five", "five conditions", Budget("ratio", 1.05)),
+        ("unique", "unique", None),
+        ("contract", "a contract of four columns", Budget("ratio", 1.1)),
+    ):
         yield _peak(f"peak: {what}, {named}", over, budget, folder, source, name)
 
 
@@ -76,5 +96,7 @@ def _store(folder: Path, frame: pl.LazyFrame, options: str) -> None:
     io = PolarsDeltaIoManager("unused", mode="overwrite", **_SOME[options])
     target = folder / f"table-{options}"
     context = output(target, receipt(next(_runs)), ("polars.LazyFrame",))
+    if options == "contract":
+        context = replace(context, contract=contracts.of_class(Numbers))
     io.preflight(context)
     io.write(context, frame)

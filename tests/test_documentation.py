@@ -34,7 +34,7 @@ import yaml
 from deltalake import DeltaTable
 
 import dbxdec
-from dbxdec import io_managers, testing
+from dbxdec import RunError, io_managers, testing
 from dbxdec.authoring.jobs import Job
 from dbxdec.build import config, locking
 from dbxdec.build.codegen import build_jobs
@@ -235,6 +235,17 @@ def test_bad_rows_are_kept_apart(documented: Any, tmp_path: Path) -> None:
     exec(compile(files(page)["tests/test_expected.py"], "test_expected", "exec"), tests)  # noqa: S102 - our own
     tests["test_flights_without_carrier_are_kept_apart"]()
     tests["test_a_day_twice_is_refused"](Lake())
+
+
+def test_contracts_are_kept(documented: Any, tmp_path: Path) -> None:
+    """docs/contracts.md: a reader gets the columns that it asks for, and a row that breaks a rule is not stored."""
+    page = "docs/contracts.md"
+    module = documented(page, "src/shop/pipelines/contracts.py")
+    _runs(module, page, tmp_path)
+    assert len(_rows(tmp_path, "checked/silver/flights")) == 2 * len(DAYS)
+    bad = pl.DataFrame({"day": DAYS[:1], "flight": [1], "carrier": ["UA"], "delay": [-500]})
+    with pytest.raises(RunError, match=r"1 of 1 rows break the rule `delay\|min` of its contract `Flights`"):
+        run_job(module.checked, inputs={"clean": bad})
 
 
 @pytest.mark.slow

@@ -113,6 +113,10 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             manifest = Path(scratch, "manifest.json")
             files.write(manifest, made.content)
             manifest.chmod(0o644)
+            beside = Path(scratch, "contracts.json")
+            if made.contracts is not None:
+                files.write(beside, made.contracts)
+                beside.chmod(0o644)
             withdrawn = self._withdraw(version, config, made.content)
             self._attempts[version] = _Attempt(config, made, scratch, readme, withdrawn)
             atexit.register(self._abandon, version)
@@ -120,11 +124,14 @@ class DbxdecBuildHook(BuildHookInterface[BuilderConfig]):
             self._fail(self._with_bundle(version, config, error), config)
         except OSError as error:
             self._fail(_unwritten("the build can't store its files", error), config)
-        from dbxdec.model import protocol
+        from dbxdec.model import contract_forms, protocol
         from dbxdec.model.manifest import PATH
 
         build_data["extra_metadata"][str(manifest)] = PATH
         inside.keep_in_place(self.build_config, PATH)
+        if made.contracts is not None:
+            build_data["extra_metadata"][str(beside)] = contract_forms.PATH
+            inside.keep_in_place(self.build_config, contract_forms.PATH)
         inside.add_entry_point(
             self.metadata, protocol.ENTRY_POINT_GROUP, protocol.ENTRY_POINT, protocol.ENTRY_POINT_OBJECT
         )

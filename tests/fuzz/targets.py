@@ -25,7 +25,7 @@ from dbxdec.build import bundlechecks, bundlefile, codegen, config, freshness, l
 from dbxdec.errors import DbxdecError
 from dbxdec.local import variables
 from dbxdec.model import dag, manifest, protocol
-from dbxdec.views import diff, graph, jobs, texts
+from dbxdec.views import contracts, diff, graph, jobs, texts
 from forked import Forked, Outcome, snapshot
 from lock_documents import edge, entry, package, pylock, uv_lock
 from lock_documents import shop as lock_shop
@@ -257,6 +257,7 @@ def follow(found: manifest.Manifest, other: manifest.Manifest) -> None:
     """Do with a manifest what commands do."""
     whole = found.jobs
     diff.difference(other, found, {}, {})
+    list(contracts.changes(other, found, {}, {}))
     jobs.html(whole, "x")
     for job in whole:
         graph.mermaid(job)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring import expecting, new_rows, recording
+from dbxdec.authoring import contracting, expecting, new_rows, recording
 from dbxdec.authoring.captured import captured
 from dbxdec.authoring.compute import Environment, JobCluster
 from dbxdec.authoring.definitions import doc_of, place_of
@@ -207,6 +207,7 @@ def _task(call: Call, options: JobOptions, variables: _Variables, surroundings: 
         optional=frozenset(call.optional),
         spark_conf=call.task.options.spark_conf,
         closes_over=captured(fn),
+        contracts=contracting.of_inputs(fn, call.inputs),
     )
 
 

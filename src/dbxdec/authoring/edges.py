@@ -7,10 +7,12 @@ import json
 import typing
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.authoring import contracting
 from dbxdec.authoring.definitions import arguments_of
 from dbxdec.authoring.literal_types import misfit
 from dbxdec.authoring.nodes import Call, Recorder, Step
 from dbxdec.model import dag, literals, typehints
+from dbxdec.model.annotations import is_union
 from dbxdec.model.typehints import Annotation
 
 if TYPE_CHECKING:
@@ -290,7 +292,7 @@ def _is_abstract(note: Annotation, given: ValueType) -> bool:
 
 
 def _members(note: Annotation) -> tuple[Any, ...]:
-    return typing.get_args(note.value) if typehints.is_union(note.value) else (note.value,)
+    return typing.get_args(note.value) if is_union(note.value) else (note.value,)
 
 
 def _one(member: Any, optional: bool) -> ValueType | None:
@@ -311,3 +313,5 @@ def _check_read(call: Call, parameter: str, note: Annotation, manager: IoManager
             f"return; it reads {what}",
             f"annotate it as {' or '.join(sorted(manager.reads))}",
         )
+    elif (found := contracting.refusal(note, f"the parameter `{parameter}` of the task `{call.key}`")) is not None:
+        call.recorder.problem(found[0], found[1] or None)

@@ -18,8 +18,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import did_you_mean, shown
+from dbxdec.model import contracts
+from dbxdec.model.annotations import is_union
 from dbxdec.model.secrets import Secret
-from dbxdec.model.typehints import is_union, type_name
+from dbxdec.model.typehints import type_name
 from dbxdec.model.variables import BundleVariable, has_token
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ def misfit(value: Any, note: Annotation) -> Misfit | None:
 
 
 def _misfit(value: Any, wanted: Any, path: str) -> Misfit | None:
+    wanted = contracts.taken(wanted)[0]
     if is_union(wanted):
         found = [_misfit(value, member, path) for member in typing.get_args(wanted)]
         # The member that matches deepest is most likely the one that was meant.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.authoring import small_results
+from dbxdec.authoring import contracting, small_results
 from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
 from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
@@ -104,7 +104,7 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
                 problem=f"the output `{name}` of the task `{key}` has an IoManager without a table",
                 hint='name one for each output: `outputs={"good": io.table("good"), "bad": io.table("bad")}`',
             )
-        outputs[name] = _output(manager, job, key, note and note.element())
+        outputs[name] = _output(manager, job, key, note and note.output(name))
     stored = Stored(outputs, managers)
     if note is None or note.error or not note.type_names:
         return stored
@@ -114,7 +114,7 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
             problem=f"the task `{key}` has named outputs but returns `{note.text}`",
             hint=f"return a dict with the keys {listed(list(managers))}",
         )
-    problems = [_refusal(manager, note.element(), key) for manager in managers.values()]
+    problems = [_refusal(manager, note.output(name), key) for name, manager in managers.items()]
     problem, hint = next((found for found in problems if found), (None, None))
     return replace(stored, problem=problem, hint=hint)
 
@@ -130,13 +130,17 @@ def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> 
         settings=plain(settings),
         shared=manager.shared,
         partial=manager.is_partial(returns),
+        contract=None if note is None else note.contract,
     )
 
 
 def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) -> Stored:
     stored = Stored({dag.RESULT: _output(manager, job, key, note)}, {dag.RESULT: manager})
-    if note is None or note.error or isinstance(manager, Mistaken):
+    if note is None or isinstance(manager, Mistaken):
         return stored
+    if note.error:
+        found = contracting.refusal(note, f"the result of the task `{key}`")
+        return stored if found is None else replace(stored, problem=found[0], hint=found[1])
     if note.is_none:
         return replace(
             stored,
@@ -150,6 +154,6 @@ def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) ->
 def _refusal(manager: IoManager, note: Annotation, key: str) -> tuple[str, str] | None:
     """Return a message and a hint if the manager can't store the annotated type; None if it can."""
     if manager.writes is None or all(kind in manager.writes for kind in note.type_names):
-        return None
+        return contracting.refusal(note, f"the result of the task `{key}`")
     problem = f"the task `{key}` returns `{note.text}`, which {type(manager).__name__} can't store"
     return problem, f"it stores {', '.join(sorted(manager.writes))}"

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from dbxdec.model.typehints import is_union
+from dbxdec.model.annotations import is_union
 from dbxdec.model.values import ValueType
 
 _LISTS = "annotate `list[...]` and return a list"

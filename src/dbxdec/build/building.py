@@ -27,8 +27,9 @@ from dbxdec.errors import (
     Problem,
     concerning,
     in_order,
+    listed,
 )
-from dbxdec.model import soundness
+from dbxdec.model import contract_forms, soundness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +56,8 @@ class Build:
     """The mistakes of jobs that are not in it, though they are in the tree; no wheel is made of such a build."""
     warnings: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    contracts: bytes | None = None
+    """The columns of its contracts (`model/contract_forms.py`); None if there are none, or if none is known here."""
     read: tuple[str, ...] = ()
     """Files and folders beside the wheel's own files that it depends on."""
 
@@ -151,9 +154,21 @@ def build(
         tuple(files),
         tuple(left_out),
         (*beside.warnings, *own_wheel.warnings(made)),
-        beside.notes,
+        (*beside.notes, *_of_contracts(made, discovered)),
+        contract_forms.encode(discovered.contracts) if discovered.contracts else None,
         (*beside.read, *own_wheel.source_folders(made)),
     )
+
+
+def _of_contracts(made: Manifest, discovered: Discovered) -> list[Problem]:
+    """Return a note about contracts whose columns are not known here."""
+    unknown = [name for name in contract_forms.names(made.raw_jobs) if name not in discovered.contracts]
+    if not unknown:
+        return []
+    titles = listed([name.rpartition(":")[2] for name in unknown])
+    message = f"the contract{'s' * (len(unknown) > 1)} {titles} {'are' if len(unknown) > 1 else 'is'} not compared"
+    hint = "the build compares what tasks ask for with what others give where the library is installed"
+    return [Problem(f"{message}: the library is not installed where the wheel is built", hint=hint)]
 
 
 def _locking(

@@ -16,17 +16,19 @@ import zipfile
 import zlib
 from base64 import urlsafe_b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import ManifestError, Problem, RunError
-from dbxdec.model import protocol
+from dbxdec.model import contract_forms, protocol
 from dbxdec.model.manifest import MAX_BYTES, PATH, Manifest, decode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
     from typing import IO
+
+    from dbxdec.model.contract_forms import Columns
 
 
 DATA = "*.data"
@@ -48,12 +50,16 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Wheel:
-    """The content of a wheel. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`."""
+    """The content of a wheel. `payload` is (path, sha256 in hex) of each file outside of `.dist-info`.
+
+    `contracts` are the columns of contracts by their names, of those that were known where it was built.
+    """
 
     manifest: Manifest
     manifest_bytes: bytes
     entry_points: Mapping[str, Mapping[str, str]]
     payload: tuple[tuple[str, str], ...]
+    contracts: Mapping[str, Columns] = field(default_factory=dict)
 
 
 def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
@@ -76,10 +82,20 @@ def read_wheel(path: Path, *, verified: bool = True) -> Wheel:
             manifest_bytes=content,
             entry_points=_entry_points(info[_ENTRY_POINTS]) if _ENTRY_POINTS in info else {},
             payload=tuple(sorted(_digests(archive, members))),
+            contracts=_contracts(archive, members, f"{folder}/extra_metadata/{contract_forms.PATH}", path.name),
         )
     if verified:
         _verify(path, found, info)
     return found
+
+
+def _contracts(
+    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], name: str, origin: str
+) -> Mapping[str, Columns]:
+    for member in members:
+        if member.filename == name:
+            return contract_forms.decode(_read(archive, member, contract_forms.MAX_BYTES), origin)
+    return {}
 
 
 def read_manifest(path: Path) -> Manifest:

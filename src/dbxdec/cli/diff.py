@@ -10,11 +10,13 @@ import click
 
 from dbxdec.cli import source
 from dbxdec.cli.console import console, escape, print_json
+from dbxdec.views import contracts
 from dbxdec.views.diff import difference
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dbxdec.views.contracts import ColumnChange
     from dbxdec.views.diff import Change
 
 _SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
@@ -39,11 +41,12 @@ def command(a: str, b: str, as_json: bool) -> None:
     here = Path.cwd()
     old, new = source.named(a, here), source.named(b, here)
     found = difference(old.manifest, new.manifest, old.files, new.files)
+    of_contracts = list(contracts.changes(old.manifest, new.manifest, old.contracts, new.contracts))
     if as_json:
         builds = {
             name: {"source": one.title, "build_id": one.manifest.build_id} for name, one in (("a", old), ("b", new))
         }
-        print_json({**builds, **asdict(found)})
+        print_json({**builds, **asdict(found), "contracts": [asdict(one) for one in of_contracts]})
         return
     out = console()
     out.print(
@@ -51,6 +54,8 @@ def command(a: str, b: str, as_json: bool) -> None:
     )
     for change in found.changes:
         _print(out, change)
+    for of_contract in of_contracts:
+        _print_contract(out, of_contract)
     if found.pins:
         out.print("\npins by Python")
         for pin in found.pins:
@@ -63,6 +68,17 @@ def command(a: str, b: str, as_json: bool) -> None:
     out.print()
     for sentence in found.deploy:
         out.print(escape(sentence))
+
+
+def _print_contract(out: Console, change: ColumnChange) -> None:
+    title = f"contract {escape(change.title)}:"
+    if change.kind == "unknown":
+        out.print(f"{title} not compared: its library was not installed where one of them was built")
+        return
+    sign, colour = _SIGNS[change.kind]
+    values = escape(" -> ".join(text for text in (change.before, change.after) if text is not None))
+    readers = f" (read by {escape('; '.join(change.readers))})" if change.readers else ""
+    out.print(f"{title} [{colour}]{sign}[/] {values}{readers}")
 
 
 def _print(out: Console, change: Change) -> None:

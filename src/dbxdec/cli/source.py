@@ -5,19 +5,21 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbxdec.cli.console import say
 from dbxdec.errors import ConfigError, Problem, SourceLocation, counted
+from dbxdec.model import contract_forms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dbxdec.build.building import Build
     from dbxdec.build.tree import Tree
+    from dbxdec.model.contract_forms import Columns
     from dbxdec.model.manifest import Manifest
 
 
@@ -32,6 +34,8 @@ class Source:
     absent: tuple[str, ...] = ()
     """Modules that are replaced by placeholders, because they are not installed here."""
     notes: tuple[Problem, ...] = ()
+    contracts: Mapping[str, Columns] = field(default_factory=dict)
+    """The columns of contracts by their names, where they are known."""
 
 
 def of_tree(folder: Path, job: str | None = None) -> Source:
@@ -44,7 +48,9 @@ def of_tree(folder: Path, job: str | None = None) -> Source:
     tree = _read(find_project(folder), job)
     made = tree.made
     say_left_out(made)
-    return Source("the tree", made.manifest, dict(made.payload), tree.warnings, made.discovered.stand_ins, tree.notes)
+    contracts = {} if made.contracts is None else contract_forms.decode(made.contracts, "the tree")
+    absent = made.discovered.stand_ins
+    return Source("the tree", made.manifest, dict(made.payload), tree.warnings, absent, tree.notes, contracts)
 
 
 def say_left_out(made: Build) -> None:
@@ -102,7 +108,7 @@ def of_wheel(path: Path) -> Source:
     from dbxdec.build.wheels import read_wheel
 
     wheel = read_wheel(path)
-    return Source(path.name, wheel.manifest, dict(wheel.payload))
+    return Source(path.name, wheel.manifest, dict(wheel.payload), contracts=wheel.contracts)
 
 
 def of_commit(name: str, folder: Path) -> Source:
@@ -112,7 +118,7 @@ def of_commit(name: str, folder: Path) -> Source:
     root = find_project(folder)
     with _checked_out(name, root) as there:
         found = of_tree(there)
-    return Source(name, found.manifest, found.files, found.warnings)
+    return Source(name, found.manifest, found.files, found.warnings, contracts=found.contracts)
 
 
 def named(text: str, folder: Path) -> Source:

@@ -99,6 +99,8 @@ class IoManager(ABC):
     """Those of them that are merges into a table, without rows of their own."""
     reads_changes: ClassVar[bool] = False
     """Whether it can tell which rows of a table are new to a task (`table(...).changes()`)."""
+    checks_contracts: ClassVar[bool] = False
+    """Whether `write` compares values with `OutputContext.contract` itself, where they are stored but not committed."""
     merges_by_settings: ClassVar[bool] = False
     """Whether a merge carries its receipt by settings of a session, which serverless compute does not accept."""
     reads_table: ClassVar[bool] = False

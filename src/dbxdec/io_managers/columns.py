@@ -73,19 +73,23 @@ def compare(
         return
     if found:
         rows = [("column", "table", "result"), *((d.path, d.table or "-", d.frame or "-") for d in found)]
-        widths = [max(len(row[i]) for row in rows) for i in range(2)]
-        lines = "".join(f"\n    {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
         grows = policy == "strict" and all(d.frame is None or d.table is None for d in found)
         grows &= fills or not any(d.frame is None and d.inside for d in found)
         problems.append(
             Problem(
-                f"the columns of the result don't match the table {uri}:{lines}",
+                f"the columns of the result don't match the table {uri}:{lines(rows)}",
                 hint="cast or rename in the task"
                 + (', or let the table grow with schema="add-columns"' if grows and not problems else "")
                 + ('; mode="overwrite" with schema="replace" gives the table a new schema' if whole else ""),
             )
         )
     raise RunError(problems)
+
+
+def lines(rows: Sequence[tuple[str, str, str]]) -> str:
+    """Return a table of three columns as lines of a message, the first of which is its head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    return "".join(f"\n    {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
 
 
 def spelled_as(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

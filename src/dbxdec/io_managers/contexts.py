@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.positions import Progress, Span
     from dbxdec.model.changes import Changes
+    from dbxdec.model.contracts import Contract
 
 
 KEYED = "dbxdec1"
@@ -167,6 +168,7 @@ class InputContext:
         rows: Which rows of the producer's result: `"run"`, `"table"` or `"changed"`.
         changes: What the reader wants of the rows that are new to it; None for a reader of a result or a whole table.
         span: The versions in which these rows are.
+        contract: The class of dataframely or pandera in the annotation. What is read is compared with it afterwards.
 
     Example:
         ```python
@@ -185,6 +187,7 @@ class InputContext:
     changes: Changes | None = None
     span: Span | None = None
     facts: ReadFacts = field(default_factory=ReadFacts, compare=False, repr=False)
+    contract: Contract | None = None
 
     def tell(self, *, version: int | None = None, rows: int | None = None, note: str = "") -> None:
         """Note what is known of the read: the version of the table, how many rows, anything else in words.
@@ -218,6 +221,8 @@ class OutputContext:
         returns: The types that the task's function says it returns, as `"polars.DataFrame"`; None if it says nothing.
         parameters: The run's job parameters, which options of a manager may refer to.
         has_readers: Whether a task of the job reads the result.
+        contract: The class of dataframely or pandera in the return annotation. Managers whose `checks_contracts` is
+            True compare the values with it before they commit; for others that is done before `write`.
 
     Example:
         ```python
@@ -235,6 +240,7 @@ class OutputContext:
     returns: tuple[str, ...] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     has_readers: bool = True
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, slots=True)

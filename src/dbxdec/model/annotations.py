@@ -9,13 +9,17 @@ from typing import Any
 
 def strip_optional(annotation: Any) -> tuple[Any, bool]:
     """Return `annotation` without `| None`, and whether it had `| None`. A union of other types stays a union."""
-    if type(annotation) is type or typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+    if not is_union(annotation):
         return annotation, False
     args = typing.get_args(annotation)
     rest = tuple(arg for arg in args if arg is not types.NoneType)
     if len(rest) == len(args):
         return annotation, False
     return (rest[0] if len(rest) == 1 else typing.Union[rest]), True  # noqa: UP007 - built at run time
+
+
+def is_union(value: Any) -> bool:
+    return type(value) is not type and typing.get_origin(value) in (typing.Union, types.UnionType)
 
 
 def is_json_key(annotation: Any) -> bool:

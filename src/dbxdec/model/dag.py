@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from dbxdec.model.changes import Changes
+    from dbxdec.model.contracts import Contract
     from dbxdec.model.following import Follower
     from dbxdec.model.keys import Key
     from dbxdec.model.literals import Json
@@ -155,7 +156,8 @@ class Output:
 
     `settings` are the manager's own (mode, partition columns, ...), for people and tools that read the manifest. With
     `per_item` each iteration of a for-each task has its own target, which the manager derives from `target`. With
-    `partial` the table has more rows than one write stores, so a result and its table differ.
+    `partial` the table has more rows than one write stores, so a result and its table differ. `contract` is what the
+    annotation says of a frame.
     """
 
     io: str | None = None
@@ -165,6 +167,7 @@ class Output:
     shared: bool = False
     per_item: bool = False
     partial: bool = False
+    contract: Contract | None = None
 
     @property
     def keyed(self) -> bool:
@@ -208,6 +211,8 @@ class Task:
     """Settings that the Spark session has while the task runs."""
     closes_over: Mapping[str, str] = field(default_factory=dict)
     """Digests of the plain values that the function takes along from the job's body, by name."""
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
+    """What the annotations say of frames that it gets, by their places in its arguments: `flights`, `parts[0]`."""
     # Only the build knows these: where the task was called and overridden, and which inputs may be None.
     called_at: SourceLocation | None = field(default=None, compare=False)
     overridden_at: SourceLocation | None = field(default=None, compare=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from dbxdec.errors import SourceLocation
 from dbxdec.model import dag, soundness
+from dbxdec.model.contracts import Contract
 from dbxdec.model.literals import checked
 from dbxdec.model.rundate import RunDate
 from dbxdec.model.values import ValueType
@@ -115,6 +116,8 @@ def encode_output(output: dag.Output) -> dict[str, Any]:
         form["per_item"] = True
     if output.partial:
         form["partial"] = True
+    if output.contract is not None:
+        form["contract"] = output.contract.name
     return form
 
 
@@ -128,7 +131,14 @@ def _decode_output(form: Any) -> dag.Output:
         shared=take(form, "shared", bool, False),
         per_item=take(form, "per_item", bool, False),
         partial=take(form, "partial", bool, False),
+        contract=_decode_contract(form["contract"]) if "contract" in form else None,
     )
+
+
+def _decode_contract(form: Any) -> Contract:
+    if type(form) is not str or not all(form.partition(":")):
+        raise FormError("", f"is {soundness.shown(form)}, not `module:Class`")
+    return Contract(form)
 
 
 def _encode_job(job: dag.Job) -> dict[str, Any]:
@@ -172,6 +182,7 @@ def _encode_task(task: dag.Task) -> dict[str, Any]:
         **({"compares": task.compares.json_form()} if task.compares is not None else {}),
         **({"spark_conf": dict(task.spark_conf)} if task.spark_conf else {}),
         **({"closes_over": dict(task.closes_over)} if task.closes_over else {}),
+        **({"contracts": {place: one.name for place, one in task.contracts.items()}} if task.contracts else {}),
         **({"doc": task.doc} if task.doc else {}),
     }
 
@@ -235,6 +246,7 @@ def _decode_task(form: Any) -> dag.Task:
         doc=_decode_doc(form),
         spark_conf=by_key(form, "spark_conf", _decode_setting) if "spark_conf" in form else {},
         closes_over=by_key(form, "closes_over", _decode_digest) if "closes_over" in form else {},
+        contracts=by_key(form, "contracts", _decode_contract) if "contracts" in form else {},
     )
 
 

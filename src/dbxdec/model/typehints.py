@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from dbxdec.model.annotations import strip_optional
+from dbxdec.model import contracts
+from dbxdec.model.annotations import is_union, strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.signatures import annotations_of
 from dbxdec.model.values import ValueType
@@ -19,15 +20,29 @@ from dbxdec.model.values import ValueType
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from dbxdec.model.contracts import Contract
+
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved."""
+    """One annotation: its `value` without `| None`, or the `error` that kept it from being resolved.
+
+    `contract` is that of a frame, and `fields` are the types of a TypedDict's fields, if a frame among them has one.
+    """
 
     text: str
     value: Any = None
     optional: bool = False
     error: str | None = None
+    contract: Contract | None = None
+    fields: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, text: str, plain: Any) -> Annotation:
+        """Return the annotation of a type in which contracts are marked."""
+        bare, optional = strip_optional(plain)
+        value, contract, fields = contracts.taken(bare)
+        return cls(text, value, optional, None, contract, fields)
 
     @functools.cached_property
     def type_names(self) -> tuple[str, ...]:
@@ -67,20 +82,23 @@ class Annotation:
     @property
     def keys(self) -> Annotation:
         """The annotation of a dict's keys."""
-        bare, optional = strip_optional(typing.get_args(self.value)[0])
-        return Annotation(self.text, bare, optional)
+        return Annotation.of(self.text, typing.get_args(self.value)[0])
 
     def element(self, index: int = 0) -> Annotation:
         """Return the annotation of the element `index` of a list or tuple, or of a dict's values; Any without one."""
         origin, args = typing.get_origin(self.value), typing.get_args(self.value)
         if self.error or not isinstance(origin, type) or not args:
-            return replace(self, value=Any, optional=False)
+            return Annotation(self.text, Any, error=self.error)
         if origin is tuple and Ellipsis not in args:
             chosen = args[index] if index < len(args) else Any
         else:
             chosen = args[0] if origin is tuple else args[-1]
-        bare, optional = strip_optional(chosen)
-        return Annotation(self.text, bare, optional)
+        return Annotation.of(self.text, chosen)
+
+    def output(self, name: str) -> Annotation:
+        """Return the annotation of a task's output: of a field of a TypedDict, or else of the values of a dict."""
+        fields = dict(self.fields)
+        return Annotation.of(self.text, fields[name]) if name in fields else self.element()
 
 
 def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
@@ -98,8 +116,8 @@ def of_parameter(function: Callable[..., Any], name: str) -> Annotation | None:
         value = plain.of(value)
     except Exception as error:  # noqa: BLE001 - an annotation may be any expression
         return Annotation(_written(raw, function), error=f"{type(error).__name__}: {error}")
-    bare, optional = strip_optional(value)
-    found = Annotation(_written(raw, function), bare, optional or value is None)
+    found = Annotation.of(_written(raw, function), value)
+    found = replace(found, optional=True) if value is None else found
     if not plain.has_asked:
         _known.keep(raw, function, found)
     return found
@@ -178,10 +196,6 @@ def _is_session(note: Annotation) -> bool:
     return note.text.strip("\"' ").removesuffix("| None").strip().rpartition(".")[2] == _SESSION
 
 
-def is_union(value: Any) -> bool:
-    return type(value) is not type and typing.get_origin(value) in (typing.Union, types.UnionType)
-
-
 def type_name(value: Any) -> str:
     """Return "polars.LazyFrame" for a class defined anywhere inside polars, "int" for a builtin."""
     stand_in = getattr(value, STAND_IN_NAME, None)
@@ -235,19 +249,22 @@ class _Plain:
         args = typing.get_args(value)
         if _is_alias(value) or _is_alias(origin):
             return self._of_alias(origin or value, [self.of(arg, given) for arg in args])
-        if origin is typing.Annotated or _is_qualifier(origin):
+        if origin is typing.Annotated:
+            return contracts.of_metadata(self.of(args[0], given), value.__metadata__)
+        if _is_qualifier(origin):
             return self.of(args[0], given)
         if is_union(value):
             return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
         if isinstance(origin, type) and args and origin is not Callable:
-            return origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+            whole = origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+            return contracts.of_generic(whole) or whole
         if isinstance(value, typing.NewType):
             return self.of(value.__supertype__, given)
         if value is typing.LiteralString:
             return str
         if typing.is_typeddict(value):
             return self._of_typed_dict(value)
-        return Any if _is_qualifier(value) else value
+        return Any if _is_qualifier(value) else contracts.of_generic(value) or value
 
     def _of_alias(self, alias: Any, args: list[Any]) -> Any:
         """Resolve an alias such as `type Maybe[T] = T | None` with these arguments. A recursive alias is Any."""
@@ -262,10 +279,11 @@ class _Plain:
             return dict
         with self._inside(kind):
             try:
-                fields = [self.of(field) for field in kind.__annotations__.values()]
+                fields = {name: self.of(field) for name, field in kind.__annotations__.items()}
             except Exception:  # noqa: BLE001 - an annotation may be any expression
                 return dict
-        return dict[str, typing.Union[tuple(fields)]] if fields else dict  # type: ignore[misc]  # noqa: UP007
+        values: Any = typing.Union[tuple(fields.values())] if fields else None  # noqa: UP007
+        return contracts.with_fields(dict[str, values], fields) if fields else dict
 
     @contextmanager
     def _inside(self, named: Any) -> Iterator[None]:

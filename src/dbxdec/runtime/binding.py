@@ -13,7 +13,7 @@ from dbxdec.io_managers.contexts import InputContext, WriteId
 from dbxdec.model import dag, literals, places, signatures
 from dbxdec.model.typehints import Annotation, of_parameter, sessions_of
 from dbxdec.model.values import ANY
-from dbxdec.runtime import record, upstream
+from dbxdec.runtime import contracting, record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
 
@@ -156,7 +156,8 @@ class Reader:
     def _context(
         self, uri: str, note: Annotation, parameter: str, producer: WriteId | None, rows: contexts.Rows
     ) -> InputContext:
-        return InputContext(uri, parameter, None if note.error else note.value, producer, self.started, rows)
+        annotation = None if note.error else note.value
+        return InputContext(uri, parameter, annotation, producer, self.started, rows, contract=note.contract)
 
     def _small_result(self, task: str, kind: ValueType, note: Annotation, parameter: str) -> Any:
         missing = object()
@@ -201,7 +202,8 @@ class Reader:
         if not collects:
             return self._together(manager, context, writes, note, certain=certain)
         element = note.element()
-        context = replace(context, annotation=None if element.error else element.value)
+        annotation = None if element.error else element.value
+        context = replace(context, annotation=annotation, contract=element.contract)
         found: list[Any] = []
         try:
             if writes:
@@ -241,7 +243,7 @@ class Reader:
             return None
         place = writes[0].uri if writes else context.uri
         try:
-            found = manager.empty(replace(context, uri=place, producer=None))
+            found = contracting.read(manager.empty(replace(context, uri=place, producer=None)), context)
         except NotWrittenError:
             task = context.producer.task if context.producer else ""
             raise NotWrittenError(
@@ -279,7 +281,7 @@ class Reader:
         if context.producer is not None and self._is_left_out(context.producer.task):
             raise outcomes.not_written(context)
         began, context = time.perf_counter(), replace(context, facts=contexts.ReadFacts())
-        value = read(context)
+        value = contracting.read(read(context), context)
         record.note("read", context.parameter, context.uri, context.facts, value, time.perf_counter() - began)
         return value
 

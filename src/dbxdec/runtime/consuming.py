@@ -13,7 +13,7 @@ from dbxdec.io_managers.positions import Progress, Span
 from dbxdec.model import dag, places
 from dbxdec.model.beginnings import LATEST, Wanted
 from dbxdec.model.typehints import of_parameter
-from dbxdec.runtime import record
+from dbxdec.runtime import contracting, record
 from dbxdec.runtime.going_on import Start
 from dbxdec.runtime.sources import Output, Source, sharing
 
@@ -207,9 +207,8 @@ class Consuming:
             target = self._job.task(binding.task).outputs[binding.output].target or ""
         note = of_parameter(function, name)
         annotation = None if note is None or note.error else note.value
-        return Source(
-            name, places.resolved(target), changes, _delta(manager), annotation, note is not None and note.optional
-        )
+        optional, contract = (False, None) if note is None else (note.optional, note.contract)
+        return Source(name, places.resolved(target), changes, _delta(manager), annotation, optional, contract)
 
     def read(self, parameter: str) -> Any:
         """Return the new rows for a parameter; None for an optional one if there are none."""
@@ -218,7 +217,7 @@ class Consuming:
             log.info("read %s: None, since there is nothing at %s yet", parameter, source.uri)
             return None
         began, context = time.perf_counter(), source.context(span)
-        value = source.manager.read(context)
+        value = contracting.read(source.manager.read(context), context)
         record.note("read", parameter, source.uri, context.facts, value, time.perf_counter() - began)
         # What is left out at first makes the table, by its columns.
         return None if context.facts.rows == 0 and source.optional and not span.skips else value

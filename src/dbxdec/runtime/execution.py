@@ -15,7 +15,7 @@ from dbxdec.io_managers.running import running
 from dbxdec.model import comparisons, dag, places, storage_paths, variables
 from dbxdec.model.literals import UnsupportedLiteralError
 from dbxdec.model.typehints import Annotation, of_parameter, returned_types
-from dbxdec.runtime import blame, context, leaving, record
+from dbxdec.runtime import blame, context, contracting, leaving, record
 from dbxdec.runtime.binding import Reader, written_by
 from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.task_values import task_values
@@ -213,12 +213,11 @@ class Execution:
                 hint="return a dict with exactly these keys; a value may be None where its annotation says so",
             )
         note = of_parameter(self.function, "return")
-        element = note.element() if note else None
         if self.consuming is not None:
             self.consuming.note_nothing(result)
             self.consuming.share({name: self.output(name) for name in self.managers})
         stored = self.managers if self._planned is None else self._planned.progress
-        written = {name: self._write(name, result[name], element) for name in stored}
+        written = {name: self._write(name, result[name], note.output(name) if note else None) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
         if earlier and len(earlier) < len(written):
             log.warning(
@@ -239,12 +238,13 @@ class Execution:
             )
         if result is None and self.consuming is not None:
             self.consuming.refuse_none(name, context)
-        with blame.noted(lambda: self._blame(name)):
-            written = self.managers[name].write(context, result)
+        manager = self.managers[name]
+        with blame.noted(lambda: self._blame(name)), contracting.written(result, context, manager) as stored:
+            written = manager.write(context, stored)
         title = self._title(name)
         if written is not None and not isinstance(written, contexts.WriteResult):
             raise RunError(
-                f"`{type(self.managers[name]).__name__}.write` returned a {type(written).__name__} for the task "
+                f"`{type(manager).__name__}.write` returned a {type(written).__name__} for the task "
                 f"`{self.task.key}`, not a WriteResult or None; by then it has run",
                 hint="return `WriteResult(rows=...)`, or nothing",
             )
@@ -275,4 +275,7 @@ class Execution:
         returns = returned_types(self.function, named=name != dag.RESULT)
         progress = None if self._planned is None else self._planned.progress.get(name)
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
-        return OutputContext(uri, receipt, returns, self.run.parameters, self.reader.job.reads(self.task.key, name))
+        note = of_parameter(self.function, "return")
+        contract = None if note is None else note.contract if name == dag.RESULT else note.output(name).contract
+        read = self.reader.job.reads(self.task.key, name)
+        return OutputContext(uri, receipt, returns, self.run.parameters, read, contract)

@@ -127,7 +127,7 @@ def _always_stores(built: BuiltJob, key: str, output: str) -> bool:
     """Return whether the annotation of a task says that it stores something whenever it runs."""
     note = of_parameter(built.tasks[key].fn, "return")
     if note is not None and output != dag.RESULT:
-        note = note.element()
+        note = note.output(output)
     return note is not None and note.excludes_none
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.positions import Span
     from dbxdec.model import dag
     from dbxdec.model.changes import Changes
+    from dbxdec.model.contracts import Contract
 
 
 class Manager(Protocol):
@@ -43,11 +44,11 @@ class Source:
     manager: Manager
     annotation: Any
     optional: bool
+    contract: Contract | None = None
 
     def context(self, span: Span | None = None) -> InputContext:
-        return InputContext(
-            self.uri, self.parameter, self.annotation, changes=self.changes, span=span, facts=ReadFacts()
-        )
+        place = (self.uri, self.parameter, self.annotation)
+        return InputContext(*place, changes=self.changes, span=span, facts=ReadFacts(), contract=self.contract)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class MemoryIoManager(IoManager):
         self.writes = own.writes  # type: ignore[misc]
         self.merges = own.merges  # type: ignore[misc]
         self.reads_changes = own.reads_changes  # type: ignore[misc]
+        # Another manager's rules are not applied here, so the run compares values before it writes.
+        self.checks_contracts = own.checks_contracts and hasattr(own, "judge")  # type: ignore[misc]
 
     @property
     def mode(self) -> str:
@@ -202,7 +204,7 @@ class MemoryIoManager(IoManager):
         judge = replace(judge, quarantine=keep, there=lambda: self._rows(context))
         # As the table would have them: a category is a string, and unsigned integers have a sign.
         frame, schema = schemas.storable(value)
-        conditions = judge.for_schema(pl.Schema(schema))
+        conditions = judge.for_schema(pl.Schema(schema), value.collect_schema())
         with conditions.spilled(checks.signed(frame, schema, uri=context.uri)) as rows:
             kept, outcomes_ = conditions.accepted(rows)
             return kept.collect(), {one.expectation.name: one.facts() for one in outcomes_}

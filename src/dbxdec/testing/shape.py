@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dbxdec.authoring import contracting
 from dbxdec.errors import AuthoringError, RunError, did_you_mean, in_order, listed
 from dbxdec.model import checks, dag, literals
 from dbxdec.testing.arguments import check_job, check_key
@@ -170,7 +171,8 @@ def built(job: Job[...]) -> dict[str, BuiltJob]:
         found[one.key] = one.build()
         waiting += [other for key, other in found[one.key].jobs.items() if key not in found]
     problems = [problem for one in found.values() for problem in one.problems]
-    problems = problems or checks.check(one.dag for one in found.values())
+    dags = [one.dag for one in found.values()]
+    problems = problems or [*checks.check(dags), *contracting.across(dags)]
     if problems:
         raise AuthoringError(in_order(problems))
     return found

@@ -186,6 +186,7 @@ def _facts(task: Task) -> dict[str, str]:
         "run_if": task.run_if,
         "depends_on": ", ".join(sorted(map(texts.dependency, task.depends_on))) or None,
         "doc": _one_line(task.doc),
+        "contracts": ", ".join(f"{place}: {one.name}" for place, one in task.contracts.items()) or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -68,7 +68,8 @@ def output(found: dag.Output) -> str:
     if found.io is None:
         return f"task value ({found.type})"
     settings = [f"{name}={_option(value)}" for name, value in found.settings.items() if value not in (None, [], "")]
-    manager = ", ".join([found.io.rpartition(":")[2], *settings])
+    contract = [] if found.contract is None else [f"contract={found.contract.title}"]
+    manager = ", ".join([found.io.rpartition(":")[2], *settings, *contract])
     place = found.target or "its own place"
     return f"{place}{'/_items/*' if found.per_item else ''} ({manager})"
 
@@ -111,12 +112,18 @@ def facts(task: dag.Task, job: dag.Job) -> list[tuple[str, str]]:
     found += [("run if", task.run_if)] if task.run_if else []
     found += [("for", each(task.each))] if task.each else []
     for name, bound in task.inputs.items():
-        rows = ", ".join(dict.fromkeys(filter(None, (rows_of(leaf, job) for leaf in dag.flatten(bound)))))
+        asked = [f"contract {one.title}" for place, one in task.contracts.items() if _is_in(place, name)]
+        rows = ", ".join(dict.fromkeys(filter(None, [*(rows_of(leaf, job) for leaf in dag.flatten(bound)), *asked])))
         found.append((f"{name} <-", f"{binding(bound)} ({rows})" if rows else binding(bound)))
     for name, result in task.outputs.items():
         found.append(("->" if len(task.outputs) == 1 else f"{name} ->", output(result)))
     found += settings(task.spark_conf, "spark_conf")
     return [*found, *settings({} if task.kind == "condition" else task.settings)]
+
+
+def _is_in(place: str, parameter: str) -> bool:
+    """Return whether a place such as `parts[0]` is in the argument of a parameter."""
+    return place.partition("[")[0] == parameter
 
 
 def _referred(side: str) -> str:

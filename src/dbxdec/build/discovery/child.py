@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dbxdec
-from dbxdec.authoring import jobs, recording
+from dbxdec.authoring import contracting, jobs, recording
 from dbxdec.authoring.definitions import place_of
 from dbxdec.build.discovery import reproducible, returned
 from dbxdec.build.discovery.failures import Failures
@@ -69,6 +69,7 @@ def main(argv: list[str]) -> None:
         "imported": _from_elsewhere(spec.root),
         "may_differ": discovery.may_differ,
         "makes_strings": became_strings(),
+        "contracts": discovery.contracts(),
         "places": {
             job: {task: [at and [at.path, at.line] for at in where] for task, where in tasks.items()}
             for job, tasks in places_of(discovery.dags).items()
@@ -159,6 +160,7 @@ class _Discovery:
                 only_run |= {one.__code__ for one, _ in names.reached(key, task)}
         Progress().note(self._spec.progress)
         self._add(checks.check(self.dags))
+        self._add(contracting.across(self.dags))
         self._add(secrets.mixed_up())
         self.jobs = encode_jobs(self.dags)
         self._add(secrets.leaked(self.jobs, {job.key: job.source for job in self.dags}))
@@ -234,6 +236,14 @@ class _Discovery:
             "built: do it inside a task, or set `require-runtime-dependencies = true` in "
             "[tool.hatch.build.hooks.dbxdec]"
         )
+
+    def contracts(self) -> dict[str, Any]:
+        """Return the columns of contracts, as far as they are known here."""
+        found = contracting.forms(self.dags)
+        # Another machine has a class that is installed somewhere else.
+        own = {name: one.source.startswith(self._spec.root) for name, one in found.items()}
+        sources = {name: self._map(one.source) if own[name] else "" for name, one in found.items()}
+        return {name: replace(one, source=sources[name]).json_form() for name, one in found.items()}
 
     def _map(self, text: str) -> str:
         return self._ours.sub(lambda match: self._source(match[1]), text)

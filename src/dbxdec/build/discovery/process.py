@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,8 @@ class Discovered:
     warnings: tuple[Problem, ...]
     output: str
     places: Mapping[str, Mapping[str, Places]]
+    contracts: Mapping[str, Any] = field(default_factory=dict)
+    """The columns of contracts by their names (`model/contract_forms.py`), of those whose libraries are installed."""
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
 
@@ -124,7 +126,8 @@ def discover(
         ]
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
     warnings = tuple(Problem(message, _place(where), hint) for message, where, hint, _ in mask.data(found["warnings"]))
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, tuple(found["imported"]))
+    imported, contracts = tuple(found["imported"]), found["contracts"]
+    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, contracts, imported)
 
 
 def _found(

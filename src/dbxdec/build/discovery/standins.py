@@ -20,6 +20,7 @@ from dbxdec.authoring.jobs import Job
 from dbxdec.authoring.references import Reference, Spoiled
 from dbxdec.authoring.tasks import Task
 from dbxdec.errors import Problem, StandInError
+from dbxdec.model.contracts import LIBRARIES, STAND_IN_BASE, STAND_IN_ITEM
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.mistakes import refuse, spoiled
 
@@ -69,7 +70,9 @@ class StandIn:
         return stand_in(f"{_name(self)}.{name}")
 
     def __getitem__(self, item: object) -> StandIn:
-        return stand_in(f"{_name(self)}[{item!r}]")
+        made = stand_in(f"{_name(self)}[{item!r}]")
+        object.__setattr__(made, STAND_IN_ITEM, (_name(self), item))
+        return made
 
     def __call__(self, *args: object, **kwargs: object) -> StandIn:
         name = _name(self)
@@ -77,6 +80,8 @@ class StandIn:
             _refuse(name, f"called in the body of the job `{recorder.job}`")
             return spoiled()  # type: ignore[no-any-return]
         for value in (*args, *kwargs.values()):
+            if _is_rule(name, value):
+                continue
             if isinstance(value, Task | Job | Reference | FunctionType) and not isinstance(value, Spoiled):
                 _refuse(name, f"called with `{getattr(value, '__name__', repr(value))}`, which it would replace")
                 return spoiled()  # type: ignore[no-any-return]
@@ -184,6 +189,12 @@ def _name(value: StandIn) -> str:
     return name
 
 
+def _is_rule(name: str, value: object) -> bool:
+    """Return whether a library of contracts gets a function of a class: a rule in it, which no job calls."""
+    outer = value.__qualname__.rpartition(".")[0] if isinstance(value, FunctionType) else ""
+    return bool(outer) and not outer.endswith("<locals>") and name.partition(".")[0] in LIBRARIES
+
+
 def _base_class(name: str) -> type:
     def make(cls: type, *_: object, **__: object) -> Any:
         _refuse(name, f"the base of `{cls.__qualname__}`, which is instantiated")
@@ -192,7 +203,7 @@ def _base_class(name: str) -> type:
     def accept(cls: type, /, **_: object) -> None:
         """Accept class keywords, which concern only the absent base."""
 
-    body = {"__new__": make, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None}
+    body = {"__new__": make, "__init_subclass__": classmethod(accept), STAND_IN_NAME: None, STAND_IN_BASE: name}
     return type(name.rpartition(".")[2].strip("()[]") or "Base", (), body)
 
 

@@ -127,6 +127,12 @@ class FilesIoManager(IoManager):
     def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> Any:
         """Return the frame at `place`. `facts` come from `sink`; they are None for files of another program."""
 
+    def check_stored(self, place: str, facts: Mapping[str, Any], schema: Any, context: OutputContext) -> None:
+        """Raise RunError for rows at `place`, which do not count yet, that are not as the contract says.
+
+        `schema` has the columns of the frame that was stored.
+        """
+
     @abstractmethod
     def cleared(self, frame: Any) -> Any:
         """Return a frame without rows that has the columns of `frame`."""
@@ -218,6 +224,8 @@ class FilesIoManager(IoManager):
         data = f"{_folder_of(context.receipt.id)}/{uuid.uuid4().hex}"
         try:
             rows, facts = self.sink(value, f"{context.uri}/{data}", store, task=task)
+            if context.contract is not None:
+                self.check_stored(f"{context.uri}/{data}", facts, value.collect_schema(), context)
         except BaseException:
             store.remove(data)  # where a disk is full, its space is needed
             raise

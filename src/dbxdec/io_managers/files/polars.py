@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from dbxdec.io_managers.contexts import InputContext
+    from dbxdec.io_managers.contexts import InputContext, OutputContext
     from dbxdec.io_managers.files.stores import Store
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
@@ -29,6 +29,7 @@ class PolarsFiles(FilesIoManager):
 
     reads: ClassVar[frozenset[str] | None] = _FRAMES
     writes: ClassVar[frozenset[str] | None] = _FRAMES
+    checks_contracts: ClassVar[bool] = True
     table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
     append_instead: ClassVar[str] = "PolarsDeltaIoManager"
     engine_options: ClassVar[tuple[str, ...]] = ("storage_options",)
@@ -71,6 +72,16 @@ class PolarsFiles(FilesIoManager):
         """Return a LazyFrame, or a DataFrame if the parameter is annotated as one."""
         found = polars_stores.foreign(place) if facts is None else place
         return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
+
+    def check_stored(
+        self, place: str, facts: Mapping[str, Any], schema: Mapping[str, Any], context: OutputContext
+    ) -> None:
+        if context.contract is None:
+            return
+        from dbxdec.io_managers.contracts import frames  # few tasks have any
+
+        rows, task = self.frame_at(place, facts), context.receipt.id.task
+        frames.refuse(rows, context.contract, schema, task=task, uri=context.uri)
 
     def cleared(self, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
         return frame.clear()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.model.contracts import Contract
 
 _DROPPING = ("dropped", "quarantined")
 
@@ -35,7 +36,7 @@ class Judge:
     """The expectations of one write.
 
     `quarantine` stores rows that are dropped; it is None where nobody keeps them. `there` gives the rows of the table,
-    for rules over all of them.
+    for rules over all of them. `contract` is that of the task's result, or None.
     """
 
     expectations: tuple[Expectation, ...]
@@ -44,6 +45,7 @@ class Judge:
     uri: str
     quarantine: Callable[[pl.LazyFrame], None] | None = None
     there: Callable[[], pl.LazyFrame | None] = field(default=lambda: None, repr=False)
+    contract: Contract | None = None
 
     @cached_property
     def _droppers(self) -> list[Expectation]:
@@ -78,8 +80,11 @@ class Judge:
                 hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
             )
 
-    def for_schema(self, schema: pl.Schema) -> Conditions:
-        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them."""
+    def for_schema(self, schema: pl.Schema, returned: Mapping[str, pl.DataType] | None = None) -> Conditions:
+        """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them.
+
+        `returned` are the columns that the task returned, where it has a contract.
+        """
         import polars as pl
 
         problems: list[Problem] = []
@@ -111,7 +116,7 @@ class Judge:
                 )
         if problems:
             raise RunError(problems)
-        return Conditions(self, found, values, free)
+        return Conditions(self, found, values, free, returned or {})
 
     def _without(self, one: Expectation, missing: Sequence[str], schema: Mapping[str, Any]) -> Problem:
         return Problem(
@@ -155,6 +160,7 @@ class Conditions:
     met: Mapping[str, pl.Expr]
     values: Mapping[str, pl.Expr]
     free: str
+    returned: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     @property
     def bad(self) -> str:
@@ -226,12 +232,28 @@ class Conditions:
             log.info("expect %s", one.text())
         if self.judge.quarantine is not None and dropped is not None:
             self.judge.quarantine(self.rejected(dropped))
-        expectations.refuse_failed(outcomes, task=self.judge.task, uri=self.judge.uri)
+        broken = self._of_contract(kept)
+        try:
+            expectations.refuse_failed(outcomes, task=self.judge.task, uri=self.judge.uri)
+        except RunError as error:
+            raise RunError([*error.problems, *broken]) from None
+        if broken:
+            raise RunError(broken)
         return outcomes
+
+    def _of_contract(self, kept: pl.LazyFrame) -> list[Problem]:
+        """Return the rules of the contract that rows break."""
+        if self.judge.contract is None:
+            return []
+        from dbxdec.io_managers.contracts import frames  # few tasks have any
+
+        return frames.problems(kept, self.judge.contract, self.returned, task=self.judge.task, uri=self.judge.uri)
 
     def outcomes(self, everything: pl.LazyFrame, kept: pl.LazyFrame) -> list[Outcome]:
         """Return how all expectations came out: those that fail a write, for the rows that are kept."""
 
+        if not self.judge.expectations:
+            return []
         before = [one for one in self.judge.expectations if one.action != "failed"]
         after = [one for one in self.judge.expectations if one.action == "failed"]
         all_, counts = self._counted(everything, before) if before else (0, {})

@@ -105,6 +105,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK
     writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
     merges: ClassVar[frozenset[str]] = _MERGES
+    checks_contracts: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
         "delta_write_options": _OWN_OPTIONS,
@@ -405,16 +406,17 @@ class PolarsDeltaIoManager(DeltaIoManager):
         )
 
     def judge(self, context: OutputContext) -> Judge | None:
-        """Return what judges the rows of a write; None for a table that expects nothing."""
+        """Return what judges the rows of a write; None for a table that expects nothing, of a task without contract."""
         found = expectations.of(self, self.resolve)
-        if not found:
+        if not found and context.contract is None:
             return None
         from dbxdec.io_managers.delta.polars import quarantining
         from dbxdec.io_managers.delta.polars.judging import Judge
 
         keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
         task = context.receipt.id.task
-        return Judge(found, context.parameters, task, context.uri, keep, lambda: self.rows_there(context))
+        there = lambda: self.rows_there(context)  # noqa: E731
+        return Judge(found, context.parameters, task, context.uri, keep, there, context.contract)
 
     def rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
         """Return the rows of the target as they are now; None without a table."""

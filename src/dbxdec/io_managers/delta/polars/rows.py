@@ -53,6 +53,7 @@ class Rows:
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
         self._conditions: Conditions | None = None
+        self._returned = frame.collect_schema() if target.context.contract is not None else None
         self._accepted = False
         """Whether the frame has only rows that the table expects."""
 
@@ -91,7 +92,7 @@ class Rows:
             frame = schemas.filled(frame, {name: kind for name, kind in there.items() if name not in computed})
         self._frame, self._schema = frame, dict(schemas.stored(frame.collect_schema()))
         if target.judge is not None and not self._accepted:
-            self._conditions = target.judge.for_schema(pl.Schema(self._schema))
+            self._conditions = target.judge.for_schema(pl.Schema(self._schema), self._returned)
 
     def _computed(self, table: DeltaTable | None) -> dict[str, str]:
         """Return the columns that the table computes, or will compute, itself, with their expressions."""
@@ -301,6 +302,8 @@ class Rows:
 
     def _state(self, outcomes: Sequence[expectations.Outcome]) -> None:
         """Have the commit say how the expectations came out."""
+        if not outcomes:
+            return  # the rows were compared with a contract alone
         self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
 
     def _through_delta_rs(

@@ -41,7 +41,7 @@ class Target:
     @property
     def unjudged(self) -> str:
         """What the note of a write says that stores no rows: nothing was expected of it."""
-        return "" if self.judge is None else "; no expectation was checked"
+        return "" if self.judge is None or not self.judge.expectations else "; no expectation was checked"
 
     def stating(self, **facts: Any) -> Target:
         """Return the target of a write whose commit states more facts."""

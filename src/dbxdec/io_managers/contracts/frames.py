@@ -1,0 +1,148 @@
+"""Frames against their contracts: columns before a query runs, values where rows are stored and not committed yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError
+from dbxdec.io_managers import columns
+from dbxdec.io_managers.base import log
+from dbxdec.io_managers.contracts import classes
+from dbxdec.io_managers.polars_frames import cast, named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    import polars as pl
+
+    from dbxdec.io_managers.contracts.structure import Broken, Others, Structure
+    from dbxdec.model.contracts import Contract
+
+    Types = Mapping[str, Any]
+
+
+def returned(value: Any, contract: Contract, *, task: str) -> pl.DataFrame | pl.LazyFrame:
+    """Return the result of a task as it is to be stored: with the casts and defaults that the contract asks for.
+
+    No row is computed. Raises RunError, naming all of them, for columns that are not those of the contract.
+    """
+    import polars as pl
+
+    if not isinstance(value, pl.DataFrame | pl.LazyFrame):
+        kind = type(value)
+        raise RunError(
+            f"the task `{task}` returned a {kind.__module__}.{kind.__qualname__}, but has the contract "
+            f"{contract.told}, which is for Polars frames",
+            hint="return a frame, or take the contract from the annotation",
+        )
+    asked = classes.of(contract)
+    if asked.prepared is not None:
+        found = asked.prepared(value.lazy())
+        value = found.collect() if isinstance(value, pl.DataFrame) else found
+    value = _without_others(value, asked) if asked.others == "dropped" else value
+    schema = value.collect_schema()
+    if lines := _wrong(asked, schema, asked.others, "result"):
+        raise RunError(
+            f"the columns that the task `{task}` returned don't match its contract {contract.told}:{lines}",
+            hint="cast, drop or rename them in the task, or change the contract",
+        )
+    frame: pl.DataFrame | pl.LazyFrame = value
+    return frame
+
+
+def loaded(
+    value: Any,
+    contract: Contract,
+    *,
+    parameter: str,
+    uri: str,
+    stored: Callable[[Types], Types],
+    also: Collection[str] = (),
+) -> Any:
+    """Return what is read for a parameter, with the types of the contract where a table can't have them.
+
+    `stored` gives the types as tables have them, and `also` names columns that come besides. Raises RunError for
+    columns that the contract asks for and that are not there. Values are not looked at.
+    """
+    import polars as pl
+
+    if not isinstance(value, pl.DataFrame | pl.LazyFrame):
+        return value
+    asked = classes.of(contract)
+    value = _without_others(value, asked, also) if asked.others_read == "dropped" else value
+    schema = value.collect_schema()
+    kinds = {name: one.kinds[0] for name in schema if (one := asked.column(name)) is not None and len(one.kinds) == 1}
+    others = {name: kind for name, kind in kinds.items() if not _accepts(asked, name, schema[name])}
+    fits = {name: kind for name, kind in others.items() if stored({name: kind})[name] == schema[name]}
+    if lines := _wrong(asked, schema, asked.others_read, "there", {*fits, *also}):
+        raise RunError(
+            f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
+            hint="change the contract, or what writes the columns",
+        )
+    return cast(value, fits)
+
+
+def _accepts(asked: Structure, name: str, kind: Any) -> bool:
+    column = asked.column(name)
+    return column is None or column.accepts(kind)
+
+
+def _wrong(asked: Structure, schema: Mapping[str, Any], others: Others, what: str, fine: Collection[str] = ()) -> str:
+    """Return the lines of a message: missing columns, those of other types but for `fine`, and surplus ones."""
+    rows = [(one.name, one.type, "-") for one in asked.missing(schema)]
+    rows += [
+        (name, column.type, str(kind))
+        for name, kind in schema.items()
+        if name not in fine and (column := asked.column(name)) is not None and not column.accepts(kind)
+    ]
+    surplus = [name for name in asked.surplus(schema) if name not in fine] if others == "refused" else []
+    rows += [(name, "-", str(schema[name])) for name in surplus]
+    return columns.lines([("column", "contract", what), *rows]) if rows else ""
+
+
+def _without_others(
+    value: pl.DataFrame | pl.LazyFrame, asked: Structure, also: Collection[str] = ()
+) -> pl.DataFrame | pl.LazyFrame:
+    schema = value.collect_schema()
+    surplus = [name for name in asked.surplus(schema) if name not in also]
+    return value.select(named(name) for name in schema if name not in surplus) if surplus else value
+
+
+def problems(
+    rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType], *, task: str, uri: str
+) -> list[Problem]:
+    """Return one problem for each rule that stored rows break, with exact numbers.
+
+    `schema` has the types that the task returned, which the place may not have.
+    """
+    import polars as pl
+
+    there = rows.collect_schema()
+    frame = cast(
+        rows.select(map(named, schema)), {name: kind for name, kind in schema.items() if there.get(name) != kind}
+    )
+    broken = classes.of(contract).count(frame)
+    if not broken:
+        log.info("contract %s: all rows are as it says", contract.title)
+        return []
+    total = int(rows.select(pl.len()).collect(engine="streaming").item())
+    where = uri or "its result"
+    return [
+        Problem(
+            f"the task `{task}` can't write {where}: {_said(one, total)} of its contract {contract.told}",
+            hint="nothing was written to it; mend the rows in the task, or change the contract",
+        )
+        for one in broken
+    ]
+
+
+def _said(broken: Broken, total: int) -> str:
+    if broken.rows is None:
+        return f"its rows break the rule `{broken.rule}` ({broken.why})"
+    return f"{broken.rows:,} of {total:,} rows break the rule `{broken.rule}`"
+
+
+def refuse(rows: pl.LazyFrame, contract: Contract, schema: Mapping[str, pl.DataType], *, task: str, uri: str) -> None:
+    """Raise RunError, with all of them, for rules that stored rows break."""
+    if found := problems(rows, contract, schema, task=task, uri=uri):
+        raise RunError(found)

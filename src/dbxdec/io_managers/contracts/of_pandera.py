@@ -1,0 +1,137 @@
+"""Contracts that are models of pandera for Polars."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError
+from dbxdec.io_managers.contracts.structure import Broken, Column, Others, Structure
+from dbxdec.io_managers.polars_frames import named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import polars as pl
+
+    from dbxdec.model.contracts import Contract
+
+
+def structure(contract: Contract) -> Structure:
+    """Return what the model asks for. Raises RunError for what it can't ask of a table.
+
+    `strict` decides about other columns. `coerce`, `default` and `add_missing_columns` are done to a result before it
+    is stored; the order of columns never counts.
+    """
+    schema = contract.schema.to_schema()
+    if schema.drop_invalid_rows or any(column.drop_invalid_rows for column in schema.columns.values()):
+        raise RunError(
+            f"the contract {contract.located} drops rows (`drop_invalid_rows`)",
+            hint="let the table drop them: `expect_or_drop=` counts them, and can keep them in quarantine",
+        )
+    if schema.dtype is not None:
+        raise RunError(
+            f"the contract {contract.located} has one type for all columns (`dtype`)", hint="name each column"
+        )
+    others: Others = "dropped" if schema.strict == "filter" else "refused" if schema.strict else "kept"
+    columns = tuple(_column(name, one) for name, one in schema.columns.items())
+    changes = (
+        schema.coerce
+        or schema.add_missing_columns
+        or any(one.coerce or one.default is not None for one in schema.columns.values())
+    )
+    return Structure(
+        contract,
+        columns,
+        others,
+        others,
+        (lambda frame: _prepared(schema, frame)) if changes else None,
+        lambda frame: _broken(schema, frame),
+    )
+
+
+def _column(name: str, column: Any) -> Column:
+    if column.dtype is None:
+        return Column(name, "any type", column.nullable, lambda _: True, (), column.required, column.regex)
+    kind = column.dtype
+
+    def accepts(given: Any) -> bool:
+        return bool(kind.check(given))
+
+    return Column(name, str(kind), column.nullable, accepts, (kind.type,), column.required, column.regex)
+
+
+def _prepared(schema: Any, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return a frame with the casts and defaults of a model, which are part of its query."""
+    from pandera.config import ValidationDepth, config_context
+    from pandera.errors import SchemaErrors
+
+    plain = _without(schema, keep_changes=True)
+    try:
+        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_ONLY):
+            found: pl.LazyFrame = plain.validate(frame, lazy=True)
+    except SchemaErrors:
+        return frame  # its columns are compared next, and all that is wrong with them is said
+    return found
+
+
+def _broken(schema: Any, frame: pl.LazyFrame) -> list[Broken]:
+    import polars as pl
+    from pandera.config import ValidationDepth, config_context
+    from pandera.errors import SchemaErrors
+
+    found = list(_shared(schema, frame))
+    plain = _without(schema, keep_changes=False)
+    try:
+        with (
+            pl.Config(engine_affinity="streaming"),
+            # Without its depth, the values of a LazyFrame would not be looked at.
+            config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA),
+        ):
+            plain.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        found += [_of_error(error) for error in errors.schema_errors]
+    return found
+
+
+def _without(schema: Any, *, keep_changes: bool) -> Any:
+    """Return a schema that does not compare the set and the order of columns, and with values left as they are."""
+    plain = copy.deepcopy(schema)
+    plain.strict, plain.ordered = False, False
+    if not keep_changes:
+        plain.unique, plain.coerce, plain.add_missing_columns = None, False, False
+        for column in plain.columns.values():
+            column.coerce, column.default = False, None
+    return plain
+
+
+def _shared(schema: Any, frame: pl.LazyFrame) -> Iterator[Broken]:
+    """Yield the rows that have the values of others in the model's `unique` columns: pandera would hold all rows."""
+    import polars as pl
+
+    given: Sequence[Any] = [] if not schema.unique else schema.unique
+    groups = [list(given)] if given and all(isinstance(one, str) for one in given) else [list(one) for one in given]
+    for names in groups:
+        count = "_" * (max(map(len, names)) + 1)
+        shared = frame.select(map(named, names)).group_by(names).len(count).filter(pl.col(count) > 1)
+        rows = shared.select(pl.col(count).sum()).collect(engine="streaming").item()
+        if rows:
+            yield Broken(f"unique({', '.join(names)})", int(rows))
+
+
+def _of_error(error: Any) -> Broken:
+    import polars as pl
+
+    check = error.check
+    title = check if isinstance(check, str) else check.error or check.name or str(check)
+    name = getattr(error.schema, "name", None)
+    is_of_column = type(error.schema).__name__ == "Column" and name
+    rule = f"{name}: {title}" if is_of_column else str(title)
+    output = error.check_output
+    if isinstance(output, pl.DataFrame) and "check_output" in output.columns and error.failure_cases is not False:
+        return Broken(rule, int((~output["check_output"]).sum() or 0))
+    return Broken(rule, None, _first_line(error))
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().partition("\n")[0][:300]

@@ -1,0 +1,54 @@
+"""Contracts of a task's inputs and results: compared where a manager has read, and before it writes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dbxdec.io_managers.base import IoManager
+    from dbxdec.io_managers.contexts import InputContext, OutputContext
+
+
+def read(value: Any, context: InputContext) -> Any:
+    """Return what has been read, with the types of its contract. Raises RunError for other columns.
+
+    A list has what the iterations of a for-each task have stored.
+    """
+    if context.contract is None:
+        return value
+    from dbxdec.io_managers.contracts import frames
+    from dbxdec.io_managers.delta.polars.schemas import stored
+    from dbxdec.model.changes import FEED
+
+    if isinstance(value, list):
+        return [read(one, context) for one in value]
+    also = () if context.changes is None else FEED
+    parameter, uri = context.parameter, context.uri
+    return frames.loaded(value, context.contract, parameter=parameter, uri=uri, stored=stored, also=also)
+
+
+@contextmanager
+def written(value: Any, context: OutputContext, manager: IoManager) -> Iterator[Any]:
+    """Yield the result of a task as its manager is to store it.
+
+    Columns are compared without a query. Values are compared here for a manager that does not do it before it commits:
+    the query of a LazyFrame runs once, into local files. Raises RunError for all that is not as the contract says.
+    """
+    contract, task = context.contract, context.receipt.id.task
+    if contract is None or value is None:
+        yield value
+        return
+    from dbxdec.io_managers.contracts import frames
+
+    frame = frames.returned(value, contract, task=task)
+    if manager.checks_contracts:
+        yield frame
+        return
+    from dbxdec.io_managers.delta.polars.spilling import once_only
+
+    with once_only(frame) as rows:
+        frames.refuse(rows.lazy(), contract, frame.collect_schema(), task=task, uri=context.uri)
+        yield rows

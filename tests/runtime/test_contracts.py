@@ -1,0 +1,637 @@
+"""Contracts of results and parameters: columns before a row is computed, values before anything is committed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import dataframely as dy
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from dbxdec import (
+    DbxdecError,
+    DeltaMerge,
+    InputContext,
+    IoManager,
+    OutputContext,
+    RunError,
+    bundle_variable,
+    each,
+    job,
+    task,
+)
+from dbxdec.authoring import contracting
+from dbxdec.io_managers import PolarsCsvIoManager, PolarsDeltaIoManager, PolarsParquetIoManager
+from dbxdec.testing import Lake, run_job
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pandera imports whatever frames are installed
+    import pandera.polars as pa
+    from pandera.typing.polars import DataFrame, LazyFrame
+
+DAY = dt.date(2024, 1, 1)
+lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
+parquet = PolarsParquetIoManager(bundle_variable("root"), mode="overwrite")
+
+
+class Flights(dy.Schema):
+    day = dy.Date()
+    delay = dy.Int64(min=0)
+    carrier = dy.String()
+
+    @dy.rule()
+    def plausible(cls) -> pl.Expr:  # noqa: N805 - dataframely's own way
+        return pl.col("delay") < 5000
+
+
+class Model(pa.DataFrameModel):
+    day: pl.Date
+    delay: int = pa.Field(ge=0)
+    carrier: str
+
+    @pa.check("delay")
+    def plausible(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col(data.key) < 5000)  # type: ignore[no-any-return]
+
+    class Config:
+        strict = True
+
+
+class Tails(dy.Schema):
+    tail = dy.String()
+
+
+GOOD = pl.DataFrame({"day": [DAY] * 3, "delay": [1, 2, 3], "carrier": ["a", "b", "c"]})
+
+
+def frame(rows: int = 10_000) -> pl.DataFrame:
+    """Rows of which 3,000 have no plausible delay, and five no carrier."""
+    numbers = pl.int_range(rows)
+    delay = pl.when(numbers % 10 < 3).then(-1).otherwise(5).cast(pl.Int64)
+    carrier = pl.when(numbers < 5).then(None).otherwise(pl.lit("x"))
+    return pl.select(delay=delay, carrier=carrier).with_columns(day=pl.lit(DAY))
+
+
+class Kept(IoManager):
+    """A manager that knows nothing of contracts."""
+
+    reads = writes = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+    stored: list[Any] = []  # noqa: RUF012
+
+    def read(self, context: InputContext) -> Any:
+        return self.stored[-1]
+
+    def write(self, context: OutputContext, value: Any) -> None:
+        self.stored.append(value.lazy().collect())
+
+
+def job_of(annotation: Any, value: Any, manager: Any = lake) -> Any:
+    """A job of one task that returns `value`, annotated so."""
+
+    def returned() -> Any:
+        return value() if callable(value) else value
+
+    returned.__annotations__["return"] = annotation
+    made = task(io_manager=manager.table("flights") if manager is not Kept else Kept())(returned)
+
+    @job
+    def one() -> None:
+        made()
+
+    return one
+
+
+def said(error: pytest.ExceptionInfo[RunError]) -> str:
+    return "\n".join(problem.message for problem in error.value.problems)
+
+
+MANAGERS = {
+    "delta": lake,
+    "delta-rs": PolarsDeltaIoManager(
+        bundle_variable("root"), mode="append", properties={"delta.enableChangeDataFeed": True}
+    ),
+    "parquet": parquet,
+    "partitions": PolarsDeltaIoManager(bundle_variable("root"), mode="overwrite", partition_by="day"),
+    "another": Kept,
+}
+KINDS = {
+    "dy eager": dy.DataFrame[Flights],
+    "dy lazy": dy.LazyFrame[Flights],
+    "annotated": Annotated[pl.LazyFrame, Flights],
+    "pandera lazy": LazyFrame[Model],
+    "pandera annotated": Annotated[pl.DataFrame, Model],
+}
+
+
+@pytest.mark.sampled(12)
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+@pytest.mark.parametrize("manager", MANAGERS.values(), ids=MANAGERS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_each_rule_has_its_exact_number_and_nothing_is_committed(
+    kind: Any, manager: Any, in_memory: bool, tmp_path: Path
+) -> None:
+    """3,000 rows break one rule and five another, wherever and however they are stored; the error names all."""
+    value = frame() if "DataFrame" in str(kind) else frame().lazy()
+    Kept.stored.clear()
+    with pytest.raises(RunError) as error:
+        run_job(job_of(kind, value, manager), in_memory=in_memory, variables={"root": str(tmp_path)})
+    is_pandera = "Model" in str(kind)
+    least, null = (
+        ("delay: greater_than_or_equal_to(0)", "carrier: not_nullable")
+        if is_pandera
+        else ("delay|min", "carrier|nullability")
+    )
+    assert f"3,000 of 10,000 rows break the rule `{least}`" in said(error)
+    assert f"5 of 10,000 rows break the rule `{null}`" in said(error)
+    title = "Model" if is_pandera else "Flights"
+    assert "the task `returned` can't write" in said(error)
+    assert f"of its contract `{title}` ({__file__}:" in said(error)
+    assert "plausible" not in said(error)
+    assert not DeltaTable.is_deltatable(str(tmp_path / "flights"))
+    assert not [path for path in tmp_path.rglob("*.parquet") if path.is_file()]
+    assert not Kept.stored
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+@pytest.mark.parametrize("kind", [dy.LazyFrame[Flights], LazyFrame[Model]], ids=["dy", "pandera"])
+def test_rows_as_the_contract_says_are_stored(kind: Any, in_memory: bool, tmp_path: Path) -> None:
+    """A frame in any order of its columns."""
+    found = run_job(
+        job_of(kind, GOOD.lazy().select("carrier", "delay", "day")),
+        in_memory=in_memory,
+        variables={"root": str(tmp_path)},
+    )
+    assert found["returned"].value.lazy().collect().height == 3
+    assert found["returned"].expectations == {}
+
+
+def test_a_commit_states_no_expectations_where_there_are_none(tmp_path: Path) -> None:
+    """A contract leaves nothing in the log of a table."""
+    run_job(job_of(dy.DataFrame[Flights], GOOD), in_memory=False, variables={"root": str(tmp_path)})
+    assert "expect" not in DeltaTable(str(tmp_path / "flights")).history(1)[0]["userMetadata"]
+
+
+def test_no_rows_break_no_rule(tmp_path: Path) -> None:
+    """An empty frame has only to have the columns."""
+    for kind in (dy.LazyFrame[Flights], LazyFrame[Model]):
+        run_job(job_of(kind, GOOD.lazy().clear()), in_memory=False, variables={"root": str(tmp_path)})
+    assert pl.read_delta(str(tmp_path / "flights")).height == 0
+
+
+def test_a_failed_write_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+    """The second write has a bad row: the table keeps its version and its files."""
+    variables = {"root": str(tmp_path)}
+    run_job(job_of(dy.DataFrame[Flights], GOOD), in_memory=False, variables=variables)
+    before = sorted(map(str, tmp_path.rglob("*")))
+    bad = GOOD.with_columns(delay=pl.Series([1, 2, 6000]))
+    with pytest.raises(RunError, match="1 of 3 rows break the rule `plausible`"):
+        run_job(job_of(dy.DataFrame[Flights], bad), in_memory=False, variables=variables)
+    assert sorted(map(str, tmp_path.rglob("*"))) == before
+
+
+class BoomError(Exception):
+    """Raised by a query that must not run."""
+
+
+def explode(_: pl.DataFrame) -> pl.DataFrame:
+    raise BoomError
+
+
+@pytest.mark.parametrize("kind", [dy.LazyFrame[Flights], LazyFrame[Model]], ids=["dy", "pandera"])
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_columns_are_compared_before_a_row_is_computed(kind: Any, in_memory: bool, tmp_path: Path) -> None:
+    """Missing, surplus and other columns are named together, and the query does not run."""
+    lazy = (
+        GOOD.lazy()
+        .map_batches(explode, schema=GOOD.schema)
+        .select("day", pl.col("delay").cast(pl.Int32), extra=pl.lit(1))
+    )
+    with pytest.raises(RunError) as error:
+        run_job(job_of(kind, lazy), in_memory=in_memory, variables={"root": str(tmp_path)})
+    assert [line.split() for line in said(error).splitlines()[1:]] == [
+        ["column", "contract", "result"],
+        ["carrier", "String", "-"],
+        ["delay", "Int64", "Int32"],
+        ["extra", "-", "Int32"],
+    ]
+    assert "the columns that the task `returned` returned don't match its contract" in said(error)
+
+
+def test_other_columns_stay_where_the_class_allows_them(tmp_path: Path) -> None:
+    """pandera's default, `strict = False`, keeps them; `strict = "filter"` drops them."""
+
+    class Open(pa.DataFrameModel):
+        delay: int
+
+    class Filter(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            strict = "filter"
+
+    variables = {"root": str(tmp_path)}
+    kept = run_job(job_of(DataFrame[Open], GOOD), in_memory=False, variables=variables)
+    assert set(kept["returned"].value.collect_schema()) == {"day", "delay", "carrier"}
+    dropped = run_job(job_of(DataFrame[Filter], GOOD), in_memory=True)
+    assert dropped["returned"].value.collect_schema().names() == ["delay"]
+
+
+def test_a_model_that_coerces_gives_its_types_and_defaults() -> None:
+    """`coerce`, `default` and `add_missing_columns` are done before the rows are stored, in their query."""
+
+    class Coerced(pa.DataFrameModel):
+        delay: int = pa.Field(default=7)
+        carrier: str = pa.Field(default="none")
+
+        class Config:
+            coerce = True
+            add_missing_columns = True
+
+    given = pl.LazyFrame({"delay": [1, None]}, schema={"delay": pl.Int32})
+    found = run_job(job_of(LazyFrame[Coerced], given))
+    assert found["returned"].value.lazy().collect().to_dicts() == [
+        {"delay": 1, "carrier": "none"},
+        {"delay": 7, "carrier": "none"},
+    ]
+
+
+def test_groups_of_unique_columns_are_counted() -> None:
+    """dataframely's primary key and pandera's `unique` count all rows that share their values."""
+
+    class Keyed(dy.Schema):
+        day = dy.Date(primary_key=True)
+        delay = dy.Int64(primary_key=True)
+        carrier = dy.String()
+
+    class Unique(pa.DataFrameModel):
+        day: pl.Date
+        delay: int = pa.Field(unique=True)
+        carrier: str
+
+        class Config:
+            unique = ["day", "delay"]  # noqa: RUF012
+
+    twice = pl.concat([GOOD, GOOD.head(1)])
+    with pytest.raises(RunError, match="2 of 4 rows break the rule `primary_key`"):
+        run_job(job_of(dy.DataFrame[Keyed], twice))
+    with pytest.raises(RunError) as error:
+        run_job(job_of(DataFrame[Unique], twice))
+    assert "2 of 4 rows break the rule `unique(day, delay)`" in said(error)
+    assert "2 of 4 rows break the rule `delay: field_uniqueness`" in said(error)
+
+
+def test_a_check_of_a_whole_column_has_no_number() -> None:
+    """A check that returns one truth value is named without a number."""
+
+    class Whole(pa.DataFrameModel):
+        delay: int
+
+        @pa.check("delay")
+        def enough(cls, data: Any) -> bool:  # noqa: N805
+            return bool(data.lazyframe.select(pl.len() > 100).collect().item())
+
+    with pytest.raises(RunError, match="its rows break the rule `delay: enough`"):
+        run_job(job_of(DataFrame[Whole], GOOD))
+
+
+def test_types_that_a_table_lacks_come_back_as_the_contract_says(tmp_path: Path) -> None:
+    """Delta has no categories, enums, unsigned integers and nanoseconds: rules see them, and readers get them."""
+
+    class Odd(dy.Schema):
+        kind = dy.Enum(["a", "b"])
+        group = dy.Categorical()
+        small = dy.UInt8()
+        at = dy.Datetime(time_unit="ns")
+
+    value = pl.DataFrame(
+        {"kind": ["a"], "group": ["g"], "small": [200], "at": [dt.datetime(2024, 1, 1)]},
+        schema=Odd.to_polars_schema() if hasattr(Odd, "to_polars_schema") else pl.Schema(Odd),
+    ).with_columns(small=pl.lit(100, pl.UInt8))
+    seen = []
+
+    @task(io_manager=lake)
+    def odd() -> dy.DataFrame[Odd]:
+        return value  # type: ignore[return-value]
+
+    @task
+    def read(odd: dy.LazyFrame[Odd], plain: pl.LazyFrame) -> None:
+        seen.append((odd.collect(), plain.collect_schema()))
+
+    odd.fn.__annotations__ = {"return": dy.DataFrame[Odd]}
+    read.fn.__annotations__ = {"odd": dy.LazyFrame[Odd], "plain": pl.LazyFrame, "return": None}
+
+    @job
+    def both() -> None:
+        made = odd()
+        read(made, made)
+
+    run_job(both, in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0][0].equals(value)
+    assert seen[0][0].schema == value.schema
+    assert seen[0][1]["kind"] == pl.String
+
+
+class Report(dy.Schema):
+    carrier = dy.String()
+    day = dy.Date()
+
+
+def reader_of(annotation: Any, seen: list[Any]) -> Any:
+    def report(flights: Any) -> None:
+        seen.append(flights)
+
+    report.__annotations__.update(flights=annotation)
+    report.__annotations__["return"] = None
+    made = task(report)
+
+    @job
+    def reading() -> None:
+        made(lake.table("flights"))
+
+    return reading
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_a_parameter_gets_a_table_only_with_its_columns(in_memory: bool, tmp_path: Path) -> None:
+    """A table of another program: other columns are left, missing ones and other types are refused, all of them."""
+    tables: dict[str, Any] = {"flights": GOOD}
+    GOOD.write_delta(str(tmp_path / "flights"))
+    arguments: Any = {"tables": Lake(tables)} if in_memory else {"variables": {"root": str(tmp_path)}}
+    seen: list[Any] = []
+    run_job(reader_of(dy.LazyFrame[Report], seen), in_memory=in_memory, **arguments)
+    assert seen[0].collect_schema().names() == ["day", "delay", "carrier"]
+
+    class Wanted(dy.Schema):
+        delay = dy.Int32()
+        tail = dy.String()
+
+    with pytest.raises(RunError) as error:
+        run_job(reader_of(dy.DataFrame[Wanted], seen), in_memory=in_memory, **arguments)
+    assert [line.split() for line in said(error).splitlines()[1:]] == [
+        ["column", "contract", "there"],
+        ["tail", "String", "-"],
+        ["delay", "Int32", "Int64"],
+    ]
+    assert "of the parameter `flights`" in said(error)
+    assert len(seen) == 1
+
+
+def test_values_of_a_table_are_not_looked_at_again(tmp_path: Path) -> None:
+    """A reader's contract is about columns: its rules were those of the writer."""
+    GOOD.with_columns(delay=pl.lit(-5, pl.Int64)).write_delta(str(tmp_path / "flights"))
+    seen: list[Any] = []
+    run_job(reader_of(dy.DataFrame[Flights], seen), in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0]["delay"].to_list() == [-5] * 3
+
+
+class Two(TypedDict):
+    good: dy.DataFrame[Flights]
+    rest: pl.DataFrame
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_fields_of_a_typed_dict_have_contracts_of_their_own(in_memory: bool, tmp_path: Path) -> None:
+    """The output `good` has a contract, `rest` has none."""
+    bad = GOOD.with_columns(delay=pl.lit(-1, pl.Int64))
+
+    @task(outputs={"good": lake.table("good"), "rest": lake.table("rest")})
+    def split() -> Two:
+        return {"good": GOOD, "rest": bad}  # type: ignore[typeddict-item]
+
+    @task(outputs={"good": lake.table("good"), "rest": lake.table("rest")})
+    def mixed() -> Two:
+        return {"good": bad, "rest": GOOD}  # type: ignore[typeddict-item]
+
+    @job
+    def fine() -> None:
+        split()
+
+    @job
+    def wrong() -> None:
+        mixed()
+
+    arguments: Any = {"in_memory": in_memory, "variables": {"root": str(tmp_path)}}
+    run_job(fine, **arguments)
+    with pytest.raises(RunError, match=r"(?s)3 of 3 rows break the rule `delay\|min`"):
+        run_job(wrong, **arguments)
+
+
+def test_nothing_is_as_its_contract_says(tmp_path: Path) -> None:
+    """None for a result that may be None."""
+    for kind in (dy.LazyFrame[Flights] | None, Annotated[pl.DataFrame | None, Model]):
+        found = run_job(job_of(kind, lambda: None), in_memory=False, variables={"root": str(tmp_path)})
+        assert found["returned"].state == "success"
+
+
+def test_a_merge_is_no_frame_with_a_contract() -> None:
+    """The task says that it returns a frame."""
+    merge = DeltaMerge(GOOD, on="day").when_matched_update_all()
+    with pytest.raises(RunError, match=r"returned a dbxdec.*DeltaMerge, but has the contract `Flights`"):
+        run_job(job_of(dy.DataFrame[Flights], merge))
+
+
+def test_rows_that_are_dropped_do_not_break_a_contract() -> None:
+    """Expectations drop rows first; what is left is compared with the contract."""
+    table = PolarsDeltaIoManager(bundle_variable("root"), mode="append", expect_or_drop={"fine": "delay >= 0"})
+    value = GOOD.with_columns(delay=pl.Series([1, -1, 2]))
+    assert run_job(job_of(dy.DataFrame[Flights], value, table))["returned"].value.height == 2
+
+
+def test_both_an_expectation_and_a_contract_are_named() -> None:
+    """A write that fails for two reasons says both."""
+    table = PolarsDeltaIoManager(bundle_variable("root"), mode="append", expect_or_fail={"short": "delay < 3"})
+    value = GOOD.with_columns(carrier=pl.lit(None, pl.String))
+    with pytest.raises(RunError) as error:
+        run_job(job_of(dy.DataFrame[Flights], value, table))
+    assert 'the expectation "short" failed: 1 of 3' in said(error)
+    assert "3 of 3 rows break the rule `carrier|nullability`" in said(error)
+
+
+def test_new_columns_of_a_table_that_grows_are_in_the_contract(tmp_path: Path) -> None:
+    """schema="add-columns": the contract has the new column, and old columns that it lacks are null."""
+    GOOD.with_columns(old=pl.lit(1)).drop("carrier").write_delta(str(tmp_path / "flights"))
+    table = PolarsDeltaIoManager(bundle_variable("root"), mode="append", schema="add-columns")
+    run_job(job_of(dy.DataFrame[Flights], GOOD, table), in_memory=False, variables={"root": str(tmp_path)})
+    found = pl.read_delta(str(tmp_path / "flights"))
+    assert found.schema.names() == ["day", "delay", "old", "carrier"]
+    assert found["carrier"].null_count() == 3
+    assert found["old"].null_count() == 3
+
+
+def test_csv_files_are_read_again_with_their_types(tmp_path: Path) -> None:
+    """Values are compared in the files of a format that has no types."""
+    table = PolarsCsvIoManager(bundle_variable("root"), mode="overwrite")
+    variables = {"root": str(tmp_path)}
+    run_job(job_of(dy.LazyFrame[Flights], GOOD.lazy(), table), in_memory=False, variables=variables)
+    bad = GOOD.with_columns(delay=pl.Series([1, 2, -1]))
+    with pytest.raises(RunError, match=r"1 of 3 rows break the rule `delay\|min`"):
+        run_job(job_of(dy.LazyFrame[Flights], bad.lazy(), table), in_memory=False, variables=variables)
+    assert pl.read_csv(tmp_path / "flights" / "flights.csv")["delay"].to_list() == [1, 2, 3]
+
+
+def test_a_query_runs_once_for_a_manager_that_knows_no_contracts() -> None:
+    """A frame that gives other rows each time is compared as it is stored."""
+    calls: list[int] = []
+
+    def count(data: pl.DataFrame) -> pl.DataFrame:
+        calls.append(1)
+        return data
+
+    Kept.stored.clear()
+    run_job(job_of(dy.LazyFrame[Flights], GOOD.lazy().map_batches(count), Kept), in_memory=False)
+    assert len(calls) == 1
+    assert Kept.stored[0].height == 3
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
+def test_iterations_are_compared_one_by_one(in_memory: bool, tmp_path: Path) -> None:
+    """The reader's list has frames with a contract; the iteration with a bad row fails alone."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("parts"))
+    def part(n: int) -> dy.DataFrame[Flights]:
+        return GOOD.with_columns(delay=pl.lit(n, pl.Int64))  # type: ignore[return-value]
+
+    @task
+    def gather(parts: list[dy.DataFrame[Report]]) -> None:
+        seen.extend(parts)
+
+    @job
+    def fine() -> None:
+        gather(part(each([1, 2])))
+
+    @job
+    def wrong() -> None:
+        part(each([1, -2]))
+
+    arguments: Any = {"in_memory": in_memory, "variables": {"root": str(tmp_path)}}
+    run_job(fine, **arguments)
+    assert [one["delay"][0] for one in seen] == [1, 2]
+    with pytest.raises(RunError, match=r"3 of 3 rows break the rule `delay\|min`"):
+        run_job(wrong, **arguments)
+
+
+def test_what_is_new_has_the_contract_of_its_parameter(tmp_path: Path) -> None:
+    """`.changes()` gives frames like any other; a column that is not there is refused before the function runs."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("copied"))
+    def follow(new: dy.LazyFrame[Report]) -> dy.LazyFrame[Flights]:
+        seen.append(new.collect_schema().names())
+        return new  # type: ignore[return-value]
+
+    @task(io_manager=lake.table("other"))
+    def lost(new: dy.DataFrame[Tails]) -> pl.DataFrame:
+        seen.append("called")
+        return new
+
+    @job
+    def fine() -> None:
+        follow(lake.table("flights").changes())
+
+    @job
+    def wrong() -> None:
+        lost(lake.table("flights").changes())
+
+    GOOD.write_delta(str(tmp_path / "flights"))
+    arguments: Any = {"in_memory": False, "variables": {"root": str(tmp_path)}}
+    run_job(fine, **arguments)
+    assert seen == [["day", "delay", "carrier"]]
+    with pytest.raises(RunError, match="don't match the contract `Tails`"):
+        run_job(wrong, **arguments)
+    assert len(seen) == 1
+
+
+def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
+    """Models that drop rows, of another library, or for other frames; a job whose parameter asks for more."""
+
+    class Dropping(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            drop_invalid_rows = True
+
+    class Same(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            dtype = pl.Int64
+
+    for annotation, why in (
+        (DataFrame[Dropping], "drops rows"),
+        (DataFrame[Same], "has one type for all columns"),
+        (Annotated[DeltaMerge, Flights], "which is for frames of Polars, and may be a dbxdec.DeltaMerge"),
+        (Annotated[dy.DataFrame[Flights], Model], "one of several for one frame: Flights and Model"),
+    ):
+        with pytest.raises(DbxdecError, match=why):
+            run_job(job_of(annotation, GOOD))
+
+    @task
+    def asking(flights: dy.LazyFrame[Tails]) -> None:
+        """Nothing is read."""
+
+    @task(io_manager=lake)
+    def giving() -> dy.LazyFrame[Flights]:
+        return GOOD.lazy()  # type: ignore[return-value]
+
+    @job
+    def both() -> None:
+        asking(giving())
+
+    with pytest.raises(DbxdecError, match="asks for more by its contract `Tails`"):
+        run_job(both)
+
+
+def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
+    """The comparison across jobs goes on without it."""
+
+    class Dropping(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            drop_invalid_rows = True
+
+    @task
+    def asking(flights: Any) -> None:
+        """Nothing is read."""
+
+    asking.fn.__annotations__["flights"] = DataFrame[Dropping]
+
+    @task(io_manager=lake)
+    def giving() -> dy.LazyFrame[Flights]:
+        return GOOD.lazy()  # type: ignore[return-value]
+
+    @job
+    def both() -> None:
+        asking(giving())
+
+    built = both.build()
+    assert [problem for problem in built.problems if "drops rows" in problem.message]
+    assert contracting.across([built.dag]) == []
+    assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]
+
+
+def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> None:
+    """`.changes("feed")` adds what has become of each row, which no contract of a table names."""
+    seen: list[Any] = []
+
+    @task(io_manager=lake.table("copied"))
+    def follow(new: Any) -> pl.DataFrame:
+        seen.append(set(new.columns))
+        return pl.DataFrame({"n": [1]})
+
+    follow.fn.__annotations__["new"] = DataFrame[Model]
+
+    @job
+    def fed() -> None:
+        follow(lake.table("flights").changes("feed"))
+
+    GOOD.write_delta(
+        str(tmp_path / "flights"), delta_write_options={"configuration": {"delta.enableChangeDataFeed": "true"}}
+    )
+    run_job(fed, in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0] - set(GOOD.columns) == {"_change_type", "_commit_version", "_commit_timestamp"}
