@@ -217,6 +217,7 @@ class Execution:
         note = of_parameter(self.function, "return")
         if self.consuming is not None:
             self.consuming.note_nothing(result)
+            self.consuming.share({name: self.output(name) for name in self.managers})
         stored = self.managers if self._planned is None else self._planned.progress
         written = {name: self._write(name, result[name], note.output(name) if note else None) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
