@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -615,6 +616,29 @@ def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
     assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]
 
 
+def test_the_columns_of_classes_with_one_name_are_not_told() -> None:
+    """A function makes them; a manifest could not say whose columns these are."""
+
+    def made_with(least: int) -> Any:
+        class Made(dy.Schema):
+            delay = dy.Int64(min=least)
+
+        return Made
+
+    def one(flights: Any, more: Any) -> None:
+        """Nothing is read."""
+
+    for name, least in (("flights", 0), ("more", 1)):
+        one.__annotations__[name] = Annotated[pl.LazyFrame, made_with(least)]
+    reading = task(one)
+
+    @job
+    def both() -> None:
+        reading(lake.table("a"), lake.table("b"))
+
+    assert contracting.forms([both.build().dag]) == {}
+
+
 def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> None:
     """`.changes("feed")` adds what has become of each row, which no contract of a table names."""
     seen: list[Any] = []
@@ -635,3 +659,40 @@ def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> N
     )
     run_job(fed, in_memory=False, variables={"root": str(tmp_path)})
     assert seen[0] - set(GOOD.columns) == {"_change_type", "_commit_version", "_commit_timestamp"}
+
+
+class Lost(TypedDict):
+    good: dy.DataFrame[Nowhere]  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (Lost, "dy.DataFrame[Nowhere]"),
+        ("dict[str, dy.DataFrame[Nowhere]]", "dict[str, dy.DataFrame[Nowhere]]"),
+        ("Outputs", "Outputs"),
+    ],
+    ids=["field", "dict", "name"],
+)
+def test_named_outputs_that_cannot_be_resolved_are_refused(annotation: Any, text: str) -> None:
+    """Their contracts would not be seen."""
+
+    def split() -> Any:
+        return {"good": GOOD}
+
+    split.__annotations__["return"] = annotation
+    made = task(outputs={"good": lake.table("good")})(split)
+
+    @job
+    def one() -> None:
+        made()
+
+    with pytest.raises(DbxdecError, match=rf"`{re.escape(text)}` of the result .* a contract would not be seen"):
+        run_job(one)
+
+
+def test_an_alias_that_cannot_be_resolved_is_refused() -> None:
+    """It may have a contract; the name of a frame that the manager stores has none."""
+    with pytest.raises(DbxdecError, match=r"`FlightsFrame` of the result .* a contract would not be seen"):
+        run_job(job_of("FlightsFrame", GOOD))
+    assert run_job(job_of("frames.DataFrame | None", GOOD))["returned"].value.height == 3
