@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Optional, TypedDict
 
 import dataframely as dy
 import polars as pl
@@ -299,6 +299,54 @@ def test_a_check_of_a_whole_column_has_no_number() -> None:
         run_job(job_of(DataFrame[Whole], GOOD))
 
 
+def test_a_check_that_aggregates_has_no_number() -> None:
+    """Its one value is not about one of the rows."""
+
+    class Whole(pa.DataFrameModel):
+        delay: int
+
+        @pa.dataframe_check
+        def enough(cls, data: Any) -> pl.LazyFrame:  # type: ignore[misc]  # noqa: N805
+            return data.lazyframe.select(pl.col("delay").sum() > 100)  # type: ignore[no-any-return]
+
+    with pytest.raises(RunError, match="its rows break the rule `enough` of its contract"):
+        run_job(job_of(DataFrame[Whole], GOOD))
+
+
+def test_a_check_that_raises_is_told_as_such() -> None:
+    """The rows may be fine; they are not stored."""
+
+    class Raising(pa.DataFrameModel):
+        delay: int
+
+        @pa.check("delay")
+        def known(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+            raise ValueError("no list of them")
+
+    with pytest.raises(RunError, match=r"can't be compared with the rule `delay: known` \(ValueError"):
+        run_job(job_of(DataFrame[Raising], GOOD))
+
+
+@pytest.mark.parametrize("kind", [DataFrame, LazyFrame])
+def test_only_columns_that_are_there_get_defaults(kind: Any) -> None:
+    """One that need not be there stays away; one that must be is missing, and no other is wrong."""
+
+    class Defaults(pa.DataFrameModel):
+        delay: int
+        carrier: str = pa.Field(default="none")
+        tail: Optional[str] = pa.Field(default="?")  # noqa: UP045 - pandera's own spelling
+
+        class Config:
+            coerce = True
+
+    given = pl.DataFrame({"delay": ["1"], "carrier": pl.Series([None], dtype=pl.String)})
+    found = run_job(job_of(kind[Defaults], given))["returned"].value.lazy().collect()
+    assert found.to_dicts() == [{"delay": 1, "carrier": "none"}]
+    with pytest.raises(RunError) as error:
+        run_job(job_of(kind[Defaults], given.select("delay")))
+    assert [line.split() for line in said(error).splitlines()[2:]] == [["carrier", "String", "-"]]
+
+
 def test_types_that_a_table_lacks_come_back_as_the_contract_says(tmp_path: Path) -> None:
     """Delta has no categories, enums, unsigned integers and nanoseconds: rules see them, and readers get them."""
 
@@ -334,6 +382,51 @@ def test_types_that_a_table_lacks_come_back_as_the_contract_says(tmp_path: Path)
     assert seen[0][0].equals(value)
     assert seen[0][0].schema == value.schema
     assert seen[0][1]["kind"] == pl.String
+
+
+def test_types_of_a_model_come_back_as_well(tmp_path: Path) -> None:
+    """pandera names types by classes of Polars, also inside of others."""
+
+    class Odd(pa.DataFrameModel):
+        small: pl.UInt8
+        several: Annotated[pl.List, pl.UInt16]
+        group: pl.Categorical
+
+    value = pl.DataFrame(
+        {"small": [1], "several": [[1]], "group": ["a"]},
+        schema={"small": pl.UInt8, "several": pl.List(pl.UInt16), "group": pl.Categorical},
+    )
+    seen: list[pl.DataFrame] = []
+    made = task(io_manager=lake.table("flights"))(lambda: value)
+    made.fn.__annotations__["return"] = DataFrame[Odd]
+
+    def read(odd: Any) -> None:
+        seen.append(odd)
+
+    read.__annotations__["odd"] = DataFrame[Odd]
+    reading = task(read)
+
+    @job
+    def both() -> None:
+        reading(made())
+
+    run_job(both, in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0].schema == value.schema
+
+
+def test_an_error_in_a_rule_says_whose_it_is() -> None:
+    """dataframely passes it as it is."""
+
+    class Wrong(dy.Schema):
+        delay = dy.Int64()
+
+        @dy.rule()
+        def known(cls) -> pl.Expr:  # noqa: N805
+            return pl.col("tail") == "N1"
+
+    with pytest.raises(pl.exceptions.ColumnNotFoundError) as error:
+        run_job(job_of(dy.DataFrame[Wrong], GOOD.select("delay")))
+    assert "raised by a rule of the contract" in "".join(error.value.__notes__)
 
 
 class Report(dy.Schema):
@@ -584,6 +677,33 @@ def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
         asking(giving())
 
     with pytest.raises(DbxdecError, match="asks for more by its contract `Tails`"):
+        run_job(both)
+
+
+def test_a_reader_that_allows_no_other_columns_is_refused_where_it_gets_some() -> None:
+    """It would fail in each run."""
+
+    class Strict(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            strict = True
+
+    @task
+    def asking(flights: Any) -> None:
+        """Nothing is read."""
+
+    asking.fn.__annotations__["flights"] = DataFrame[Strict]
+
+    @task(io_manager=lake)
+    def giving() -> dy.LazyFrame[Flights]:
+        return GOOD.lazy()  # type: ignore[return-value]
+
+    @job
+    def both() -> None:
+        asking(giving())
+
+    with pytest.raises(DbxdecError, match=r"(?s)allows fewer columns .*carrier +- +String"):
         run_job(both)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 _UNSAID = Annotation("", Any)
 _LIKELY = re.compile(r"Frame\[|\bAnnotated\[")
+_NONE = "-"
 _NAMES = re.compile(r"[\w.]+")
 
 
@@ -163,11 +164,14 @@ def _compared(
         return None
     from dbxdec.io_managers import columns
 
+    asked, hint = "asks for more", "give it in the contract of the producer, or ask for less"
+    if all(row[1] == _NONE for row in rows):
+        asked, hint = "allows fewer columns", "name them, or let its class allow others (`strict`)"
     return Problem(
-        f"the parameter `{place}` of the task `{task.key}` asks for more by its contract {wanted.located} than {giver} "
+        f"the parameter `{place}` of the task `{task.key}` {asked} by its contract {wanted.located} than {giver} "
         f"gives by {given.located}:{columns.lines([('column', 'asked for', 'given'), *rows])}",
         task.called_at or task.source,
-        "give it in the contract of the producer, or ask for less",
+        hint,
     )
 
 
@@ -177,9 +181,13 @@ def _lacking(asks: Structure, gives: Structure) -> Iterator[tuple[str, str, str]
             continue
         there = gives.column(column.name)
         if there is None:
-            yield column.name, _told(column), "-"
+            yield column.name, _told(column), _NONE
         elif not _is_given(column, there):
             yield column.name, _told(column), _told(there)
+    if asks.others_read == "refused":
+        for there in gives.columns:
+            if there.required and not there.is_pattern and asks.column(there.name) is None:
+                yield there.name, _NONE, _told(there)
 
 
 def _is_given(column: Column, there: Column) -> bool:
