@@ -581,6 +581,22 @@ def test_a_query_runs_once_for_a_manager_that_knows_no_contracts() -> None:
     assert Kept.stored[0].height == 3
 
 
+class Overridden(PolarsDeltaIoManager):
+    """A manager that is derived from one of ours, and stores in a way of its own."""
+
+    def write(self, context: OutputContext, value: Any) -> Any:
+        value.lazy().collect().write_delta(context.uri)
+
+
+def test_a_write_that_an_author_has_overridden_is_compared_before(tmp_path: Path) -> None:
+    """It need not look at the contract, as that of the class above it does."""
+    value = GOOD.with_columns(delay=pl.lit(-1, pl.Int64))
+    manager = Overridden(bundle_variable("root"), mode="append")
+    with pytest.raises(RunError, match=r"3 of 3 rows break the rule `delay\|min`"):
+        run_job(job_of(dy.DataFrame[Flights], value, manager), in_memory=False, variables={"root": str(tmp_path)})
+    assert not DeltaTable.is_deltatable(str(tmp_path / "flights"))
+
+
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
 def test_iterations_are_compared_one_by_one(in_memory: bool, tmp_path: Path) -> None:
     """The reader's list has frames with a contract; the iteration with a bad row fails alone."""

@@ -116,7 +116,7 @@ def _mistaken(value: Any) -> Contract | None:
     for name in names:
         library, _, rest = name.partition(".") if isinstance(name, str) else ("", "", "")
         if library in LIBRARIES:
-            title = kind.__qualname__ if name is not stand_in else rest.rpartition(".")[2]
+            title = kind.__qualname__ if name is not stand_in else rest.rpartition(".")[2].removesuffix("()")
             what = "no class of columns" if isinstance(value, type) else "an object, not a class"
             refusal = f"is {what}: derive one from `{_BASES[library]}`, and name it"
             return Contract(f"{library}:{title}", library, refusal=refusal)
