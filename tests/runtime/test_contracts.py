@@ -474,6 +474,19 @@ def test_a_parameter_gets_a_table_only_with_its_columns(in_memory: bool, tmp_pat
     assert len(seen) == 1
 
 
+def test_values_that_have_no_place_in_a_type_are_told(tmp_path: Path) -> None:
+    """Of a DataFrame, before the function is called: a string that is none of an Enum."""
+
+    class Few(dy.Schema):
+        carrier = dy.Enum(["a", "b"])
+
+    GOOD.write_delta(str(tmp_path / "flights"))
+    seen: list[Any] = []
+    with pytest.raises(RunError, match=r"has values that the contract `.*Few` .* of the parameter `flights` does not"):
+        run_job(reader_of(dy.DataFrame[Few], seen), in_memory=False, variables={"root": str(tmp_path)})
+    assert not seen
+
+
 def test_values_of_a_table_are_not_looked_at_again(tmp_path: Path) -> None:
     """A reader's contract is about columns: its rules were those of the writer."""
     GOOD.with_columns(delay=pl.lit(-5, pl.Int64)).write_delta(str(tmp_path / "flights"))
@@ -579,6 +592,25 @@ def test_a_query_runs_once_for_a_manager_that_knows_no_contracts() -> None:
     run_job(job_of(dy.LazyFrame[Flights], GOOD.lazy().map_batches(count), Kept), in_memory=False)
     assert len(calls) == 1
     assert Kept.stored[0].height == 3
+
+
+def test_an_annotation_that_says_less_in_a_run_is_refused(tmp_path: Path) -> None:
+    """Such as where a library that is imported if it is there is absent: the contract is not left out."""
+
+    @task(io_manager=lake.table("flights"))
+    def changed() -> Any:
+        changed.fn.__annotations__["return"] = "dy.DataFrame[Nowhere]"
+        return GOOD
+
+    changed.fn.__annotations__["return"] = dy.DataFrame[Flights]
+
+    @job
+    def one() -> None:
+        changed()
+
+    with pytest.raises(RunError, match="can't be compared with its contract `Flights`"):
+        run_job(one, in_memory=False, variables={"root": str(tmp_path)})
+    assert not DeltaTable.is_deltatable(str(tmp_path / "flights"))
 
 
 class Overridden(PolarsDeltaIoManager):

@@ -79,7 +79,14 @@ def loaded(
             f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
             hint="change the contract, or what writes the columns",
         )
-    return cast(value, fits)
+    try:
+        return cast(value, fits)
+    except pl.exceptions.PolarsError as error:  # of a DataFrame; the query of a LazyFrame runs in the task
+        raise RunError(
+            f"{uri} has values that the contract {contract.told} of the parameter `{parameter}` does not have: "
+            f"{str(error).strip().partition(chr(10))[0]}",
+            hint="change the contract, or what writes the values",
+        ) from error
 
 
 def _accepts(asked: Structure, name: str, kind: Any) -> bool:
