@@ -35,9 +35,12 @@ def newest() -> str:
     return str(int(next(_runs)) - 1)
 
 
-def load(target: str, run: str | None = None) -> pl.DataFrame | pl.LazyFrame:
+def load(target: str, run: str | None = None) -> pl.DataFrame:
     """The newest version, or what `run` has written."""
-    return PolarsDeltaIoManager("unused").read(wanted(Path(target), None if run is None else receipt(run)))
+    found: pl.DataFrame = PolarsDeltaIoManager("unused").read(
+        wanted(Path(target), None if run is None else receipt(run))
+    )
+    return found
 
 
 def load_lazily(target: str) -> pl.LazyFrame:

@@ -237,6 +237,14 @@ def test_bad_rows_are_kept_apart(documented: Any, tmp_path: Path) -> None:
     tests["test_a_day_twice_is_refused"](Lake())
 
 
+def test_frames_of_other_libraries_are_read_and_returned(documented: Any) -> None:
+    """docs/frames.md: its test passes."""
+    documented("docs/frames.md", "src/shop/pipelines/frames.py")
+    tests: dict[str, Any] = {}
+    exec(compile(files("docs/frames.md")["tests/test_frames.py"], "test_frames", "exec"), tests)  # noqa: S102 - our own
+    tests["test_countries_with_large_orders_are_counted"]()
+
+
 def test_contracts_are_kept(documented: Any, tmp_path: Path) -> None:
     """docs/contracts.md: a reader gets the columns that it asks for, and a row that breaks a rule is not stored."""
     page = "docs/contracts.md"

@@ -40,10 +40,11 @@ INNER: dict[str, dict[str, set[str]]] = {
     "io_managers": {
         "": set(),
         "delta": {""},
-        "delta.polars": {"", "delta", "delta.polars.direct"},
+        "frames": {""},
+        "delta.polars": {"", "frames", "delta", "delta.polars.direct"},
         "delta.polars.direct": {"", "delta", "delta.polars"},
         "delta.spark": {"", "delta"},
-        "files": {""},
+        "files": {"", "frames"},
     },
     "build": {
         "discovery": set(),

@@ -13,7 +13,7 @@ from dbxdec.authoring import recording
 from dbxdec.errors import Problem
 from dbxdec.model import dag, job_forms, manifest
 from dbxdec.model.mistakes import defining
-from dbxdec.model.typehints import sessions_of
+from dbxdec.model.typehints import given_by_runs
 from dbxdec.support.forms import FormError
 from dbxdec.views import diff, texts
 
@@ -99,16 +99,16 @@ class TestSession:
         def unimported(a: None, b: None, c: None) -> None: ...  # `sql` is not a name of this module
 
         unimported.__annotations__ = {"a": "SparkSession", "b": "sql.SparkSession | None", "c": "'SparkSession'"}
-        assert sessions_of(classic) == ("a", "b", "c")
-        assert sessions_of(connect) == ("a",)
-        assert sessions_of(unimported) == ("a", "b", "c")
+        assert tuple(given_by_runs(classic)) == ("a", "b", "c")
+        assert tuple(given_by_runs(connect)) == ("a",)
+        assert tuple(given_by_runs(unimported)) == ("a", "b", "c")
 
     def test_what_is_another_type_needs_a_value(self) -> None:
         """The name of the parameter says nothing, and neither does a return annotation."""
 
         def others(spark: Any, a: DataFrame, b: SparkSession | int, c: list[SparkSession]) -> SparkSession: ...  # type: ignore[empty-body]
 
-        assert sessions_of(others) == ()
+        assert tuple(given_by_runs(others)) == ()
 
 
 class TestSettings:

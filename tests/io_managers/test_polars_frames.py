@@ -38,7 +38,7 @@ STRUCT = pl.Struct({"a": pl.Int64})
 def test_types_whose_common_one_would_change_values_are_refused(one: pl.DataFrame, other: pl.DataFrame) -> None:
     """Each such column is named with its types."""
     with pytest.raises(RunError, match=r"columns of different types:\n    x: "):
-        together([one, other], pl.DataFrame)
+        together([one, other]).collect()
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_types_whose_common_one_would_change_values_are_refused(one: pl.DataFram
 )
 def test_types_that_widen_keep_all_values(one: pl.DataFrame, other: pl.DataFrame, expected: list[Any] | None) -> None:
     """Narrow numbers, texts of any kind, and what is null everywhere; fields that some lack are null there."""
-    found = together([one, other], pl.DataFrame)
+    found = together([one, other]).collect()
     assert isinstance(found, pl.DataFrame)
     assert found["x"].to_list() == (expected or [{"a": 1, "b": None}, {"a": 2, "b": "x"}])
 
 
 def test_a_column_that_some_lack_is_null_there() -> None:
     """In the order in which columns first appear."""
-    found = together([pl.DataFrame({"a": [1]}), pl.DataFrame({"b": ["x"]})], pl.DataFrame)
+    found = together([pl.DataFrame({"a": [1]}), pl.DataFrame({"b": ["x"]})]).collect()
     assert isinstance(found, pl.DataFrame)
     assert found.to_dicts() == [{"a": 1, "b": None}, {"a": None, "b": "x"}]

@@ -28,6 +28,7 @@ from dbxdec.errors import counted, did_you_mean, listed, shown
 from dbxdec.io_managers.base import IoManager, TableChanges, io_reference
 from dbxdec.model import dag, literals
 from dbxdec.model.mistakes import signature_of
+from dbxdec.model.typehints import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,10 +71,10 @@ def _arguments(
     takes = arguments_of(task.fn)
     positional, by_keyword, required = takes.positional, takes.by_keyword, takes.required
     name = task.__name__
-    if sessions := task.sessions:
-        positional = tuple(one for one in positional if one not in sessions)
-        by_keyword = by_keyword.difference(sessions)
-        required = tuple(one for one in required if one not in sessions)
+    if given := task.given:
+        positional = tuple(one for one in positional if one not in given)
+        by_keyword = by_keyword.difference(given)
+        required = tuple(one for one in required if one not in given)
 
     def signature() -> str:
         return f"its signature is `{name}{signature_of(task.fn)}`"
@@ -94,10 +95,9 @@ def _arguments(
             found[key] = value
         elif key in by_keyword:
             recorder.problem(f"the task `{name}` gets its argument `{key}` twice", signature())
-        elif key in sessions:
-            recorder.problem(
-                f"the task `{name}` gets a value for `{key}`, but a run gives it Spark's session", "leave it out"
-            )
+        elif key in given:
+            what = "Spark's session" if given[key] == SESSION else "a connection of DuckDB, with its inputs as tables"
+            recorder.problem(f"the task `{name}` gets a value for `{key}`, but a run gives it {what}", "leave it out")
         elif takes.extra is not None:
             others[key] = value
         else:

@@ -311,7 +311,7 @@ def _check_read(call: Call, parameter: str, note: Annotation, manager: IoManager
         call.recorder.problem(
             f"the parameter `{parameter}` of the task `{call.key}` is annotated `{note.text}`, which {name} can't "
             f"return; it reads {what}",
-            f"annotate it as {' or '.join(sorted(manager.reads))}",
+            f"annotate it as {' or '.join(', '.join(sorted(manager.reads)).rsplit(', ', 1))}",
         )
     elif (found := contracting.refusal(note, f"the parameter `{parameter}` of the task `{call.key}`")) is not None:
         call.recorder.problem(found[0], found[1] or None)

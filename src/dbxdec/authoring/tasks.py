@@ -15,7 +15,7 @@ from dbxdec.authoring.sparkconf import checked
 from dbxdec.errors import Problem, SourceLocation, shown
 from dbxdec.io_managers.base import IoManager, Mistaken
 from dbxdec.model.mistakes import forgiving, is_defining, spoiled
-from dbxdec.model.typehints import sessions_of, unwrapped
+from dbxdec.model.typehints import given_by_runs, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,9 +102,9 @@ class Task(Generic[P, R]):
         __name__: str
 
     @functools.cached_property
-    def sessions(self) -> tuple[str, ...]:
-        """The parameters that a run gives Spark's session; a call does not."""
-        return sessions_of(self.fn)
+    def given(self) -> Mapping[str, str]:
+        """The parameters that a run gives a session or connection, with its type; a call does not."""
+        return given_by_runs(self.fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskProxy[R]:
         recorder = recording.current()

@@ -153,7 +153,11 @@ def build(
         discovered,
         tuple(files),
         tuple(left_out),
-        (*beside.warnings, *own_wheel.warnings(made)),
+        (
+            *beside.warnings,
+            *own_wheel.warnings(made),
+            *_of_frames(discovered, made, [*dependencies, *config.extra_libraries]),
+        ),
         (*beside.notes, *_of_contracts(made, discovered)),
         contract_forms.encode(discovered.contracts) if discovered.contracts else None,
         (*beside.read, *own_wheel.source_folders(made)),
@@ -182,6 +186,14 @@ def _locking(
     decoded = [job_forms.decode_job(key, form) for key, form in jobs.items()] if config.lock is not None else []
     found = locking.of_project(root, config, project, dependencies, decoded)
     return replace(found, problems=tuple(concerning((), found.problems)))
+
+
+def _of_frames(discovered: Discovered, made: Manifest, requirements: Sequence[str]) -> list[Problem]:
+    """Return warnings of libraries that tasks need for their frames and that nothing brings."""
+    from dbxdec.build import frames
+
+    pins = [text for one in made.locked.pins.values() for text in one.packages] if made.locked is not None else []
+    return frames.lacking(discovered.needs, requirements, made.raw_jobs, pins)
 
 
 def _of_settings(error: DiscoveryError, project: str, version: str, config: Config) -> list[Problem]:

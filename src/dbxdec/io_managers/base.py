@@ -95,6 +95,8 @@ class IoManager(ABC):
     """Annotations that `read` can satisfy, as "polars.LazyFrame"; None for any."""
     writes: ClassVar[frozenset[str] | None] = None
     """Types that `write` takes; None for any."""
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The libraries that annotations need which are not the manager's own, by their types."""
     merges: ClassVar[frozenset[str]] = frozenset()
     """Those of them that are merges into a table, without rows of their own."""
     reads_changes: ClassVar[bool] = False

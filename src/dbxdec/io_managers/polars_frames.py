@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dbxdec.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -45,14 +45,16 @@ def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame
     return frame.with_columns(named(name).alias(key) for name, key in zip(columns, keys, strict=True)), keys
 
 
-def as_asked(frame: pl.LazyFrame, annotation: Any) -> pl.DataFrame | pl.LazyFrame:
-    """Return `frame`, collected if the parameter is annotated as a DataFrame."""
-    import polars as pl
+def nodes(dtype: Any) -> Iterator[pl.DataType]:
+    """Yield a type and all types inside it."""
+    yield dtype
+    if (inner := getattr(dtype, "inner", None)) is not None:
+        yield from nodes(inner)
+    for field in getattr(dtype, "fields", ()):
+        yield from nodes(field.dtype)
 
-    return frame.collect() if annotation is pl.DataFrame else frame
 
-
-def together(values: Sequence[Any], annotation: Any) -> pl.DataFrame | pl.LazyFrame:
+def together(values: Sequence[Any]) -> pl.LazyFrame:
     """Return all frames concatenated. A column that a frame lacks is null in its rows.
 
     Raises RunError for columns whose types have no common one that keeps all values.
@@ -62,7 +64,7 @@ def together(values: Sequence[Any], annotation: Any) -> pl.DataFrame | pl.LazyFr
     frames: list[pl.LazyFrame] = [value.lazy() for value in values]
     if len(frames) > 1:
         _refuse_other_types([frame.collect_schema() for frame in frames])
-    return as_asked(pl.concat(frames, how="diagonal_relaxed"), annotation)
+    return pl.concat(frames, how="diagonal_relaxed")
 
 
 def _refuse_other_types(schemas: Sequence[Mapping[str, pl.DataType]]) -> None:

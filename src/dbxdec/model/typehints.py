@@ -179,35 +179,42 @@ def returned_types(function: Callable[..., Any], *, named: bool = False) -> tupl
     return (note.element() if named else note).type_names or None
 
 
-_SESSION = "SparkSession"
+SESSION, CONNECTION = "pyspark.SparkSession", "duckdb.DuckDBPyConnection"
 
 
-def sessions_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the parameters that are annotated as Spark's session, classic or Connect: a run gives it to them."""
-    return tuple(
-        name
-        for name in annotations_of(function)
-        if name != "return" and (note := of_parameter(function, name)) is not None and _is_session(note)
-    )
+def given_by_runs(function: Callable[..., Any]) -> dict[str, str]:
+    """Return the parameters that a run gives a session or connection, with its type.
+
+    They are annotated as Spark's session, classic or Connect, or as a connection of DuckDB.
+    """
+    notes = {name: of_parameter(function, name) for name in annotations_of(function) if name != "return"}
+    found = {name: _given_by_runs(note) for name, note in notes.items() if note is not None}
+    return {name: kind for name, kind in found.items() if kind is not None}
 
 
-def _is_session(note: Annotation) -> bool:
+def _given_by_runs(note: Annotation) -> str | None:
     if note.error is None:
-        return set(note.type_names) == {f"pyspark.{_SESSION}"}
+        return next((kind for kind in (SESSION, CONNECTION) if note.type_names == (kind,)), None)
     # The name may be imported for type checkers alone.
-    return note.text.strip("\"' ").removesuffix("| None").strip().rpartition(".")[2] == _SESSION
+    written = note.text.strip("\"' ").removesuffix("| None").strip().rpartition(".")[2]
+    return next((kind for kind in (SESSION, CONNECTION) if kind.rpartition(".")[2] == written), None)
 
 
 def type_name(value: Any) -> str:
     """Return "polars.LazyFrame" for a class defined anywhere inside polars, "int" for a builtin."""
     stand_in = getattr(value, STAND_IN_NAME, None)
     if isinstance(stand_in, str):
-        root, _, rest = stand_in.partition(".")
+        root, _, rest = stand_in.partition("[")[0].partition(".")
         return f"{root}.{rest.rpartition('.')[2]}" if rest else root
     origin = typing.get_origin(value) or value
     name = getattr(origin, "__qualname__", None) or repr(origin)
     module: str = getattr(origin, "__module__", "builtins")
-    return name if module == "builtins" else f"{module.partition('.')[0]}.{name}"
+    root = module.partition(".")[0]
+    return name if module == "builtins" else f"{_EXPORTED_BY.get(root, root)}.{name}"
+
+
+_EXPORTED_BY = {"_duckdb": "duckdb"}
+"""Modules in C by the packages that export their names."""
 
 
 _MISSING = object()

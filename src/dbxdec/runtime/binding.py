@@ -10,8 +10,9 @@ from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import contexts, outcomes
 from dbxdec.io_managers.base import IoManager, log
 from dbxdec.io_managers.contexts import InputContext, WriteId
+from dbxdec.io_managers.frames.connections import connection
 from dbxdec.model import dag, literals, places, signatures
-from dbxdec.model.typehints import Annotation, of_parameter, sessions_of
+from dbxdec.model.typehints import CONNECTION, SESSION, Annotation, given_by_runs, of_parameter
 from dbxdec.model.values import ANY
 from dbxdec.runtime import contracting, record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
@@ -50,15 +51,16 @@ class Reader:
         """Return the positional and keyword arguments for `function`."""
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
-        sessions = sessions_of(function)
+        given = given_by_runs(function)
+        made = {name: _session() if kind == SESSION else connection() for name, kind in given.items()}
         for parameter in signatures.signature(function).parameters.values():
-            if parameter.name in sessions and parameter.name not in task.inputs:
+            if parameter.name in given and parameter.name not in task.inputs:
                 if parameter.kind is not parameter.KEYWORD_ONLY and len(positional) == _position(
                     function, parameter.name
                 ):
-                    positional.append(_session())
+                    positional.append(made[parameter.name])
                 else:
-                    keyword[parameter.name] = _session()
+                    keyword[parameter.name] = made[parameter.name]
                 continue
             if parameter.name not in task.inputs:
                 if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -80,6 +82,12 @@ class Reader:
                 positional.append(self._value(binding, note, parameter.name))
             else:  # a parameter before this one keeps its default
                 keyword[parameter.name] = self._value(binding, note, parameter.name)
+        if (own := next((made[name] for name, kind in given.items() if kind == CONNECTION), None)) is not None:
+            from dbxdec.io_managers.frames.registering import register
+
+            arguments = signatures.signature(function).bind(*positional, **keyword).arguments
+            tables = {name for name, one in task.inputs.items() if isinstance(one, dag.Table | dag.TaskOutput)}
+            register(own, {name: value for name, value in arguments.items() if name in tables})
         return positional, keyword
 
     def _value(self, binding: dag.Binding, note: Annotation, parameter: str) -> Any:

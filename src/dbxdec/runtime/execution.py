@@ -11,6 +11,7 @@ from dbxdec.errors import HandledError, ManifestError, RunError, listed
 from dbxdec.io_managers import base, contexts, outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt
+from dbxdec.io_managers.frames.connections import one_connection
 from dbxdec.io_managers.running import running
 from dbxdec.model import comparisons, dag, places, storage_paths, variables
 from dbxdec.model.literals import UnsupportedLiteralError
@@ -48,6 +49,7 @@ class Execution:
     def environment(self) -> ExitStack:
         """Return the context managers for the task's own code: its context, its variables and its receipt."""
         stack = ExitStack()
+        stack.enter_context(one_connection())
         stack.enter_context(context.entered(self.run))
         stack.enter_context(variables.using(self.variables, live=True))
         named = {name: manager for name, manager in self.managers.items() if name != dag.RESULT}

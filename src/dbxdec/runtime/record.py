@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.frames import facts as frames
 from dbxdec.support import boundary, masking
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Facts(Protocol):
 def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: float) -> None:
     """Log a read or a write. `kind` is "read" or "write"; `name` is the parameter or the task."""
     rows = facts.rows if facts.rows is not None else getattr(value, "height", None)
-    rows = rows if isinstance(rows, int) else None
+    rows = rows if isinstance(rows, int) else frames.rows(value)
     words = [uri]
     words += [f"version {facts.version}"] if facts.version is not None else []
     words += [f"{rows:,} rows"] if rows is not None else []
@@ -75,6 +76,8 @@ def _append(document: dict[str, Any], value: Any) -> None:
 def _columns(value: Any) -> list[list[str]]:
     """Return the names and types of a frame's columns, if they are known without running it."""
     try:
+        if (found := frames.columns(value)) is not None:
+            return [[str(name), str(kind)] for name, kind in found]
         if (collect := getattr(value, "collect_schema", None)) is not None:
             return [[str(name), str(kind)] for name, kind in collect().items()]  # Polars
         if isinstance(dtypes := getattr(value, "dtypes", None), list) and all(isinstance(d, tuple) for d in dtypes):

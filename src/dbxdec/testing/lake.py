@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed, on_one_line
+from dbxdec.io_managers import frames
+from dbxdec.io_managers.frames import conversions
 from dbxdec.model.typehints import type_name
 
 if TYPE_CHECKING:
@@ -162,7 +164,9 @@ def ends_of(place: str) -> Iterable[str]:
 
 
 def detached(value: Any) -> Any:
-    """Return a copy to keep; a lazy frame of Polars is run."""
+    """Return a copy to keep; what is lazy is run."""
+    if conversions.kind_of(value) in frames.LAZY:
+        value = conversions.taken(value, "the table").lazy()
     return value.collect() if type_name(type(value)) == "polars.LazyFrame" else copied(value)
 
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
-from dbxdec.io_managers import columns, outcomes
+from dbxdec.io_managers import columns, frames, outcomes
 from dbxdec.io_managers.base import IoManager, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import receipts
 from dbxdec.io_managers.delta.polars import quarantining
 from dbxdec.io_managers.delta.progress import Head
+from dbxdec.io_managers.frames import conversions
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
 from dbxdec.testing import new_rows, rules
@@ -40,6 +41,7 @@ class MemoryIoManager(IoManager):
         self.writes = own.writes  # type: ignore[misc]
         self.merges = own.merges  # type: ignore[misc]
         self.reads_changes = own.reads_changes  # type: ignore[misc]
+        self._converts = frames.KINDS.issubset(own.reads or ())
         # Another manager's rules are not applied here, so the run compares values before it writes.
         self.checks_contracts = own.checks_contracts and hasattr(own, "judge")  # type: ignore[misc]
 
@@ -48,14 +50,29 @@ class MemoryIoManager(IoManager):
         """Return what a write does with existing content; managers without modes replace it."""
         return getattr(self._own, "mode", "overwrite")
 
+    def _versions(self, uri: str) -> list[Version]:
+        """Return the versions of a table; those that a test has given as the frames that `own` would read."""
+        return list(map(self._converted, self._lake.versions(uri)))
+
+    def _converted(self, version: Version) -> Version:
+        content, returned = self._frame(version.content), self._frame(version.returned)
+        same = content is version.content and returned is version.returned
+        return version if same else replace(version, content=content, returned=returned)
+
+    def _newest(self, uri: str) -> Any:
+        return self._frame(self._lake.newest(uri))
+
+    def _frame(self, value: Any, what: str = "the table") -> Any:
+        return conversions.taken(value, what) if self._converts else value
+
     # Reading
 
     def read(self, context: InputContext) -> Any:
         if context.changes is not None and context.span is not None:
-            versions = self._lake.versions(context.uri)
+            versions = self._versions(context.uri)
             return self._asked(new_rows.read(versions, context, context.changes, context.span), context)
         if context.producer is None:
-            newest = self._lake.newest(context.uri)
+            newest = self._newest(context.uri)
             if newest is NOTHING:
                 raise NotWrittenError(
                     f"there is no table at {context.uri}, which the parameter `{context.parameter}` reads",
@@ -66,7 +83,7 @@ class MemoryIoManager(IoManager):
 
     def head(self, context: InputContext) -> Head | None:
         """Return the newest version of a table, which is the same table for as long as the lake is; None without."""
-        versions = self._lake.versions(context.uri)
+        versions = self._versions(context.uri)
         there = any(version.content is not NOTHING for version in versions)
         return Head(context.uri, len(versions) - 1) if there else None
 
@@ -74,11 +91,11 @@ class MemoryIoManager(IoManager):
         self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
     ) -> Standing:
         """Return how far a consumer has read; whether there are rows is always known."""
-        return new_rows.standing(self._lake.versions(context.uri), consumer)
+        return new_rows.standing(self._versions(context.uri), consumer)
 
     def _version(self, context: InputContext) -> Version:
         """Return what the producer wrote in this run. Raises NotWrittenError when it had nothing to write."""
-        wrote = [version for version in self._lake.versions(context.uri) if version.writer == context.producer]
+        wrote = [version for version in self._versions(context.uri) if version.writer == context.producer]
         found = next((version for version in reversed(wrote) if version.content is not NOTHING), None)
         if found is None:
             raise outcomes.not_written(context)
@@ -98,9 +115,9 @@ class MemoryIoManager(IoManager):
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
         self._refuse_lost(context, items)
         if apart or len({item.uri for item in items}) > 1:
-            return super().read_items(context, items, apart=apart)
+            return self._read_each(context, items, apart=apart)
         # All write one table, and each of them has changed it further.
-        versions = self._lake.versions(context.uri)
+        versions = self._versions(context.uri)
         there = [(item, self._found(context, item)) for item in items]
         found = [version for _, version in there if version is not None]
         if found:
@@ -110,7 +127,16 @@ class MemoryIoManager(IoManager):
             raise receipts.mixed(context)
         if found and (context.rows == "table" or merges == {True}):
             return self._asked(self._of_run(max(found, key=versions.index), context), context)
-        return super().read_items(context, items, apart=False)
+        return self._read_each(context, items, apart=False)
+
+    def _read_each(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        if self._asks_for_others(context):
+            return conversions.of_items(super().read_items, context, items, apart=apart)
+        return super().read_items(context, items, apart=apart)
+
+    def _asks_for_others(self, context: InputContext) -> bool:
+        """Return whether the reader wants frames of another library than Polars, which `own` would make."""
+        return self._converts and conversions.asked(context.annotation)[0] in frames.KINDS
 
     def _found(self, context: InputContext, item: ItemWrite) -> Version | None:
         try:
@@ -134,13 +160,15 @@ class MemoryIoManager(IoManager):
                     raise receipts.overwritten(context, other.label, item.label)
 
     def empty(self, context: InputContext) -> Any:
-        newest = self._lake.newest(context.uri)
+        newest = self._newest(context.uri)
         found = NOTHING if newest is NOTHING else cleared(newest)
         return super().empty(context) if found is NOTHING else self._asked(found, context)
 
     def _asked(self, value: Any, context: InputContext) -> Any:
         """Return `value` as the reader's annotation has it, else as the task's own manager would return it."""
         value = in_engine_of(value, context)
+        if self._asks_for_others(context):
+            return conversions.given(value.lazy(), context)
         if type_name(type(value)) == "polars.DataFrame":
             asked = type_name(context.annotation)
             lazy = asked == "polars.LazyFrame" or "polars.LazyFrame" in (self.reads or ())
@@ -153,16 +181,23 @@ class MemoryIoManager(IoManager):
     # Writing
 
     def preflight(self, context: OutputContext) -> None:
+        if self._converts:
+            frames.require(context.returns or ())
         if self.mode == "error" and context.returns is not None and not _merges(context.returns):
             self._refuse_existing(context)
 
     def write(self, context: OutputContext, value: Any) -> WriteResult:
+        task = context.receipt.id.task
+        value = self._frame(value, f"what the task `{task}` returned")
         if value is None:
             nothing = Version(context.receipt.id, NOTHING, NOTHING, progress=context.receipt.progress)
             self._lake.add(context.uri, nothing)
             return WriteResult(note="nothing to write")
         kind = type_name(type(value))
         if kind == "dbxdec.DeltaMerge":
+            value = replace(
+                value, source=self._frame(value.source, f"the source of the DeltaMerge of the task `{task}`")
+            )
             source, outcomes_ = self._expected(value.source, context, value)
             merged = self._merged(context, replace(value, source=source))
             return replace(self._add(context, merged, NOTHING), expectations=outcomes_)
@@ -179,7 +214,7 @@ class MemoryIoManager(IoManager):
             )
         if self.mode == "error":
             self._refuse_existing(context)
-        before = self._lake.newest(context.uri)
+        before = self._newest(context.uri)
         if before is not NOTHING and self.mode == "ignore":
             self._lake.add(context.uri, Version(context.receipt.id, before, NOTHING, kept=True))
             return WriteResult(note="kept what was there")
@@ -210,7 +245,7 @@ class MemoryIoManager(IoManager):
             return kept.collect(), {one.expectation.name: one.facts() for one in outcomes_}
 
     def _rows(self, context: OutputContext) -> Any:
-        newest = self._lake.newest(context.uri)
+        newest = self._newest(context.uri)
         return None if newest is NOTHING else newest.lazy()
 
     def _into_quarantine(self, context: OutputContext) -> Callable[[Any], None]:
@@ -219,7 +254,7 @@ class MemoryIoManager(IoManager):
 
         def keep(rows: Any) -> None:
             added = quarantining.marked(rows, write).collect()
-            before = self._lake.newest(uri)
+            before = self._newest(uri)
             content = added if before is NOTHING else table.combine([before, added], InputContext(uri)).lazy().collect()
             self._lake.add(uri, Version(write, content, added))
 
@@ -232,7 +267,7 @@ class MemoryIoManager(IoManager):
         return WriteResult(rows=rows if isinstance(rows, int) else None)
 
     def _refuse_existing(self, context: OutputContext) -> None:
-        versions = self._lake.versions(context.uri)
+        versions = self._versions(context.uri)
         if any(version.content is not NOTHING and version.writer != context.receipt.id for version in versions):
             raise outcomes.exists(context)
 
@@ -286,7 +321,7 @@ class MemoryIoManager(IoManager):
         context = replace(context, receipt=replace(context.receipt, progress=None))
         with tempfile.TemporaryDirectory() as folder:
             uri = f"{folder}/table"
-            if (before := self._lake.newest(context.uri)) is not NOTHING:
+            if (before := self._newest(context.uri)) is not NOTHING:
                 rules.store(before, self._own, context, uri)
             own.write(replace(context, uri=uri), merge)
             return pl.read_delta(uri)

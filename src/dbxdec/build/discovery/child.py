@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import dbxdec
 from dbxdec.authoring import contracting, jobs, recording
 from dbxdec.authoring.definitions import place_of
-from dbxdec.build.discovery import reproducible, returned
+from dbxdec.build.discovery import libraries, reproducible, returned
 from dbxdec.build.discovery.failures import Failures
 from dbxdec.build.discovery.lookups import Lookups
 from dbxdec.build.discovery.modules import module_name
@@ -65,6 +65,7 @@ def main(argv: list[str]) -> None:
         "jobs": discovery.jobs,
         "problems": list(map(form_of, discovery.problems)),
         "warnings": list(map(form_of, discovery.warnings)),
+        "needs": {library: form_of(problem) for library, problem in discovery.needs.items()},
         "stand_ins": finder.listed(),
         "imported": _from_elsewhere(spec.root),
         "may_differ": discovery.may_differ,
@@ -123,6 +124,7 @@ class _Discovery:
         self._ours = re.compile(re.escape(spec.root + os.sep) + r"([^\s:\"']+?\.py\b|[^\s:\"']+)")
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.needs: dict[str, Problem] = {}
         self.dags: list[dag.Job] = []
         self.may_differ = False
         self._compiled = reproducible.Compiled(spec.root + os.sep)
@@ -154,6 +156,8 @@ class _Discovery:
             self._add(names.of(job.key, built.tasks))
             self._add(lookups.wrong(built.dag, built.tasks))
             self._add(returned.wrong_keys(built.dag, built.tasks, sources))
+            for library, problem in libraries.needed(built):
+                self.needs.setdefault(library, replace(problem, where=self._map_place(problem.where)))
             self.dags.append(self._located(built.dag))
             defining |= {one.__code__ for one in names.defining(job.fn)}
             for key, task in built.tasks.items():

@@ -58,6 +58,8 @@ class Discovered:
     """The columns of contracts by their names (`model/contract_forms.py`), of those whose libraries are installed."""
     imported: tuple[str, ...] = ()
     """Files of modules that are neither the project's nor installed, on which the jobs may depend."""
+    needs: Mapping[str, Problem] = field(default_factory=dict)
+    """Libraries that tasks need for their frames, with what to say where nothing brings them."""
 
 
 def discover(
@@ -125,9 +127,22 @@ def discover(
             for message, where, hint, jobs in mask.data(found["problems"])
         ]
         raise DiscoveryError([*unread_problems, *own], jobs=found["jobs"], places=places)
-    warnings = tuple(Problem(message, _place(where), hint) for message, where, hint, _ in mask.data(found["warnings"]))
-    imported, contracts = tuple(found["imported"]), found["contracts"]
-    return Discovered(found["jobs"], tuple(found["stand_ins"]), warnings, output, places, contracts, imported)
+    warnings, needs = mask.data(found["warnings"]), mask.data(found["needs"])
+    return Discovered(
+        found["jobs"],
+        tuple(found["stand_ins"]),
+        tuple(map(_warning, warnings)),
+        output,
+        places,
+        contracts=found["contracts"],
+        imported=tuple(found["imported"]),
+        needs={library: _warning(form) for library, form in needs.items()},
+    )
+
+
+def _warning(form: list[Any]) -> Problem:
+    message, where, hint, _ = form
+    return Problem(message, _place(where), hint)
 
 
 def _found(

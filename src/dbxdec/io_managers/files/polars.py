@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers import columns, polars_frames, requirements
+from dbxdec.io_managers import columns, frames, polars_frames, requirements
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.files import codecs, polars_stores
 from dbxdec.io_managers.files.manager import FilesIoManager, Mode
+from dbxdec.io_managers.frames import conversions
 from dbxdec.model import places
 
 if TYPE_CHECKING:
@@ -16,12 +19,12 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from dbxdec.io_managers.contexts import InputContext, OutputContext
+    from dbxdec.io_managers.contexts import ItemWrite, OutputContext, WriteResult
     from dbxdec.io_managers.files.stores import Store
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
-_FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
+_FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | frames.KINDS
 
 
 class PolarsFiles(FilesIoManager):
@@ -29,6 +32,7 @@ class PolarsFiles(FilesIoManager):
 
     reads: ClassVar[frozenset[str] | None] = _FRAMES
     writes: ClassVar[frozenset[str] | None] = _FRAMES
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = frames.NEEDS
     checks_contracts: ClassVar[bool] = True
     table_options: ClassVar[tuple[str, ...]] = ("mode", "shared", "storage_options")
     append_instead: ClassVar[str] = "PolarsDeltaIoManager"
@@ -46,9 +50,27 @@ class PolarsFiles(FilesIoManager):
         self.storage_options = storage_options
         super().__init__(base_path, mode=mode, shared=shared)
 
-    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+    def combine(self, values: list[Any], context: InputContext) -> Any:
         """Return all frames concatenated. A column that a frame lacks is null in its rows."""
-        return polars_frames.together(values, context.annotation)
+        return conversions.given(polars_frames.together(values), context)
+
+    def preflight(self, context: OutputContext) -> None:
+        frames.require(context.returns or ())
+        super().preflight(context)
+
+    def write(self, context: OutputContext, value: Any) -> WriteResult:
+        return super().write(context, conversions.taken(value, f"what the task `{context.receipt.id.task}` returned"))
+
+    def read(self, context: InputContext | None = None) -> Any:
+        """The frame of the files, as the parameter is annotated; otherwise as `FilesIoManager.read`."""
+        context = context or InputContext(self.uri())
+        return conversions.given(super().read(replace(context, annotation=None)), context)
+
+    def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
+        return conversions.of_items(super().read_items, context, items, apart=apart)
+
+    def empty(self, context: InputContext) -> Any:
+        return conversions.given(super().empty(replace(context, annotation=None)), context)
 
     def setup(self) -> None:
         requirements.require("polars", "polars")
@@ -68,22 +90,20 @@ class PolarsFiles(FilesIoManager):
         options: dict[str, str] = self.resolve(dict(self.storage_options))
         return options
 
-    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
-        """Return a LazyFrame, or a DataFrame if the parameter is annotated as one."""
-        found = polars_stores.foreign(place) if facts is None else place
-        return polars_frames.as_asked(self.frame_at(found, facts), context.annotation)
+    def scan(self, place: str, facts: Mapping[str, Any] | None, context: InputContext) -> pl.LazyFrame:
+        return self.frame_at(polars_stores.foreign(place) if facts is None else place, facts)
 
     def check_stored(
         self, place: str, facts: Mapping[str, Any], schema: Mapping[str, Any], context: OutputContext
     ) -> None:
         if context.contract is None:
             return
-        from dbxdec.io_managers.contracts import frames  # few tasks have any
+        from dbxdec.io_managers.contracts import frames as contracts  # few tasks have any
 
         rows, task = self.frame_at(place, facts), context.receipt.id.task
-        frames.refuse(rows, context.contract, schema, task=task, uri=context.uri)
+        contracts.refuse(rows, context.contract, schema, task=task, uri=context.uri)
 
-    def cleared(self, frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame | pl.LazyFrame:
+    def cleared(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         return frame.clear()
 
     def frame_at(self, place: str | list[str], facts: Mapping[str, Any] | None) -> pl.LazyFrame:

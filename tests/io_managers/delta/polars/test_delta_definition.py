@@ -195,7 +195,7 @@ def test_a_new_schema_keeps_the_comments_of_its_columns(tmp_path: Path) -> None:
     write(tmp_path / "t", ROW.with_columns(z=1), run="2", mode="overwrite", schema="replace")
     assert state(tmp_path / "t")[0] == "kept"
     assert state(tmp_path / "t")[2]["amount"] == (True, "in EUR")
-    assert PolarsDeltaIoManager("unused").read(wanted(tmp_path / "t", receipt("2"))).shape == (1, 3)  # type: ignore[union-attr]
+    assert PolarsDeltaIoManager("unused").read(wanted(tmp_path / "t", receipt("2"))).shape == (1, 3)
 
 
 def test_readers_of_the_run_get_its_rows(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_table_of_the_catalog_is_read_where_it_lies(
 @pytest.mark.connect
 def test_spark_reads_for_polars_where_only_it_has_access(table: Place) -> None:
     """A table of a real catalog: moments are in UTC, as Polars has them itself."""
-    pytest.importorskip("pyarrow", reason="connect: pyarrow is installed only for the tests of Spark Connect")
+    pytest.importorskip("pyarrow", reason="the environments of older versions of Spark do without pyarrow")
     for run in ("1", "2"):
         table.write("append", run, table.sql(f"{run} AS x, timestamp'2024-01-0{run} 00:00:00+00:00' AS t"))
     context = InputContext(table.uri, "x", pl.DataFrame, receipt("2").id)

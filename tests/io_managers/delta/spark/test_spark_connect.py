@@ -23,7 +23,7 @@ pytestmark = [*(mark for mark in needs_spark if mark.name != "xdist_group"), pyt
 
 @pytest.fixture
 def libraries(tmp_path: Path) -> Path:
-    """A folder with what PySpark needs for Connect. Nothing else has it: without pyarrow all must work as well."""
+    """A folder with what PySpark needs for Connect, which nothing else has."""
     wanted = [
         text.partition(";")[0].strip()
         for text in importlib.metadata.requires("pyspark") or ()

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from dbxdec.errors import NotWrittenError, Problem, RunError, did_you_mean, listed
-from dbxdec.io_managers import outcomes, polars_frames, requirements
+from dbxdec.errors import NotWrittenError, Problem, RunError
+from dbxdec.io_managers import frames, outcomes, polars_frames, requirements
 from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager, Mode, SchemaPolicy
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log
+from dbxdec.io_managers.delta.polars import cursors, features, notes, once, scan, storage, table_log, write_options
 from dbxdec.io_managers.delta.polars import definition as table_definition
 from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.frames import conversions
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
 from dbxdec.model.variables import names_in
@@ -40,15 +40,6 @@ if TYPE_CHECKING:
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
-# Options of write_deltalake that dbxdec sets itself, and what to write instead.
-_OWN_OPTIONS = {
-    "mode": "`mode=`",
-    "partition_by": "`partition_by=`",
-    "schema_mode": "`schema=`",
-    "storage_options": "`storage_options=`",
-    "predicate": '`mode="overwrite"` with `partition_by=`',
-    "commit_properties": "nothing: the commit carries the receipt of the task",
-}
 _THROUGH_SPARK = "store the table through Spark (`SparkDeltaIoManager`)"
 _MERGES = frozenset({"deltalake.TableMerger", "dbxdec.DeltaMerge"})
 
@@ -57,7 +48,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
     """Stores Polars frames as Delta tables below `base_path`, through Polars and delta-rs.
 
     The default table of a task is named by its key. A returned `DeltaMerge` or `TableMerger` is executed, whatever the
-    mode. Parameters annotated `pl.DataFrame` get one, all others a `pl.LazyFrame`.
+    mode. A parameter gets a `pl.LazyFrame`, or the frame that it is annotated as: a `pl.DataFrame`, one of Spark, or
+    one of pyarrow, pandas, DuckDB or narwhals, which a task may return, too.
 
     Args:
         base_path: Where the tables are: a path or URL, a `pathlib.Path` or a bundle variable. It may hold `{job}` and
@@ -102,13 +94,14 @@ class PolarsDeltaIoManager(DeltaIoManager):
         ```
     """
 
-    reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK
-    writes: ClassVar[frozenset[str] | None] = frozenset({"polars.DataFrame", "polars.LazyFrame"}) | _MERGES
+    reads: ClassVar[frozenset[str] | None] = crossing.POLARS | crossing.SPARK | frames.KINDS
+    writes: ClassVar[frozenset[str] | None] = crossing.POLARS | frames.KINDS | _MERGES
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = frames.NEEDS
     merges: ClassVar[frozenset[str]] = _MERGES
     checks_contracts: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
-        "delta_write_options": _OWN_OPTIONS,
+        "delta_write_options": write_options.OWN,
     }
     untexted: ClassVar[frozenset[str]] = frozenset({"delta_write_options"})
     table_options: ClassVar[tuple[str, ...]] = (
@@ -171,9 +164,9 @@ class PolarsDeltaIoManager(DeltaIoManager):
             quarantine=quarantine,
         )
 
-    def combine(self, values: list[Any], context: InputContext) -> pl.DataFrame | pl.LazyFrame:
+    def combine(self, values: list[Any], context: InputContext) -> Any:
         """All frames, one below the other; a column that some lack is null there."""
-        return polars_frames.together(values, context.annotation)
+        return conversions.given(polars_frames.together(values), context)
 
     def setup(self) -> None:
         requirements.require("polars", "polars", "deltalake")
@@ -196,8 +189,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
     # Reading
 
-    def read(self, context: InputContext | None = None) -> pl.DataFrame | pl.LazyFrame:
-        """Return the table as a LazyFrame, or as a DataFrame or a Spark DataFrame if the parameter is annotated so.
+    def read(self, context: InputContext | None = None) -> Any:
+        """Return the table as a LazyFrame, or as another frame if the parameter is annotated so (`docs/frames.md`).
 
         With a producer it is what that write returned, as stored, or the version that it made (`context.rows`);
         without, the newest version.
@@ -207,26 +200,27 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """
         context = context or InputContext(self.uri())
         if (other := crossing.to_spark(context)) is not None:
-            return other.read(context)  # type: ignore[no-any-return]  # only where a reader's annotation says so
+            return other.read(context)
         if context.changes is not None and context.span is not None:
-            return self._collected(self._new_rows(context).frame(), context, context.span.until)
+            return self._as_asked(self._new_rows(context).frame(), context.span.until, context)
         table = self._table_of(context)
         if context.producer is None:
             context.tell(version=table.version())
-            return self._as_asked(scan.scan(table), table, context)
-        return self._as_asked(PolarsResults(table, context).of(context.producer), table, context)
+            return self._as_asked(scan.scan(table), table.version(), context)
+        return self._as_asked(PolarsResults(table, context).of(context.producer), table.version(), context)
 
     def read_items(self, context: InputContext, items: Sequence[ItemWrite], *, apart: bool) -> Any:
         if (other := crossing.to_spark(context)) is not None:
             return other.read_items(context, items, apart=apart)
         if any(item.uri != context.uri for item in items):  # each item has a table of its own
-            return super().read_items(context, items, apart=apart)
+            return conversions.of_items(super().read_items, context, items, apart=apart)
         table = self._table_of(context)
         results = PolarsResults(table, context)
         if not apart:
-            return self._as_asked(results.of_all(items), table, context)
+            return self._as_asked(results.of_all(items), table.version(), context)
         found = results.of_items(items)
-        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, table, context) for one in found]
+        version = table.version()
+        return [one if isinstance(one, NotWrittenError) else self._as_asked(one, version, context) for one in found]
 
     def head(self, context: InputContext) -> Head | None:
         if (other := crossing.to_spark(context)) is not None:
@@ -265,7 +259,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if (other := crossing.to_spark(context)) is not None:
             return other.empty(context)
         table = self._table_of(context)
-        return self._as_asked(scan.scan(table).clear(), table, context)
+        return self._as_asked(scan.scan(table).clear(), table.version(), context)
 
     def _table_of(self, context: InputContext) -> DeltaTable:
         import polars as pl
@@ -276,16 +270,8 @@ class PolarsDeltaIoManager(DeltaIoManager):
         features.refuse_read(table, pl.scan_delta(table), context.uri)
         return table
 
-    def _as_asked(self, frame: pl.LazyFrame, table: DeltaTable, context: InputContext) -> pl.DataFrame | pl.LazyFrame:
-        return self._collected(frame, context, table.version())
-
-    def _collected(self, frame: pl.LazyFrame, context: InputContext, version: int) -> pl.DataFrame | pl.LazyFrame:
-        import polars as pl
-
-        if context.annotation is not pl.DataFrame:
-            return frame
-        with storage.reading(context.uri, version):
-            return frame.collect()
+    def _as_asked(self, frame: pl.LazyFrame, version: int, context: InputContext) -> Any:
+        return conversions.given(frame, context, lambda: storage.reading(context.uri, version))
 
     # Writing
 
@@ -295,6 +281,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         from dbxdec.io_managers.delta.polars import merge
 
         target = self._target(context)
+        frames.require(context.returns or ())
         if context.returns == ("deltalake.TableMerger",):
             merge.refuse_unseen(target)
         table = target.open()
@@ -336,6 +323,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
         from dbxdec.io_managers.delta.polars import merge
 
+        value = conversions.taken(value, f"what the task `{target.receipt.id.task}` returned")
         if value is None:
             return write_nothing(target)
         if isinstance(value, TableMerger):
@@ -343,7 +331,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         if isinstance(value, DeltaMerge):
             return merge.execute(target, value)
         if not isinstance(value, pl.DataFrame | pl.LazyFrame):
-            wanted = "a pl.DataFrame, a pl.LazyFrame, a DeltaMerge or a TableMerger"
+            wanted = "a pl.DataFrame, a pl.LazyFrame, another frame, a DeltaMerge or a TableMerger"
             raise outcomes.unstorable(self, value, task=target.receipt.id.task, wanted=wanted)
         return write_frame(target, value)
 
@@ -386,7 +374,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return CommitProperties() if receipt is None else table_log.commit_properties(receipt, Left("merge", own=True))
 
     def _target(self, context: OutputContext) -> Target:
-        self._refuse_unknown_options()
+        write_options.refuse_unknown(self.delta_write_options)
         slice_ = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
         return Target(
             context=context,
@@ -417,22 +405,6 @@ class PolarsDeltaIoManager(DeltaIoManager):
         """Return the rows of the target as they are now; None without a table."""
         table = table_log.open_table(context.uri, self._storage_options())
         return None if table is None else scan.scan(table)
-
-    def _refuse_unknown_options(self) -> None:
-        if not self.delta_write_options:
-            return
-        from deltalake import write_deltalake
-
-        known = [name for name in inspect.signature(write_deltalake).parameters if name not in _OWN_OPTIONS][2:]
-        if problems := [
-            Problem(
-                f"`delta_write_options` has `{name}`, which write_deltalake does not know",
-                hint=did_you_mean(name, known) or f"it knows {listed(known)}",
-            )
-            for name in self.delta_write_options
-            if name not in known
-        ]:
-            raise RunError(problems)
 
     def key_log(self, uri: str) -> KeyLog | None:
         from dbxdec.io_managers.delta.polars import identifiers

@@ -19,6 +19,7 @@ from dbxdec.io_managers.delta.polars.predicates import quoted
 from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.polars.storage import refusals
 from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.frames import conversions
 from dbxdec.io_managers.polars_frames import named
 from dbxdec.io_managers.running import has_asked
 
@@ -108,11 +109,12 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     """
     import polars as pl
 
+    what = f"the source of the DeltaMerge of the task `{target.receipt.id.task}`"
+    merge = replace(merge, source=conversions.taken(merge.source, what))
     if not isinstance(merge.source, pl.DataFrame | pl.LazyFrame):
         kind = type(merge.source)
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` is a "
-            f"{kind.__module__}.{kind.__qualname__}",
+            f"{what} is a {kind.__module__}.{kind.__qualname__}",
             hint="give it a pl.DataFrame or a pl.LazyFrame",
         )
     table = target.open()
@@ -124,8 +126,7 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     frame, schema = schemas.storable(merge.source, _types(merge, table))
     if missing := [name for name in merge.keys if name not in schema]:
         raise RunError(
-            f"the source of the DeltaMerge of the task `{target.receipt.id.task}` has no column {listed(missing)}, "
-            "which it merges on",
+            f"{what} has no column {listed(missing)}, which it merges on",
             hint=f"its columns are {listed(list(schema)) or 'none'}",
         )
     if target.judge is None:

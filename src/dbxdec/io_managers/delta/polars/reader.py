@@ -111,4 +111,4 @@ class PolarsResults(Results["pl.LazyFrame"]):
         return frame.clear()
 
     def together(self, frames: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
-        return polars_frames.together(frames, None).lazy()
+        return polars_frames.together(frames)

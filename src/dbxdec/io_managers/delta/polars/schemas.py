@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers import columns
-from dbxdec.io_managers.polars_frames import cast, watched
+from dbxdec.io_managers.polars_frames import cast, nodes, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -81,7 +81,7 @@ def _keep_moments(
 def _has_unit(dtype: pl.DataType, *units: str) -> bool:
     import polars as pl
 
-    return any(isinstance(node, pl.Datetime) and node.time_unit in units for node in _nodes(dtype))
+    return any(isinstance(node, pl.Datetime) and node.time_unit in units for node in nodes(dtype))
 
 
 def shapes(schema: Mapping[str, pl.DataType]) -> dict[str, columns.Shape]:
@@ -176,7 +176,7 @@ def _fitted(dtype: Any, table: Any, *, whole: bool) -> pl.DataType:
 def has_nested_unsigned(schema: Mapping[str, pl.DataType]) -> bool:
     """Return whether lists or structs contain unsigned integers."""
     return any(
-        dtype.is_nested() and any(node.is_unsigned_integer() for node in _nodes(dtype)) for dtype in schema.values()
+        dtype.is_nested() and any(node.is_unsigned_integer() for node in nodes(dtype)) for dtype in schema.values()
     )
 
 
@@ -204,14 +204,14 @@ def _has_form(dtype: pl.DataType) -> bool:
     # A Parquet file can't hold a Struct without fields.
     return all(
         bool(node.fields) if isinstance(node, pl.Struct) else isinstance(node, plain | texts | lists)
-        for node in _nodes(dtype)
+        for node in nodes(dtype)
     )
 
 
 def _has_array(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    return any(isinstance(node, pl.Array) for node in _nodes(dtype))
+    return any(isinstance(node, pl.Array) for node in nodes(dtype))
 
 
 def _listed(dtype: Any) -> pl.DataType:
@@ -230,21 +230,12 @@ def _listed(dtype: Any) -> pl.DataType:
 def _needs_cast(dtype: pl.DataType) -> bool:
     import polars as pl
 
-    others = any(isinstance(node, pl.Categorical | pl.Enum | pl.Array) for node in _nodes(dtype))
+    others = any(isinstance(node, pl.Categorical | pl.Enum | pl.Array) for node in nodes(dtype))
     return others or _has_unit(dtype, "ms", "ns")
 
 
 def _fields(dtype: pl.Struct) -> dict[str, pl.DataType]:
     return {field.name: field.dtype for field in dtype.fields}  # type: ignore[misc]
-
-
-def _nodes(dtype: Any) -> Iterator[pl.DataType]:
-    """Yield the type and all types inside it."""
-    yield dtype
-    if (inner := getattr(dtype, "inner", None)) is not None:
-        yield from _nodes(inner)
-    for field in getattr(dtype, "fields", ()):
-        yield from _nodes(field.dtype)
 
 
 def _stored(dtype: pl.DataType) -> pl.DataType:
