@@ -138,7 +138,9 @@ def _of_error(error: Any) -> Broken:
 
     check = error.check
     title = check if isinstance(check, str) else check.error or check.name or str(check)
-    name = getattr(error.schema, "name", None)
+    name, cases = getattr(error.schema, "name", None), error.failure_cases
+    if getattr(error.schema, "regex", False) and isinstance(cases, pl.DataFrame) and len(cases.columns) == 1:
+        name = cases.columns[0]
     is_of_column = type(error.schema).__name__ == "Column" and name
     rule = f"{name}: {title}" if is_of_column else str(title)
     output = error.check_output
