@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from typing_extensions import TypeAliasType
 
-from dbxdec.model.contracts import of_class
+from dbxdec.model.contracts import STAND_IN_BASE, of_class
 from dbxdec.model.typehints import Annotation, of_parameter
 
 with warnings.catch_warnings():
@@ -87,6 +87,15 @@ def test_other_annotations_have_none(annotation: Any) -> None:
     """Whatever else stands in an `Annotated`."""
     assert of(annotation).contract is None
     assert of(annotation).element().contract is None
+
+
+def test_a_frame_of_pandas_with_a_model_is_none_of_these() -> None:
+    """Managers refuse it by its name."""
+    pytest.importorskip("pandas")
+    from pandera.typing import DataFrame as PandasFrame
+
+    found = of(PandasFrame[Model])
+    assert (found.contract, found.type_names) == (None, ("pandera.DataFrame",))
 
 
 def test_elements_of_lists_and_dicts_have_contracts() -> None:
@@ -192,6 +201,16 @@ def test_what_is_no_class_of_columns_is_refused(written: Any, why: str) -> None:
     found = of(Annotated[pl.LazyFrame, written]).contract
     assert found is not None
     assert why in found.refusal
+
+
+def test_it_is_refused_where_its_library_is_absent_as_well() -> None:
+    """A build says the same with and without it."""
+    base = type("Collection", (), {STAND_IN_BASE: "dataframely.Collection"})
+    refused = of(Annotated[pl.LazyFrame, Several]).contract
+    assert refused is not None
+    found = of(Annotated[pl.LazyFrame, type("Several", (base,), {})]).contract
+    assert found is not None
+    assert (found.title, found.refusal) == ("Several", refused.refusal)
 
 
 class Lost(TypedDict):

@@ -265,7 +265,8 @@ class _Plain:
         if is_union(value):
             return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
         if isinstance(origin, type) and args and origin is not Callable:
-            whole = origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+            plain = tuple(self.of(arg, given) for arg in args)
+            whole = origin[plain if len(plain) > 1 else plain[0]]  # type: ignore[index]
             return contracts.of_generic(whole) or whole
         if isinstance(value, typing.NewType):
             return self.of(value.__supertype__, given)
