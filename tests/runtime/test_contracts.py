@@ -728,20 +728,14 @@ def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
         run_job(both)
 
 
-def test_a_reader_that_allows_no_other_columns_is_refused_where_it_gets_some() -> None:
-    """It would fail in each run."""
-
-    class Strict(pa.DataFrameModel):
-        delay: int
-
-        class Config:
-            strict = True
+def reading_flights(annotation: Any) -> Any:
+    """A job whose second task reads the flights of the first, annotated so."""
 
     @task
     def asking(flights: Any) -> None:
         """Nothing is read."""
 
-    asking.fn.__annotations__["flights"] = DataFrame[Strict]
+    asking.fn.__annotations__["flights"] = annotation
 
     @task(io_manager=lake)
     def giving() -> dy.LazyFrame[Flights]:
@@ -751,8 +745,20 @@ def test_a_reader_that_allows_no_other_columns_is_refused_where_it_gets_some() -
     def both() -> None:
         asking(giving())
 
+    return both
+
+
+def test_a_reader_that_allows_no_other_columns_is_refused_where_it_gets_some() -> None:
+    """It would fail in each run."""
+
+    class Strict(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            strict = True
+
     with pytest.raises(DbxdecError, match=r"(?s)allows fewer columns .*carrier +- +String"):
-        run_job(both)
+        run_job(reading_flights(DataFrame[Strict]))
 
 
 def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
@@ -764,21 +770,7 @@ def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
         class Config:
             drop_invalid_rows = True
 
-    @task
-    def asking(flights: Any) -> None:
-        """Nothing is read."""
-
-    asking.fn.__annotations__["flights"] = DataFrame[Dropping]
-
-    @task(io_manager=lake)
-    def giving() -> dy.LazyFrame[Flights]:
-        return GOOD.lazy()  # type: ignore[return-value]
-
-    @job
-    def both() -> None:
-        asking(giving())
-
-    built = both.build()
+    built = reading_flights(DataFrame[Dropping]).build()
     assert [problem for problem in built.problems if "drops rows" in problem.message]
     assert contracting.across([built.dag]) == []
     assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]
