@@ -429,6 +429,20 @@ def test_an_error_in_a_rule_says_whose_it_is() -> None:
     assert "raised by a rule of the contract" in "".join(error.value.__notes__)
 
 
+class Older(Flights):
+    """As in dataframely 1, where the result of `filter` has no names."""
+
+    @classmethod
+    def filter(cls, *args: Any, **options: Any) -> Any:
+        return tuple(super().filter(*args, **options))
+
+
+def test_versions_without_names_in_their_result_count_as_well() -> None:
+    """A project brings its own version."""
+    with pytest.raises(RunError, match=r"3,000 of 10,000 rows break the rule `delay\|min`"):
+        run_job(job_of(dy.DataFrame[Older], frame()))
+
+
 class Report(dy.Schema):
     carrier = dy.String()
     day = dy.Date()
