@@ -162,6 +162,13 @@ class DeltaIoManager(IoManager):
         """
         raise RunError(f"the log of {context.uri} can't be read here")
 
+    def share(self, context: OutputContext, version: int) -> None:
+        """Note that a write has what the commit `version` of the table has, of an earlier run, so that readers find it.
+
+        Raises RunError where the table can't be written.
+        """
+        raise RunError(f"the log of {context.uri} can't be written here")
+
     def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
         """Return what reads the log of the table at `uri` on this machine, and the place by which it does.
 

@@ -95,6 +95,24 @@ class Commit:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+def made_at(info: Mapping[str, Any]) -> int | None:
+    """Return when a commit was made, by its action `commitInfo`: in milliseconds, by the clock of its writer.
+
+    A table may have a clock of its own (Delta protocol, "In-Commit Timestamps").
+    """
+    stamp = info.get("inCommitTimestamp", info.get("timestamp"))
+    return stamp if isinstance(stamp, int) else None
+
+
+def stamps(commits: Iterable[Commit | None]) -> dict[int, int]:
+    """Return when commits were made, by their versions, without those of which the log does not say it."""
+    return {one.version: one.timestamp for one in commits if one is not None and one.timestamp is not None}
+
+
+SAME = "same"
+"""The fact of a receipt without rows: the version of the commit that has what its write would have stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A commit with a receipt, and its result. `facts` are all facts beside the receipt.
@@ -110,6 +128,8 @@ class Found:
     metrics: Mapping[str, Any]
     operation: str = ""
     earlier: tuple[Found, ...] = ()
+    of_other: bool = False
+    """Whether another write has made the commit, whose result this one shares."""
     noted: int | None = None
 
     @property
@@ -217,14 +237,20 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
 
     The newest commit of a write counts; of a write of several commits, all of them. A commit that left nothing, and one
     that the task's own code made, count only if there is no other. A RESTORE voids all commits between itself and the
-    version that it went back to.
+    version that it went back to. The result of a write may be that of another one (`SAME`).
     """
     trail, open_ = Trail(), set(writes)
     last: dict[WriteId, int] = {}  # of a write of several commits: where the search for them ends
+    same: dict[int, WriteId] = {}
     for commit, restore, in_doubt in judged(commits):
         trail.newest = max(trail.newest, commit.version)
         found = None if commit.operation == "RESTORE" else Found.of_commit(commit)
+        if found is not None and (shares := same.pop(commit.version, None)) in open_:
+            found = replace(found, receipt=replace(found.receipt, id=shares), of_other=True)
         if found is not None and (write := found.receipt.id) in open_:
+            if restore is None and isinstance(version := found.facts.get(SAME), int):
+                same[version] = write
+                continue
             if found.left.after is not None:
                 last[write] = min(last.get(write, commit.version), found.left.after + 1)
             if restore is not None:

@@ -20,7 +20,7 @@ from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
-from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.receipts import SAME, Left
 from dbxdec.io_managers.delta.sql import POLARS_SQL, Sql
 from dbxdec.io_managers.frames import conversions
 from dbxdec.io_managers.running import current_receipt
@@ -236,12 +236,17 @@ class PolarsDeltaIoManager(DeltaIoManager):
                 found = outline.Outline.of_table(self._table_of(context))
             except NotWrittenError:
                 return None
-        return Head(found.id, found.version, found)
+        return Head(found.id, found.version, found, found.log.stamps)
 
     def standing(
         self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
     ) -> Standing:
         return cursors.standing(self._target(context), consumer, counts=counts, anew=anew)
+
+    def share(self, context: OutputContext, version: int) -> None:
+        with storage.refusals(context.uri, "write"):
+            table = self._table_of(InputContext(context.uri, "the table"))
+            table_log.add_receipt(table, context.receipt, Left("none"), **{SAME: version})
 
     def behind(self, context: InputContext) -> dict[str, int]:
         return self._new_rows(context).behind()

@@ -14,9 +14,8 @@ from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, 
 from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from dbxdec.io_managers.delta.progress import Head
-from dbxdec.io_managers.delta.receipts import Left
-from dbxdec.io_managers.delta.spark import checkpoints, cursors, log_files, merge, reader, store, stream, write
+from dbxdec.io_managers.delta.receipts import SAME, Left
+from dbxdec.io_managers.delta.spark import checkpoints, cursors, merge, reader, source_log, store, stream, write
 from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
-    from dbxdec.io_managers.delta.progress import Consumer, Standing
+    from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
     from dbxdec.io_managers.delta.spark.judging import Judge
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
@@ -157,10 +156,7 @@ class SparkDelta(DeltaIoManager):
             return other.head(context)
         table = self._at(context.uri)
         try:
-            found = log_files.definition_of(table.frame(), table.spark)
-            if found is not None:
-                return Head(found.id, found.version)
-            return Head(str(table.described()["id"]), table.version())
+            return source_log.head(table)
         except Exception as error:  # noqa: BLE001 - it is raised again
             if is_missing(error):
                 return None
@@ -170,6 +166,12 @@ class SparkDelta(DeltaIoManager):
         self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
     ) -> Standing:
         return cursors.standing(self._at(context.uri), consumer, context.receipt, counts=counts, anew=anew)
+
+    def share(self, context: OutputContext, version: int) -> None:
+        try:
+            write.add_receipt(self._at(context.uri), context.receipt, Left("none"), **{SAME: version})
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            fail(error, context.uri, "write")
 
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_polars(self, context, self._path)) is not None:
