@@ -135,6 +135,7 @@ def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> 
         settings=plain(settings),
         shared=manager.shared,
         partial=manager.is_partial(returns),
+        may_be_none=note is not None and note.error is None and note.optional,
         contract=None if note is None else note.contract,
     )
 

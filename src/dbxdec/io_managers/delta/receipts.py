@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import Receipt, WriteId
+from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.positions import NUMBER
 from dbxdec.io_managers.repairs import note_other_lock
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
+
+WRITE = "write"
+"""The name under which a commit states the mark that tells its write from others of the same attempt."""
 
 Kind = Literal["whole", "slice", "files", "merge", "kept", "none"]
 """The kind of a result.
@@ -113,7 +117,8 @@ SAME = "same"
 class Found:
     """A commit with a receipt, and its result. `facts` are all facts beside the receipt.
 
-    `earlier` are the other commits of a write that has several, newest first.
+    `earlier` are the other commits of a write that has several, newest first. `noted` is the version of a later commit
+    which states how the expectations of its rows came out; None without one.
     """
 
     version: int
@@ -125,6 +130,25 @@ class Found:
     earlier: tuple[Found, ...] = ()
     of_other: bool = False
     """Whether another write has made the commit, whose result this one shares."""
+    noted: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The version of the last commit that belongs to this one."""
+        return self.version if self.noted is None else self.noted
+
+    @property
+    def expectations(self) -> Mapping[str, Any]:
+        """How the expectations of its rows came out, by their names."""
+        found = self.facts.get(EXPECT)
+        return found if isinstance(found, dict) else {}
+
+    def with_note(self, note: Found) -> Found:
+        """Return it with what a later commit of the same write states of its rows."""
+        mark = self.facts.get(WRITE)
+        if note.left.kind != "none" or mark is None or note.facts.get(WRITE) != mark or not note.expectations:
+            return self
+        return replace(self, facts={**self.facts, EXPECT: note.expectations}, noted=note.version)
 
     @property
     def parts(self) -> tuple[Found, ...]:
@@ -248,8 +272,10 @@ def _counts(trail: Trail, found: Found) -> bool:
     """Add a commit to what counts of its write. Return whether no earlier one may count in its place."""
     write = found.receipt.id
     before = trail.found.get(write)
-    if before is None or _rank(found) > _rank(before):
+    if before is None:
         trail.found[write] = found
+    elif _rank(found) > _rank(before):
+        trail.found[write] = found.with_note(before)
     elif found.left.after is not None and before.left.after is not None:
         trail.found[write] = replace(before, earlier=(*before.earlier, found))
     return _rank(trail.found[write]) == _FINAL

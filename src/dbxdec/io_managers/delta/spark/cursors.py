@@ -74,7 +74,7 @@ def _done(commits: Iterable[Commit], table: SparkTable, receipt: Receipt) -> Wri
         raise receipts.unclear(trail.unclear, table.uri, receipt.id.task)
     if found is None or found.left.own or found.of_other or not found.ends_it:
         return None
-    return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+    return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)
 
 
 def _outlived(table: SparkTable, detail: Detail, consumer: Consumer, found: Search) -> Cursor | None:
