@@ -300,7 +300,25 @@ def test_parts_of_arrays_are_taken_as_they_are(start: int, length: int) -> None:
         assert conversions.taken(found, "it").lazy().collect().to_dicts() == part.to_pylist()
 
 
+def encoded(values: Any) -> Any:
+    """A column whose values are in a dictionary."""
+    return pa.table({"c": pa.DictionaryArray.from_arrays(pa.array([0, None]), values)})
+
+
+def unknown(kind: Any) -> Any:
+    """A field of an extension type that pyarrow does not know."""
+    return pa.field("c", kind, metadata={"ARROW:extension:name": "geoarrow.wkb"})
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
+    "uuid in a dictionary": lambda: encoded(pa.array([b"0" * 16], pa.uuid())),
+    "decimal256 in a dictionary": lambda: encoded(pa.array([Decimal(1)], pa.decimal256(40, 0))),
+    "dictionary in a dictionary": lambda: encoded(pa.array(["a"]).dictionary_encode()),
+    "category of intervals": lambda: pandas(pd.cut([1, 2, 3], 2)),
+    "unknown extension": lambda: pa.table([[b"x"]], schema=pa.schema([unknown(pa.binary())])),
+    "unknown extension inside": lambda: arrow([{"c": b"x"}], pa.struct([unknown(pa.binary())])),
+    "geometry": lambda: query("'POINT(1 2)'::GEOMETRY"),
+    "variant": lambda: query("1::VARIANT"),
     "decimal256 inside": lambda: arrow([[Decimal(1)]], pa.list_(pa.decimal256(40, 0))),
     "uuid inside": lambda: pa.table({"c": pa.StructArray.from_arrays([pa.array([b"0" * 16], pa.uuid())], ["x"])}),
     "json": lambda: arrow(["{}"], pa.json_()),
