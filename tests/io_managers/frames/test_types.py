@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +30,7 @@ pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 import duckdb
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -342,3 +344,50 @@ def test_types_that_would_change_are_refused_with_their_column(name: str) -> Non
     """None of them is taken as something else."""
     with pytest.raises(RunError, match="what the task `t` returned has columns that can't be stored:\n    c: "):
         conversions.taken(REFUSED[name](), "what the task `t` returned")
+
+
+NOON = dt.datetime(2024, 1, 1, 12)
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+CHANGED: dict[str, list[Any]] = {
+    "texts and bytes": ["a", b"b"],
+    "a day before a time of it": [NOON.date(), NOON],
+    "a time without a zone before one with a zone": [NOON, NOON.replace(tzinfo=BERLIN)],
+    "a time with a zone before one without a zone": [NOON.replace(tzinfo=BERLIN), NOON],
+    "time of day with a zone": [dt.time(10, tzinfo=dt.timezone(dt.timedelta(hours=5)))],
+    "nanoseconds": [pd.Timestamp("2024-01-01 00:00:00.000000001")],
+    "nanoseconds of a duration": [dt.timedelta(1), pd.Timedelta(1, "ns")],
+    "whole numbers among others": [1, 2.5],
+    "inside a list": [["a", b"b"]],
+    "inside a dict": [{"day": NOON.date()}, None, {"day": NOON}],
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_objects_of_pandas_that_would_become_others_are_refused(name: str) -> None:
+    """With the column, the value, and what it would be: Arrow takes the type of the first one for all."""
+    column = pd.Series(CHANGED[name], dtype=object)
+    with pytest.raises(RunError, match=r"can't be stored:\n    c: object, .* would become"):
+        conversions.taken(pandas(column), "what the task `t` returned")
+
+
+SAME_OBJECTS: dict[str, tuple[list[Any], list[Any]]] = {
+    "missing values": (["a", None, pd.NA, float("nan")], ["a", None, None, None]),
+    "missing times": ([NOON, pd.NaT, pd.Timestamp(NOON)], [NOON, None, NOON]),
+    "an hour that is there twice": (
+        [dt.datetime(2024, 10, 27, 2, 30, fold=fold, tzinfo=BERLIN) for fold in (0, 1)],
+        [dt.datetime(2024, 10, 27, hour, 30, tzinfo=dt.UTC) for hour in (0, 1)],
+    ),
+    "numbers of numpy": ([np.int64(BIG), None, 3], [BIG, None, 3]),
+    "floats of numpy": ([np.float32(1.5), float("nan"), 2.5], [1.5, None, 2.5]),
+    "arrays and lists": ([np.array([1, 2]), [3], (), None], [[1, 2], [3], [], None]),
+    "dicts of other keys": ([{"a": 1}, {"b": [2]}, None], [{"a": 1, "b": None}, {"a": None, "b": [2]}, None]),
+    "decimals and whole numbers": ([Decimal("1.5"), 2], [Decimal("1.5"), Decimal("2.0")]),
+}
+
+
+@pytest.mark.parametrize("name", SAME_OBJECTS)
+def test_objects_of_pandas_that_are_the_same_in_one_type_are_taken(name: str) -> None:
+    """Also beside values that are missing."""
+    given, expected = SAME_OBJECTS[name]
+    found = conversions.taken(pandas(pd.Series(given, dtype=object)), "what the task `t` returned")
+    assert plain(found["c"].to_list()) == plain(expected)

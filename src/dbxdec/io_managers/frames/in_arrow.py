@@ -119,7 +119,9 @@ def _unsliced(data: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
     """Return `data` with copies of lists of a fixed size, of which Polars 2.1 can't read a part of an array."""
     import pyarrow as pa
 
-    fixed = [i for i, field in enumerate(data.schema) if _holds(field, lambda one: pa.types.is_fixed_size_list(one.type))]
+    fixed = [
+        i for i, field in enumerate(data.schema) if _holds(field, lambda one: pa.types.is_fixed_size_list(one.type))
+    ]
     if not fixed:
         return data
     if isinstance(
