@@ -391,3 +391,37 @@ def test_objects_of_pandas_that_are_the_same_in_one_type_are_taken(name: str) ->
     given, expected = SAME_OBJECTS[name]
     found = conversions.taken(pandas(pd.Series(given, dtype=object)), "what the task `t` returned")
     assert plain(found["c"].to_list()) == plain(expected)
+
+
+ENDLESS = [
+    "DATE 'infinity'",
+    "TIMESTAMP '-infinity'",
+    "TIMESTAMPTZ 'infinity'",
+    "'infinity'::TIMESTAMP_S",
+    "'-infinity'::TIMESTAMP_NS",
+    "TIME '24:00:00'",
+    "[DATE '2024-01-01', DATE 'infinity']",
+    "{'x': MAP {'a': [TIMESTAMP 'infinity']}}",
+]
+
+
+@pytest.mark.parametrize("expression", ENDLESS)
+def test_values_that_only_duckdb_has_are_refused(expression: str) -> None:
+    """They would be days far away, or null."""
+    found = conversions.taken(query(f"unnest([NULL, {expression}])"), "what the task `t` returned")
+    with pytest.raises(RunError, match="has values that only DuckDB has, infinite dates or the time 24:00, in: 'c'"):
+        found.collect()
+
+
+@pytest.mark.parametrize("expression", ["NULL::DATE", "DATE '9999-12-31'", "TIME '23:59:59.999999'", "[]::DATE[]"])
+def test_the_last_days_and_times_are_taken(expression: str) -> None:
+    """And no value at all."""
+    assert len(conversions.taken(query(expression), "what the task `t` returned").collect()) == 1
+
+
+@pytest.mark.skipif(not hasattr(pl, "Map"), reason="Polars has maps since 2.1")
+def test_types_inside_of_maps_are_refused_as_others_are() -> None:
+    """By their column, as DuckDB would make an interval of a duration."""
+    series = pl.Series([{"a": dt.timedelta(1)}], dtype=pl.Map(pl.String, pl.Duration))
+    with pytest.raises(RunError, match=r"columns of types that DuckDB does not have:\n    c: Map"):
+        asked(series, duckdb.DuckDBPyRelation)
