@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError
-from dbxdec.io_managers.frames import batches
+from dbxdec.io_managers.frames import arrow_values, batches
 from dbxdec.io_managers.polars_frames import nodes
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def refuse_unknown(
 def of_table(table: pa.Table, what: str) -> pl.DataFrame:
     """Return a table as a Polars frame. `what` describes the table in errors."""
     schema_of(table.schema, what)
+    arrow_values.refuse_lost(table, what)
     return frame_of(table)
 
 
@@ -91,6 +92,7 @@ def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
         begun = True
         for batch in found:
             refuse_other(frame := frame_of(batch), schema, what)
+            arrow_values.refuse_lost(batch, what)
             yield frame
 
     return batches.lazily(schema, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.frames import batches, in_arrow
+from dbxdec.io_managers.frames import arrow_values, batches, in_arrow
 from dbxdec.io_managers.frames.connections import connection
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _LOST = frozenset({"interval", "bit", "time with time zone"})
 # Arrow has them as Decimal(38, 0), whether a number has so few digits or not.
 _HUGE = frozenset({"hugeint", "uhugeint"})
-_DAY = {"us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 _NESTED = frozenset({"list", "array", "struct", "map", "union"})
 
 
@@ -83,53 +82,11 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
     def run() -> Iterator[pl.DataFrame]:
         reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
         for batch in reader:
-            _refuse_endless(batch, names, what)
-            yield in_arrow.frame_of(batch.rename_columns(names))
+            named = batch.rename_columns(names)
+            arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
+            yield in_arrow.frame_of(named)
 
     return batches.lazily(schema, run)
-
-
-def _refuse_endless(batch: pa.RecordBatch, names: list[str], what: str) -> None:
-    """Raise RunError for infinite dates and for 24:00, which are numbers like others in Arrow's types."""
-    columns = zip(names, batch.columns, strict=True)
-    if wrong := [name for name, column in columns if any(map(_is_endless, _leaves(column)))]:
-        raise RunError(
-            f"{what} has values that only DuckDB has, infinite dates or the time 24:00, in: "
-            f"{', '.join(map(repr, wrong))}",
-            hint="leave them out, or make them null: `CASE WHEN isfinite(day) THEN day END`",
-        )
-
-
-def _leaves(array: Any) -> Iterator[Any]:
-    """Yield the values of an array, as arrays that have nothing inside."""
-    import pyarrow as pa
-
-    if pa.types.is_map(array.type):
-        yield from (*_leaves(array.keys), *_leaves(array.items))
-    elif pa.types.is_struct(array.type):
-        for field in array.flatten():
-            yield from _leaves(field)
-    elif pa.types.is_nested(array.type):
-        yield from _leaves(array.flatten())
-    else:
-        yield array
-
-
-def _is_endless(array: Any) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = array.type
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_time64(kind)):
-        return False
-    ends = pc.min_max(array.view(pa.int32() if kind.bit_width == 32 else pa.int64()))
-    least, most = ends["min"].as_py(), ends["max"].as_py()
-    if most is None:
-        return False
-    if pa.types.is_time(kind):
-        return bool(most >= _DAY[kind.unit])
-    end = 2 ** (kind.bit_width - 1) - 1
-    return bool(most == end or least == -end)
 
 
 def _survives(kind: Any, *, inside: bool = False) -> bool:
