@@ -14,7 +14,8 @@ from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model.beginnings import Wanted
 from dbxdec.model.changes import Changes
 from dbxdec.runtime import consuming
-from dbxdec.runtime.consuming import Output, Plan, Source
+from dbxdec.runtime.consuming import Plan
+from dbxdec.runtime.sources import Output, Source
 
 Write = Callable[[dict[str, Any]], Any]
 

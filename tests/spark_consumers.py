@@ -10,7 +10,8 @@ from dbxdec.io_managers.contexts import InputContext, OutputContext, ReadFacts, 
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.model.beginnings import Wanted
 from dbxdec.model.changes import Changes
-from dbxdec.runtime.consuming import Output, Plan, Source, plan
+from dbxdec.runtime.consuming import Plan, plan
+from dbxdec.runtime.sources import Output, Source
 
 
 @dataclass(frozen=True)

@@ -435,6 +435,7 @@ class TestMistakes:
             ("s3a://a/x", "s3://a/x", True),
             ("abfs://c@a/x", "abfss://c@a/x", True),
             ("file:///lake/x", "/lake/x", True),
+            ("//lake/x", "/lake//x", True),
             ("dbfs:/x/y", "/dbfs/x/y", True),
         ],
     )

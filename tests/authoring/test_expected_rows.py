@@ -11,9 +11,10 @@ import pytest
 from dbxdec import bundle_variable, fraction, job, rows, task, unique
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import DbxdecError
-from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
+from dbxdec.io_managers import PolarsDeltaIoManager, SparkTableIoManager
 from dbxdec.model.job_forms import decode_job, encode_jobs
 from dbxdec.model.manifest import Manifest
+from dbxdec.model.warning_checks import warn
 from dbxdec.views import diff, texts
 
 lake = PolarsDeltaIoManager(bundle_variable("root"), mode="append")
@@ -27,9 +28,13 @@ def load(day: dt.date) -> pl.DataFrame:
     raise NotImplementedError
 
 
-def of(io: Any) -> BuiltJob:
+def of_any_engine(day: dt.date) -> Any:
+    raise NotImplementedError
+
+
+def of(io: Any, function: Any = load) -> BuiltJob:
     """A job with one task that writes this table."""
-    loads = task(io_manager=io)(load)
+    loads = task(io_manager=io)(function)
 
     def daily(day: dt.date) -> None:
         loads(day)
@@ -143,9 +148,89 @@ def test_a_table_is_not_its_own_quarantine() -> None:
         assert "goes into the table that is its own quarantine" in said(of(bound))
 
 
-@pytest.mark.parametrize("manager", [SparkDeltaIoManager, SparkTableIoManager])
-def test_tables_through_spark_have_no_such_options_yet(manager: Any) -> None:
-    """They are refused by name, not ignored."""
-    place = "lake" if manager is SparkDeltaIoManager else "catalog.schema"
-    with pytest.raises(DbxdecError, match="expect"):
-        manager(place).table("orders", expect={"few": "id < 5"})
+SPARK: Any = SparkTableIoManager(bundle_variable("catalog") + ".silver", mode="append")
+
+
+def spark(**options: Any) -> BuiltJob:
+    return of(SPARK.table("orders", **options), of_any_engine)
+
+
+def test_tables_through_spark_have_the_same_options() -> None:
+    """The quarantine is named as tables of a catalog are."""
+    built = spark(**{**FULL, "quarantine": SPARK.table("bad_orders")})
+    assert not built.problems
+    settings: Any = built.dag.task("of_any_engine").outputs["result"].settings
+    assert settings["quarantine"] == "${var.catalog}.silver.bad_orders"
+    assert settings["expect_or_fail"]["one"] == {"unique": ["id"], "of": "table"}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("day = :dya", "has `:dya`, but the job has no parameter `dya`"),
+        ("id IN (SELECT 1)", "has a query inside"),
+        ("id IN (VALUES 1)", "has a query inside"),
+        ('"id" IS NOT NULL', "names no column, so it is the same for all rows"),
+        ("TRUE", "names no column"),
+        (":day IS NOT NULL", "names no column"),
+    ],
+)
+def test_conditions_of_spark_are_checked_as_far_as_their_text_shows_it(condition: str, message: str) -> None:
+    """No build starts Spark."""
+    assert message in said(spark(expect={"it": condition}))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "day = :day",
+        r"text <> 'it\'s :nobody' AND text <> r'\' AND day = :day",
+        'text <> ":nobody"',
+        "`:nobody` > 0 -- :nobody",
+        "id::BIGINT > 0 AND raw:owner IS NOT NULL AND list[0]:name > ''",
+        "`select` > 0 AND `from` > 0",
+        "EXTRACT(year FROM day) > 0 AND (id) > 0",
+        "id < 5 BANANA",
+        "id < " + bundle_variable("most"),
+        positive,
+    ],
+)
+def test_what_only_spark_can_tell_is_left_to_the_run(condition: Any) -> None:
+    """Strings have backslashes, and a colon behind a name leads into a document."""
+    assert not said(spark(expect={"it": condition}))
+
+
+def test_a_quarantine_is_a_table_of_the_same_engine() -> None:
+    """Frames of Polars can't go into a table of Spark."""
+    with pytest.raises(DbxdecError, match="can't store the rows of PolarsDeltaIoManager"):
+        lake.table("orders", expect_or_drop={"it": "id > 0"}, quarantine=SPARK.table("bad"))
+
+
+def maybe(day: dt.date) -> pl.DataFrame | None:
+    raise NotImplementedError
+
+
+def both(day: dt.date) -> dict[str, pl.DataFrame | None]:
+    raise NotImplementedError
+
+
+def warnings_of(function: Any, **options: Any) -> list[str]:
+    loads = task(**options)(function)
+
+    def daily(day: dt.date) -> None:
+        loads(day)
+
+    return [warning.message for warning in warn([job(daily).build(__name__).dag]) if "holds only" in warning.message]
+
+
+def test_a_number_of_rows_of_a_task_that_may_return_none_is_a_warning() -> None:
+    """None stores nothing, and is not checked; an upper bound holds all the same."""
+    least, most = ({"some": rows(at_least=1)}, {"few": rows(at_most=9), "none": rows(at_least=0)})
+    (found,) = warnings_of(maybe, io_manager=lake.table("orders", expect_or_fail=least))
+    assert found.startswith("the task `maybe` may return None, which stores nothing and is not checked")
+    assert 'so the expectation "some", rows(at_least=...), holds only' in found
+    assert not warnings_of(maybe, io_manager=lake.table("orders", expect_or_fail=most))
+    assert not warnings_of(load, io_manager=lake.table("orders", expect_or_fail=least))
+    outputs = {"good": lake.table("orders", expect_or_fail=least), "bad": lake.table("bad")}
+    (found,) = warnings_of(both, outputs=outputs)
+    assert "may return None for the output `good`" in found

@@ -141,6 +141,11 @@ def reads_its_own_table() -> None:
     clean.override(io_manager=orders)(orders.changes())
 
 
+def reads_its_own_table_by_another_spelling() -> None:
+    here = PolarsDeltaIoManager(bundle_variable("root") + "/./", mode="append").table("silver/clean")
+    clean.override(io_manager=lake.table("silver/clean"))(here.changes())
+
+
 def reads_in_a_list() -> None:
     @task(io_manager=lake.table("silver"))
     def many(orders: list[pl.LazyFrame]) -> pl.LazyFrame:
@@ -190,6 +195,7 @@ def merges_on_serverless() -> None:
         (reads_into_an_overwrite, 'its result is stored in mode="overwrite": the new rows would replace'),
         (reads_into_a_first_write, "its second run would fail"),
         (reads_its_own_table, "`orders` is the table that it writes"),
+        (reads_its_own_table_by_another_spelling, "`orders` is the table that it writes"),
         (reads_in_a_list, "has `.changes()` inside another value"),
         (reads_a_small_result, "stores no Delta table"),
         (reads_files, "PolarsParquetIoManager can't tell which rows of a table are new"),

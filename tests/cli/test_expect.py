@@ -11,6 +11,7 @@ import pytest
 
 from projects import Project
 from running import Said, dbxdec, define, empty
+from spark_tools import defaults, needs_own_spark
 
 JOB = """
 import datetime as dt
@@ -47,7 +48,7 @@ def days(when: dt.date) -> pl.DataFrame:
     return pl.DataFrame({"day": [when]})
 
 @job
-def needs(when: dt.date) -> None:
+def needs(when: dt.date, other: int) -> None:
     days(when)
 """
 
@@ -122,6 +123,7 @@ def test_a_table_that_can_not_be_read_is_exit_code_3(shop: Project) -> None:
         (["silver/flights", "-p", "dya=2024-01-01"], "did you mean `day`?"),
         (["silver/flights", "-p", "day=soon"], "the job parameter `day`"),
         (["days"], "the job parameter `when` has no default and needs a value"),
+        (["days", "-p", "when=soon"], "the job parameter `when`"),
     ],
 )
 def test_what_is_wrong_in_the_command_is_said(shop: Project, arguments: list[str], said: str) -> None:
@@ -129,6 +131,74 @@ def test_what_is_wrong_in_the_command_is_said(shop: Project, arguments: list[str
     found = expect(shop, *arguments)
     assert (found.code, found.out) == (2, "")
     assert said in found.err
+
+
+def test_parameters_that_no_condition_names_need_no_value(shop: Project) -> None:
+    """A job that can't start without them may be asked all the same."""
+    store(shop, "days")
+    assert expect(shop, "days", "-p", "when=2024-01-01").code == 0
+
+
+SPARK = """
+import datetime as dt
+
+from pyspark.sql import DataFrame
+
+from dbxdec import rows, unique
+from dbxdec.io_managers import SparkTableIoManager
+
+catalog = SparkTableIoManager("main.silver", mode="append")
+
+
+@task(io_manager=catalog.table(
+    "flights",
+    expect={"plausible": "delay < 5000"},
+    expect_or_drop={"has carrier": "carrier IS NOT NULL"},
+    expect_or_fail={"its day": "day = :day", "one row": unique("flight"), "some": rows(at_least=1)},
+    quarantine=catalog.table("bad_flights"),
+))
+def clean(day: dt.date) -> DataFrame:
+    from pyspark.sql import SparkSession
+
+    values = [(1, 1, "a", day), (2, 6000, "b", day), (3, None, None, day)]
+    session = SparkSession.builder.getOrCreate()
+    return session.createDataFrame(values, "flight int, delay int, carrier string, day date")
+
+
+@job
+def daily(day: dt.date = dt.date(2024, 1, 1)) -> None:
+    clean(day)
+"""
+
+
+class TestSpark:
+    pytestmark = needs_own_spark
+
+    def test_tables_through_spark_tell_the_same(self, tmp_path: Path) -> None:
+        """In the log, in `runs show`, and of the rows that are there: the conditions are SQL of Spark."""
+        project = empty(tmp_path / "repository")
+        define(project, SPARK)
+        environment = defaults(tmp_path / "conf")
+        done = dbxdec(project, "run", "daily", **environment)
+        assert done.code == 0, done
+        shown = dbxdec(project, "runs", "show").out.splitlines()
+        assert [line.strip() for line in shown if " expect " in line] == [
+            'expect "plausible": 2 of 3 rows failed (kept)',
+            'expect "has carrier": 1 of 3 rows failed (quarantined)',
+            'expect "its day": 0 of 2 rows failed',
+            'expect "one row": 0 of 2 rows failed',
+            'expect "some": 2 rows',
+        ]
+        said = dbxdec(project, "expect", "flights", "-p", "day=2024-01-02", "--json", **environment)
+        (table,) = json.loads(said.out)["tables"]
+        assert (said.code, table["uri"]) == (1, "main.silver.flights")
+        assert {one["name"]: one["failed"] for one in table["outcomes"]} == {
+            "plausible": 1,
+            "has carrier": 0,
+            "its day": 2,
+            "one row": 0,
+            "some": 0,
+        }
 
 
 def test_numbers_of_a_run_are_in_its_log_in_runs_show_and_in_the_report(shop: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from dbxdec.cli import lag
 from dbxdec.local import ledger
 from projects import Project
 from running import Said, dbxdec, define, empty, states
@@ -67,15 +69,8 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def test_lag_tells_versions_rows_and_since_when(shop: Shop) -> None:
-    """Before the first run, behind, and up to date: as text and as JSON."""
-    code, reader = shop.lag()
-    assert (code, reader) == (
-        0,
-        {"task": "clean", "parameter": "orders", "source": "lake/bronze", "read": None},
-    )
-    assert "the table is not there yet" in dbxdec(shop, "lag").out
+    """As text and as JSON."""
     shop.add(1)
-    assert "everything: it has read nothing of it yet" in dbxdec(shop, "lag", "hourly").out
     assert shop.run_hourly().code == 0
     shop.add(2)
     shop.add(3, 4)
@@ -89,6 +84,35 @@ def test_lag_tells_versions_rows_and_since_when(shop: Shop) -> None:
     assert "2 versions, 3 rows, for " in text
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"read": None}, "the table is not there yet"),
+        ({"read": None, "newest": 3}, "everything: it has read nothing of it yet"),
+        ({"read": 3, "newest": 3}, "nothing"),
+        ({"read": 2, "newest": 3}, "1 version"),
+        ({"read": 1, "newest": 3, "rows": 7, "since": 0}, "2 versions, 7 rows, for 3 hours"),
+        ({"why": "the log is damaged"}, "can't be told"),
+    ],
+)
+def test_how_far_a_task_is_behind_in_words(found: dict[str, Any], said: str) -> None:
+    """By what the logs tell."""
+    assert lag._behind(found, dt.datetime.fromtimestamp(3 * 3600 + 5, dt.UTC)) == said
+
+
+@pytest.mark.slow
+def test_lag_before_the_first_run(shop: Shop) -> None:
+    """Without a source, and with one of which nothing was read."""
+    code, reader = shop.lag()
+    assert (code, reader) == (
+        0,
+        {"task": "clean", "parameter": "orders", "source": "lake/bronze", "read": None},
+    )
+    assert "the table is not there yet" in dbxdec(shop, "lag").out
+    shop.add(1)
+    assert "everything: it has read nothing of it yet" in dbxdec(shop, "lag", "hourly").out
+
+
 @pytest.mark.slow
 def test_nothing_is_new_after_a_run(shop: Shop) -> None:
     """The position is that of the newest version."""
@@ -99,6 +123,7 @@ def test_nothing_is_new_after_a_run(shop: Shop) -> None:
     assert "nothing" in dbxdec(shop, "lag").out
 
 
+@pytest.mark.slow
 def test_lag_says_what_it_can_not_tell(shop: Shop) -> None:
     """Rows of unknown origin, and a source that was made again, are exit code 3 and a reason."""
     shop.add(1)
@@ -115,6 +140,21 @@ def test_lag_says_what_it_can_not_tell(shop: Shop) -> None:
     assert f"hourly: how far `clean` has read `orders` can't be told: {why}" in said.err
 
 
+@pytest.mark.slow
+def test_lag_knows_an_older_copy_that_has_grown(shop: Shop) -> None:
+    """It has as many versions as the task has read, but other commits."""
+    shop.add(1)
+    shutil.copytree(shop.lake / "bronze", shop.root / "copy")
+    shop.add(2)
+    assert shop.run_hourly().code == 0
+    shutil.rmtree(shop.lake / "bronze")
+    (shop.root / "copy").rename(shop.lake / "bronze")
+    shop.add(3)
+    shop.add(4)
+    code, reader = shop.lag()
+    assert (code, reader["why"]) == (3, "the source was put back to an older copy than the one that the task has read")
+
+
 def test_lag_is_refused_where_nothing_reads_what_is_new(shop: Shop) -> None:
     """Of a job, and of a project."""
     said = dbxdec(shop, "lag", "plain")
@@ -122,8 +162,19 @@ def test_lag_is_refused_where_nothing_reads_what_is_new(shop: Shop) -> None:
     assert "no task of the job `plain` reads what is new in a table" in said.err
 
 
-def test_a_person_says_where_a_task_begins_and_a_resumed_run_keeps_it(shop: Shop) -> None:
-    """It is a parameter of the run: what fails after the plan was made begins there again."""
+def test_a_person_says_where_a_task_begins(shop: Shop) -> None:
+    """After a version of its source: a parameter of the run."""
+    shop.add(1)
+    shop.add(2)
+    shop.add(9, to="silver")
+    assert shop.run_hourly("--adopt", "clean=0").code == 0
+    assert ledger.find(shop.root, "last").head["parameters"]["dbxdec_adopt"] == "clean=0"
+    assert shop.ids() == [2, 9]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_keeps_where_a_task_begins(shop: Shop) -> None:
+    """What fails after the plan was made begins there again."""
     shop.add(1)
     shop.add(2)
     shop.add(9, to="silver")
@@ -131,7 +182,6 @@ def test_a_person_says_where_a_task_begins_and_a_resumed_run_keeps_it(shop: Shop
     assert refused.code == 1
     assert "say where it begins: `--adopt clean=VERSION`" in refused.out
     assert shop.run_hourly("--adopt", "clean=0", BROKEN="1").code == 1
-    assert ledger.find(shop.root, "last").head["parameters"]["dbxdec_adopt"] == "clean=0"
     assert shop.run_hourly("--resume").code == 0
     assert shop.ids() == [2, 9]
     shop.add(3)
@@ -166,6 +216,12 @@ def test_wrong_beginnings_are_refused_before_anything_runs(shop: Shop) -> None:
         "the task `clean` is in `--restart` and in `--adopt`",
     ):
         assert text in said.err
+    assert list((shop.root / ".dbxdec").glob("runs/*")) == []
+
+
+@pytest.mark.slow
+def test_wrong_beginnings_are_refused_as_parameters_and_of_other_jobs(shop: Shop) -> None:
+    """As those of the options."""
     of_parameter = shop.run_hourly("-p", "dbxdec_adopt=clen=3")
     assert (of_parameter.code, "no task `clen` reads" in of_parameter.err) == (2, True)
     of_another_job = dbxdec(shop, "run", "plain", "--adopt", "plain=latest")
@@ -174,10 +230,15 @@ def test_wrong_beginnings_are_refused_before_anything_runs(shop: Shop) -> None:
 
 
 def test_no_backfill_runs_a_task_that_reads_what_is_new(shop: Shop) -> None:
-    """Each run goes on where the one before it has ended, whatever its key is; so for jobs that a job runs."""
+    """Each run goes on where the one before it has ended, whatever its key is."""
     said = dbxdec(shop, "backfill", "hourly", "--yes")
     assert said.code == 2
     assert "the job `hourly` reads what is new (`clean`): it can't be run again for a key" in said.err
+
+
+@pytest.mark.slow
+def test_no_backfill_runs_a_job_whose_jobs_read_what_is_new(shop: Shop) -> None:
+    """It would run them, too."""
     outer = """
 import datetime as dt
 from dbxdec import daily
@@ -190,3 +251,35 @@ def outer(day: dt.date = daily(since=dt.date(2024, 1, 1))) -> None:
     said = dbxdec(shop, "backfill", "outer", "day=2024-01-01", "--yes")
     assert said.code == 2
     assert "the job `hourly`, which `outer` runs, reads what is new (`clean`)" in said.err
+
+
+@pytest.mark.slow
+def test_tasks_of_two_jobs_share_a_table(shop: Shop) -> None:
+    """Each begins there without a word: the rows that it finds are of the other one. Lag says the same."""
+    sharing = """
+shared = lake.table("both", shared=True)
+
+@task(io_manager=shared)
+def left(bronze: pl.DataFrame) -> pl.DataFrame:
+    return bronze
+
+@task(io_manager=shared)
+def right(other: pl.DataFrame) -> pl.DataFrame:
+    return other
+
+@job
+def lefts() -> None:
+    left(lake.table("bronze").changes())
+
+@job
+def rights() -> None:
+    right(lake.table("other").changes())
+"""
+    define(shop, sharing)
+    shop.add(1)
+    shop.add(2, to="other")
+    assert dbxdec(shop, "run", "lefts").code == 0
+    assert "everything: it has read nothing of it yet" in dbxdec(shop, "lag", "rights").out
+    assert dbxdec(shop, "run", "rights").code == 0
+    assert dbxdec(shop, "run", "lefts").code == 0
+    assert shop.ids("both") == [1, 2]

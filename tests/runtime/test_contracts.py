@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Optional, TypedDict
 
 import dataframely as dy
 import polars as pl
@@ -298,6 +299,54 @@ def test_a_check_of_a_whole_column_has_no_number() -> None:
         run_job(job_of(DataFrame[Whole], GOOD))
 
 
+def test_a_check_that_aggregates_has_no_number() -> None:
+    """Its one value is not about one of the rows."""
+
+    class Whole(pa.DataFrameModel):
+        delay: int
+
+        @pa.dataframe_check
+        def enough(cls, data: Any) -> pl.LazyFrame:  # type: ignore[misc]  # noqa: N805
+            return data.lazyframe.select(pl.col("delay").sum() > 100)  # type: ignore[no-any-return]
+
+    with pytest.raises(RunError, match="its rows break the rule `enough` of its contract"):
+        run_job(job_of(DataFrame[Whole], GOOD))
+
+
+def test_a_check_that_raises_is_told_as_such() -> None:
+    """The rows may be fine; they are not stored."""
+
+    class Raising(pa.DataFrameModel):
+        delay: int
+
+        @pa.check("delay")
+        def known(cls, data: Any) -> pl.LazyFrame:  # noqa: N805
+            raise ValueError("no list of them")
+
+    with pytest.raises(RunError, match=r"can't be compared with the rule `delay: known` \(ValueError"):
+        run_job(job_of(DataFrame[Raising], GOOD))
+
+
+@pytest.mark.parametrize("kind", [DataFrame, LazyFrame])
+def test_only_columns_that_are_there_get_defaults(kind: Any) -> None:
+    """One that need not be there stays away; one that must be is missing, and no other is wrong."""
+
+    class Defaults(pa.DataFrameModel):
+        delay: int
+        carrier: str = pa.Field(default="none")
+        tail: Optional[str] = pa.Field(default="?")  # noqa: UP045 - pandera's own spelling
+
+        class Config:
+            coerce = True
+
+    given = pl.DataFrame({"delay": ["1"], "carrier": pl.Series([None], dtype=pl.String)})
+    found = run_job(job_of(kind[Defaults], given))["returned"].value.lazy().collect()
+    assert found.to_dicts() == [{"delay": 1, "carrier": "none"}]
+    with pytest.raises(RunError) as error:
+        run_job(job_of(kind[Defaults], given.select("delay")))
+    assert [line.split() for line in said(error).splitlines()[2:]] == [["carrier", "String", "-"]]
+
+
 def test_types_that_a_table_lacks_come_back_as_the_contract_says(tmp_path: Path) -> None:
     """Delta has no categories, enums, unsigned integers and nanoseconds: rules see them, and readers get them."""
 
@@ -333,6 +382,65 @@ def test_types_that_a_table_lacks_come_back_as_the_contract_says(tmp_path: Path)
     assert seen[0][0].equals(value)
     assert seen[0][0].schema == value.schema
     assert seen[0][1]["kind"] == pl.String
+
+
+def test_types_of_a_model_come_back_as_well(tmp_path: Path) -> None:
+    """pandera names types by classes of Polars, also inside of others."""
+
+    class Odd(pa.DataFrameModel):
+        small: pl.UInt8
+        several: Annotated[pl.List, pl.UInt16]
+        group: pl.Categorical
+
+    value = pl.DataFrame(
+        {"small": [1], "several": [[1]], "group": ["a"]},
+        schema={"small": pl.UInt8, "several": pl.List(pl.UInt16), "group": pl.Categorical},
+    )
+    seen: list[pl.DataFrame] = []
+    made = task(io_manager=lake.table("flights"))(lambda: value)
+    made.fn.__annotations__["return"] = DataFrame[Odd]
+
+    def read(odd: Any) -> None:
+        seen.append(odd)
+
+    read.__annotations__["odd"] = DataFrame[Odd]
+    reading = task(read)
+
+    @job
+    def both() -> None:
+        reading(made())
+
+    run_job(both, in_memory=False, variables={"root": str(tmp_path)})
+    assert seen[0].schema == value.schema
+
+
+def test_an_error_in_a_rule_says_whose_it_is() -> None:
+    """dataframely passes it as it is."""
+
+    class Wrong(dy.Schema):
+        delay = dy.Int64()
+
+        @dy.rule()
+        def known(cls) -> pl.Expr:  # noqa: N805
+            return pl.col("tail") == "N1"
+
+    with pytest.raises(pl.exceptions.ColumnNotFoundError) as error:
+        run_job(job_of(dy.DataFrame[Wrong], GOOD.select("delay")))
+    assert "raised by a rule of the contract" in "".join(error.value.__notes__)
+
+
+class Older(Flights):
+    """As in dataframely 1, where the result of `filter` has no names."""
+
+    @classmethod
+    def filter(cls, *args: Any, **options: Any) -> Any:
+        return tuple(super().filter(*args, **options))
+
+
+def test_versions_without_names_in_their_result_count_as_well() -> None:
+    """A project brings its own version."""
+    with pytest.raises(RunError, match=r"3,000 of 10,000 rows break the rule `delay\|min`"):
+        run_job(job_of(dy.DataFrame[Older], frame()))
 
 
 class Report(dy.Schema):
@@ -378,6 +486,19 @@ def test_a_parameter_gets_a_table_only_with_its_columns(in_memory: bool, tmp_pat
     ]
     assert "of the parameter `flights`" in said(error)
     assert len(seen) == 1
+
+
+def test_values_that_have_no_place_in_a_type_are_told(tmp_path: Path) -> None:
+    """Of a DataFrame, before the function is called: a string that is none of an Enum."""
+
+    class Few(dy.Schema):
+        carrier = dy.Enum(["a", "b"])
+
+    GOOD.write_delta(str(tmp_path / "flights"))
+    seen: list[Any] = []
+    with pytest.raises(RunError, match=r"has values that the contract `.*Few` .* of the parameter `flights` does not"):
+        run_job(reader_of(dy.DataFrame[Few], seen), in_memory=False, variables={"root": str(tmp_path)})
+    assert not seen
 
 
 def test_values_of_a_table_are_not_looked_at_again(tmp_path: Path) -> None:
@@ -487,6 +608,41 @@ def test_a_query_runs_once_for_a_manager_that_knows_no_contracts() -> None:
     assert Kept.stored[0].height == 3
 
 
+def test_an_annotation_that_says_less_in_a_run_is_refused(tmp_path: Path) -> None:
+    """Such as where a library that is imported if it is there is absent: the contract is not left out."""
+
+    @task(io_manager=lake.table("flights"))
+    def changed() -> Any:
+        changed.fn.__annotations__["return"] = "dy.DataFrame[Nowhere]"
+        return GOOD
+
+    changed.fn.__annotations__["return"] = dy.DataFrame[Flights]
+
+    @job
+    def one() -> None:
+        changed()
+
+    with pytest.raises(RunError, match="can't be compared with its contract `Flights`"):
+        run_job(one, in_memory=False, variables={"root": str(tmp_path)})
+    assert not DeltaTable.is_deltatable(str(tmp_path / "flights"))
+
+
+class Overridden(PolarsDeltaIoManager):
+    """A manager that is derived from one of ours, and stores in a way of its own."""
+
+    def write(self, context: OutputContext, value: Any) -> Any:
+        value.lazy().collect().write_delta(context.uri)
+
+
+def test_a_write_that_an_author_has_overridden_is_compared_before(tmp_path: Path) -> None:
+    """It need not look at the contract, as that of the class above it does."""
+    value = GOOD.with_columns(delay=pl.lit(-1, pl.Int64))
+    manager = Overridden(bundle_variable("root"), mode="append")
+    with pytest.raises(RunError, match=r"3 of 3 rows break the rule `delay\|min`"):
+        run_job(job_of(dy.DataFrame[Flights], value, manager), in_memory=False, variables={"root": str(tmp_path)})
+    assert not DeltaTable.is_deltatable(str(tmp_path / "flights"))
+
+
 @pytest.mark.parametrize("in_memory", [True, False], ids=["memory", "stored"])
 def test_iterations_are_compared_one_by_one(in_memory: bool, tmp_path: Path) -> None:
     """The reader's list has frames with a contract; the iteration with a bad row fails alone."""
@@ -586,20 +742,14 @@ def test_a_class_that_cannot_be_a_contract_is_refused_before_a_run() -> None:
         run_job(both)
 
 
-def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
-    """The comparison across jobs goes on without it."""
-
-    class Dropping(pa.DataFrameModel):
-        delay: int
-
-        class Config:
-            drop_invalid_rows = True
+def reading_flights(annotation: Any) -> Any:
+    """A job whose second task reads the flights of the first, annotated so."""
 
     @task
     def asking(flights: Any) -> None:
         """Nothing is read."""
 
-    asking.fn.__annotations__["flights"] = DataFrame[Dropping]
+    asking.fn.__annotations__["flights"] = annotation
 
     @task(io_manager=lake)
     def giving() -> dy.LazyFrame[Flights]:
@@ -609,10 +759,58 @@ def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
     def both() -> None:
         asking(giving())
 
-    built = both.build()
+    return both
+
+
+def test_a_reader_that_allows_no_other_columns_is_refused_where_it_gets_some() -> None:
+    """It would fail in each run."""
+
+    class Strict(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            strict = True
+
+    with pytest.raises(DbxdecError, match=r"(?s)allows fewer columns .*carrier +- +String"):
+        run_job(reading_flights(DataFrame[Strict]))
+
+
+def test_a_class_that_has_been_refused_is_not_compared_as_well() -> None:
+    """The comparison across jobs goes on without it."""
+
+    class Dropping(pa.DataFrameModel):
+        delay: int
+
+        class Config:
+            drop_invalid_rows = True
+
+    built = reading_flights(DataFrame[Dropping]).build()
     assert [problem for problem in built.problems if "drops rows" in problem.message]
     assert contracting.across([built.dag]) == []
     assert list(contracting.forms([built.dag])) == [f"{__name__}:Flights"]
+
+
+def test_the_columns_of_classes_with_one_name_are_not_told() -> None:
+    """A function makes them; a manifest could not say whose columns these are."""
+
+    def made_with(least: int) -> Any:
+        class Made(dy.Schema):
+            delay = dy.Int64(min=least)
+
+        return Made
+
+    def one(flights: Any, more: Any) -> None:
+        """Nothing is read."""
+
+    for name, least in (("flights", 0), ("more", 1)):
+        one.__annotations__[name] = Annotated[pl.LazyFrame, made_with(least)]
+    reading = task(one)
+
+    @job
+    def both() -> None:
+        reading(lake.table("a"), lake.table("b"))
+
+    assert contracting.forms([both.build().dag]) == {}
 
 
 def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> None:
@@ -635,3 +833,40 @@ def test_a_feed_has_columns_besides_those_of_a_strict_model(tmp_path: Path) -> N
     )
     run_job(fed, in_memory=False, variables={"root": str(tmp_path)})
     assert seen[0] - set(GOOD.columns) == {"_change_type", "_commit_version", "_commit_timestamp"}
+
+
+class Lost(TypedDict):
+    good: dy.DataFrame[Nowhere]  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [
+        (Lost, "dy.DataFrame[Nowhere]"),
+        ("dict[str, dy.DataFrame[Nowhere]]", "dict[str, dy.DataFrame[Nowhere]]"),
+        ("Outputs", "Outputs"),
+    ],
+    ids=["field", "dict", "name"],
+)
+def test_named_outputs_that_cannot_be_resolved_are_refused(annotation: Any, text: str) -> None:
+    """Their contracts would not be seen."""
+
+    def split() -> Any:
+        return {"good": GOOD}
+
+    split.__annotations__["return"] = annotation
+    made = task(outputs={"good": lake.table("good")})(split)
+
+    @job
+    def one() -> None:
+        made()
+
+    with pytest.raises(DbxdecError, match=rf"`{re.escape(text)}` of the result .* a contract would not be seen"):
+        run_job(one)
+
+
+def test_an_alias_that_cannot_be_resolved_is_refused() -> None:
+    """It may have a contract; the name of a frame that the manager stores has none."""
+    with pytest.raises(DbxdecError, match=r"`FlightsFrame` of the result .* a contract would not be seen"):
+        run_job(job_of("FlightsFrame", GOOD))
+    assert run_job(job_of("frames.DataFrame | None", GOOD))["returned"].value.height == 3

@@ -10,7 +10,7 @@ import pytest
 
 from dbxdec import DeltaMerge, bundle_variable, each, fraction, job, rows, task, unique
 from dbxdec.errors import RunError
-from dbxdec.io_managers import PolarsDeltaIoManager
+from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.testing import Lake, run_job, run_task
 
 DAY = dt.date(2024, 1, 1)
@@ -185,3 +185,22 @@ def test_what_is_new_is_judged_and_read_again_after_a_failure(dbxdec_lake: Lake)
         with pytest.raises(RunError, match="2 rows, and there must be at most 1"):
             run_job(hourly, tables=dbxdec_lake)
     assert dbxdec_lake["news"]["n"].to_list() == [1]
+
+
+catalog = SparkDeltaIoManager(bundle_variable("lake_root"), mode="append")
+
+
+@task(io_manager=catalog.table("people", expect={"id": "isnan(id)"}))
+def of_another_engine() -> DeltaMerge:
+    return DeltaMerge(pl.DataFrame({"id": [1.0]}), on="id").when_not_matched_insert_all()
+
+
+@job
+def mixed() -> None:
+    of_another_engine()
+
+
+def test_conditions_are_carried_to_no_other_engine() -> None:
+    """In memory a merge through Spark may have rows of Polars, but not if they are judged."""
+    with pytest.raises(RunError, match=r"only Spark can judge what .*, and its rows are a polars.DataFrame"):
+        run_job(mixed)

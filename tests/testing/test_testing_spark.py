@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import spark_tools
-from dbxdec import RunError, bundle_variable, each, job, task
+from dbxdec import RunError, bundle_variable, each, job, rows, task, unique
 from dbxdec.io_managers import DeltaMerge, SparkDeltaIoManager
 from dbxdec.testing import Lake, run_job
 from spark_tools import needs_spark
@@ -94,3 +94,47 @@ def test_the_session_and_its_settings(spark: Any) -> None:
     assert isinstance(error, RunError)
     assert "refuses the setting `spark.sql.warehouse.dir` of the task `fixed`" in str(error)
     assert "`spark_conf` of job_cluster" in str(error)
+
+
+judged = SparkDeltaIoManager(base_path=bundle_variable("root"), mode="append")
+
+
+@task(
+    io_manager=judged.table(
+        "numbers",
+        expect={"small": "n < 100"},
+        expect_or_drop={"positive": lambda frame: frame["n"] > 0},
+        expect_or_fail={"one": unique("n", of="table"), "most": "n < :most", "some": rows(at_least=1)},
+        quarantine=judged.table("rejected"),
+    )
+)
+def numbers(start: int) -> DataFrame:
+    found: DataFrame = SparkSession.active().range(start, 4).withColumnRenamed("id", "n")
+    return found
+
+
+@job
+def counts(start: int = -1, most: int = 9) -> None:
+    numbers(start)
+
+
+def test_frames_of_spark_are_judged(spark: Any, dbxdec_lake: Lake) -> None:
+    """As a run would: numbers, dropped rows in the quarantine's table, and rules over those that are there."""
+    result = run_job(counts, tables=dbxdec_lake)
+    assert dict(result["numbers"].expectations) == {
+        "small": {"failed": 0, "rows": 5, "action": "kept"},
+        "positive": {"failed": 2, "rows": 5, "action": "quarantined"},
+        "one": {"failed": 0, "rows": 3, "action": "failed", "rule": "unique"},
+        "most": {"failed": 0, "rows": 3, "action": "failed"},
+        "some": {"failed": 0, "rows": 3, "action": "failed", "rule": "rows"},
+    }
+    assert sorted(row["n"] for row in result["numbers"].value.collect()) == [1, 2, 3]
+    bad = dbxdec_lake["rejected"].select("n", "_dbxdec_failed", "_dbxdec_task").collect()
+    assert sorted(map(tuple, bad)) == [(-1, ["positive"], "numbers"), (0, ["positive"], "numbers")]
+    with pytest.raises(RunError) as raised:
+        run_job(counts, most=3, tables=dbxdec_lake)
+    assert [problem.message.partition("failed: ")[2] for problem in raised.value.problems] == [
+        "3 of 3 rows share their `n` with others",
+        "1 of 3 rows do not meet it",
+    ]
+    assert sorted(row["n"] for row in dbxdec_lake["numbers"].collect()) == [1, 2, 3]

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from dbxdec import RunError
 from dbxdec.testing import Lake, job_dag, run_job, run_task
 from flights_pipeline.pipelines.daily import daily_delays
 from flights_pipeline.pipelines.departures import departures
@@ -92,6 +93,23 @@ def test_each_departure_is_counted_once(dbxdec_lake: Lake) -> None:
         counted.append(result["tally"].reads["departed"].collect().height)
     assert counted == [2, 1, 0]
     assert sorted(dbxdec_lake["tally"].rows()) == [("AA", 1, 0), ("UA", 2, 12)]
+
+
+def test_a_departure_half_a_day_late_is_kept_apart(dbxdec_lake: Lake) -> None:
+    """It is neither among the departures nor counted; the quarantine says why."""
+    result = run_job(departures, day=NEW_YEAR, tables=dbxdec_lake)
+    assert result["departed"].expectations == {"plausible delay": {"failed": 1, "rows": 838, "action": "quarantined"}}
+    assert dbxdec_lake["tally"]["flights"].sum() == 837
+    kept = dbxdec_lake["implausible"]
+    assert kept.select("carrier", "flight", "dep_delay", "_dbxdec_failed").rows() == [
+        ("MQ", 3944, 853, ["plausible delay"])
+    ]
+
+
+def test_a_day_with_rows_of_another_one_is_refused(flights: pl.DataFrame) -> None:
+    """Before it replaces anything."""
+    with pytest.raises(RunError, match='the expectation "its day" failed: 2 of 2 rows do not meet it'):
+        run_job(daily_delays, day=dt.date(2013, 1, 2), inputs={"extract": flights}, until="delays")
 
 
 def test_the_year_from_the_real_flights() -> None:

@@ -21,15 +21,28 @@ if TYPE_CHECKING:
 _FRAMES = frozenset({"polars.DataFrame", "polars.LazyFrame"})
 _UNSAID = Annotation("", Any)
 _LIKELY = re.compile(r"Frame\[|\bAnnotated\[")
+_NONE = "-"
+_NAMES = re.compile(r"[\w.]+")
+
+
+def unresolved(note: Annotation, what: str, writes: Collection[str] | None) -> tuple[str, str] | None:
+    """Return a message and a hint if an annotation that can't be resolved may be a frame with a contract.
+
+    So may any name but those of the types that are stored, `writes`, such as an alias; None is for any type, of which
+    only what looks like a frame with a contract counts.
+    """
+    known = {kind.rpartition(".")[2] for kind in writes or ()} | {"None", "Optional", "Union"}
+    names = {name.rpartition(".")[2] for name in _NAMES.findall(note.text)}
+    if not _LIKELY.search(note.text) and (writes is None or names <= known):
+        return None
+    return (
+        f"the annotation `{note.text}` of {what} can't be resolved ({note.error}): a contract would not be seen",
+        "import its names at run time too, not only under TYPE_CHECKING",
+    )
 
 
 def refusal(note: Annotation, what: str) -> tuple[str, str] | None:
     """Return a message and a hint if the contract of an annotation can't be compared with frames; None if it can."""
-    if note.error and _LIKELY.search(note.text):
-        return (
-            f"the annotation `{note.text}` of {what} can't be resolved ({note.error}): a contract would not be seen",
-            "import its names at run time too, not only under TYPE_CHECKING",
-        )
     contract = note.contract
     if contract is None:
         return None
@@ -151,11 +164,14 @@ def _compared(
         return None
     from dbxdec.io_managers import columns
 
+    asked, hint = "asks for more", "give it in the contract of the producer, or ask for less"
+    if all(row[1] == _NONE for row in rows):
+        asked, hint = "allows fewer columns", "name them, or let its class allow others (`strict`)"
     return Problem(
-        f"the parameter `{place}` of the task `{task.key}` asks for more by its contract {wanted.located} than {giver} "
+        f"the parameter `{place}` of the task `{task.key}` {asked} by its contract {wanted.located} than {giver} "
         f"gives by {given.located}:{columns.lines([('column', 'asked for', 'given'), *rows])}",
         task.called_at or task.source,
-        "give it in the contract of the producer, or ask for less",
+        hint,
     )
 
 
@@ -165,9 +181,13 @@ def _lacking(asks: Structure, gives: Structure) -> Iterator[tuple[str, str, str]
             continue
         there = gives.column(column.name)
         if there is None:
-            yield column.name, _told(column), "-"
+            yield column.name, _told(column), _NONE
         elif not _is_given(column, there):
             yield column.name, _told(column), _told(there)
+    if asks.others_read == "refused":
+        for there in gives.columns:
+            if there.required and not there.is_pattern and asks.column(there.name) is None:
+                yield there.name, _NONE, _told(there)
 
 
 def _is_given(column: Column, there: Column) -> bool:
@@ -185,15 +205,21 @@ def _told(column: Column) -> str:
 
 
 def forms(jobs: Iterable[dag.Job]) -> dict[str, Columns]:
-    """Return the columns of all contracts of these jobs whose libraries are installed here."""
+    """Return the columns of all contracts of these jobs whose libraries are installed here.
+
+    Of several classes with one name, such as those that a function makes, there are none: a manifest has only names.
+    """
     found: dict[str, Columns] = {}
+    schemas: dict[str, Any] = {}
     for job in jobs:
         for task in job.tasks:
             of_outputs = [output.contract for output in task.outputs.values() if output.contract is not None]
             for contract in (*of_outputs, *task.contracts.values()):
-                if (known := _known(contract)) is not None:
+                if schemas.setdefault(contract.name, contract.schema) is not contract.schema:
+                    schemas[contract.name] = None
+                elif (known := _known(contract)) is not None:
                     found[contract.name] = _form(known)
-    return found
+    return {name: form for name, form in found.items() if schemas[name] is not None}
 
 
 def _form(known: Structure) -> Columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import listed
-from dbxdec.model import dag, kinds
+from dbxdec.model import checks, dag, kinds
 from dbxdec.model.typehints import returned_types
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def _mistakes(call: Call, task: dag.Task, parameters: Sequence[dag.JobParameter]
     for name, manager in call.managers.items():
         yield from _of_output(call, task, name, manager)
     for name, (binding, _) in read.items():
-        outputs = {output.target for output in task.outputs.values()}
+        outputs = {checks.place(output.target) for output in task.outputs.values() if output.target is not None}
         target = binding.target if isinstance(binding, dag.Table) else _target(call, binding)
-        if target is not None and target in outputs:
+        if target is not None and checks.place(target) in outputs:
             yield (
                 f"`{name}` is the table that it writes: its own rows would be new in the next run",
                 "write another table",

@@ -106,7 +106,13 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
             )
         outputs[name] = _output(manager, job, key, note and note.output(name))
     stored = Stored(outputs, managers)
-    if note is None or note.error or not note.type_names:
+    if note is not None and note.error:
+        writes = {kind for manager in managers.values() for kind in manager.writes or ()}
+        is_any = any(manager.writes is None for manager in managers.values())
+        return _refused(
+            stored, contracting.unresolved(note, _result(key), None if is_any else {*writes, "dict", "str"})
+        )
+    if note is None or not note.type_names:
         return stored
     if note.type_names != ("dict",):
         return replace(
@@ -114,9 +120,8 @@ def _named(managers: Mapping[str, IoManager], note: Annotation | None, job: str,
             problem=f"the task `{key}` has named outputs but returns `{note.text}`",
             hint=f"return a dict with the keys {listed(list(managers))}",
         )
-    problems = [_refusal(manager, note.output(name), key) for name, manager in managers.items()]
-    problem, hint = next((found for found in problems if found), (None, None))
-    return replace(stored, problem=problem, hint=hint)
+    problems = (_refusal(manager, note.output(name), key) for name, manager in managers.items())
+    return _refused(stored, next((found for found in problems if found), None))
 
 
 def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> dag.Output:
@@ -130,6 +135,7 @@ def _output(manager: IoManager, job: str, key: str, note: Annotation | None) -> 
         settings=plain(settings),
         shared=manager.shared,
         partial=manager.is_partial(returns),
+        may_be_none=note is not None and note.error is None and note.optional,
         contract=None if note is None else note.contract,
     )
 
@@ -138,22 +144,28 @@ def _managed(manager: IoManager, note: Annotation | None, job: str, key: str) ->
     stored = Stored({dag.RESULT: _output(manager, job, key, note)}, {dag.RESULT: manager})
     if note is None or isinstance(manager, Mistaken):
         return stored
-    if note.error:
-        found = contracting.refusal(note, f"the result of the task `{key}`")
-        return stored if found is None else replace(stored, problem=found[0], hint=found[1])
     if note.is_none:
         return replace(
             stored,
             problem=f"the task `{key}` returns None, so its {type(manager).__name__} has nothing to store",
             hint="annotate and return the result, or remove `io_manager=`",
         )
-    refusal = _refusal(manager, note, key)
+    return _refused(stored, _refusal(manager, note, key))
+
+
+def _refused(stored: Stored, refusal: tuple[str, str] | None) -> Stored:
     return stored if refusal is None else replace(stored, problem=refusal[0], hint=refusal[1])
+
+
+def _result(key: str) -> str:
+    return f"the result of the task `{key}`"
 
 
 def _refusal(manager: IoManager, note: Annotation, key: str) -> tuple[str, str] | None:
     """Return a message and a hint if the manager can't store the annotated type; None if it can."""
+    if note.error:
+        return contracting.unresolved(note, _result(key), manager.writes)
     if manager.writes is None or all(kind in manager.writes for kind in note.type_names):
-        return contracting.refusal(note, f"the result of the task `{key}`")
+        return contracting.refusal(note, _result(key))
     problem = f"the task `{key}` returns `{note.text}`, which {type(manager).__name__} can't store"
     return problem, f"it stores {', '.join(sorted(manager.writes))}"

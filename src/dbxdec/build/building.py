@@ -172,7 +172,8 @@ def _of_contracts(made: Manifest, discovered: Discovered) -> list[Problem]:
     titles = listed([name.rpartition(":")[2] for name in unknown])
     message = f"the contract{'s' * (len(unknown) > 1)} {titles} {'are' if len(unknown) > 1 else 'is'} not compared"
     hint = "the build compares what tasks ask for with what others give where the library is installed"
-    return [Problem(f"{message}: the library is not installed where the wheel is built", hint=hint)]
+    why = "the library is not installed where the wheel is built, or several classes have its name"
+    return [Problem(f"{message}: {why}", hint=hint)]
 
 
 def _locking(

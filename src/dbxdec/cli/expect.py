@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,7 +48,7 @@ def command(
       dbxdec expect silver/flights
       dbxdec expect flights -p day=2024-01-31 --target prod --json
     """
-    from dbxdec.local.parameters import check_parameters  # their imports take longer than `--help`
+    from dbxdec.local.parameters import check_parameters, needs_value  # their imports take longer than `--help`
     from dbxdec.local.question import Question, answer_of
 
     here = home()
@@ -60,10 +61,19 @@ def command(
     question = Question(build, values, here, None if target is not None else ledger.lake(here))
     told = []
     for job, task, output in found:
-        known = {name: text for name, text in parameters.items() if name in {one.name for one in job.parameters}}
-        check_parameters(job, known, values)
+        given = tuple(one for one in job.parameters if one.name in parameters)
+        known = {one.name: parameters[one.name] for one in given}
+        check_parameters(replace(job, parameters=given), known, values)
         answer = answer_of(build.manifest.job(job.key), question, [(task.key, output)], expects=known)
         told.append({"job": job.key, "task": task.key, **answer["tables"][0]})
+    lacking = {
+        parameter.name: needs_value(parameter)
+        for (job, _, _), one in zip(found, told, strict=True)
+        for parameter in job.parameters
+        if parameter.name in one.get("needs", ())
+    }
+    if lacking:
+        raise RunError(list(lacking.values()))
     if as_json:
         print_json({"tables": told})
     else:

@@ -366,8 +366,12 @@ class IoManager(ABC):
         """Where the task's result goes, with bundle variables unresolved; None for a manager without paths."""
         if self.base_path is None:
             return None
-        path = str(self.base_path).replace("{job}", job).replace("{task}", task)
-        return f"{path.rstrip('/')}/{(self._table or task).strip('/')}"
+        root = str(self.base_path).replace("{job}", job).replace("{task}", task)
+        return self.place_of(root, self._table or task)
+
+    def place_of(self, root: str, name: str) -> str:
+        """Return where a table of this name lies below `root`."""
+        return f"{root.rstrip('/')}/{name.strip('/')}"
 
     @forgiving(giving("unknown"))
     def uri(self, name: str | None = None) -> str:

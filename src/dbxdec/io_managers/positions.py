@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 CONSUMER, NUMBER, READ, SEEN, ABSENT, NOTHING = "consumer", "n", "read", "seen", "absent", "nothing"
 """The facts of such a commit: who has read, the number of the commit, the spans, the target's version by then, and the
 parameters whose sources were not there yet."""
-# A version of a transaction identifier has 63 bits: the number of the commit, and the version of the source.
-_HALF = 32
+STAMPS = "stamps"
+"""The fact that has the stamp of the last commit of each span, by parameter."""
+# A version of a transaction identifier has 63 bits. From the highest on: a version of the target (which rises, as Spark
+# wants it), the last bits of the number of the commit, and the version of the source.
+_OF_SOURCE, _OF_NUMBER = 32, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Span:
     """Versions of the source `source`: those above `after`, up to `until`; all rows of `until` where `after` is None.
 
     With `skips` the rows that are there at first are left out. `opened` is what the reader of the source has opened.
+    `stamp` is when the commit `until` was made, in milliseconds since the epoch, where its log says it: a copy of the
+    source that was put back has other commits with the same numbers.
     """
 
     source: str
@@ -27,6 +32,7 @@ class Span:
     until: int
     skips: bool = field(default=False, compare=False)
     opened: Any = field(default=None, compare=False, repr=False)
+    stamp: int | None = field(default=None, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -74,13 +80,21 @@ class Progress:
         """Return what stands beside the receipt in the commit's metadata."""
         read = {name: [span.source, span.after, span.until] for name, span in self.read.items()}
         facts = {CONSUMER: self.identifier, NUMBER: self.number, READ: read, SEEN: self.seen}
+        stamps = {name: span.stamp for name, span in self.read.items() if span.stamp is not None}
+        facts |= {STAMPS: stamps} if stamps else {}
         facts |= {ABSENT: list(self.absent)} if self.absent else {}
         return {**facts, NOTHING: list(self.nothing)} if self.nothing else facts
 
-    def positions(self) -> dict[str, int]:
-        """Return the identifiers that outlive the receipt, with their versions."""
+    def positions(self, version: int | None = None) -> dict[str, int]:
+        """Return the identifiers that outlive the receipt, with their versions.
+
+        `version` is the one of the target that has them, by default the least that it can be: up to there nothing has
+        taken the commit back.
+        """
+        known = self.seen + 1 if version is None else version
+        packed = (known << _OF_NUMBER) | _last_bits(self.number)
         return {
-            position(self.identifier, name, span.source): (self.number << _HALF) | span.until
+            position(self.identifier, name, span.source): (packed << _OF_SOURCE) | span.until
             for name, span in self.read.items()
         }
 
@@ -95,6 +109,23 @@ def position(name: str, parameter: str, source: str) -> str:
     return f"{name}/{parameter}/{source}"
 
 
-def unpacked(version: int) -> tuple[int, int]:
-    """Return the number of a commit and the version of a source, from the version of a position's identifier."""
-    return version >> _HALF, version & ((1 << _HALF) - 1)
+@dataclass(frozen=True, slots=True)
+class Outlived:
+    """What the version of a position's identifier says: the version of the source, and of the target that had it."""
+
+    until: int
+    target: int
+    number: int
+
+    @classmethod
+    def of(cls, version: int) -> Outlived:
+        packed = version >> _OF_SOURCE
+        return cls(version & ((1 << _OF_SOURCE) - 1), packed >> _OF_NUMBER, _last_bits(packed))
+
+    def is_of(self, number: int) -> bool:
+        """Return whether it is of the commit with this number, and not of an earlier one."""
+        return self.number == _last_bits(number)
+
+
+def _last_bits(number: int) -> int:
+    return number & ((1 << _OF_NUMBER) - 1)

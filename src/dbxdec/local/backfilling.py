@@ -15,6 +15,7 @@ from dbxdec.errors import DbxdecError
 from dbxdec.local.interface import Listener
 from dbxdec.local.pool import interruptible
 from dbxdec.local.request import pool_of, prepared, root_of
+from dbxdec.model import checks
 from dbxdec.platform.run_if import State
 from dbxdec.platform.status import SUCCEEDED
 
@@ -148,7 +149,9 @@ class _Turns:
     @contextmanager
     def of(self, task: Task) -> Iterator[None]:
         """Wait until no other key's task writes the tables of this one that a write changes as a whole."""
-        wanted = {output.target for output in task.outputs.values() if output.target and not output.partial}
+        wanted = {
+            checks.place(output.target) for output in task.outputs.values() if output.target and not output.partial
+        }
         with ExitStack() as stack:
             for target in sorted(wanted):
                 stack.enter_context(self._locks[target])

@@ -40,8 +40,7 @@ def check_parameters(
     for name, parameter in known.items():
         text = given.get(name, parameter.default)
         if text is None or text == REQUIRED_TEXT:
-            hint = f"`--param {name}=VALUE` (type {parameter.type})"
-            problems.append(Problem(f"the job parameter `{name}` has no default and needs a value", hint=hint))
+            problems.append(needs_value(parameter))
         else:
             # A resumed run has its defaults as given values.
             plain = text != parameter.default or not names_in(text) <= variables.keys()
@@ -62,6 +61,14 @@ def check_parameters(
     if problems:
         raise RunError(list(dict.fromkeys(problems)))
     return texts
+
+
+def needs_value(parameter: JobParameter) -> Problem:
+    """Return the problem of a parameter without a value."""
+    return Problem(
+        f"the job parameter `{parameter.name}` has no default and needs a value",
+        hint=f"`--param {parameter.name}=VALUE` (type {parameter.type})",
+    )
 
 
 def _unresolved(name: str, text: str) -> Problem:

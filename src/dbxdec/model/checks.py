@@ -200,7 +200,8 @@ def place(target: str) -> str:
     if "/" not in target:
         return target.lower()
     scheme, colon, path = storage_paths.without_aliases(target).rpartition("://")
-    return scheme + colon + posixpath.normpath(path)
+    path = posixpath.normpath(path)
+    return scheme + colon + (path[1:] if path.startswith("//") else path)  # which `normpath` keeps
 
 
 def _never_run(job: Job) -> list[Problem]:

@@ -27,19 +27,20 @@ STAND_IN_ITEM = "__dbxdec_stand_in_item__"
 """The attribute by which a placeholder says what stands in its brackets, after the name before them."""
 LIBRARIES = ("dataframely", "pandera")
 """The libraries whose classes are contracts."""
-_CLASSES = {"dataframely": "Schema", "pandera": "DataFrameModel"}
+_BASES = {"dataframely": "dataframely.Schema", "pandera": "pandera.polars.DataFrameModel"}
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
     """What a frame has by the class `schema` of `library`; `name` is its "module:Qualified.Name".
 
-    A manifest has only the name. `refusal` says why the class can't be a contract.
+    A manifest has only the name. `refusal` says why the class can't be a contract. Classes that one function makes have
+    one name: contracts of two classes differ.
     """
 
     name: str
     library: str = field(default="", compare=False)
-    schema: Any = field(default=None, compare=False, repr=False)
+    schema: Any = field(default=None, repr=False)
     refusal: str = field(default="", compare=False)
 
     @property
@@ -73,9 +74,17 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The types of the fields of a TypedDict, by their names, some with contracts."""
+    """The types of the fields of a TypedDict, by their names, some with contracts; an Unresolved for no type."""
 
     types: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """The annotation of a field that can't be resolved, as it is written, and why."""
+
+    text: str
+    error: str
 
 
 def of_class(value: Any) -> Contract | None:
@@ -86,17 +95,40 @@ def of_class(value: Any) -> Contract | None:
         origin = vars(base).get(STAND_IN_BASE)
         module, _, name = origin.rpartition(".") if isinstance(origin, str) else (base.__module__, "", base.__name__)
         library = module.partition(".")[0]
-        if _CLASSES.get(library) == name:
+        if library in _BASES and name == _BASES[library].rpartition(".")[2]:
             wrong = library == "pandera" and ".polars" not in module
-            refusal = "is a model of pandera for another kind of frame: derive it from `pandera.polars.DataFrameModel`"
+            refusal = f"is a model of pandera for another kind of frame: derive it from `{_BASES[library]}`"
             title = f"{value.__module__}:{value.__qualname__}"
-            return Contract(title, library, value, refusal if wrong else "")
+            is_base = value is base and not isinstance(origin, str)
+            none = f"names no columns: derive a class from `{_BASES[library]}`"
+            return Contract(title, library, value, refusal if wrong else none if is_base else "")
+    return None
+
+
+def _mistaken(value: Any) -> Contract | None:
+    """Return a refused contract for what else is of these libraries, such as a schema that is an object."""
+    kind = value if isinstance(value, type) else type(value)
+    stand_in = getattr(value, STAND_IN_NAME, None)
+    names = [
+        stand_in,
+        *(vars(base).get(STAND_IN_BASE) or f"{base.__module__}.{base.__name__}" for base in kind.__mro__),
+    ]
+    for name in names:
+        library, _, rest = name.partition(".") if isinstance(name, str) else ("", "", "")
+        if library in LIBRARIES:
+            title = kind.__qualname__ if name is not stand_in else rest.rpartition(".")[2].removesuffix("()")
+            what = "no class of columns" if isinstance(value, type) else "an object, not a class"
+            refusal = f"is {what}: derive one from `{_BASES[library]}`, and name it"
+            return Contract(f"{library}:{title}", library, refusal=refusal)
     return None
 
 
 def of_metadata(plain: Any, metadata: Iterable[Any]) -> Any:
-    """Return the type of an `Annotated`, marked with the contract among its metadata, if there is one."""
-    found = _joined([contract for one in metadata if (contract := of_class(one)) is not None])
+    """Return the type of an `Annotated`, marked with the contract among its metadata, if there is one.
+
+    What is nearly one, such as an instance, is marked, too: it would not be compared with anything.
+    """
+    found = _joined([contract for one in metadata if (contract := of_class(one) or _mistaken(one)) is not None])
     return plain if found is None else marked(plain, found)
 
 
@@ -149,8 +181,8 @@ def taken(plain: Any) -> tuple[Any, Contract | None, tuple[tuple[str, Any], ...]
 
 
 def with_fields(plain: Any, fields: dict[str, Any]) -> Any:
-    """Return the type of a TypedDict with the types of its fields, if one has a contract."""
-    has = any(taken(strip_optional(one)[0])[1] is not None for one in fields.values())
+    """Return the type of a TypedDict with the types of its fields, if one has a contract, or could have one."""
+    has = any(isinstance(one, Unresolved) or taken(strip_optional(one)[0])[1] is not None for one in fields.values())
     return typing.Annotated[plain, Fields(tuple(fields.items()))] if has else plain
 
 

@@ -168,6 +168,8 @@ class Output:
     per_item: bool = False
     partial: bool = False
     contract: Contract | None = None
+    # Only the build knows it: whether the task may return None for it.
+    may_be_none: bool = field(default=False, compare=False)
 
     @property
     def keyed(self) -> bool:

@@ -98,6 +98,8 @@ class Annotation:
     def output(self, name: str) -> Annotation:
         """Return the annotation of a task's output: of a field of a TypedDict, or else of the values of a dict."""
         fields = dict(self.fields)
+        if isinstance(field := fields.get(name), contracts.Unresolved):
+            return Annotation(field.text, error=field.error)
         return Annotation.of(self.text, fields[name]) if name in fields else self.element()
 
 
@@ -263,7 +265,8 @@ class _Plain:
         if is_union(value):
             return typing.Union[tuple(self.of(arg, given) for arg in args)]  # noqa: UP007 - built at run time
         if isinstance(origin, type) and args and origin is not Callable:
-            whole = origin[tuple(self.of(arg, given) for arg in args)]  # type: ignore[index]
+            plain = tuple(self.of(arg, given) for arg in args)
+            whole = origin[plain if len(plain) > 1 else plain[0]]  # type: ignore[index]
             return contracts.of_generic(whole) or whole
         if isinstance(value, typing.NewType):
             return self.of(value.__supertype__, given)
@@ -281,16 +284,28 @@ class _Plain:
             return self.of(alias.__value__, dict(zip(alias.__type_params__, args, strict=False)))
 
     def _of_typed_dict(self, kind: Any) -> Any:
-        """Return a dict whose values have one of the fields' types, or any type if those can't be resolved."""
+        """Return a dict whose values have one of the fields' types, or any type if one can't be resolved."""
         if any(kind is outer for outer in self._within):
             return dict
         with self._inside(kind):
-            try:
-                fields = {name: self.of(field) for name, field in kind.__annotations__.items()}
-            except Exception:  # noqa: BLE001 - an annotation may be any expression
-                return dict
+            fields = {name: self._of_field(field) for name, field in kind.__annotations__.items()}
+        if any(isinstance(field, contracts.Unresolved) for field in fields.values()):
+            return contracts.with_fields(dict, fields)
         values: Any = typing.Union[tuple(fields.values())] if fields else None  # noqa: UP007
         return contracts.with_fields(dict[str, values], fields) if fields else dict
+
+    def _of_field(self, field: Any) -> Any:
+        """Return the type of a TypedDict's field: of one that another module's TypedDict has, with the names there."""
+        module = sys.modules.get(getattr(field, "__forward_module__", None) or "")
+        names = self._names
+        try:
+            self._names = names if module is None else lambda: vars(module)
+            return self.of(field)
+        except Exception as error:  # noqa: BLE001 - an annotation may be any expression
+            text = field.__forward_arg__ if isinstance(field, typing.ForwardRef) else str(field)
+            return contracts.Unresolved(text, f"{type(error).__name__}: {error}")
+        finally:
+            self._names = names
 
     @contextmanager
     def _inside(self, named: Any) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, counted
-from dbxdec.model import comparisons, compute_warnings, dag, kinds, outcome_warnings, started
+from dbxdec.model import comparisons, compute_warnings, dag, expectation_warnings, kinds, outcome_warnings, started
 from dbxdec.model.dag import Job, Output
 from dbxdec.model.values import ANY, NONE_TEXT
 from dbxdec.model.variables import has_token
@@ -53,6 +53,7 @@ def warn(jobs: Iterable[Job]) -> list[Problem]:
         warnings += outcome_warnings.hidden_failures(job)
         warnings += outcome_warnings.unchecked_sides(job)
         warnings += outcome_warnings.strange_references(job)
+        warnings += expectation_warnings.unchecked_rows(job)
     if any(dag.changes_of(task) for job in jobs for task in job.tasks):
         from dbxdec.model import change_warnings
 

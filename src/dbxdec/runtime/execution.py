@@ -217,6 +217,7 @@ class Execution:
         note = of_parameter(self.function, "return")
         if self.consuming is not None:
             self.consuming.note_nothing(result)
+            self.consuming.share({name: self.output(name) for name in self.managers})
         stored = self.managers if self._planned is None else self._planned.progress
         written = {name: self._write(name, result[name], note.output(name) if note else None) for name in stored}
         earlier = [name for name, one in written.items() if outcomes.is_earlier(one)]
@@ -278,5 +279,11 @@ class Execution:
         receipt = replace(self.receipt, id=written_by(self.receipt.id, self.task, name), progress=progress)
         note = of_parameter(self.function, "return")
         contract = None if note is None else note.contract if name == dag.RESULT else note.output(name).contract
+        if contract is None and output.contract is not None:
+            raise RunError(
+                f"the result of the task `{self.task.key}` can't be compared with its contract "
+                f"`{output.contract.title}`: here, its annotation does not name it as it did for the build",
+                hint="import the class in the same way wherever the module is imported",
+            )
         read = self.reader.job.reads(self.task.key, name)
         return OutputContext(uri, receipt, returns, self.run.parameters, read, contract)

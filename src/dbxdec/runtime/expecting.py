@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import DbxdecError
+from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import places, variables
+from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.runtime.preparing import trigger_of, typed_parameters
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
@@ -20,24 +21,41 @@ if TYPE_CHECKING:
 
 
 def outcomes(arguments: RunArguments, outputs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Return of each output its table, and how its expectations come out, or why they can't be evaluated (`why`)."""
+    """Return of each output its table, and how its expectations come out, or why they can't be evaluated (`why`).
+
+    `needs` are job parameters that conditions name, and that have no value.
+    """
     job, built = live_job(arguments)
     with variables.using(arguments.variables, live=True):
-        values = typed_parameters(job, arguments.parameters, arguments.variables, trigger_of(arguments))
-        found = [_of_one(job, job.task(key), name, built.managers[key, name], values) for key, name in outputs]
+        found = []
+        for key, name in outputs:
+            manager: Any = built.managers[key, name]
+            named = manager.parameters_of_conditions()
+            # Of other parameters no value is needed.
+            few = replace(job, parameters=tuple(one for one in job.parameters if one.name in named))
+            uri = places.resolved(job.task(key).outputs[name].target or "")
+            given = arguments.parameters
+            if needs := [
+                one.name for one in few.parameters if given.get(one.name, one.default) in (None, REQUIRED_TEXT)
+            ]:
+                found.append({"uri": uri, "needs": needs})
+                continue
+            try:
+                values = typed_parameters(few, given, arguments.variables, trigger_of(arguments))
+            except RunError as error:
+                found.append({"uri": uri, "why": "; ".join(one.message for one in error.problems)})
+                continue
+            found.append(_of_one(job, key, uri, manager, values))
     return {"tables": found}
 
 
-def _of_one(job: dag.Job, task: dag.Task, output: str, manager: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    uri = places.resolved(task.outputs[output].target or "")
+def _of_one(job: dag.Job, task: str, uri: str, manager: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     mask = Mask(of_this_machine())
     try:
-        context = OutputContext(uri, Receipt(WriteId("local", job.key, "expect", task.key), 1, "", ""), None, values)
-        judge = replace(manager.judge(context), there=lambda: None)
-        rows = manager.rows_there(context)
-        if rows is None:
+        context = OutputContext(uri, Receipt(WriteId("local", job.key, "expect", task), 1, "", ""), None, values)
+        outcomes = manager.outcomes_there(context)
+        if outcomes is None:
             return {"uri": uri, "why": "there is no table yet"}
-        outcomes = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
     except DbxdecError as error:
         return {"uri": uri, "why": mask.text("; ".join(one.message for one in error.problems))}
     except Exception as error:  # noqa: BLE001 - of a library: one table costs no other

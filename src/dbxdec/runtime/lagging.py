@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import DbxdecError, RunError
@@ -11,10 +12,14 @@ from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.progress import Consumer
 from dbxdec.io_managers.positions import Span
 from dbxdec.model import dag, places, variables
+from dbxdec.runtime.installed import find_manifest
+from dbxdec.runtime.sources import sharing
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from dbxdec.authoring.jobs import BuiltJob
     from dbxdec.io_managers.base import IoManager
     from dbxdec.model.protocol import RunArguments
@@ -28,16 +33,24 @@ def lags(arguments: RunArguments) -> dict[str, Any]:
     `why` says why it can't be told.
     """
     job, built = live_job(arguments)
+    jobs = cache(lambda: find_manifest(arguments.package).jobs)
     with variables.using(arguments.variables, live=True):
         found = [
-            {"task": task.key, "parameter": name, **_lag(arguments, job, task, built, name)}
+            {"task": task.key, "parameter": name, **_lag(arguments, job, task, built, name, jobs)}
             for task in job.tasks
             for name in dag.changes_of(task)
         ]
     return {"lags": found}
 
 
-def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob, name: str) -> dict[str, Any]:
+def _lag(
+    arguments: RunArguments,
+    job: dag.Job,
+    task: dag.Task,
+    built: BuiltJob,
+    name: str,
+    jobs: Callable[[], Sequence[dag.Job]],
+) -> dict[str, Any]:
     binding, changes = dag.changes_of(task)[name]
     if isinstance(binding, dag.Table):
         manager, target = built.tables[binding.target], binding.target
@@ -49,15 +62,16 @@ def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob,
         reader, place = _by_log(manager, uri)
         context = InputContext(place, name, changes=changes)
         head = reader.head(context)
-        read, gone = _read(arguments.package, job, task, built, name)
+        last = _read(arguments.package, job, task, built, name, jobs)
+        read = None if last is None else last.until
         found: dict[str, Any] = {"source": uri, "read": read}
         if head is None:
             return found
         found["newest"] = head.version
-        if gone is not None and gone != head.id:
+        if last is not None and last.source != head.id:
             return {**found, "why": "the source is another table than the one that the task has read"}
-        if read is not None and read > head.version:
-            return {**found, "why": "the source is an older copy than the one that the task has read"}
+        if last is not None and not head.has(last, head.stamps([last.until])):
+            return {**found, "why": "the source was put back to an older copy than the one that the task has read"}
         span = Span(head.id, read, head.version, opened=head.opened)
         if not span.is_empty:
             found |= reader.behind(replace(context, span=span))
@@ -68,21 +82,28 @@ def _lag(arguments: RunArguments, job: dag.Job, task: dag.Task, built: BuiltJob,
     return found
 
 
-def _read(package: str, job: dag.Job, task: dag.Task, built: BuiltJob, name: str) -> tuple[int | None, str | None]:
-    """Return the version up to which all outputs of a task have a source, and the id of that source."""
-    versions, source = [], None
+def _read(
+    package: str,
+    job: dag.Job,
+    task: dag.Task,
+    built: BuiltJob,
+    name: str,
+    jobs: Callable[[], Sequence[dag.Job]],
+) -> Span | None:
+    """Return the last span of a source that all outputs of a task have; None if one of them has nothing of it."""
+    spans = []
     for output, stored in task.outputs.items():
         reader, place = _by_log(built.managers[task.key, output], places.resolved(stored.target or ""))
         receipt = Receipt(WriteId("local", job.key, "lag", task.key), 1, "", "")
-        standing = reader.standing(OutputContext(place, receipt), Consumer(package, job.key, task.key, output))
+        consumer = Consumer(package, job.key, task.key, output, others=sharing(job, task, output, jobs))
+        standing = reader.standing(OutputContext(place, receipt), consumer)
         span = standing.cursor.read.get(name) if standing.cursor is not None else None
         has_others = standing.cursor is not None and name not in standing.cursor.absent
         if span is None and (standing.is_strange or has_others):
             raise RunError(f"{place} has rows, and nothing says up to where the task has read")
-        versions.append(None if span is None else span.until)
-        source = source if span is None else span.source
-    known = [version for version in versions if version is not None]
-    return (min(known) if len(known) == len(versions) else None), source
+        spans.append(span)
+    known = [span for span in spans if span is not None]
+    return min(known, key=lambda span: span.until) if len(known) == len(spans) else None
 
 
 def _by_log(manager: IoManager, uri: str) -> tuple[DeltaIoManager, str]:

@@ -23,7 +23,7 @@ from dbxdec.runtime.iterations import find_iteration
 from dbxdec.support import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dbxdec.authoring.jobs import BuiltJob
     from dbxdec.model.manifest import Manifest
@@ -51,7 +51,7 @@ def prepare(argv: Sequence[str]) -> Execution:
     check_same(task, built)
     lock = manifest.locked.id if manifest.locked is not None else ""
     not_run = {**upstream.of_platform(arguments.upstream), **upstream.not_run()}
-    return ready(arguments, job, task, built, values, not_run, lock)
+    return ready(arguments, job, task, built, values, not_run, lock, lambda: manifest.jobs)
 
 
 def ready(
@@ -62,11 +62,12 @@ def ready(
     values: Mapping[str, Any],
     not_run: Mapping[str, str],
     lock: str = "",
+    jobs: Callable[[], Sequence[dag.Job]] | None = None,
 ) -> Execution:
     """Return the `task` that `arguments` start, with the live objects of `built`; `values` are the job parameters.
 
-    `not_run` is as in `Reader`, and `lock` is the digest of the pins of the build. Raises RunError if the task's
-    iteration can't be determined.
+    `not_run` is as in `Reader`, `lock` is the digest of the pins of the build, and `jobs` returns all jobs of the
+    project, by default this one. Raises RunError if the task's iteration can't be determined.
     """
     own = {name: built.managers[task.key, name] for name in task.outputs if (task.key, name) in built.managers}
     leaves = [leaf for binding in task.inputs.values() for leaf in dag.flatten(binding)]
@@ -115,7 +116,8 @@ def ready(
     if dag.changes_of(task):
         from dbxdec.runtime.consuming import Consuming
 
-        consuming = Consuming(arguments.package, job, task, own, built.managers, built.tables, values)
+        jobs = jobs or (lambda: [job])
+        consuming = Consuming(arguments.package, job, task, own, built.managers, built.tables, values, jobs)
         reader = replace(reader, new=consuming.read)
     function = built.tasks[task.key].fn
     return Execution(task, function, reader, receipt, own, run, arguments.variables, waiting, consuming=consuming)

@@ -11,9 +11,12 @@ from dbxdec.errors import NotWrittenError, RunError
 from dbxdec.io_managers import columns, frames, outcomes
 from dbxdec.io_managers.base import IoManager, of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import receipts
-from dbxdec.io_managers.delta.polars import quarantining
+from dbxdec.io_managers.delta import judging, receipts
+from dbxdec.io_managers.delta.manager import DeltaIoManager
+from dbxdec.io_managers.delta.polars import quarantining as polars_rows
 from dbxdec.io_managers.delta.progress import Head
+from dbxdec.io_managers.delta.spark import quarantining as spark_rows
+from dbxdec.io_managers.delta.spark.judging import Judge as SparkJudge
 from dbxdec.io_managers.frames import conversions
 from dbxdec.model import places
 from dbxdec.model.typehints import type_name
@@ -224,38 +227,53 @@ class MemoryIoManager(IoManager):
         return replace(self._add(context, content, added), expectations=outcomes_)
 
     def _expected(self, value: Any, context: OutputContext, merge: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Return the rows of a Polars frame that the table expects, and how its expectations came out."""
-        kind = type_name(type(value))
-        judge = self._own.judge(context) if hasattr(self._own, "judge") and kind.startswith("polars.") else None
+        """Return the rows of a frame that the table expects, and how its expectations came out."""
+        judge: Any = self._own.judge(context) if isinstance(self._own, DeltaIoManager) else None
         if judge is None:
             return value, {}
+        if merge is not None:
+            judge.refuse_merge(merge)
+        of_spark = isinstance(judge, SparkJudge)
+        if type_name(type(value)).startswith("polars.") == of_spark:
+            engine = "Spark" if of_spark else "Polars"
+            raise RunError(
+                f"only {engine} can judge what {context.uri} expects, and its rows are a {type_name(type(value))}",
+                hint=_REAL,
+            )
+        keep = None if self._own.quarantine is None else self._into_quarantine(context)  # type: ignore[attr-defined]
+        judge = replace(judge, quarantine=keep, there=lambda: self._rows(context, type(value)))
+        if of_spark:
+            # Kept as it is: its query would give other rows each time.
+            marked = judge.marked(value)
+            marked = marked.at(marked.frame.localCheckpoint())
+            return marked.kept, judging.facts(marked.settled())
         import polars as pl
 
         from dbxdec.io_managers.delta.polars import checks, schemas
 
-        if merge is not None:
-            judge.refuse_merge(merge)
-        keep = None if self._own.quarantine is None else self._into_quarantine(context)  # type: ignore[attr-defined]
-        judge = replace(judge, quarantine=keep, there=lambda: self._rows(context))
         # As the table would have them: a category is a string, and unsigned integers have a sign.
         frame, schema = schemas.storable(value)
         conditions = judge.for_schema(pl.Schema(schema), value.collect_schema())
         with conditions.spilled(checks.signed(frame, schema, uri=context.uri)) as rows:
             kept, outcomes_ = conditions.accepted(rows)
-            return kept.collect(), {one.expectation.name: one.facts() for one in outcomes_}
+            return kept.collect(), judging.facts(outcomes_)
 
-    def _rows(self, context: OutputContext) -> Any:
+    def _rows(self, context: OutputContext, kind: Any) -> Any:
         newest = self._newest(context.uri)
-        return None if newest is NOTHING else newest.lazy()
+        if newest is NOTHING:
+            return None
+        found = in_engine_of(newest, InputContext(context.uri, annotation=kind))
+        return found.lazy() if type_name(type(found)) == "polars.DataFrame" else found
 
     def _into_quarantine(self, context: OutputContext) -> Callable[[Any], None]:
         """Return what adds dropped rows to the quarantine's table in the lake."""
         table, write, uri = self._own.quarantine, context.receipt.id, self._quarantine  # type: ignore[attr-defined]
 
         def keep(rows: Any) -> None:
-            added = quarantining.marked(rows, write).collect()
+            of_polars = type_name(type(rows)).startswith("polars.")
+            added = detached((polars_rows if of_polars else spark_rows).marked(rows, write))
             before = self._newest(uri)
-            content = added if before is NOTHING else table.combine([before, added], InputContext(uri)).lazy().collect()
+            content = added if before is NOTHING else detached(table.combine([before, added], InputContext(uri)))
             self._lake.add(uri, Version(write, content, added))
 
         return keep

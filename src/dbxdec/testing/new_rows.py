@@ -43,8 +43,14 @@ def standing(versions: Sequence[Version], consumer: Consumer) -> Standing:
         version=len(versions) - 1,
         cursor=cursor,
         has_rows=not _is_empty(newest),
-        is_shared=any(consumer.is_beside(one.identifier) for one in known),
+        is_shared=any(consumer.is_beside(one.identifier) for one in known) or _is_shared(versions, consumer),
     )
+
+
+def _is_shared(versions: Sequence[Version], consumer: Consumer) -> bool:
+    """Return whether all rows are of tasks that share the table with the consumer."""
+    writers = [one.writer for one in versions if one.content is not NOTHING and not one.kept]
+    return bool(consumer.others) and all(one is not None and (one.job, one.task) in consumer.others for one in writers)
 
 
 def _is_empty(frame: Any) -> bool:

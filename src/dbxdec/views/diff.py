@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dbxdec.errors import counted
-from dbxdec.model import dag
+from dbxdec.model import checks, dag
 from dbxdec.views import texts
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def _begins(old: Job, new: Task) -> str | None:
     """
     before = next((dag.changes_of(task) for task in old.tasks if task.key == new.key), {})
     strange = [name for name in dag.changes_of(new) if name not in before]
-    there = {output.target for task in old.tasks for output in task.outputs.values()}
-    if not strange or there.isdisjoint(output.target for output in new.outputs.values()):
+    there = {checks.place(output.target) for task in old.tasks for output in task.outputs.values() if output.target}
+    if not strange or there.isdisjoint(checks.place(output.target) for output in new.outputs.values() if output.target):
         return None
     return f"nothing tells up to where it has read {', '.join(strange)}: its next run needs `--adopt {new.key}=...`"
 

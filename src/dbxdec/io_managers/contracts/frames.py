@@ -79,7 +79,14 @@ def loaded(
             f"the columns of {uri} don't match the contract {contract.told} of the parameter `{parameter}`:{lines}",
             hint="change the contract, or what writes the columns",
         )
-    return cast(value, fits)
+    try:
+        return cast(value, fits)
+    except pl.exceptions.PolarsError as error:  # of a DataFrame; the query of a LazyFrame runs in the task
+        raise RunError(
+            f"{uri} has values that the contract {contract.told} of the parameter `{parameter}` does not have: "
+            f"{str(error).strip().partition(chr(10))[0]}",
+            hint="change the contract, or what writes the values",
+        ) from error
 
 
 def _accepts(asked: Structure, name: str, kind: Any) -> bool:
@@ -121,7 +128,11 @@ def problems(
     frame = cast(
         rows.select(map(named, schema)), {name: kind for name, kind in schema.items() if there.get(name) != kind}
     )
-    broken = classes.of(contract).count(frame)
+    try:
+        broken = classes.of(contract).count(frame)
+    except Exception as error:
+        error.add_note(f"raised by a rule of the contract {contract.told}")
+        raise
     if not broken:
         log.info("contract %s: all rows are as it says", contract.title)
         return []
@@ -137,8 +148,10 @@ def problems(
 
 
 def _said(broken: Broken, total: int) -> str:
-    if broken.rows is None:
-        return f"its rows break the rule `{broken.rule}` ({broken.why})"
+    if broken.error:
+        return f"its rows can't be compared with the rule `{broken.rule}` ({broken.error})"
+    if broken.rows is None or broken.total not in (None, total):
+        return f"its rows break the rule `{broken.rule}`{broken.why and f' ({broken.why})'}"
     return f"{broken.rows:,} of {total:,} rows break the rule `{broken.rule}`"
 
 

@@ -37,7 +37,7 @@ def _column(name: str, column: Any) -> Column:
 
 
 def _broken(schema: Any, frame: pl.LazyFrame) -> list[Broken]:
-    failure = schema.filter(frame).failure
+    _, failure = schema.filter(frame)  # without names in older versions
     rules, rows = getattr(failure, "_rule_columns", None), getattr(failure, "_lf", None)
     if rules is None or rows is None:
         return [Broken(rule, count) for rule, count in failure.counts().items()]

@@ -58,7 +58,16 @@ def _column(name: str, column: Any) -> Column:
     def accepts(given: Any) -> bool:
         return bool(kind.check(given))
 
-    return Column(name, str(kind), column.nullable, accepts, (kind.type,), column.required, column.regex)
+    return Column(name, str(kind), column.nullable, accepts, (_whole(kind.type),), column.required, column.regex)
+
+
+def _whole(kind: Any) -> Any:
+    """Return the type that a frame has for `pl.UInt8`, which is a class; one that lacks its inner type stays."""
+    import polars as pl
+
+    partial = pl.List, pl.Array, pl.Struct, pl.Enum, pl.Decimal
+    is_partial = isinstance(kind, type) and issubclass(kind, partial)
+    return kind if is_partial else pl.Series(dtype=kind).dtype
 
 
 def _prepared(schema: Any, frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -67,6 +76,10 @@ def _prepared(schema: Any, frame: pl.LazyFrame) -> pl.LazyFrame:
     from pandera.errors import SchemaErrors
 
     plain = _without(schema, keep_changes=True)
+    if not plain.add_missing_columns:
+        # pandera would fill the nulls of a column that is not there. Which ones lack is said of the result.
+        there = frame.collect_schema()
+        plain.columns = {name: one for name, one in plain.columns.items() if name in there or one.regex}
     try:
         with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_ONLY):
             found: pl.LazyFrame = plain.validate(frame, lazy=True)
@@ -121,15 +134,21 @@ def _shared(schema: Any, frame: pl.LazyFrame) -> Iterator[Broken]:
 
 def _of_error(error: Any) -> Broken:
     import polars as pl
+    from pandera.errors import SchemaErrorReason
 
     check = error.check
     title = check if isinstance(check, str) else check.error or check.name or str(check)
-    name = getattr(error.schema, "name", None)
+    name, cases = getattr(error.schema, "name", None), error.failure_cases
+    if getattr(error.schema, "regex", False) and isinstance(cases, pl.DataFrame) and len(cases.columns) == 1:
+        name = cases.columns[0]
     is_of_column = type(error.schema).__name__ == "Column" and name
     rule = f"{name}: {title}" if is_of_column else str(title)
     output = error.check_output
+    if error.reason_code is SchemaErrorReason.CHECK_ERROR:
+        return Broken(rule, None, error=" ".join(str(error.failure_cases).split())[:300])
     if isinstance(output, pl.DataFrame) and "check_output" in output.columns and error.failure_cases is not False:
-        return Broken(rule, int((~output["check_output"]).sum() or 0))
+        # A check of all rows together has one value.
+        return Broken(rule, int((~output["check_output"]).sum() or 0), total=output.height)
     return Broken(rule, None, _first_line(error))
 
 

@@ -36,11 +36,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A rule that rows break: how many, or None and `why`, for a rule that is not about single rows."""
+    """A rule that rows break: how many of `total` rows, or None and `why`, for a rule that is not about single rows.
+
+    `total` is None for all rows. A rule with an `error` could not be evaluated.
+    """
 
     rule: str
     rows: int | None
     why: str = ""
+    total: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

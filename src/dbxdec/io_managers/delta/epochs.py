@@ -195,7 +195,7 @@ def rows_without_a_key(commits: Sequence[Commit]) -> int | None:
     for commit in reversed(begun):
         if is_keyed(commit):
             break
-        if not _is_rowless(commit):
+        if not is_rowless(commit):
             return commit.timestamp or 0
     return -1
 
@@ -204,7 +204,7 @@ def _is_note(commit: Commit) -> bool:
     return (commit.metadata or "").startswith(_NOTES)
 
 
-def _is_rowless(commit: Commit) -> bool:
+def is_rowless(commit: Commit) -> bool:
     """Return whether a commit left no rows that were not there before."""
     found = Found.of_commit(commit)
     if (found is not None and found.facts.get("made")) or _is_note(commit):

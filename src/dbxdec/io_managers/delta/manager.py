@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import options
 from dbxdec.io_managers.base import IoManager, described, log
-from dbxdec.io_managers.delta import definition, expectations
+from dbxdec.io_managers.delta import definition, expectation_problems, expectations
 from dbxdec.model.variables import names_in
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from dbxdec.errors import Problem
     from dbxdec.io_managers.contexts import InputContext, OutputContext
+    from dbxdec.io_managers.delta.judging import Judge, Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
+    from dbxdec.io_managers.delta.sql import Sql
     from dbxdec.model.variables import BundleVariable
 
 Mode = Literal["error", "overwrite", "append", "ignore"]
@@ -36,6 +38,8 @@ class DeltaIoManager(IoManager):
     """Those of them whose values need not be strings."""
     engine_lacks: ClassVar[Mapping[str, str]] = {}
     """What the engine can't give to a table, each with what to do instead."""
+    sql: ClassVar[Sql]
+    """How the engine writes strings and names in SQL."""
     one_name: ClassVar[Callable[[str], str]] = str
     """A function that maps names that are the same to the engine to the same string."""
 
@@ -82,7 +86,7 @@ class DeltaIoManager(IoManager):
         self.cluster_by = definition.clustering(self.cluster_by)
         problems = list(options.of_delta(self, one=type(self).one_name))
         problems += definition.problems(self, one=type(self).one_name)
-        problems += expectations.problems(self)
+        problems += expectation_problems.problems(self)
         for name, own in self.engine_options.items():
             problems += options.of_engine(name, getattr(self, name), own=own, texts=name not in self.untexted)
         if problems:
@@ -126,7 +130,20 @@ class DeltaIoManager(IoManager):
 
         Their SQL is checked where the engine is installed.
         """
-        return list(expectations.unknown_parameters(self, parameters))
+        return list(expectation_problems.unknown_parameters(self, parameters))
+
+    def judge(self, context: OutputContext) -> Judge | None:
+        """Return what judges the rows of a write; None for a table that expects nothing."""
+        return None
+
+    def parameters_of_conditions(self) -> set[str]:
+        """Return the job parameters that conditions name, with the values of bundle variables in this run."""
+        found = [one.condition for one in expectations.of(self, self.resolve)]
+        return {name for condition in found if isinstance(condition, str) for name in self.sql.holes(condition)}
+
+    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
+        """Return how expectations come out for all rows that the table has now; None where there is no table."""
+        raise RunError(f"the rows of {context.uri} can't be judged here")
 
     def head(self, context: InputContext) -> Head | None:
         """Return what the table at `context.uri` is now; None where there is none. Raises RunError if it can't be read.
@@ -144,6 +161,13 @@ class DeltaIoManager(IoManager):
         anew, whatever the log says. Raises RunError where the table can't be read, UnclearError where it doesn't tell.
         """
         raise RunError(f"the log of {context.uri} can't be read here")
+
+    def share(self, context: OutputContext, version: int) -> None:
+        """Note that a write has what the commit `version` of the table has, of an earlier run, so that readers find it.
+
+        Raises RunError where the table can't be written.
+        """
+        raise RunError(f"the log of {context.uri} can't be written here")
 
     def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
         """Return what reads the log of the table at `uri` on this machine, and the place by which it does.

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.delta.receipts import Found, judged, restored_version
-from dbxdec.io_managers.positions import ABSENT, CONSUMER, NOTHING, NUMBER, READ, SEEN, Span, unpacked
+from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta.epochs import is_rowless
+from dbxdec.io_managers.delta.receipts import SAME, Found, judged, restored_version
+from dbxdec.io_managers.positions import ABSENT, CONSUMER, NOTHING, NUMBER, READ, SEEN, STAMPS, Outlived, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from dbxdec.io_managers.contexts import WriteResult
+    from dbxdec.io_managers.contexts import WriteId
     from dbxdec.io_managers.delta.receipts import Commit
     from dbxdec.io_managers.positions import Progress
 
@@ -35,16 +37,30 @@ class UnclearError(RunError):
     """Raised where the log of a target does not tell how far a task has read. A person may say it."""
 
 
+def _unknown(_: Collection[int]) -> Mapping[int, int]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """A source as it is now: its id, which another table at the same place does not have, and its newest version.
 
-    `opened` is what its reader has opened for that, and goes back to it with the span.
+    `opened` is what its reader has opened for that, and goes back to it with the span. `stamps` returns when commits
+    were made (`Span.stamp`), without those of which the log does not say it.
     """
 
     id: str
     version: int
     opened: Any = field(default=None, compare=False, repr=False)
+    stamps: Callable[[Collection[int]], Mapping[int, int]] = field(default=_unknown, compare=False, repr=False)
+
+    def has(self, span: Span, stamps: Mapping[int, int]) -> bool:
+        """Return whether the last commit of a span is in this table, whose commits have these stamps.
+
+        It is not in an older copy of the table, even if that has got other commits with the same numbers.
+        """
+        known = stamps.get(span.until)
+        return span.until <= self.version and (None in (known, span.stamp) or known == span.stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,8 @@ class Consumer:
     output: str
     beside: frozenset[str] = field(default=frozenset(), compare=False)
     """The other outputs of the task that write the same table."""
+    others: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    """The other tasks that share the table, with the keys of their jobs."""
 
     @property
     def base(self) -> str:
@@ -96,7 +114,8 @@ class Standing:
 
     `version` is that of the target, -1 without one, and `id` that of the table, where it is known. `epoch` is the one
     for the next commit. `done` is what this run has written already. `has_rows` is known where there is no cursor, and
-    where it was asked for. With `is_shared` another output of the task has written the same table.
+    where it was asked for. With `is_shared` it is known who has written the rows: another output of the task, or tasks
+    that share the table.
     """
 
     version: int = -1
@@ -105,7 +124,6 @@ class Standing:
     done: WriteResult | None = None
     has_rows: bool = False
     is_shared: bool = False
-    id: str = ""
 
     @property
     def is_strange(self) -> bool:
@@ -118,18 +136,30 @@ class Search:
     """What the commits of a target tell of a consumer.
 
     `is_whole` says that they reach back to the beginning of the table. `others` says that another output of the task
-    has written the table.
+    has written the table, `strangers` that somebody has of whom the consumer does not know.
     """
 
     cursor: Cursor | None = None
     epoch: int = 0
     is_whole: bool = False
     others: bool = False
+    strangers: bool = False
     oldest: int = 0
     is_voided: bool = False
     """Whether a RESTORE has undone a position of the consumer that the log still has."""
+    shares: int | None = None
+    """The version of an earlier run's commit that has what the write would store, as a receipt of it says (`SAME`)."""
     back_to: int | None = None
     """The oldest version that a RESTORE went back to; None without one, -1 for one that does not say it."""
+
+    @property
+    def done(self) -> WriteResult | None:
+        """What there is to say of the write if an earlier run has stored what it would store."""
+        return None if self.shares is None else WriteResult(self.shares, note="written by an earlier run")
+
+    def is_shared(self, consumer: Consumer) -> bool:
+        """Return whether it is known of all rows of the table who has written them, and it was not the consumer."""
+        return self.others or (bool(consumer.others) and self.is_whole and not self.strangers)
 
 
 def anew(version: int) -> Search:
@@ -137,9 +167,10 @@ def anew(version: int) -> Search:
     return Search(epoch=version, is_whole=True)
 
 
-def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
+def search(commits: Iterable[Commit], consumer: Consumer, write: WriteId, uri: str) -> Search:
     """Return the newest cursor that counts. The commits come newest first, and are read only as far as needed.
 
+    `write` is the one that is about to be made.
     A RESTORE takes back the positions of the commits that it voids. Raises RunError where nobody can tell which these
     are, and for a commit of a writer that did not know of the RESTORE before it: it has added rows whose predecessors
     are gone.
@@ -166,8 +197,12 @@ def search(commits: Iterable[Commit], consumer: Consumer, uri: str) -> Search:
             found.is_whole, found.epoch = True, max(found.epoch, commit.version)
             break
         proof = Found.of_commit(commit)
+        if consumer.others and restore is None:
+            found.strangers = found.strangers or _is_strange(commit, proof, consumer)
         name = str(proof.facts.get(CONSUMER, "")) if proof is not None else ""
         if proof is None or not name.startswith(consumer.of_task):
+            same = proof.facts.get(SAME) if proof is not None and proof.receipt.id == write else None
+            found.shares = same if restore is None and isinstance(same, int) else found.shares
             continue
         if name.rpartition("|")[0] != consumer.base:
             found.others = found.others or consumer.is_beside(name)
@@ -204,17 +239,20 @@ def of_identifiers(versions: Mapping[str, int], consumer: Consumer, found: Searc
     epoch = max(epochs)
     name, number = epochs[epoch], versions[epochs[epoch]]
     read: dict[str, Span] = {}
+    target = found.oldest
     for other, version in versions.items():
-        if other.startswith(f"{name}/"):
+        one = Outlived.of(version)
+        if other.startswith(f"{name}/") and one.is_of(number):
             parameter, _, source = other.removeprefix(f"{name}/").partition("/")
-            at, until = unpacked(version)
-            if at == number:
-                read[parameter] = Span(source, None, until)
+            read[parameter] = Span(source, None, one.until)
+            target = min(target, one.target)
     # A RESTORE to a version that the log still has voids nothing from before the log.
     is_certain = found.back_to is None or found.back_to >= found.oldest
     # Identifiers are those of the newest commit, also of one that has been undone.
     if not read or not is_certain or found.is_voided:
         raise lost(consumer.task, uri)
+    if target + 1 < found.oldest:
+        raise _in_doubt(consumer.task, uri, read, target + 1, found.oldest - 1)
     return Cursor(epoch, number, read)
 
 
@@ -228,11 +266,32 @@ def lost(task: str, uri: str) -> UnclearError:
     )
 
 
+def _in_doubt(task: str, uri: str, read: Mapping[str, Span], first: int, last: int) -> UnclearError:
+    """Return the error of a position that a RESTORE may have taken back: no log has the commits since it any more."""
+    spans = ", ".join(f"`{name}` up to version {span.until}" for name, span in read.items())
+    begin = " ".join(f"`--adopt {task}.{name}={span.until}`" for name, span in read.items())
+    gone = f"version {first}" if first == last else f"the versions {first} to {last}"
+    return UnclearError(
+        f"by its checkpoint {uri} has what the task `{task}` has read of {spans}, but the log no longer tells whether "
+        f"{gone} took that back with a RESTORE: it has been cleaned up since the task wrote there",
+        hint=f"if the table was not restored, go on there: {begin}; otherwise after the version whose rows it has. Let "
+        "no run be later than the log is kept (`delta.logRetentionDuration`)",
+    )
+
+
+def _is_strange(commit: Commit, proof: Found | None, consumer: Consumer) -> bool:
+    """Return whether a commit has added rows, and is of none of the tasks that share the table with the consumer."""
+    if is_rowless(commit):
+        return False
+    return proof is None or (proof.receipt.id.job, proof.receipt.id.task) not in consumer.others
+
+
 def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
     """Return what a commit states, and the version of the target that its writer went by."""
     try:
         facts = proof.facts
-        spans = {str(parameter): _span(*span) for parameter, span in facts[READ].items()}
+        stamps = facts.get(STAMPS, {})
+        spans = {str(name): _span(*span, stamp=stamps.get(name)) for name, span in facts[READ].items()}
         epoch, absent, nothing = int(name.rpartition("|")[2]), facts.get(ABSENT, ()), facts.get(NOTHING, ())
         number, seen = _whole(facts[NUMBER]), _whole(facts[SEEN], least=-1)
         return Cursor(epoch, number, spans, proof.version, tuple(map(str, absent)), tuple(map(str, nothing))), seen
@@ -244,10 +303,11 @@ def _cursor(name: str, proof: Found, uri: str) -> tuple[Cursor, int]:
         ) from None
 
 
-def _span(source: Any, after: Any, until: Any) -> Span:
+def _span(source: Any, after: Any, until: Any, *, stamp: Any) -> Span:
     if type(source) is not str:
         raise ValueError("no id")
-    return Span(source, None if after is None else _whole(after), _whole(until))
+    after, stamp = (None if value is None else _whole(value) for value in (after, stamp))
+    return Span(source, after, _whole(until), stamp=stamp)
 
 
 def _whole(value: Any, *, least: int = 0) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.contexts import Receipt, WriteId
+from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.positions import NUMBER
 from dbxdec.io_managers.repairs import note_other_lock
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from dbxdec.io_managers.contexts import InputContext
+
+WRITE = "write"
+"""The name under which a commit states the mark that tells its write from others of the same attempt."""
 
 Kind = Literal["whole", "slice", "files", "merge", "kept", "none"]
 """The kind of a result.
@@ -91,11 +95,30 @@ class Commit:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
+def made_at(info: Mapping[str, Any]) -> int | None:
+    """Return when a commit was made, by its action `commitInfo`: in milliseconds, by the clock of its writer.
+
+    A table may have a clock of its own (Delta protocol, "In-Commit Timestamps").
+    """
+    stamp = info.get("inCommitTimestamp", info.get("timestamp"))
+    return stamp if isinstance(stamp, int) else None
+
+
+def stamps(commits: Iterable[Commit | None]) -> dict[int, int]:
+    """Return when commits were made, by their versions, without those of which the log does not say it."""
+    return {one.version: one.timestamp for one in commits if one is not None and one.timestamp is not None}
+
+
+SAME = "same"
+"""The fact of a receipt without rows: the version of the commit that has what its write would have stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """A commit with a receipt, and its result. `facts` are all facts beside the receipt.
 
-    `earlier` are the other commits of a write that has several, newest first.
+    `earlier` are the other commits of a write that has several, newest first. `noted` is the version of a later commit
+    which states how the expectations of its rows came out; None without one.
     """
 
     version: int
@@ -105,6 +128,27 @@ class Found:
     metrics: Mapping[str, Any]
     operation: str = ""
     earlier: tuple[Found, ...] = ()
+    of_other: bool = False
+    """Whether another write has made the commit, whose result this one shares."""
+    noted: int | None = None
+
+    @property
+    def last(self) -> int:
+        """The version of the last commit that belongs to this one."""
+        return self.version if self.noted is None else self.noted
+
+    @property
+    def expectations(self) -> Mapping[str, Any]:
+        """How the expectations of its rows came out, by their names."""
+        found = self.facts.get(EXPECT)
+        return found if isinstance(found, dict) else {}
+
+    def with_note(self, note: Found) -> Found:
+        """Return it with what a later commit of the same write states of its rows."""
+        mark = self.facts.get(WRITE)
+        if note.left.kind != "none" or mark is None or note.facts.get(WRITE) != mark or not note.expectations:
+            return self
+        return replace(self, facts={**self.facts, EXPECT: note.expectations}, noted=note.version)
 
     @property
     def parts(self) -> tuple[Found, ...]:
@@ -193,14 +237,20 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
 
     The newest commit of a write counts; of a write of several commits, all of them. A commit that left nothing, and one
     that the task's own code made, count only if there is no other. A RESTORE voids all commits between itself and the
-    version that it went back to.
+    version that it went back to. The result of a write may be that of another one (`SAME`).
     """
     trail, open_ = Trail(), set(writes)
     last: dict[WriteId, int] = {}  # of a write of several commits: where the search for them ends
+    same: dict[int, WriteId] = {}
     for commit, restore, in_doubt in judged(commits):
         trail.newest = max(trail.newest, commit.version)
         found = None if commit.operation == "RESTORE" else Found.of_commit(commit)
+        if found is not None and (shares := same.pop(commit.version, None)) in open_:
+            found = replace(found, receipt=replace(found.receipt, id=shares), of_other=True)
         if found is not None and (write := found.receipt.id) in open_:
+            if restore is None and isinstance(version := found.facts.get(SAME), int):
+                same[version] = write
+                continue
             if found.left.after is not None:
                 last[write] = min(last.get(write, commit.version), found.left.after + 1)
             if restore is not None:
@@ -222,8 +272,10 @@ def _counts(trail: Trail, found: Found) -> bool:
     """Add a commit to what counts of its write. Return whether no earlier one may count in its place."""
     write = found.receipt.id
     before = trail.found.get(write)
-    if before is None or _rank(found) > _rank(before):
+    if before is None:
         trail.found[write] = found
+    elif _rank(found) > _rank(before):
+        trail.found[write] = found.with_note(before)
     elif found.left.after is not None and before.left.after is not None:
         trail.found[write] = replace(before, earlier=(*before.earlier, found))
     return _rank(trail.found[write]) == _FINAL

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
+from dbxdec.io_managers.delta.receipts import made_at
 from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
@@ -46,10 +47,9 @@ class SourceCommit:
         """Return the commit whose actions are `lines`, a JSON document each."""
         actions = [json.loads(line) for line in lines if line.startswith(_KINDS)]
         info: Mapping[str, Any] = next((one["commitInfo"] for one in actions if "commitInfo" in one), {})
-        stamp = info.get("inCommitTimestamp", info.get("timestamp"))
         return cls(
             version,
-            stamp if isinstance(stamp, int) else None,
+            made_at(info),
             str(info.get("operation", "")),
             tuple(one["add"] for one in actions if one.get("add", {}).get("dataChange") is True),
             tuple(one["remove"] for one in actions if one.get("remove", {}).get("dataChange") is True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,238 @@ def test_a_new_column_in_memory_is_null_in_older_rows() -> None:
     memory["source"] = pl.DataFrame({"x": [None, "a"], "n": [1, 2], "id": [1, 2]})
     found = run_job(splits, tables=memory)["split"].reads["source"]
     assert found.select("id", "n", "x").rows() == [(2, 2, "a")]
+
+
+def put_back(tables: Tables, path: str = "source") -> None:
+    """Put a copy of a table in its place that was made before (`copied`)."""
+    shutil.rmtree(tables.folder / path)
+    shutil.copytree(tables.folder / f"{path}-copy", tables.folder / path)
+
+
+def copied(tables: Tables, path: str = "source") -> None:
+    shutil.copytree(tables.folder / path, tables.folder / f"{path}-copy")
+
+
+def grown(tables: Tables) -> None:
+    """Read up to version 2 of a source, put its version 0 back, and let that grow beyond version 2."""
+    tables.add(1)
+    copied(tables)
+    tables.add(2)
+    tables.add(3)
+    run(tables.consumer(), "a")
+    put_back(tables)
+    for number in range(10, 14):
+        tables.add(number)
+
+
+def test_an_older_copy_of_a_source_that_has_grown_is_an_error(tables: Tables) -> None:
+    """It has the id of the table and as many versions, but other commits: their rows would be left out."""
+    grown(tables)
+    with pytest.raises(RunError, match=r"version 2 of .*source is another commit than the one up to which") as raised:
+        run(tables.consumer(), "b")
+    assert "--adopt clean.source=VERSION" in str(raised.value)
+    assert "--restart clean" in str(raised.value)
+    assert tables.ids() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("adopt", "expected"), [("0", [1, 2, 3, 10, 11, 12, 13, 20]), ("latest", [1, 2, 3, 20])])
+def test_a_person_says_where_a_task_goes_on_in_an_older_copy(tables: Tables, adopt: str, expected: list[int]) -> None:
+    """After any of its versions, also one that is older than the position; later runs go on from there."""
+    grown(tables)
+    run(tables.consumer(), "b", adopt=adopt)
+    tables.add(20)
+    run(tables.consumer(), "c")
+    assert tables.ids() == expected
+
+
+def test_a_person_goes_on_in_an_older_copy_that_has_fewer_versions(tables: Tables) -> None:
+    """That the copy is meant is said by a beginning in it."""
+    tables.add(1)
+    copied(tables)
+    tables.add(2)
+    run(tables.consumer(), "a")
+    put_back(tables)
+    with pytest.raises(RunError, match=r"has only 1 versions, but `source` of the task `clean` has read up to"):
+        run(tables.consumer(), "b")
+    run(tables.consumer(), "b", adopt="0")
+    tables.add(3)
+    run(tables.consumer(), "c")
+    assert tables.ids() == [1, 2, 3]
+
+
+def test_a_source_whose_log_no_longer_has_the_position_goes_on(tables: Tables) -> None:
+    """Nobody can tell then whether that commit is another one; later ones are there."""
+    tables.add(1)
+    tables.add(2)
+    run(tables.consumer(), "a")
+    tables.add(3)
+    DeltaTable(str(tables.source)).create_checkpoint()
+    for version in range(2):
+        (tables.source / "_delta_log" / f"{version:020}.json").unlink()
+    run(tables.consumer(), "b")
+    assert tables.ids() == [1, 2, 3]
+
+
+def test_a_receipt_without_a_stamp_goes_on(tables: Tables) -> None:
+    """As an earlier dbxdec has written it, or where the source's log did not say when its commit was made."""
+    tables.add(1)
+    run(tables.consumer(), "a")
+    path = tables.target / "_delta_log" / f"{0:020}.json"
+    text = path.read_text(encoding="utf-8")
+    stamps = json.dumps({"stamps": tables.facts()["stamps"]})[1:-1].replace('"', '\\"')
+    assert stamps in text
+    path.write_text(text.replace(f"{stamps}, ", "").replace(f", {stamps}", ""), encoding="utf-8")
+    tables.add(2)
+    run(tables.consumer(), "b")
+    assert tables.ids() == [1, 2]
+
+
+def cleaned(tables: Tables, *, keep: int = 1) -> None:
+    """Clean the log of the target up to its newest `keep` commits, behind a checkpoint."""
+    table = DeltaTable(str(tables.target))
+    table.create_checkpoint()
+    for number in range(keep):
+        DeltaTable(str(tables.target)).alter.set_table_description(f"since then {number}")
+    for file in (tables.target / "_delta_log").glob("*.json"):
+        if int(file.stem) <= table.version():
+            file.unlink()
+
+
+def test_a_restore_that_no_log_tells_of_is_not_passed_over(tables: Tables) -> None:
+    """The checkpoint has the position of the newest commit, although its rows are gone: the error says which."""
+    for number in range(3):
+        tables.add(number)
+        run(tables.consumer(), f"run-{number}")
+    DeltaTable(str(tables.target)).restore(0)
+    cleaned(tables)
+    with pytest.raises(RunError, match=r"no longer tells whether version 3 took that back with a RESTORE") as raised:
+        run(tables.consumer(), "after")
+    assert "--adopt clean.source=2" in str(raised.value)
+    run(tables.consumer(), "after", adopt="0")
+    assert tables.ids() == [0, 1, 2]
+
+
+def test_the_number_of_a_commit_does_not_hide_a_position(tables: Tables) -> None:
+    """Identifiers have only its last bits: after any number of runs the position outlives the log."""
+    for number in range(18):
+        tables.add(number)
+        run(tables.consumer(), f"run-{number}")
+    cleaned(tables)
+    tables.add(18)
+    run(tables.consumer(), "after")
+    assert (tables.ids(), tables.facts()["n"]) == (list(range(19)), 19)
+
+
+shared = lake.table("shared", shared=True)
+
+
+@task(io_manager=shared)
+def first(source: pl.LazyFrame) -> pl.LazyFrame:
+    return source
+
+
+@task(io_manager=shared)
+def second(other: pl.LazyFrame) -> pl.LazyFrame:
+    return other
+
+
+@task(io_manager=shared)
+def renamed(other: pl.LazyFrame) -> pl.LazyFrame:
+    return other
+
+
+@job
+def sharing() -> None:
+    first(lake.table("source").changes())
+    second(lake.table("other").changes())
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_two_tasks_that_share_a_table_begin_without_a_word(tables: Tables, in_memory: bool) -> None:
+    """Whichever is first: all rows that the other one finds are of a task of the project that shares the table."""
+    memory = Lake({name: pl.DataFrame({"id": [i]}) for i, name in enumerate(("source", "other"))})
+    for i, name in enumerate(("source", "other")):
+        tables.add(i, to=name)
+    for _ in range(2):
+        if in_memory:
+            run_job(sharing, tables=memory)
+        else:
+            run_job(sharing, variables={"root": str(tables.folder)}, in_memory=False)
+    found = memory["shared"]["id"].to_list() if in_memory else tables.ids("shared")
+    assert sorted(found) == [0, 1]
+
+
+@pytest.mark.parametrize("how", ["another program", "another name"])
+def test_rows_of_strangers_in_a_shared_table_are_of_unknown_origin(tables: Tables, how: str) -> None:
+    """Also those of the task itself, by another name: its rows would be there twice."""
+
+    @job
+    def later() -> None:
+        first(lake.table("source").changes())
+        renamed(lake.table("other").changes())
+
+    for i, name in enumerate(("source", "other")):
+        tables.add(i, to=name)
+    tables.add(7, to="shared") if how == "another program" else None
+    variables = {"root": str(tables.folder)}
+    if how == "another name":
+        run_job(sharing, variables=variables, in_memory=False)
+    with pytest.raises(RunError, match="has rows, and nothing in its log says up to where the task"):
+        run_job(later, variables=variables, in_memory=False)
+
+
+dies: list[str] = []
+
+
+@task(outputs={"good": lake.table("good"), "bad": lake.table("bad")})
+def halves(source: pl.DataFrame) -> dict[str, Any]:
+    broken = pl.LazyFrame({"id": [1]}).select(pl.col("id").map_batches(lambda _: 1 / 0, return_dtype=pl.Int64))
+    return {"good": source, "bad": broken if dies else source.select(-pl.col("id"))}
+
+
+@task
+def count(good: pl.DataFrame, bad: pl.DataFrame) -> list[int]:
+    return [*good["id"], *bad["id"]]
+
+
+@job
+def halving() -> None:
+    both = halves(lake.table("source").changes())
+    count(both["good"], both["bad"])
+
+
+def test_a_reader_gets_what_an_earlier_run_has_stored_for_this_one(tables: Tables) -> None:
+    """A run died between two outputs; the next one writes the second alone, and returns the same for the first."""
+    variables = {"root": str(tables.folder)}
+    tables.add(1)
+    assert run_job(halving, variables=variables, in_memory=False)["count"].value == [1, -1]
+    tables.add(2)
+    dies.append("now")
+    try:
+        with pytest.raises(Exception, match="division by zero"):
+            run_job(halving, variables=variables, in_memory=False)
+    finally:
+        dies.clear()
+    tables.add(3)
+    assert run_job(halving, variables=variables, in_memory=False)["count"].value == [2, -2]
+    assert run_job(halving, variables=variables, in_memory=False)["count"].value == [3, -3]
+    assert (tables.ids("good"), tables.ids("bad")) == ([1, 2, 3], [-3, -2, -1])
+
+
+def test_a_retry_of_a_run_that_shares_an_output_is_done(tables: Tables) -> None:
+    """It does not store what is new by then in the output that it has not written itself."""
+    outputs = {name: (tables.manager, tables.folder / name) for name in ("good", "bad")}
+    consumer = Consumer(outputs, {"source": (tables.manager, tables.source)})
+    tables.add(1)
+    run(consumer, "a")
+    tables.add(2)
+    died = consumer.attempt("b")
+    died.commit(died.read()["source"], "good")
+    attempt = consumer.attempt("c")
+    assert (list(attempt.plan.progress), attempt.plan.same) == (["bad"], {"good": 1})
+    tables.manager.share(attempt.outputs["good"].context, 1)
+    assert consumer.attempt("c", 2).plan.progress.keys() == {"bad"}
+    attempt.commit(attempt.read()["source"])
+    tables.add(3)
+    assert consumer.attempt("c", 3).plan.is_done
+    assert (tables.ids("good"), tables.ids("bad")) == ([1, 2], [1, 2])

@@ -21,6 +21,7 @@ from dbxdec import DeltaMerge, bundle_variable, fraction, rows, unique
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import Receipt, WriteResult
+from dbxdec.io_managers.delta.polars.judging import Conditions
 from dbxdec.model.variables import using
 from delta_tools import output, receipt
 
@@ -180,6 +181,34 @@ def test_rows_are_unique_among_those_that_are_there_too(tables: Tables) -> None:
         tables.write(FLIGHTS.slice(1, 2), "2", expect_or_fail=rule)
     tables.write(FLIGHTS.slice(2, 2), "3", expect_or_fail=rule)
     assert tables.flights() == [1, 2, 3, 4]
+
+
+@writers
+@pytest.mark.parametrize("other", [1, 7])
+def test_rows_that_come_while_others_are_judged_count_for_the_table(
+    tables: Tables, options: Any, other: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two writes at the same time: the second one sees the rows of the first, and stores its own if it may."""
+    rule = {"flight": unique("flight", of="table")}
+    tables.write(FLIGHTS.slice(5, 1), "0", **options)
+    genuine = Conditions.outcomes
+    seen: list[bool] = []
+
+    def meanwhile(conditions: Conditions, *rows: pl.LazyFrame) -> Any:
+        found = genuine(conditions, *rows)
+        if not seen:
+            seen.append(True)
+            tables.write(FLIGHTS.head(1).with_columns(flight=pl.lit(other, pl.Int64)), "1", **options)
+        return found
+
+    monkeypatch.setattr(Conditions, "outcomes", meanwhile)
+    if other == 1:
+        with pytest.raises(RunError, match="1 of 2 rows share their `flight` with others"):
+            tables.write(FLIGHTS.head(2), "2", expect_or_fail=rule, **options)
+        assert tables.flights() == [1, 6]
+    else:
+        tables.write(FLIGHTS.head(2), "2", expect_or_fail=rule, **options)
+        assert tables.flights() == [1, 2, 6, 7]
 
 
 def test_nulls_and_equal_hashes_do_not_hide_equal_rows(tables: Tables) -> None:
@@ -433,7 +462,7 @@ def test_outcomes_have_the_order_of_the_expectations(tables: Tables) -> None:
 
 
 def test_a_retry_that_drops_other_rows_loses_none(tables: Tables) -> None:
-    """The quarantine has the same rows once, and those of an attempt with others, or of another build, again."""
+    """The quarantine has the same rows once, and those of an attempt with others again."""
     options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}, "quarantine": tables.lake.table("bad")}
     for attempt in (1, 2):
         with pytest.raises(RunError, match="at least 100"):
@@ -445,14 +474,30 @@ def test_a_retry_that_drops_other_rows_loses_none(tables: Tables) -> None:
 
 
 def test_a_repair_with_another_build_is_not_stopped_by_the_quarantine(tables: Tables) -> None:
-    """What failed is mended, deployed and repaired in the same run."""
+    """What failed is mended, deployed and repaired in the same run: the same bad rows are there once."""
     options: dict[str, Any] = {"expect_or_drop": {"delay": "delay >= 0"}, "quarantine": tables.lake.table("bad")}
     with pytest.raises(RunError, match="at least 100"):
         tables.write(FLIGHTS, expect_or_fail={"many": rows(at_least=100)}, **options)
     mended = receipt("1", attempt=2)
     context = replace(output(tables.path, replace(mended, build="c" * 64)), parameters={"day": DAY})
     tables.lake.table("flights", **options).write(context, FLIGHTS)
-    assert tables.flights() == [1, 2, 5, 6]
+    assert (tables.flights(), tables.flights("bad")) == ([1, 2, 5, 6], [3, 4])
+
+
+@pytest.mark.parametrize("condition", ['"^flight$" > 1', "`^flight$` > 1"])
+def test_a_name_that_polars_takes_for_a_pattern_is_refused(tables: Tables, condition: str) -> None:
+    """It would judge the columns that the pattern finds; in a string and in a function it is what it is."""
+    frame = FLIGHTS.with_columns(pl.lit(9).alias("^flight$"))
+    with pytest.raises(RunError, match=r"names `\^flight\$`, which Polars' SQL takes for a pattern of names"):
+        tables.write(frame, expect={"it": condition})
+    found = tables.write(
+        frame,
+        expect={
+            "string": "carrier <> '\"^flight$\"'",
+            "function": lambda _: pl.selectors.by_name("^flight$").as_expr() > 8,
+        },
+    )
+    assert [one["failed"] for one in found.expectations.values()] == [1, 0]
 
 
 def test_a_merge_that_nobody_sees_is_refused(tables: Tables) -> None:

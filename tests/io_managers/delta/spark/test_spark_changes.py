@@ -17,6 +17,7 @@ import spark_tools
 from dbxdec import DeltaMerge, job, task
 from dbxdec.errors import RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
+from dbxdec.io_managers.contexts import InputContext
 from dbxdec.io_managers.delta.progress import Consumer as Name
 from dbxdec.io_managers.delta.spark import log_files, source_log
 from dbxdec.io_managers.delta.spark.log import History, SparkTable
@@ -127,6 +128,7 @@ class TestAppends:
         assert stored(place) == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
         assert len(facts_of(place)) == 5
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_a_run_is_called_once(self, place: Place, source: Place) -> None:
         """Whether it is a retry, or the same attempt started again by hand."""
@@ -140,6 +142,7 @@ class TestAppends:
         assert task_.run("1", attempt=3) is None
         assert stored(place) == [(1, 1), (2, 2)]
 
+    @pytest.mark.slow
     def test_partitions_and_odd_values(self, path: Place, tmp_path: Path) -> None:
         """Values of partitions come from the log, with their types; names of folders may be anything."""
         at = Place(path.spark, str(tmp_path / "a b[1]{x}=y" / "source"), path.kind)
@@ -178,6 +181,7 @@ class TestAppends:
         assert plan.count("FileScan") == 1
         assert sorted((row["k"], row["_commit_version"]) for row in found.collect()) == [(n, n + 1) for n in range(40)]
 
+    @pytest.mark.slow
     def test_a_file_that_was_vacuumed_is_named(self, path: Place, tmp_path: Path) -> None:
         """Before the function is called, in one sentence."""
         at = Place(path.spark, str(tmp_path / "source"), path.kind)
@@ -255,6 +259,7 @@ class TestAppends:
 class TestStarting:
     """What a first run gets."""
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_none_of_what_is_there(self, place: Place, source: Place) -> None:
         """The table and the cursor are made by an empty frame, with the columns."""
@@ -331,6 +336,7 @@ class TestRewrites:
         task_.run("2")
         assert stored(path) == [(1, 1), (1, 9), (2, 2), (3, 3)]
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_without_a_feed_they_are_an_error_or_left_out(self, place: Place, source: Place) -> None:
         """Each is named; what compaction does is none of them."""
@@ -361,6 +367,26 @@ class TestRewrites:
         fed(at)
         with pytest.raises(RunError, match=r"version 5 of .* is a UPDATE that did more"):
             task_.run("3")
+
+    def test_an_older_copy_that_has_grown_is_an_error(self, path: Place) -> None:
+        """It has the id of the table and as many versions, but other commits; a person says where it goes on."""
+        at = other(path, "source")
+        task_ = reader(path, at)
+        add(at, (0, 0))
+        shutil.copytree(at.uri, f"{at.uri}_copy")
+        add(at, (1, 1))
+        task_.run("1")
+        shutil.rmtree(at.uri)
+        shutil.copytree(f"{at.uri}_copy", at.uri)
+        forget(at)
+        add(at, (2, 2))
+        add(at, (3, 3))
+        with pytest.raises(RunError, match=r"version 1 of .*source is another commit than the one up to which"):
+            task_.run("2")
+        task_.run("2", adopted={"new": "0"})
+        add(at, (4, 4))
+        task_.run("3")
+        assert stored(path) == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]
 
     @pytest.mark.slow
     def test_a_merge_that_only_inserts_adds_rows(self, path: Place) -> None:
@@ -394,6 +420,7 @@ class TestRewrites:
         with pytest.raises(RunError, match="is another table than the one that `new`"):
             task_.run("3")
 
+    @pytest.mark.slow
     def test_a_source_that_was_deleted_and_made_again(self, path: Place) -> None:
         """It is another table, whatever its version."""
         at = other(path, "source")
@@ -458,6 +485,7 @@ class TestLatest:
         assert stored(place) == [(1, 6), (3, 7), (4, 4)]
         assert len(facts_of(place)) == 4 or IS_CONNECT
 
+    @pytest.mark.slow
     def test_several_changes_of_a_key_in_one_commit_are_refused(self, path: Place) -> None:
         """By its name, when the query runs, whatever columns the task keeps."""
         at = other(path, "source")
@@ -533,6 +561,7 @@ class TestTaken:
             task_.write(zombie, "zombie", 1, given)
         assert stored(path) == [(0,), (1,)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("other", ["took it", "did something else"])
     def test_a_conflict_of_a_commit_without_rows(
         self, path: Place, other: str, monkeypatch: pytest.MonkeyPatch
@@ -564,6 +593,7 @@ class TestTaken:
             assert task_.write(zombie, "zombie", 1, None).note == "nothing to write"
         assert len(facts_of(path)) == 2
 
+    @pytest.mark.slow
     def test_spark_drops_what_the_look_before_has_missed(self, path: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         """The number in the commit decides, and the receipts say who has it."""
         from dbxdec.io_managers.delta.spark import cursors
@@ -594,6 +624,7 @@ class TestTaken:
         assert again.note == "already written by attempt 1"
         assert stored(path) == [(0, 0), (1, 1)]
 
+    @pytest.mark.slow
     def test_two_sources_in_one_commit(self, place: Place, source: Place) -> None:
         """A death before it reads both again, one after it reads none again."""
         second = other(source, "second")
@@ -639,6 +670,31 @@ class TestTaken:
         task_.run("3")
         assert (stored(path), stored(second)) == ([(1, 1), (2, 2), (3, 3)],) * 2
 
+    @pytest.mark.slow
+    def test_a_reader_gets_what_an_earlier_run_has_stored(self, path: Place) -> None:
+        """A run died between two outputs, and the next one writes the second alone."""
+        at, second = other(path, "source"), other(path, "second")
+        manager = path.manager("append")
+        task_ = Consumer(
+            {"a": Table(manager, path.uri), "b": Table(manager, second.uri)}, {"new": Table(manager, at.uri)}
+        )
+        for number in range(2):
+            add(at, (number, number))
+            found = task_.plan(str(number))
+            task_.write(found, str(number), 1, task_.read(found)["new"], "a")
+            if number == 0:
+                task_.write(found, "0", 1, task_.read(found)["new"], "b")
+        add(at, (2, 2))
+        found = task_.plan("2")
+        assert list(found.progress) == ["b"]
+        for output_, version_ in found.same.items():
+            manager.share(task_.context("2", 1, output_), version_)
+        task_.write(found, "2", 1, task_.read(found)["new"], "b")
+        for place_, output_ in ((path, "a"), (second, "b")):
+            write = task_.context("2", 1, output_).receipt.id
+            assert rows(manager.read(InputContext(place_.uri, producer=write))) == [(1, 1)]
+        assert list(task_.plan("2", 2).progress) == []
+
 
 class TestTargets:
     """What becomes of the table with the cursor."""
@@ -678,6 +734,32 @@ class TestTargets:
         assert task_.facts["new"].note == "new in version 2"
         assert stored(path) == [(0, 0), (1, 1), (2, 2)]
 
+    @pytest.mark.slow
+    def test_a_restore_that_no_log_tells_of_is_not_passed_over(self, path: Place) -> None:
+        """The checkpoint has the position of the newest commit, although its rows are gone."""
+        at = other(path, "source")
+        task_ = reader(path, at)
+        for number in range(2):
+            add(at, (number, number))
+            task_.run(str(number))
+        sql(path, "RESTORE TABLE {} TO VERSION AS OF 1")
+        clean(path)
+        with pytest.raises(RunError, match="no longer tells whether version 4 took that back") as raised:
+            task_.run("2")
+        assert "--adopt task.new=1" in str(raised.value)
+        task_.run("2", adopted={"new": "0"})
+        assert stored(path) == [(0, 0), (1, 1)]
+
+    @pytest.mark.connect
+    def test_a_table_by_another_name_is_not_its_own_source(self, table: Place) -> None:
+        """Its own rows would be new in the next run; the path of a table of the catalog is another name."""
+        add(table, (1, 1))
+        (row,) = table.spark.sql(f"DESCRIBE DETAIL {table.uri}").collect()
+        at = Place(table.spark, row["location"].removeprefix("file:"), SparkDeltaIoManager)
+        with pytest.raises(RunError, match="is the table that it writes"):
+            reader(table, at).run("1", adopted={"new": "latest"})
+
+    @pytest.mark.slow
     def test_a_cleaned_log_of_a_name_is_an_error(self, table: Place, tmp_path: Path) -> None:
         """Spark shows no identifiers; a person says where it goes on, and the count begins anew."""
         at = Place(table.spark, str(tmp_path / "source"), SparkDeltaIoManager)
@@ -693,6 +775,7 @@ class TestTargets:
         task_.run("3")
         assert stored(table) == [(0, 0), (1, 1), (2, 2)]
 
+    @pytest.mark.slow
     @pytest.mark.classic
     def test_a_builder_carries_the_cursor(self, place: Place, source: Place) -> None:
         """A merge of the task's own, which may change nothing; into another table it is refused."""
@@ -710,6 +793,7 @@ class TestTargets:
         with pytest.raises(RunError, match=r"returned a merge into .*, but how far it has read"):
             task_.run("4", make=lambda new: source.merge((1, 1)))
 
+    @pytest.mark.slow
     @pytest.mark.connect
     def test_merges_that_change_nothing_commit_the_cursor(self, path: Place) -> None:
         """Alone, once for each run."""
@@ -745,6 +829,12 @@ class TestTargets:
         task_.run("1", attempt=2)
         assert stored(path) == [(1, 1)]
         assert len(facts_of(path)) == 1
+
+
+def forget(at: Place) -> None:
+    """Have Spark look at a table anew, whose folder is another one by now."""
+    if not IS_CONNECT:
+        at.spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 def clean(at: Place) -> None:

@@ -262,6 +262,7 @@ PROGRAM = textwrap.dedent(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.classic
 @pytest.mark.parametrize("end", [pytest.param("midway", marks=needs_own_spark), "committed"])
 def test_processes_that_are_killed(path: Place, end: str) -> None:

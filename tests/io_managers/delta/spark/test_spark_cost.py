@@ -67,6 +67,15 @@ def test_writes_and_reads_start_few_jobs_more_than_spark_itself(path: Place) -> 
 
 
 @pytest.mark.slow
+def test_rows_are_judged_without_a_job_but_that_of_their_numbers(path: Place) -> None:
+    """Spark counts them while it writes them; the numbers are a commit without rows."""
+    one, rules = path.pairs((1, 1), (2, -2)), {"expect": {"a": "x > 0"}, "expect_or_drop": {"b": "k > 0"}}
+    path.write("append", "0", one)
+    plain = jobs(path, written(path, "append", "1", one))
+    note = jobs(path, lambda: path.write("append", "2", None))
+    assert jobs(path, written(path, "append", "3", one, **rules)) <= plain + note
+
+
 def test_a_merge_starts_no_more_jobs_than_sparks_own(path: Place) -> None:
     """None: receipt and equal keys are looked for without one."""
     path.write("append", "0", path.pairs((1, 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,7 +233,55 @@ class TestCheckpoints:
                 path.write("append", "2", value, write_options=own)
 
     @pytest.mark.slow
-    @pytest.mark.classic
+    def test_one_of_another_table_is_refused(self, path: Place, source: Source, tmp_path: Path) -> None:
+        """The table was made again by another program, and lacks what the stream has read."""
+        own = {"checkpointLocation": f"{tmp_path}/own"}
+        path.write("append", "1", source.add(xs(1)).stream(), write_options=own)
+        path.write("append", "2", source.add(xs(2)).stream(), write_options=own)
+        shutil.rmtree(path.uri)
+        path.frame(9).write.format("delta").save(path.uri)
+        with pytest.raises(RunError, match="is another table than the one that the stream of the task `task` has"):
+            path.write("append", "3", source.add(xs(3)).stream(), write_options=own)
+        shutil.rmtree(tmp_path / "own")
+        path.write("append", "3", source.stream(), write_options=own)
+        assert path.stored == [1, 2, 3, 9]
+
+    @pytest.mark.slow
+    def test_a_checkpoint_without_a_note_goes_on(self, path: Place, source: Source) -> None:
+        """It is of before there were notes."""
+        path.write("append", "1", source.add(xs(1)).stream())
+        shutil.rmtree(Path(path.uri, "_dbxdec", "streams", "job.task", "dbxdec"))
+        path.write("append", "2", source.add(xs(2)).stream())
+        assert path.stored == [1, 2]
+
+    @pytest.mark.connect
+    def test_a_stream_that_a_server_has_ended_for_another_run_is_not_done(
+        self, path: Place, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its run has not read to the end, and says so. On this machine a lock would have kept the other one away."""
+        if not IS_CONNECT:
+            pytest.skip("connect: a classic session refuses the other run")
+        from pyspark.sql import functions
+
+        def wait(value: int) -> int:
+            (tmp_path / "reached").touch()
+            time.sleep(30)
+            return value
+
+        monkeypatch.setattr(checkpoints, "held", lambda *_: contextlib.nullcontext(False))
+        source.add(xs(1))
+        waiting = functions.udf(wait, "bigint", useArrow=False)
+        with ThreadPoolExecutor(1) as pool:
+            older = pool.submit(path.write, "append", "1", source.stream().select(waiting("x").alias("x")))
+            while not (tmp_path / "reached").exists():
+                assert not older.done()
+                time.sleep(0.05)
+            assert path.write("append", "2", source.stream()).rows == 1
+            with pytest.raises(RunError, match="another run works with the checkpoint"):
+                older.result()
+        assert path.stored == [1]
+
+    @pytest.mark.slow
     def test_a_renamed_task_does_not_read_all_rows_again(self, path: Place, source: Source) -> None:
         """It finds the checkpoint of another task alone; a table that several tasks write may have it."""
         path.write("append", "1", source.add(xs(1)).stream())

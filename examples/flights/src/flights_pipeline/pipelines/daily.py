@@ -8,12 +8,22 @@ from typing import Any
 import polars as pl
 from deltalake.table import TableMerger
 
-from dbxdec import daily, job, job_cluster, task
+from dbxdec import daily, job, job_cluster, rows, task, unique
 from flights_pipeline import sources
 from flights_pipeline.pipelines.common import extract, lake
 
 small = job_cluster("small", spark_version="16.4.x-scala2.12", node_type_id="m5d.large", num_workers=1)
-delays_table = lake.table("delays", partition_by="date", keyed=True)
+delays_table = lake.table(
+    "delays",
+    partition_by="date",
+    keyed=True,
+    expect={"an hour late at most": "mean_delay <= 60"},  # counted: `dbxdec runs show` has it
+    expect_or_fail={
+        "its day": "date = :day",
+        "one row an hour": unique("date", "carrier", "hour"),
+        "not empty": rows(at_least=1),
+    },
+)
 carriers_table = lake.table("carriers", keyed=True)
 # Which days there should be, for `dbxdec missing` and `dbxdec backfill`. A run that is given no day gets yesterday.
 days = daily(since=dt.date(2013, 1, 1), until=dt.date(2013, 12, 31), tz="America/New_York")

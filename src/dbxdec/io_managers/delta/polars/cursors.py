@@ -25,16 +25,15 @@ def standing(target: Target, consumer: Consumer, *, counts: bool, anew: bool) ->
         return Standing()
     uri = target.context.uri
     commits = table_log.Log.of(table).back(0)
-    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, uri)
+    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, target.receipt.id, uri)
     cursor = found.cursor or _outlived(table, consumer, found, uri)
     return Standing(
         version=table.version(),
         epoch=max(found.epoch, cursor.epoch if cursor is not None else 0),
         cursor=cursor,
-        done=once.done_before(table, target.receipt, own=True),
+        done=once.done_before(table, target.receipt, own=True) or found.done,
         has_rows=(counts or cursor is None) and bool(table.file_uris()),
-        is_shared=found.others,
-        id=str(table.metadata().id),
+        is_shared=found.is_shared(consumer),
     )
 
 

@@ -70,11 +70,12 @@ def sink(
     new = isinstance(place, str)
     # delta-rs would keep rows that another writer added since the table was opened.
     whole = mode == "overwrite" and predicate is None
+    alone = new or whole or (mode == "append" and target.watches_table)
     options = {
         **target.write_options,
         "partition_by": list(target.partitions) or None,
         "schema_mode": "overwrite" if target.schema == "replace" and not new else None,
-        "commit_properties": table_log.commit_properties(target.receipt, left, alone=new or whole),
+        "commit_properties": table_log.commit_properties(target.receipt, left, alone=alone),
         "predicate": predicate,
     }
     given = {name: value for name, value in options.items() if value is not None}

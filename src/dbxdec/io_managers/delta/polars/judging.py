@@ -6,18 +6,17 @@ before the commit. Running a query twice could give other rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import reduce
 from operator import xor
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
-from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta import expectations
-from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Outcome, Rows, Unique
+from dbxdec.io_managers.delta import judging
+from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Rows, Unique
 from dbxdec.io_managers.delta.polars.spilling import once_only
+from dbxdec.io_managers.delta.sql import POLARS_SQL
 from dbxdec.io_managers.polars_frames import named
 
 if TYPE_CHECKING:
@@ -25,60 +24,15 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from dbxdec.io_managers.delta.merge import DeltaMerge
+    from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.model.contracts import Contract
-
-_DROPPING = ("dropped", "quarantined")
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The expectations of one write.
+class Judge(judging.Judge):
+    """The expectations of one write through Polars. `contract` is that of the task's result, or None."""
 
-    `quarantine` stores rows that are dropped; it is None where nobody keeps them. `there` gives the rows of the table,
-    for rules over all of them. `contract` is that of the task's result, or None.
-    """
-
-    expectations: tuple[Expectation, ...]
-    parameters: Mapping[str, Any]
-    task: str
-    uri: str
-    quarantine: Callable[[pl.LazyFrame], None] | None = None
-    there: Callable[[], pl.LazyFrame | None] = field(default=lambda: None, repr=False)
     contract: Contract | None = None
-
-    @cached_property
-    def _droppers(self) -> list[Expectation]:
-        return [one for one in self.expectations if one.action in _DROPPING]
-
-    @property
-    def drops(self) -> bool:
-        """Whether rows may be left out."""
-        return bool(self._droppers)
-
-    def in_order(self, outcomes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return outcomes, which the receipt has by name, in the order of the expectations."""
-        order = [one.name for one in self.expectations if one.name in outcomes]
-        return {name: outcomes[name] for name in [*order, *outcomes]}
-
-    def refuse_merge(self, merge: DeltaMerge) -> None:
-        """Raise RunError if a row that is left out of a merge would be deleted from the table, or changed there.
-
-        So it does for rules over the rows that are there: those that the merge updates would always break them.
-        """
-        for one in self.expectations:
-            if isinstance(one.rule, Unique) and one.rule.of == "table":
-                raise RunError(
-                    f'the expectation "{one.name}" of {self.uri} is unique(..., of="table"), and the task '
-                    f"`{self.task}` returned a DeltaMerge, whose rows may be there",
-                    hint='leave `of="table"` out: then no two rows of the source are equal',
-                )
-        if self.drops and any(clause.kind == "not matched by source" for clause in merge.steps):
-            raise RunError(
-                f"the table {self.uri} leaves rows out (`expect_or_drop`), and the DeltaMerge of the task "
-                f"`{self.task}` has a clause for rows that are not in the source: it would apply to them, too",
-                hint="let the expectation fail the write (`expect_or_fail`), or filter the source in the task",
-            )
 
     def for_schema(self, schema: pl.Schema, returned: Mapping[str, pl.DataType] | None = None) -> Conditions:
         """Return the conditions for rows of these columns. Raises RunError, with all mistakes in them.
@@ -87,7 +41,7 @@ class Judge:
         """
         import polars as pl
 
-        problems: list[Problem] = []
+        problems = self.without(list(schema), schema.__contains__)
         found: dict[str, pl.Expr] = {}
         values: dict[str, pl.Expr] = {}
         free = "_" * (max(map(len, schema), default=0) + 1)
@@ -98,31 +52,16 @@ class Judge:
 
         two = pl.DataFrame({name: pl.Series([None, None], dtype=kind) for name, kind in schema.items()})
         for one in self.expectations:
-            if isinstance(one.rule, Unique):
-                missing = [name for name in one.rule.columns if name not in schema]
-                problems += [self._without(one, missing, schema)] if missing else []
             if one.condition is None:
                 continue
             try:
-                with _told_of(one):
+                with judging.told_of(one):
                     found[one.name] = self._expression(one.condition, two, values, write)
             except RunError as error:
-                said = error.problems[0]
-                problems.append(
-                    Problem(
-                        f'the expectation "{one.name}" of {self.uri} can\'t be evaluated: {said.message}',
-                        hint=said.hint,
-                    )
-                )
+                problems.append(self.unfit(one, error.problems[0]))
         if problems:
             raise RunError(problems)
         return Conditions(self, found, values, free, returned or {})
-
-    def _without(self, one: Expectation, missing: Sequence[str], schema: Mapping[str, Any]) -> Problem:
-        return Problem(
-            f'the expectation "{one.name}" of {self.uri} names {listed(missing)}, which the rows do not have',
-            hint=f"their columns are {listed(list(schema)) or 'none'}",
-        )
 
     def _expression(
         self, condition: Any, two: pl.DataFrame, values: Mapping[str, pl.Expr], write: Callable[[str, Any], str]
@@ -132,7 +71,7 @@ class Judge:
 
         rows = two.lazy()
         if isinstance(condition, str):
-            found = parsed(condition, expectations.filled(condition, self.parameters, write))
+            found = parsed(condition, POLARS_SQL.filled(condition, self.parameters, write))
             rows = rows.with_columns(**values)
         else:
             found = condition(rows)
@@ -171,7 +110,7 @@ class Conditions:
         """Return `frame` with the column `bad`."""
         import polars as pl
 
-        told, met = self._told(frame, self.judge._droppers)
+        told, met = self._told(frame, self.judge.droppers)
         return told.with_columns((~pl.all_horizontal(met.values())).alias(self.bad)).drop(list(met.values()))
 
     def _told(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[pl.LazyFrame, dict[str, str]]:
@@ -195,7 +134,7 @@ class Conditions:
         """Return dropped rows with the names of the expectations that they don't meet."""
         import polars as pl
 
-        told, met = self._told(frame, self.judge._droppers)
+        told, met = self._told(frame, self.judge.droppers)
         names = [
             pl.when(~pl.col(column)).then(pl.lit(name)).otherwise(pl.lit(None, pl.String()))
             for name, column in met.items()
@@ -228,18 +167,19 @@ class Conditions:
         Raises RunError if rows are not what they must be: then nothing of the write is to be committed.
         """
         outcomes = self.outcomes(everything, kept)
-        for one in outcomes:
-            log.info("expect %s", one.text())
-        if self.judge.quarantine is not None and dropped is not None:
-            self.judge.quarantine(self.rejected(dropped))
-        broken = self._of_contract(kept)
-        try:
-            expectations.refuse_failed(outcomes, task=self.judge.task, uri=self.judge.uri)
-        except RunError as error:
-            raise RunError([*error.problems, *broken]) from None
-        if broken:
-            raise RunError(broken)
+        self.judge.settle(
+            outcomes, None if dropped is None else self.rejected(dropped), lambda: self._of_contract(kept)
+        )
         return outcomes
+
+    def refuse_shared(self, kept: pl.LazyFrame) -> None:
+        """Raise RunError if rows that were judged before have values that the table has by now."""
+        import polars as pl
+
+        def shared(rule: Unique) -> tuple[int, int]:
+            return self._shared(kept, rule), int(kept.select(pl.len()).collect(engine="streaming").item())
+
+        self.judge.refuse_shared(shared)
 
     def _of_contract(self, kept: pl.LazyFrame) -> list[Problem]:
         """Return the rules of the contract that rows break."""
@@ -258,17 +198,7 @@ class Conditions:
         after = [one for one in self.judge.expectations if one.action == "failed"]
         all_, counts = self._counted(everything, before) if before else (0, {})
         total, stored = self._counted(kept, [one for one in after if not isinstance(one.rule, Unique | Rows)])
-        found = []
-        for one in self.judge.expectations:
-            if one.action != "failed":
-                found.append(expectations.judged(one, counts[one.name], all_))
-            elif isinstance(one.rule, Unique):
-                found.append(expectations.judged(one, self._shared(kept, one.rule, total), total))
-            elif isinstance(one.rule, Rows):
-                found.append(expectations.judged(one, 0, total))
-            else:
-                found.append(expectations.judged(one, stored[one.name], total))
-        return found
+        return self.judge.came_out(all_, total, {**counts, **stored}, lambda rule: self._shared(kept, rule))
 
     def _counted(self, frame: pl.LazyFrame, some: Sequence[Expectation]) -> tuple[int, dict[str, int]]:
         """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
@@ -281,7 +211,7 @@ class Conditions:
         row = told.select(asked).collect(engine="streaming").row(0)
         return int(row[0]), {one.name: int(count or 0) for one, count in zip(some, row[1:], strict=True)}
 
-    def _shared(self, kept: pl.LazyFrame, rule: Unique, total: int) -> int:
+    def _shared(self, kept: pl.LazyFrame, rule: Unique) -> int:
         """Return how many rows have values that other rows have, too.
 
         Numbers, or hashes, are counted first, which takes little memory: if they all differ, so do the values.
@@ -326,6 +256,11 @@ def parsed(condition: str, text: str) -> pl.Expr:
     """Return the condition whose SQL is `text`. Raises RunError for something else than one condition."""
     import polars as pl
 
+    if patterns := [name for name in POLARS_SQL.in_quotes(text) if name.startswith("^") and name.endswith("$")]:
+        raise RunError(
+            f"{condition!r:.80} names {listed(patterns)}, which Polars' SQL takes for a pattern of names",
+            hint="give a function, `lambda frame: polars.selectors.by_name(...).as_expr() > 0`, or rename the column",
+        )
     try:
         pl.sql_expr(text)  # in brackets, `1=1) OR (1=1` would be one
         return pl.sql_expr(f"(\n{text}\n)")  # without, `delay < 5000 BANANA` would be one
@@ -334,18 +269,6 @@ def parsed(condition: str, text: str) -> pl.Expr:
             f"{condition!r:.80} is no condition in Polars' SQL: {_first(error)}",
             hint="write one condition, as in `delay < 5000`; names with other characters in double quotes",
         ) from error
-
-
-@contextmanager
-def _told_of(one: Expectation) -> Iterator[None]:
-    """Say whose function it is that raises an error."""
-    try:
-        yield
-    except RunError:
-        raise
-    except Exception as error:
-        error.add_note(f'raised by the expectation "{one.name}"')
-        raise
 
 
 def _first(error: BaseException) -> str:

@@ -20,7 +20,8 @@ from dbxdec.io_managers.delta.polars.reader import PolarsResults
 from dbxdec.io_managers.delta.polars.target import Target
 from dbxdec.io_managers.delta.polars.write import write_frame, write_nothing
 from dbxdec.io_managers.delta.progress import Head
-from dbxdec.io_managers.delta.receipts import Left
+from dbxdec.io_managers.delta.receipts import SAME, Left
+from dbxdec.io_managers.delta.sql import POLARS_SQL, Sql
 from dbxdec.io_managers.frames import conversions
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.model import places
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
+    from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.polars.judging import Judge
     from dbxdec.io_managers.delta.polars.new_rows import NewRows
@@ -98,6 +100,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
     writes: ClassVar[frozenset[str] | None] = crossing.POLARS | frames.KINDS | _MERGES
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = frames.NEEDS
     merges: ClassVar[frozenset[str]] = _MERGES
+    sql: ClassVar[Sql] = POLARS_SQL
     checks_contracts: ClassVar[bool] = True
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "storage_options": {},
@@ -182,7 +185,7 @@ class PolarsDeltaIoManager(DeltaIoManager):
             if names_in(condition):
                 continue  # a bundle variable has no value yet
             try:
-                parsed(condition, expectations.filled(condition, dict.fromkeys(expectations.holes(condition)), _hole))
+                parsed(condition, self.sql.filled(condition, dict.fromkeys(self.sql.holes(condition)), _hole))
             except RunError as error:
                 found += [replace(one, message=f'the expectation "{name}": {one.message}') for one in error.problems]
         return found
@@ -233,12 +236,17 @@ class PolarsDeltaIoManager(DeltaIoManager):
                 found = outline.Outline.of_table(self._table_of(context))
             except NotWrittenError:
                 return None
-        return Head(found.id, found.version, found)
+        return Head(found.id, found.version, found, found.log.stamps)
 
     def standing(
         self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
     ) -> Standing:
         return cursors.standing(self._target(context), consumer, counts=counts, anew=anew)
+
+    def share(self, context: OutputContext, version: int) -> None:
+        with storage.refusals(context.uri, "write"):
+            table = self._table_of(InputContext(context.uri, "the table"))
+            table_log.add_receipt(table, context.receipt, Left("none"), **{SAME: version})
 
     def behind(self, context: InputContext) -> dict[str, int]:
         return self._new_rows(context).behind()
@@ -398,10 +406,16 @@ class PolarsDeltaIoManager(DeltaIoManager):
 
         keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
         task = context.receipt.id.task
-        there = lambda: self.rows_there(context)  # noqa: E731
+        there = lambda: self._rows_there(context)  # noqa: E731
         return Judge(found, context.parameters, task, context.uri, keep, there, context.contract)
 
-    def rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
+    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
+        judge, rows = self.judge(context), self._rows_there(context)
+        if judge is None or rows is None:
+            return None
+        return replace(judge, there=lambda: None).for_schema(rows.collect_schema()).outcomes(rows, rows)
+
+    def _rows_there(self, context: OutputContext) -> pl.LazyFrame | None:
         """Return the rows of the target as they are now; None without a table."""
         table = table_log.open_table(context.uri, self._storage_options())
         return None if table is None else scan.scan(table)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns, outcomes
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta import judging
+from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import checks, cursors, definition, once, schemas, storage, table_log
@@ -95,11 +97,7 @@ def execute_merger(target: Target, merger: TableMerger) -> WriteResult:
 def refuse_unseen(target: Target) -> None:
     """Raise RunError if the table expects something of its rows: nobody sees those of a merge that the author made."""
     if target.judge is not None:
-        raise RunError(
-            f"the table {target.context.uri} has expectations, and the task `{target.receipt.id.task}` returns a "
-            "TableMerger, whose rows dbxdec doesn't see",
-            hint="return a DeltaMerge, whose source is checked, or take the expectations from the table",
-        )
+        target.judge.refuse_unseen("TableMerger")
 
 
 def execute(target: Target, merge: DeltaMerge) -> WriteResult:
@@ -136,8 +134,8 @@ def execute(target: Target, merge: DeltaMerge) -> WriteResult:
     conditions = target.judge.for_schema(pl.Schema(schema))
     with conditions.spilled(checks.signed(frame, schema, uri=target.context.uri)) as source:
         rows, outcomes_ = conditions.accepted(source)
-        facts = {one.expectation.name: one.facts() for one in outcomes_}
-        done = _merged(target.stating(expect=facts), merge, rows)
+        facts = judging.facts(outcomes_)
+        done = _merged(target.stating(**{EXPECT: facts}), merge, rows)
         return done if done.expectations else replace(done, expectations=facts)
 
 

@@ -37,9 +37,9 @@ def done_before(table: DeltaTable, receipt: Receipt, *, own: bool = False) -> Wr
         found = None  # from an attempt before the one that committed
     if found is not None and (own or not found.left.own):
         done = outcomes.already(
-            found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.version == log.newest
+            found.receipt, receipt, str(table.table_uri), found.version, is_newest=found.last == log.newest
         )
-        return replace(done, expectations=found.facts.get("expect") or {})
+        return replace(done, expectations=found.expectations)
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, str(table.table_uri), receipt.id.task)
     if trail.undone or found is not None or may_differ:
@@ -54,4 +54,4 @@ def result_of(table: DeltaTable | None, receipt: Receipt, *, after: int) -> Writ
     found = table_log.committed_by(table, receipt, after=after)
     if found is None:
         return WriteResult()
-    return WriteResult(found.version, found.metrics.get("num_added_rows"), expectations=found.facts.get("expect") or {})
+    return WriteResult(found.version, found.metrics.get("num_added_rows"), expectations=found.expectations)

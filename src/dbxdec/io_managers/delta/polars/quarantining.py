@@ -1,14 +1,11 @@
-"""Rows that a table does not expect, kept in another one, by a commit before that of the write which drops them."""
+"""Rows in quarantine, as frames of Polars."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dbxdec.io_managers.contexts import OutputContext
+from dbxdec.io_managers.delta import quarantining
 from dbxdec.io_managers.delta.expectations import RUN, TASK
-from dbxdec.model import places
-from dbxdec.support import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,28 +13,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dbxdec.io_managers.base import IoManager
-    from dbxdec.io_managers.contexts import WriteId
+    from dbxdec.io_managers.contexts import OutputContext, WriteId
 
 
 def into(table: IoManager, context: OutputContext) -> Callable[[pl.LazyFrame], None]:
-    """Return what stores dropped rows of the write of `context` in `table`: the same ones once in a run.
-
-    They stay when the write itself fails: these are the rows that tell why. An attempt that drops other rows than one
-    before, or is of another build, stores its own: a row that is dropped is never lost.
-    """
-    write = context.receipt.id
-
-    def keep(rows: pl.LazyFrame) -> None:
-        table.check_name()
-        table.setup()
-        uri = places.resolved(table.template(write.job, write.task) or "")
-        told = marked(rows, write)
-        digest = digests.of_text(f"{_content(told)} {context.receipt.build} {context.receipt.parameters}")
-        parts = [*([write.output] if write.output else []), "quarantine", digest[:16]]
-        receipt = replace(context.receipt, id=replace(write, output="/".join(parts), key="", slot=""), progress=None)
-        table.write(OutputContext(uri, receipt, ("polars.LazyFrame",), context.parameters, has_readers=False), told)
-
-    return keep
+    """Return what stores dropped rows of the write of `context` in `table`."""
+    return quarantining.into(table, context, "polars.LazyFrame", marked, _content)
 
 
 def _content(rows: pl.LazyFrame) -> tuple[int, int]:

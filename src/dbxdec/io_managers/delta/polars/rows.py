@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers import columns
 from dbxdec.io_managers.contexts import WriteResult
+from dbxdec.io_managers.delta import judging
+from dbxdec.io_managers.delta.expectations import EXPECT
 from dbxdec.io_managers.delta.patience import Patience
 from dbxdec.io_managers.delta.polars import (
     bounds,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake import CommitProperties, DeltaTable
 
-    from dbxdec.io_managers.delta import expectations
+    from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.polars.direct.parquet_files import DataFile
     from dbxdec.io_managers.delta.polars.judging import Conditions
     from dbxdec.io_managers.delta.polars.target import Target
@@ -53,6 +55,7 @@ class Rows:
         self._stored: tuple[object, list[DataFile]] | None = None
         self._kept = ExitStack()
         self._conditions: Conditions | None = None
+        self._judged: tuple[Conditions, pl.LazyFrame] | None = None
         self._returned = frame.collect_schema() if target.context.contract is not None else None
         self._accepted = False
         """Whether the frame has only rows that the table expects."""
@@ -146,11 +149,15 @@ class Rows:
 
     def append(self, table: DeltaTable) -> WriteResult:
         """Add the rows."""
+        if self._judged is not None:  # others may have come since: this is another try
+            conditions, kept = self._judged
+            conditions.refuse_shared(kept)
         if not self._by_files(table):
             return self._through_delta_rs(table, Left("files"), mode="append")
         files, after = self._files_of(table), table.version()
         with refusals(self._target.context.uri, "write"):
-            commit.append(table, files, self._properties(files, Left("files"), alone=False))
+            alone = self._target.watches_table
+            commit.append(table, files, self._properties(files, Left("files"), alone=alone))
         return once.result_of(table, self._target.receipt, after=after)
 
     def overwrite(self, table: DeltaTable) -> WriteResult:
@@ -243,6 +250,7 @@ class Rows:
         frame = checks.signed(self._frame, self._schema, uri=self._target.context.uri)
         rows, outcomes = conditions.accepted(self._kept.enter_context(conditions.spilled(frame)))
         self._state(outcomes)
+        self._judged = conditions, rows
         self._given = self._frame = rows
         self._accepted = True
 
@@ -280,6 +288,7 @@ class Rows:
             rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
             everything = pl.concat([rows, dropped])
             self._state(conditions.settled(everything, rows, dropped if bad else None))
+            self._judged = conditions, rows
         except BaseException:
             parquet_files.remove(folder, kept)
             raise
@@ -300,11 +309,11 @@ class Rows:
             places[scan.PARTITION + name] = pl.Series(values, dtype=schema[name])
         return scan.scan_places(pl.DataFrame(places), schema, folder.options)
 
-    def _state(self, outcomes: Sequence[expectations.Outcome]) -> None:
+    def _state(self, outcomes: Sequence[Outcome]) -> None:
         """Have the commit say how the expectations came out."""
         if not outcomes:
             return  # the rows were compared with a contract alone
-        self._target = self._target.stating(expect={one.expectation.name: one.facts() for one in outcomes})
+        self._target = self._target.stating(**{EXPECT: judging.facts(outcomes)})
 
     def _through_delta_rs(
         self, table: DeltaTable, left: Left, *, mode: Any, predicate: str | None = None
@@ -325,7 +334,7 @@ class Rows:
 
 def committed(version: int, files: Sequence[DataFile], target: Target) -> WriteResult:
     """Return the result of a commit of `files` to `target` that must have become `version`."""
-    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get("expect") or {})
+    return WriteResult(version, _rows(files), expectations=target.receipt.facts.get(EXPECT) or {})
 
 
 def _rows(files: Sequence[DataFile]) -> int:

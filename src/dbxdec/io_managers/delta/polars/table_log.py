@@ -266,15 +266,19 @@ class Log:
             return None
         infos = [action["commitInfo"] for action in self.actions(version, "commitInfo")]
         info: dict[str, Any] = infos[0] if infos else {}
-        stamp = info.get("timestamp")
         return Commit(
             version,
-            stamp if isinstance(stamp, int) else None,
+            receipts.made_at(info),
             str(info.get("operation", "")),
             info.get("operationParameters") or {},
             info.get("userMetadata"),
             info.get("operationMetrics") or {},
         )
+
+    def stamps(self, versions: Collection[int]) -> dict[int, int]:
+        """Return when these commits were made, without those of which the log does not say it."""
+        self.load(versions)
+        return receipts.stamps(map(self.commit, versions))
 
     def find(self, writes: Collection[WriteId], *, since: int = 0) -> Trail:
         """Return the results of `writes` in commits since a time (milliseconds since the epoch), newest first."""

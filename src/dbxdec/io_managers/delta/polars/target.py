@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import columns
+from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.polars import checks, table_log
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class Target:
     @property
     def unjudged(self) -> str:
         """What the note of a write says that stores no rows: nothing was expected of it."""
-        return "" if self.judge is None or not self.judge.expectations else "; no expectation was checked"
+        return "" if self.judge is None or not self.judge.expectations else UNJUDGED
+
+    @property
+    def watches_table(self) -> bool:
+        """Whether its rows are judged by those that are there, so that none may come in between."""
+        return self.judge is not None and bool(self.judge.of_table)
 
     def stating(self, **facts: Any) -> Target:
         """Return the target of a write whose commit states more facts."""

@@ -44,6 +44,12 @@ class SparkTableIoManager(SparkDelta):
         comment: The comment of a table.
         columns: Rules of columns by their names, as `column(...)` makes them.
         constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
+        expect: What rows are expected to be, by name: SQL of Spark, or a function of the frame that gives a `Column`.
+            Rows that are not are counted, and kept.
+        expect_or_drop: The same for rows that are left out where they are not.
+        expect_or_fail: The same for rows that fail the write where they are not; also `unique(...)`, `rows(...)` and
+            `fraction(...)`.
+        quarantine: A Delta table, with `mode="append"`, that gets the rows which `expect_or_drop` leaves out.
         read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
         write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
 
@@ -76,6 +82,10 @@ class SparkTableIoManager(SparkDelta):
         comment: str | BundleVariable | None = None,
         columns: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
@@ -92,15 +102,17 @@ class SparkTableIoManager(SparkDelta):
             comment=comment,
             columns=columns,
             constraints=constraints,
+            expect=expect,
+            expect_or_drop=expect_or_drop,
+            expect_or_fail=expect_or_fail,
+            quarantine=quarantine,
             read_options=read_options,
             write_options=write_options,
         )
 
-    def template(self, job: str, task: str) -> str | None:
-        namespace = str(self.base_path).replace("{job}", job).replace("{task}", task)
-        name = self._table or task
+    def place_of(self, root: str, name: str) -> str:
         # The spelling of a bundle variable contains a dot.
-        return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{namespace}.{name}"
+        return name if "." in re.sub(r"\$\{[^}]*\}", "", name) else f"{root}.{name}"
 
     def name_problems(self, name: str) -> list[Problem]:
         return names.of_catalog(name)

@@ -1,17 +1,22 @@
 """The checkpoint of a stream: where it lies, and who works with it.
 
-Spark keeps in it what a stream has read. It belongs to one task, for all of its runs, and to one table.
+Spark keeps in it what a stream has read. It belongs to one task, for all of its runs, and to one table. A note in it
+says which table that is, and over Connect which stream has begun last: a server ends an older one in silence.
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from dbxdec.errors import RunError, listed
 from dbxdec.io_managers import spark_start
 from dbxdec.io_managers.base import log
+from dbxdec.io_managers.spark_frames import escaped
 from dbxdec.io_managers.spark_session import first_line, is_connect
 from dbxdec.model import places
 from dbxdec.support.locks import try_lock
@@ -26,6 +31,35 @@ OPTION = "checkpointLocation"
 """The option of Spark's writer that names a checkpoint."""
 # VACUUM and readers of the table leave folders alone that begin with an underscore.
 _FOLDER = "_dbxdec/streams"
+_NOTE = "dbxdec"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a checkpoint says of its last start: the id of the table, and the name of the stream."""
+
+    table: str
+    stream: str = ""
+
+    @classmethod
+    def of(cls, spark: Any, checkpoint: str) -> Note | None:
+        """Return the note in a checkpoint; None without one, as in one of before there were notes."""
+        try:
+            (row,) = spark.read.text(f"{escaped(checkpoint)}/{_NOTE}").collect()
+            return cls(**json.loads(row["value"]))
+        except Exception as error:  # noqa: BLE001 - nearly always there is none
+            log.debug("there is no note in %s: %s", checkpoint, first_line(error))
+            return None
+
+    def leave(self, spark: Any, checkpoint: str) -> bool:
+        """Write it into a checkpoint. Return False where this session may not: the stream itself may."""
+        frame = spark.createDataFrame([(json.dumps(asdict(self)),)], "value string")
+        try:
+            frame.coalesce(1).write.mode("overwrite").text(f"{checkpoint}/{_NOTE}")
+        except Exception as error:  # noqa: BLE001 - no permission; else the stream's own error tells why
+            log.info("nothing can be noted in %s: %s", checkpoint, first_line(error))
+            return False
+        return True
 
 
 def place(table: SparkTable, detail: Detail, write: WriteId, said: str | None) -> str:
@@ -73,6 +107,20 @@ def refuse_used(table: SparkTable, write: WriteId, said: str | None) -> None:
         )
 
 
+def refuse_other(table: SparkTable, checkpoint: str, task: str) -> Note:
+    """Return the note for a checkpoint. Raises RunError if it is of another table, which has what was read before."""
+    said, note = Note.of(table.spark, checkpoint), Note(table.id())
+    if said is not None and said.table != note.table:
+        raise RunError(
+            f"{table.uri} is another table than the one that the stream of the task `{task}` has written, and lacks "
+            f"what that one has read by its checkpoint, {checkpoint}",
+            hint="remove the checkpoint, so that the stream begins from the start, or bring the earlier table back",
+        )
+    if said is None:
+        note.leave(table.spark, checkpoint)
+    return note
+
+
 def refuse_renamed(spark: Any, checkpoint: str, write: WriteId) -> None:
     """Raise RunError if only other tasks have checkpoints beside the table: a renamed one would read all rows again."""
     folder, _, own = checkpoint.rpartition("/")
@@ -89,10 +137,11 @@ def refuse_renamed(spark: Any, checkpoint: str, write: WriteId) -> None:
 
 
 def _names(spark: Any, folder: str) -> set[str]:
-    """Return the checkpoints in a folder; none where this process can't tell them, as over Connect."""
-    if is_connect(spark):
-        return set()
+    """Return the checkpoints in a folder."""
     try:
+        if is_connect(spark):
+            text = spark.read.text(f"{escaped(folder)}/*/metadata").selectExpr("_metadata.file_path AS file")
+            return {unquote(row["file"].split("/")[-2]) for row in text.distinct().collect()}
         place = spark._jvm.org.apache.hadoop.fs.Path(folder)
         system = place.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
         return {one.getPath().getName() for one in system.listStatus(place) if one.isDirectory()}

@@ -44,7 +44,7 @@ def standing(table: SparkTable, consumer: Consumer, receipt: Receipt, *, counts:
         return Standing()
     seen: list[Commit] = []
     commits = _noted(History(table).back(), seen)
-    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, table.uri)
+    found = progress.anew(table.version()) if anew else progress.search(commits, consumer, receipt.id, table.uri)
     version = seen[0].version if seen else table.version()
     cursor = found.cursor
     if cursor is None and not found.is_whole:
@@ -53,9 +53,9 @@ def standing(table: SparkTable, consumer: Consumer, receipt: Receipt, *, counts:
         version=version,
         epoch=max(found.epoch, cursor.epoch if cursor is not None else 0),
         cursor=cursor,
-        done=_done(chain(list(seen), commits), table, receipt),
+        done=_done(chain(list(seen), commits), table, receipt) or found.done,
         has_rows=(counts or cursor is None) and not table.is_empty(),
-        is_shared=found.others,
+        is_shared=found.is_shared(consumer),
     )
 
 
@@ -72,9 +72,9 @@ def _done(commits: Iterable[Commit], table: SparkTable, receipt: Receipt) -> Wri
     found = trail.found.get(receipt.id)
     if found is None and trail.unclear is not None:
         raise receipts.unclear(trail.unclear, table.uri, receipt.id.task)
-    if found is None or found.left.own or not found.ends_it:
+    if found is None or found.left.own or found.of_other or not found.ends_it:
         return None
-    return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+    return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)
 
 
 def _outlived(table: SparkTable, detail: Detail, consumer: Consumer, found: Search) -> Cursor | None:
@@ -142,9 +142,12 @@ def note(table: SparkTable, receipt: Receipt, left: Left, mark: str) -> WriteRes
 
 def keep_positions(table: SparkTable, receipt: Receipt, result: WriteResult) -> None:
     """Commit the positions of the write that was just committed in a form that outlives the log's clean-up."""
-    assert receipt.progress is not None  # noqa: S101 - callers ask
+    wanted = receipt.progress
+    assert wanted is not None  # noqa: S101 - callers ask
     if not outcomes.is_earlier(result):  # an earlier attempt may have read less
-        _keep(table, receipt, receipt.progress.positions())
+        # A commit for each of them follows that of the write.
+        version = wanted.seen + 1 if result.version is None else result.version
+        _keep(table, receipt, wanted.positions(version + len(wanted.read)))
 
 
 def keep_number(table: SparkTable, receipt: Receipt) -> None:

@@ -116,6 +116,11 @@ class SparkTable:
         found: dict[str, Any] = {"clusteringColumns": None, **row.asDict()}
         return found
 
+    def id(self) -> str:
+        """Return the id of the table, which exists."""
+        found = log_files.definition_of(self.frame(), self.spark)
+        return found.id if found is not None else str(self.described()["id"])
+
     def created(self) -> int | None:
         """Return when the table was made, in milliseconds since the epoch."""
         found: dt.datetime | None = self.described().get("createdAt")

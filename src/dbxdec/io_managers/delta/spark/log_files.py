@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.receipts import Commit
+from dbxdec.io_managers.delta.receipts import Commit, made_at, stamps
 from dbxdec.io_managers.spark_session import first_line, is_connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 _MOST = 10
 """How many commits are read one by one. Beyond that one job for all of them is quicker."""
@@ -41,6 +41,10 @@ class LogFiles:
             if found is None or found.operation == "RESTORE":
                 return
             yield found
+
+    def stamps(self, versions: Collection[int]) -> dict[int, int]:
+        """Return when these commits were made, without those of which their files don't say it."""
+        return stamps(map(self._commit, versions))
 
     def _commit(self, version: int) -> Commit | None:
         """Return one commit; None if it can't be read, or if what it says of itself is not at its beginning."""
@@ -146,11 +150,10 @@ class _Reader:
 
 
 def _commit_of(version: int, info: Mapping[str, Any]) -> Commit:
-    stamp = info.get("inCommitTimestamp", info.get("timestamp"))
     parameters = {name: _told(value) for name, value in (info.get("operationParameters") or {}).items()}
     return Commit(
         version,
-        stamp if isinstance(stamp, int) else None,
+        made_at(info),
         str(info.get("operation", "")),
         {name: value for name, value in parameters.items() if value is not None},
         info.get("userMetadata"),

@@ -11,26 +11,29 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers import outcomes
 from dbxdec.io_managers.base import of_run
 from dbxdec.io_managers.contexts import InputContext, ItemWrite, OutputContext, WriteResult
-from dbxdec.io_managers.delta import crossing, definition
+from dbxdec.io_managers.delta import crossing, definition, expectations
 from dbxdec.io_managers.delta.manager import DeltaIoManager
 from dbxdec.io_managers.delta.merge import DeltaMerge
-from dbxdec.io_managers.delta.progress import Head
-from dbxdec.io_managers.delta.receipts import Left
-from dbxdec.io_managers.delta.spark import checkpoints, cursors, log_files, merge, reader, store, stream, write
+from dbxdec.io_managers.delta.receipts import SAME, Left
+from dbxdec.io_managers.delta.spark import checkpoints, cursors, merge, reader, source_log, store, stream, write
 from dbxdec.io_managers.delta.spark import definition as table_definition
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.delta.spark.reader import SparkResults
+from dbxdec.io_managers.delta.sql import SPARK_SQL, Sql
 from dbxdec.io_managers.running import current_receipt
 from dbxdec.io_managers.spark_session import fail, is_frame, is_merge, is_missing, require_reach, session
 from dbxdec.model import places
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from dbxdec.errors import Problem
+    from dbxdec.io_managers.delta.judging import Outcome
     from dbxdec.io_managers.delta.key_log import KeyLog
     from dbxdec.io_managers.delta.manager import Mode, SchemaPolicy
-    from dbxdec.io_managers.delta.progress import Consumer, Standing
+    from dbxdec.io_managers.delta.progress import Consumer, Head, Standing
+    from dbxdec.io_managers.delta.spark.judging import Judge
     from dbxdec.model.secrets import Secret
     from dbxdec.model.variables import BundleVariable
 
@@ -60,8 +63,9 @@ class SparkDelta(DeltaIoManager):
     writes: ClassVar[frozenset[str] | None] = frozenset({FRAME, MERGE, DELTA_MERGE})
     table_options: ClassVar[tuple[str, ...]] = (
         "mode", "partition_by", "replace", "schema", "shared", "keyed", "read_options", "write_options",
-        *definition.OPTIONS,
+        *definition.OPTIONS, *expectations.OPTIONS,
     )  # fmt: skip
+    sql: ClassVar[Sql] = SPARK_SQL
     merges: ClassVar[frozenset[str]] = _MERGES
     engine_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
         "read_options": _OWN_OPTIONS,
@@ -86,6 +90,10 @@ class SparkDelta(DeltaIoManager):
         comment: str | BundleVariable | None = None,
         columns: Mapping[str, Any] | None = None,
         constraints: Mapping[str, str] | None = None,
+        expect: Mapping[str, Any] | None = None,
+        expect_or_drop: Mapping[str, Any] | None = None,
+        expect_or_fail: Mapping[str, Any] | None = None,
+        quarantine: Any = None,
         read_options: Mapping[str, str | BundleVariable | Secret] | None = None,
         write_options: Mapping[str, str | BundleVariable | Secret] | None = None,
     ) -> None:
@@ -104,6 +112,10 @@ class SparkDelta(DeltaIoManager):
             comment=comment,
             columns=columns,
             constraints=constraints,
+            expect=expect,
+            expect_or_drop=expect_or_drop,
+            expect_or_fail=expect_or_fail,
+            quarantine=quarantine,
         )
 
     # Reading
@@ -144,10 +156,7 @@ class SparkDelta(DeltaIoManager):
             return other.head(context)
         table = self._at(context.uri)
         try:
-            found = log_files.definition_of(table.frame(), table.spark)
-            if found is not None:
-                return Head(found.id, found.version)
-            return Head(str(table.described()["id"]), table.version())
+            return source_log.head(table)
         except Exception as error:  # noqa: BLE001 - it is raised again
             if is_missing(error):
                 return None
@@ -157,6 +166,12 @@ class SparkDelta(DeltaIoManager):
         self, context: OutputContext, consumer: Consumer, *, counts: bool = False, anew: bool = False
     ) -> Standing:
         return cursors.standing(self._at(context.uri), consumer, context.receipt, counts=counts, anew=anew)
+
+    def share(self, context: OutputContext, version: int) -> None:
+        try:
+            write.add_receipt(self._at(context.uri), context.receipt, Left("none"), **{SAME: version})
+        except Exception as error:  # noqa: BLE001 - it is raised again
+            fail(error, context.uri, "write")
 
     def empty(self, context: InputContext) -> Any:
         if (other := crossing.to_polars(self, context, self._path)) is not None:
@@ -177,7 +192,39 @@ class SparkDelta(DeltaIoManager):
 
     # Writing
 
+    def condition_problems(self, parameters: Collection[str]) -> list[Problem]:
+        """Return what can be told without Spark, whose start takes longer than a build."""
+        from dbxdec.io_managers.delta.spark.fixed_conditions import problems
+
+        return [*super().condition_problems(parameters), *problems(expectations.conditions(self))]
+
+    def judge(self, context: OutputContext) -> Judge | None:
+        """Return what judges the rows of a write; None for a table that expects nothing."""
+        found = expectations.of(self, self.resolve)
+        if not found:
+            return None
+        from dbxdec.io_managers.delta.spark import quarantining
+        from dbxdec.io_managers.delta.spark.judging import Judge
+
+        keep = None if self.quarantine is None else quarantining.into(self.quarantine, context)
+        task = context.receipt.id.task
+        return Judge(found, context.parameters, task, context.uri, keep, lambda: self._rows_there(context))
+
+    def _rows_there(self, context: OutputContext) -> Any:
+        """Return the rows of the target as they are now; None without a table."""
+        table = self._at(context.uri)
+        return None if table.detail() is None else table.frame()
+
+    def outcomes_there(self, context: OutputContext) -> list[Outcome] | None:
+        judge, rows = self.judge(context), self._rows_there(context)
+        if judge is None or rows is None:
+            return None
+        return replace(judge, there=lambda: None).marked(rows).outcomes(drops=False)
+
     def preflight(self, context: OutputContext) -> None:
+        judge = self.judge(context)
+        if judge is not None and context.returns == (MERGE,):
+            judge.refuse_unseen("DeltaMergeBuilder")
         table = self._at(context.uri)
         detail = table.detail()
         if detail is None:
@@ -196,6 +243,8 @@ class SparkDelta(DeltaIoManager):
                 f"the table {context.uri} is append-only (`delta.appendOnly`), but its task overwrites",
                 hint='use mode="append", or unset the property',
             )
+        if judge is not None and self.schema == "strict":
+            judge.marked(table.frame())
         if self.mode in ("append", "overwrite"):
             store.check_partitions(detail, self.partitions, context.uri)
             if wanted := self.definition():
@@ -207,7 +256,10 @@ class SparkDelta(DeltaIoManager):
         frame = value.source if isinstance(value, DeltaMerge) else value
         table = self._at(context.uri, getattr(frame, "_spark" if is_merge(value) else "sparkSession", None))
         began = time.time_ns() // 1_000_000
-        result = self._written(table, context, value)
+        judge = self.judge(context)
+        result = self._written(table, context, value, judge)
+        if judge is not None and result.expectations:
+            result = replace(result, expectations=judge.in_order(result.expectations))
         if context.receipt.id.key:
             self.settle(context, lambda older: write.note(table, before=began, has_older_keys=older))
         if context.receipt.progress is not None and (value is not None or table.detail() is not None):
@@ -229,18 +281,20 @@ class SparkDelta(DeltaIoManager):
                 hint="return a pyspark.sql.DataFrame, a DeltaMerge or a DeltaMergeBuilder",
             )
 
-    def _written(self, table: SparkTable, context: OutputContext, value: Any) -> WriteResult:
+    def _written(self, table: SparkTable, context: OutputContext, value: Any, judge: Judge | None) -> WriteResult:
         if value is None:
             return self._write_nothing(table, context)
         if is_merge(value):
+            if judge is not None:
+                judge.refuse_unseen("DeltaMergeBuilder")
             return merge.execute_builder(table, context, value)
-        if isinstance(value, DeltaMerge) and stream.is_streaming(value.source):
-            return stream.merge(self._write_to(table, context), value)
-        if isinstance(value, DeltaMerge):
-            return merge.execute(self._write_to(table, context), value)
-        if stream.is_streaming(value):
-            return stream.append(self._write_to(table, context), value)
-        return self._write_to(table, context).store(value)
+        target = self._write_to(table, context, judge)
+        source = value.source if isinstance(value, DeltaMerge) else value
+        if stream.is_streaming(source):
+            if judge is not None:
+                judge.refuse_stream()
+            return stream.append(target, value) if source is value else stream.merge(target, value)
+        return target.store(value) if source is value else merge.execute(target, value)
 
     def delta_table(self, name: str | None = None) -> Any:
         """Return Delta's own handle of a table (`delta.tables.DeltaTable`), for what the task does itself.
@@ -294,17 +348,18 @@ class SparkDelta(DeltaIoManager):
         return {**write.write_options(receipt, Left("merge", own=True)), **own}
 
     def _write_nothing(self, table: SparkTable, context: OutputContext) -> WriteResult:
+        note = f"nothing to write{expectations.UNJUDGED if expectations.of(self, self.resolve) else ''}"
         if table.detail() is not None:
             # A retry may find nothing left to do because an earlier attempt did the work: that work counts.
             if (done := store.already_done(table, context.receipt, streams=True)) is not None:
                 return done
             if context.receipt.progress is not None:
                 done = cursors.note(table, context.receipt, Left("none"), uuid.uuid4().hex)
-                return done or WriteResult(note="nothing to write")
+                return done or WriteResult(note=note)
             write.add_receipt(table, context.receipt, Left("none"))
-        return WriteResult(note="nothing to write")
+        return WriteResult(note=note)
 
-    def _write_to(self, table: SparkTable, context: OutputContext) -> store.FrameWrite:
+    def _write_to(self, table: SparkTable, context: OutputContext, judge: Judge | None) -> store.FrameWrite:
         options = self.resolve(dict(self.write_options or {}))
         checkpoint = options.pop(checkpoints.OPTION, None)
         part = self.replace and {name: of_run(value, context.parameters) for name, value in self.replace.items()}
@@ -319,6 +374,7 @@ class SparkDelta(DeltaIoManager):
             definition=self.definition(),
             checkpoint=checkpoint,
             shared=self.shared,
+            judge=judge,
         )
 
     def reader_of_log(self, uri: str) -> tuple[DeltaIoManager, str]:
@@ -390,6 +446,12 @@ class SparkDeltaIoManager(SparkDelta):
         comment: The comment of a table.
         columns: Rules of columns by their names, as `column(...)` makes them.
         constraints: SQL conditions that all rows meet, by their names, such as `{"positive": "amount > 0"}`.
+        expect: What rows are expected to be, by name: SQL of Spark, or a function of the frame that gives a `Column`.
+            Rows that are not are counted, and kept.
+        expect_or_drop: The same for rows that are left out where they are not.
+        expect_or_fail: The same for rows that fail the write where they are not; also `unique(...)`, `rows(...)` and
+            `fraction(...)`.
+        quarantine: A Delta table, with `mode="append"`, that gets the rows which `expect_or_drop` leaves out.
         read_options: Options of Spark's reader, strings, bundle variables and secrets; never in the manifest.
         write_options: Options of Spark's writer, strings, bundle variables and secrets; never in the manifest.
 

@@ -84,4 +84,4 @@ def _done_before(table: SparkTable, receipt: Receipt) -> WriteResult | None:
     found = trail.found.get(receipt.id)
     if found is None or found.left.kind == "none":
         return None
-    return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+    return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)

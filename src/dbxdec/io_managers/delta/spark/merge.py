@@ -19,7 +19,8 @@ from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta.merge import SOURCE, TARGET, feed_columns
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left, Trail
-from dbxdec.io_managers.delta.spark import cursors, equal_keys, marked_merge, messages, schemas, write
+from dbxdec.io_managers.delta.spark import cursors, equal_keys, marked_merge, messages, schemas, store, write
+from dbxdec.io_managers.delta.spark.judged import JudgedRows
 from dbxdec.io_managers.spark_frames import quoted
 from dbxdec.io_managers.spark_session import condition, explained, fail, first_line, is_conflict, settings
 
@@ -95,7 +96,23 @@ def execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
 
     Raises RunError, with nothing merged, if the source does not fit, and if a later attempt has taken over.
     """
+    if target.judge is None:
+        return _execute(target, fitted(target, merge))
+    receipt, table = target.context.receipt, target.table
+    target.judge.refuse_merge(merge)
+    # What an earlier attempt has merged is not judged again.
+    detail = table.detail()
+    if detail is not None and (done := store.already_done(table, receipt)) is not None:
+        return done
     merge = fitted(target, merge)
+    if detail is not None:
+        _check(target, merge, table.frame().schema)
+    with JudgedRows(target.judge, table, receipt) as rows:
+        merge = replace(merge, source=rows.of(merge.source, once=False))
+        return rows.told(_execute(target.stating(rows.stating(receipt)), merge), "")
+
+
+def _execute(target: FrameWrite, merge: DeltaMerge) -> WriteResult:
     return _through(target, merge, lambda attempt: _exactly_once(target, merge, again=attempt > 0))
 
 
@@ -245,7 +262,7 @@ def _at_least_once(table: SparkTable, context: OutputContext, run: Callable[[], 
         return cursors.note(table, receipt, Left("merge"), uuid.uuid4().hex) or WriteResult(None, rows, _BUILDER)
     trail = table.find(receipt.id) if receipt.attempt > 1 else Trail()
     if (found := trail.found.get(receipt.id)) is not None and found.left.kind != "none":
-        return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+        return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)
     outcome = run()
     write.add_receipt(table, receipt, Left("merge"))
     count = outcome[0]["num_affected_rows"] if outcome else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import RunError, listed
@@ -26,7 +27,8 @@ def conflict(context: OutputContext, error: BaseException) -> RunError:
 
 def already(found: Found, receipt: Receipt, uri: str, *, is_newest: bool = False) -> WriteResult:
     """Return the result of an earlier attempt, whose commit is `found`; see `outcomes.already`."""
-    return outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
+    done = outcomes.already(found.receipt, receipt, uri, found.version, is_newest=is_newest)
+    return replace(done, expectations=found.expectations)
 
 
 def merged(found: Found, into: str = "") -> str:

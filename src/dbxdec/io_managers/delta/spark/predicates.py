@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,34 @@ def literal(value: Any, kind: str) -> str | None:
             return f"CAST('{value}' AS {kind})"
         case _:
             return string_literal(str(value))
+
+
+def literal_of(value: Any) -> str | None:
+    """Return a Python value as a literal of the type that it has by itself; None if it has none."""
+    match value:
+        case None:
+            return "NULL"
+        case enum.Enum():
+            return literal_of(value.value)
+        case bool():
+            kind = "boolean"
+        case int():
+            kind = "bigint" if -(2**63) <= value < 2**63 else "decimal(38,0)"
+        case float():
+            kind = "double"
+        case Decimal() if value.is_finite():
+            _, digits, exponent = value.as_tuple()
+            scale = max(-int(exponent), 0)
+            kind = f"decimal({max(len(digits) + max(int(exponent), 0), scale, 1)},{scale})"
+        case dt.datetime():
+            kind = "timestamp_ntz"  # one with a zone is a moment whatever this says
+        case dt.date():
+            kind = "date"
+        case str():
+            kind = "string"
+        case _:
+            return None
+    return literal(value, kind)
 
 
 def slice_predicate(values: Mapping[str, Any], kinds: Mapping[str, str], partitions: Collection[str]) -> str:

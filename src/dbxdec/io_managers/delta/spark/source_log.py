@@ -5,6 +5,7 @@ The driver reads a few commits itself. More of them, and those of a session of C
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from dbxdec.errors import RunError
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta import source_commits
+from dbxdec.io_managers.delta.progress import Head
+from dbxdec.io_managers.delta.receipts import made_at
 from dbxdec.io_managers.delta.source_commits import SourceCommit
 from dbxdec.io_managers.delta.spark import log_files
 from dbxdec.io_managers.delta.spark.log import History
@@ -21,7 +24,7 @@ from dbxdec.io_managers.spark_session import first_line, is_connect
 from dbxdec.model.changes import FEED_PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from dbxdec.io_managers.contexts import InputContext
     from dbxdec.io_managers.delta.receipts import Commit
@@ -129,6 +132,33 @@ class SourceLog:
         """Return the definition of the table at a version, which `frame` reads; None if nobody can tell."""
         found = log_files.definition_of(frame, self.table.spark, [FEED_PROPERTY])
         return found or _definition(self.table.spark, self.folder, version)
+
+
+def head(table: SparkTable) -> Head:
+    """Return what a table, which exists, is now."""
+    frame = table.frame()
+    files, found = log_files.of_frame(frame, table.spark), log_files.definition_of(frame, table.spark)
+    if files is not None and found is not None:
+        return Head(found.id, found.version, stamps=files.stamps)
+    described = table.described()
+    folder = f"{described['location'].rstrip('/')}/_delta_log"
+    return Head(str(described["id"]), table.version(), stamps=lambda versions: _stamps(table.spark, folder, versions))
+
+
+def _stamps(spark: Any, folder: str, versions: Collection[int]) -> dict[int, int]:
+    """Return when these commits were made, by their files; nothing where these can't be read.
+
+    Only the platform writes the folder of such a table, so nobody puts an older copy there.
+    """
+    names = ",".join(f"{version:0{_DIGITS}}" for version in versions)
+    try:
+        text = spark.read.text(f"{escaped(folder)}/{{{names}}}.json").where("value LIKE '{\"commitInfo\"%'")
+        rows = text.selectExpr("_metadata.file_name AS file", "value").collect()
+    except Exception as error:  # noqa: BLE001 - no permission, cleaned up, another kind of storage
+        log.debug("the log in %s can't be read by its path: %s", folder, first_line(error))
+        return {}
+    found = {int(row["file"].partition(".")[0]): made_at(json.loads(row["value"])["commitInfo"]) for row in rows}
+    return {version: moment for version, moment in found.items() if moment is not None}
 
 
 def lines(spark: Any, folder: str, first: int, last: int) -> dict[int, list[str]]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import columns, outcomes, spark_frames
 from dbxdec.io_managers.contexts import WriteResult
 from dbxdec.io_managers.delta import receipts
+from dbxdec.io_managers.delta.expectations import UNJUDGED
 from dbxdec.io_managers.delta.patience import ATTEMPTS, pause
 from dbxdec.io_managers.delta.receipts import Left
 from dbxdec.io_managers.delta.slices import Slice
 from dbxdec.io_managers.delta.spark import computed, cursors, definition, messages, predicates, schemas, write
+from dbxdec.io_managers.delta.spark.judged import JudgedRows
 from dbxdec.io_managers.delta.spark.log import SparkTable
 from dbxdec.io_managers.spark_session import condition, fail, first_line, is_conflict
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from dbxdec.io_managers.contexts import OutputContext, Receipt
     from dbxdec.io_managers.delta.definition import Definition
+    from dbxdec.io_managers.delta.spark.judging import Judge
     from dbxdec.io_managers.delta.spark.log import Detail
 
 _SCHEMA_OPTIONS: dict[str, dict[str, str]] = {
@@ -49,6 +52,16 @@ class FrameWrite:
     """Where the author wants the checkpoint of a stream."""
     shared: bool = False
     """Whether other tasks write the table too."""
+    judge: Judge | None = None
+
+    @property
+    def unjudged(self) -> str:
+        """What the note of a write says that stores no rows: nothing was expected of it."""
+        return "" if self.judge is None else UNJUDGED
+
+    def stating(self, receipt: Receipt) -> FrameWrite:
+        """Return the write with another receipt."""
+        return replace(self, context=replace(self.context, receipt=receipt))
 
     @property
     def task(self) -> str:
@@ -57,10 +70,14 @@ class FrameWrite:
     def store(self, frame: Any) -> WriteResult:
         """Store `frame`. Raises RunError if the table, the frame or another writer prevents it."""
         outcomes.refuse_as_new(self.context, self.mode)
+        with JudgedRows(self.judge, self.table, self.context.receipt) as rows:
+            return self._tried(frame, rows)
+
+    def _tried(self, frame: Any, rows: JudgedRows) -> WriteResult:
         for attempt in range(ATTEMPTS):
             detail = self.table.detail()
             try:
-                return self._once(frame, detail)
+                return self._once(frame, detail, rows)
             except Exception as error:
                 if isinstance(error, DbxdecError):
                     raise
@@ -73,11 +90,12 @@ class FrameWrite:
             pause(attempt)
         raise AssertionError("unreachable")
 
-    def _once(self, frame: Any, detail: Detail | None) -> WriteResult:
+    def _once(self, frame: Any, detail: Detail | None, rows: JudgedRows) -> WriteResult:
         """Try once, on the table as it is now. Raises the engine's error on a conflict with another writer."""
         receipt, table = self.context.receipt, self.table
         if detail is None:
             schemas.check_storable(frame.schema, self.partitions, task=self.task)
+            frame = rows.before_table(frame)
         if detail is None and (self.replace is not None or self.definition):
             # Only an existing table refuses rows outside of the part that is replaced, and has all that is wanted.
             self.create_empty(frame)
@@ -92,8 +110,13 @@ class FrameWrite:
                 if self.mode == "error" and not shell:
                     raise outcomes.exists(self.context)
             check_partitions(detail, self.partitions, self.context.uri)
+            frame = self._judged(frame, detail, rows)
             detail = self.adjust(detail)
             frame = self.fitted(frame, detail)
+        else:
+            # Of a table of the catalog that it makes, Spark tells nothing that it has observed.
+            frame = rows.of(frame, once=not table.named)
+        receipt = rows.stating(receipt)
         frame = spark_frames.refuse_lost(frame, self.partitions if detail is None else detail.partitions)
         # Distinguishes this write from another one of the same attempt.
         mark = uuid.uuid4().hex
@@ -106,11 +129,11 @@ class FrameWrite:
             self._change(frame, detail, {**self.options, **proof, **_SCHEMA_OPTIONS[self.schema]})
         found = table.find(receipt.id, since=began).found.get(receipt.id)
         if found is not None and found.facts.get("write") == mark:
-            return WriteResult(found.version, found.metrics.get("numOutputRows"))
+            return rows.told(WriteResult(found.version, found.metrics.get("numOutputRows")), mark)
         if self.mode == "overwrite":  # with nothing to add or remove, Delta makes no commit
             write.add_receipt(table, receipt, left, write=mark)
             found = table.find(receipt.id, since=began).found.get(receipt.id)
-            return WriteResult(found.version if found else None, 0)
+            return rows.told(WriteResult(found.version if found else None, 0), mark)
         # Spark dropped the rows, since this write was committed before.
         if receipt.progress is not None:
             return cursors.dropped(table, receipt)
@@ -120,6 +143,17 @@ class FrameWrite:
         if self.mode == "ignore":
             return self._keep()
         return outcomes.already_without_receipt()
+
+    def _judged(self, frame: Any, detail: Detail, rows: JudgedRows) -> Any:
+        """Return the rows of `frame` that the table expects, once it is clear that the frame fits."""
+        if self.judge is None:
+            return frame
+        self.fitted(frame, detail)
+        whole, part = self.mode == "overwrite", bool(self.partitions) and self.replace is None
+        # Spark tells nothing of what it observes where it makes the table anew, and some writes run the query twice.
+        anew = whole and self.table.named and (self.schema == "replace" or bool(detail.clustering))
+        twice = whole and part and not write.is_one_pass(self.table, frame, self.partitions)
+        return rows.of(schemas.fitted(frame, self.table.frame().schema), once=not anew and not twice)
 
     def adjust(self, detail: Detail) -> Detail:
         """Give an existing table what it lacks of what is wanted; return its details then."""
@@ -167,7 +201,7 @@ class FrameWrite:
         """Leave the rows alone, and note in the log that the task has run: its readers get the table as it is now."""
         if (done := already_done(self.table, self.context.receipt)) is not None:
             return done
-        note = 'kept the existing data (mode="ignore")'
+        note = f'kept the existing data (mode="ignore"){self.unjudged}'
         try:
             write.add_receipt(self.table, self.context.receipt, Left("kept"))
         except Exception as error:  # noqa: BLE001 - whatever the reason, there is nothing to write
@@ -225,6 +259,8 @@ class FrameWrite:
                 write.overwrite(self.table, frame, detail, options)
 
     def _fail(self, error: Exception) -> NoReturn:
+        if self.judge is not None and (broken := self.judge.broken_by(error)) is not None:
+            raise broken from error
         if condition(error).startswith("DELTA_REPLACE_WHERE_MISMATCH"):
             part = dict(self.replace) if self.replace is not None else f"the partitions of {list(self.partitions)}"
             raise RunError(
@@ -264,7 +300,7 @@ def already_done(table: SparkTable, receipt: Receipt, *, streams: bool = False) 
             f"{table.uri}, and this one something else",
             hint="return a stream in each attempt, or start a new run",
         )
-    return messages.already(found, receipt, table.uri, is_newest=found.version == trail.newest)
+    return messages.already(found, receipt, table.uri, is_newest=found.last == trail.newest)
 
 
 def check_partitions(detail: Detail, said: tuple[str, ...], uri: str) -> None:

@@ -165,6 +165,7 @@ class Run:
     target: FrameWrite
     checkpoint: str
     left: Left
+    note: checkpoints.Note
 
     @classmethod
     def of(cls, target: FrameWrite, detail: Detail, kind: Any) -> Run:
@@ -173,7 +174,8 @@ class Run:
         checkpoint = checkpoints.place(table, detail, receipt.id, target.checkpoint)
         if not target.shared:
             checkpoints.refuse_renamed(table.spark, checkpoint, receipt.id)
-        return cls(target, checkpoint, Left(kind, after=_before(target)))
+        note = checkpoints.refuse_other(table, checkpoint, receipt.id.task)
+        return cls(target, checkpoint, Left(kind, after=_before(target)), note)
 
     def to_the_end(self, start: Callable[[str], Any]) -> Found:
         """Run the stream that `start` starts under a name, and return its commits.
@@ -185,9 +187,14 @@ class Run:
         with checkpoints.held(table.spark, self.checkpoint, task) as alone:
             for attempt in range(ATTEMPTS):
                 query = None
+                note = replace(self.note, stream=self._name())
                 try:
-                    query = self._started(start)
+                    # A server outlives its client, so there Spark has to end an older stream: the note tells that one.
+                    is_noted = is_connect(table.spark) and note.leave(table.spark, self.checkpoint)
+                    query = self._started(start, note.stream)
                     _await(query)
+                    if is_noted and checkpoints.Note.of(table.spark, self.checkpoint) != note:
+                        raise checkpoints.refused(self.checkpoint, task)
                     break
                 except DbxdecError:
                     raise
@@ -205,10 +212,13 @@ class Run:
                 pause(attempt)
         return self._ended(began)
 
-    def _started(self, start: Callable[[str], Any]) -> Any:
+    def _name(self) -> str:
+        receipt = self.target.context.receipt
+        return f"{receipt.id.transaction} {receipt.attempt} {uuid.uuid4().hex}"
+
+    def _started(self, start: Callable[[str], Any], name: str) -> Any:
         """Return the query, started. By itself Spark would end another one with this checkpoint, in silence."""
-        spark, write_id = self.target.table.spark, self.target.context.receipt.id
-        name = f"{write_id.transaction} {self.target.context.receipt.attempt} {uuid.uuid4().hex}"
+        spark = self.target.table.spark
         if is_connect(spark):
             return start(name)
         with settings(spark, {_STOPS_OTHERS: "false"}):

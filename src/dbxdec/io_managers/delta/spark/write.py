@@ -175,7 +175,7 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
     Otherwise the tuples become a predicate. Delta wants that before the first row, so Spark keeps the frame: running
     its query twice would double the work, and might give other rows.
     """
-    if _compares_by_type(table.spark) and not _has_empty_string(table, frame, partitions):
+    if is_one_pass(table, frame, partitions):
         if table.named:
             frame.writeTo(table.sql).options(**options).overwritePartitions()
         else:
@@ -189,6 +189,11 @@ def overwrite_partitions(table: SparkTable, frame: Any, partitions: Sequence[str
             names = {name.lower(): name for name in kinds}
             columns = [names[name.lower()] for name in partitions]
             overwrite_where(table, frame, predicates.predicate(columns, tuples, kinds, columns), options)
+
+
+def is_one_pass(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:
+    """Return whether Delta's own overwrite of partitions is right, which runs the query of `frame` once."""
+    return _compares_by_type(table.spark) and not _has_empty_string(table, frame, partitions)
 
 
 def _has_empty_string(table: SparkTable, frame: Any, partitions: Sequence[str]) -> bool:

@@ -1,0 +1,252 @@
+"""Whether the rows of a write are what its table expects, through Spark.
+
+Spark commits itself. So conditions of single rows are judged while it writes: the numbers are observed in passing, and
+a row that must not be there fails the query. What needs all rows first is judged on rows that are stored apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import RunError, listed
+from dbxdec.io_managers.delta import judging
+from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Unique
+from dbxdec.io_managers.delta.spark import predicates
+from dbxdec.io_managers.delta.spark.fixed_conditions import refuse
+from dbxdec.io_managers.delta.sql import SPARK_SQL
+from dbxdec.io_managers.spark_errors import first_line
+from dbxdec.io_managers.spark_frames import quoted, string_literal
+from dbxdec.io_managers.spark_session import CHECK, said_by_check
+
+if TYPE_CHECKING:
+    from dbxdec.io_managers.delta.judging import Outcome
+
+_BROKEN = "expectations that a row does not meet: "
+
+
+@dataclass(frozen=True)
+class Judge(judging.Judge):
+    """The expectations of one write through Spark."""
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether each row can be judged alone, and nobody keeps those that are dropped."""
+        return self.quarantine is None and all(one.is_of_rows for one in self.expectations)
+
+    def marked(self, frame: Any) -> Marked:
+        """Return `frame` with a column for each condition. Raises RunError, with all mistakes in them."""
+        from pyspark.sql import functions
+
+        known = {name.lower() for name in frame.columns}
+        problems = self.without(frame.columns, lambda name: name.lower() in known)
+        conditions = [one for one in self.expectations if one.condition is not None]
+        found: dict[str, Any] = {}
+        for one in conditions:
+            try:
+                with judging.told_of(one):
+                    found[one.name] = self._column(one.condition, frame)
+            except RunError as error:
+                problems.append(self.unfit(one, error.problems[0]))
+        if problems:
+            raise RunError(problems)
+        free = "_" * (max(map(len, frame.columns), default=0) + 1)
+        met = {one.name: f"{free}{i}" for i, one in enumerate(conditions)}
+        # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
+        told = {met[name]: functions.coalesce(column, functions.lit(False)) for name, column in found.items()}
+        return Marked(self, frame.withColumns(told) if told else frame, met)
+
+    def _column(self, condition: Any, frame: Any) -> Any:
+        """Return a condition as a column that is true, false or null for each row of `frame`."""
+        from pyspark.errors import AnalysisException
+        from pyspark.sql import functions
+
+        if not isinstance(condition, str):
+            found = condition(frame)
+            if type(found).__name__ != "Column" or not type(found).__module__.startswith("pyspark."):
+                raise RunError(
+                    f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
+                    hint='return a Column, as in `lambda frame: frame["delay"] < 5000`',
+                )
+        else:
+            refuse(condition, frame.columns)
+            text = SPARK_SQL.filled(condition, self.parameters, _literal)
+            try:
+                # In brackets, `1=1) OR (1=1` would be one.
+                _ = frame.select(functions.expr(text)).schema
+            except AnalysisException as error:
+                raise _unfit(condition, error, frame.columns) from error
+            # Without, `delay < 5000 BANANA` would be one.
+            found = functions.expr(f"(\n{text}\n)")
+        try:
+            # Spark lets nothing stand here that gives other than one truth for each row. Over Connect the filter alone
+            # is not looked at: its columns are known.
+            _ = frame.where(found).select(functions.lit(1)).schema
+        except AnalysisException as error:
+            raise _unfit(condition, error, frame.columns) from error
+        return found
+
+    def broken_by(self, error: BaseException) -> RunError | None:
+        """Return what an error of Spark's says of expectations; None if it says nothing of them."""
+        said = said_by_check(error) or ""
+        if not said.startswith(_BROKEN):
+            return None
+        numbers = [int(number) for number in said.removeprefix(_BROKEN).split(",") if number.isdecimal()]
+        names = [one for i, one in enumerate(self.expectations) if i in numbers]
+        why = "a row does not meet it; Spark stopped there, so nobody has counted how many don't"
+        return judging.refusal([(one, why) for one in names], task=self.task, uri=self.uri)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A frame with a column for each condition of a judge: `met` are their names, by those of the expectations."""
+
+    judge: Judge
+    frame: Any
+    met: Mapping[str, str]
+
+    def at(self, frame: Any) -> Marked:
+        """Return the same rows, as they are stored elsewhere."""
+        return replace(self, frame=frame)
+
+    @property
+    def rows(self) -> Any:
+        """All rows, without these columns."""
+        return self._plain(self.frame)
+
+    @property
+    def kept(self) -> Any:
+        """The rows that are not dropped."""
+        return self._plain(self.frame.where(~self._bad)) if self.judge.drops else self.rows
+
+    @property
+    def rejected(self) -> Any:
+        """The rows that are dropped, with the names of the expectations that they don't meet."""
+        from pyspark.sql import functions
+
+        names = [
+            functions.when(~functions.col(self.met[one.name]), functions.lit(one.name)) for one in self.judge.droppers
+        ]
+        told = functions.filter(functions.array(*names), lambda name: name.isNotNull())
+        return self._plain(self.frame.where(self._bad).withColumn(FAILED, told))
+
+    def _plain(self, frame: Any) -> Any:
+        return frame.drop(*self.met.values()) if self.met else frame
+
+    @property
+    def _bad(self) -> Any:
+        """Whether a row is dropped."""
+        from pyspark.sql import functions
+
+        return ~_all([functions.col(self.met[one.name]) for one in self.judge.droppers])
+
+    def guarded(self) -> Any:
+        """Return the rows that are not dropped; the query fails by one that does not meet what it must."""
+        from pyspark.sql import functions
+
+        musts = [(i, one) for i, one in enumerate(self.judge.expectations) if one.action == "failed"]
+        if not musts:
+            return self.kept
+        columns = {i: functions.col(self.met[one.name]) for i, one in musts}
+        numbers = [functions.when(~column, functions.lit(str(i))) for i, column in columns.items()]
+        told = functions.concat(functions.expr(string_literal(CHECK + _BROKEN)), functions.concat_ws(",", *numbers))
+        # The order of these counts: a row that is dropped need not meet anything.
+        passes = functions.when(_all(list(columns.values())), functions.lit(True)).otherwise(
+            functions.raise_error(told).cast("boolean")
+        )
+        if self.judge.drops:
+            passes = functions.when(self._bad, functions.lit(False)).otherwise(passes)
+        return self._plain(self.frame.where(passes))
+
+    def counts(self, *, drops: bool) -> list[Any]:
+        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on.
+
+        With `drops` rows are left out of what must be met.
+        """
+        from pyspark.sql import functions
+
+        one, nothing = functions.lit(1), functions.lit(0)
+
+        def number(condition: Any) -> Any:
+            return functions.coalesce(functions.sum(functions.when(condition, one).otherwise(nothing)), nothing)
+
+        here = ~self._bad if drops and self.judge.drops else functions.lit(True)
+        found = [functions.count(one), number(here)]
+        for expectation in self._conditions():
+            met = functions.col(self.met[expectation.name])
+            asked = met if isinstance(expectation.rule, Fraction) else ~met
+            found.append(number(asked & here) if expectation.action == "failed" else number(asked))
+        return [column.alias(f"c{i}") for i, column in enumerate(found)]
+
+    def _conditions(self) -> list[Expectation]:
+        return [one for one in self.judge.expectations if one.condition is not None]
+
+    def came_out(self, numbers: Sequence[int], shared: Callable[[Unique], int]) -> list[Outcome]:
+        """Return how all expectations came out, by the values of `counts`."""
+        total, kept, *rest = map(int, numbers)
+        counts = {one.name: number for one, number in zip(self._conditions(), rest, strict=True)}
+        return self.judge.came_out(total, kept, counts, shared)
+
+    def outcomes(self, *, drops: bool) -> list[Outcome]:
+        """Return how all expectations came out, by a query. The frame must give the same rows each time."""
+        (row,) = self.frame.agg(*self.counts(drops=drops)).collect()
+        kept = self.kept if drops else self.rows
+        return self.came_out(tuple(row), lambda rule: self._shared(kept, rule))
+
+    def shared(self, rule: Unique) -> tuple[int, int]:
+        """Return how many of the rows that are kept have values that others have, too, and of how many."""
+        return self._shared(self.kept, rule), self.kept.count()
+
+    def _shared(self, kept: Any, rule: Unique) -> int:
+        """Return how many rows have values that other rows have, too."""
+        from pyspark.sql import functions
+
+        columns = [functions.col(quoted(name)).alias(f"c{i}") for i, name in enumerate(rule.columns)]
+        rows = kept.select(*columns, functions.lit(1).alias("own"))
+        there = self.judge.there() if rule.of == "table" else None
+        if there is not None:
+            known = {name.lower() for name in there.columns}
+            # A column that is new to the table is null in the rows that are there.
+            others = [
+                (functions.col(quoted(name)) if name.lower() in known else functions.lit(None)).alias(f"c{i}")
+                for i, name in enumerate(rule.columns)
+            ]
+            rows = rows.unionAll(there.select(*others, functions.lit(0).alias("own")))
+        grouped = rows.groupBy(*(f"c{i}" for i in range(len(rule.columns))))
+        several = grouped.agg(functions.count(functions.lit(1)).alias("number"), functions.sum("own").alias("own"))
+        (row,) = several.where("number > 1").agg(functions.sum("own")).collect()
+        return int(row[0] or 0)
+
+    def settled(self) -> list[Outcome]:
+        """Return how the expectations came out, and store the dropped rows where they are kept.
+
+        The frame must give the same rows each time. Raises RunError if rows are not what they must be.
+        """
+        found = self.outcomes(drops=True)
+        dropped = any(one.failed for one in found if one.expectation in self.judge.droppers)
+        self.judge.settle(found, self.rejected if dropped else None)
+        return found
+
+
+def _all(columns: Sequence[Any]) -> Any:
+    first, *others = columns
+    for other in others:
+        first = first & other
+    return first
+
+
+def _unfit(condition: Any, error: BaseException, columns: Sequence[str]) -> RunError:
+    what = f"{condition!r:.80} is no condition in Spark's SQL: " if isinstance(condition, str) else ""
+    return RunError(f"{what}{first_line(error)}", hint=f"the columns of the rows are {listed(list(columns)) or 'none'}")
+
+
+def _literal(name: str, value: Any) -> str:
+    """Return the value of a job parameter as a literal of Spark's SQL."""
+    written = predicates.literal_of(value)
+    if written is None:
+        raise RunError(
+            f"the job parameter `{name}` is a {type(value).__name__}, which is no value of Spark's SQL",
+            hint="compare with a string, a number, a date or a time",
+        )
+    return written

@@ -1,0 +1,124 @@
+"""The SQL of conditions as a sequence of tokens: which job parameters and functions it names.
+
+Each engine evaluates the SQL. Only what has to be known before it can is read here: `:name`, a job parameter, outside
+of strings, comments and names in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbxdec.errors import Problem, RunError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+# SQL calls these without brackets; the others are names of columns where none follow.
+_BARE = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_MOVING = _BARE | frozenset(
+    {
+        "curdate",
+        "current_timezone",
+        "gen_random_uuid",
+        "getdate",
+        "input_file_name",
+        "monotonically_increasing_id",
+        "now",
+        "rand",
+        "randn",
+        "random",
+        "randstr",
+        "shuffle",
+        "spark_partition_id",
+        "sysdate",
+        "today",
+        "uniform",
+        "unix_timestamp",
+        "uuid",
+    }
+)
+# What begins a query in brackets; SELECT does so wherever it stands.
+_QUERIES = frozenset({"from", "table", "values", "with"})
+_REST = r"""--[^\n]*|/\*.*?\*/|::|:(?P<name>[^\W\d]\w*)|(?P<word>[^\W\d]\w*)|."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """How an engine writes strings and names."""
+
+    tokens: re.Pattern[str]
+
+    def moving(self, text: str) -> list[str]:
+        """Return the functions in a condition that give something else each time."""
+        found = [
+            token["word"]
+            for token in self.tokens.finditer(text)
+            if (word := (token["word"] or "").lower()) in _MOVING
+            and (word in _BARE or text[token.end() :].lstrip().startswith("("))
+        ]
+        return list(dict.fromkeys(found))
+
+    def holes(self, text: str) -> list[str]:
+        """Return the names of the job parameters that a condition has, as `:name`."""
+        return list(dict.fromkeys(found["name"] for found in self.tokens.finditer(text) if found["name"]))
+
+    def filled(self, text: str, parameters: Mapping[str, Any], write: Callable[[str, Any], str]) -> str:
+        """Return a condition with each `:name` replaced by what `write` makes of the job parameter of that name.
+
+        Raises RunError for a name that the job does not have.
+        """
+        if problems := [
+            Problem(f"the condition {text!r:.80} {said}", hint=hint)
+            for said, hint in self.unknown_holes(text, parameters)
+        ]:
+            raise RunError(problems)
+
+        def one(found: re.Match[str]) -> str:
+            return write(found["name"], parameters[found["name"]]) if found["name"] else found[0]
+
+        return self.tokens.sub(one, text)
+
+    def unknown_holes(self, text: str, parameters: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with each `:name` that is no job parameter, and the hint."""
+        for name in self.holes(text):
+            if name not in parameters:
+                hint = did_you_mean(name, parameters) or f"its parameters are {listed(list(parameters)) or 'none'}"
+                yield f"has `:{name}`, but the job has no parameter `{name}`", hint
+
+    def queries(self, text: str) -> bool:
+        """Return whether a condition has a query inside, as `x IN (SELECT ...)`."""
+        before = ""
+        for token in self.tokens.finditer(text):
+            word = (token["word"] or "").lower()
+            if word == "select" or (before == "(" and word in _QUERIES):
+                return True
+            if token[0].strip() and not token[0].startswith(("--", "/*")):
+                before = token[0]
+        return False
+
+    def in_quotes(self, text: str, quotes: str = '"`') -> Iterator[str]:
+        """Yield what stands in these quotes, which are around names."""
+        for token in self.tokens.finditer(text):
+            quote = token[0][0]
+            if quote in quotes and len(token[0]) > 1:
+                yield token[0][1:-1].replace(quote * 2, quote)
+
+    def names(self, text: str) -> set[str]:
+        """Return all words and names in backticks, in lower case: those of columns are among them."""
+        words = (token["word"] for token in self.tokens.finditer(text) if token["word"])
+        return {name.lower() for name in (*words, *self.in_quotes(text, "`"))}
+
+
+POLARS_SQL = Sql(re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|""" + _REST, re.DOTALL))
+"""A backslash is a character like others, and double quotes are around names."""
+# A colon behind a name or brackets leads into a document: `raw:owner`.
+SPARK_SQL = Sql(
+    re.compile(
+        r"""\b[rR](?:'[^']*'|"[^"]*")|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`]|``)*`|(?<=[\w\])`]):(?!:)|"""
+        + _REST,
+        re.DOTALL,
+    )
+)
+"""A backslash changes what follows it, and double quotes are around strings."""
