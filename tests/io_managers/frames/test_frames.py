@@ -580,6 +580,25 @@ def test_inputs_that_would_be_one_table_of_the_connection_are_refused() -> None:
         register(connection(), {"rows": pl.DataFrame({"x": [1]}), "ROWS": 5, "Rows": pl.DataFrame({"x": [2]})})
 
 
+def test_a_relation_that_cannot_run_when_it_is_stored_is_refused(tmp_path: Path) -> None:
+    """It says why: the table is gone."""
+    io = PolarsDeltaIoManager(tmp_path)
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE gone AS SELECT 1 AS x")
+        found = con.sql("FROM gone")
+        con.execute("DROP TABLE gone")
+        with pytest.raises(
+            RunError, match="what the task `task` returned can't be read: Catalog Error: Table"
+        ):
+            io.write(output(tmp_path / "t"), found)
+
+
+def test_a_frame_without_columns_is_no_relation() -> None:
+    """DuckDB has none without."""
+    with one_connection(), pytest.raises(RunError, match="the parameter `rows` has no column"):
+        in_duckdb.relation(pl.LazyFrame(), "rows")
+
+
 def test_relations_of_a_task_can_be_joined(tmp_path: Path) -> None:
     """They are of one connection, which is closed at the end of the task."""
     io = PolarsDeltaIoManager(tmp_path)

@@ -28,6 +28,8 @@ def relation(frame: pl.LazyFrame, parameter: str) -> duckdb.DuckDBPyRelation:
     Raises RunError, naming them all, for columns of types that DuckDB does not have, or to which it gives other names.
     """
     schema = frame.collect_schema()
+    if not schema:
+        raise RunError(f"the parameter `{parameter}` has no column, but DuckDB has no tables without one")
     in_arrow.refuse_unknown(schema, parameter, "DuckDB", _has)
     found = connection().from_arrow(_Rows(frame)).set_alias(parameter)
     names = zip(schema.names(), found.columns, strict=True)
@@ -59,7 +61,8 @@ def _has(kind: pl.DataType) -> bool:
 def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
     """Return a LazyFrame that runs the query of a relation; `what` describes it in errors.
 
-    Raises RunError for a closed connection, and, naming them all, for columns that can't be stored.
+    Raises RunError for a query that can't run, as of a closed connection, and, naming them all, for columns that can't
+    be stored.
     """
     import duckdb
 
@@ -77,6 +80,12 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
             f"{what} can't be read any more: {str(error).splitlines()[0]}",
             hint="it is read after the task has returned it: don't close its connection, or take the one that a "
             "parameter `con: duckdb.DuckDBPyConnection` gets",
+        ) from error
+    except duckdb.Error as error:
+        raise RunError(
+            f"{what} can't be read: {str(error).splitlines()[0]}",
+            hint="it is read after the task has returned it: the tables that it names must be there still, and all "
+            "rows of another query fetched, as by `con.execute(...).fetchall()`",
         ) from error
 
     def run() -> Iterator[pl.DataFrame]:
