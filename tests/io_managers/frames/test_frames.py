@@ -587,9 +587,7 @@ def test_a_relation_that_cannot_run_when_it_is_stored_is_refused(tmp_path: Path)
         con.execute("CREATE TABLE gone AS SELECT 1 AS x")
         found = con.sql("FROM gone")
         con.execute("DROP TABLE gone")
-        with pytest.raises(
-            RunError, match="what the task `task` returned can't be read: Catalog Error: Table"
-        ):
+        with pytest.raises(RunError, match="what the task `task` returned can't be read: Catalog Error: Table"):
             io.write(output(tmp_path / "t"), found)
 
 
