@@ -25,6 +25,7 @@ from dbxdec.io_managers.delta.polars import notes
 from delta_tools import frame, output, receipt
 from object_storage import object_storage
 
+POLARS = int(pl.__version__.partition(".")[0])
 RETURNS = ("polars.DataFrame", "dbxdec.DeltaMerge", "types.NoneType")
 
 
@@ -678,7 +679,7 @@ def test_a_storage_is_asked_for_little_more_than_the_commits_behind_the_checkpoi
         assert log is not None
         assert key_log.done(log.standing(), "")[0] == set(days(*range(1, 9)))
         asked = stored.asked()
-        assert len(asked) <= 22
+        assert len(asked) <= (22 if POLARS >= 2 else 44)  # Polars 1 asks for the size of each file first
         assert not [one for one in asked if one.endswith("/")]
         assert manager.key_log("s3://lake/other") is None
         stored.forbid()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from dbxdec.io_managers.delta.polars import storage
 from dbxdec.support import files
 
 if TYPE_CHECKING:
-    import polars as pl
+    from collections.abc import Iterator
+
     from deltalake import DeltaTable
     from deltalake.table import ProtocolVersions
 
@@ -61,20 +64,15 @@ def refuse_paths(table: DeltaTable, uri: str) -> None:
         )
 
 
-def refuse_read(table: DeltaTable, frame: pl.LazyFrame, uri: str) -> None:
-    """Raise RunError if Polars can't read `table`; `frame` is its scan."""
+def refuse_read(table: DeltaTable, uri: str) -> None:
+    """Raise RunError if Polars can't read `table`."""
     protocol = table.protocol()
     if protocol.min_reader_version == 1:
         return
-    try:
-        frame.collect_schema()
-    except Exception as error:
-        # Polars has no public name for its type of this error.
-        if type(error).__name__ != "DeltaProtocolError":
-            raise
-        named = re.search(r"\[(.+?)\]", str(error))
-        features = re.findall(r"'([^']+)'", named[1]) if named else []
-        raise storage.unsupported(uri, features or ["columnMapping"], "read", "Polars") from error
+    # Version 2 of readers is column mapping alone.
+    asked = protocol.reader_features or ("columnMapping",)
+    if unread := [name for name in asked if not _is_read(name)]:
+        raise storage.unsupported(uri, unread, "read", "Polars")
     columns = [field.name for field in table.schema().fields if '"variant"' in field.to_json()]
     if columns:
         raise storage.unsupported(uri, ["variantType"], "read", "Polars")
@@ -106,12 +104,7 @@ def _refused(protocol: dict[str, Any]) -> str | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    meta = {"id": "0", "format": {"provider": "parquet", "options": {}}, "schemaString": _SCHEMA}
-    actions = [{"protocol": protocol}, {"metaData": {**meta, "partitionColumns": [], "configuration": {}}}]
-    with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
-        log = Path(folder, "_delta_log")
-        log.mkdir()
-        files.write(log / f"{0:020}.json", "\n".join(map(json.dumps, actions)) + "\n")
+    with _empty(protocol) as folder:
         try:
             table = DeltaTable(folder)
             table.create_write_transaction([], "append", table.schema())
@@ -119,6 +112,35 @@ def _refused(protocol: dict[str, Any]) -> str | None:
             named = re.search(r"\[(.*)\]", str(error))
             return named[1] if named else ""
     return None
+
+
+@cache
+def _is_read(feature: str) -> bool:
+    """Return whether Polars reads tables with a feature: by their place, for it looks at no table that is open."""
+    import polars as pl
+
+    both = {"readerFeatures": [feature], "writerFeatures": [feature]}
+    with _empty({"minReaderVersion": 3, "minWriterVersion": 7, **both}) as folder:
+        try:
+            pl.scan_delta(folder).collect()
+        except Exception as error:
+            # Polars has no public name for its type of this error.
+            if type(error).__name__ != "DeltaProtocolError":
+                raise
+            return False
+    return True
+
+
+@contextmanager
+def _empty(protocol: dict[str, Any]) -> Iterator[str]:
+    """Yield the folder of a table of `protocol` that has no rows."""
+    meta = {"id": "0", "format": {"provider": "parquet", "options": {}}, "schemaString": _SCHEMA}
+    actions = [{"protocol": protocol}, {"metaData": {**meta, "partitionColumns": [], "configuration": {}}}]
+    with tempfile.TemporaryDirectory(prefix="dbxdec-") as folder:
+        log = Path(folder, "_delta_log")
+        log.mkdir()
+        files.write(log / f"{0:020}.json", "\n".join(map(json.dumps, actions)) + "\n")
+        yield folder
 
 
 def _delta_rs() -> str:

@@ -14,7 +14,7 @@ from dbxdec.errors import RunError
 from dbxdec.io_managers.delta.epochs import makes, needed
 from dbxdec.io_managers.delta.key_log import Identifier, KeyLog
 from dbxdec.io_managers.delta.polars import storage
-from dbxdec.io_managers.delta.polars.table_log import FEW, Log, open_table, root_of
+from dbxdec.io_managers.delta.polars.table_log import FEW, Log, open_table, read_lines, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,15 +122,12 @@ def _checkpoint(root: str, options: dict[str, str] | None) -> tuple[int, list[st
 
     Those are all but the sidecars of a V2 checkpoint.
     """
-    import polars as pl
-
     if "://" not in root:
         return _newest_of(sorted(file.name for file in Path(root).glob("*.checkpoint*.*")), root)
     try:
-        text = "\n".join(pl.read_lines(f"{root}/_last_checkpoint", glob=False, storage_options=options).to_series())
-        last = json.loads(text)
+        last = json.loads("\n".join(read_lines(f"{root}/_last_checkpoint", options) or ()))
         version, parts = int(last["version"]), last.get("parts")
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return -1, []
     if isinstance(v2 := last.get("v2Checkpoint"), dict) and isinstance(v2.get("path"), str):
         return version, [f"{root}/{v2['path'].rpartition('/')[2]}"]

@@ -270,12 +270,10 @@ class PolarsDeltaIoManager(DeltaIoManager):
         return self._as_asked(scan.scan(table).clear(), table.version(), context)
 
     def _table_of(self, context: InputContext) -> DeltaTable:
-        import polars as pl
-
         table = table_log.open_table(context.uri, self._storage_options())
         if table is None:
             raise outcomes.not_written(context)
-        features.refuse_read(table, pl.scan_delta(table), context.uri)
+        features.refuse_read(table, context.uri)
         return table
 
     def _as_asked(self, frame: pl.LazyFrame, version: int, context: InputContext) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -34,6 +35,8 @@ _MAX_LOOKED_AT = 20
 _COMMIT_RETRIES = 1000
 # The start of a line of the log, which names the kind of its action.
 _HEAD = 20
+# Polars 1 says it in words alone.
+_GONE = re.compile(r"Object at location .* not found")
 
 
 def open_table(uri: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
@@ -326,12 +329,19 @@ class Log:
 
 def read_lines(path: str, storage_options: dict[str, str] | None) -> list[str] | None:
     """Return the lines of a file; None if there is none."""
-    try:
-        if "://" not in path:
+    if "://" not in path:
+        try:
             return Path(path).read_text(encoding="utf-8").split("\n")  # a string may contain other line endings
-        import polars as pl
+        except FileNotFoundError:
+            return None
+    import polars as pl
 
+    try:
         # With the same access that Polars has to the data.
         return pl.read_lines(path, glob=False, storage_options=storage_options).to_series().to_list()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if _GONE.search(str(error)):
+            return None
+        raise
