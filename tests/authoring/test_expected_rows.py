@@ -185,7 +185,7 @@ def test_conditions_of_spark_are_checked_as_far_as_their_text_shows_it(condition
     ("condition", "called"),
     [
         ("day <= DATE 'today'", "DATE 'today'"),
-        ("at < timestamp_ltz/* */\"Now CET\"", 'timestamp_ltz "Now CET"'),
+        ('at < timestamp_ltz/* */"Now CET"', 'timestamp_ltz "Now CET"'),
         ("`rand`() < id", "rand"),
         ("id < rand -- of SQL\n ()", "rand"),
         ("name = current_user", "current_user"),

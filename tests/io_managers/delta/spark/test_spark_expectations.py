@@ -396,7 +396,7 @@ def test_an_attempt_whose_rows_were_removed_stores_no_others(flights: Flights) -
     try:
         with staging.staged(flights.spark_table, frame, receipt("1")) as rows:
             next(Path(flights.place.uri).parent.glob("_dbxdec/staged/*/part-*")).unlink()
-            with pytest.raises(Exception, match="(?i)file.*not.*exist"):
+            with pytest.raises(Exception, match=r"(?i)file.*not.*exist"):
                 rows.collect()
     finally:
         flights.spark.conf.unset("spark.sql.files.ignoreMissingFiles")
