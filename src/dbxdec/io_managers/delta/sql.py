@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
 # SQL calls these without brackets; the others are names of columns where none follow.
-_BARE = frozenset(
-    {"current_date", "current_time", "current_timestamp", "current_user", "localtime", "localtimestamp"}
-)
+_BARE = frozenset({"current_date", "current_time", "current_timestamp", "current_user", "localtime", "localtimestamp"})
 _MOVING = _BARE | frozenset(
     {
         "curdate",
