@@ -360,6 +360,22 @@ def test_rows_that_differ_in_microseconds_are_others_in_quarantine(flights: Flig
             assert len(flights.rejected()) == attempt
 
 
+@pytest.mark.parametrize("rules", [{}, {"one": unique("flight")}], ids=["in passing", "apart"])
+def test_rows_that_are_dropped_are_judged_by_nothing_else(flights: Flights, rules: dict[str, Any]) -> None:
+    """Another condition may be an error of theirs."""
+    frame = flights.frame(1, 2, 3).selectExpr("*", "flight - 1 AS n")
+    must = {"share": "6 / n > 2", "few": fraction("6 / n < 4", at_most=0.5), **rules}
+    if rules == {}:
+        must.pop("few")
+    found = flights.write(frame, expect_or_drop={"some": "n <> 0"}, expect_or_fail=must)
+    assert flights.stored() == [2, 3]
+    assert {name: (one["failed"], one["rows"]) for name, one in found.expectations.items()} == {
+        "some": (1, 3),
+        "share": (0, 2),
+        **({"few": (1, 2), "one": (0, 2)} if rules else {}),
+    }
+
+
 def test_columns_of_quarantine_are_none_of_the_rows(flights: Flights) -> None:
     """It would lose theirs."""
     frame = flights.frame().selectExpr("*", "'x' AS _DBXDEC_run")
