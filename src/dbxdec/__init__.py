@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dbxdec.authoring.steps import native_task
     from dbxdec.authoring.tasks import Task, task
     from dbxdec.authoring.triggers import on_update
-    from dbxdec.errors import DbxdecError, NotWrittenError, RunError, TargetExistsError
+    from dbxdec.errors import DbxdecError, ExpectationError, NotWrittenError, RunError, TargetExistsError
     from dbxdec.io_managers.base import IoManager
     from dbxdec.io_managers.contexts import InputContext, OutputContext, WriteResult
     from dbxdec.io_managers.delta.definition import column
@@ -43,7 +43,7 @@ _HOMES = {
     "dbxdec.authoring.steps": ("native_task",),
     "dbxdec.authoring.tasks": ("Task", "task"),
     "dbxdec.authoring.triggers": ("on_update",),
-    "dbxdec.errors": ("DbxdecError", "NotWrittenError", "RunError", "TargetExistsError"),
+    "dbxdec.errors": ("DbxdecError", "ExpectationError", "NotWrittenError", "RunError", "TargetExistsError"),
     "dbxdec.io_managers.base": ("IoManager",),
     "dbxdec.io_managers.contexts": ("InputContext", "OutputContext", "WriteResult"),
     "dbxdec.io_managers.delta.definition": ("column",),
@@ -62,6 +62,7 @@ __all__ = [
     "DbxdecError",
     "DeltaMerge",
     "Environment",
+    "ExpectationError",
     "InputContext",
     "IoManager",
     "Job",

@@ -143,6 +143,35 @@ class HandledError(RunError):
     """Raised by a job's failure handler when it has done its work: the run has failed tasks."""
 
 
+class ExpectationError(RunError):
+    """Raised by a write of rows that are not what their table expects, or not what their contract says.
+
+    Nothing of them is committed to the table.
+
+    Attributes:
+        expectations: How each expectation came out, by its name: `failed` of `rows`, and the `action`; of those over
+            all rows also the `rule`. It is empty where Spark stops at the first row that fails the write.
+
+    Example:
+        ```python
+        from dbxdec import ExpectationError
+
+        error = ExpectationError("no rows", expectations={"not empty": {"failed": 0, "rows": 0, "action": "failed"}})
+        assert error.expectations["not empty"]["rows"] == 0
+        ```
+    """
+
+    def __init__(
+        self,
+        problems: str | Problem | Iterable[Problem],
+        *,
+        hint: str | None = None,
+        expectations: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(problems, hint=hint)
+        self.expectations = dict(expectations or {})
+
+
 class TargetExistsError(RunError):
     """Raised by a write with `mode="error"` whose target exists, unless the same run has written it.
 

@@ -50,6 +50,14 @@ def days(when: dt.date) -> pl.DataFrame:
 @job
 def needs(when: dt.date, other: int) -> None:
     days(when)
+
+@task(io_manager=lake.table("few", expect={"small": "n < 2"}, expect_or_fail={"many": rows(at_least=9)}))
+def few() -> pl.DataFrame:
+    return pl.DataFrame({"n": [1, 2]})
+
+@job
+def fails() -> None:
+    few()
 """
 
 
@@ -204,7 +212,6 @@ class TestSpark:
 
 
 def test_numbers_of_a_run_are_in_its_log_in_runs_show_and_in_the_report(shop: Project) -> None:
-    """Those of a write that failed are in the log and in its error."""
     report = shop.root / "report.html"
     assert dbxdec(shop, "run", "daily", "--report", str(report)).code == 0
     lines = [
@@ -230,3 +237,18 @@ def test_numbers_of_a_run_are_in_its_log_in_runs_show_and_in_the_report(shop: Pr
     assert fact["expect"]["has carrier"] == {"failed": 1, "rows": 3, "action": "quarantined"}
     assert fact["expect"]["some"] == {"failed": 0, "rows": 2, "action": "failed", "rule": "rows"}
     assert pl.read_delta(str(shop.root / "lake" / "bad" / "flights"))["flight"].to_list() == [3]
+
+
+def test_numbers_of_a_failed_write_are_in_runs_show_and_in_the_report_too(shop: Project) -> None:
+    """They are of no commit, so the run alone has them."""
+    report = shop.root / "report.html"
+    assert dbxdec(shop, "run", "fails", "--report", str(report)).code == 1
+    lines = ['expect "small": 1 of 2 rows failed (kept)', 'expect "many": 2 rows']
+    shown = dbxdec(shop, "runs", "show").out.splitlines()
+    assert [line.strip() for line in shown if " expect " in line] == lines
+    page = report.read_text(encoding="utf-8")
+    assert all(f">{line.replace(chr(34), '&#34;')}<" in page for line in lines)
+    (task,) = json.loads(dbxdec(shop, "runs", "show", "--json").out)["tasks"]
+    (fact,) = task["runs"][0]["facts"]
+    assert (fact["kind"], fact["expect"]["small"]) == ("refused", {"failed": 1, "rows": 2, "action": "kept"})
+    assert not list((shop.root / "lake" / "few").rglob("*.*"))

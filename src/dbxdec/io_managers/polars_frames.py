@@ -48,8 +48,9 @@ def with_keys(frame: pl.LazyFrame, columns: Sequence[str]) -> tuple[pl.LazyFrame
 def nodes(dtype: Any) -> Iterator[pl.DataType]:
     """Yield a type and all types inside it."""
     yield dtype
-    if (inner := getattr(dtype, "inner", None)) is not None:
-        yield from nodes(inner)
+    for part in ("inner", "key", "value"):  # of lists and of maps
+        if (inner := getattr(dtype, part, None)) is not None:
+            yield from nodes(inner)
     for field in getattr(dtype, "fields", ()):
         yield from nodes(field.dtype)
 

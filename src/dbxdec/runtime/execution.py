@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import HandledError, ManifestError, RunError, listed
+from dbxdec.errors import ExpectationError, HandledError, ManifestError, RunError, listed
 from dbxdec.io_managers import base, contexts, outcomes
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.contexts import OutputContext, Receipt
@@ -241,9 +241,14 @@ class Execution:
         if result is None and self.consuming is not None:
             self.consuming.refuse_none(name, context)
         manager = self.managers[name]
-        with blame.noted(lambda: self._blame(name)), contracting.written(result, context, manager) as stored:
-            written = manager.write(context, stored)
         title = self._title(name)
+        try:
+            with blame.noted(lambda: self._blame(name)), contracting.written(result, context, manager) as stored:
+                written = manager.write(context, stored)
+        except ExpectationError as error:
+            if error.expectations:
+                record.note_refused(title, context.uri, error.expectations)
+            raise
         if written is not None and not isinstance(written, contexts.WriteResult):
             raise RunError(
                 f"`{type(manager).__name__}.write` returned a {type(written).__name__} for the task "

@@ -11,6 +11,8 @@ from dbxdec.io_managers.frames import facts as frames
 from dbxdec.support import boundary, masking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dbxdec.model.literals import Json
 
 FILE = "DBXDEC_RECORD"
@@ -50,6 +52,11 @@ def note(kind: str, name: str, uri: str, facts: Facts, value: Any, seconds: floa
         },
         value,
     )
+
+
+def note_refused(name: str, uri: str, expectations: Mapping[str, Any]) -> None:
+    """Record a write whose rows are not what the table expects; its numbers are in the log already."""
+    _append({"kind": "refused", "name": name, "uri": uri, "expect": dict(expectations)}, None)
 
 
 def note_value(task: str, form: Json) -> None:

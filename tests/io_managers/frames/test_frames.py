@@ -249,6 +249,15 @@ def test_results_that_a_test_gives() -> None:
 class TestReader:
     """A reader is read once, while the query runs."""
 
+    @pytest.mark.parametrize("second", [{"n": [2], "more": [3]}, {"n": [2.5]}, {"m": [2]}, {}])
+    def test_batches_of_other_columns_than_the_schema_are_refused(self, tmp_path: Path, second: Any) -> None:
+        """pyarrow compares them with nothing, and a column that the schema lacks would be lost."""
+        batches = [pa.record_batch({"n": [1]}), pa.record_batch(second)]
+        reader = pa.RecordBatchReader.from_batches(pa.schema([("n", pa.int64())]), iter(batches))
+        with pytest.raises(RunError, match="the task `task` returned yields a batch of other columns than its schema"):
+            PolarsDeltaIoManager(tmp_path).write(output(tmp_path / "t"), reader)
+        assert not (tmp_path / "t" / "_delta_log").exists()
+
     def test_a_query_runs_as_its_reader_asks_for_rows(self, tmp_path: Path) -> None:
         """What is left unread is not computed, and no thread stays."""
         io = PolarsDeltaIoManager(tmp_path)
@@ -563,6 +572,29 @@ def test_inputs_of_any_name_are_tables_of_the_connection() -> None:
             con.sql("FROM reader").fetchall()
         with pytest.raises(RunError, match="the parameter `late` has columns of types that DuckDB does not have"):
             register(con, {"late": pl.DataFrame({"a": [dt.timedelta(1)]})})
+
+
+def test_inputs_that_would_be_one_table_of_the_connection_are_refused() -> None:
+    """DuckDB would give the rows of the last one for both names."""
+    with one_connection(), pytest.raises(RunError, match="the parameters `rows` and `Rows` would be one table"):
+        register(connection(), {"rows": pl.DataFrame({"x": [1]}), "ROWS": 5, "Rows": pl.DataFrame({"x": [2]})})
+
+
+def test_a_relation_that_cannot_run_when_it_is_stored_is_refused(tmp_path: Path) -> None:
+    """It says why: the table is gone."""
+    io = PolarsDeltaIoManager(tmp_path)
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE gone AS SELECT 1 AS x")
+        found = con.sql("FROM gone")
+        con.execute("DROP TABLE gone")
+        with pytest.raises(RunError, match="what the task `task` returned can't be read: Catalog Error: Table"):
+            io.write(output(tmp_path / "t"), found)
+
+
+def test_a_frame_without_columns_is_no_relation() -> None:
+    """DuckDB has none without."""
+    with one_connection(), pytest.raises(RunError, match="the parameter `rows` has no column"):
+        in_duckdb.relation(pl.LazyFrame(), "rows")
 
 
 def test_relations_of_a_task_can_be_joined(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +30,7 @@ pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 import duckdb
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -300,7 +302,25 @@ def test_parts_of_arrays_are_taken_as_they_are(start: int, length: int) -> None:
         assert conversions.taken(found, "it").lazy().collect().to_dicts() == part.to_pylist()
 
 
+def encoded(values: Any) -> Any:
+    """A column whose values are in a dictionary."""
+    return pa.table({"c": pa.DictionaryArray.from_arrays(pa.array([0, None]), values)})
+
+
+def unknown(kind: Any) -> Any:
+    """A field of an extension type that pyarrow does not know."""
+    return pa.field("c", kind, metadata={"ARROW:extension:name": "geoarrow.wkb"})
+
+
 REFUSED: dict[str, Callable[[], Any]] = {
+    "uuid in a dictionary": lambda: encoded(pa.array([b"0" * 16], pa.uuid())),
+    "decimal256 in a dictionary": lambda: encoded(pa.array([Decimal(1)], pa.decimal256(40, 0))),
+    "dictionary in a dictionary": lambda: encoded(pa.array(["a"]).dictionary_encode()),
+    "category of intervals": lambda: pandas(pd.cut([1, 2, 3], 2)),
+    "unknown extension": lambda: pa.table([[b"x"]], schema=pa.schema([unknown(pa.binary())])),
+    "unknown extension inside": lambda: arrow([{"c": b"x"}], pa.struct([unknown(pa.binary())])),
+    "geometry": lambda: query("'POINT(1 2)'::GEOMETRY"),
+    "variant": lambda: query("1::VARIANT"),
     "decimal256 inside": lambda: arrow([[Decimal(1)]], pa.list_(pa.decimal256(40, 0))),
     "uuid inside": lambda: pa.table({"c": pa.StructArray.from_arrays([pa.array([b"0" * 16], pa.uuid())], ["x"])}),
     "json": lambda: arrow(["{}"], pa.json_()),
@@ -324,3 +344,105 @@ def test_types_that_would_change_are_refused_with_their_column(name: str) -> Non
     """None of them is taken as something else."""
     with pytest.raises(RunError, match="what the task `t` returned has columns that can't be stored:\n    c: "):
         conversions.taken(REFUSED[name](), "what the task `t` returned")
+
+
+NOON = dt.datetime(2024, 1, 1, 12)
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+CHANGED: dict[str, list[Any]] = {
+    "texts and bytes": ["a", b"b"],
+    "a day before a time of it": [NOON.date(), NOON],
+    "a time without a zone before one with a zone": [NOON, NOON.replace(tzinfo=BERLIN)],
+    "a time with a zone before one without a zone": [NOON.replace(tzinfo=BERLIN), NOON],
+    "time of day with a zone": [dt.time(10, tzinfo=dt.timezone(dt.timedelta(hours=5)))],
+    "nanoseconds": [pd.Timestamp("2024-01-01 00:00:00.000000001")],
+    "nanoseconds of a duration": [dt.timedelta(1), pd.Timedelta(1, "ns")],
+    "whole numbers among others": [1, 2.5],
+    "inside a list": [["a", b"b"]],
+    "inside a dict": [{"day": NOON.date()}, None, {"day": NOON}],
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_objects_of_pandas_that_would_become_others_are_refused(name: str) -> None:
+    """With the column, the value, and what it would be: Arrow takes the type of the first one for all."""
+    column = pd.Series(CHANGED[name], dtype=object)
+    with pytest.raises(RunError, match=r"can't be stored:\n    c: object, .* would become"):
+        conversions.taken(pandas(column), "what the task `t` returned")
+
+
+SAME_OBJECTS: dict[str, tuple[list[Any], list[Any]]] = {
+    "missing values": (["a", None, pd.NA, float("nan")], ["a", None, None, None]),
+    "missing times": ([NOON, pd.NaT, pd.Timestamp(NOON)], [NOON, None, NOON]),
+    "an hour that is there twice": (
+        [dt.datetime(2024, 10, 27, 2, 30, fold=fold, tzinfo=BERLIN) for fold in (0, 1)],
+        [dt.datetime(2024, 10, 27, hour, 30, tzinfo=dt.UTC) for hour in (0, 1)],
+    ),
+    "numbers of numpy": ([np.int64(BIG), None, 3], [BIG, None, 3]),
+    "floats of numpy": ([np.float32(1.5), float("nan"), 2.5], [1.5, None, 2.5]),
+    "arrays and lists": ([np.array([1, 2]), [3], (), None], [[1, 2], [3], [], None]),
+    "dicts of other keys": ([{"a": 1}, {"b": [2]}, None], [{"a": 1, "b": None}, {"a": None, "b": [2]}, None]),
+    "decimals and whole numbers": ([Decimal("1.5"), 2], [Decimal("1.5"), Decimal("2.0")]),
+}
+
+
+@pytest.mark.parametrize("name", SAME_OBJECTS)
+def test_objects_of_pandas_that_are_the_same_in_one_type_are_taken(name: str) -> None:
+    """Also beside values that are missing."""
+    given, expected = SAME_OBJECTS[name]
+    found = conversions.taken(pandas(pd.Series(given, dtype=object)), "what the task `t` returned")
+    assert plain(found["c"].to_list()) == plain(expected)
+
+
+ENDLESS = [
+    "DATE 'infinity'",
+    "TIMESTAMP '-infinity'",
+    "TIMESTAMPTZ 'infinity'",
+    "'infinity'::TIMESTAMP_S",
+    "'-infinity'::TIMESTAMP_NS",
+    "TIME '24:00:00'",
+    "[DATE '2024-01-01', DATE 'infinity']",
+    "{'x': MAP {'a': [TIMESTAMP 'infinity']}}",
+]
+
+
+@pytest.mark.parametrize("expression", ENDLESS)
+def test_values_that_only_duckdb_has_are_refused(expression: str) -> None:
+    """They would be days far away, or null."""
+    found = conversions.taken(query(f"unnest([NULL, {expression}])"), "what the task `t` returned")
+    with pytest.raises(RunError, match=r"has infinite dates, times beyond a day, .* in: 'c'"):
+        found.collect()
+
+
+@pytest.mark.parametrize("expression", ["NULL::DATE", "DATE '9999-12-31'", "TIME '23:59:59.999999'", "[]::DATE[]"])
+def test_the_last_days_and_times_are_taken(expression: str) -> None:
+    """And no value at all."""
+    assert len(conversions.taken(query(expression), "what the task `t` returned").collect()) == 1
+
+
+@pytest.mark.skipif(not hasattr(pl, "Map"), reason="Polars has maps since 2.1")
+def test_types_inside_of_maps_are_refused_as_others_are() -> None:
+    """By their column, as DuckDB would make an interval of a duration."""
+    series = pl.Series([{"a": dt.timedelta(1)}], dtype=pl.Map(pl.String, pl.Duration))
+    with pytest.raises(RunError, match=r"columns of types that DuckDB does not have:\n    c: Map"):
+        asked(series, duckdb.DuckDBPyRelation)
+
+
+DAY_S = 86_400
+BEYOND = {
+    "seconds of a moment": pa.array([None, 2**62], pa.timestamp("s")),
+    "seconds before all dates": pa.array([None, -(2**62)], pa.timestamp("s")),
+    "seconds of a duration": pa.array([2**62], pa.duration("s")),
+    "the end of a day": pa.array([DAY_S], pa.int32()).view(pa.time32("s")),
+    "a time before the day": pa.array([-1], pa.int64()).view(pa.time64("us")),
+    "in a dictionary": pa.array([DAY_S * 10**9], pa.int64()).view(pa.time64("ns")).dictionary_encode(),
+    "inside": pa.array([[{"a": 2**62}]], pa.list_(pa.struct({"a": pa.timestamp("s")}))),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_values_of_arrow_beyond_those_of_polars_are_refused(name: str) -> None:
+    """Of tables, and of readers as they are read: they would be others, or null."""
+    found = pa.table({"c": BEYOND[name]})
+    for data in (found, found.to_reader()):
+        with pytest.raises(RunError, match=r"times beyond a day, or seconds beyond all dates, .* in: 'c'"):
+            conversions.taken(data, "what the task `t` returned").lazy().collect()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import Problem, RunError, listed
+from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.base import log
 from dbxdec.io_managers.delta.expectations import DROPPING, OF_QUARANTINE, Expectation, Fraction, Rows, Unique
 from dbxdec.model import outcomes
@@ -64,22 +64,22 @@ def judged(expectation: Expectation, failed: int, total: int) -> Outcome:
 
 
 def refuse_failed(found: Sequence[Outcome], *, task: str, uri: str) -> None:
-    """Raise RunError, with all of them, if rows are not what they must be."""
+    """Raise ExpectationError, with all of them, if rows are not what they must be."""
     failed = [(one.expectation, one.why) for one in found if one.why is not None]
     if failed:
-        raise refusal(failed, task=task, uri=uri)
+        raise ExpectationError(refusals(failed, task=task, uri=uri), expectations=facts(found))
 
 
-def refusal(failed: Sequence[tuple[Expectation, str]], *, task: str, uri: str) -> RunError:
-    """Return the error of a write by these expectations, each with what has failed it."""
-    return RunError(
+def refusals(failed: Sequence[tuple[Expectation, str]], *, task: str, uri: str) -> list[Problem]:
+    """Return the problems of a write by these expectations, each with what has failed it."""
+    return [
         Problem(
             f'the task `{task}` can\'t write {uri}: the expectation "{one.name}" failed: {why}',
             hint="nothing was written to it; mend the rows in the task, or let the rule only count or drop them "
             "(`expect`, `expect_or_drop`)",
         )
         for one, why in failed
-    )
+    ]
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,8 @@ class Judge:
     ) -> None:
         """Log how the expectations came out, and store the `dropped` rows where they are kept; None if there are none.
 
-        Raises RunError if rows are not what they must be: then nothing of the write is to be committed. `others` tells
-        what is wrong with the rows besides.
+        Raises ExpectationError if rows are not what they must be: then nothing of the write is to be committed.
+        `others` tells what is wrong with the rows besides.
         """
         for one in found:
             log.info("expect %s", one.text())
@@ -227,10 +227,10 @@ class Judge:
         broken = others()
         try:
             refuse_failed(found, task=self.task, uri=self.uri)
-        except RunError as error:
-            raise RunError([*error.problems, *broken]) from None
+        except ExpectationError as error:
+            raise ExpectationError([*error.problems, *broken], expectations=error.expectations) from None
         if broken:
-            raise RunError(broken)
+            raise ExpectationError(broken, expectations=facts(found))
 
 
 def facts(found: Collection[Outcome]) -> dict[str, Any]:

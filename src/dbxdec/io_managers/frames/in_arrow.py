@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dbxdec.errors import Problem, RunError
-from dbxdec.io_managers.frames import batches
+from dbxdec.io_managers.frames import arrow_values, batches
 from dbxdec.io_managers.polars_frames import nodes
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def refuse_unknown(
 def of_table(table: pa.Table, what: str) -> pl.DataFrame:
     """Return a table as a Polars frame. `what` describes the table in errors."""
     schema_of(table.schema, what)
+    arrow_values.refuse_lost(table, what)
     return frame_of(table)
 
 
@@ -73,6 +74,7 @@ def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
     Raises RunError for a reader that is known to have been read: it would yield nothing.
     """
     begun = False
+    schema = schema_of(found.schema, what)
     if found in _read:
         raise RunError(
             f"{what} is a pa.RecordBatchReader that has been read, by the task or for another output",
@@ -88,9 +90,22 @@ def of_reader(found: pa.RecordBatchReader, what: str) -> pl.LazyFrame:
                 hint="another writer has changed the table in between: run the task again, or return a pa.Table",
             )
         begun = True
-        yield from map(frame_of, found)
+        for batch in found:
+            refuse_other(frame := frame_of(batch), schema, what)
+            arrow_values.refuse_lost(batch, what)
+            yield frame
 
-    return batches.lazily(schema_of(found.schema, what), run)
+    return batches.lazily(schema, run)
+
+
+def refuse_other(batch: pl.DataFrame, schema: pl.Schema, what: str) -> None:
+    """Raise RunError for a batch of other columns than its reader has said: nothing compares them before."""
+    if dict(batch.schema) != dict(schema):
+        batch_has, said = (", ".join(f"{name}: {kind}" for name, kind in one.items()) for one in (batch.schema, schema))
+        raise RunError(
+            f"{what} yields a batch of other columns than its schema has: {batch_has}",
+            hint=f"its schema is {said}",
+        )
 
 
 def frame_of(data: pa.Table | pa.RecordBatch) -> pl.DataFrame:
@@ -106,7 +121,9 @@ def _unsliced(data: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:
     """Return `data` with copies of lists of a fixed size, of which Polars 2.1 can't read a part of an array."""
     import pyarrow as pa
 
-    fixed = [i for i, field in enumerate(data.schema) if _holds(field.type, pa.types.is_fixed_size_list)]
+    fixed = [
+        i for i, field in enumerate(data.schema) if _holds(field, lambda one: pa.types.is_fixed_size_list(one.type))
+    ]
     if not fixed:
         return data
     if isinstance(
@@ -131,29 +148,45 @@ def schema_of(schema: pa.Schema, what: str) -> pl.Schema:
     found, wrong = {}, {}
     for field in schema:
         try:
-            if not _is_known(field.type):
+            if _holds(field, _is_unknown):
                 raise TypeError
             found[field.name] = frame_of(pa.schema([field]).empty_table()).schema[field.name]
         except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - whatever Polars raises, it can't take the type
-            wrong[field.name] = str(field.type)
+            wrong[field.name] = str(field.type) + _extension(field)
     if wrong:
         raise unfit(wrong, what)
     return pl.Schema(found)
 
 
-def _is_known(kind: pa.DataType) -> bool:
-    """Return whether Polars takes values of this type as what they are: it panics, or takes others as bare bytes."""
+def _is_unknown(field: pa.Field) -> bool:
+    """Return whether Polars does not take values of this type as what they are: it panics, or takes their storage."""
     import pyarrow as pa
 
-    def is_unknown(one: pa.DataType) -> bool:
-        return isinstance(one, pa.BaseExtensionType) or pa.types.is_interval(one) or pa.types.is_decimal256(one)
+    kind = field.type
+    return (
+        isinstance(kind, pa.BaseExtensionType)
+        or _extension(field) != ""
+        or pa.types.is_interval(kind)
+        or pa.types.is_decimal256(kind)
+        or (pa.types.is_dictionary(kind) and pa.types.is_dictionary(kind.value_type))
+    )
 
-    return not _holds(kind, is_unknown)
+
+def _extension(field: pa.Field) -> str:
+    """Return the name, in brackets, of an extension type that pyarrow does not know: its storage is the type then."""
+    name = (field.metadata or {}).get(b"ARROW:extension:name", b"")
+    return f" ({name.decode(errors='replace')})" if name else ""
 
 
-def _holds(kind: pa.DataType, is_one: Callable[[pa.DataType], bool]) -> bool:
-    """Return whether a type, or one inside of it, is one of those that `is_one` tells."""
-    return is_one(kind) or any(_holds(kind.field(i).type, is_one) for i in range(kind.num_fields))
+def _holds(field: pa.Field, is_one: Callable[[pa.Field], bool]) -> bool:
+    """Return whether a field, or one inside of it, is one of those that `is_one` tells."""
+    import pyarrow as pa
+
+    if is_one(field):
+        return True
+    if pa.types.is_dictionary(field.type):
+        return _holds(pa.field("", field.type.value_type), is_one)
+    return any(_holds(field.type.field(i), is_one) for i in range(field.type.num_fields))
 
 
 def refuse_repeated(names: Iterable[str], what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
-from dbxdec.io_managers.frames import batches, in_arrow
+from dbxdec.io_managers.frames import arrow_values, batches, in_arrow
 from dbxdec.io_managers.frames.connections import connection
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def relation(frame: pl.LazyFrame, parameter: str) -> duckdb.DuckDBPyRelation:
     Raises RunError, naming them all, for columns of types that DuckDB does not have, or to which it gives other names.
     """
     schema = frame.collect_schema()
+    if not schema:
+        raise RunError(f"the parameter `{parameter}` has no column, but DuckDB has no tables without one")
     in_arrow.refuse_unknown(schema, parameter, "DuckDB", _has)
     found = connection().from_arrow(_Rows(frame)).set_alias(parameter)
     names = zip(schema.names(), found.columns, strict=True)
@@ -59,7 +61,8 @@ def _has(kind: pl.DataType) -> bool:
 def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
     """Return a LazyFrame that runs the query of a relation; `what` describes it in errors.
 
-    Raises RunError for a closed connection, and, naming them all, for columns that can't be stored.
+    Raises RunError for a query that can't run, as of a closed connection, and, naming them all, for columns that can't
+    be stored.
     """
     import duckdb
 
@@ -78,11 +81,19 @@ def of_relation(found: duckdb.DuckDBPyRelation, what: str) -> pl.LazyFrame:
             hint="it is read after the task has returned it: don't close its connection, or take the one that a "
             "parameter `con: duckdb.DuckDBPyConnection` gets",
         ) from error
+    except duckdb.Error as error:
+        raise RunError(
+            f"{what} can't be read: {str(error).splitlines()[0]}",
+            hint="it is read after the task has returned it: the tables that it names must be there still, and all "
+            "rows of another query fetched, as by `con.execute(...).fetchall()`",
+        ) from error
 
     def run() -> Iterator[pl.DataFrame]:
         reader: pa.RecordBatchReader = rows.to_arrow_reader(batches.ROWS)
         for batch in reader:
-            yield in_arrow.frame_of(batch.rename_columns(names))
+            named = batch.rename_columns(names)
+            arrow_values.refuse_lost(named, what, is_lost=arrow_values.is_endless)
+            yield in_arrow.frame_of(named)
 
     return batches.lazily(schema, run)
 

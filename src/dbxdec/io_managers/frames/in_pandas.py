@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.frames import in_arrow
+from dbxdec.io_managers.frames import in_arrow, in_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 
 def frame(found: pl.DataFrame) -> pd.DataFrame:
@@ -35,11 +36,24 @@ def of_frame(found: pd.DataFrame, what: str) -> pl.DataFrame:
     for name in found.columns:
         try:
             arrays[name] = pa.array(found[name], from_pandas=True)
+            if (change := _changed(found[name], arrays[name])) is not None:
+                wrong[name] = f"{found[name].dtype}, {change}"
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             wrong[name] = f"{found[name].dtype}, {str(error).splitlines()[0]}"
     if wrong:
         raise in_arrow.unfit(wrong, what)
     return in_arrow.of_table(pa.table(arrays), what)
+
+
+def _changed(column: pd.Series[Any], array: pa.Array | pa.ChunkedArray) -> str | None:
+    """Return what a value of a column would become in its array, if that is another one."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.cat.categories.to_series()
+        return _changed(categories, pa.array(categories, from_pandas=True))
+    return in_objects.changed(column, array) if column.dtype == object else None
 
 
 def _of_index(found: pd.DataFrame) -> Iterator[Problem]:

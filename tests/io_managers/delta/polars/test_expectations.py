@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbxdec import DeltaMerge, bundle_variable, fraction, rows, unique
+from dbxdec import DeltaMerge, ExpectationError, bundle_variable, fraction, rows, unique
 from dbxdec.errors import DbxdecError, RunError
 from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.contexts import Receipt, WriteResult
@@ -148,7 +148,7 @@ def test_a_failed_expectation_leaves_the_table_alone(tables: Tables, form: Any, 
     """All that failed are named with their numbers; the quarantine is there; no file of the write stays."""
     tables.write(FLIGHTS.head(1), "0", **options)
     files, before = set(tables.path.rglob("*.parquet")), tables.version
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(ExpectationError) as raised:
         tables.write(
             form(pl.concat([FLIGHTS, FLIGHTS.head(2)])),
             expect_or_drop={"carrier": "carrier IS NOT NULL"},
@@ -169,6 +169,7 @@ def test_a_failed_expectation_leaves_the_table_alone(tables: Tables, form: Any, 
         "7 rows, and there must be at least 100",
         "2 of 7 rows (28.6%) fulfil it, and at most 0.1 of them may",
     ]
+    assert raised.value.expectations["plausible"] == {"failed": 3, "rows": 7, "action": "failed"}
     assert tables.version == before
     assert set(tables.path.rglob("*.parquet")) == files
     assert tables.flights("bad") == [5]

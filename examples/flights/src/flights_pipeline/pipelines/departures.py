@@ -11,7 +11,7 @@ from flights_pipeline.pipelines.common import extract, lake
 
 FLIGHT = ["time_hour", "carrier", "flight"]
 """What tells a flight from all others."""
-# Half a day late is rather a wrong date: such a flight is kept apart, for somebody to look at, and not counted.
+# Half a day late is rather a wrong date: such a flight is kept apart, for a person to look at, and not counted.
 departures_table = lake.table(
     "departed",
     expect_or_drop={"plausible delay": "dep_delay < 720"},

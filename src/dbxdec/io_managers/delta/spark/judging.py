@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import RunError, listed
+from dbxdec.errors import ExpectationError, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Unique
 from dbxdec.io_managers.delta.spark import predicates
@@ -104,7 +104,7 @@ class Judge(judging.Judge):
         numbers = [int(number) for number in said.removeprefix(_BROKEN).split(",") if number.isdecimal()]
         names = [one for i, one in enumerate(self.expectations) if i in numbers]
         why = "a row does not meet it; Spark stopped there, so nobody has counted how many don't"
-        return judging.refusal([(one, why) for one in names], task=self.task, uri=self.uri)
+        return ExpectationError(judging.refusals([(one, why) for one in names], task=self.task, uri=self.uri))
 
 
 @dataclass(frozen=True)
