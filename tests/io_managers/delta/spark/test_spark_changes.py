@@ -296,7 +296,6 @@ class TestStarting:
 class TestRewrites:
     """Commits that do more than add rows."""
 
-    @pytest.mark.connect
     def test_the_feed_tells_them(self, place: Place, source: Place) -> None:
         """Every change, in whatever order commits of both kinds came."""
         add(source, (1, 1), (2, 2))
@@ -452,7 +451,6 @@ class TestRewrites:
 class TestLatest:
     """The last change of each key."""
 
-    @pytest.mark.connect
     def test_keys_that_change_often(self, place: Place, source: Place) -> None:
         """Twice, deleted, deleted and inserted again; the merge that follows them keeps the table the same."""
         add(source, (1, 1), (2, 2), (3, 3))
@@ -699,7 +697,6 @@ class TestTaken:
 class TestTargets:
     """What becomes of the table with the cursor."""
 
-    @pytest.mark.connect
     def test_a_restore_takes_the_cursor_back(self, place: Place, source: Place) -> None:
         """What was undone comes again, under a new count; a writer from before the restore is refused."""
         task_ = reader(place, source)
@@ -720,6 +717,7 @@ class TestTargets:
         task_.run("4")
         assert stored(place) == [(0, 0), (1, 1), (2, 2), (3, 3)]
 
+    @pytest.mark.slow
     def test_a_cleaned_log_of_a_path_goes_on(self, path: Place) -> None:
         """By the identifiers in the checkpoint."""
         at = other(path, "source")

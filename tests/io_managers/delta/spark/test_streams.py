@@ -570,7 +570,6 @@ class TestAutoLoader:
         type(spark).readStream = genuine
         auto_loader._told.clear()
 
-    @pytest.mark.connect
     def test_its_files_are_read_as_a_plain_stream(
         self, path: Place, source: Source, reading: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
