@@ -344,6 +344,7 @@ def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monk
     assert (flights.stored(), [row[0] for row in flights.rejected()]) == ([1, 1, 2, 5, 6], [3, 4])
 
 
+@pytest.mark.slow
 def test_rows_that_differ_in_microseconds_are_others_in_quarantine(flights: Flights) -> None:
     """A retry that drops another row stores it."""
     for attempt in (1, 2):
@@ -360,7 +361,7 @@ def test_rows_that_differ_in_microseconds_are_others_in_quarantine(flights: Flig
             assert len(flights.rejected()) == attempt
 
 
-@pytest.mark.parametrize("rules", [{}, {"one": unique("flight")}], ids=["in passing", "apart"])
+@pytest.mark.parametrize("rules", [{}, pytest.param({"one": unique("flight")}, marks=pytest.mark.slow)])
 def test_rows_that_are_dropped_are_judged_by_nothing_else(flights: Flights, rules: dict[str, Any]) -> None:
     """Another condition may be an error of theirs."""
     frame = flights.frame(1, 2, 3).selectExpr("*", "flight - 1 AS n")

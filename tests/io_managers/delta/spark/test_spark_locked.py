@@ -225,7 +225,7 @@ def test_relative_places(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_merges_with_any_names_of_expectations_are_done_once(path: Place, new: bool) -> None:
     """The condition of the merge has them, with the receipt."""
     names = ['it\'s "x"', "a \\ b", "`c`, d", "${x} $y", "ü #12] -- */", "]", "n" * 128]
-    expect = {name: "x > 1" for name in names}
+    expect = dict.fromkeys(names, "x > 1")
     if not new:
         path.write("append", "0", path.pairs((9, 9)))
     for attempt in (1, 2):
