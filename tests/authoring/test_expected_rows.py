@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 from dbxdec import bundle_variable, fraction, job, rows, task, unique
 from dbxdec.authoring.jobs import BuiltJob
 from dbxdec.errors import DbxdecError
-from dbxdec.io_managers import PolarsDeltaIoManager, SparkTableIoManager
+from dbxdec.io_managers import PolarsDeltaIoManager, SparkDeltaIoManager, SparkTableIoManager
 from dbxdec.model.job_forms import decode_job, encode_jobs
 from dbxdec.model.manifest import Manifest
 from dbxdec.model.warning_checks import warn
@@ -181,9 +182,28 @@ def test_conditions_of_spark_are_checked_as_far_as_their_text_shows_it(condition
 
 
 @pytest.mark.parametrize(
+    ("condition", "called"),
+    [
+        ("day <= DATE 'today'", "DATE 'today'"),
+        ('at < timestamp_ltz/* */"Now CET"', 'timestamp_ltz "Now CET"'),
+        ("`rand`() < id", "rand"),
+        ("id < rand -- of SQL\n ()", "rand"),
+        ("name = current_user", "current_user"),
+        ("id > length(java_method('java.util.UUID', 'randomUUID'))", "java_method"),
+    ],
+)
+def test_what_is_something_else_in_a_retry_is_refused(condition: str, called: str) -> None:
+    """However it is written."""
+    with pytest.raises(DbxdecError, match=re.escape(f"calls `{called}`, which gives something else in a retry")):
+        SparkDeltaIoManager("lake", expect={"it": condition})
+
+
+@pytest.mark.parametrize(
     "condition",
     [
         "day = :day",
+        "`rand` < 5 AND now > at -- now()",
+        "day > DATE '2024-01-01' AND text <> 'today' AND date <> 'now'",
         r"text <> 'it\'s :nobody' AND text <> r'\' AND day = :day",
         'text <> ":nobody"',
         "`:nobody` > 0 -- :nobody",

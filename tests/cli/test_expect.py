@@ -160,11 +160,11 @@ catalog = SparkTableIoManager("main.silver", mode="append")
 
 @task(io_manager=catalog.table(
     "flights",
-    expect={"plausible": "delay < 5000"},
+    expect={"plausible": "delay < 5000", "its zone": "hour(timestamp_seconds(0)) = 9 AND flight > 0"},
     expect_or_drop={"has carrier": "carrier IS NOT NULL"},
     expect_or_fail={"its day": "day = :day", "one row": unique("flight"), "some": rows(at_least=1)},
     quarantine=catalog.table("bad_flights"),
-))
+), spark_conf={"spark.sql.session.timeZone": "Asia/Tokyo"})
 def clean(day: dt.date) -> DataFrame:
     from pyspark.sql import SparkSession
 
@@ -183,7 +183,7 @@ class TestSpark:
     pytestmark = needs_own_spark
 
     def test_tables_through_spark_tell_the_same(self, tmp_path: Path) -> None:
-        """In the log, in `runs show`, and of the rows that are there: the conditions are SQL of Spark."""
+        """In the log, in `runs show`, and of the rows that are there: by SQL of Spark, with the task's settings."""
         project = empty(tmp_path / "repository")
         define(project, SPARK)
         environment = defaults(tmp_path / "conf")
@@ -192,6 +192,7 @@ class TestSpark:
         shown = dbxdec(project, "runs", "show").out.splitlines()
         assert [line.strip() for line in shown if " expect " in line] == [
             'expect "plausible": 2 of 3 rows failed (kept)',
+            'expect "its zone": 0 of 3 rows failed',
             'expect "has carrier": 1 of 3 rows failed (quarantined)',
             'expect "its day": 0 of 2 rows failed',
             'expect "one row": 0 of 2 rows failed',
@@ -202,6 +203,7 @@ class TestSpark:
         assert (said.code, table["uri"]) == (1, "main.silver.flights")
         assert {one["name"]: one["failed"] for one in table["outcomes"]} == {
             "plausible": 1,
+            "its zone": 0,  # the settings of the task are those of its conditions
             "has carrier": 0,
             "its day": 2,
             "one row": 0,

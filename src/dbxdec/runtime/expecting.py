@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from dbxdec.io_managers.contexts import OutputContext, Receipt, WriteId
 from dbxdec.model import places, variables
 from dbxdec.model.values import REQUIRED_TEXT
 from dbxdec.runtime.preparing import trigger_of, typed_parameters
+from dbxdec.runtime.sparkconf import settings_of
 from dbxdec.runtime.survey import live_job
 from dbxdec.support.masking import Mask, of_this_machine
 
@@ -53,7 +55,9 @@ def _of_one(job: dag.Job, task: str, uri: str, manager: Any, values: Mapping[str
     mask = Mask(of_this_machine())
     try:
         context = OutputContext(uri, Receipt(WriteId("local", job.key, "expect", task), 1, "", ""), None, values)
-        outcomes = manager.outcomes_there(context)
+        conf = settings_of(job.task(task)) if job.task(task).spark_conf else nullcontext()
+        with conf:  # a time zone, say, changes what a condition means
+            outcomes = manager.outcomes_there(context)
         if outcomes is None:
             return {"uri": uri, "why": "there is no table yet"}
     except DbxdecError as error:

@@ -100,6 +100,11 @@ class TestRestore:
         """A retry wrote again before the table was restored."""
         assert versions(restored(5, version=1), wrote(4), wrote(3)) == ({}, {"load": 4}, None)
 
+    @pytest.mark.parametrize("later", [wrote(4, "none"), wrote(4, own=True)])
+    def test_a_result_that_is_undone_is_told_before_what_is_none(self, later: Commit) -> None:
+        """Its commit alone has the number that the next one must be above; that of its numbers is later."""
+        assert versions(restored(5, version=1), later, wrote(3)) == ({}, {"load": 3}, None)
+
     def test_what_was_written_again_counts(self) -> None:
         """A repair after the table was restored."""
         assert versions(wrote(6), restored(5, version=1), wrote(4))[0] == {"load": 6}

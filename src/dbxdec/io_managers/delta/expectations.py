@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("expect", "expect_or_drop", "expect_or_fail", "quarantine")
 """The options of a manager that say what is expected."""
-FAILED, RUN, TASK = "_dbxdec_failed", "_dbxdec_run", "_dbxdec_task"
+OF_QUARANTINE = FAILED, RUN, TASK = "_dbxdec_failed", "_dbxdec_run", "_dbxdec_task"
 """The columns that a row has in quarantine besides its own: the expectations that it does not meet, who wrote it."""
 
 EXPECT = "expect"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.base import log
-from dbxdec.io_managers.delta.expectations import DROPPING, Expectation, Fraction, Rows, Unique
+from dbxdec.io_managers.delta.expectations import DROPPING, OF_QUARANTINE, Expectation, Fraction, Rows, Unique
 from dbxdec.model import outcomes
 
 if TYPE_CHECKING:
@@ -153,13 +153,16 @@ class Judge:
         )
 
     def without(self, columns: Sequence[str], known: Callable[[str], bool]) -> list[Problem]:
-        """Return a problem for each rule that names columns which rows of these columns don't have."""
+        """Return a problem for each rule that names columns which rows of these columns don't have.
+
+        Another one is for columns that rows have in quarantine besides their own: it would lose those of the rows.
+        """
         lacking = (
             (one, [name for name in one.rule.columns if not known(name)])
             for one in self.expectations
             if isinstance(one.rule, Unique)
         )
-        return [
+        problems = [
             Problem(
                 f'the expectation "{one.name}" of {self.uri} names {listed(missing)}, which the rows do not have',
                 hint=f"their columns are {listed(list(columns)) or 'none'}",
@@ -167,6 +170,14 @@ class Judge:
             for one, missing in lacking
             if missing
         ]
+        if self.quarantine is not None and (taken := [name for name in columns if name.lower() in OF_QUARANTINE]):
+            problems.append(
+                Problem(
+                    f"the rows for {self.uri} have {listed(taken)}, and its quarantine adds columns of these names",
+                    hint="drop or rename them in the task",
+                )
+            )
+        return problems
 
     def unfit(self, one: Expectation, said: Problem) -> Problem:
         """Return the problem of a condition that can't be evaluated."""

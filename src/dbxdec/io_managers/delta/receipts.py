@@ -254,7 +254,9 @@ def search(commits: Iterable[Commit], writes: Collection[WriteId]) -> Trail:
             if found.left.after is not None:
                 last[write] = min(last.get(write, commit.version), found.left.after + 1)
             if restore is not None:
-                trail.undone.setdefault(write, (found, restore.version))
+                before, _ = trail.undone.setdefault(write, (found, restore.version))
+                if _rank(found) > _rank(before):  # only a result tells which number the next one must have
+                    trail.undone[write] = (found.with_note(before), restore.version)
                 if in_doubt:
                     trail.unclear = restore.version
             elif _counts(trail, found) and write not in last:

@@ -16,29 +16,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
 # SQL calls these without brackets; the others are names of columns where none follow.
-_BARE = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
+_BARE = frozenset({"current_date", "current_time", "current_timestamp", "current_user", "localtime", "localtimestamp"})
 _MOVING = _BARE | frozenset(
     {
         "curdate",
         "current_timezone",
         "gen_random_uuid",
         "getdate",
+        "input_file_block_length",
+        "input_file_block_start",
         "input_file_name",
+        "java_method",
         "monotonically_increasing_id",
         "now",
         "rand",
         "randn",
         "random",
         "randstr",
+        "reflect",
+        "session_user",
         "shuffle",
         "spark_partition_id",
         "sysdate",
         "today",
+        "try_reflect",
         "uniform",
         "unix_timestamp",
+        "user",
         "uuid",
     }
 )
+# `DATE 'today'` is the day on which it is read.
+_MOMENTS = frozenset({"date", "timestamp", "timestamp_ltz", "timestamp_ntz"})
+_MOVING_MOMENT = re.compile(r"""[rR]?['"]\s*(?:now|today|tomorrow|yesterday)\b""", re.IGNORECASE)
 # What begins a query in brackets; SELECT does so wherever it stands.
 _QUERIES = frozenset({"from", "table", "values", "with"})
 _REST = r"""--[^\n]*|/\*.*?\*/|::|:(?P<name>[^\W\d]\w*)|(?P<word>[^\W\d]\w*)|."""
@@ -51,14 +61,23 @@ class Sql:
     tokens: re.Pattern[str]
 
     def moving(self, text: str) -> list[str]:
-        """Return the functions in a condition that give something else each time."""
-        found = [
-            token["word"]
-            for token in self.tokens.finditer(text)
-            if (word := (token["word"] or "").lower()) in _MOVING
-            and (word in _BARE or text[token.end() :].lstrip().startswith("("))
-        ]
+        """Return what a condition calls that gives something else each time."""
+        found = []
+        tokens = list(self._telling(text))
+        for token, after in zip(tokens, [*(one[0] for one in tokens[1:]), ""], strict=False):
+            written = token[0]
+            name = written[1:-1] if written[0] in '`"' else token["word"] or ""
+            if name.lower() in _MOVING and (after == "(" or (token["word"] and name.lower() in _BARE)):
+                found.append(name)
+            elif name.lower() in _MOMENTS and token["word"] and _MOVING_MOMENT.match(after):
+                found.append(f"{written} {after}")
         return list(dict.fromkeys(found))
+
+    def _telling(self, text: str) -> Iterator[re.Match[str]]:
+        """Yield the tokens of a condition without spaces and comments."""
+        for token in self.tokens.finditer(text):
+            if token[0].strip() and not token[0].startswith(("--", "/*")):
+                yield token
 
     def holes(self, text: str) -> list[str]:
         """Return the names of the job parameters that a condition has, as `:name`."""
@@ -90,12 +109,11 @@ class Sql:
     def queries(self, text: str) -> bool:
         """Return whether a condition has a query inside, as `x IN (SELECT ...)`."""
         before = ""
-        for token in self.tokens.finditer(text):
+        for token in self._telling(text):
             word = (token["word"] or "").lower()
             if word == "select" or (before == "(" and word in _QUERIES):
                 return True
-            if token[0].strip() and not token[0].startswith(("--", "/*")):
-                before = token[0]
+            before = token[0]
         return False
 
     def in_quotes(self, text: str, quotes: str = '"`') -> Iterator[str]:

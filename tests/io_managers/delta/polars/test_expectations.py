@@ -74,6 +74,15 @@ def tables(tmp_path: Path) -> Tables:
     return Tables(tmp_path)
 
 
+def test_columns_of_quarantine_are_none_of_the_rows(tables: Tables) -> None:
+    """It would lose theirs."""
+    drops: dict[str, Any] = {"expect_or_drop": {"it": "delay < 5"}}
+    frame = FLIGHTS.with_columns(_dbxdec_failed=pl.lit("x"))
+    with pytest.raises(RunError, match="have `_dbxdec_failed`, and its quarantine adds columns of these names"):
+        tables.write(frame, **drops, quarantine=tables.lake.table("bad"))
+    assert tables.write(frame, **drops).rows == 2
+
+
 LAZY: list[Callable[[pl.DataFrame], Any]] = [lambda frame: frame, lambda frame: frame.lazy()]
 ways = pytest.mark.parametrize("form", LAZY, ids=["eager", "lazy"])
 # With a feed delta-rs writes the rows itself.
@@ -354,6 +363,7 @@ def test_quotes_are_names_and_comments_end_nothing(tables: Tables) -> None:
         ({"expect": {"x": 3}}, "give SQL, or a function"),
         ({"expect": {"x": "now() > day"}}, "calls `now`"),
         ({"expect": {"x": "day < CURRENT_DATE"}}, "calls `CURRENT_DATE`"),
+        ({"expect": {"x": 'delay < "random" /* */ ()'}}, "calls `random`"),
         ({"expect": {"x": unique("id")}}, "put it into `expect_or_fail`"),
         ({"expect": {"x": "a"}, "expect_or_fail": {"x": "b"}}, "both have 'x'"),
         ({"expect_or_fail": {"x": unique()}}, "name the columns"),

@@ -345,6 +345,81 @@ def test_a_death_between_quarantine_and_commit_is_retried(flights: Flights, monk
 
 
 @pytest.mark.slow
+def test_rows_that_differ_in_microseconds_are_others_in_quarantine(flights: Flights) -> None:
+    """A retry that drops another row stores it."""
+    for attempt in (1, 2):
+        micros = f"00:00:00.00000{attempt}"
+        frame = flights.spark.sql(
+            f"SELECT 1L AS flight, timestamp'2024-01-01T{micros}Z' AS at, timestamp_ntz'2024-01-01T{micros}' AS plain"
+        )
+        for columns in (["flight", "at"], ["flight", "plain"]):
+            rows = frame.select(*columns)
+            flights.bad = f"{flights.place.uri}_bad_{columns[1]}"
+            rules: dict[str, Any] = {"expect_or_drop": {"none": "flight > 1"}, "quarantine": flights.quarantine}
+            with pytest.raises(RunError, match="0 rows"):
+                flights.write(rows, attempt=attempt, expect_or_fail={"some": number_of_rows(at_least=1)}, **rules)
+            assert len(flights.rejected()) == attempt
+
+
+@pytest.mark.parametrize("rules", [{}, pytest.param({"one": unique("flight")}, marks=pytest.mark.slow)])
+def test_rows_that_are_dropped_are_judged_by_nothing_else(flights: Flights, rules: dict[str, Any]) -> None:
+    """Another condition may be an error of theirs."""
+    frame = flights.frame(1, 2, 3).selectExpr("*", "flight - 1 AS n")
+    must = {"share": "6 / n > 2", "few": fraction("6 / n < 4", at_most=0.5), **rules}
+    if rules == {}:
+        must.pop("few")
+    found = flights.write(frame, expect_or_drop={"some": "n <> 0"}, expect_or_fail=must)
+    assert flights.stored() == [2, 3]
+    assert {name: (one["failed"], one["rows"]) for name, one in found.expectations.items()} == {
+        "some": (1, 3),
+        "share": (0, 2),
+        **({"few": (1, 2), "one": (0, 2)} if rules else {}),
+    }
+
+
+def test_columns_of_quarantine_are_none_of_the_rows(flights: Flights) -> None:
+    """It would lose theirs."""
+    frame = flights.frame().selectExpr("*", "'x' AS _DBXDEC_run")
+    with pytest.raises(RunError, match="have `_DBXDEC_run`, and its quarantine adds columns of these names"):
+        flights.write(frame, expect_or_drop=DROPS, quarantine=flights.quarantine)
+    flights.write(frame, expect_or_drop=DROPS)
+    assert flights.stored() == [1, 2, 6]
+
+
+@pytest.mark.slow
+def test_a_write_that_was_undone_twice_is_done_again(flights: Flights) -> None:
+    """The commit of its numbers, which is undone as well, does not hide which number the next one must have."""
+    flights.write(flights.frame(2), "0")
+    for attempt in (1, 2, 3):
+        flights.write(flights.frame(1), "1", attempt=attempt, expect={"it": "flight > 1"})
+        assert flights.stored() == [1, 2]
+        flights.spark.sql(f"RESTORE TABLE delta.`{flights.place.uri}` TO VERSION AS OF 0")
+
+
+@pytest.mark.slow
+def test_paths_that_look_like_patterns_are_none(flights: Flights) -> None:
+    """A table may lie there, so its rows may be stored apart there, too."""
+    flights.place = replace(flights.place, uri=f"{flights.place.uri}/a[b]{{c,d}}*?/x=1/table")
+    flights.write(flights.frame(), expect_or_drop=DROPS, expect_or_fail={"one": unique("flight")})
+    assert flights.stored() == [1, 2, 6]
+    assert not flights.left_behind()
+
+
+@pytest.mark.slow
+def test_an_attempt_whose_rows_were_removed_stores_no_others(flights: Flights) -> None:
+    """A later attempt removes them; the settings of a session may let Spark go on without lost files."""
+    frame = flights.frame().repartition(4, "flight")
+    flights.spark.conf.set("spark.sql.files.ignoreMissingFiles", "true")
+    try:
+        with staging.staged(flights.spark_table, frame, receipt("1")) as rows:
+            next(Path(flights.place.uri).parent.glob("_dbxdec/staged/*/part-*")).unlink()
+            with pytest.raises(Exception, match=r"(?i)file.*not.*exist"):
+                rows.collect()
+    finally:
+        flights.spark.conf.unset("spark.sql.files.ignoreMissingFiles")
+
+
+@pytest.mark.slow
 def test_rows_that_a_killed_attempt_stored_apart_go_with_the_next(flights: Flights) -> None:
     """They are nowhere else."""
     flights.write(flights.frame(1), "0")

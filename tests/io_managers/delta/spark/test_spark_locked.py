@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import spark_tools
-from dbxdec import DeltaMerge, job, task
+from dbxdec import DeltaMerge, job, task, unique
 from dbxdec.errors import RunError, TargetExistsError
 from dbxdec.io_managers import InputContext, PolarsDeltaIoManager, SparkDeltaIoManager
 from dbxdec.io_managers.delta.spark import write
@@ -218,3 +218,18 @@ def test_relative_places(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert os.path.isdir(tmp_path / "lake" / "table" / "_delta_log")
     with pytest.raises(RunError):
         at.write("append", "3", at.sql("'x' AS x"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("new", [True, False])
+def test_merges_with_any_names_of_expectations_are_done_once(path: Place, new: bool) -> None:
+    """The condition of the merge has them, with the receipt."""
+    names = ['it\'s "x"', "a \\ b", "`c`, d", "${x} $y", "ü #12] -- */", "]", "n" * 128]
+    expect = dict.fromkeys(names, "x > 1")
+    if not new:
+        path.write("append", "0", path.pairs((9, 9)))
+    for attempt in (1, 2):
+        merge = DeltaMerge(path.pairs((1, 1), (2, 2)), on="k")
+        found = path.write("append", "1", merge, attempt, expect=expect, expect_or_fail={"one": unique("k")})
+        assert [found.expectations[name]["failed"] for name in names] == [1] * len(names)
+        assert (found.note == "already written by attempt 1") == (attempt == 2)

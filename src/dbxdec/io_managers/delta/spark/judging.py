@@ -35,8 +35,11 @@ class Judge(judging.Judge):
         """Whether each row can be judged alone, and nobody keeps those that are dropped."""
         return self.quarantine is None and all(one.is_of_rows for one in self.expectations)
 
-    def marked(self, frame: Any) -> Marked:
-        """Return `frame` with a column for each condition. Raises RunError, with all mistakes in them."""
+    def marked(self, frame: Any, *, drops: bool = True) -> Marked:
+        """Return `frame` with a column for each condition. Raises RunError, with all mistakes in them.
+
+        Without `drops` no row is left out before the others are judged.
+        """
         from pyspark.sql import functions
 
         known = {name.lower() for name in frame.columns}
@@ -54,8 +57,14 @@ class Judge(judging.Judge):
         free = "_" * (max(map(len, frame.columns), default=0) + 1)
         met = {one.name: f"{free}{i}" for i, one in enumerate(conditions)}
         # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
-        told = {met[name]: functions.coalesce(column, functions.lit(False)) for name, column in found.items()}
-        return Marked(self, frame.withColumns(told) if told else frame, met)
+        told = {name: functions.coalesce(column, functions.lit(False)) for name, column in found.items()}
+        musts = [one.name for one in conditions if one.action == "failed"] if drops and self.drops else []
+        first = {met[name]: column for name, column in told.items() if name not in musts}
+        frame = frame.withColumns(first) if first else frame
+        if musts:  # of a row that is left out they may be an error, such as a division by zero
+            kept = _all([functions.col(met[one.name]) for one in self.droppers])
+            frame = frame.withColumns({met[name]: functions.when(kept, told[name]) for name in musts})
+        return Marked(self, frame, met, drops and self.drops)
 
     def _column(self, condition: Any, frame: Any) -> Any:
         """Return a condition as a column that is true, false or null for each row of `frame`."""
@@ -100,11 +109,15 @@ class Judge(judging.Judge):
 
 @dataclass(frozen=True)
 class Marked:
-    """A frame with a column for each condition of a judge: `met` are their names, by those of the expectations."""
+    """A frame with a column for each condition of a judge: `met` are their names, by those of the expectations.
+
+    `drops` says whether rows may be left out: those have null where the others must be true.
+    """
 
     judge: Judge
     frame: Any
     met: Mapping[str, str]
+    drops: bool
 
     def at(self, frame: Any) -> Marked:
         """Return the same rows, as they are stored elsewhere."""
@@ -118,7 +131,7 @@ class Marked:
     @property
     def kept(self) -> Any:
         """The rows that are not dropped."""
-        return self._plain(self.frame.where(~self._bad)) if self.judge.drops else self.rows
+        return self._plain(self.frame.where(~self._bad)) if self.drops else self.rows
 
     @property
     def rejected(self) -> Any:
@@ -155,15 +168,12 @@ class Marked:
         passes = functions.when(_all(list(columns.values())), functions.lit(True)).otherwise(
             functions.raise_error(told).cast("boolean")
         )
-        if self.judge.drops:
+        if self.drops:
             passes = functions.when(self._bad, functions.lit(False)).otherwise(passes)
         return self._plain(self.frame.where(passes))
 
-    def counts(self, *, drops: bool) -> list[Any]:
-        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on.
-
-        With `drops` rows are left out of what must be met.
-        """
+    def counts(self) -> list[Any]:
+        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on."""
         from pyspark.sql import functions
 
         one, nothing = functions.lit(1), functions.lit(0)
@@ -171,7 +181,7 @@ class Marked:
         def number(condition: Any) -> Any:
             return functions.coalesce(functions.sum(functions.when(condition, one).otherwise(nothing)), nothing)
 
-        here = ~self._bad if drops and self.judge.drops else functions.lit(True)
+        here = ~self._bad if self.drops else functions.lit(True)
         found = [functions.count(one), number(here)]
         for expectation in self._conditions():
             met = functions.col(self.met[expectation.name])
@@ -188,10 +198,10 @@ class Marked:
         counts = {one.name: number for one, number in zip(self._conditions(), rest, strict=True)}
         return self.judge.came_out(total, kept, counts, shared)
 
-    def outcomes(self, *, drops: bool) -> list[Outcome]:
+    def outcomes(self) -> list[Outcome]:
         """Return how all expectations came out, by a query. The frame must give the same rows each time."""
-        (row,) = self.frame.agg(*self.counts(drops=drops)).collect()
-        kept = self.kept if drops else self.rows
+        (row,) = self.frame.agg(*self.counts()).collect()
+        kept = self.kept
         return self.came_out(tuple(row), lambda rule: self._shared(kept, rule))
 
     def shared(self, rule: Unique) -> tuple[int, int]:
@@ -223,7 +233,7 @@ class Marked:
 
         The frame must give the same rows each time. Raises RunError if rows are not what they must be.
         """
-        found = self.outcomes(drops=True)
+        found = self.outcomes()
         dropped = any(one.failed for one in found if one.expectation in self.judge.droppers)
         self.judge.settle(found, self.rejected if dropped else None)
         return found

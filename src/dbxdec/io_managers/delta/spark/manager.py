@@ -219,7 +219,7 @@ class SparkDelta(DeltaIoManager):
         judge, rows = self.judge(context), self._rows_there(context)
         if judge is None or rows is None:
             return None
-        return replace(judge, there=lambda: None).marked(rows).outcomes(drops=False)
+        return replace(judge, there=lambda: None).marked(rows, drops=False).outcomes()
 
     def preflight(self, context: OutputContext) -> None:
         judge = self.judge(context)

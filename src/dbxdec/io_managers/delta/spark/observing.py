@@ -29,7 +29,7 @@ class Observed:
     @classmethod
     def of(cls, marked: Marked) -> Observed:
         observation = _observation(marked.frame)
-        seen = marked.frame.observe(observation, *marked.counts(drops=True))
+        seen = marked.frame.observe(observation, *marked.counts())
         return cls(marked, marked.at(seen).guarded(), observation)
 
     def outcomes(self) -> list[Outcome] | None:

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.contexts import OutputContext, WriteId
 
 
+# JSON would have milliseconds alone: rows that differ in less would be the same, and one of them lost.
+_WHOLE = {
+    "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
+    "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
+    "timeZone": "UTC",
+}
+
+
 def into(table: IoManager, context: OutputContext) -> Callable[[Any], None]:
     """Return what stores dropped rows of the write of `context` in `table`."""
     return quarantining.into(table, context, "pyspark.DataFrame", marked, _content)
@@ -31,7 +39,7 @@ def _content(rows: Any) -> tuple[int, int]:
     from pyspark.sql import functions
 
     # Spark hashes no maps, but writes them.
-    text = functions.to_json(functions.struct(functions.col("*")))
+    text = functions.to_json(functions.struct(functions.col("*")), _WHOLE)
     hashed = functions.xxhash64(text).cast("decimal(38,0)")
     (row,) = rows.agg(functions.count(functions.lit(1)), functions.sum(hashed)).collect()
     return int(row[0]), int(row[1] or 0)

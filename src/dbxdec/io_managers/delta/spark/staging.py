@@ -6,6 +6,7 @@ query again, which may give other rows.
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _FOLDER = "_dbxdec/staged"
 _NAME = "dbxdec_staged"
+_GLOB = re.compile(r"[*?{}\[\]\\]")
+"""What Spark takes for a pattern in the path of files, though not in that of a table."""
 
 
 @contextmanager
@@ -82,7 +85,10 @@ class Folder:
             plain.write.mode("overwrite").parquet(self.uri)
         except Exception as error:  # noqa: BLE001 - it is raised again
             fail(error, self.uri, "write")
-        return _named(self.spark.read.schema(plain.schema).parquet(self.uri), frame)
+        # A later attempt may remove the files while this one reads them: then it must not go on with the others.
+        strict = {"ignoreMissingFiles": "false", "ignoreCorruptFiles": "false"}
+        place = _GLOB.sub(r"\\\g<0>", self.uri)
+        return _named(self.spark.read.options(**strict).schema(plain.schema).parquet(place), frame)
 
     def remove(self) -> None:
         """Remove the folder, and those above it that are empty then and have no other use."""
