@@ -109,7 +109,6 @@ def anywhere(place: Place) -> Any:
 DROPS: dict[str, Any] = {"carrier": "carrier IS NOT NULL", "delay": lambda frame: frame["delay"] >= 0}
 
 
-@pytest.mark.connect
 def test_rows_are_counted_and_kept(anywhere: Flights) -> None:
     """`expect` stores all rows, of a new table and of one that is there; its numbers are in result and commit."""
     for run in ("1", "2"):
@@ -159,7 +158,6 @@ def test_rows_are_dropped_into_quarantine(anywhere: Flights) -> None:
     assert not anywhere.left_behind()
 
 
-@pytest.mark.connect
 def test_a_random_frame_loses_no_row(flights: Flights) -> None:
     """Its query runs once: good and bad rows are all rows."""
     frame = flights.spark.range(10_000).selectExpr("id AS flight", "rand() AS chance")
@@ -193,7 +191,6 @@ RULES: dict[str, Any] = {
 }
 
 
-@pytest.mark.connect
 def test_rules_over_all_rows_fail_the_write_with_their_numbers(anywhere: Flights) -> None:
     """All that failed are named, and the rows that were stored apart are gone."""
     twice = anywhere.frame().unionAll(anywhere.frame(1, 2))
