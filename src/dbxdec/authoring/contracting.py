@@ -207,7 +207,7 @@ def _told(column: Column) -> str:
 def forms(jobs: Iterable[dag.Job]) -> dict[str, Columns]:
     """Return the columns of all contracts of these jobs whose libraries are installed here.
 
-    Of several classes with one name, such as those that a function makes, there are none: a manifest has only names.
+    Classes that share a name, such as those that a function makes, are left out: a manifest has only names.
     """
     found: dict[str, Columns] = {}
     schemas: dict[str, Any] = {}
