@@ -24,6 +24,8 @@ from delta_tools import output, receipt
 
 ROWS = 10_000_000
 _ROUNDS, _PEAKS = 5, 3
+_FAR = 0x9E3779B97F4A7C15 - 2**64
+"""The odd factor that spreads numbers over all of 64 bits."""
 _FIVE = {
     "id": "id >= 0",
     "text": "text IS NOT NULL",
@@ -57,13 +59,15 @@ def expectations(folder: Path) -> Iterator[Pair]:
     """A LazyFrame from a file into a table that is there: five conditions, a key, rows that are dropped."""
     rows = int(os.environ.get("ROWS", str(ROWS)).split()[0])
     source, named = str(frames.parquet(rows, folder)), frames.named(rows)
-    mixed = folder / "mixed.parquet"
+    mixed, far = folder / "mixed.parquet", folder / "far.parquet"
     pl.read_parquet(source).sample(fraction=1, shuffle=True, seed=1).write_parquet(mixed)
+    pl.scan_parquet(mixed).with_columns(pl.col("id") * _FAR).sink_parquet(far)
     over = "the same without"
     for name, what, given, budget in (
         ("five", "five conditions", source, Budget("ratio", 1.2)),
         ("unique", "unique", source, Budget("ratio", 1.4)),
         ("unique", "unique, rows in no order", str(mixed), Budget("ratio", 1.4)),
+        ("unique", "unique, far apart in no order", str(far), Budget("ratio", 1.4)),
         ("drop", "five, and rows dropped", source, None),
         ("contract", "a contract of four columns", source, Budget("ratio", 1.5)),
     ):

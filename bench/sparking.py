@@ -17,11 +17,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import measure
 from measure import Budget, Line, Pair
 
-from dbxdec import DeltaMerge
+from dbxdec import DeltaMerge, unique
 from dbxdec.io_managers import SparkDeltaIoManager
 from spark_tools import MISSING, output, receipt, start, wanted
 
 ROUNDS = 7
+_FIVE = {
+    "k": "k >= 0",
+    "part": "part BETWEEN 0 AND 99",
+    "amount": "amount IS NOT NULL",
+    "sum": "k + part >= part",
+    "short": "LENGTH(CAST(part AS STRING)) < 3",
+}
 _FILES = 100  # of the table that an append is read from
 _runs = map(str, itertools.count())
 
@@ -30,7 +37,7 @@ def through_spark(scratch: Path) -> Iterator[Pair | Line]:
     if MISSING:
         yield Line(f"left out: {MISSING}")
         return
-    spark = start(scratch / "warehouse")
+    spark = start(scratch / "warehouse", once=False)
     rows = int(os.environ.get("ROWS", "1000000"))
     frame = (
         spark.range(rows).selectExpr("id AS k", "id % 100 AS part", "CAST(id AS DOUBLE) AS amount").localCheckpoint()
@@ -64,6 +71,7 @@ def through_spark(scratch: Path) -> Iterator[Pair | Line]:
     for name, (one, other) in kinds.items():
         yield from _compared(spark, name, one, other)
     yield from _reads(spark, frame, scratch)
+    yield from _expected(spark, frame, scratch)
 
 
 def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
@@ -83,11 +91,40 @@ def _reads(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
     )
 
 
-def _compared(spark: Any, name: str, ours: Callable[[], Any], plain: Callable[[], Any]) -> Iterator[Pair | Line]:
+def _expected(spark: Any, frame: Any, scratch: Path) -> Iterator[Pair | Line]:
+    """What a table pays for its expectations: an overwrite with them over the same without."""
+
+    def written(name: str, **expectations: Any) -> Callable[[], None]:
+        def write() -> None:
+            io = SparkDeltaIoManager("unused", mode="overwrite", **expectations)
+            context = output(str(scratch / name), receipt(next(_runs)))
+            io.preflight(context)
+            io.write(context, frame)
+
+        return write
+
+    plain = written("plain-expected")
+    for name, budget, expectations in (
+        ("five conditions", 1.2, {"expect": _FIVE}),
+        ("rows dropped", None, {"expect": _FIVE, "expect_or_drop": {"odd": "k % 100 <> 0"}}),
+        ("unique", None, {"expect_or_fail": {"one": unique("k")}}),
+    ):
+        ours = written(name.replace(" ", "-"), **expectations)
+        yield from _compared(spark, f"overwrite, {name}", ours, plain, budget, "the same without")
+
+
+def _compared(
+    spark: Any,
+    name: str,
+    ours: Callable[[], Any],
+    plain: Callable[[], Any],
+    budget: float | None = 1.5,
+    over: str = "the plain call",
+) -> Iterator[Pair | Line]:
     one, other = measure.in_turn(ROUNDS, ours, plain)
     walls = [sample.wall for sample in one], [sample.wall for sample in other]
-    yield Pair(f"Spark: {name}", "the plain call", Budget("ratio", 1.5), *walls)
-    yield Line(f"Spark: {name}: {_jobs(spark, ours)} jobs, {_jobs(spark, plain)} of the plain call")
+    yield Pair(f"Spark: {name}", over, None if budget is None else Budget("ratio", budget), *walls)
+    yield Line(f"Spark: {name}: {_jobs(spark, ours)} jobs, {_jobs(spark, plain)} of {over}")
 
 
 def _jobs(spark: Any, act: Callable[[], Any]) -> int:

@@ -63,7 +63,9 @@ SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    # Tests run each query once: what makes the second one quick costs more than it gives.
+}
+# Tests run each query once, on few rows: what makes the second one quick costs more than it gives.
+_ONCE = {
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -71,12 +73,12 @@ SETTINGS = {
 RECEIPT = Receipt(WriteId("1", "job", "77", "task"), attempt=1, build="b" * 64, parameters="p")
 
 
-def _settings(temporary: Path) -> dict[str, str]:
+def _settings(temporary: Path, *, once: bool = True) -> dict[str, str]:
     """The settings of a session that leaves its files, 90 MB of them, in a folder that goes with its test."""
     temporary.mkdir(exist_ok=True)
-    options = "spark.driver.extraJavaOptions"
-    own = {"spark.local.dir": str(temporary), options: f"{SETTINGS[options]} -Djava.io.tmpdir={temporary}"}
-    return {**SETTINGS, **own}
+    settings, options = {**SETTINGS, **(_ONCE if once else {})}, "spark.driver.extraJavaOptions"
+    java = f"{settings.get(options, '')} -Djava.io.tmpdir={temporary}".strip()
+    return {**settings, "spark.local.dir": str(temporary), options: java}
 
 
 def defaults(folder: Path) -> dict[str, str]:
@@ -87,8 +89,11 @@ def defaults(folder: Path) -> dict[str, str]:
     return {"SPARK_CONF_DIR": str(folder)}
 
 
-def start(warehouse: Path, jars: str = "") -> Any:
-    """A session of this process, with Delta: its jars are `jars`, or come through Ivy."""
+def start(warehouse: Path, jars: str = "", *, once: bool = True) -> Any:
+    """A session of this process, with Delta: its jars are `jars`, or come through Ivy.
+
+    Without `once` it is for queries that run often or on many rows, with Spark's own settings for that.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PySpark's own imports warn about newer libraries
         from delta import configure_spark_with_delta_pip
@@ -96,7 +101,7 @@ def start(warehouse: Path, jars: str = "") -> Any:
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2]").config("spark.sql.warehouse.dir", warehouse.as_uri())
-    for name, value in _settings(warehouse.parent / "temporary").items():
+    for name, value in _settings(warehouse.parent / "temporary", once=once).items():
         builder = builder.config(name, value)
     builder = builder.config("spark.jars", jars) if jars else configure_spark_with_delta_pip(builder)
     spark = builder.getOrCreate()

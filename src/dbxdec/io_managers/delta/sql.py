@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.errors import Problem, RunError, did_you_mean, listed
 
@@ -52,6 +52,23 @@ _MOVING_MOMENT = re.compile(r"""[rR]?['"]\s*(?:now|today|tomorrow|yesterday)\b""
 # What begins a query in brackets; SELECT does so wherever it stands.
 _QUERIES = frozenset({"from", "table", "values", "with"})
 _REST = r"""--[^\n]*|/\*.*?\*/|::|:(?P<name>[^\W\d]\w*)|(?P<word>[^\W\d]\w*)|."""
+
+_NAME = r"""(?:[^\W\d]\w*|"(?:[^"]|"")+")"""
+_CONSTANT = r"""(?:-?\d+(?:\.\d+)?|'(?:[^']|'')*')"""
+_COMPARED = rf"""{_NAME}\s*(?:(?:<=|>=|<>|!=|=|<|>)\s*{_CONSTANT}
+    |\s(?:NOT\s+)?BETWEEN\s+{_CONSTANT}\s+AND\s+{_CONSTANT}
+    |\s(?:NOT\s+)?IN\s*\(\s*{_CONSTANT}(?:\s*,\s*{_CONSTANT})*\s*\)
+    |\sIS\s+(?:NOT\s+)?NULL)"""
+_COMPARISON = re.compile(rf"\s*{_COMPARED}(?:\s+(?:AND|OR)\s+{_COMPARED})*\s*", re.IGNORECASE | re.VERBOSE)
+_WORDS = frozenset({"and", "between", "in", "is", "not", "null", "or"})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A condition that compares one column with constants of one kind, or with null: it is null where the column is."""
+
+    column: str
+    constants: Literal["strings", "numbers"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,23 @@ class Sql:
             quote = token[0][0]
             if quote in quotes and len(token[0]) > 1:
                 yield token[0][1:-1].replace(quote * 2, quote)
+
+    def comparison(self, text: str) -> Comparison | None:
+        """Return what a condition compares; None for one that is, or may be, anything else."""
+        if not _COMPARISON.fullmatch(text):
+            return None
+        tokens = list(self._telling(text))
+        words = [token["word"] for token in tokens if token["word"] and token["word"].lower() not in _WORDS]
+        columns = {*words, *self.in_quotes(text, '"')}
+        constants: set[Literal["strings", "numbers"]] = set()
+        for token in tokens:
+            if token[0][0] == "'":
+                constants.add("strings")
+            elif token[0].isdigit():
+                constants.add("numbers")
+        if len(columns) != 1 or len(constants) > 1:
+            return None
+        return Comparison(columns.pop(), constants.pop() if constants else None)
 
     def names(self, text: str) -> set[str]:
         """Return all words and names in backticks, in lower case: those of columns are among them."""

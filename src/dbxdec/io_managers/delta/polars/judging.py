@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import xor
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Rows, Unique
+from dbxdec.io_managers.delta.polars import counting
 from dbxdec.io_managers.delta.polars.spilling import once_only
 from dbxdec.io_managers.delta.sql import POLARS_SQL
 from dbxdec.io_managers.polars_frames import named
@@ -61,7 +60,21 @@ class Judge(judging.Judge):
                 problems.append(self.unfit(one, error.problems[0]))
         if problems:
             raise RunError(problems)
-        return Conditions(self, found, values, free, returned or {})
+        return Conditions(self, found, values, self._comparisons(found, schema), free, returned or {})
+
+    def _comparisons(self, conditions: Mapping[str, pl.Expr], schema: pl.Schema) -> dict[str, str]:
+        """Return the columns of conditions that compare nothing but one column with constants of its kind."""
+        import polars as pl
+
+        found = {}
+        for one in self.expectations:
+            told = POLARS_SQL.comparison(one.condition) if isinstance(one.condition, str) else None
+            if told is None or set(conditions[one.name].meta.root_names()) != {told.column}:
+                continue
+            kind = schema[told.column]
+            if {"strings": kind == pl.String, "numbers": kind.is_numeric(), None: True}[told.constants]:
+                found[one.name] = told.column
+        return found
 
     def _expression(
         self, condition: Any, two: pl.DataFrame, values: Mapping[str, pl.Expr], write: Callable[[str, Any], str]
@@ -98,6 +111,8 @@ class Conditions:
     judge: Judge
     met: Mapping[str, pl.Expr]
     values: Mapping[str, pl.Expr]
+    comparisons: Mapping[str, str]
+    """The column of each condition that compares nothing but one column with constants."""
     free: str
     returned: Mapping[str, pl.DataType] = field(default_factory=dict)
 
@@ -204,18 +219,22 @@ class Conditions:
         """Return the number of rows, and of those that don't meet each expectation; for a fraction, that fulfil it."""
         import polars as pl
 
-        told, met = self._told(frame, some)
-        columns = [(pl.col(met[one.name]), isinstance(one.rule, Fraction)) for one in some]
-        counted = [(column if fulfilled else ~column).sum() for column, fulfilled in columns]
-        asked = [pl.len().alias(f"{self.free}n"), *counted]
-        row = told.select(asked).collect(engine="streaming").row(0)
-        return int(row[0]), {one.name: int(count or 0) for one, count in zip(some, row[1:], strict=True)}
+        conditions = {one.name: self.met[one.name] for one in some}
+        counts, names = counting.by_columns(frame, conditions, self.comparisons)
+        rest = [one for one in some if one.name in names]
+        told, met = self._told(frame, rest)
+        asked = [pl.len().alias(f"{self.free}n"), *((~pl.col(met[one.name])).sum() for one in rest)]
+        *found, whole = counting.together([*(count.frame for count in counts), told.select(asked)])
+        rows, *of_rest = map(int, whole.row(0))
+        broken = dict(zip((one.name for one in rest), of_rest, strict=True))
+        for count, numbers in zip(counts, found, strict=True):
+            broken.update(zip(count.names, map(int, numbers.row(0)), strict=True))
+        return rows, {
+            one.name: rows - broken[one.name] if isinstance(one.rule, Fraction) else broken[one.name] for one in some
+        }
 
     def _shared(self, kept: pl.LazyFrame, rule: Unique) -> int:
-        """Return how many rows have values that other rows have, too.
-
-        Numbers, or hashes, are counted first, which takes little memory: if they all differ, so do the values.
-        """
+        """Return how many rows have values that other rows have, too."""
         import polars as pl
 
         columns = list(map(named, rule.columns))
@@ -224,32 +243,10 @@ class Conditions:
         if there is not None:
             known = there.collect_schema()  # a column that is new to the table is null in the rows that are there
             parts += [there.select(named(name) if name in known else pl.lit(None).alias(name) for name in rule.columns)]
-        # Only they are in memory, eight bytes a row: the streaming engine takes twice as long to count them.
-        everything = pl.concat(parts, how="vertical_relaxed")
-        told = everything.select(_told_apart(everything.collect_schema(), rule.columns))
-        apart = told.collect(engine="streaming").to_series()
-        if apart.n_unique() == apart.len():
+        # That takes little memory, and grouping is not needed where no rows share anything.
+        if counting.are_distinct(pl.concat(parts, how="vertical_relaxed"), rule.columns):
             return 0
-        free = "_" * (max(map(len, rule.columns)) + 1)
-        number, own = f"{free}n", f"{free}o"
-        marked = [part.with_columns(pl.lit(i == 0).alias(own)) for i, part in enumerate(parts)]
-        grouped = (
-            pl.concat(marked, how="vertical_relaxed")
-            .group_by(list(rule.columns))
-            .agg(pl.len().alias(number), pl.col(own).sum())
-        )
-        shared = grouped.filter(pl.col(number) > 1).select(pl.col(own).sum()).collect(engine="streaming").item()
-        return int(shared or 0)
-
-
-def _told_apart(schema: pl.Schema, columns: Sequence[str]) -> pl.Expr:
-    """Return an expression of eight bytes a row at most; rows for which it differs have other values in the columns."""
-
-    first = schema[columns[0]]
-    if len(columns) == 1 and (first.is_integer() or first.is_float() or first.is_temporal()):
-        return named(columns[0])  # counted several times faster than hashes if rows come in its order
-    # The hash of a struct takes four times as long. With one seed, equal values in two columns would cancel out.
-    return reduce(xor, (named(name).hash(seed) for seed, name in enumerate(columns))).alias("hash")
+        return counting.sharing(parts, rule.columns)
 
 
 def parsed(condition: str, text: str) -> pl.Expr:

@@ -286,7 +286,7 @@ class Rows:
         bad = [file for file in files if file.is_apart]
         try:
             rows, dropped = (self._scanned(some, folder, partitions) for some in (kept, bad))
-            everything = pl.concat([rows, dropped])
+            everything = pl.concat([rows, dropped]) if bad else rows
             self._state(conditions.settled(everything, rows, dropped if bad else None))
             self._judged = conditions, rows
         except BaseException:

@@ -1,0 +1,126 @@
+"""Rows that break conditions, and rows that share values, are counted as if each row were looked at."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbxdec.io_managers.delta.expectations import Expectation
+from dbxdec.io_managers.delta.polars import counting
+from dbxdec.io_managers.delta.polars.judging import Judge
+from dbxdec.io_managers.delta.sql import POLARS_SQL, Comparison
+
+INTEGERS = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Int128, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]
+NUMBERS = [
+    "n > 3",
+    "n >= -1 AND n < 100",
+    "n BETWEEN -1 AND 1",
+    "n NOT BETWEEN 0 AND 5",
+    "n IN (1, 2, 300)",
+    "n NOT IN (-1, 0)",
+    "n IS NOT NULL",
+    "n IS NULL OR n <> 0",
+    "n <= 0.5 OR n = 4",
+    "n < 99999",
+]
+STRINGS = ["s > 'b'", "s IN ('a', '', 'ä')", "s <> ''", "s BETWEEN 'a' AND 'c'", "s IS NULL OR s < 'b'"]
+MIXED = ["n > 0 AND s <> 'a'", "LENGTH(s) < 2", "n + 1 > 3", "COALESCE(n, 0) < 9", "NULLIF(n, 3) > 0"]
+
+
+def _column(kind: Any) -> st.SearchStrategy[list[Any]]:
+    if kind in (pl.Float32, pl.Float64):
+        values: st.SearchStrategy[Any] = st.floats(width=32)
+    else:
+        values = st.integers(int(pl.select(kind.min()).item()), int(pl.select(kind.max()).item())) | st.integers(0, 6)
+    return st.lists(st.none() | values, max_size=12)
+
+
+def _judge(conditions: list[str]) -> Judge:
+    return Judge(tuple(Expectation(one, one, "kept") for one in conditions), {}, "task", "uri")
+
+
+@pytest.mark.parametrize("kind", [*[one for one in INTEGERS if one != pl.Int128], pl.Float32, pl.Float64], ids=str)
+@given(data=st.data())
+def test_each_condition_counts_the_rows_of_a_file_that_it_is_not_true_for(
+    tmp_path_factory: pytest.TempPathFactory, kind: Any, data: st.DataObject
+) -> None:
+    numbers = data.draw(_column(kind))
+    texts = data.draw(st.lists(st.none() | st.sampled_from(["", "a", "b", "bb", "ä", "z" * 70]), min_size=12))
+    frame = pl.DataFrame({"n": pl.Series(numbers, dtype=kind), "s": pl.Series(texts[: len(numbers)], dtype=pl.String)})
+    conditions = data.draw(st.lists(st.sampled_from([*NUMBERS, *STRINGS, *MIXED]), unique=True))
+    place = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    frame.write_parquet(place, row_group_size=data.draw(st.integers(1, 5)))
+    judge = _judge(conditions)
+    found = judge.for_schema(frame.schema).outcomes(pl.scan_parquet(place), pl.scan_parquet(place))
+    expected = {one: frame.height - frame.filter(pl.sql_expr(one)).height for one in conditions}
+    assert {one.expectation.name: one.failed for one in found} == expected
+    assert {one.total for one in found} <= {frame.height}
+
+
+@pytest.mark.parametrize("kind", INTEGERS, ids=str)
+@given(data=st.data())
+def test_numbers_are_distinct_where_no_two_are_the_same(kind: Any, data: st.DataObject) -> None:
+    numbers = data.draw(_column(kind))
+    frame = pl.LazyFrame({"n": pl.Series(numbers, dtype=kind)})
+    assert counting.are_distinct(frame, ["n"]) == (len(set(numbers)) == len(numbers))
+
+
+@given(st.lists(st.dates() | st.none()))
+def test_days_are_distinct_where_no_two_are_the_same(days: list[dt.date | None]) -> None:
+    frame = pl.LazyFrame({"day": pl.Series(days, dtype=pl.Date)})
+    assert counting.are_distinct(frame, ["day"]) == (len(set(days)) == len(days))
+
+
+def test_numbers_close_together_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_AT_ONCE", 7)
+    numbers = pl.Series("n", range(-50, 50)).sample(fraction=1, shuffle=True, seed=1)
+    assert counting.are_distinct(pl.LazyFrame([numbers]), ["n"])
+    assert not counting.are_distinct(pl.LazyFrame([numbers.append(pl.Series([-50]))]), ["n"])
+
+
+def test_row_groups_that_can_have_no_such_row_are_not_read(tmp_path: Path) -> None:
+    # Their pages are overwritten: whoever reads them gets an error, or other rows.
+    place = tmp_path / "rows.parquet"
+    pl.DataFrame({"n": range(10_000)}).write_parquet(place, compression="uncompressed")
+    held = bytearray(place.read_bytes())
+    footer = int.from_bytes(held[-8:-4], "little") + 8
+    held[4:-footer] = b"\xff" * (len(held) - footer - 4)
+    place.write_bytes(held)
+    judge = _judge(["n >= 0", "n IS NOT NULL", "n BETWEEN 0 AND 9999"])
+    rows = pl.scan_parquet(place)
+    found = judge.for_schema(rows.collect_schema()).outcomes(rows, rows)
+    assert [(one.failed, one.total) for one in found] == [(0, 10_000)] * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("n >= 0", Comparison("n", "numbers")),
+        (" n\nBETWEEN -1.5 and 2 ", Comparison("n", "numbers")),
+        ("n IN (1, 2) OR n IS NULL", Comparison("n", "numbers")),
+        ("\"a b\" NOT IN ('x', 'it''s')", Comparison("a b", "strings")),
+        ("n IS NOT NULL", Comparison("n", None)),
+        ("n > m", None),
+        ("n > 1 AND m > 1", None),
+        ("n > 1 OR n = 'x'", None),
+        ("LENGTH(n) > 1", None),
+        ("n + 1 > 1", None),
+        ("n = NULL", None),
+        ("n > :least", None),
+        ("NOT n > 1", None),
+        ("(n > 1)", None),
+        ("n > 1 -- more", None),
+        ("n > 1 BANANA", None),
+        ("CAST(n AS INT) > 1", None),
+        ("n / 0 > 1", None),
+        ("CASE WHEN n > 1 THEN TRUE END", None),
+    ],
+)
+def test_a_condition_that_is_null_only_where_its_column_is_is_known(text: str, found: Comparison | None) -> None:
+    assert POLARS_SQL.comparison(text) == found
