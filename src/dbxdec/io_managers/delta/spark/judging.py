@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dbxdec.errors import ExpectationError, RunError, listed
+from dbxdec.errors import ExpectationError, Problem, RunError, listed
 from dbxdec.io_managers.delta import judging
 from dbxdec.io_managers.delta.expectations import FAILED, Expectation, Fraction, Unique
 from dbxdec.io_managers.delta.spark import predicates
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from dbxdec.io_managers.delta.judging import Outcome
 
 _BROKEN = "expectations that a row does not meet: "
+
+
+@dataclass(frozen=True)
+class Column:
+    """A condition as Spark's column `met`; `bare` is it as the author has written it in SQL, without brackets."""
+
+    condition: Any
+    met: Any
+    bare: Any = None
 
 
 @dataclass(frozen=True)
@@ -45,19 +54,20 @@ class Judge(judging.Judge):
         known = {name.lower() for name in frame.columns}
         problems = self.without(frame.columns, lambda name: name.lower() in known)
         conditions = [one for one in self.expectations if one.condition is not None]
-        found: dict[str, Any] = {}
+        found: dict[str, Column] = {}
         for one in conditions:
             try:
                 with judging.told_of(one):
                     found[one.name] = self._column(one.condition, frame)
             except RunError as error:
                 problems.append(self.unfit(one, error.problems[0]))
+        problems += self._unfit(found, conditions, frame)
         if problems:
             raise RunError(problems)
         free = "_" * (max(map(len, frame.columns), default=0) + 1)
         met = {one.name: f"{free}{i}" for i, one in enumerate(conditions)}
         # Null is a violation, as in a CHECK constraint that asks for it and in the platform's own expectations.
-        told = {name: functions.coalesce(column, functions.lit(False)) for name, column in found.items()}
+        told = {name: functions.coalesce(one.met, functions.lit(False)) for name, one in found.items()}
         musts = [one.name for one in conditions if one.action == "failed"] if drops and self.drops else []
         first = {met[name]: column for name, column in told.items() if name not in musts}
         frame = frame.withColumns(first) if first else frame
@@ -66,8 +76,8 @@ class Judge(judging.Judge):
             frame = frame.withColumns({met[name]: functions.when(kept, told[name]) for name in musts})
         return Marked(self, frame, met, drops and self.drops)
 
-    def _column(self, condition: Any, frame: Any) -> Any:
-        """Return a condition as a column that is true, false or null for each row of `frame`."""
+    def _column(self, condition: Any, frame: Any) -> Column:
+        """Return a condition as a column, which is to be looked at."""
         from pyspark.errors import AnalysisException
         from pyspark.sql import functions
 
@@ -78,23 +88,31 @@ class Judge(judging.Judge):
                     f"its function returned a {type(found).__module__}.{type(found).__qualname__}",
                     hint='return a Column, as in `lambda frame: frame["delay"] < 5000`',
                 )
-        else:
-            refuse(condition, frame.columns)
-            text = SPARK_SQL.filled(condition, self.parameters, _literal)
-            try:
-                # In brackets, `1=1) OR (1=1` would be one.
-                _ = frame.select(functions.expr(text)).schema
-            except AnalysisException as error:
-                raise _unfit(condition, error, frame.columns) from error
-            # Without, `delay < 5000 BANANA` would be one.
-            found = functions.expr(f"(\n{text}\n)")
+            return Column(condition, found)
+        refuse(condition, frame.columns)
+        text = SPARK_SQL.filled(condition, self.parameters, _literal)
         try:
-            # Spark lets nothing stand here that gives other than one truth for each row. Over Connect the filter alone
-            # is not looked at: its columns are known.
-            _ = frame.where(found).select(functions.lit(1)).schema
+            # In brackets, `1=1) OR (1=1` would be one; without, `delay < 5000 BANANA` would be one.
+            return Column(condition, functions.expr(f"(\n{text}\n)"), functions.expr(text))
         except AnalysisException as error:
             raise _unfit(condition, error, frame.columns) from error
-        return found
+
+    def _unfit(self, found: Mapping[str, Column], some: Sequence[Expectation], frame: Any) -> list[Problem]:
+        """Return a problem for each column that Spark can't evaluate for each row of `frame`."""
+        from pyspark.errors import AnalysisException
+
+        try:
+            _analyze(list(found.values()), frame)
+        except AnalysisException:
+            problems = []  # Spark tells the first alone, and not whose it is
+        else:
+            return []
+        for one in (one for one in some if one.name in found):
+            try:
+                _analyze([found[one.name]], frame)
+            except AnalysisException as error:
+                problems.append(self.unfit(one, _unfit(one.condition, error, frame.columns).problems[0]))
+        return problems
 
     def broken_by(self, error: BaseException) -> RunError | None:
         """Return what an error of Spark's says of expectations; None if it says nothing of them."""
@@ -173,20 +191,26 @@ class Marked:
         return self._plain(self.frame.where(passes))
 
     def counts(self) -> list[Any]:
-        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on."""
+        """Return the aggregates that `came_out` takes, by their place as `c0`, `c1` and so on.
+
+        Spark runs each of them for each row without compiling them: they are few and plain.
+        """
         from pyspark.sql import functions
 
-        one, nothing = functions.lit(1), functions.lit(0)
+        one = functions.lit(1)
 
         def number(condition: Any) -> Any:
-            return functions.coalesce(functions.sum(functions.when(condition, one).otherwise(nothing)), nothing)
+            return functions.count(functions.when(condition, one))
 
-        here = ~self._bad if self.drops else functions.lit(True)
-        found = [functions.count(one), number(here)]
+        found = [functions.count(one)]
+        if self.drops:
+            found.append(number(~self._bad))
         for expectation in self._conditions():
             met = functions.col(self.met[expectation.name])
             asked = met if isinstance(expectation.rule, Fraction) else ~met
-            found.append(number(asked & here) if expectation.action == "failed" else number(asked))
+            if self.drops and expectation.action == "failed":
+                asked &= ~self._bad
+            found.append(number(asked))
         return [column.alias(f"c{i}") for i, column in enumerate(found)]
 
     def _conditions(self) -> list[Expectation]:
@@ -194,7 +218,8 @@ class Marked:
 
     def came_out(self, numbers: Sequence[int], shared: Callable[[Unique], int]) -> list[Outcome]:
         """Return how all expectations came out, by the values of `counts`."""
-        total, kept, *rest = map(int, numbers)
+        total, *rest = map(int, numbers)
+        kept = rest.pop(0) if self.drops else total
         counts = {one.name: number for one, number in zip(self._conditions(), rest, strict=True)}
         return self.judge.came_out(total, kept, counts, shared)
 
@@ -244,6 +269,19 @@ def _all(columns: Sequence[Any]) -> Any:
     for other in others:
         first = first & other
     return first
+
+
+def _analyze(some: Sequence[Column], frame: Any) -> None:
+    """Raise AnalysisException for conditions that are not true, false or null for each row of `frame`."""
+    from pyspark.sql import functions
+
+    if bare := [one.bare for one in some if one.bare is not None]:
+        _ = frame.select(*bare).schema
+    # Spark lets nothing stand in a filter that gives other than one truth for each row. Over Connect the filter alone
+    # is not looked at: its columns are known.
+    for one in some:
+        frame = frame.where(one.met)
+    _ = frame.select(functions.lit(1)).schema
 
 
 def _unfit(condition: Any, error: BaseException, columns: Sequence[str]) -> RunError:
