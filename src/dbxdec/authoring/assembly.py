@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import contracting, expecting, new_rows, recording
@@ -15,6 +15,7 @@ from dbxdec.authoring.surroundings import Surroundings
 from dbxdec.errors import AuthoringError, Problem, shown
 from dbxdec.model import dag, kinds
 from dbxdec.model.variables import names_in
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring.settings import plain
 from dbxdec.model.mistakes import forgiving
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,13 +7,13 @@ import functools
 import inspect
 import re
 import weakref
-from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import SourceLocation
 from dbxdec.model import signatures
 from dbxdec.model.typehints import layers, unwrapped
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -12,7 +12,6 @@ import datetime as dt
 import sys
 import types
 import typing
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from dbxdec.model.annotations import is_union
 from dbxdec.model.secrets import Secret
 from dbxdec.model.typehints import type_name
 from dbxdec.model.variables import BundleVariable, has_token
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

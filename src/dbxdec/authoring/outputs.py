@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.authoring import contracting, small_results
@@ -10,6 +10,7 @@ from dbxdec.authoring.settings import plain
 from dbxdec.errors import listed
 from dbxdec.io_managers.base import IoManager, Mistaken, io_reference
 from dbxdec.model import dag, typehints
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

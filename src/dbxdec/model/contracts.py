@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import SourceLocation
 from dbxdec.model.annotations import is_union, strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,11 +7,12 @@ due when it was triggered.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dbxdec.model.trigger import zone
 from dbxdec.support.forms import FormError, take
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

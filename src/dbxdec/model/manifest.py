@@ -7,7 +7,7 @@ It is canonical: sorted keys, LF, and nothing that depends on the machine or the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dbxdec.errors import ManifestError, SourceLocation, did_you_mean, listed
@@ -16,6 +16,7 @@ from dbxdec.model.job_forms import decode_job
 from dbxdec.support import digests
 from dbxdec.support.forms import FormError, at, kind_of, strings, take, texts
 from dbxdec.support.pauses import without_collection
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

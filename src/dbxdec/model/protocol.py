@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from dbxdec.model.variables import TARGET
 from dbxdec.platform import references
 from dbxdec.platform.run_if import RESULT_STATES
 from dbxdec.support.masking import brief
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set

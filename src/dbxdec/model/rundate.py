@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from dbxdec.model.mistakes import forgiving, giving
 from dbxdec.model.trigger import known_zone, zone
 from dbxdec.support.forms import FormError, take
+from dbxdec.support.records import dataclass
 
 _FARTHEST = 1_000_000
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import Problem, RunError, listed
 from dbxdec.model.mistakes import forgiving, giving, is_wiring
 from dbxdec.platform.dbutils import find_dbutils
 from dbxdec.support import masking
+from dbxdec.support.records import dataclass
 from dbxdec.support.secret_forms import Whole
 
 if TYPE_CHECKING:

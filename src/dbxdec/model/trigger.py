@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+
+from dbxdec.support.records import dataclass
 
 REFERENCE = "{{job.trigger.time.iso_datetime}}"
 """The default in the job definition: the moment at which the run was triggered, in UTC.

@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from dbxdec.model import contracts
@@ -16,6 +16,7 @@ from dbxdec.model.annotations import is_union, strip_optional
 from dbxdec.model.literals import STAND_IN_NAME
 from dbxdec.model.signatures import annotations_of
 from dbxdec.model.values import ValueType
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

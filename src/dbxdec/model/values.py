@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from dbxdec.model.equality import canonical_form
 from dbxdec.model.spellings import MisreadError, day_in, is_, number_in
 from dbxdec.support.forms import FormError, each_of, strings, take
 from dbxdec.support.masking import brief
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
@@ -17,6 +17,7 @@ from dbxdec.model.values import ANY
 from dbxdec.runtime import contracting, record, upstream
 from dbxdec.runtime.iterations import Iteration, all_items, by_item, iterations_of
 from dbxdec.runtime.task_values import task_values
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

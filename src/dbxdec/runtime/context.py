@@ -6,13 +6,13 @@ import datetime as dt
 import logging
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import RunError
 from dbxdec.model import dag
 from dbxdec.model.mistakes import forgiving
 from dbxdec.runtime import threads
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

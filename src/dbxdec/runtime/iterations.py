@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dbxdec.errors import NotWrittenError, RunError
@@ -15,6 +14,7 @@ from dbxdec.model.items import ONCE, content, places, type_of
 from dbxdec.runtime.task_values import task_values
 from dbxdec.support import digests
 from dbxdec.support.masking import brief
+from dbxdec.support.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

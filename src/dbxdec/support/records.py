@@ -1,0 +1,178 @@
+"""Frozen dataclasses whose methods are made when they are first asked for.
+
+The standard library makes them when the class is defined, by compiling each. That took half of the time in which a task
+starts, and a run uses few of these classes. Everything else is the standard library's own: its functions (`replace`,
+`fields`, `asdict`), patterns, copies and pickles take them as dataclasses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from dataclasses import dataclass as dataclass
+    from typing import Any
+else:
+
+    def dataclass(*, frozen: bool, slots: bool = False) -> Callable[[type], type]:
+        """Make a class a frozen dataclass, as `dataclasses.dataclass` does. A class that is not frozen is for that."""
+        assert frozen  # noqa: S101
+        return lambda cls: _late(cls, slots=slots)
+
+
+_MADE = ("__init__", "__repr__", "__eq__", "__hash__")
+_TOLD = ("__match_args__", "__dataclass_fields__", "__dataclass_params__")
+
+
+class _Late:
+    """What a dataclass has by one name: the first who asks has everything made."""
+
+    __slots__ = ("cls", "make", "name")
+
+    def __init__(self, cls: type, name: str, make: Callable[[], None]) -> None:
+        self.cls, self.name, self.make = cls, name, make
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        self.make()
+        made = vars(self.cls)[self.name]
+        return made.__get__(instance, owner) if hasattr(made, "__get__") else made
+
+
+def _late(cls: Any, *, slots: bool) -> Any:
+    annotations = vars(cls).get("__annotations__", {})
+    defaults = {name: vars(cls)[name] for name in annotations if name in vars(cls)}
+    own = {name for name in _MADE if name in vars(cls)}
+    if "__eq__" in own and vars(cls).get("__hash__") is None:
+        own.discard("__hash__")  # Python itself has put it there
+    if slots:
+        cls = _with_slots(cls, [name for name, kind in annotations.items() if not _is_of_class(kind)])
+    else:
+        for name, default in defaults.items():
+            if isinstance(default, dataclasses.Field):
+                if default.default is dataclasses.MISSING:
+                    delattr(cls, name)
+                else:
+                    setattr(cls, name, default.default)
+
+    def make() -> None:
+        # Without a docstring the library would make one of the signature.
+        body = {"__module__": cls.__module__, "__doc__": "made", "__annotations__": annotations, **defaults}
+        made: Any = type(cls)(cls.__name__, cls.__bases__, body)
+        # Not frozen, which would compile two more: only what derives from a frozen one must be.
+        derives = any(map(dataclasses.is_dataclass, cls.__bases__))
+        made = dataclasses.dataclass(init=False, eq=False, repr=False, frozen=derives)(made)
+        made.__dataclass_params__.frozen = True
+        fields = dataclasses.fields(made)
+        compared = _values([field.name for field in fields if field.compare])
+        hashed = _values([field.name for field in fields if (field.compare if field.hash is None else field.hash)])
+        methods = {"__init__": _initial(fields, cls), "__eq__": _equality(compared), "__hash__": _hash(hashed)}
+        methods["__repr__"] = _representation([field.name for field in fields if field.repr])
+        for name in _MADE:
+            if name not in own:
+                setattr(cls, name, methods[name])
+        for name in _TOLD:
+            setattr(cls, name, getattr(made, name))
+
+    for name in (*_MADE, *_TOLD):
+        if name not in own:
+            setattr(cls, name, _Late(cls, name, make))
+    cls.__setattr__, cls.__delattr__ = _refusals(cls)
+    return cls
+
+
+def _is_of_class(annotation: str) -> bool:
+    return annotation.startswith(("ClassVar", "typing.ClassVar"))
+
+
+def _with_slots(cls: Any, names: list[str]) -> Any:
+    """Return the class anew: slots can't be added to one, and the default of a field can't have the slot's place."""
+    body = dict(vars(cls))
+    inherited = set(itertools.chain.from_iterable(vars(base).get("__slots__", ()) for base in cls.__mro__))
+    for name in (*names, "__dict__", "__weakref__"):
+        body.pop(name, None)
+    body |= {"__slots__": tuple(name for name in names if name not in inherited)}
+    body |= {"__getstate__": _state, "__setstate__": _set_state} if "__getstate__" not in body else {}
+    body["__qualname__"] = cls.__qualname__
+    return type(cls)(cls.__name__, cls.__bases__, body)
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: list[Any]) -> None:
+    for field, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, field.name, value)
+
+
+def _initial(fields: Iterable[dataclasses.Field[Any]], cls: Any) -> Callable[..., None]:
+    """Return what fills the fields: the one method that is compiled."""
+    given: dict[str, Any] = {"_set": object.__setattr__, "_none": dataclasses.MISSING}
+    parameters, lines = ["self"], ["pass"]
+    for field in fields:
+        name, value = field.name, field.name
+        if field.default_factory is not dataclasses.MISSING:
+            given[f"_of_{name}"] = field.default_factory
+            value = f"_of_{name}() if {name} is _none else {name}"
+            parameters.append(f"{name}=_none")
+        elif field.default is not dataclasses.MISSING:
+            given[f"_of_{name}"] = field.default
+            parameters.append(f"{name}=_of_{name}")
+        else:
+            parameters.append(name)
+        lines.append(f"_set(self, {name!r}, {value})")
+    text = f"def make({', '.join(given)}):\n def __init__({', '.join(parameters)}):\n  "
+    made: dict[str, Any] = {}
+    # With the names of the class's module, which the types of the parameters need.
+    exec(text + "\n  ".join(lines) + "\n return __init__", vars(sys.modules[cls.__module__]), made)  # noqa: S102
+    initial: Callable[..., None] = made["make"](**given)
+    initial.__annotations__ = {field.name: field.type for field in fields} | {"return": None}
+    initial.__qualname__ = f"{cls.__qualname__}.__init__"
+    return initial
+
+
+def _values(names: list[str]) -> Callable[[Any], Any]:
+    return attrgetter(*names) if names else lambda _: ()
+
+
+def _equality(values: Callable[[Any], Any]) -> Callable[[Any, object], bool]:
+    def equals(self: Any, other: object) -> bool:
+        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
+
+    return equals
+
+
+def _hash(values: Callable[[Any], Any]) -> Callable[[Any], int]:
+    def hash_of(self: Any) -> int:
+        return hash(values(self))
+
+    return hash_of
+
+
+def _representation(names: list[str]) -> Callable[[Any], str]:
+    def shown(self: Any) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{self.__class__.__qualname__}({values})"
+
+    return shown
+
+
+def _refusals(cls: Any) -> tuple[Any, Any]:
+    """Return what refuses to set and to delete an attribute; a class that derives from `cls` may have others."""
+
+    def refuse_setting(self: Any, name: str, value: object) -> None:
+        if type(self) is cls or name in cls.__dataclass_fields__:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        super(cls, self).__setattr__(name, value)
+
+    def refuse_deleting(self: Any, name: str) -> None:
+        if type(self) is cls or name in cls.__dataclass_fields__:
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+        super(cls, self).__delattr__(name)
+
+    return refuse_setting, refuse_deleting
